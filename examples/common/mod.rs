@@ -1,0 +1,91 @@
+//! The command line that all servers here share. Knows no protocol.
+//!
+//! `--listen ADDR` (repeatable), `--pid-file PATH`. HUP restarts by fork, USR2 by fork-exec, TERM and
+//! INT drain and exit, a second one exits now. `RUST_LOG` sets how much is logged (`info`).
+
+use std::{ffi::OsString, io::Write, path::PathBuf, process, process::ExitCode};
+
+use heirloom::{Restart, Result, Server, Service};
+use lexopt::{Arg, Parser, ValueExt};
+
+/// The status of a program whose command line or surroundings are wrong.
+const EXIT_USAGE: u8 = 2;
+
+/// What the command line says.
+struct Options {
+    listen: Vec<String>,
+    pid_file: Option<PathBuf>,
+}
+
+/// Serves as the command line says; `tune` has the last word about the server.
+pub fn serve<S: Service>(
+    default_listen: &str,
+    service: S,
+    tune: impl FnOnce(Server<S>) -> Server<S>,
+) -> ExitCode {
+    start_logging();
+    let name = env!("CARGO_CRATE_NAME");
+    let mut options = match parse(std::env::args_os().skip(1)) {
+        Ok(Some(options)) => options,
+        Ok(None) => {
+            println!("usage: {name} [--listen HOST:PORT|unix:PATH]... [--pid-file PATH]");
+            return ExitCode::SUCCESS;
+        }
+        Err(e) => return fail(EXIT_USAGE, &e),
+    };
+    if options.listen.is_empty() {
+        options.listen.push(default_listen.to_owned());
+    }
+    match build(service, options) {
+        Err(e) => fail(EXIT_USAGE, &e),
+        Ok(server) => match tune(server).run() {
+            Err(e) => fail(1, &e),
+            Ok(()) => ExitCode::SUCCESS,
+        },
+    }
+}
+
+/// `None`: help was asked for.
+fn parse(
+    args: impl Iterator<Item = OsString>,
+) -> std::result::Result<Option<Options>, lexopt::Error> {
+    let mut options = Options { listen: Vec::new(), pid_file: None };
+    let mut parser = Parser::from_args(args);
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Arg::Long("listen") => options.listen.push(parser.value()?.string()?),
+            Arg::Long("pid-file") => options.pid_file = Some(parser.value()?.into()),
+            Arg::Long("help") | Arg::Short('h') => return Ok(None),
+            other => return Err(other.unexpected()),
+        }
+    }
+    Ok(Some(options))
+}
+
+fn build<S: Service>(service: S, options: Options) -> Result<Server<S>> {
+    let mut server = Server::new(service)?
+        .restart_on(libc::SIGHUP, Restart::fork())
+        .restart_on(libc::SIGUSR2, Restart::fork_exec());
+    for address in &options.listen {
+        server = server.listen(address)?;
+    }
+    match options.pid_file {
+        Some(path) => server.pid_file(path),
+        None => Ok(server),
+    }
+}
+
+/// Lines that name the process, since several generations share one stderr.
+fn start_logging() {
+    let level = env_logger::Env::default().default_filter_or("info");
+    env_logger::Builder::from_env(level)
+        .format(|out, record| {
+            writeln!(out, "[{}] {}: {}", process::id(), record.level(), record.args())
+        })
+        .init();
+}
+
+fn fail(status: u8, why: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("{}: {why}", env!("CARGO_CRATE_NAME"));
+    ExitCode::from(status)
+}

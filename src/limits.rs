@@ -1,0 +1,109 @@
+//! Every budget, mark, cap and timeout with its reason; knows nothing of sockets.
+//!
+//! The constants are the defaults and the fixed sizes. [`Limits`] holds those that a
+//! [`Server`](crate::Server) lets its author change.
+
+use std::time::Duration;
+
+/// The read buffer that all connections share, and the most input that one connection may
+/// bring into one turn. Large enough that a busy connection costs one `read` a turn
+/// (redis reads 16 KiB, libuv 64 KiB), small enough to stay in the L2 cache.
+pub const READ_BUDGET: usize = 64 * 1024;
+
+/// The most output one connection may write in one flush, so that a fast reader of a long
+/// reply does not hold up its neighbours (redis: 64 KiB, `NET_MAX_WRITES_PER_EVENT`).
+pub const WRITE_BUDGET: usize = 64 * 1024;
+
+/// Accepts for one listener in one turn: a burst of clients may not starve those that are here.
+pub const ACCEPT_BUDGET: usize = 64;
+
+/// Above this much unsent output a connection is congested: its input is no longer offered
+/// (Netty and Twisted use 64 KiB as well).
+pub const HIGH_MARK: usize = 64 * 1024;
+
+/// At this much unsent output a congested connection is offered input again. Half of the high
+/// mark, so that a connection at the edge does not flap.
+pub const LOW_MARK: usize = 32 * 1024;
+
+/// Slices handed to one `writev`. Past 16 the kernel's own work outweighs the call that is saved.
+pub const WRITE_SLICES: usize = 16;
+
+/// A shared segment shorter than this is copied: one more slice would cost more than the copy.
+pub const SHARE_FROM: usize = 512;
+
+/// Buffers kept for reuse, in bytes of capacity altogether: enough for a thousand connections with
+/// a small reply each in the same turn.
+pub const POOL_BYTES: usize = 4 * 1024 * 1024;
+
+/// A buffer that has grown past this is given back to the allocator instead of the pool.
+pub const POOL_BUFFER: usize = 64 * 1024;
+
+/// Events taken from the kernel in one turn (libevent's ceiling is 4096, redis takes all).
+pub const EVENTS: usize = 1024;
+
+/// How long accepting stops when the process is out of descriptors and none is given back
+/// (nginx: `accept_mutex_delay`, 500 ms).
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
+
+/// A process at its connection limit accepts again when it has fallen to this share of it, in
+/// percent (sozu does the same), so that it does not stop and go with each client.
+pub const ACCEPT_RESUME_PERCENT: usize = 90;
+
+/// Room for clients in the kernel's accept queue. The kernel cuts it to `net.core.somaxconn`
+/// (4096 by default): the queue is what holds clients while two generations change places.
+pub const BACKLOG: i32 = 4096;
+
+/// How long a dialed connection may take to be established; the kernel's own limit is minutes.
+pub const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Inherited sessions dropped per turn in a forked child. Each drop may copy a page that the
+/// parent still shares, so the heap of 10,000 connections is given back in small pieces.
+pub const ESTATE_PIECE: usize = 256;
+
+/// The last bytes of a new program's stderr that are kept, to tell why it failed.
+pub const STDERR_TAIL: usize = 4096;
+
+/// How long a new program waits for the next message of the handover before it gives up. Its old
+/// side sends them all before anything else, so only a hung one lets this pass.
+pub const HANDOVER_PATIENCE: Duration = Duration::from_secs(10);
+
+/// A retired process aborts what is still open after this long. Long enough for a download or a
+/// game, and an end to old generations that would pile up otherwise (Envoy: 10 minutes).
+pub const DRAIN_ON_RESTART: Duration = Duration::from_secs(3600);
+
+/// A process that was told to stop aborts what is still open after this long: well within the 90
+/// seconds after which systemd would kill it.
+pub const DRAIN_ON_STOP: Duration = Duration::from_secs(30);
+
+/// What one connection may use and how long it may take, with the defaults of the builder.
+#[derive(Clone, Debug)]
+pub(crate) struct Limits {
+    /// No byte in either direction for this long ends a connection.
+    pub idle: Option<Duration>,
+    /// A client must have sent its first whole message within this time (slow loris).
+    pub first_message: Option<Duration>,
+    /// Output that the peer does not read at all for this long ends a connection.
+    pub write: Option<Duration>,
+    /// After our FIN the peer has this long to send its own.
+    pub close: Duration,
+    /// Connections at a time.
+    pub connections: usize,
+    /// Input kept for one incomplete message.
+    pub message: usize,
+    /// Unsent output, the hard cap.
+    pub output: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            idle: Some(Duration::from_secs(60)),
+            first_message: Some(Duration::from_secs(10)),
+            write: Some(Duration::from_secs(30)),
+            close: Duration::from_secs(5),
+            connections: 1_000_000,
+            message: 16 * 1024 * 1024,
+            output: 16 * 1024 * 1024,
+        }
+    }
+}

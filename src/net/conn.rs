@@ -1,0 +1,164 @@
+//! One connection as the reactor keeps it: plain data and the questions about it. No I/O.
+
+use std::time::Instant;
+
+use super::{Timer, id::ConnId, reason::Reason, stream::Peer, stream::Stream};
+use crate::{buffer::Output, limits::Limits};
+
+/// The life of a connection. It only moves down this list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Dialed, not yet established; `tag` is the author's.
+    Dialing { tag: u64 },
+    /// In service.
+    Open,
+    /// To be closed when its output is sent; input is thrown away.
+    Flushing,
+    /// Our FIN is sent; we wait for the peer's, so that no reset overtakes our last bytes.
+    Lingering,
+    /// To be reaped at the end of this turn.
+    Dead,
+}
+
+/// A connection.
+#[derive(Debug)]
+pub(crate) struct Conn {
+    pub id: ConnId,
+    pub stream: Stream,
+    pub peer: Peer,
+    pub phase: Phase,
+    /// Input that was read and not taken: the beginning of a message, or what arrived before a pause.
+    pub input: Vec<u8>,
+    /// `on_data` is not called with less input than this.
+    pub want: usize,
+    pub output: Output,
+    /// The author's timers and when they are due.
+    pub timers: Vec<(Timer, Instant)>,
+    /// Why it ends: the first cause wins. Boxed, since most connections do not need it.
+    pub reason: Option<Box<Reason>>,
+    pub opened: Instant,
+    /// When a byte last came or went.
+    pub active: Instant,
+    /// When the peer last took output, or output began to wait for it.
+    pub progress: Instant,
+    /// When the timeouts are looked at next. Activity does not move it: a look that comes too
+    /// early just sets the next one, so a request touches no timer.
+    pub check_at: Option<Instant>,
+    pub bytes_in: u64,
+    pub bytes_out: u64,
+    pub flags: Flags,
+}
+
+/// What is true of a connection right now.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Flags {
+    /// The socket may have input: set by an edge, cleared by `WouldBlock` or a short read.
+    pub readable: bool,
+    /// The peer's FIN is known to be queued behind the input: a short read is not the end of it.
+    pub fin: bool,
+    /// The peer's FIN was read.
+    pub eof: bool,
+    /// `on_eof` was called.
+    pub eof_told: bool,
+    /// The socket takes no more output until the next edge.
+    pub blocked: bool,
+    /// The service wants no input for now.
+    pub paused: bool,
+    /// Output went over the high mark and has not fallen to the low one.
+    pub congested: bool,
+    /// `on_data` has said that `input` is no whole message.
+    pub incomplete: bool,
+    /// A first message was taken.
+    pub greeted: bool,
+    /// Send our FIN when the output is gone, but go on reading.
+    pub half_close: bool,
+    /// Our FIN was sent.
+    pub fin_sent: bool,
+    /// Stands in the list of connections to be read.
+    pub listed: bool,
+    /// Stands in the list of connections to be flushed.
+    pub dirty: bool,
+}
+
+impl Conn {
+    pub fn new(id: ConnId, stream: Stream, phase: Phase, now: Instant) -> Conn {
+        let peer = match phase {
+            Phase::Dialing { .. } => Peer::Unknown,
+            _ => stream.peer(),
+        };
+        Conn {
+            id,
+            stream,
+            peer,
+            phase,
+            input: Vec::new(),
+            want: 0,
+            output: Output::default(),
+            timers: Vec::new(),
+            reason: None,
+            opened: now,
+            active: now,
+            progress: now,
+            check_at: None,
+            bytes_in: 0,
+            bytes_out: 0,
+            flags: Flags::default(),
+        }
+    }
+
+    /// Whether `on_data` may be called.
+    pub fn takes_input(&self) -> bool {
+        self.phase == Phase::Open && !self.flags.paused && !self.flags.congested
+    }
+
+    /// Whether there is anything to do for it in the read phase.
+    pub fn needs_reading(&self) -> bool {
+        match self.phase {
+            Phase::Dialing { .. } | Phase::Dead => false,
+            Phase::Flushing | Phase::Lingering => self.flags.readable && !self.flags.eof,
+            Phase::Open => {
+                self.takes_input()
+                    && ((self.flags.readable && !self.flags.eof)
+                        || self.has_offer()
+                        || self.owes_eof())
+            }
+        }
+    }
+
+    /// Whether kept input has not been offered since something changed.
+    pub fn has_offer(&self) -> bool {
+        !self.input.is_empty() && !self.flags.incomplete
+    }
+
+    /// Whether all input was offered and the service does not know yet that no more will come.
+    pub fn owes_eof(&self) -> bool {
+        self.flags.eof && !self.flags.eof_told && !self.has_offer()
+    }
+
+    /// When it will have taken too long over what it is doing, and what to say of it then.
+    pub fn deadline(&self, limits: &Limits) -> Option<(Instant, Reason)> {
+        match self.phase {
+            Phase::Dead => None,
+            Phase::Dialing { .. } => {
+                Some((self.opened + crate::limits::DIAL_TIMEOUT, Reason::NoProgress))
+            }
+            Phase::Lingering => Some((self.active + limits.close, Reason::NoFin)),
+            _ if !self.output.is_empty() => {
+                limits.write.map(|limit| (self.progress + limit, Reason::NoProgress))
+            }
+            // It is the service that keeps a paused connection waiting; `resume` sets the next look.
+            _ if self.flags.paused => None,
+            _ => {
+                let first = limits
+                    .first_message
+                    .filter(|_| !self.flags.greeted)
+                    .map(|limit| (self.opened + limit, Reason::NoFirstMessage));
+                let idle = limits.idle.map(|limit| (self.active + limit, Reason::Idle));
+                match (first, idle) {
+                    (Some(first), Some(idle)) if idle.0 < first.0 => Some(idle),
+                    (first, idle) => first.or(idle),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Names: of a connection for its author, of an event source for the kernel. Knows no socket.
+
+use std::fmt;
+
+use mio::Token;
+
+/// Names one connection for as long as the server lives, and never another.
+///
+/// It is a slot of the reactor's slab plus a serial number that only grows, so an id kept in a
+/// service's state can outlive its connection safely: [`Net::to`](crate::Net::to) then answers
+/// `None`. It is plain data: 64 bits that can be written down ([`to_bits`](Self::to_bits)).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnId(u64);
+
+/// Bits of a [`ConnId`] that are the slot: 16 million connections at a time. The other 40 count a
+/// million connections a second for twelve days, or a thousand a second for thirty-four years.
+const SLOT_BITS: u32 = 24;
+
+impl ConnId {
+    pub(crate) const MAX_SLOT: usize = (1 << SLOT_BITS) - 1;
+
+    /// `serial` counts from 1: zero marks the tokens that are no connections.
+    pub(crate) fn new(slot: usize, serial: u64) -> ConnId {
+        debug_assert!(slot <= ConnId::MAX_SLOT && serial > 0);
+        ConnId(serial << SLOT_BITS | slot as u64)
+    }
+
+    pub(crate) fn slot(self) -> usize {
+        self.0 as usize & ConnId::MAX_SLOT
+    }
+
+    /// The id as a number, for a log, a table or a wire.
+    pub fn to_bits(self) -> u64 {
+        self.0
+    }
+
+    /// The id that [`to_bits`](Self::to_bits) wrote down.
+    pub fn from_bits(bits: u64) -> ConnId {
+        ConnId(bits)
+    }
+}
+
+impl fmt::Display for ConnId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{}@{}", self.0 >> SLOT_BITS, self.slot())
+    }
+}
+
+impl fmt::Debug for ConnId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ConnId({self})")
+    }
+}
+
+/// What an event of the kernel is about. Everything that is polled has one of these tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    Signals,
+    /// The link to the other side of a restart.
+    Link,
+    /// A process that this one started has ended.
+    Child,
+    /// What a new program says on stderr before it is ready.
+    Stderr,
+    Listener(usize),
+    Conn(ConnId),
+}
+
+/// Listener tokens begin here; the numbers below are the single sources.
+const FIRST_LISTENER: usize = 16;
+
+impl Source {
+    pub fn token(self) -> Token {
+        Token(match self {
+            Source::Signals => 0,
+            Source::Link => 1,
+            Source::Child => 2,
+            Source::Stderr => 3,
+            Source::Listener(index) => FIRST_LISTENER + index,
+            Source::Conn(id) => id.0 as usize,
+        })
+    }
+
+    pub fn of(Token(bits): Token) -> Source {
+        match bits {
+            0 => Source::Signals,
+            1 => Source::Link,
+            2 => Source::Child,
+            3 => Source::Stderr,
+            _ if bits >> SLOT_BITS == 0 => Source::Listener(bits - FIRST_LISTENER),
+            _ => Source::Conn(ConnId(bits as u64)),
+        }
+    }
+}
+
+const _: () = assert!(usize::BITS == 64, "a ConnId fills a mio Token, which takes 64 bits");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_leads_back_to_its_source() {
+        for source in [
+            Source::Signals,
+            Source::Link,
+            Source::Child,
+            Source::Stderr,
+            Source::Listener(0),
+            Source::Listener(300),
+            Source::Conn(ConnId::new(0, 1)),
+            Source::Conn(ConnId::new(ConnId::MAX_SLOT, (1 << 40) - 1)),
+        ] {
+            assert_eq!(Source::of(source.token()), source);
+        }
+    }
+
+    #[test]
+    fn a_slot_used_again_is_another_connection() {
+        assert_ne!(ConnId::new(3, 1), ConnId::new(3, 2));
+        assert_eq!(ConnId::new(3, 2).slot(), 3);
+        assert_eq!(ConnId::from_bits(ConnId::new(3, 2).to_bits()), ConnId::new(3, 2));
+    }
+}

@@ -1,0 +1,186 @@
+//! `Io`: one connection in a callback's hands. It queues and marks; the turn does the I/O.
+
+use std::{io, rc::Rc, time::Duration, time::Instant};
+
+use super::{
+    Net, Timer,
+    conn::{Conn, Phase},
+    id::ConnId,
+    reason::Reason,
+    stream::Peer,
+};
+
+/// One connection, lent to a callback.
+///
+/// Nothing here blocks and nothing fails: output is queued and leaves at the end of the turn, and
+/// what is wrong with a connection is told to [`on_close`](crate::Service::on_close). After
+/// [`close`](Self::close) or [`abort`](Self::abort) the calls are still allowed and do nothing.
+///
+/// It is also an [`io::Write`], so that `write!(io, "{} {}\r\n", ..)` works; that never fails.
+#[derive(Debug)]
+pub struct Io<'a> {
+    net: &'a mut Net,
+    id: ConnId,
+}
+
+impl<'a> Io<'a> {
+    /// `id` must be in the slab.
+    pub(crate) fn new(net: &'a mut Net, id: ConnId) -> Io<'a> {
+        Io { net, id }
+    }
+
+    fn conn(&mut self) -> &mut Conn {
+        // Nothing is freed during a callback, so what was there when `self` was made still is.
+        &mut self.net.conns[self.id.slot()]
+    }
+
+    /// The name of this connection; keep it to reach the connection later.
+    pub fn id(&self) -> ConnId {
+        self.id
+    }
+
+    /// Who is at the other end.
+    pub fn peer(&self) -> &Peer {
+        &self.net.conns[self.id.slot()].peer
+    }
+
+    /// When this turn began. Use it instead of asking the system for the time.
+    pub fn now(&self) -> Instant {
+        self.net.now()
+    }
+
+    /// Everything else: the other connections, the alarms, the process.
+    pub fn net(&mut self) -> &mut Net {
+        self.net
+    }
+
+    /// Another connection, if it is still there.
+    pub fn to(&mut self, id: ConnId) -> Option<Io<'_>> {
+        self.net.to(id)
+    }
+
+    /// Queues a copy of `bytes`. All output of a turn leaves in one write.
+    pub fn send(&mut self, bytes: &[u8]) {
+        self.net.send(self.id, |output, pool| output.push(bytes, pool));
+    }
+
+    /// Queues `bytes` without copying them: for what goes to many connections.
+    ///
+    /// ```
+    /// # use heirloom::{ConnId, Net};
+    /// # use std::rc::Rc;
+    /// fn broadcast(net: &mut Net, to: &[ConnId], text: &[u8]) {
+    ///     let text: Rc<[u8]> = text.into();
+    ///     for &id in to {
+    ///         if let Some(mut io) = net.to(id) {
+    ///             io.send_shared(Rc::clone(&text));
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    pub fn send_shared(&mut self, bytes: Rc<[u8]>) {
+        self.net.send(self.id, |output, pool| output.push_shared(&bytes, pool));
+    }
+
+    /// Ends the connection in good order: sends what is queued, then our FIN, and waits for the
+    /// peer's within the close timeout. No further callback but `on_close` will come.
+    pub fn close(&mut self) {
+        let eof = self.conn().flags.eof;
+        self.net.finish(self.id, if eof { Reason::PeerClosed } else { Reason::Closed });
+    }
+
+    /// Ends the connection now and throws away what is queued.
+    pub fn abort(&mut self) {
+        self.net.kill(self.id, Reason::Aborted);
+    }
+
+    /// Sends our FIN behind what is queued, and goes on reading (a half-close).
+    pub fn shutdown_write(&mut self) {
+        self.conn().flags.half_close = true;
+        self.net.mark_dirty(self.id);
+    }
+
+    /// Stops offering input, and with it reading: for a reply that has to wait for something.
+    /// A paused connection does not run into the idle timeout.
+    pub fn pause(&mut self) {
+        self.conn().flags.paused = true;
+    }
+
+    /// Offers input again, beginning with what was kept.
+    pub fn resume(&mut self) {
+        let now = self.net.now();
+        let conn = self.conn();
+        if std::mem::take(&mut conn.flags.paused) {
+            conn.flags.incomplete = false;
+            conn.active = now;
+            self.net.list(self.id);
+            self.net.schedule_check(self.id);
+        }
+    }
+
+    /// Asks not to be called before `bytes` of input are there in all. It holds for the message at
+    /// hand: the next call of `on_data` begins without it.
+    pub fn want(&mut self, bytes: usize) {
+        self.conn().want = bytes;
+    }
+
+    /// Sets `timer` of this connection to run out `after` from now. An armed one is set anew.
+    pub fn arm(&mut self, timer: Timer, after: Duration) {
+        self.net.arm(self.id, timer, after);
+    }
+
+    /// Takes `timer` back; nothing happens if it was not armed.
+    pub fn disarm(&mut self, timer: Timer) {
+        self.net.disarm(self.id, timer);
+    }
+
+    /// Bytes queued and not yet sent.
+    pub fn queued(&self) -> usize {
+        self.net.conns[self.id.slot()].output.len()
+    }
+
+    /// Whether more than [`limits::HIGH_MARK`](crate::limits::HIGH_MARK) bytes are queued. A
+    /// producer that stops here is called back by `on_writable`.
+    pub fn is_congested(&self) -> bool {
+        self.net.conns[self.id.slot()].flags.congested
+    }
+
+    /// Whether this process is leaving.
+    pub fn is_draining(&self) -> bool {
+        self.net.is_draining()
+    }
+}
+
+impl io::Write for Io<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.send(bytes);
+        Ok(bytes.len())
+    }
+
+    /// Does nothing: output leaves at the end of the turn.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Net {
+    /// Queues output by `push` and keeps the marks and the cap.
+    fn send(
+        &mut self,
+        id: ConnId,
+        push: impl FnOnce(&mut crate::buffer::Output, &mut crate::buffer::Pool),
+    ) {
+        let conn = &mut self.conns[id.slot()];
+        if conn.phase != Phase::Open || conn.flags.half_close {
+            return;
+        }
+        push(&mut conn.output, &mut self.pool);
+        if conn.output.len() > self.limits.output {
+            return self.kill(id, Reason::TooSlow);
+        }
+        if conn.output.len() > crate::limits::HIGH_MARK {
+            conn.flags.congested = true;
+        }
+        self.mark_dirty(id);
+    }
+}

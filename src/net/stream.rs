@@ -1,0 +1,174 @@
+//! One byte stream, of whatever kind: TCP, Unix, or in memory. Knows no connection.
+
+use std::{
+    fmt,
+    io::{self, IoSlice, Read, Write},
+    net::{Shutdown, SocketAddr},
+    os::fd::{AsFd, AsRawFd, IntoRawFd, RawFd},
+};
+
+use mio::{
+    Interest, Registry, Token,
+    event::Source,
+    net::{TcpStream, UnixStream},
+};
+use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+
+use super::{listener::Address, memory::Pipe};
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Peer {
+    /// A TCP address.
+    Tcp(SocketAddr),
+    /// The process that connected (or listens) on a Unix socket, as the kernel vouches for it
+    /// (`SO_PEERCRED`, see `unix(7)`).
+    Unix {
+        /// Process id.
+        pid: i32,
+        /// User id.
+        uid: u32,
+        /// Group id.
+        gid: u32,
+    },
+    /// A peer of a test, by number.
+    Memory(usize),
+    /// The peer was gone before it could be asked for.
+    Unknown,
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Peer::Tcp(address) => address.fmt(f),
+            Peer::Unix { pid, uid, .. } => write!(f, "unix:pid={pid},uid={uid}"),
+            Peer::Memory(number) => write!(f, "memory:{number}"),
+            Peer::Unknown => f.write_str("unknown"),
+        }
+    }
+}
+
+/// A non-blocking byte stream.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+    Memory(Pipe),
+}
+
+impl Stream {
+    /// Begins to connect; the stream is writable when that is decided.
+    pub fn connect(address: &Address) -> io::Result<Stream> {
+        match address {
+            Address::Tcp(address) => TcpStream::connect(*address).map(Stream::Tcp),
+            Address::Unix(path) => UnixStream::connect(path).map(Stream::Unix),
+        }
+    }
+
+    /// Asks how [`connect`](Self::connect) went: `None` while that is open.
+    pub fn connected(&self) -> Option<io::Result<()>> {
+        let asked = match self {
+            Stream::Tcp(stream) => {
+                stream.take_error().and_then(|e| e.map_or(Ok(()), Err)).and_then(|()| {
+                    // Writable without an error may still be a spurious wake-up.
+                    stream.peer_addr().map(drop)
+                })
+            }
+            Stream::Unix(stream) => stream.take_error().and_then(|e| e.map_or(Ok(()), Err)),
+            Stream::Memory(_) => Ok(()),
+        };
+        match asked {
+            Err(e) if e.kind() == io::ErrorKind::NotConnected => None,
+            result => Some(result),
+        }
+    }
+
+    /// Turns Nagle's algorithm off: output leaves in one write per turn already, and waiting for
+    /// an ACK would only delay it.
+    pub fn set_nodelay(&self) -> io::Result<()> {
+        match self {
+            Stream::Tcp(stream) => stream.set_nodelay(true),
+            _ => Ok(()),
+        }
+    }
+
+    pub fn peer(&self) -> Peer {
+        match self {
+            Stream::Tcp(stream) => stream.peer_addr().map_or(Peer::Unknown, Peer::Tcp),
+            Stream::Unix(stream) => {
+                getsockopt(&stream.as_fd(), PeerCredentials).map_or(Peer::Unknown, |peer| {
+                    Peer::Unix { pid: peer.pid(), uid: peer.uid(), gid: peer.gid() }
+                })
+            }
+            Stream::Memory(pipe) => Peer::Memory(pipe.number()),
+        }
+    }
+
+    pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Stream::Tcp(stream) => stream.read(buffer),
+            Stream::Unix(stream) => stream.read(buffer),
+            Stream::Memory(pipe) => pipe.read(buffer),
+        }
+    }
+
+    /// One slice goes out by the cheaper `write`.
+    pub fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match (self, slices) {
+            (Stream::Tcp(stream), [slice]) => stream.write(slice),
+            (Stream::Tcp(stream), slices) => stream.write_vectored(slices),
+            (Stream::Unix(stream), [slice]) => stream.write(slice),
+            (Stream::Unix(stream), slices) => stream.write_vectored(slices),
+            (Stream::Memory(pipe), slices) => pipe.write(slices),
+        }
+    }
+
+    /// Sends a FIN (`Write`) or ends the connection (`Both`), also where another process still has
+    /// the descriptor: `shutdown` acts on the connection, `close` on this process's share of it.
+    /// An error means that it is over already.
+    pub fn shutdown(&self, how: Shutdown) {
+        let _ = match self {
+            Stream::Tcp(stream) => stream.shutdown(how),
+            Stream::Unix(stream) => stream.shutdown(how),
+            Stream::Memory(pipe) => pipe.shutdown(how),
+        };
+    }
+
+    /// Once, for everything, edge-triggered; nothing is ever reregistered.
+    pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        match self {
+            Stream::Tcp(stream) => stream.register(registry, token, interest),
+            Stream::Unix(stream) => stream.register(registry, token, interest),
+            Stream::Memory(_) => Ok(()),
+        }
+    }
+
+    /// Takes the stream out of the epoll set; its close alone would not, as long as another
+    /// process has the socket too.
+    pub fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        match self {
+            Stream::Tcp(stream) => stream.deregister(registry),
+            Stream::Unix(stream) => stream.deregister(registry),
+            Stream::Memory(_) => Ok(()),
+        }
+    }
+
+    pub fn raw_fd(&self) -> Option<RawFd> {
+        match self {
+            Stream::Tcp(stream) => Some(stream.as_raw_fd()),
+            Stream::Unix(stream) => Some(stream.as_raw_fd()),
+            Stream::Memory(_) => None,
+        }
+    }
+
+    /// Drops the stream without closing its descriptor, which somebody else has closed by number.
+    pub fn forget(self) {
+        match self {
+            Stream::Tcp(stream) => drop(stream.into_raw_fd()),
+            Stream::Unix(stream) => drop(stream.into_raw_fd()),
+            Stream::Memory(_) => {}
+        }
+    }
+}

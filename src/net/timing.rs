@@ -1,0 +1,143 @@
+//! Deadlines of connections: the author's timers and the reactor's own timeouts.
+
+use std::time::{Duration, Instant};
+
+use super::{Alarm, Net, Phase, Timer, id::ConnId, reason::Reason};
+
+/// What is due when its time comes. Plain data, so it can be carried to another process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Key {
+    /// Look at a connection's timeouts.
+    Check(ConnId),
+    /// An author's timer.
+    Timer(ConnId, Timer),
+    Alarm(Alarm),
+    /// Descriptors ran out a while ago: accept again.
+    Accept,
+    /// The new side of a restart should be ready by now.
+    Ready,
+    /// What is still open at the end of a drain is aborted.
+    DrainDeadline,
+}
+
+impl Net {
+    /// Whether the last turn has left nothing over.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.readable.is_empty()
+            && self.dirty.is_empty()
+            && self.writable.is_empty()
+            && self.dead.is_empty()
+            && self.refused_dials.is_empty()
+            && self.requests.is_empty()
+            && !(self.may_accept() && self.listeners.iter().any(|listener| listener.ready))
+    }
+
+    /// When the first timer is due.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    /// How long the poll may sleep: not at all while something is left over from the last turn.
+    pub(crate) fn wait(&self) -> Option<Duration> {
+        if !self.is_settled() {
+            return Some(Duration::ZERO);
+        }
+        // The turn has taken time since `now`; only where a timer waits is that worth a look.
+        self.next_deadline().map(|next| next.saturating_duration_since(Instant::now()))
+    }
+
+    /// Takes out what is due, if anything still is: callbacks may disarm timers in between.
+    pub(crate) fn next_due(&mut self) -> Option<Key> {
+        let (at, key) = self.timers.pop(self.now)?;
+        match key {
+            Key::Timer(id, timer) => {
+                if let Some(conn) = self.conn(id) {
+                    conn.timers.retain(|&armed| armed != (timer, at));
+                }
+            }
+            Key::Alarm(alarm) => self.alarms.retain(|&set| set != (alarm, at)),
+            Key::Check(id) => self.check(id),
+            Key::Accept => self.starved_until = None,
+            Key::Ready | Key::DrainDeadline => {}
+        }
+        Some(key)
+    }
+
+    pub(super) fn arm(&mut self, id: ConnId, timer: Timer, after: Duration) {
+        self.disarm(id, timer);
+        let at = self.now + after;
+        self.conns[id.slot()].timers.push((timer, at));
+        self.timers.insert(at, Key::Timer(id, timer));
+    }
+
+    pub(super) fn disarm(&mut self, id: ConnId, timer: Timer) {
+        let conn = &mut self.conns[id.slot()];
+        if let Some(found) = conn.timers.iter().position(|&(armed, _)| armed == timer) {
+            let (_, at) = conn.timers.swap_remove(found);
+            self.timers.remove(at, Key::Timer(id, timer));
+        }
+    }
+
+    /// Makes sure that the timeouts are looked at no later than the nearest one. A look that is
+    /// set for an earlier time stays: it will set the next.
+    pub(super) fn schedule_check(&mut self, id: ConnId) {
+        let conn = &mut self.conns[id.slot()];
+        let Some((at, _)) = conn.deadline(&self.limits) else { return };
+        match conn.check_at {
+            Some(set) if set <= at => return,
+            Some(set) => drop(self.timers.remove(set, Key::Check(id))),
+            None => {}
+        }
+        conn.check_at = Some(at);
+        self.timers.insert(at, Key::Check(id));
+    }
+
+    /// Ends the connection if one of its timeouts has passed, and looks again later otherwise.
+    fn check(&mut self, id: ConnId) {
+        let now = self.now;
+        let Some(conn) = self.conns.get_mut(id.slot()).filter(|conn| conn.id == id) else { return };
+        conn.check_at = None;
+        match conn.deadline(&self.limits) {
+            Some((at, reason)) if at <= now => match (conn.phase, reason) {
+                (Phase::Dialing { tag }, _) => {
+                    self.refused_dials.push((tag, std::io::ErrorKind::TimedOut.into()));
+                    self.kill(id, Reason::NoProgress);
+                }
+                // These owe nothing to the peer, so it gets a FIN rather than a reset.
+                (_, reason @ (Reason::Idle | Reason::NoFirstMessage)) => self.finish(id, reason),
+                (_, reason) => self.kill(id, reason),
+            },
+            _ => self.schedule_check(id),
+        }
+    }
+
+    /// Takes all deadlines of a connection out of the queue.
+    pub(super) fn forget_deadlines(
+        &mut self,
+        id: ConnId,
+        timers: &[(Timer, Instant)],
+        check_at: Option<Instant>,
+    ) {
+        for &(timer, at) in timers {
+            self.timers.remove(at, Key::Timer(id, timer));
+        }
+        if let Some(at) = check_at {
+            self.timers.remove(at, Key::Check(id));
+        }
+    }
+
+    /// Sets a timer of the process, which the turn acts on when it is due.
+    pub(crate) fn set_timer(&mut self, at: Instant, key: Key) {
+        self.timers.insert(at, key);
+    }
+
+    pub(crate) fn clear_timer(&mut self, at: Instant, key: Key) {
+        self.timers.remove(at, key);
+    }
+
+    pub(super) fn pause_accepting(&mut self, pause: Duration) {
+        let until = self.now + pause;
+        self.starved_until = Some(until);
+        self.timers.insert(until, Key::Accept);
+    }
+}

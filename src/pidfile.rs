@@ -1,0 +1,49 @@
+//! The file that tells others which process serves. Written whole or not at all.
+
+use std::{fs, io, path::PathBuf, process};
+
+use crate::error::{Error, Result};
+
+/// A path that holds the process id of the generation that serves.
+#[derive(Clone, Debug)]
+pub(crate) struct PidFile {
+    path: PathBuf,
+}
+
+impl PidFile {
+    /// Makes sure that the file can be written when the time comes.
+    pub fn new(path: PathBuf) -> Result<PidFile> {
+        let file = PidFile { path };
+        let probe = file.temporary();
+        fs::write(&probe, "").and_then(|()| fs::remove_file(&probe)).map_err(|e| file.failed(e))?;
+        Ok(file)
+    }
+
+    /// Puts our number there, by rename: a reader sees the old number or ours, never half of one.
+    pub fn write(&self) -> Result {
+        let new = self.temporary();
+        fs::write(&new, format!("{}\n", process::id()))
+            .and_then(|()| fs::rename(&new, &self.path))
+            .map_err(|e| self.failed(e))
+    }
+
+    /// Removes the file if it is still ours.
+    pub fn remove(&self) {
+        let ours = |text: String| text.trim() == process::id().to_string();
+        if fs::read_to_string(&self.path).is_ok_and(ours) {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+
+    /// In the same directory, so that the rename stays in one file system; with our number, so that
+    /// two generations never write the same one.
+    fn temporary(&self) -> PathBuf {
+        let mut name = self.path.clone().into_os_string();
+        name.push(format!(".{}", process::id()));
+        PathBuf::from(name)
+    }
+
+    fn failed(&self, e: io::Error) -> Error {
+        Error::io("write pid file", self.path.display(), e)
+    }
+}

@@ -1,0 +1,82 @@
+//! A process that this one has made: whether it lives, and how it ended.
+
+use std::{
+    io,
+    os::fd::{AsRawFd, OwnedFd, RawFd},
+};
+
+use nix::{
+    sys::{
+        signal::{Signal, kill},
+        wait::{WaitPidFlag, WaitStatus, waitpid},
+    },
+    unistd::Pid,
+};
+
+use super::fork::pidfd_open;
+
+/// A child process. Its pidfd is readable from the moment it ends, whoever else has inherited
+/// whatever descriptor.
+#[derive(Debug)]
+pub(crate) struct Child {
+    pub pid: Pid,
+    pidfd: OwnedFd,
+    /// How it ended, once it was reaped: the number may be somebody else's from then on.
+    ended: Option<String>,
+}
+
+impl Child {
+    /// `pid` must be a child that was not waited for, so that the number is still its own. One
+    /// that cannot be watched is ended at once.
+    pub fn new(pid: Pid) -> io::Result<Child> {
+        match pidfd_open(pid) {
+            Ok(pidfd) => Ok(Child { pid, pidfd, ended: None }),
+            Err(e) => {
+                end(pid);
+                Err(e)
+            }
+        }
+    }
+
+    /// Reaps the child if it has ended, and tells how.
+    pub fn ended(&mut self) -> Option<&str> {
+        if self.ended.is_none() {
+            match waitpid(self.pid, Some(WaitPidFlag::WNOHANG)) {
+                Ok(WaitStatus::StillAlive) => {}
+                other => self.ended = Some(describe(other)),
+            }
+        }
+        self.ended.as_deref()
+    }
+
+    /// Kills the child if it lives, reaps it, and tells how it ended.
+    pub fn end(&mut self) -> &str {
+        self.ended.get_or_insert_with(|| end(self.pid))
+    }
+}
+
+fn end(pid: Pid) -> String {
+    let _ = kill(pid, Signal::SIGKILL);
+    loop {
+        match waitpid(pid, None) {
+            Err(nix::errno::Errno::EINTR) => {}
+            other => return describe(other),
+        }
+    }
+}
+
+fn describe(status: nix::Result<WaitStatus>) -> String {
+    match status {
+        Ok(WaitStatus::Exited(_, code)) => format!("exit status {code}"),
+        Ok(WaitStatus::Signaled(_, signal, _)) => format!("killed by {signal}"),
+        // Somebody else reaps the children of this process, or SIGCHLD is ignored.
+        Err(e) => format!("exit status lost ({e})"),
+        Ok(other) => format!("{other:?}"),
+    }
+}
+
+impl AsRawFd for Child {
+    fn as_raw_fd(&self) -> RawFd {
+        self.pidfd.as_raw_fd()
+    }
+}

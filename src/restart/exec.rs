@@ -1,0 +1,282 @@
+//! The fork-exec engine: how to start the program again, and how the new program finds its link.
+#![allow(unsafe_code)] // posix_spawn and the environment
+
+use std::{
+    env,
+    ffi::{CString, OsStr, OsString},
+    io,
+    os::{
+        fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+        unix::ffi::{OsStrExt, OsStringExt},
+    },
+    path::PathBuf,
+    ptr,
+    time::Instant,
+};
+
+use nix::{
+    fcntl::{FcntlArg, FdFlag, fcntl},
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    unistd::{AccessFlags, Pid, access},
+};
+
+use super::{
+    link::Message,
+    pass::{Link, LinkError},
+};
+use crate::{
+    error::{Error, Result},
+    limits::HANDOVER_PATIENCE,
+    plan::Engine,
+    signal,
+};
+
+/// Tells a new program that it is an heir, and where its link is.
+const LINK_VARIABLE: &str = "HEIRLOOM_LINK";
+
+/// The new program finds its end of the link here: the first number after stderr.
+const LINK_FD: RawFd = 3;
+
+/// How this program was started, and so how it is started again.
+#[derive(Clone, Debug)]
+pub(crate) struct Launch {
+    args: Vec<OsString>,
+    directory: PathBuf,
+    environment: Vec<(OsString, OsString)>,
+}
+
+impl Launch {
+    /// Remembers how this process was started. Call it before the program changes any of it.
+    pub fn remember() -> Launch {
+        Launch {
+            args: env::args_os().collect(),
+            directory: env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
+            environment: env::vars_os().filter(|(name, _)| name != LINK_VARIABLE).collect(),
+        }
+    }
+
+    /// The program's path, as started: looked up anew each time, so that a file that was put in
+    /// its place by rename is what runs next. `/proc/self/exe` would name the old one.
+    pub fn program(&self) -> PathBuf {
+        let name = self.args.first().map_or(OsStr::new(""), OsString::as_os_str);
+        if name.as_bytes().contains(&b'/') {
+            return self.directory.join(name);
+        }
+        let path = self.environment.iter().find(|(name, _)| name == "PATH");
+        let path = path.map_or(OsStr::new(""), |(_, path)| path.as_os_str());
+        env::split_paths(path)
+            .map(|directory| self.directory.join(directory).join(name))
+            .find(|candidate| access(candidate, AccessFlags::X_OK).is_ok() && candidate.is_file())
+            .unwrap_or_else(|| self.directory.join(name))
+    }
+
+    /// Starts the program with `link` as its one inherited descriptor and `stderr` as its stderr,
+    /// by `posix_spawn(3)`, whose cost does not grow with the heap.
+    pub fn spawn(&self, link: BorrowedFd<'_>, stderr: BorrowedFd<'_>) -> io::Result<Pid> {
+        let program = c_string(self.program().into_os_string())?;
+        let args = self.args.iter().cloned().map(c_string).collect::<io::Result<Vec<_>>>()?;
+        let mut environment = Vec::with_capacity(self.environment.len() + 1);
+        for (name, value) in &self.environment {
+            let mut entry = name.clone();
+            entry.push("=");
+            entry.push(value);
+            environment.push(c_string(entry)?);
+        }
+        environment.push(c_string(format!("{LINK_VARIABLE}={LINK_FD}").into())?);
+        let directory = c_string(self.directory.clone().into_os_string())?;
+        let moved = env::current_dir().ok().as_deref() != Some(&self.directory);
+
+        let mut setup = SpawnSetup::new()?;
+        // stderr first: should it have the number that the link is to get, it is copied before.
+        setup.dup2(stderr, libc::STDERR_FILENO)?;
+        setup.dup2(link, LINK_FD)?;
+        if moved {
+            setup.chdir(&directory)?;
+        }
+        setup.spawn(&program, &args, &environment)
+    }
+}
+
+fn c_string(text: OsString) -> io::Result<CString> {
+    Ok(CString::new(text.into_vec())?)
+}
+
+/// What `posix_spawn` is to do in the new process: freed when it goes.
+struct SpawnSetup {
+    actions: libc::posix_spawn_file_actions_t,
+    attributes: libc::posix_spawnattr_t,
+}
+
+/// These functions answer an error number instead of setting `errno`.
+fn check(code: libc::c_int) -> io::Result<()> {
+    if code == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(code)) }
+}
+
+impl SpawnSetup {
+    /// Every signal as a program expects it, but those that a server hears are held back until the
+    /// new program's server takes them over: none can kill it on the way.
+    fn new() -> io::Result<SpawnSetup> {
+        let flags = libc::POSIX_SPAWN_SETSIGMASK | libc::POSIX_SPAWN_SETSIGDEF;
+        let mask = signal::held_back();
+        // SAFETY: both structures are plain memory that the init calls fill in; they do not move
+        // their contents elsewhere, so `Self` may be moved (glibc and musl keep no self-references).
+        unsafe {
+            let mut setup =
+                SpawnSetup { actions: std::mem::zeroed(), attributes: std::mem::zeroed() };
+            check(libc::posix_spawn_file_actions_init(&mut setup.actions))?;
+            check(libc::posix_spawnattr_init(&mut setup.attributes))?;
+            check(libc::posix_spawnattr_setflags(&mut setup.attributes, flags as libc::c_short))?;
+            check(libc::posix_spawnattr_setsigmask(&mut setup.attributes, mask.as_ref()))?;
+            let all = nix::sys::signal::SigSet::all();
+            check(libc::posix_spawnattr_setsigdefault(&mut setup.attributes, all.as_ref()))?;
+            Ok(setup)
+        }
+    }
+
+    /// In the new process `number` is a copy of `fd`, without close-on-exec; also when they are equal.
+    fn dup2(&mut self, fd: BorrowedFd<'_>, number: RawFd) -> io::Result<()> {
+        // SAFETY: `actions` was initialised by `new`.
+        check(unsafe {
+            libc::posix_spawn_file_actions_adddup2(&mut self.actions, fd.as_raw_fd(), number)
+        })
+    }
+
+    fn chdir(&mut self, directory: &CString) -> io::Result<()> {
+        // SAFETY: `actions` was initialised by `new`; the path is copied by the call.
+        check(unsafe {
+            libc::posix_spawn_file_actions_addchdir_np(&mut self.actions, directory.as_ptr())
+        })
+    }
+
+    fn spawn(
+        self,
+        program: &CString,
+        args: &[CString],
+        environment: &[CString],
+    ) -> io::Result<Pid> {
+        let pointers = |strings: &[CString]| {
+            let all = strings.iter().map(|s| s.as_ptr().cast_mut());
+            all.chain([ptr::null_mut()]).collect::<Vec<_>>()
+        };
+        let (argv, envp) = (pointers(args), pointers(environment));
+        let mut pid = 0;
+        // SAFETY: all pointers lead to strings and null-terminated lists that live until the call
+        // has returned, and it copies what it needs.
+        check(unsafe {
+            libc::posix_spawn(
+                &mut pid,
+                program.as_ptr(),
+                &self.actions,
+                &self.attributes,
+                argv.as_ptr(),
+                envp.as_ptr(),
+            )
+        })?;
+        Ok(Pid::from_raw(pid))
+    }
+}
+
+impl Drop for SpawnSetup {
+    fn drop(&mut self) {
+        // SAFETY: both were initialised by `new`.
+        unsafe {
+            libc::posix_spawn_file_actions_destroy(&mut self.actions);
+            libc::posix_spawnattr_destroy(&mut self.attributes);
+        }
+    }
+}
+
+/// What a new program was given by the old one.
+#[derive(Debug)]
+pub(crate) struct Inheritance {
+    pub generation: u64,
+    pub engine: Engine,
+    pub last_serial: u64,
+    /// The stderr to use once this program is ready; until then the old side listens.
+    pub stderr: Option<OwnedFd>,
+    pub listeners: Vec<(String, OwnedFd)>,
+}
+
+impl Inheritance {
+    /// Finds the link and takes everything that the old side offers. `None`: started by hand.
+    ///
+    /// # Errors
+    /// When the old side says nothing in time or something that cannot be understood; it is told
+    /// why, as far as the link goes.
+    pub fn claim() -> Result<Option<(Link, Inheritance)>> {
+        let Some(number) = env::var_os(LINK_VARIABLE) else { return Ok(None) };
+        // SAFETY: no other thread may use the environment meanwhile. `Server::new` asks to be called
+        // before threads are started, and the new program's `main` has only just begun.
+        unsafe { env::remove_var(LINK_VARIABLE) };
+        let invalid = |why: &str| {
+            Error::invalid("take over from", format!("{LINK_VARIABLE}={}", number.display()), why)
+        };
+        if number != *LINK_FD.to_string() {
+            return Err(invalid("not a link"));
+        }
+        // SAFETY: whoever set the variable gave us this descriptor under this number; the variable
+        // is gone, so nobody takes it a second time. That it is open is checked before it is owned.
+        let socket = unsafe {
+            fcntl(BorrowedFd::borrow_raw(LINK_FD), FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))
+                .map_err(|_| invalid("no such descriptor"))?;
+            OwnedFd::from_raw_fd(LINK_FD)
+        };
+        let mut link = Link::of(socket);
+        match Inheritance::collect(&mut link) {
+            Ok(inheritance) => Ok(Some((link, inheritance))),
+            Err(reason) => {
+                let _ = link.send(&Message::Failed { reason: reason.clone() }, Vec::new());
+                Err(Error::invalid("take over from", "the old process", reason))
+            }
+        }
+    }
+
+    /// Hello, Listeners*, Offered.
+    fn collect(link: &mut Link) -> std::result::Result<Inheritance, String> {
+        let deadline = Instant::now() + HANDOVER_PATIENCE;
+        let mut inheritance = match wait_for_message(link, deadline)? {
+            (Message::Hello { generation, engine, last_serial }, mut fds) => Inheritance {
+                generation,
+                engine,
+                last_serial,
+                stderr: fds.pop(),
+                listeners: Vec::new(),
+            },
+            (other, _) => return Err(format!("{other:?} came before Hello")),
+        };
+        loop {
+            match wait_for_message(link, deadline)? {
+                (Message::Listeners { names }, fds) if names.len() == fds.len() => {
+                    inheritance.listeners.extend(names.into_iter().zip(fds));
+                }
+                (Message::Listeners { names }, fds) => {
+                    return Err(format!("{} listeners, {} descriptors", names.len(), fds.len()));
+                }
+                (Message::Offered, _) => return Ok(inheritance),
+                (other, _) => return Err(format!("{other:?} came before everything was offered")),
+            }
+        }
+    }
+}
+
+/// Blocks until a message is there; a new program has nothing else to do yet.
+fn wait_for_message(
+    link: &mut Link,
+    deadline: Instant,
+) -> std::result::Result<(Message, Vec<OwnedFd>), String> {
+    loop {
+        match link.receive() {
+            Ok(Some(received)) => return Ok(received),
+            Ok(None) => {}
+            Err(LinkError::Closed) => return Err("the old process is gone".into()),
+            Err(e) => return Err(e.to_string()),
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(format!("the old process said nothing for {HANDOVER_PATIENCE:?}"));
+        }
+        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+        let mut fds = [PollFd::new(link.as_fd(), PollFlags::POLLIN)];
+        let _ = poll(&mut fds, timeout);
+    }
+}

@@ -1,0 +1,115 @@
+//! The fork engine's system calls: is it safe, do it, and close what the child must not keep.
+#![allow(unsafe_code)] // fork, close_range and pidfd_open have no safe wrapper
+
+use std::{
+    io::{self, Write},
+    os::fd::{FromRawFd, OwnedFd, RawFd},
+};
+
+use nix::{
+    errno::Errno,
+    sched::{CloneFlags, unshare},
+    sys::signal::{SigSet, SigmaskHow, pthread_sigmask},
+    unistd::{ForkResult, Pid},
+};
+
+/// How many threads this process has. More than one, and a fork would leave the others behind,
+/// with whatever locks they hold.
+pub(crate) fn thread_count() -> usize {
+    let count = || std::fs::read_dir("/proc/self/task").map_or(1, Iterator::count);
+    // The kernel's own opinion, for a fraction of the cost: EINVAL iff there is more than one.
+    if unshare(CloneFlags::CLONE_THREAD).is_ok() {
+        return 1;
+    }
+    // A thread that was just joined may be counted for some microseconds more: ask twice.
+    let first = count();
+    if first > 1 { count() } else { first }
+}
+
+/// Forks this process. Both sides return.
+///
+/// The caller has made sure that there is one thread. Buffered standard output is written first:
+/// both processes would write it otherwise. Signals wait meanwhile, so that none is taken by a
+/// child that does not know its role yet.
+pub(crate) fn fork() -> io::Result<Option<Pid>> {
+    let _ = io::stdout().flush();
+    log::logger().flush();
+    let mut before = SigSet::empty();
+    pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut before))?;
+    // SAFETY: after a fork, the child of a process with several threads may only call
+    // async-signal-safe functions, since another thread may have held a lock. This process has one
+    // thread (the caller has asked `thread_count`), which is here and holds no lock but its own.
+    let forked = unsafe { nix::unistd::fork() };
+    pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&before), None)?;
+    Ok(match forked? {
+        ForkResult::Parent { child } => Some(child),
+        ForkResult::Child => None,
+    })
+}
+
+/// Closes descriptors by number, a run of neighbours in one call. Nobody may own them any more,
+/// or those who do must be forgotten, not dropped.
+///
+/// `close`, never `shutdown`: the connections are the parent's. And no deregistering: the epoll
+/// set is the parent's too.
+pub(crate) fn close_all(mut fds: Vec<RawFd>) {
+    fds.sort_unstable();
+    for run in fds.chunk_by(|a, b| a + 1 == *b) {
+        let (first, last) = (run[0] as libc::c_uint, run[run.len() - 1] as libc::c_uint);
+        // SAFETY: closing by number is sound when no owner of the number closes it again; the
+        // caller forgets the owners.
+        if unsafe { libc::close_range(first, last, 0) } != 0 {
+            for &fd in run {
+                // SAFETY: as above. Only a kernel before 5.9 has no close_range.
+                unsafe { libc::close(fd) };
+            }
+        }
+    }
+}
+
+/// A descriptor that is readable once the process has ended (`pidfd_open(2)`).
+pub(crate) fn pidfd_open(pid: Pid) -> io::Result<OwnedFd> {
+    // SAFETY: the call takes two integers and makes a new descriptor, close-on-exec, that only
+    // we know of.
+    unsafe {
+        let fd = libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0);
+        Errno::result(fd)?;
+        Ok(OwnedFd::from_raw_fd(fd as RawFd))
+    }
+}
+
+/// In a forked child, until it is ready: an error or a panic must end the child here, and not run
+/// on into frames of the parent's program, with its guards and its exit handlers.
+#[derive(Debug)]
+pub(crate) struct Unready;
+
+impl Unready {
+    /// The status of a child that ends before it is ready ("internal software error",
+    /// `sysexits.h`).
+    const EXIT: i32 = 70;
+
+    /// The child can serve: from here on it is a process like any other.
+    pub fn is_ready(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Unready {
+    fn drop(&mut self) {
+        // SAFETY: `_exit` ends the process at once; that nothing else runs is the point.
+        unsafe { libc::_exit(Unready::EXIT) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_test_process_has_several_threads() {
+        let handle = std::thread::spawn(std::thread::park);
+        assert!(thread_count() > 1);
+        handle.thread().unpark();
+        handle.join().unwrap();
+    }
+}

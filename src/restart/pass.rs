@@ -1,0 +1,193 @@
+//! The link between two generations: whole messages with descriptors, over a private socket pair.
+//! Knows what a message is, not what it means.
+#![allow(unsafe_code)] // descriptors that arrive are raw numbers
+
+use std::{
+    collections::VecDeque,
+    io::{self, IoSlice, IoSliceMut},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+};
+
+use nix::{
+    cmsg_space,
+    errno::Errno,
+    sys::socket::{
+        AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg,
+        sendmsg, socketpair,
+    },
+};
+
+use super::link::{MESSAGE_MAX, Malformed, Message};
+
+/// Linux takes this many descriptors in one message and no more (`SCM_MAX_FD`, see `unix(7)`).
+pub(crate) const FDS_PER_MESSAGE: usize = 253;
+
+/// One end of the link: an `AF_UNIX` `SOCK_SEQPACKET` socket, non-blocking, close-on-exec.
+#[derive(Debug)]
+pub(crate) struct Link {
+    socket: OwnedFd,
+    /// What the socket would not take yet.
+    outbox: VecDeque<(Vec<u8>, Vec<OwnedFd>)>,
+}
+
+/// What is wrong with the link.
+#[derive(Debug)]
+pub(crate) enum LinkError {
+    /// The other side is gone.
+    Closed,
+    Malformed(Malformed),
+    /// Descriptors were lost on the way: this process has no room for them.
+    NoRoom,
+    Io(io::Error),
+}
+
+impl std::fmt::Display for LinkError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            LinkError::Closed => f.write_str("the other side closed the link"),
+            LinkError::Malformed(why) => why.fmt(f),
+            LinkError::NoRoom => f.write_str("no room for the descriptors of the other side"),
+            LinkError::Io(e) => write!(f, "link: {e}"),
+        }
+    }
+}
+
+impl Link {
+    /// Both ends.
+    pub fn pair() -> io::Result<(Link, Link)> {
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let (a, b) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)?;
+        Ok((Link::of(a), Link::of(b)))
+    }
+
+    /// An end that was inherited.
+    pub fn of(socket: OwnedFd) -> Link {
+        Link { socket, outbox: VecDeque::new() }
+    }
+
+    /// Sends a message, now or when the socket takes it (see [`flush`](Self::flush)).
+    pub fn send(&mut self, message: &Message, fds: Vec<OwnedFd>) -> Result<(), LinkError> {
+        self.outbox.push_back((message.encode(), fds));
+        self.flush()
+    }
+
+    /// Sends what waits; call it again when the socket is writable.
+    pub fn flush(&mut self) -> Result<(), LinkError> {
+        while let Some((bytes, fds)) = self.outbox.front() {
+            let raw: Vec<RawFd> = fds.iter().map(AsRawFd::as_raw_fd).collect();
+            let rights = [ControlMessage::ScmRights(&raw)];
+            let control = if raw.is_empty() { &rights[..0] } else { &rights[..] };
+            let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+            let iov = [IoSlice::new(bytes)];
+            match sendmsg::<()>(self.socket.as_raw_fd(), &iov, control, flags, None) {
+                Ok(_) => drop(self.outbox.pop_front()),
+                Err(Errno::EAGAIN) => return Ok(()),
+                Err(Errno::EINTR) => {}
+                Err(Errno::EPIPE | Errno::ECONNRESET) => return Err(LinkError::Closed),
+                Err(e) => return Err(LinkError::Io(e.into())),
+            }
+        }
+        Ok(())
+    }
+
+    /// The next message of a kind that is known, or `None` when there is none for now.
+    pub fn receive(&mut self) -> Result<Option<(Message, Vec<OwnedFd>)>, LinkError> {
+        loop {
+            let Some((bytes, fds)) = self.receive_bytes()? else { return Ok(None) };
+            match Message::decode(&bytes).map_err(LinkError::Malformed)? {
+                Some(message) => return Ok(Some((message, fds))),
+                None => log::debug!("link: a message of an unknown kind is skipped"),
+            }
+        }
+    }
+
+    fn receive_bytes(&mut self) -> Result<Option<(Vec<u8>, Vec<OwnedFd>)>, LinkError> {
+        let mut bytes = vec![0; MESSAGE_MAX];
+        let mut control = cmsg_space!([RawFd; FDS_PER_MESSAGE]);
+        let mut iov = [IoSliceMut::new(&mut bytes)];
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
+        let result = recvmsg::<()>(self.socket.as_raw_fd(), &mut iov, Some(&mut control), flags);
+        let received = match result {
+            Err(Errno::EAGAIN | Errno::EINTR) => return Ok(None),
+            Err(Errno::ECONNRESET) => return Err(LinkError::Closed),
+            Err(e) => return Err(LinkError::Io(e.into())),
+            Ok(received) => received,
+        };
+        let mut fds = Vec::new();
+        for message in received.cmsgs().into_iter().flatten() {
+            if let ControlMessageOwned::ScmRights(raw) = message {
+                // SAFETY: the kernel has just made these descriptors for us, and nobody else
+                // knows their numbers.
+                fds.extend(raw.into_iter().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }));
+            }
+        }
+        let (length, flags) = (received.bytes, received.flags);
+        if flags.contains(MsgFlags::MSG_CTRUNC) {
+            return Err(LinkError::NoRoom);
+        }
+        if flags.contains(MsgFlags::MSG_TRUNC) {
+            return Err(LinkError::Malformed(Malformed::Field("too long")));
+        }
+        if length == 0 {
+            return Err(LinkError::Closed);
+        }
+        bytes.truncate(length);
+        Ok(Some((bytes, fds)))
+    }
+}
+
+impl AsRawFd for Link {
+    fn as_raw_fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+}
+
+impl AsFd for Link {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+
+    #[test]
+    fn messages_arrive_whole_in_order_with_their_descriptors() {
+        let (mut old, mut new) = Link::pair().unwrap();
+        let (mut near, far) = std::os::unix::net::UnixStream::pair().unwrap();
+        let names = vec!["one".to_owned()];
+        old.send(&Message::Listeners { names: names.clone() }, vec![far.into()]).unwrap();
+        old.send(&Message::Offered, Vec::new()).unwrap();
+        let (message, mut fds) = new.receive().unwrap().unwrap();
+        assert_eq!(message, Message::Listeners { names });
+        std::os::unix::net::UnixStream::from(fds.remove(0)).write_all(b"hello").unwrap();
+        let mut text = String::new();
+        near.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "hello");
+        assert_eq!(new.receive().unwrap().unwrap().0, Message::Offered);
+        assert!(new.receive().unwrap().is_none());
+        drop(old);
+        assert!(matches!(new.receive(), Err(LinkError::Closed)));
+    }
+
+    #[test]
+    fn what_the_socket_does_not_take_waits_for_room() {
+        let (mut old, mut new) = Link::pair().unwrap();
+        let count = 2000;
+        for pid in 0..count {
+            old.send(&Message::Ready { pid }, Vec::new()).unwrap();
+        }
+        assert!(!old.outbox.is_empty(), "the socket took everything: the test tests nothing");
+        for pid in 0..count {
+            let message = loop {
+                match new.receive().unwrap() {
+                    Some((message, _)) => break message,
+                    None => old.flush().unwrap(),
+                }
+            };
+            assert_eq!(message, Message::Ready { pid });
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! What an author writes: one trait, two required methods. Says when each is called; calls nothing.
+
+use std::io;
+
+pub use crate::net::{Origin, Reason};
+use crate::{
+    error::Result,
+    net::{Alarm, ConnId, Io, Net, Timer},
+    plan::Verdict,
+};
+
+/// From when on this process serves, and what it found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Start {
+    /// The program was started by hand: there was nobody before it.
+    Fresh,
+    /// This process is the child of the old one and has its whole heap. `self` is as it was at the
+    /// fork; the connections are not here, so ids of them that `self` holds lead nowhere now.
+    Forked,
+    /// A new program, with the old one's listeners.
+    Execed,
+    /// The new side died after this process had stopped accepting: it serves again.
+    Resumed,
+}
+
+/// A server's behaviour: what it does with bytes that arrive.
+///
+/// `self` is what all connections share, a [`Session`](Self::Session) is what one of them must
+/// remember, [`Io`] is the connection itself. A callback has all three and `&mut`, so shared state
+/// is a field, not an `Rc<RefCell>`.
+///
+/// Five rules:
+///
+/// 1. You write the loop's body; the reactor owns the loop.
+/// 2. An `Err` closes this connection (what was queued is sent first), never the server.
+/// 3. Nothing is freed during a callback.
+/// 4. The reactor stores no closures: everything it stores can be written down, and that is why it
+///    can restart.
+/// 5. Between callbacks every session stands at a boundary that you chose, since partial bytes stay
+///    with the reactor: the end of any turn is a safe moment to fork.
+///
+/// ```
+/// use heirloom::{Io, Origin, Result, Service};
+///
+/// struct Echo;
+///
+/// impl Service for Echo {
+///     type Session = ();
+///
+///     fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result<()> {
+///         Ok(())
+///     }
+///
+///     fn on_data(&mut self, io: &mut Io<'_>, _session: &mut (), input: &[u8]) -> Result<usize> {
+///         io.send(input);
+///         Ok(input.len())
+///     }
+/// }
+/// ```
+#[allow(unused_variables)] // the defaults ignore most of what they are given
+pub trait Service: Sized {
+    /// What one conversation must remember: plain data.
+    type Session;
+
+    /// A connection is there: accepted or dialed. Answers what to remember about it.
+    ///
+    /// # Errors
+    /// An `Err` closes the connection; [`on_close`](Self::on_close) is not called for it, since
+    /// there never was a session.
+    fn on_open(&mut self, io: &mut Io<'_>, origin: Origin) -> Result<Self::Session>;
+
+    /// Handles at most one message and answers the bytes it took. Zero: it is not complete yet;
+    /// the call comes again, with the same bytes and more.
+    ///
+    /// # Errors
+    /// An `Err` closes this connection with [`Reason::Failed`].
+    fn on_data(
+        &mut self,
+        io: &mut Io<'_>,
+        session: &mut Self::Session,
+        input: &[u8],
+    ) -> Result<usize>;
+
+    /// The peer will send no more, and all it sent was offered. Default: send what is queued and close.
+    ///
+    /// # Errors
+    /// An `Err` closes this connection.
+    fn on_eof(&mut self, io: &mut Io<'_>, session: &mut Self::Session) -> Result {
+        io.close();
+        Ok(())
+    }
+
+    /// Output was above the high mark and has fallen to the low one. Default: nothing.
+    ///
+    /// # Errors
+    /// An `Err` closes this connection.
+    fn on_writable(&mut self, io: &mut Io<'_>, session: &mut Self::Session) -> Result {
+        Ok(())
+    }
+
+    /// A timer of this connection ran out. Default: close.
+    ///
+    /// # Errors
+    /// An `Err` closes this connection.
+    fn on_timer(&mut self, io: &mut Io<'_>, session: &mut Self::Session, timer: Timer) -> Result {
+        io.close();
+        Ok(())
+    }
+
+    /// This process is leaving; called once for each connection. Default: nothing, it is served to
+    /// its end.
+    ///
+    /// # Errors
+    /// An `Err` closes this connection.
+    fn on_drain(&mut self, io: &mut Io<'_>, session: &mut Self::Session) -> Result {
+        Ok(())
+    }
+
+    /// The connection is gone; `id` leads nowhere any more. Called exactly once per session, in the
+    /// process that served it last.
+    fn on_close(&mut self, net: &mut Net, id: ConnId, session: Self::Session, why: Reason) {}
+
+    /// What [`Net::dial`] was asked for did not come about.
+    fn on_dial_failed(&mut self, net: &mut Net, tag: u64, why: io::Error) {}
+
+    /// An alarm of the service went off.
+    fn on_alarm(&mut self, net: &mut Net, key: Alarm) {}
+
+    /// This process serves from now on: the place to set alarms, to begin to consume messages, and
+    /// after [`Start::Forked`] to let go of ids that lead nowhere.
+    fn on_start(&mut self, net: &mut Net, start: Start) {}
+
+    /// This process serves only what it has from now on: the place to stop consuming messages.
+    /// [`Net::hold`] keeps the process until the work in hand is done.
+    fn on_retire(&mut self, net: &mut Net) {}
+
+    /// A restart that this process began is decided, well or badly.
+    fn on_restart_ended(&mut self, net: &mut Net, verdict: &Verdict) {}
+}

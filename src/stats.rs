@@ -1,0 +1,31 @@
+//! Counters of one process since it began; a forked child begins at zero.
+
+/// What this process has done so far. Read it with [`Net::stats`](crate::Net::stats).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Connections accepted.
+    pub accepted: u64,
+    /// Connections dialed and established.
+    pub dialed: u64,
+    /// Connections ended, for whatever reason.
+    pub closed: u64,
+    /// Connections ended because they went over a limit or a timeout, or their service said `Err`.
+    pub failed: u64,
+    /// Messages taken by [`on_data`](crate::Service::on_data).
+    pub messages: u64,
+    /// Bytes received.
+    pub bytes_in: u64,
+    /// Bytes sent.
+    pub bytes_out: u64,
+    /// Calls of `read`.
+    pub reads: u64,
+    /// Calls of `write` and `writev`.
+    pub writes: u64,
+    /// Turns of the loop, which is calls of `epoll_wait`.
+    pub turns: u64,
+    /// Readiness events for connections that were gone already. They are harmless, and rare.
+    pub ghosts: u64,
+    /// Times that accepting was paused because descriptors ran out.
+    pub accept_pauses: u64,
+}

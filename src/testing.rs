@@ -1,0 +1,238 @@
+//! A server without sockets and without time: peers in memory, a clock that the test moves.
+//!
+//! ```
+//! use heirloom::{Io, Origin, Result, Service, testing::Harness};
+//!
+//! /// Answers each line with its length.
+//! struct Length;
+//!
+//! impl Service for Length {
+//!     type Session = ();
+//!     fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result {
+//!         Ok(())
+//!     }
+//!     fn on_data(&mut self, io: &mut Io<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+//!         let Some((line, taken)) = heirloom::codec::line(input, 100)? else { return Ok(0) };
+//!         io.send(format!("{}\n", line.len()).as_bytes());
+//!         Ok(taken)
+//!     }
+//! }
+//!
+//! let mut harness = Harness::new(Length);
+//! let peer = harness.connect();
+//! harness.feed(peer, b"hello\nhel");
+//! assert_eq!(harness.take(peer), b"5\n");
+//! harness.feed(peer, b"lo\n");
+//! assert_eq!(harness.take(peer), b"5\n");
+//!
+//! // However the bytes are cut, the answer is the same.
+//! heirloom::testing::every_split(|| Length, b"one\ntwelve\n\n", b"3\n6\n0\n");
+//! ```
+
+use std::time::{Duration, Instant};
+
+use crate::{
+    error::Result,
+    net::{ConnId, Net, Origin, Phase, Stream, memory::Pipe},
+    plan::Restart,
+    service::{Service, Start},
+    turn::{Succession, Turn},
+};
+
+/// Turns enough for anything a test feeds in one go to come to rest.
+const PATIENCE: usize = 100_000;
+
+/// A peer in memory: the client's end of one connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Peer(usize);
+
+/// A service at work, with everything around it in the hands of a test.
+pub struct Harness<S: Service> {
+    turn: Turn<S>,
+    pipes: Vec<(Pipe, ConnId)>,
+}
+
+impl<S: Service> Harness<S> {
+    /// A server that has just started ([`Start::Fresh`]).
+    pub fn new(service: S) -> Harness<S> {
+        let net = Net::new(None, Instant::now());
+        let mut turn = Turn::new(service, net, Succession::in_memory());
+        turn.service.on_start(&mut turn.net, Start::Fresh);
+        let mut harness = Harness { turn, pipes: Vec::new() };
+        harness.settle();
+        harness
+    }
+
+    /// The service, to look at what it knows.
+    pub fn service(&mut self) -> &mut S {
+        &mut self.turn.service
+    }
+
+    /// What callbacks are given, to do what a callback would.
+    pub fn net(&mut self) -> &mut Net {
+        &mut self.turn.net
+    }
+
+    /// A client connects.
+    pub fn connect(&mut self) -> Peer {
+        self.connect_as(Origin::Accepted { listener: 0 })
+    }
+
+    /// Addresses and tags that the service has dialed since the last call. Answer each by
+    /// [`connect_as`](Self::connect_as) or [`refuse`](Self::refuse).
+    pub fn dialed(&mut self) -> Vec<(String, u64)> {
+        std::mem::take(&mut self.turn.net.staged.dials)
+    }
+
+    /// A connection of that origin stands.
+    pub fn connect_as(&mut self, origin: Origin) -> Peer {
+        let pipe = Pipe::new(self.pipes.len());
+        let id = self.turn.net.insert(Stream::Memory(pipe.clone()), Phase::Open);
+        let id = id.expect("a stream in memory is not registered, so nothing can fail");
+        self.pipes.push((pipe, id));
+        self.turn.open(id, origin);
+        self.settle();
+        Peer(self.pipes.len() - 1)
+    }
+
+    /// A dial comes to nothing.
+    pub fn refuse(&mut self, tag: u64, why: std::io::ErrorKind) {
+        self.turn.service.on_dial_failed(&mut self.turn.net, tag, why.into());
+        self.settle();
+    }
+
+    /// The server's name for a peer's connection.
+    pub fn id(&self, peer: Peer) -> ConnId {
+        self.pipes[peer.0].1
+    }
+
+    /// The peer sends `bytes`, all in one piece.
+    pub fn feed(&mut self, peer: Peer, bytes: &[u8]) {
+        let (pipe, id) = &self.pipes[peer.0];
+        pipe.feed(bytes);
+        self.turn.net.note_stream(*id, true, false, false);
+        self.settle();
+    }
+
+    /// The peer sends `bytes` and its FIN in the same packet.
+    pub fn feed_and_finish(&mut self, peer: Peer, bytes: &[u8]) {
+        let (pipe, id) = &self.pipes[peer.0];
+        pipe.feed(bytes);
+        pipe.finish();
+        self.turn.net.note_stream(*id, true, false, true);
+        self.settle();
+    }
+
+    /// The peer will send no more.
+    pub fn finish(&mut self, peer: Peer) {
+        self.feed_and_finish(peer, b"");
+    }
+
+    /// What the server has sent to the peer since the last call. Taking it makes room in the window.
+    pub fn take(&mut self, peer: Peer) -> Vec<u8> {
+        let (pipe, id) = &self.pipes[peer.0];
+        let mut taken = pipe.take();
+        loop {
+            self.turn.net.note_stream(*id, false, true, false);
+            run_turns(&mut self.turn, &self.pipes);
+            let more = pipe.take();
+            if more.is_empty() {
+                return taken;
+            }
+            taken.extend(more);
+        }
+    }
+
+    /// The peer holds at most `bytes` that it has not [taken](Self::take).
+    pub fn set_window(&mut self, peer: Peer, bytes: usize) {
+        self.pipes[peer.0].0.set_window(bytes);
+    }
+
+    /// Whether the server has sent its FIN or aborted.
+    pub fn is_closed(&self, peer: Peer) -> bool {
+        self.pipes[peer.0].0.is_finished()
+    }
+
+    /// Lets time pass, timer by timer.
+    pub fn advance(&mut self, time: Duration) {
+        let end = self.turn.net.now() + time;
+        while let Some(next) = self.turn.net.next_deadline().filter(|&next| next <= end) {
+            self.turn.net.set_now(next.max(self.turn.net.now()));
+            self.settle();
+        }
+        self.turn.net.set_now(end);
+        self.settle();
+    }
+
+    /// Restarts that the service has asked for since the last call; in memory none is made.
+    pub fn restarts(&mut self) -> Vec<Restart> {
+        std::mem::take(&mut self.turn.net.staged.restarts)
+    }
+
+    /// Whether the process would have left its loop.
+    pub fn has_ended(&self) -> bool {
+        self.turn.succession.phase() == crate::restart::Phase::Ended
+    }
+
+    /// Turns until nothing is left to do at this time.
+    fn settle(&mut self) {
+        run_turns(&mut self.turn, &self.pipes);
+    }
+}
+
+fn run_turns<S: Service>(turn: &mut Turn<S>, pipes: &[(Pipe, ConnId)]) {
+    for _ in 0..PATIENCE {
+        act(turn).expect("in memory no system call can fail");
+        // A real peer answers our FIN with its own at the latest when it has read everything.
+        for (pipe, id) in
+            pipes.iter().filter(|(pipe, _)| pipe.is_finished() && !pipe.is_client_finished())
+        {
+            pipe.finish();
+            turn.net.note_stream(*id, true, false, true);
+        }
+        if turn.net.is_settled() {
+            return;
+        }
+    }
+    panic!("the server is still busy after {PATIENCE} turns");
+}
+
+fn act<S: Service>(turn: &mut Turn<S>) -> Result {
+    turn.net.stats.turns += 1;
+    turn.act()
+}
+
+impl<S: Service> std::fmt::Debug for Harness<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Harness").field("net", &self.turn.net).finish_non_exhaustive()
+    }
+}
+
+/// Checks that `input` is answered by `output`, however it arrives: whole, cut in two at every byte,
+/// and byte by byte. Most protocol bugs are at a cut.
+///
+/// # Panics
+/// When an answer differs; the message says at which cut.
+pub fn every_split<S: Service>(service: impl Fn() -> S, input: &[u8], output: &[u8]) {
+    let check = |pieces: &[&[u8]], how: &dyn std::fmt::Display| {
+        let mut harness = Harness::new(service());
+        let peer = harness.connect();
+        let mut answer = harness.take(peer);
+        for piece in pieces {
+            harness.feed(peer, piece);
+            answer.extend(harness.take(peer));
+        }
+        assert!(
+            answer == output,
+            "{how}: the answer is {:?} instead of {:?}",
+            String::from_utf8_lossy(&answer),
+            String::from_utf8_lossy(output),
+        );
+    };
+    check(&[input], &"whole");
+    for cut in 1..input.len() {
+        let (first, second) = input.split_at(cut);
+        check(&[first, second], &format_args!("cut after byte {cut}"));
+    }
+    check(&input.chunks(1).collect::<Vec<_>>(), &"byte by byte");
+}

@@ -1,0 +1,196 @@
+//! One turn of the loop in named phases. The only caller of a [`Service`].
+//!
+//! `offer` brings input to the service, `handover` carries out what the restart's state machine
+//! decides. ARCHITECTURE.md numbers the phases as they are numbered here.
+
+mod estate;
+mod handover;
+mod offer;
+
+use std::time::{Duration, Instant};
+
+use mio::Events;
+
+use crate::{
+    error::{Error, Result},
+    limits::{ACCEPT_BUDGET, EVENTS, READ_BUDGET},
+    net::{ConnId, Io, Key, Net, Origin, Phase as ConnPhase, Reason, Source},
+    restart::{Event, Phase},
+    service::Service,
+};
+use estate::Estate;
+pub(crate) use handover::{Succession, Trigger};
+
+/// A server at work. Three disjoint fields make the callbacks possible: each gets one `&mut` to the
+/// service, to its session and to the net, and `input` borrows from a fourth.
+pub(crate) struct Turn<S: Service> {
+    pub service: S,
+    /// By slot, beside the slab of connections.
+    sessions: Vec<Option<S::Session>>,
+    pub net: Net,
+    /// What every connection is read into.
+    buffer: Box<[u8]>,
+    events: Events,
+    /// Sources that are no sockets and have something to say in this turn.
+    heard: Vec<Source>,
+    pub succession: Succession,
+    /// In a forked child: what the parent's connections have left in memory.
+    estate: Option<Estate<S::Session>>,
+}
+
+impl<S: Service> Turn<S> {
+    pub fn new(service: S, net: Net, succession: Succession) -> Turn<S> {
+        Turn {
+            service,
+            sessions: Vec::new(),
+            net,
+            buffer: vec![0; READ_BUDGET].into_boxed_slice(),
+            events: Events::with_capacity(EVENTS),
+            heard: Vec::new(),
+            succession,
+            estate: None,
+        }
+    }
+
+    /// Turns until this process has nothing left to do.
+    pub fn run(mut self) -> Result {
+        self.begin()?;
+        while self.succession.phase() != Phase::Ended {
+            self.poll()?;
+            self.act()?;
+        }
+        self.end();
+        Ok(())
+    }
+
+    /// 1. Waits for events and files each with the connection or listener that it is for. The only
+    /// place that sleeps.
+    fn poll(&mut self) -> Result {
+        let wait = if self.estate.is_some() { Some(Duration::ZERO) } else { self.net.wait() };
+        self.net.poll(&mut self.events, wait)?;
+        self.net.set_now(Instant::now());
+        self.net.stats.turns += 1;
+        for event in &self.events {
+            self.heard.extend(self.net.note(event));
+        }
+        Ok(())
+    }
+
+    /// The rest of a turn: everything but the waiting.
+    pub fn act(&mut self) -> Result {
+        self.hear()?;
+        self.accept();
+        self.read();
+        self.due()?;
+        self.decide()?;
+        self.net.flush();
+        self.writable();
+        self.reap();
+        // `on_writable` and `on_close` send too: never sleep with unsent output.
+        self.net.flush();
+        self.settle()
+    }
+
+    /// 2. Signals, the link to the other side of a restart, children.
+    fn hear(&mut self) -> Result {
+        for source in std::mem::take(&mut self.heard) {
+            self.hear_source(source)?;
+        }
+        Ok(())
+    }
+
+    /// 3. New clients, up to the budget of each listener; and dials that came to nothing.
+    fn accept(&mut self) {
+        for listener in 0..self.net.listeners.len() {
+            for _ in 0..ACCEPT_BUDGET {
+                if !self.net.listeners[listener].ready {
+                    break;
+                }
+                let Some(id) = self.net.accept(listener) else { break };
+                self.open(id, Origin::Accepted { listener });
+            }
+        }
+        for (tag, why) in self.net.take_refused_dials() {
+            self.service.on_dial_failed(&mut self.net, tag, why);
+        }
+    }
+
+    pub fn open(&mut self, id: ConnId, origin: Origin) {
+        let slot = id.slot();
+        if slot >= self.sessions.len() {
+            self.sessions.resize_with(slot + 1, || None);
+        }
+        match self.service.on_open(&mut Io::new(&mut self.net, id), origin) {
+            Ok(session) => self.sessions[slot] = Some(session),
+            Err(why) => self.net.finish(id, Reason::Failed(why)),
+        }
+    }
+
+    /// 4. Input: what the last turn left over, then what this turn's events announce.
+    fn read(&mut self) {
+        let list = self.net.take_readable();
+        for &id in &list {
+            self.serve(id);
+        }
+        self.net.recycle_readable(list);
+    }
+
+    /// 5. Timers and alarms.
+    fn due(&mut self) -> Result {
+        while let Some(key) = self.net.next_due() {
+            match key {
+                Key::Timer(id, timer) => {
+                    self.call(id, |service, io, session| service.on_timer(io, session, timer));
+                }
+                Key::Alarm(key) => self.service.on_alarm(&mut self.net, key),
+                Key::Ready => self.ready_overdue()?,
+                Key::DrainDeadline => self.advance(Event::Deadline)?,
+                Key::Check(_) | Key::Accept => {}
+            }
+        }
+        Ok(())
+    }
+
+    // 6. Decisions about the process are in `handover`: `decide`.
+    // 7. Output: `Net::flush`.
+
+    /// 8. Connections whose peer has caught up. More input may wait for them as well.
+    fn writable(&mut self) {
+        for id in self.net.take_writable() {
+            if self.call(id, |service, io, session| service.on_writable(io, session)) {
+                self.net.list(id);
+            }
+        }
+    }
+
+    /// 9. Connections that are over; `on_close` may end others, until none is left.
+    fn reap(&mut self) {
+        while let Some((id, why)) = self.net.bury() {
+            if let Some(session) = self.sessions.get_mut(id.slot()).and_then(Option::take) {
+                self.service.on_close(&mut self.net, id, session, why);
+            }
+        }
+    }
+
+    /// Calls the service for a connection in service; tells whether there was one.
+    fn call(
+        &mut self,
+        id: ConnId,
+        callback: impl FnOnce(&mut S, &mut Io<'_>, &mut S::Session) -> Result,
+    ) -> bool {
+        if self.net.conn(id).is_none_or(|conn| conn.phase != ConnPhase::Open) {
+            return false;
+        }
+        let Some(Some(session)) = self.sessions.get_mut(id.slot()) else { return false };
+        let result = callback(&mut self.service, &mut Io::new(&mut self.net, id), session);
+        self.finish_if_failed(id, result);
+        true
+    }
+
+    /// Rule 2: an `Err` closes this connection.
+    fn finish_if_failed(&mut self, id: ConnId, result: std::result::Result<(), Error>) {
+        if let Err(why) = result {
+            self.net.finish(id, Reason::Failed(why));
+        }
+    }
+}
