@@ -1,0 +1,303 @@
+//! What the tests share: an example binary started as a server, its log, and clients of it.
+//!
+//! Everything waits for an event with a deadline; nothing sleeps. What was started is ended when
+//! the [`Server`] goes, with all its generations.
+#![allow(dead_code)] // each test file uses its part of this
+
+use std::{
+    env,
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{
+        Arc, Condvar, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use nix::{
+    sys::signal::{Signal, kill, killpg},
+    unistd::Pid,
+};
+
+/// How long a test waits for anything before it fails. Generous: machines are loaded at times.
+pub const DEADLINE: Duration = Duration::from_secs(20);
+
+/// The built binary of an example: `cargo test` puts it beside the tests.
+pub fn example(name: &str) -> PathBuf {
+    let tests = env::current_exe().expect("the test's own path");
+    let profile = tests.parent().and_then(Path::parent).expect("target/<profile>/deps/<test>");
+    let path = profile.join("examples").join(name);
+    assert!(path.exists(), "{} is not built: run `cargo build --examples`", path.display());
+    path
+}
+
+/// A directory of its own for a test, removed when it goes.
+pub struct Dir(PathBuf);
+
+impl Dir {
+    pub fn new() -> Dir {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path = env::temp_dir().join(format!("heirloom-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&path).expect("a directory for the test");
+        Dir(path)
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Everything a server has said on stderr, line by line, and a bell for each line.
+#[derive(Default)]
+struct Log {
+    lines: Mutex<Vec<String>>,
+    bell: Condvar,
+}
+
+/// How to start a server; `start` does.
+pub struct Setup {
+    program: PathBuf,
+    args: Vec<String>,
+    env: Vec<(String, String)>,
+    listen: String,
+}
+
+impl Setup {
+    pub fn arg(mut self, arg: impl Into<String>) -> Setup {
+        self.args.push(arg.into());
+        self
+    }
+
+    pub fn env(mut self, name: &str, value: impl ToString) -> Setup {
+        self.env.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    /// Another program than the example's, such as a copy of it.
+    pub fn program(mut self, path: impl Into<PathBuf>) -> Setup {
+        self.program = path.into();
+        self
+    }
+
+    /// Another address than a free port.
+    pub fn listen(mut self, address: impl Into<String>) -> Setup {
+        self.listen = address.into();
+        self
+    }
+
+    /// Starts it and waits until it is ready.
+    pub fn start(self) -> Server {
+        let dir = Dir::new();
+        let mut command = Command::new(&self.program);
+        command.args(["--listen", &self.listen, "--pid-file"]).arg(dir.path("pid")).args(&self.args);
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
+        let mut server = Server::spawn(command, dir);
+        let ready = server.wait_line("ready: generation 0");
+        server.address = ready.rsplit("listening on ").next().unwrap_or_default().to_owned();
+        server
+    }
+}
+
+/// A running server: the first process and all generations that come of it.
+pub struct Server {
+    pub child: Child,
+    /// Where it listens: `ip:port`, or `unix:/path`; the first, if there are several.
+    pub address: String,
+    pub dir: Dir,
+    log: Arc<Log>,
+}
+
+impl Server {
+    /// An example, on a free port.
+    pub fn of(name: &str) -> Setup {
+        Setup {
+            program: example(name),
+            args: Vec::new(),
+            env: Vec::new(),
+            listen: "127.0.0.1:0".to_owned(),
+        }
+    }
+
+    /// Starts `command` in a process group of its own, whose generations end with the test.
+    pub fn spawn(mut command: Command, dir: Dir) -> Server {
+        use std::os::unix::process::CommandExt;
+        command.process_group(0).stdin(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the server starts");
+        let log = Arc::new(Log::default());
+        let (stderr, sink) = (child.stderr.take().expect("a pipe"), Arc::clone(&log));
+        thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                sink.lines.lock().unwrap().push(line);
+                sink.bell.notify_all();
+            }
+        });
+        Server { child, address: String::new(), dir, log }
+    }
+
+    /// Waits until the log has a line with `text`, and answers the first one.
+    pub fn wait_line(&self, text: &str) -> String {
+        self.wait_lines(text, 1).pop().expect("one line")
+    }
+
+    /// Waits until the log has `count` lines with `text`, and answers these.
+    pub fn wait_lines(&self, text: &str, count: usize) -> Vec<String> {
+        let until = Instant::now() + DEADLINE;
+        let mut lines = self.log.lines.lock().unwrap();
+        loop {
+            let found: Vec<_> = lines.iter().filter(|line| line.contains(text)).cloned().collect();
+            if found.len() >= count {
+                return found.into_iter().take(count).collect();
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "no {count} lines {text:?} in the log:\n{}", lines.join("\n"));
+            lines = self.log.bell.wait_timeout(lines, left).unwrap().0;
+        }
+    }
+
+    /// How many lines with `text` the log has so far.
+    pub fn count_lines(&self, text: &str) -> usize {
+        self.log.lines.lock().unwrap().iter().filter(|line| line.contains(text)).count()
+    }
+
+    /// The whole log so far.
+    pub fn log(&self) -> String {
+        self.log.lines.lock().unwrap().join("\n")
+    }
+
+    /// The generation that serves, by the pid file.
+    pub fn pid(&self) -> i32 {
+        let file = self.dir.path("pid");
+        let text = std::fs::read_to_string(&file).expect("the pid file of a server that is ready");
+        text.trim().parse().expect("a number in the pid file")
+    }
+
+    /// Signals the generation that serves.
+    pub fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.pid()), signal).expect("the serving generation is there");
+    }
+
+    /// Restarts by signal (HUP: fork, USR2: fork-exec), waits until the new generation serves and
+    /// the old one has retired, and answers the new pid.
+    pub fn restart(&self, signal: Signal) -> i32 {
+        let done = self.count_lines("restart: done");
+        self.signal(signal);
+        let line = self.wait_lines("restart: done", done + 1).pop().expect("a line");
+        let pid = line.rsplit(' ').next().and_then(|pid| pid.parse().ok());
+        pid.unwrap_or_else(|| panic!("no pid in {line:?}"))
+    }
+
+    /// A client of it, over TCP.
+    pub fn connect(&self) -> Client {
+        Client::connect(&self.address)
+    }
+
+    /// Waits until the first process has exited.
+    pub fn wait_exit(&mut self) -> ExitStatus {
+        let until = Instant::now() + DEADLINE;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("our child") {
+                return status;
+            }
+            assert!(Instant::now() < until, "the first process does not exit:\n{}", self.log());
+            thread::yield_now();
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // The group is ours: `spawn` made it, and only generations of this server are in it.
+        let _ = killpg(Pid::from_raw(self.child.id() as i32), Signal::SIGKILL);
+        let _ = self.child.wait();
+        if thread::panicking() {
+            eprintln!("--- the server's log:\n{}\n---", self.log());
+        }
+    }
+}
+
+/// Waits until a process is gone (or a zombie that somebody else has to reap).
+pub fn wait_gone(pid: i32) {
+    wait_for(&format!("process {pid} to end"), || {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let state = stat.rsplit(") ").next().and_then(|rest| rest.chars().next());
+        matches!(state, None | Some('Z' | 'X'))
+    });
+}
+
+/// Waits until `done`; for what has no event of its own, such as another process's state.
+pub fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
+    let until = Instant::now() + DEADLINE;
+    while !done() {
+        assert!(Instant::now() < until, "waited {DEADLINE:?} for {what}");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// How many descriptors a process has.
+pub fn open_fds(pid: i32) -> usize {
+    std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
+}
+
+/// A blocking client with deadlines.
+pub struct Client {
+    pub stream: TcpStream,
+    reader: BufReader<TcpStream>,
+}
+
+impl Client {
+    pub fn connect(address: &str) -> Client {
+        let address = address.parse().expect("an address of digits");
+        let stream = TcpStream::connect_timeout(&address, DEADLINE).expect("the server accepts");
+        stream.set_read_timeout(Some(DEADLINE)).expect("a timeout");
+        stream.set_write_timeout(Some(DEADLINE)).expect("a timeout");
+        stream.set_nodelay(true).expect("an option");
+        let reader = BufReader::new(stream.try_clone().expect("a second handle"));
+        Client { stream, reader }
+    }
+
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream.write_all(bytes.as_ref()).expect("the server takes it");
+    }
+
+    /// One line, without its end.
+    pub fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.reader.read_line(&mut line).expect("a line in time");
+        assert!(line.ends_with('\n'), "the connection ended after {line:?}");
+        line.trim_end().to_owned()
+    }
+
+    /// Sends a line and answers the reply line.
+    pub fn ask(&mut self, line: &str) -> String {
+        self.send(format!("{line}\n"));
+        self.line()
+    }
+
+    pub fn read_exact(&mut self, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; count];
+        self.reader.read_exact(&mut bytes).expect("all bytes in time");
+        bytes
+    }
+
+    /// Everything up to the server's FIN (or reset).
+    pub fn read_to_end(&mut self) -> std::io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.reader.read_to_end(&mut bytes).map(|_| bytes)
+    }
+
+    /// Sends our FIN.
+    pub fn finish(&mut self) {
+        self.stream.shutdown(std::net::Shutdown::Write).expect("still connected");
+    }
+}
