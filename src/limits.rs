@@ -75,6 +75,9 @@ pub const DRAIN_ON_RESTART: Duration = Duration::from_secs(3600);
 /// seconds after which systemd would kill it.
 pub const DRAIN_ON_STOP: Duration = Duration::from_secs(30);
 
+/// Where a longer time is asked for, this is meant: an `Instant` cannot be moved by `Duration::MAX`.
+pub const FAR_FUTURE: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
 /// What one connection may use and how long it may take, with the defaults of the builder.
 #[derive(Clone, Debug)]
 pub(crate) struct Limits {

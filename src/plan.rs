@@ -2,6 +2,8 @@
 
 use std::{fmt, time::Duration};
 
+use crate::limits::FAR_FUTURE;
+
 /// How a new generation is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Engine {
@@ -58,9 +60,10 @@ impl Restart {
         Restart { or_fork_exec: true, ..self }
     }
 
-    /// Kill the new side and carry on when it is not ready after `limit` (10 s unless told).
+    /// Kill the new side and carry on when it is not ready after `limit` (10 s unless told). Once it
+    /// is released, it has the same time again to commit.
     pub fn ready_within(self, limit: Duration) -> Restart {
-        Restart { ready_within: limit, ..self }
+        Restart { ready_within: limit.min(FAR_FUTURE), ..self }
     }
 }
 
@@ -79,7 +82,7 @@ impl Drain {
 
     /// Abort what is still open after `limit`.
     pub fn deadline(limit: Duration) -> Drain {
-        Drain { deadline: Some(limit) }
+        Drain { deadline: Some(limit.min(FAR_FUTURE)) }
     }
 }
 

@@ -10,6 +10,7 @@ use nix::sys::{
 
 use crate::{
     error::{Error, Result},
+    limits::FAR_FUTURE,
     net::{Listener, Net},
     pidfile::PidFile,
     plan::{Drain, Restart},
@@ -107,26 +108,26 @@ impl<S: Service> Server<S> {
 
     /// Ends a connection when no byte comes or goes for this long (60 s; `None`: never).
     pub fn idle_timeout(mut self, limit: impl Into<Option<Duration>>) -> Server<S> {
-        self.net.limits.idle = limit.into();
+        self.net.limits.idle = bounded(limit);
         self
     }
 
     /// Ends a connection whose first message is not complete this long after it came (10 s;
     /// `None`: never).
     pub fn first_message_timeout(mut self, limit: impl Into<Option<Duration>>) -> Server<S> {
-        self.net.limits.first_message = limit.into();
+        self.net.limits.first_message = bounded(limit);
         self
     }
 
     /// Ends a connection whose peer reads nothing of its output for this long (30 s; `None`: never).
     pub fn write_timeout(mut self, limit: impl Into<Option<Duration>>) -> Server<S> {
-        self.net.limits.write = limit.into();
+        self.net.limits.write = bounded(limit);
         self
     }
 
     /// Waits this long for the peer's FIN after ours was sent (5 s).
     pub fn close_timeout(mut self, limit: Duration) -> Server<S> {
-        self.net.limits.close = limit;
+        self.net.limits.close = limit.min(FAR_FUTURE);
         self
     }
 
@@ -203,6 +204,11 @@ impl<S: Service> Server<S> {
         self.succession.signals = Some(Signals::hear(wanted)?);
         Turn::new(self.service, self.net, self.succession).run()
     }
+}
+
+/// A time that an `Instant` can be moved by.
+fn bounded(limit: impl Into<Option<Duration>>) -> Option<Duration> {
+    limit.into().map(|limit| limit.min(FAR_FUTURE))
 }
 
 /// A server's clients are descriptors, and the soft limit is often a thousand. Go does the same.

@@ -143,7 +143,7 @@ impl<S: Service> Turn<S> {
                     self.call(id, |service, io, session| service.on_timer(io, session, timer));
                 }
                 Key::Alarm(key) => self.service.on_alarm(&mut self.net, key),
-                Key::Ready => self.ready_overdue()?,
+                Key::Ready => self.new_side_overdue()?,
                 Key::DrainDeadline => self.advance(Event::Deadline)?,
                 Key::Check(_) | Key::Accept => {}
             }

@@ -277,9 +277,10 @@ impl Net {
         conn.output.advance(written, &mut self.pool);
         conn.bytes_out += written as u64;
         self.stats.bytes_out += written as u64;
-        conn.active = self.now;
-        // What waits from now on began to wait now.
-        conn.progress = self.now;
+        if written > 0 {
+            conn.active = self.now;
+            conn.progress = self.now;
+        }
         if conn.flags.congested && conn.output.len() <= LOW_MARK {
             conn.flags.congested = false;
             self.writable.push(id);

@@ -174,6 +174,9 @@ impl Net {
         if conn.phase != Phase::Open || conn.flags.half_close {
             return;
         }
+        if conn.output.is_empty() {
+            conn.progress = self.now;
+        }
         push(&mut conn.output, &mut self.pool);
         if conn.output.len() > self.limits.output {
             return self.kill(id, Reason::TooSlow);

@@ -214,7 +214,7 @@ impl Net {
     /// [`on_retire`](crate::Service::on_retire), which may set others.
     pub fn set_alarm(&mut self, key: Alarm, after: Duration) {
         self.clear_alarm(key);
-        let at = self.now + after;
+        let at = self.later(after);
         self.alarms.push((key, at));
         self.timers.insert(at, Key::Alarm(key));
     }

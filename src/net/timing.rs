@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Alarm, Net, Phase, Timer, id::ConnId, reason::Reason};
+use crate::limits::FAR_FUTURE;
 
 /// What is due when its time comes. Plain data, so it can be carried to another process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,9 +64,15 @@ impl Net {
         Some(key)
     }
 
+    /// When `after` will have passed. Later than now even for zero, so that a timer that is set
+    /// anew whenever it runs out comes once a turn, and not for ever in one.
+    pub(super) fn later(&self, after: Duration) -> Instant {
+        self.now + after.clamp(Duration::from_nanos(1), FAR_FUTURE)
+    }
+
     pub(super) fn arm(&mut self, id: ConnId, timer: Timer, after: Duration) {
         self.disarm(id, timer);
-        let at = self.now + after;
+        let at = self.later(after);
         self.conns[id.slot()].timers.push((timer, at));
         self.timers.insert(at, Key::Timer(id, timer));
     }
@@ -136,7 +143,7 @@ impl Net {
     }
 
     pub(super) fn pause_accepting(&mut self, pause: Duration) {
-        let until = self.now + pause;
+        let until = self.later(pause);
         self.starved_until = Some(until);
         self.timers.insert(until, Key::Accept);
     }

@@ -34,6 +34,8 @@ pub(crate) struct Attempt {
     /// The number of the generation to be.
     pub generation: u64,
     pub begun: Instant,
+    /// When the new side's next word is overdue.
+    pub overdue: Instant,
     pub child: Child,
     pub link: Link,
     /// What a new program says; a forked child shares our stderr.
@@ -71,7 +73,9 @@ impl Attempt {
         let Some(pid) = fork::fork().map_err(failed)? else { return Ok(Side::New(theirs)) };
         let child = Child::new(pid).map_err(failed)?;
         let engine = Engine::Fork;
-        Ok(Side::Old(Attempt { how, engine, generation, begun, child, link: ours, stderr: None }))
+        let overdue = begun + how.ready_within;
+        let (link, stderr) = (ours, None);
+        Ok(Side::Old(Attempt { how, engine, generation, begun, overdue, child, link, stderr }))
     }
 
     /// Starts the program anew and offers it `listeners`.
@@ -94,8 +98,9 @@ impl Attempt {
         let pid = launch.spawn(theirs.as_fd(), writer.as_fd()).map_err(failed)?;
         let child = Child::new(pid).map_err(failed)?;
         let engine = Engine::ForkExec;
-        let stderr = Some(stderr);
-        let mut attempt = Attempt { how, engine, generation, begun, child, link: ours, stderr };
+        let overdue = begun + how.ready_within;
+        let (link, stderr) = (ours, Some(stderr));
+        let mut attempt = Attempt { how, engine, generation, begun, overdue, child, link, stderr };
         attempt.offer(last_serial, own_stderr, parcels).map_err(|e| attempt.failed(e))?;
         Ok(attempt)
     }

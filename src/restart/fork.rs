@@ -40,7 +40,8 @@ pub(crate) fn fork() -> io::Result<Option<Pid>> {
     // async-signal-safe functions, since another thread may have held a lock. This process has one
     // thread (the caller has asked `thread_count`), which is here and holds no lock but its own.
     let forked = unsafe { nix::unistd::fork() };
-    pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&before), None)?;
+    // It cannot fail with a valid mask, and an error here would make the child believe it is the parent.
+    let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&before), None);
     Ok(match forked? {
         ForkResult::Parent { child } => Some(child),
         ForkResult::Child => None,

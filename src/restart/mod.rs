@@ -93,6 +93,8 @@ pub(crate) enum Action {
     Drain,
     /// The same, and kill the new side first.
     AbandonAndDrain,
+    /// A drain is under way already, but now in the time that a stop has.
+    Hurry,
     /// Abort every connection.
     Abort,
     /// Kill the new side, close the listeners for good, abort every connection.
@@ -125,7 +127,7 @@ pub(crate) fn step(phase: Phase, event: Event) -> (Phase, Action) {
         // The new side has the listeners and outlives this one.
         (Released, On::Drain | On::Stop)       => (Retired,  Do::Retire),
 
-        (Retired,  On::Drain)                  => (Stopping, Do::Nothing),
+        (Retired,  On::Drain)                  => (Stopping, Do::Hurry),
         (Retired | Stopping, On::Stop)         => (Stopping, Do::Abort),
         (Stopping, On::Drain)                  => (Stopping, Do::Abort), // the second one means now
         (Retired | Stopping, On::Deadline)     => (phase,    Do::Abort),

@@ -219,7 +219,12 @@ impl<S: Service> Turn<S> {
                 Request::Restart(how) if self.net.poll.is_none() => {
                     self.net.staged.restarts.push(how); // in a test
                 }
-                Request::Restart(how) => self.restart(how)?,
+                Request::Restart(how) => {
+                    self.restart(how)?;
+                    if self.succession.phase == Phase::Waiting {
+                        return Ok(()); // we are the child now; the rest was asked of the parent
+                    }
+                }
                 Request::Drain => self.advance(Event::Drain)?,
                 Request::Stop => self.advance(Event::Stop)?,
             }
@@ -289,18 +294,19 @@ impl<S: Service> Turn<S> {
         if let Some(stderr) = &attempt.stderr {
             self.net.watch(stderr, Source::Stderr)?;
         }
-        self.net.set_timer(attempt.begun + attempt.how.ready_within, Key::Ready);
+        self.net.set_timer(attempt.overdue, Key::Ready);
         self.succession.attempt = Some(attempt);
         self.advance(Event::Begun)
     }
 
-    /// The new side had its time.
-    pub(super) fn ready_overdue(&mut self) -> Result {
+    /// The new side had its time: to be ready, or to commit after it was released.
+    pub(super) fn new_side_overdue(&mut self) -> Result {
         self.hear_new()?; // its word may just have come
-        if self.succession.phase == Phase::Starting {
-            self.give_up(Attempt::timed_out)?;
+        let now = self.net.now();
+        match &self.succession.attempt {
+            Some(attempt) if attempt.overdue <= now => self.give_up(Attempt::timed_out),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// Ends the attempt, in the way that `end` ends the new side, and goes on without it.
@@ -320,7 +326,7 @@ impl<S: Service> Turn<S> {
             self.net.unwatch(stderr);
         }
         self.net.unwatch(&attempt.child);
-        self.net.clear_timer(attempt.begun + attempt.how.ready_within, Key::Ready);
+        self.net.clear_timer(attempt.overdue, Key::Ready);
         self.net.shared = false;
         Some(attempt)
     }
@@ -360,6 +366,7 @@ impl<S: Service> Turn<S> {
                 self.abandon();
                 self.drain_for_good();
             }
+            Action::Hurry => self.limit_drain(&self.succession.drain_on_stop.clone()),
             Action::Abort => self.abort_all(event),
             Action::DrainAndAbort => {
                 self.drain_for_good();
@@ -413,6 +420,9 @@ impl<S: Service> Turn<S> {
         self.net.shared = false; // the child is past closing its copies
         self.net.stop_accepting();
         let Some(attempt) = &mut self.succession.attempt else { return Ok(()) };
+        self.net.clear_timer(attempt.overdue, Key::Ready);
+        attempt.overdue = self.net.now() + attempt.how.ready_within;
+        self.net.set_timer(attempt.overdue, Key::Ready);
         match attempt.link.send(&Message::Released, Vec::new()) {
             Ok(()) => Ok(()),
             Err(_) => self.give_up(Attempt::died),
@@ -453,6 +463,10 @@ impl<S: Service> Turn<S> {
         for id in self.net.ids() {
             self.call(id, |service, io, session| service.on_drain(io, session));
         }
+        self.limit_drain(&how);
+    }
+
+    fn limit_drain(&mut self, how: &Drain) {
         if let Some(limit) = how.deadline {
             self.net.set_timer(self.net.now() + limit, Key::DrainDeadline);
         }

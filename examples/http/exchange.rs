@@ -1,0 +1,286 @@
+//! One request and its reply: what is done with each head, body and download. Knows the connection
+//! only as [`Io`], and never looks at bytes itself.
+//!
+//! ```text
+//! Head --- a head without a body ----------------------> respond -> Head, or close
+//!   \----- a head with a body ----> Upload --- its end --/      \-> Download --- all sent --/
+//! ```
+//!
+//! Every request gets exactly one final reply, and for a request with a body that nobody wants it
+//! comes after the body, unless the connection is closed with it: a reply before the end of a body that
+//! turns out to be malformed would have to be followed by a second one.
+
+use std::{fmt::Display, io::Write, rc::Rc};
+
+use heirloom::{Error, Io, Result};
+
+use crate::{
+    BLOCK, FAREWELL, GRACE, HEAD_DUE, HEAD_TIME, HELLO, Http,
+    body::Body,
+    reply::{After, BYTES, CONTINUE, Extent, Head, JSON, LAST_CHUNK, Refusal, Status, TEXT},
+    request::{self, Framing, Method},
+    route::Route,
+};
+
+/// The longest upload. Nothing of it is held, so this is only to end what might go on for ever.
+const MAX_BODY: u64 = 1 << 30;
+
+/// The longest body that is read only to be thrown away. Up to here that is cheaper than a new
+/// connection (Go: 256 KiB).
+const MAX_UNWANTED: u64 = 64 * 1024;
+
+/// What one connection must remember.
+#[derive(Debug, Default)]
+pub struct Session {
+    pub stage: Stage,
+    /// A part of a head has come; the reactor has it.
+    half_read: bool,
+}
+
+/// What comes next.
+#[derive(Debug, Default)]
+pub enum Stage {
+    #[default]
+    Head,
+    /// A body comes in.
+    Upload(Exchange, Body),
+    /// A body goes out, and the client is slower than we are. The connection is paused.
+    Download { left: u64, after: After },
+}
+
+/// A request after its head: what is left to do.
+#[derive(Clone, Copy, Debug)]
+pub struct Exchange {
+    answer: Answer,
+    /// HEAD: the reply has no body.
+    head_only: bool,
+    /// For an echo, which is framed as it came.
+    framing: Framing,
+    after: After,
+    /// The reply has begun, so it is too late to refuse.
+    begun: bool,
+}
+
+type Answer = std::result::Result<Route, Refusal>;
+
+impl Session {
+    /// Whether nothing of a next request has been seen.
+    pub fn is_between_requests(&self) -> bool {
+        matches!(self.stage, Stage::Head) && !self.half_read
+    }
+}
+
+impl Http {
+    /// A head, if it is whole.
+    pub fn take_head(&self, io: &mut Io<'_>, session: &mut Session, input: &[u8]) -> Result<usize> {
+        let (request, taken) = match request::parse(input) {
+            Ok(Some(found)) => found,
+            Ok(None) => {
+                // Empty lines before a head mean nothing.
+                if !session.half_read && input.iter().any(|byte| !b"\r\n".contains(byte)) {
+                    session.half_read = true;
+                    io.arm(HEAD_DUE, HEAD_TIME);
+                }
+                return Ok(0);
+            }
+            Err(refusal) => return Err(self.refuse(io, refusal)),
+        };
+        if std::mem::take(&mut session.half_read) {
+            io.disarm(HEAD_DUE);
+        }
+        let answer = Route::find(request.method, request.path);
+        let mut exchange = Exchange {
+            answer,
+            head_only: request.method == Method::Head,
+            framing: request.framing,
+            after: request.after,
+            begun: false,
+        };
+        let is_wanted = answer.is_ok_and(Route::wants_body);
+        match Body::new(request.framing, if is_wanted { MAX_BODY } else { MAX_UNWANTED }) {
+            Ok(None) => self.respond(io, session, exchange, 0),
+            Ok(Some(_)) if request.expects_continue && !is_wanted => {
+                // The client may send the body nevertheless, or not: it is unclear what comes next.
+                exchange.after = After::Close;
+                self.respond(io, session, exchange, 0);
+            }
+            Ok(Some(body)) => {
+                if request.expects_continue {
+                    io.send(CONTINUE);
+                }
+                session.stage = Stage::Upload(exchange, body);
+            }
+            Err(refusal) => self.fail(io, session, exchange, refusal)?,
+        }
+        Ok(taken)
+    }
+
+    /// A piece of a body, whatever has come of it.
+    pub fn take_body(&self, io: &mut Io<'_>, session: &mut Session, input: &[u8]) -> Result<usize> {
+        let Stage::Upload(exchange, body) = &mut session.stage else { return Ok(0) };
+        let piece = match body.next(input) {
+            Ok(piece) => piece,
+            Err(refusal) => {
+                let exchange = *exchange;
+                self.fail(io, session, exchange, refusal)?;
+                return Ok(input.len());
+            }
+        };
+        if exchange.answer == Ok(Route::Echo) && !piece.data.is_empty() {
+            self.echo(io, exchange, piece.data);
+        }
+        if piece.is_last {
+            let (exchange, received) = (*exchange, body.received());
+            self.respond(io, session, exchange, received);
+        }
+        Ok(piece.taken)
+    }
+
+    /// Sends a piece back, framed as it came.
+    fn echo(&self, io: &mut Io<'_>, exchange: &mut Exchange, data: &[u8]) {
+        self.begin_echo(io, exchange);
+        match exchange.framing {
+            Framing::Length(_) => io.send(data),
+            Framing::Chunked => {
+                put(io, format_args!("{:x}\r\n", data.len()));
+                io.send(data);
+                io.send(b"\r\n");
+            }
+        }
+    }
+
+    /// The head of an echo comes with its first piece: until then it can be refused.
+    fn begin_echo(&self, io: &mut Io<'_>, exchange: &mut Exchange) {
+        if std::mem::replace(&mut exchange.begun, true) {
+            return;
+        }
+        exchange.after = choose_after(io, exchange.after);
+        let extent = match exchange.framing {
+            Framing::Length(length) => Extent::Length(length),
+            Framing::Chunked => Extent::Chunked,
+        };
+        put(io, Head { extent, ..self.head(Status::Ok, BYTES, exchange.after) });
+    }
+
+    /// The body is wrong, or too long: nobody knows where the next request begins.
+    fn fail(
+        &self,
+        io: &mut Io<'_>,
+        session: &mut Session,
+        exchange: Exchange,
+        refusal: Refusal,
+    ) -> Result {
+        if exchange.begun {
+            return Err(refusal.why.into()); // a reply that ends early is all that can be said
+        }
+        let is_unwanted = !exchange.answer.is_ok_and(Route::wants_body);
+        if is_unwanted && refusal.status == Status::ContentTooLarge {
+            self.respond(io, session, Exchange { after: After::Close, ..exchange }, 0);
+            return Ok(());
+        }
+        Err(self.refuse(io, refusal))
+    }
+
+    /// Says why, and hands back what ends the connection.
+    pub fn refuse(&self, io: &mut Io<'_>, refusal: Refusal) -> Error {
+        self.say_refusal(io, refusal, After::Close, false);
+        refusal.why.into()
+    }
+
+    /// The request is complete, with a body of `received` bytes: the reply, or what is left of it.
+    fn respond(&self, io: &mut Io<'_>, session: &mut Session, exchange: Exchange, received: u64) {
+        let mut exchange = exchange;
+        if !exchange.begun {
+            exchange.after = choose_after(io, exchange.after);
+        }
+        let Exchange { head_only, after, .. } = exchange;
+        let ok = |content_type| self.head(Status::Ok, content_type, after);
+        match exchange.answer {
+            Ok(Route::Hello) if after == After::Keep => {
+                let end = if head_only { self.hello_body } else { self.hello.len() };
+                io.send(&self.hello.as_bytes()[..end]);
+            }
+            Ok(Route::Hello) => say(io, ok(TEXT), HELLO, head_only),
+            Ok(Route::Generation) => say(io, ok(JSON), &self.describe(), head_only),
+            Ok(Route::Count) => say(io, ok(TEXT), &format!("{received}\n"), head_only),
+            Ok(Route::Echo) => {
+                self.begin_echo(io, &mut exchange); // if it was empty
+                if exchange.framing == Framing::Chunked {
+                    io.send(LAST_CHUNK);
+                }
+            }
+            Ok(Route::Bytes(count)) => {
+                put(io, Head { extent: Extent::Length(count), ..ok(BYTES) });
+                let left = if head_only { 0 } else { count };
+                session.stage = Stage::Download { left, after };
+                return self.download(io, session);
+            }
+            Err(refusal) => self.say_refusal(io, refusal, after, head_only),
+        }
+        end(io, session, after);
+    }
+
+    /// Queues as much of a download as may be queued, and the rest when `on_writable` says so.
+    pub fn download(&self, io: &mut Io<'_>, session: &mut Session) {
+        let Stage::Download { left, after } = &mut session.stage else { return };
+        while *left > 0 && !io.is_congested() {
+            if *left >= BLOCK as u64 {
+                io.send_shared(Rc::clone(&self.block));
+                *left -= BLOCK as u64;
+            } else {
+                io.send(&self.block[..*left as usize]);
+                *left = 0;
+            }
+        }
+        if *left > 0 {
+            // The reactor offers input again a moment before it calls `on_writable`; the next
+            // request must not come in between.
+            io.pause();
+        } else {
+            io.resume();
+            let after = *after;
+            end(io, session, after);
+        }
+    }
+
+    fn describe(&self) -> String {
+        let engine = self.engine.map_or("none".to_owned(), |engine| engine.to_string());
+        let (generation, pid) = (self.generation, std::process::id());
+        format!("{{\"generation\":{generation},\"pid\":{pid},\"engine\":\"{engine}\"}}\n")
+    }
+
+    fn say_refusal(&self, io: &mut Io<'_>, refusal: Refusal, after: After, head_only: bool) {
+        let Refusal { status, why, allow } = refusal;
+        let head = Head { allow, ..self.head(status, TEXT, after) };
+        say(io, head, &format!("{why}\n"), head_only);
+    }
+}
+
+/// Sends a whole reply; for HEAD only what comes before the body.
+fn say(io: &mut Io<'_>, head: Head, body: &str, head_only: bool) {
+    put(io, Head { extent: Extent::Length(body.len() as u64), ..head });
+    if !head_only {
+        io.send(body.as_bytes());
+    }
+}
+
+/// Queues text. An [`Io`] takes whatever it is given, so there is no error to tell of.
+fn put(io: &mut Io<'_>, text: impl Display) {
+    let _ = write!(io, "{text}");
+}
+
+/// A process that is leaving answers, and closes.
+fn choose_after(io: &Io<'_>, after: After) -> After {
+    if io.is_draining() { After::Close } else { after }
+}
+
+/// The reply is complete. One that was begun before the process had to leave did not say so: then
+/// the client may have sent a next request already, and gets its grace.
+fn end(io: &mut Io<'_>, session: &mut Session, after: After) {
+    session.stage = Stage::Head;
+    if after == After::Close {
+        io.close();
+    } else if io.is_draining() {
+        io.arm(FAREWELL, GRACE);
+    }
+}

@@ -1,0 +1,166 @@
+//! HTTP/1.1: keep-alive, pipelining, bodies that are never held in memory, restarts that no client sees.
+//!
+//! ```sh
+//! cargo run --release --example http             # then, elsewhere:
+//! curl -i http://127.0.0.1:8080/                 # hello, world
+//! curl http://127.0.0.1:8080/generation          # {"generation":0,"pid":4711,"engine":"none"}
+//! curl -T - http://127.0.0.1:8080/count          # type, then ^D: the length of a chunked upload
+//! curl --data-binary @Cargo.lock http://127.0.0.1:8080/echo | cmp - Cargo.lock
+//! curl --limit-rate 1M -o /dev/null http://127.0.0.1:8080/bytes/20000000
+//! pkill -HUP -x -o http                          # a new generation; the download goes on
+//! ```
+//!
+//! This file knows when the reactor calls; `exchange` is one request and its reply. The rest is pure:
+//! `request` reads heads, `body` reads bodies, `route` says what there is, `reply` writes heads.
+//!
+//! Left out: TLS, compression, ranges, dates and caching; HTTP/2.
+
+mod body;
+#[path = "../common/mod.rs"]
+mod common;
+mod exchange;
+mod reply;
+mod request;
+mod route;
+
+use std::{process::ExitCode, rc::Rc, time::Duration};
+
+use heirloom::{Engine, Io, Net, Origin, Result, Service, Start, Timer};
+
+use crate::{
+    exchange::{Session, Stage},
+    reply::{After, Extent, Head, Refusal, Status, TEXT},
+};
+
+/// Runs while a head is incomplete. The reactor itself watches the first one only.
+const HEAD_DUE: Timer = Timer(0);
+
+/// How long a head may take, from its first byte (nginx: 60 s; Apache's mod_reqtimeout: 20 s). One that
+/// fits into a packet needs no time at all.
+const HEAD_TIME: Duration = Duration::from_secs(10);
+
+/// Runs while this process is leaving and the connection waits for its next request.
+const FAREWELL: Timer = Timer(1);
+
+/// How long a connection without a request outlives its process's retirement: long enough for a
+/// client that is busy with it to send the next request and be told `Connection: close`, short
+/// enough that a retired process does not stay because of clients that only hold connections.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Downloads are queued in blocks of this size, all of them the same memory.
+const BLOCK: usize = 16 * 1024;
+
+const HELLO: &str = "hello, world\n";
+
+/// What all connections share: nothing but what is said to each of them.
+struct Http {
+    generation: u64,
+    /// How this process was made; `None` for the first one.
+    engine: Option<Engine>,
+    /// The whole reply to `GET /`, and where its body begins: the commonest reply is one `send` of
+    /// what is there already.
+    hello: String,
+    hello_body: usize,
+    /// What `/bytes/N` is made of.
+    block: Rc<[u8]>,
+}
+
+impl Http {
+    fn new() -> Http {
+        let line = b"abcdefghijklmnopqrstuvwxyz-ABCDEFGHIJKLMNOPQRSTUVWXYZ-123456789\n";
+        let mut http = Http {
+            generation: 0,
+            engine: None,
+            hello: String::new(),
+            hello_body: 0,
+            block: line.repeat(BLOCK / line.len()).into(),
+        };
+        http.prepare(0, None);
+        http
+    }
+
+    /// Becomes that generation.
+    fn prepare(&mut self, generation: u64, engine: Option<Engine>) {
+        self.generation = generation;
+        self.engine = engine;
+        let head = self.head(Status::Ok, TEXT, After::Keep);
+        self.hello = Head { extent: Extent::Length(HELLO.len() as u64), ..head }.to_string();
+        self.hello_body = self.hello.len();
+        self.hello.push_str(HELLO);
+    }
+
+    /// A head whose body is empty so far.
+    fn head(&self, status: Status, content_type: &'static str, after: After) -> Head {
+        let extent = Extent::Length(0);
+        Head { status, content_type, extent, generation: self.generation, after, allow: None }
+    }
+}
+
+impl Service for Http {
+    type Session = Session;
+
+    fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result<Session> {
+        Ok(Session::default())
+    }
+
+    /// A message is a head, or any piece of a body.
+    fn on_data(&mut self, io: &mut Io<'_>, session: &mut Session, input: &[u8]) -> Result<usize> {
+        match session.stage {
+            Stage::Head => self.take_head(io, session, input),
+            Stage::Upload(..) => self.take_body(io, session, input),
+            Stage::Download { .. } => Ok(0), // paused: not called
+        }
+    }
+
+    /// The client has read most of what it was sent: more of the download. An echo needs nothing
+    /// here, since a congested connection is offered no input that could be echoed.
+    fn on_writable(&mut self, io: &mut Io<'_>, session: &mut Session) -> Result {
+        self.download(io, session);
+        Ok(())
+    }
+
+    fn on_timer(&mut self, io: &mut Io<'_>, session: &mut Session, timer: Timer) -> Result {
+        match timer {
+            HEAD_DUE => {
+                let late = Refusal::new(Status::RequestTimeout, "the head takes too long");
+                return Err(self.refuse(io, late));
+            }
+            // Half a request will be a whole one, or late; an exchange says goodbye when it ends.
+            _ if !session.is_between_requests() => {}
+            // Input is not offered while output waits, so requests may be there that nobody has seen.
+            _ if io.is_congested() => io.arm(FAREWELL, GRACE),
+            _ => io.close(),
+        }
+        Ok(())
+    }
+
+    /// Whoever has asked gets an answer, with `Connection: close`: `respond` looks for itself.
+    ///
+    /// A connection between two requests could be closed at once. But a client may have sent a
+    /// request just now, and would see it end unanswered: it cannot tell whether the request was
+    /// acted upon, and may repeat it unasked only if it is idempotent (RFC 9110, section 9.2.2).
+    /// Nobody can rule that out, as closing always races with sending (RFC 9112, sections 9.3.1 and
+    /// 9.6); so it waits for a while, and a request that comes is answered and told. What remains is
+    /// the client that has been silent for all that time and sends while our FIN is on its way: it
+    /// must be ready for that from any server. The reactor lingers after the FIN, so at least no reset
+    /// overtakes an answer.
+    fn on_drain(&mut self, io: &mut Io<'_>, session: &mut Session) -> Result {
+        if session.is_between_requests() {
+            io.arm(FAREWELL, GRACE);
+        }
+        Ok(())
+    }
+
+    fn on_start(&mut self, net: &mut Net, _start: Start) {
+        self.prepare(net.generation(), net.engine());
+    }
+}
+
+fn main() -> ExitCode {
+    common::serve("127.0.0.1:8080", Http::new(), |server| {
+        server.max_message(request::MAX_HEAD) // the longest of what we leave to the reactor
+    })
+}
+
+#[cfg(test)]
+mod tests;

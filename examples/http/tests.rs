@@ -1,0 +1,165 @@
+//! The service without sockets and without waiting: order of replies, congestion, farewells. What a
+//! real client sees is in `tests/http.rs`.
+
+use std::time::Duration;
+
+use heirloom::testing::{Harness, Peer, every_split};
+
+use super::*;
+
+const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+/// Long enough for any timer that says goodbye, shorter than any timeout.
+const FAREWELL_TIME: Duration = Duration::from_secs(2);
+
+fn text(harness: &mut Harness<Http>, peer: Peer) -> String {
+    String::from_utf8(harness.take(peer)).expect("text")
+}
+
+fn start() -> (Harness<Http>, Peer) {
+    let mut harness = Harness::new(Http::new());
+    let peer = harness.connect();
+    (harness, peer)
+}
+
+/// The harness stands in for a restart: it makes the process drain..
+fn drain(harness: &mut Harness<Http>) {
+    harness.net().drain();
+    harness.advance(Duration::ZERO);
+}
+
+#[test]
+fn answers_do_not_depend_on_how_requests_arrive() {
+    let hello = Http::new().hello;
+    let input = b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nGET\
+        POST /count HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;x\r\nabc\r\n0\r\nX: y\r\n\r\n\
+        GET /bytes/5 HTTP/1.1\r\nHost: a\r\n\r\n\
+        POST /echo HTTP/1.1\r\nHost: a\r\n\r\n\
+        GET / HTTP/1.1\r\nHost: a\r\n\r\n\
+        X";
+    let head = |length: usize, content_type: &str| {
+        format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nContent-Type: {content_type}\r\nX-Generation: 0\r\n\r\n"
+        )
+    };
+    let count = head(2, TEXT) + "3\n";
+    let bytes = head(5, reply::BYTES) + "abcde";
+    let echo = head(0, reply::BYTES);
+    let output = [&hello, &count, &bytes, &echo, &hello].map(String::as_str).concat();
+    every_split(Http::new, input, output.as_bytes());
+}
+
+#[test]
+fn the_next_request_waits_for_a_slow_download() {
+    let (mut harness, peer) = start();
+    harness.set_window(peer, 1000);
+    harness.feed(peer, b"GET /bytes/300000 HTTP/1.1\r\nHost: a\r\n\r\n");
+    harness.feed(peer, GET);
+    let mut answer = Vec::new();
+    loop {
+        let piece = harness.take(peer);
+        if piece.is_empty() {
+            break;
+        }
+        answer.extend(piece);
+    }
+    let body = answer.windows(4).position(|end| end == b"\r\n\r\n").expect("a head") + 4;
+    let (body, rest) = answer[body..].split_at(300_000);
+    let block = Http::new().block;
+    assert!(body.iter().eq(block.iter().cycle().take(300_000)));
+    assert_eq!(String::from_utf8_lossy(rest), Http::new().hello);
+}
+
+#[test]
+fn a_slow_echo_is_fed_no_more_than_it_gives() {
+    let (mut harness, peer) = start();
+    harness.set_window(peer, 1000);
+    let id = harness.id(peer);
+    harness.feed(peer, b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n");
+    harness.feed(peer, &[b'x'; 1_000_000]);
+    let queued = harness.net().to(id).expect("still there").queued();
+    assert!(queued < 256 * 1024, "{queued} bytes are queued");
+}
+
+#[test]
+fn a_head_has_its_time() {
+    let (mut harness, peer) = start();
+    harness.feed(peer, GET);
+    harness.take(peer);
+    harness.feed(peer, b"GET / HT");
+    harness.advance(HEAD_TIME / 2);
+    harness.feed(peer, b"TP/1.1\r\n");
+    harness.advance(HEAD_TIME / 2 - Duration::from_millis(1));
+    assert_eq!(text(&mut harness, peer), "");
+    harness.advance(Duration::from_millis(1));
+    assert!(text(&mut harness, peer).starts_with("HTTP/1.1 408 "));
+    assert!(harness.is_closed(peer));
+}
+
+#[test]
+fn an_idle_connection_is_closed_after_its_grace() {
+    let (mut harness, peer) = start();
+    harness.feed(peer, GET);
+    harness.take(peer);
+    drain(&mut harness);
+    harness.advance(GRACE - Duration::from_millis(1));
+    assert!(!harness.is_closed(peer));
+    harness.advance(Duration::from_millis(1));
+    assert!(harness.is_closed(peer));
+    assert_eq!(text(&mut harness, peer), "");
+}
+
+#[test]
+fn a_request_within_the_grace_is_answered_and_told() {
+    let (mut harness, peer) = start();
+    drain(&mut harness);
+    harness.advance(GRACE / 2);
+    harness.feed(peer, GET);
+    let answer = text(&mut harness, peer);
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("\r\nConnection: close\r\n"));
+    assert!(harness.is_closed(peer));
+}
+
+#[test]
+fn what_is_half_read_is_read_to_its_end() {
+    for first in [3, GET.len() - 1] {
+        let (mut harness, peer) = start();
+        harness.feed(peer, &GET[..first]);
+        drain(&mut harness);
+        harness.advance(FAREWELL_TIME);
+        assert!(!harness.is_closed(peer));
+        harness.feed(peer, &GET[first..]);
+        assert!(text(&mut harness, peer).contains("\r\nConnection: close\r\n"));
+        assert!(harness.is_closed(peer));
+    }
+}
+
+#[test]
+fn an_upload_is_answered_after_the_drain() {
+    for path in ["/count", "/echo"] {
+        let (mut harness, peer) = start();
+        let head = format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n");
+        harness.feed(peer, head.as_bytes());
+        drain(&mut harness);
+        harness.advance(FAREWELL_TIME);
+        harness.feed(peer, b"abc");
+        let answer = text(&mut harness, peer);
+        assert!(answer.contains("\r\nConnection: close\r\n"), "{answer}");
+        assert!(answer.ends_with(if path == "/echo" { "abc" } else { "3\n" }));
+        assert!(harness.is_closed(peer));
+    }
+}
+
+#[test]
+fn a_reply_that_was_begun_is_sent_to_its_end() {
+    let (mut harness, peer) = start();
+    harness.feed(peer, b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\na");
+    assert!(text(&mut harness, peer).ends_with("\r\n\r\na"));
+    drain(&mut harness);
+    harness.advance(FAREWELL_TIME);
+    harness.feed(peer, b"bc");
+    assert_eq!(text(&mut harness, peer), "bc");
+    assert!(!harness.is_closed(peer), "nothing was said, so a next request may be on its way");
+    harness.advance(GRACE);
+    assert!(harness.is_closed(peer));
+}
