@@ -2,7 +2,7 @@
 //!
 //! See the README for a tour; this page is rewritten below.
 #![deny(missing_docs, missing_debug_implementations, unsafe_code)]
-#![doc(test(attr(deny(warnings))))]
+#![doc(test(attr(deny(warnings), allow(dead_code, unused_variables))))]
 
 mod buffer;
 pub mod codec;

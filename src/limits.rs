@@ -1,7 +1,7 @@
 //! Every budget, mark, cap and timeout with its reason; knows nothing of sockets.
 //!
-//! The constants are the defaults and the fixed sizes. [`Limits`] holds those that a
-//! [`Server`](crate::Server) lets its author change.
+//! The constants are the fixed sizes and some of the defaults; what an author may change has a
+//! method of [`Server`](crate::Server).
 
 use std::time::Duration;
 

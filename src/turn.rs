@@ -63,8 +63,7 @@ impl<S: Service> Turn<S> {
         Ok(())
     }
 
-    /// 1. Waits for events and files each with the connection or listener that it is for. The only
-    /// place that sleeps.
+    /// 1. Waits for events and files each with its connection or listener. Nothing else sleeps.
     fn poll(&mut self) -> Result {
         let wait = if self.estate.is_some() { Some(Duration::ZERO) } else { self.net.wait() };
         self.net.poll(&mut self.events, wait)?;

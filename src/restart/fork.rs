@@ -90,7 +90,7 @@ impl Unready {
     const EXIT: i32 = 70;
 
     /// The child can serve: from here on it is a process like any other.
-    pub fn is_ready(self) {
+    pub fn disarm(self) {
         std::mem::forget(self);
     }
 }

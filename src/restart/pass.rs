@@ -30,6 +30,9 @@ pub(crate) struct Link {
     outbox: VecDeque<(Vec<u8>, Vec<OwnedFd>)>,
 }
 
+/// What arrives together.
+type Parcel<T> = (T, Vec<OwnedFd>);
+
 /// What is wrong with the link.
 #[derive(Debug)]
 pub(crate) enum LinkError {
@@ -91,7 +94,7 @@ impl Link {
     }
 
     /// The next message of a kind that is known, or `None` when there is none for now.
-    pub fn receive(&mut self) -> Result<Option<(Message, Vec<OwnedFd>)>, LinkError> {
+    pub fn receive(&mut self) -> Result<Option<Parcel<Message>>, LinkError> {
         loop {
             let Some((bytes, fds)) = self.receive_bytes()? else { return Ok(None) };
             match Message::decode(&bytes).map_err(LinkError::Malformed)? {
@@ -101,7 +104,7 @@ impl Link {
         }
     }
 
-    fn receive_bytes(&mut self) -> Result<Option<(Vec<u8>, Vec<OwnedFd>)>, LinkError> {
+    fn receive_bytes(&mut self) -> Result<Option<Parcel<Vec<u8>>>, LinkError> {
         let mut bytes = vec![0; MESSAGE_MAX];
         let mut control = cmsg_space!([RawFd; FDS_PER_MESSAGE]);
         let mut iov = [IoSliceMut::new(&mut bytes)];

@@ -497,7 +497,7 @@ impl<S: Service> Turn<S> {
                 // A failure means that the parent is gone; the link will say so.
                 let _ = link.send(&Message::Ready { pid: process::id() }, Vec::new());
                 self.succession.link = Some(link);
-                unready.is_ready();
+                unready.disarm();
             }
             Err(why) => {
                 let _ = link.send(&Message::Failed { reason: why.to_string() }, Vec::new());
