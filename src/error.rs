@@ -2,7 +2,7 @@
 
 use std::{fmt, io};
 
-use crate::plan::RestartError;
+use crate::verdict::RestartError;
 
 /// What heirloom's functions return; `Result` alone is `Result<(), Error>`.
 pub type Result<T = ()> = std::result::Result<T, Error>;

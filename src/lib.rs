@@ -6,6 +6,7 @@
 
 mod buffer;
 pub mod codec;
+mod control;
 mod error;
 pub mod limits;
 mod net;
@@ -19,10 +20,12 @@ mod stats;
 pub mod testing;
 pub mod timer;
 mod turn;
+mod verdict;
 
 pub use error::{Error, Result};
 pub use net::{Alarm, ConnId, Hold, Io, Net, Peer, Timer};
-pub use plan::{Drain, Engine, Restart, RestartError, Verdict};
+pub use plan::{Drain, Engine, Restart};
 pub use server::Server;
 pub use service::{Origin, Reason, Service, Start};
 pub use stats::Stats;
+pub use verdict::{RestartError, Steps, Verdict};

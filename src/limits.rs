@@ -75,6 +75,23 @@ pub const DRAIN_ON_RESTART: Duration = Duration::from_secs(3600);
 /// seconds after which systemd would kill it.
 pub const DRAIN_ON_STOP: Duration = Duration::from_secs(30);
 
+/// Generations that live at the same time, unless told otherwise: each holds memory, and one that
+/// never empties is a sign that nobody looks (HAProxy: `mworker-max-reloads 50`).
+pub const GENERATIONS: usize = 50;
+
+/// How long a new side that is ready waits for the old one to stop accepting, before it serves all
+/// the same: an old side that is alive answers within a turn, and two that accept do no harm.
+pub const RELEASE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// A generation that was told to leave by a deadline and is still there this much later is killed.
+pub const LEAVE_GRACE: Duration = Duration::from_secs(1);
+
+/// How long `status` waits for the answers of other generations.
+pub const REPORT_PATIENCE: Duration = Duration::from_millis(500);
+
+/// The longest request on the control socket.
+pub const CONTROL_LINE: usize = 1024;
+
 /// Where a longer time is asked for, this is meant: an `Instant` cannot be moved by `Duration::MAX`.
 pub const FAR_FUTURE: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 

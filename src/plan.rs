@@ -1,4 +1,4 @@
-//! Plain values that say how to restart, how to drain, and how a restart went; knows nobody.
+//! Plain values that say how to restart and how to drain; knows nobody.
 
 use std::{fmt, time::Duration};
 
@@ -29,7 +29,10 @@ impl fmt::Display for Engine {
 /// use std::time::Duration;
 ///
 /// let reload = Restart::fork().or_fork_exec();
-/// let upgrade = Restart::fork_exec().ready_within(Duration::from_secs(30));
+/// let upgrade = Restart::fork_exec()
+///     .checked("--check")
+///     .ready_within(Duration::from_secs(30))
+///     .probation(Duration::from_secs(10));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "a Restart says how; `restart_on` or `Net::restart` does it"]
@@ -37,6 +40,8 @@ pub struct Restart {
     pub(crate) engine: Engine,
     pub(crate) or_fork_exec: bool,
     pub(crate) ready_within: Duration,
+    pub(crate) probation: Duration,
+    pub(crate) check: Option<String>,
 }
 
 impl Restart {
@@ -44,10 +49,19 @@ impl Restart {
     /// a plain start, shorter than an operator's patience (ecdysis: 5 s, tableflip: 60 s).
     const READY_WITHIN: Duration = Duration::from_secs(10);
 
+    /// Most of what is wrong with a new program shows in its first seconds.
+    const PROBATION: Duration = Duration::from_secs(2);
+
     /// Restart by `fork()`: same code, warm heap. Refused while the process has more than one
     /// thread, since only the calling thread lives on in the child (see `fork(2)`).
     pub fn fork() -> Restart {
-        Restart { engine: Engine::Fork, or_fork_exec: false, ready_within: Restart::READY_WITHIN }
+        Restart {
+            engine: Engine::Fork,
+            or_fork_exec: false,
+            ready_within: Restart::READY_WITHIN,
+            probation: Restart::PROBATION,
+            check: None,
+        }
     }
 
     /// Restart by starting the program anew from its path: new code, fresh heap.
@@ -60,134 +74,58 @@ impl Restart {
         Restart { or_fork_exec: true, ..self }
     }
 
-    /// Kill the new side and carry on when it is not ready after `limit` (10 s unless told). Once it
-    /// is released, it has the same time again to commit.
+    /// Kill the new side and carry on when it is not ready after `limit` (10 s unless told). Once its
+    /// probation is over, it has the same time again to say so.
     pub fn ready_within(self, limit: Duration) -> Restart {
         Restart { ready_within: limit.min(FAR_FUTURE), ..self }
+    }
+
+    /// The new side serves for this long before the old one lets go of the listeners (2 s unless told).
+    /// If it dies in that time, the old one accepts again at once, and no client is refused.
+    pub fn probation(self, time: Duration) -> Restart {
+        Restart { probation: time.min(FAR_FUTURE), ..self }
+    }
+
+    /// Before a fork-exec, run the program with `flag` behind its arguments and go on only if it exits
+    /// with 0: a program can say there that its configuration is good
+    /// ([`Server::dry_run`](crate::Server::dry_run)). A fork runs the code that runs already, so
+    /// it asks nobody.
+    pub fn checked(self, flag: impl Into<String>) -> Restart {
+        Restart { check: Some(flag.into()), ..self }
     }
 }
 
 /// How a process that leaves treats the connections it still has.
+///
+/// ```
+/// use heirloom::Drain;
+/// use std::time::Duration;
+///
+/// // Everybody is told within five minutes, and has five more.
+/// let drain = Drain::deadline(Duration::from_secs(600)).spread(Duration::from_secs(300));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "a Drain says how; `drain_on_restart` and `drain_on_stop` take it"]
 pub struct Drain {
     pub(crate) deadline: Option<Duration>,
+    pub(crate) spread: Duration,
 }
 
 impl Drain {
     /// Let each connection take the time it needs.
     pub fn patient() -> Drain {
-        Drain { deadline: None }
+        Drain { deadline: None, spread: Duration::ZERO }
     }
 
     /// Abort what is still open after `limit`.
     pub fn deadline(limit: Duration) -> Drain {
-        Drain { deadline: Some(limit.min(FAR_FUTURE)) }
+        Drain { deadline: Some(limit.min(FAR_FUTURE)), spread: Duration::ZERO }
     }
-}
 
-/// How one restart went, for the one who asked and for the log.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Verdict {
-    /// The number that the new generation has, or would have had.
-    pub generation: u64,
-    /// The engine that was used in the end.
-    pub engine: Engine,
-    /// From the request to this verdict.
-    pub took: Duration,
-    /// The process id of the new generation, or why there is none.
-    pub outcome: std::result::Result<u32, RestartError>,
-}
-
-/// Why there is no new generation. The old one serves on as if nothing had happened.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum RestartError {
-    /// Another restart is not over yet.
-    InProgress,
-    /// This process is leaving; ask its successor.
-    Draining,
-    /// Fork would leave the other threads behind, with whatever locks they hold.
-    Threads {
-        /// The threads of the process, this one included.
-        count: usize,
-    },
-    /// The system could not make a process, or the path is no program.
-    Spawn {
-        /// What was to be run.
-        program: String,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// The new side said why it cannot serve, or broke the protocol.
-    Failed {
-        /// Its words.
-        reason: String,
-        /// The last lines of the new program's stderr.
-        stderr: String,
-    },
-    /// The new side ended before it was ready.
-    Died {
-        /// How it ended: an exit status or a signal.
-        how: String,
-        /// The last lines of the new program's stderr.
-        stderr: String,
-    },
-    /// The new side was not ready in time and has been killed.
-    TimedOut {
-        /// The time it had.
-        limit: Duration,
-        /// The last lines of the new program's stderr.
-        stderr: String,
-    },
-    /// This process was told to stop in the meantime.
-    Stopped,
-}
-
-impl fmt::Display for RestartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        use RestartError::*;
-        match self {
-            InProgress => write!(f, "restart refused: another one is in progress"),
-            Draining => write!(f, "restart refused: this process is draining"),
-            Threads { count } => write!(
-                f,
-                "fork refused: the process has {count} threads, and only one would live on in the \
-                 child (use Restart::fork_exec, or .or_fork_exec())"
-            ),
-            Spawn { program, source } => write!(f, "restart: cannot start {program}: {source}"),
-            Failed { reason, stderr } => {
-                write!(f, "restart: the new side failed: {reason}{}", Tail(stderr))
-            }
-            Died { how, stderr } => {
-                write!(f, "restart: the new side ended before it was ready: {how}{}", Tail(stderr))
-            }
-            TimedOut { limit, stderr } => {
-                write!(f, "restart: the new side was not ready within {limit:?}{}", Tail(stderr))
-            }
-            Stopped => write!(f, "restart: given up, this process was told to stop"),
-        }
-    }
-}
-
-/// The end of a stderr, if there is one, as a clause of a sentence.
-struct Tail<'a>(&'a str);
-
-impl fmt::Display for Tail<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.trim_end() {
-            "" => Ok(()),
-            text => write!(f, "; its stderr ends: {text}"),
-        }
-    }
-}
-
-impl std::error::Error for RestartError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            RestartError::Spawn { source, .. } => Some(source),
-            _ => None,
-        }
+    /// Tell the connections one after the other over `window`, oldest first and with some jitter,
+    /// instead of all at once: their clients then do not come back all at once either. With a
+    /// deadline, each of them has what is left of it after the window, counted from when it was told.
+    pub fn spread(self, window: Duration) -> Drain {
+        Drain { spread: window.min(FAR_FUTURE), ..self }
     }
 }

@@ -1,6 +1,11 @@
 //! From `main` to the loop: what a server is told before it runs.
 
-use std::{path::PathBuf, time::Duration, time::Instant};
+mod options;
+
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use mio::Poll;
 use nix::sys::{
@@ -10,14 +15,16 @@ use nix::sys::{
 
 use crate::{
     error::{Error, Result},
-    limits::FAR_FUTURE,
-    net::{Listener, Net},
+    net::{CONTROL, Listener, Net},
     pidfile::PidFile,
-    plan::{Drain, Restart},
-    restart::exec::{Inheritance, Launch},
+    restart::{
+        exec::Launch,
+        fault::{self, Step},
+        inherit::Inheritance,
+    },
     service::Service,
     signal::{self, Signals},
-    turn::{Succession, Trigger, Turn},
+    turn::{Generation, Succession, Trigger, Turn},
 };
 
 /// A server to be: a service, where it listens, and what it may use.
@@ -53,6 +60,10 @@ pub struct Server<S: Service> {
     succession: Succession,
     /// Listeners of the old generation that were not asked for yet.
     unclaimed: Vec<Listener>,
+    /// Comes last of the listeners, so that the author's are numbered from 0.
+    control: Option<Listener>,
+    /// Nothing is bound, and nobody is served.
+    is_dry_run: bool,
 }
 
 impl<S: Service> Server<S> {
@@ -69,24 +80,44 @@ impl<S: Service> Server<S> {
     pub fn new(service: S) -> Result<Server<S>> {
         signal::hold_back()?;
         raise_file_limit();
-        let launch = Launch::remember();
+        let mut server = Server::bare(service)?;
+        let Some((mut link, inheritance)) = Inheritance::claim()? else { return Ok(server) };
+        fault::point(Step::NewMade, Some(&mut link));
+        let (net, succession) = (&mut server.net, &mut server.succession);
+        net.generation = inheritance.generation;
+        net.engine = Some(inheritance.engine);
+        net.last_serial = inheritance.last_serial;
+        succession.old = Some(Generation::new(inheritance.old, link));
+        succession.probation = inheritance.probation;
+        succession.stderr = inheritance.stderr;
+        let elders = inheritance.elders.into_iter();
+        succession.leavers = elders.map(|(who, link)| Generation::new(who, link)).collect();
+        for (name, fd) in inheritance.listeners {
+            server.unclaimed.push(Listener::adopt(name, fd)?);
+        }
+        Ok(server)
+    }
+
+    /// Makes a server that binds nothing and serves nobody: the same calls as for a real one look
+    /// whether what they are told makes sense, and [`run`](Self::run) returns at once. For a flag like
+    /// `--check`, with which a program says that its configuration is good before it replaces one that
+    /// works ([`Restart::checked`](crate::Restart::checked)).
+    ///
+    /// # Errors
+    /// When the system refuses an epoll set.
+    pub fn dry_run(service: S) -> Result<Server<S>> {
+        Ok(Server { is_dry_run: true, ..Server::bare(service)? })
+    }
+
+    fn bare(service: S) -> Result<Server<S>> {
         let poll = Poll::new().map_err(|e| Error::io("make", "an epoll set", e))?;
-        let mut net = Net::new(Some(poll), Instant::now());
-        let mut succession = Succession::new(launch);
+        let now = Instant::now();
+        let mut succession = Succession::new(Launch::remember(), now);
         succession.triggers =
             vec![(Signal::SIGTERM, Trigger::Leave), (Signal::SIGINT, Trigger::Leave)];
-        let mut unclaimed = Vec::new();
-        if let Some((link, inheritance)) = Inheritance::claim()? {
-            net.generation = inheritance.generation;
-            net.engine = Some(inheritance.engine);
-            net.last_serial = inheritance.last_serial;
-            succession.link = Some(link);
-            succession.stderr = inheritance.stderr;
-            for (name, fd) in inheritance.listeners {
-                unclaimed.push(Listener::adopt(name, fd)?);
-            }
-        }
-        Ok(Server { service, net, succession, unclaimed })
+        let net = Net::new(Some(poll), now);
+        let (unclaimed, control) = (Vec::new(), None);
+        Ok(Server { service, net, succession, unclaimed, control, is_dry_run: false })
     }
 
     /// Listens on `address`: `host:port`, or `unix:/path`. May be called several times.
@@ -98,83 +129,21 @@ impl<S: Service> Server<S> {
     /// # Errors
     /// When `address` is none, is in use, or lies in a directory that does not exist.
     pub fn listen(mut self, address: &str) -> Result<Server<S>> {
-        let inherited = self.unclaimed.iter().position(|listener| listener.name == address);
-        self.net.listeners.push(match inherited {
-            Some(index) => self.unclaimed.remove(index),
-            None => Listener::bind(address)?,
-        });
+        let listener = self.claim_or_bind(address)?;
+        self.net.listeners.extend(listener);
         Ok(self)
     }
 
-    /// Ends a connection when no byte comes or goes for this long (60 s; `None`: never).
-    pub fn idle_timeout(mut self, limit: impl Into<Option<Duration>>) -> Server<S> {
-        self.net.limits.idle = bounded(limit);
-        self
-    }
-
-    /// Ends a connection whose first message is not complete this long after it came (10 s;
-    /// `None`: never).
-    pub fn first_message_timeout(mut self, limit: impl Into<Option<Duration>>) -> Server<S> {
-        self.net.limits.first_message = bounded(limit);
-        self
-    }
-
-    /// Ends a connection whose peer reads nothing of its output for this long (30 s; `None`: never).
-    pub fn write_timeout(mut self, limit: impl Into<Option<Duration>>) -> Server<S> {
-        self.net.limits.write = bounded(limit);
-        self
-    }
-
-    /// Waits this long for the peer's FIN after ours was sent (5 s).
-    pub fn close_timeout(mut self, limit: Duration) -> Server<S> {
-        self.net.limits.close = limit.min(FAR_FUTURE);
-        self
-    }
-
-    /// Serves at most this many connections at a time (a million); more wait in the accept queue
-    /// until the count has fallen to 90 %.
-    pub fn max_connections(mut self, limit: usize) -> Server<S> {
-        self.net.limits.connections = limit.clamp(1, crate::net::ConnId::MAX_SLOT);
-        self
-    }
-
-    /// Keeps at most this many bytes of one incomplete message (16 MiB). A connection that goes over
-    /// is closed with [`Reason::TooLong`](crate::Reason::TooLong).
-    pub fn max_message(mut self, bytes: usize) -> Server<S> {
-        self.net.limits.message = bytes;
-        self
-    }
-
-    /// Queues at most this many bytes of output for one connection (16 MiB). One that goes over is
-    /// ended with [`Reason::TooSlow`](crate::Reason::TooSlow).
-    pub fn max_output(mut self, bytes: usize) -> Server<S> {
-        self.net.limits.output = bytes;
-        self
-    }
-
-    /// Restarts in this way when `signal` comes. SIGTERM and SIGINT can be given that meaning, too.
-    ///
-    /// # Panics
-    /// When `signal` is no signal that can be caught.
-    pub fn restart_on(mut self, signal: i32, how: Restart) -> Server<S> {
-        let Ok(signal) = signal::named(signal) else { panic!("{signal} is not a signal") };
-        assert!(!matches!(signal, Signal::SIGKILL | Signal::SIGSTOP), "{signal} cannot be caught");
-        self.succession.triggers.retain(|(heard, _)| *heard != signal);
-        self.succession.triggers.push((signal, Trigger::Restart(how)));
-        self
-    }
-
-    /// How a process that was replaced treats the connections that it still has (aborts them after
-    /// an hour).
-    pub fn drain_on_restart(mut self, how: Drain) -> Server<S> {
-        self.succession.drain_on_restart = how;
-        self
-    }
-
-    /// How a process that was told to stop treats its connections (aborts them after 30 s).
-    pub fn drain_on_stop(mut self, how: Drain) -> Server<S> {
-        self.succession.drain_on_stop = how;
-        self
+    /// `None` in a dry run, which only looks whether the name makes sense.
+    fn claim_or_bind(&mut self, name: &str) -> Result<Option<Listener>> {
+        if self.is_dry_run {
+            return Listener::check(name).map(|()| None);
+        }
+        let inherited = self.unclaimed.iter().position(|listener| listener.name == name);
+        match inherited {
+            Some(index) => Ok(Some(self.unclaimed.remove(index))),
+            None => Listener::bind(name).map(Some),
+        }
     }
 
     /// Keeps the process id of the generation that serves in this file. It is written, by rename,
@@ -184,6 +153,18 @@ impl<S: Service> Server<S> {
     /// When the file could not be written there.
     pub fn pid_file(mut self, path: impl Into<PathBuf>) -> Result<Server<S>> {
         self.succession.pid_file = Some(PidFile::new(path.into())?);
+        Ok(self)
+    }
+
+    /// Answers an operator on this Unix socket, which only its own user may open: `status`, `restart`,
+    /// `rollback`, `drain`, `stop`, each a line of text; the program `heirloom` asks in a
+    /// friendlier way. The socket passes from generation to generation like any listener.
+    ///
+    /// # Errors
+    /// When the path is in use or lies in a directory that does not exist.
+    pub fn control(mut self, path: impl AsRef<Path>) -> Result<Server<S>> {
+        let name = format!("{CONTROL}unix:{}", path.as_ref().display());
+        self.control = self.claim_or_bind(&name)?;
         Ok(self)
     }
 
@@ -197,6 +178,10 @@ impl<S: Service> Server<S> {
     /// When the system refuses to wait for events or clients; what is wrong with one connection
     /// never ends up here.
     pub fn run(mut self) -> Result {
+        if self.is_dry_run {
+            return Ok(());
+        }
+        self.net.listeners.extend(self.control);
         for listener in self.unclaimed.drain(..) {
             log::warn!("{} was inherited and is not wanted any more: closed", listener.name);
         }
@@ -204,11 +189,6 @@ impl<S: Service> Server<S> {
         self.succession.signals = Some(Signals::hear(wanted)?);
         Turn::new(self.service, self.net, self.succession).run()
     }
-}
-
-/// A time that an `Instant` can be moved by.
-fn bounded(limit: impl Into<Option<Duration>>) -> Option<Duration> {
-    limit.into().map(|limit| limit.min(FAR_FUTURE))
 }
 
 /// A server's clients are descriptors, and the soft limit is often a thousand. Go does the same.

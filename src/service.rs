@@ -6,7 +6,7 @@ pub use crate::net::{Origin, Reason};
 use crate::{
     error::Result,
     net::{Alarm, ConnId, Io, Net, Timer},
-    plan::Verdict,
+    verdict::Verdict,
 };
 
 /// From when on this process serves, and what it found.

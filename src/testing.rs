@@ -55,8 +55,9 @@ pub struct Harness<S: Service> {
 impl<S: Service> Harness<S> {
     /// A server that has just started ([`Start::Fresh`]).
     pub fn new(service: S) -> Harness<S> {
-        let net = Net::new(None, Instant::now());
-        let mut turn = Turn::new(service, net, Succession::in_memory());
+        let now = Instant::now();
+        let net = Net::new(None, now);
+        let mut turn = Turn::new(service, net, Succession::in_memory(now));
         turn.service.on_start(&mut turn.net, Start::Fresh);
         let mut harness = Harness { turn, pipes: Vec::new() };
         harness.settle();

@@ -1,11 +1,18 @@
 //! One turn of the loop in named phases. The only caller of a [`Service`].
 //!
-//! `offer` brings input to the service, `handover` carries out what the restart's state machine
-//! decides. ARCHITECTURE.md numbers the phases as they are numbered here.
+//! `offer` brings input to the service, `control` to the operator's socket. `process` carries out what
+//! the restart's state machine decides, with `old`, `new` and `leave` for the three parts that a process
+//! can play, and `succession` for what it has to remember. ARCHITECTURE.md numbers the phases as they
+//! are numbered here.
 
+mod control;
 mod estate;
-mod handover;
+mod leave;
+mod new;
 mod offer;
+mod old;
+mod process;
+mod succession;
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +26,7 @@ use crate::{
     service::Service,
 };
 use estate::Estate;
-pub(crate) use handover::{Succession, Trigger};
+pub(crate) use succession::{Asked, AtMax, Generation, Succession, Trigger};
 
 /// A server at work. Three disjoint fields make the callbacks possible: each gets one `&mut` to the
 /// service, to its session and to the net, and `input` borrows from a fourth.
@@ -116,6 +123,9 @@ impl<S: Service> Turn<S> {
 
     pub fn open(&mut self, id: ConnId, origin: Origin) {
         let slot = id.slot();
+        if self.net.conns[slot].flags.control {
+            return self.open_control(id);
+        }
         if slot >= self.sessions.len() {
             self.sessions.resize_with(slot + 1, || None);
         }
@@ -142,15 +152,19 @@ impl<S: Service> Turn<S> {
                     self.call(id, |service, io, session| service.on_timer(io, session, timer));
                 }
                 Key::Alarm(key) => self.service.on_alarm(&mut self.net, key),
-                Key::Ready => self.new_side_overdue()?,
-                Key::DrainDeadline => self.advance(Event::Deadline)?,
+                Key::NewOverdue => self.new_side_overdue()?,
+                Key::OldSilent => self.old_side_silent()?,
+                Key::Proven => self.advance(Event::Proven)?,
+                Key::Departure => self.depart()?,
+                Key::LeaverOverdue => self.leaver_overdue()?,
+                Key::Reports => self.reports_due(),
                 Key::Check(_) | Key::Accept => {}
             }
         }
         Ok(())
     }
 
-    // 6. Decisions about the process are in `handover`: `decide`.
+    // 6. Decisions about the process are in `process`: `decide`.
     // 7. Output: `Net::flush`.
 
     /// 8. Connections whose peer has caught up. More input may wait for them as well.

@@ -1,7 +1,8 @@
 //! The command line that all servers here share. Knows no protocol.
 //!
-//! `--listen ADDR` (repeatable), `--pid-file PATH`. HUP restarts by fork, USR2 by fork-exec, TERM and
-//! INT drain and exit, a second one exits now. `RUST_LOG` sets how much is logged (`info`).
+//! `--listen ADDR` (repeatable), `--pid-file PATH`, `--control PATH`; `--check` only looks whether the rest
+//! makes sense. HUP restarts by fork, USR2 by fork-exec, TERM and INT drain and exit, a second one exits
+//! now. `RUST_LOG` sets how much is logged (`info`).
 
 use std::{ffi::OsString, io::Write, path::PathBuf, process, process::ExitCode};
 
@@ -15,6 +16,8 @@ const EXIT_USAGE: u8 = 2;
 struct Options {
     listen: Vec<String>,
     pid_file: Option<PathBuf>,
+    control: Option<PathBuf>,
+    check: bool,
 }
 
 /// Serves as the command line says; `tune` has the last word about the server.
@@ -28,7 +31,10 @@ pub fn serve<S: Service>(
     let mut options = match parse(std::env::args_os().skip(1)) {
         Ok(Some(options)) => options,
         Ok(None) => {
-            println!("usage: {name} [--listen HOST:PORT|unix:PATH]... [--pid-file PATH]");
+            println!(
+                "usage: {name} [--listen HOST:PORT|unix:PATH]... [--pid-file PATH] [--control PATH] \
+                 [--check]"
+            );
             return ExitCode::SUCCESS;
         }
         Err(e) => return fail(EXIT_USAGE, &e),
@@ -49,12 +55,14 @@ pub fn serve<S: Service>(
 fn parse(
     args: impl Iterator<Item = OsString>,
 ) -> std::result::Result<Option<Options>, lexopt::Error> {
-    let mut options = Options { listen: Vec::new(), pid_file: None };
+    let mut options = Options { listen: Vec::new(), pid_file: None, control: None, check: false };
     let mut parser = Parser::from_args(args);
     while let Some(arg) = parser.next()? {
         match arg {
             Arg::Long("listen") => options.listen.push(parser.value()?.string()?),
             Arg::Long("pid-file") => options.pid_file = Some(parser.value()?.into()),
+            Arg::Long("control") => options.control = Some(parser.value()?.into()),
+            Arg::Long("check") => options.check = true,
             Arg::Long("help") | Arg::Short('h') => return Ok(None),
             other => return Err(other.unexpected()),
         }
@@ -63,16 +71,20 @@ fn parse(
 }
 
 fn build<S: Service>(service: S, options: Options) -> Result<Server<S>> {
-    let mut server = Server::new(service)?
+    let server = if options.check { Server::dry_run(service)? } else { Server::new(service)? };
+    let mut server = server
         .restart_on(libc::SIGHUP, Restart::fork())
-        .restart_on(libc::SIGUSR2, Restart::fork_exec());
+        .restart_on(libc::SIGUSR2, Restart::fork_exec().checked("--check"));
     for address in &options.listen {
         server = server.listen(address)?;
     }
-    match options.pid_file {
-        Some(path) => server.pid_file(path),
-        None => Ok(server),
+    if let Some(path) = options.pid_file {
+        server = server.pid_file(path)?;
     }
+    if let Some(path) = options.control {
+        server = server.control(path)?;
+    }
+    Ok(server)
 }
 
 /// Lines that name the process, since several generations share one stderr.

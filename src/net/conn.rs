@@ -74,6 +74,10 @@ pub(crate) struct Flags {
     pub half_close: bool,
     /// Our FIN was sent.
     pub fin_sent: bool,
+    /// Of the control socket: no business of the service.
+    pub control: bool,
+    /// `on_drain` was called.
+    pub told_to_drain: bool,
     /// Stands in the list of connections to be read.
     pub listed: bool,
     /// Stands in the list of connections to be flushed.

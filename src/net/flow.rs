@@ -79,20 +79,28 @@ impl Net {
         }
     }
 
-    pub(crate) fn may_accept(&self) -> bool {
-        self.accepting && self.starved_until.is_none() && !self.full
+    /// Whether a listener may be asked for clients. At the connection limit an operator may still come.
+    pub(crate) fn may_accept(&self, index: usize) -> bool {
+        let is_control = self.listeners[index].is_control;
+        self.accepting && self.starved_until.is_none() && (!self.full || is_control)
     }
 
     /// The next client of a listener, or `None` when there is none for now.
     pub(crate) fn accept(&mut self, index: usize) -> Option<ConnId> {
-        while self.may_accept() {
+        while self.may_accept(index) {
             let result = self.listeners[index].accept().and_then(|stream| {
                 stream.set_nodelay()?;
                 self.insert(stream, Phase::Open)
             });
             match result {
                 Ok(id) => {
-                    self.stats.accepted += 1;
+                    if self.listeners[index].is_control {
+                        self.conns[id.slot()].flags.control = true;
+                        self.controls += 1;
+                    } else {
+                        self.stats.accepted += 1;
+                    }
+                    self.full = self.connections() >= self.limits.connections;
                     return Some(id);
                 }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
@@ -136,7 +144,6 @@ impl Net {
         self.last_serial += 1;
         conn.flags.greeted = phase != Phase::Open;
         entry.insert(conn);
-        self.full = self.conns.len() >= self.limits.connections;
         self.schedule_check(id);
         Ok(id)
     }
@@ -346,6 +353,13 @@ impl Net {
         }
     }
 
+    /// The same, for one that may be gone already.
+    pub(crate) fn kill_if_there(&mut self, id: ConnId, reason: Reason) {
+        if self.conn(id).is_some() {
+            self.kill(id, reason);
+        }
+    }
+
     /// Takes one dead connection out of everything and closes it. Its slot is free from here on.
     pub(crate) fn bury(&mut self) -> Option<(ConnId, Reason)> {
         let id = self.dead.pop()?;
@@ -358,8 +372,9 @@ impl Net {
         self.forget_deadlines(id, &conn.timers, conn.check_at);
         conn.output.clear(&mut self.pool);
         self.pool.give(std::mem::take(&mut conn.input));
+        self.controls -= usize::from(conn.flags.control);
         self.make_room();
-        self.stats.closed += 1;
+        self.stats.closed += u64::from(!conn.flags.control);
         let reason = conn.reason.take().map_or(Reason::Closed, |reason| *reason);
         self.log_end(&conn, &reason);
         Some((id, reason))
@@ -369,7 +384,7 @@ impl Net {
     fn make_room(&mut self) {
         self.starved_until = None;
         let resume_at = self.limits.connections * ACCEPT_RESUME_PERCENT / 100;
-        if self.full && self.conns.len() <= resume_at {
+        if self.full && self.connections() <= resume_at {
             self.full = false;
         }
     }

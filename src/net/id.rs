@@ -62,6 +62,10 @@ pub(crate) enum Source {
     Child,
     /// What a new program says on stderr before it is ready.
     Stderr,
+    /// Generations that drain have something to say to this one, the newest.
+    Leavers,
+    /// The newest generation has something to say to this one, which drains.
+    Newest,
     Listener(usize),
     Conn(ConnId),
 }
@@ -76,6 +80,8 @@ impl Source {
             Source::Link => 1,
             Source::Child => 2,
             Source::Stderr => 3,
+            Source::Leavers => 4,
+            Source::Newest => 5,
             Source::Listener(index) => FIRST_LISTENER + index,
             Source::Conn(id) => id.0 as usize,
         })
@@ -87,6 +93,8 @@ impl Source {
             1 => Source::Link,
             2 => Source::Child,
             3 => Source::Stderr,
+            4 => Source::Leavers,
+            5 => Source::Newest,
             _ if bits >> SLOT_BITS == 0 => Source::Listener(bits - FIRST_LISTENER),
             _ => Source::Conn(ConnId(bits as u64)),
         }
@@ -106,6 +114,8 @@ mod tests {
             Source::Link,
             Source::Child,
             Source::Stderr,
+            Source::Leavers,
+            Source::Newest,
             Source::Listener(0),
             Source::Listener(300),
             Source::Conn(ConnId::new(0, 1)),

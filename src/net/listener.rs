@@ -15,8 +15,9 @@ use mio::{
     event::Source,
     net::{TcpListener, UnixListener},
 };
-use nix::sys::socket::{
-    AddressFamily, Backlog, SockaddrLike, SockaddrStorage, getsockname, listen,
+use nix::sys::{
+    socket::{AddressFamily, Backlog, SockaddrLike, SockaddrStorage, getsockname, listen},
+    stat::{Mode, umask},
 };
 
 use super::stream::Stream;
@@ -92,6 +93,8 @@ pub(crate) struct Listener {
     socket: Socket,
     /// Device and inode of a Unix socket's path: it is unlinked only while it is still this file.
     inode: Option<(u64, u64)>,
+    /// Of the control socket: its clients are served by the reactor itself.
+    pub is_control: bool,
     /// There may be clients in the queue. Set by an edge, cleared by `WouldBlock`.
     pub ready: bool,
 }
@@ -102,18 +105,39 @@ enum Socket {
     Unix(UnixListener),
 }
 
+/// What the name of a control socket begins with; its address follows.
+pub(crate) const CONTROL: &str = "control ";
+
 impl Listener {
     /// Binds a new socket.
     pub fn bind(name: &str) -> Result<Listener> {
         let failed = |e| Error::io("listen on", name, e);
-        let address = Address::resolve("listen on", name)?;
-        let fd: OwnedFd = match &address {
-            Address::Tcp(address) => std::net::TcpListener::bind(address).map_err(failed)?.into(),
-            Address::Unix(path) => bind_unix(path).map_err(failed)?.into(),
+        let address = name.strip_prefix(CONTROL).unwrap_or(name);
+        let address = Address::resolve("listen on", address)?;
+        // A control socket is for its owner alone, from its first moment.
+        let mask = name.starts_with(CONTROL).then(|| umask(Mode::from_bits_truncate(0o177)));
+        let listener = Listener::bind_to(&address).map_err(failed);
+        mask.map(umask);
+        Listener::adopt(name.to_owned(), listener?)
+    }
+
+    /// Looks whether [`bind`](Self::bind) could make sense of `name`, and binds nothing.
+    pub fn check(name: &str) -> Result {
+        let name = name.strip_prefix(CONTROL).unwrap_or(name);
+        let Address::Unix(path) = Address::resolve("listen on", name)? else { return Ok(()) };
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        fs::metadata(parent.unwrap_or(Path::new(".")))
+            .map(drop)
+            .map_err(|e| Error::io("listen on", name, e))
+    }
+
+    fn bind_to(address: &Address) -> io::Result<OwnedFd> {
+        let fd: OwnedFd = match address {
+            Address::Tcp(address) => std::net::TcpListener::bind(address)?.into(),
+            Address::Unix(path) => bind_unix(path)?.into(),
         };
-        let backlog = Backlog::new(BACKLOG).unwrap_or(Backlog::MAXCONN);
-        listen(&fd, backlog).map_err(|e| failed(e.into()))?;
-        Listener::adopt(name.to_owned(), fd)
+        listen(&fd, Backlog::new(BACKLOG).unwrap_or(Backlog::MAXCONN))?;
+        Ok(fd)
     }
 
     /// Takes over a socket that listens already.
@@ -139,7 +163,8 @@ impl Listener {
             Address::Unix(path) => inode(path),
             Address::Tcp(_) => None,
         };
-        Ok(Listener { name, address, socket, inode, ready: false })
+        let is_control = name.starts_with(CONTROL);
+        Ok(Listener { name, address, socket, inode, is_control, ready: false })
     }
 
     /// The next client in the queue. The kernel sets close-on-exec and non-blocking (`accept4`).

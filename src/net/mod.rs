@@ -10,6 +10,7 @@ mod id;
 mod io;
 mod listener;
 pub(crate) mod memory;
+mod process;
 mod reason;
 mod stream;
 mod timing;
@@ -27,13 +28,15 @@ use slab::Slab;
 pub(crate) use self::{
     conn::{Conn, Phase},
     id::Source,
-    listener::{Address, Listener},
+    listener::{Address, CONTROL, Listener},
+    process::Request,
     stream::Stream,
     timing::Key,
 };
 pub use self::{
     id::ConnId,
     io::Io,
+    process::Hold,
     reason::{Origin, Reason},
     stream::Peer,
 };
@@ -53,21 +56,6 @@ pub struct Timer(pub u64);
 /// Names a timer of the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Alarm(pub u64);
-
-/// Work in hand that is no connection: while one exists, a draining process does not exit.
-///
-/// A message consumer takes one per message that it has fetched and not acknowledged.
-#[derive(Debug)]
-#[must_use = "give it back with `Net::unhold`, or this process never drains"]
-pub struct Hold(());
-
-/// What a callback has asked of the process; done in the decision phase of the turn.
-#[derive(Debug)]
-pub(crate) enum Request {
-    Restart(Restart),
-    Drain,
-    Stop,
-}
 
 /// What a process in memory does not do.
 #[derive(Debug, Default)]
@@ -95,6 +83,8 @@ pub struct Net {
 
     // The connections.
     pub(crate) conns: Slab<Conn>,
+    /// How many of them are of the control socket.
+    controls: usize,
     /// Of the connection that came last. Never runs back, also not in a successor.
     pub(crate) last_serial: u64,
     pub(crate) pool: Pool,
@@ -113,6 +103,8 @@ pub struct Net {
     now: Instant,
     timers: TimerQueue<Key>,
     alarms: Vec<(Alarm, Instant)>,
+    /// Of a process that does not serve, and may yet.
+    suspended_alarms: Vec<(Alarm, Instant)>,
 
     // The process.
     pub(crate) requests: Vec<Request>,
@@ -135,6 +127,7 @@ impl Net {
             starved_until: None,
             full: false,
             conns: Slab::new(),
+            controls: 0,
             last_serial: 0,
             pool: Pool::default(),
             readable: Vec::new(),
@@ -146,6 +139,7 @@ impl Net {
             now,
             timers: TimerQueue::new(),
             alarms: Vec::new(),
+            suspended_alarms: Vec::new(),
             requests: Vec::new(),
             draining: false,
             holds: 0,
@@ -173,13 +167,14 @@ impl Net {
 
     /// All connections in service, in no particular order.
     pub fn ids(&self) -> Vec<ConnId> {
-        let open = self.conns.iter().filter(|(_, conn)| conn.phase == Phase::Open);
-        open.map(|(_, conn)| conn.id).collect()
+        let conns = self.conns.iter().map(|(_, conn)| conn);
+        let open = conns.filter(|conn| conn.phase == Phase::Open && !conn.flags.control);
+        open.map(|conn| conn.id).collect()
     }
 
     /// How many connections there are, those that are closing included.
     pub fn connections(&self) -> usize {
-        self.conns.len()
+        self.conns.len() - self.controls
     }
 
     /// Connects to `address` (`ip:port` or `unix:/path`; no host name, since a look-up blocks).
@@ -206,92 +201,6 @@ impl Net {
         Ok(())
     }
 
-    /// Has [`on_alarm`](crate::Service::on_alarm) called with `key`, `after` from now. One that
-    /// is set already is set anew.
-    ///
-    /// Alarms belong to the service, so at a restart they go to the new generation: a forked one
-    /// has them as they are, and the old one loses them before
-    /// [`on_retire`](crate::Service::on_retire), which may set others.
-    pub fn set_alarm(&mut self, key: Alarm, after: Duration) {
-        self.clear_alarm(key);
-        let at = self.later(after);
-        self.alarms.push((key, at));
-        self.timers.insert(at, Key::Alarm(key));
-    }
-
-    /// Takes an alarm back; nothing happens if it was not set.
-    pub fn clear_alarm(&mut self, key: Alarm) {
-        if let Some(found) = self.alarms.iter().position(|&(set, _)| set == key) {
-            let (_, at) = self.alarms.swap_remove(found);
-            self.timers.remove(at, Key::Alarm(key));
-        }
-    }
-
-    pub(crate) fn clear_alarms(&mut self) {
-        for (key, at) in std::mem::take(&mut self.alarms) {
-            self.timers.remove(at, Key::Alarm(key));
-        }
-    }
-
-    /// Keeps this process from exiting, while it drains, until the hold is given back.
-    pub fn hold(&mut self) -> Hold {
-        self.holds += 1;
-        Hold(())
-    }
-
-    /// Gives a hold back.
-    pub fn unhold(&mut self, hold: Hold) {
-        let Hold(()) = hold;
-        // A forked child has no holds of its own, but copies of its parent's.
-        self.holds = self.holds.saturating_sub(1);
-    }
-
-    /// Waits for nobody's work any more.
-    pub(crate) fn drop_holds(&mut self) {
-        self.holds = 0;
-    }
-
-    /// Whether nothing is left that a draining process has to wait for.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.conns.is_empty() && self.holds == 0
-    }
-
-    /// Asks for a new generation. It is begun at the end of this turn; how it went is told to
-    /// [`on_restart_ended`](crate::Service::on_restart_ended).
-    pub fn restart(&mut self, how: Restart) {
-        self.requests.push(Request::Restart(how));
-    }
-
-    /// Asks this process to stop accepting, serve what it has, and exit.
-    pub fn drain(&mut self) {
-        self.requests.push(Request::Drain);
-    }
-
-    /// Asks this process to abort what it has and exit.
-    pub fn stop(&mut self) {
-        self.requests.push(Request::Stop);
-    }
-
-    /// The number of this process in the succession, from 0.
-    pub fn generation(&self) -> u64 {
-        self.generation
-    }
-
-    /// How this process was made; `None` for one that was started by hand.
-    pub fn engine(&self) -> Option<Engine> {
-        self.engine
-    }
-
-    /// Whether this process is leaving.
-    pub fn is_draining(&self) -> bool {
-        self.draining
-    }
-
-    /// What this process has done so far.
-    pub fn stats(&self) -> &Stats {
-        &self.stats
-    }
-
     /// Adds an event source that is no connection; edge-triggered like all others.
     pub(crate) fn watch(&self, fd: &impl AsRawFd, source: Source) -> Result {
         let interest = Interest::READABLE | Interest::WRITABLE;
@@ -309,7 +218,7 @@ impl Net {
     }
 
     /// In a forked child: leaves every connection to the parent and begins with none. The listeners
-    /// and the alarms stay. The caller has taken `conns` out before: dropping them here would close
+    /// stay, and the alarms, until it serves. The caller has taken `conns` out before: dropping them here would close
     /// numbers that are no longer theirs.
     pub(crate) fn begin_anew(&mut self, poll: Poll) -> Result {
         let fresh = Net::new(Some(poll), self.now);
@@ -321,10 +230,7 @@ impl Net {
         for listener in old.listeners {
             self.listeners.push(listener.rewrap()?);
         }
-        for (key, at) in old.alarms {
-            self.alarms.push((key, at));
-            self.timers.insert(at, Key::Alarm(key));
-        }
+        self.suspended_alarms = old.alarms;
         Ok(())
     }
 

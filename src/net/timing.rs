@@ -15,10 +15,18 @@ pub(crate) enum Key {
     Alarm(Alarm),
     /// Descriptors ran out a while ago: accept again.
     Accept,
-    /// The new side of a restart should be ready by now.
-    Ready,
-    /// What is still open at the end of a drain is aborted.
-    DrainDeadline,
+    /// The new side of a restart should have taken its next step by now.
+    NewOverdue,
+    /// The old side of a restart should have stopped accepting by now.
+    OldSilent,
+    /// This new side has served through its probation.
+    Proven,
+    /// Something of the departure of a draining process is due.
+    Departure,
+    /// An older generation should have left by now.
+    LeaverOverdue,
+    /// The other generations should have said by now how they are.
+    Reports,
 }
 
 impl Net {
@@ -30,7 +38,7 @@ impl Net {
             && self.dead.is_empty()
             && self.refused_dials.is_empty()
             && self.requests.is_empty()
-            && !(self.may_accept() && self.listeners.iter().any(|listener| listener.ready))
+            && !(0..self.listeners.len()).any(|i| self.listeners[i].ready && self.may_accept(i))
     }
 
     /// When the first timer is due.
@@ -59,7 +67,7 @@ impl Net {
             Key::Alarm(alarm) => self.alarms.retain(|&set| set != (alarm, at)),
             Key::Check(id) => self.check(id),
             Key::Accept => self.starved_until = None,
-            Key::Ready | Key::DrainDeadline => {}
+            _ => {}
         }
         Some(key)
     }
@@ -68,6 +76,49 @@ impl Net {
     /// anew whenever it runs out comes once a turn, and not for ever in one.
     pub(super) fn later(&self, after: Duration) -> Instant {
         self.now + after.clamp(Duration::from_nanos(1), FAR_FUTURE)
+    }
+
+    /// Has [`on_alarm`](crate::Service::on_alarm) called with `key`, `after` from now. One that
+    /// is set already is set anew.
+    ///
+    /// Alarms belong to the service, so at a restart they go to the new generation: a forked one
+    /// has them as they are. In the old one they stand still from the moment when it stops accepting, and
+    /// go on if it ever accepts again; [`on_retire`](crate::Service::on_retire) may set others.
+    pub fn set_alarm(&mut self, key: Alarm, after: Duration) {
+        self.clear_alarm(key);
+        let at = self.later(after);
+        self.alarms.push((key, at));
+        self.timers.insert(at, Key::Alarm(key));
+    }
+
+    /// Takes an alarm back; nothing happens if it was not set.
+    pub fn clear_alarm(&mut self, key: Alarm) {
+        if let Some(found) = self.alarms.iter().position(|&(set, _)| set == key) {
+            let (_, at) = self.alarms.swap_remove(found);
+            self.timers.remove(at, Key::Alarm(key));
+        }
+    }
+
+    /// Stops all alarms; they may be resumed.
+    pub(crate) fn suspend_alarms(&mut self) {
+        self.suspended_alarms = std::mem::take(&mut self.alarms);
+        for &(key, at) in &self.suspended_alarms {
+            self.timers.remove(at, Key::Alarm(key));
+        }
+    }
+
+    /// Alarms that were suspended go on, but for those that were set anew meanwhile.
+    pub(crate) fn resume_alarms(&mut self) {
+        for (key, at) in std::mem::take(&mut self.suspended_alarms) {
+            if !self.alarms.iter().any(|&(set, _)| set == key) {
+                self.alarms.push((key, at));
+                self.timers.insert(at, Key::Alarm(key));
+            }
+        }
+    }
+
+    pub(crate) fn forget_suspended_alarms(&mut self) {
+        self.suspended_alarms.clear();
     }
 
     pub(super) fn arm(&mut self, id: ConnId, timer: Timer, after: Duration) {

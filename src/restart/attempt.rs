@@ -1,51 +1,61 @@
-//! The old side of one restart in progress: the child, the link to it, what it says on stderr.
-//! Makes and ends them; what is to be done when is the state machine's business.
+//! The old side of one restart in progress: makes the new process and ends it. What is to be done
+//! when is the state machine's business.
 
 use std::{
-    fs::File,
-    io::{self, Read, Write},
-    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     time::Instant,
-};
-
-use nix::{
-    fcntl::{FcntlArg, OFlag, fcntl},
-    unistd::pipe2,
 };
 
 use super::{
     child::Child,
     exec::Launch,
     fork,
-    link::Message,
+    link::{Identity, Message},
     pass::{FDS_PER_MESSAGE, Link},
+    stderr::Stderr,
 };
 use crate::{
-    limits::{READ_BUDGET, STDERR_TAIL},
-    plan::{Engine, Restart, RestartError},
+    net::ConnId,
+    plan::{Engine, Restart},
+    verdict::{RestartError, Steps},
 };
 
 /// A restart that is not decided.
 #[derive(Debug)]
 pub(crate) struct Attempt {
     pub how: Restart,
+    /// The control connection that has asked for it, if one has.
+    pub by: Option<ConnId>,
     /// The engine that is used in the end.
     pub engine: Engine,
     /// The number of the generation to be.
     pub generation: u64,
     pub begun: Instant,
+    pub steps: Steps,
     /// When the new side's next word is overdue.
     pub overdue: Instant,
     pub child: Child,
-    pub link: Link,
+    /// `None` while the program is only asked whether it would serve.
+    pub link: Option<Link>,
     /// What a new program says; a forked child shares our stderr.
     pub stderr: Option<Stderr>,
+    /// Why the new side hands back, if it does.
+    pub handed_back: Option<String>,
+}
+
+/// What a new program is given.
+pub(crate) struct Offer<'a> {
+    pub old: Identity,
+    pub last_serial: u64,
+    pub listeners: Vec<(&'a str, BorrowedFd<'a>)>,
+    pub elders: Vec<(Identity, BorrowedFd<'a>)>,
 }
 
 /// Which process we are after a fork.
 #[derive(Debug)]
 pub(crate) enum Side {
-    Old(Attempt),
+    Old(Box<Attempt>),
     New(Link),
 }
 
@@ -65,60 +75,89 @@ pub(crate) fn choose_engine(how: &Restart) -> Result<Engine, RestartError> {
 }
 
 impl Attempt {
+    fn new(task: Task, child: Child) -> Attempt {
+        let Task { how, by, engine, generation, begun } = task;
+        let overdue = begun + how.ready_within;
+        let steps = Steps::default();
+        let (link, stderr, handed_back) = (None, None, None);
+        Attempt {
+            how,
+            by,
+            engine,
+            generation,
+            begun,
+            steps,
+            overdue,
+            child,
+            link,
+            stderr,
+            handed_back,
+        }
+    }
+
     /// Forks. Returns in both processes.
-    pub fn fork(how: Restart, generation: u64, begun: Instant) -> Result<Side, RestartError> {
+    pub fn fork(task: Task) -> Result<Side, RestartError> {
         let failed =
             |source| RestartError::Spawn { program: "a fork of this process".into(), source };
         let (ours, theirs) = Link::pair().map_err(failed)?;
+        let before = Instant::now();
         let Some(pid) = fork::fork().map_err(failed)? else { return Ok(Side::New(theirs)) };
+        let made = before.elapsed();
         let child = Child::new(pid).map_err(failed)?;
-        let engine = Engine::Fork;
-        let overdue = begun + how.ready_within;
-        let (link, stderr) = (ours, None);
-        Ok(Side::Old(Attempt { how, engine, generation, begun, overdue, child, link, stderr }))
+        let attempt = Attempt { link: Some(ours), ..Attempt::new(task, child) };
+        Ok(Side::Old(Box::new(Attempt {
+            steps: Steps { made: Some(made), ..attempt.steps },
+            ..attempt
+        })))
     }
 
-    /// Starts the program anew and offers it `listeners`.
-    pub fn exec<'a>(
-        how: Restart,
-        generation: u64,
-        begun: Instant,
-        launch: &Launch,
-        last_serial: u64,
-        listeners: impl Iterator<Item = (&'a str, BorrowedFd<'a>)>,
-    ) -> Result<Attempt, RestartError> {
-        let failed = |source| RestartError::Spawn {
-            program: launch.program().display().to_string(),
-            source,
-        };
+    /// Starts the program anew and makes it an offer.
+    pub fn exec(task: Task, launch: &Launch, offer: Offer<'_>) -> Result<Attempt, RestartError> {
+        let failed = |source| launch.failed(source);
+        let before = Instant::now();
         let (ours, theirs) = Link::pair().map_err(failed)?;
         let (stderr, writer) = Stderr::pipe().map_err(failed)?;
-        let parcels = parcels(listeners).map_err(failed)?;
-        let own_stderr = io::stderr().as_fd().try_clone_to_owned().map_err(failed)?;
-        let pid = launch.spawn(theirs.as_fd(), writer.as_fd()).map_err(failed)?;
+        let parcels = offer.parcels(&task).map_err(failed)?;
+        let pid = launch.spawn(Some(theirs.as_fd()), writer.as_fd(), None).map_err(failed)?;
         let child = Child::new(pid).map_err(failed)?;
-        let engine = Engine::ForkExec;
-        let overdue = begun + how.ready_within;
-        let (link, stderr) = (ours, Some(stderr));
-        let mut attempt = Attempt { how, engine, generation, begun, overdue, child, link, stderr };
-        attempt.offer(last_serial, own_stderr, parcels).map_err(|e| attempt.failed(e))?;
+        let attempt = Attempt::new(task, child);
+        let mut attempt = Attempt { link: Some(ours), stderr: Some(stderr), ..attempt };
+        for (message, fds) in parcels {
+            let Some(link) = &mut attempt.link else { break };
+            link.send(&message, fds).map_err(|e| attempt.failed(e.to_string()))?;
+        }
+        attempt.steps.made = Some(before.elapsed());
         Ok(attempt)
     }
 
-    fn offer(
-        &mut self,
-        last_serial: u64,
-        own_stderr: OwnedFd,
-        parcels: Vec<(Vec<String>, Vec<OwnedFd>)>,
-    ) -> Result<(), String> {
-        let (generation, engine) = (self.generation, self.engine);
-        let hello = Message::Hello { generation, engine, last_serial };
-        let mut send = |message, fds| self.link.send(&message, fds).map_err(|e| e.to_string());
-        send(hello, vec![own_stderr])?;
-        for (names, fds) in parcels {
-            send(Message::Listeners { names }, fds)?;
+    /// Asks the program whether it would serve: it is run with `flag` and no offer.
+    pub fn check(task: Task, launch: &Launch, flag: &str) -> Result<Attempt, RestartError> {
+        let failed = |source| launch.failed(source);
+        let (stderr, writer) = Stderr::pipe().map_err(failed)?;
+        let pid = launch.spawn(None, writer.as_fd(), Some(flag)).map_err(failed)?;
+        let child = Child::new(pid).map_err(failed)?;
+        Ok(Attempt { stderr: Some(stderr), ..Attempt::new(task, child) })
+    }
+
+    /// What was asked for, to be begun once more: by the program that has passed its check.
+    pub fn task(&self) -> Task {
+        Task {
+            how: self.how.clone(),
+            by: self.by,
+            engine: self.engine,
+            generation: self.generation,
+            begun: self.begun,
         }
-        send(Message::Offered, Vec::new())
+    }
+
+    /// Whether this is the check of a program, and no new side yet.
+    pub fn is_check(&self) -> bool {
+        self.link.is_none()
+    }
+
+    /// The program's check is over, and not well.
+    pub fn unfit(&mut self) -> RestartError {
+        RestartError::Unfit { how: self.child.end(), stderr: self.last_words() }
     }
 
     /// Ends the new side, which has said why it cannot serve, or has said nonsense.
@@ -129,7 +168,7 @@ impl Attempt {
 
     /// The new side is gone, or its link is: ends what is left of it.
     pub fn died(&mut self) -> RestartError {
-        let how = self.child.end().to_owned();
+        let how = self.child.end();
         RestartError::Died { how, stderr: self.last_words() }
     }
 
@@ -137,6 +176,11 @@ impl Attempt {
     pub fn timed_out(&mut self) -> RestartError {
         self.child.end();
         RestartError::TimedOut { limit: self.how.ready_within, stderr: self.last_words() }
+    }
+
+    /// The new side does not want to serve, and lives on until its connections are gone.
+    pub fn rolled_back(&mut self) -> RestartError {
+        RestartError::RolledBack { reason: self.handed_back.take().unwrap_or_default() }
     }
 
     /// This side has to go.
@@ -153,64 +197,34 @@ impl Attempt {
     }
 }
 
-/// Listeners in batches that one message can carry, with descriptors of their own.
-fn parcels<'a>(
-    listeners: impl Iterator<Item = (&'a str, BorrowedFd<'a>)>,
-) -> io::Result<Vec<(Vec<String>, Vec<OwnedFd>)>> {
-    let mut parcels: Vec<(Vec<String>, Vec<OwnedFd>)> = Vec::new();
-    for (name, fd) in listeners {
-        if parcels.last().is_none_or(|(names, _)| names.len() == FDS_PER_MESSAGE) {
-            parcels.push(Default::default());
-        }
-        if let Some((names, fds)) = parcels.last_mut() {
-            names.push(name.to_owned());
-            fds.push(fd.try_clone_to_owned()?);
-        }
-    }
-    Ok(parcels)
+/// A restart that was not begun: what it is to be.
+#[derive(Clone, Debug)]
+pub(crate) struct Task {
+    pub how: Restart,
+    pub by: Option<ConnId>,
+    pub engine: Engine,
+    pub generation: u64,
+    pub begun: Instant,
 }
 
-/// The reading end of a new program's stderr: passed on to ours, and its end remembered.
-#[derive(Debug)]
-pub(crate) struct Stderr {
-    pipe: File,
-    tail: Vec<u8>,
-}
-
-impl Stderr {
-    fn pipe() -> io::Result<(Stderr, OwnedFd)> {
-        let (reader, writer) = pipe2(OFlag::O_CLOEXEC)?;
-        // Only our end: the new program's stderr blocks, as a stderr should.
-        fcntl(&reader, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
-        Ok((Stderr { pipe: File::from(reader), tail: Vec::new() }, writer))
-    }
-
-    /// Passes on what there is, within a budget; while the new program writes, more edges come.
-    /// `false` when no more will come.
-    pub fn forward(&mut self) -> bool {
-        let mut chunk = [0; STDERR_TAIL];
-        for _ in 0..READ_BUDGET / STDERR_TAIL {
-            match self.pipe.read(&mut chunk) {
-                Ok(0) => return false,
-                Ok(count) => {
-                    let _ = io::stderr().write_all(&chunk[..count]);
-                    self.tail.extend_from_slice(&chunk[..count]);
-                    self.tail.drain(..self.tail.len().saturating_sub(STDERR_TAIL));
-                }
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return e.kind() == io::ErrorKind::WouldBlock,
-            }
+impl Offer<'_> {
+    /// The messages, each with descriptors of its own.
+    fn parcels(&self, task: &Task) -> io::Result<Vec<(Message, Vec<OwnedFd>)>> {
+        let Task { engine, generation, .. } = *task;
+        let (last_serial, old) = (self.last_serial, self.old);
+        let stderr = io::stderr().as_fd().try_clone_to_owned()?;
+        let probation = task.how.probation;
+        let hello = Message::Hello { generation, engine, last_serial, probation, old };
+        let mut parcels = vec![(hello, vec![stderr])];
+        for batch in self.listeners.chunks(FDS_PER_MESSAGE) {
+            let names = batch.iter().map(|(name, _)| (*name).to_owned()).collect();
+            let fds = batch.iter().map(|(_, fd)| fd.try_clone_to_owned());
+            parcels.push((Message::Listeners { names }, fds.collect::<io::Result<_>>()?));
         }
-        true
-    }
-
-    fn tail(&self) -> String {
-        String::from_utf8_lossy(&self.tail).into_owned()
-    }
-}
-
-impl AsRawFd for Stderr {
-    fn as_raw_fd(&self) -> RawFd {
-        self.pipe.as_raw_fd()
+        for &(who, link) in &self.elders {
+            parcels.push((Message::Elder { who }, vec![link.try_clone_to_owned()?]));
+        }
+        parcels.push((Message::Offered, Vec::new()));
+        Ok(parcels)
     }
 }

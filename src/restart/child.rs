@@ -22,7 +22,7 @@ pub(crate) struct Child {
     pub pid: Pid,
     pidfd: OwnedFd,
     /// How it ended, once it was reaped: the number may be somebody else's from then on.
-    ended: Option<String>,
+    status: Option<nix::Result<WaitStatus>>,
 }
 
 impl Child {
@@ -30,37 +30,40 @@ impl Child {
     /// that cannot be watched is ended at once.
     pub fn new(pid: Pid) -> io::Result<Child> {
         match pidfd_open(pid) {
-            Ok(pidfd) => Ok(Child { pid, pidfd, ended: None }),
+            Ok(pidfd) => Ok(Child { pid, pidfd, status: None }),
             Err(e) => {
-                end(pid);
+                let _ = end(pid);
                 Err(e)
             }
         }
     }
 
-    /// Reaps the child if it has ended, and tells how.
-    pub fn ended(&mut self) -> Option<&str> {
-        if self.ended.is_none() {
-            match waitpid(self.pid, Some(WaitPidFlag::WNOHANG)) {
-                Ok(WaitStatus::StillAlive) => {}
-                other => self.ended = Some(describe(other)),
-            }
+    /// Reaps the child if it has ended, and tells whether it has.
+    pub fn has_ended(&mut self) -> bool {
+        if self.status.is_none() {
+            let status = waitpid(self.pid, Some(WaitPidFlag::WNOHANG));
+            self.status = Some(status).filter(|status| *status != Ok(WaitStatus::StillAlive));
         }
-        self.ended.as_deref()
+        self.status.is_some()
     }
 
     /// Kills the child if it lives, reaps it, and tells how it ended.
-    pub fn end(&mut self) -> &str {
-        self.ended.get_or_insert_with(|| end(self.pid))
+    pub fn end(&mut self) -> String {
+        describe(*self.status.get_or_insert_with(|| end(self.pid)))
+    }
+
+    /// Whether it has ended, and well.
+    pub fn has_succeeded(&self) -> bool {
+        matches!(self.status, Some(Ok(WaitStatus::Exited(_, 0))))
     }
 }
 
-fn end(pid: Pid) -> String {
+fn end(pid: Pid) -> nix::Result<WaitStatus> {
     let _ = kill(pid, Signal::SIGKILL);
     loop {
         match waitpid(pid, None) {
             Err(nix::errno::Errno::EINTR) => {}
-            other => return describe(other),
+            status => return status,
         }
     }
 }

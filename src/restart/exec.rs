@@ -1,4 +1,4 @@
-//! The fork-exec engine: how to start the program again, and how the new program finds its link.
+//! The fork-exec engine: how the program is started again, and how it then finds its link.
 #![allow(unsafe_code)] // posix_spawn and the environment
 
 use std::{
@@ -6,29 +6,23 @@ use std::{
     ffi::{CString, OsStr, OsString},
     io,
     os::{
-        fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+        fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
         unix::ffi::{OsStrExt, OsStringExt},
     },
     path::PathBuf,
     ptr,
-    time::Instant,
 };
 
 use nix::{
     fcntl::{FcntlArg, FdFlag, fcntl},
-    poll::{PollFd, PollFlags, PollTimeout, poll},
     unistd::{AccessFlags, Pid, access},
 };
 
-use super::{
-    link::Message,
-    pass::{Link, LinkError},
-};
+use super::{pass::Link, program_file};
 use crate::{
     error::{Error, Result},
-    limits::HANDOVER_PATIENCE,
-    plan::Engine,
     signal,
+    verdict::RestartError,
 };
 
 /// Tells a new program that it is an heir, and where its link is.
@@ -70,11 +64,17 @@ impl Launch {
             .unwrap_or_else(|| self.directory.join(name))
     }
 
-    /// Starts the program with `link` as its one inherited descriptor and `stderr` as its stderr,
-    /// by `posix_spawn(3)`, whose cost does not grow with the heap.
-    pub fn spawn(&self, link: BorrowedFd<'_>, stderr: BorrowedFd<'_>) -> io::Result<Pid> {
+    /// Starts the program with `link` as its one inherited descriptor and `stderr` as its stderr, by
+    /// `posix_spawn(3)`, whose cost does not grow with the heap. `flag` goes behind its arguments.
+    pub fn spawn(
+        &self,
+        link: Option<BorrowedFd<'_>>,
+        stderr: BorrowedFd<'_>,
+        flag: Option<&str>,
+    ) -> io::Result<Pid> {
         let program = c_string(self.program().into_os_string())?;
-        let args = self.args.iter().cloned().map(c_string).collect::<io::Result<Vec<_>>>()?;
+        let args = self.args.iter().cloned().chain(flag.map(OsString::from));
+        let args = args.map(c_string).collect::<io::Result<Vec<_>>>()?;
         let mut environment = Vec::with_capacity(self.environment.len() + 1);
         for (name, value) in &self.environment {
             let mut entry = name.clone();
@@ -82,18 +82,31 @@ impl Launch {
             entry.push(value);
             environment.push(c_string(entry)?);
         }
-        environment.push(c_string(format!("{LINK_VARIABLE}={LINK_FD}").into())?);
         let directory = c_string(self.directory.clone().into_os_string())?;
         let moved = env::current_dir().ok().as_deref() != Some(&self.directory);
 
         let mut setup = SpawnSetup::new()?;
         // stderr first: should it have the number that the link is to get, it is copied before.
         setup.dup2(stderr, libc::STDERR_FILENO)?;
-        setup.dup2(link, LINK_FD)?;
+        if let Some(link) = link {
+            environment.push(c_string(format!("{LINK_VARIABLE}={LINK_FD}").into())?);
+            setup.dup2(link, LINK_FD)?;
+        }
         if moved {
             setup.chdir(&directory)?;
         }
         setup.spawn(&program, &args, &environment)
+    }
+
+    /// Looks at the file before it is run, for a reason that says more than `ENOEXEC` would.
+    pub fn preflight(&self) -> std::result::Result<(), RestartError> {
+        let path = self.program();
+        program_file::check(&path).map_err(|source| self.failed(source))
+    }
+
+    /// It could not be started.
+    pub fn failed(&self, source: io::Error) -> RestartError {
+        RestartError::Spawn { program: self.program().display().to_string(), source }
     }
 }
 
@@ -186,97 +199,27 @@ impl Drop for SpawnSetup {
     }
 }
 
-/// What a new program was given by the old one.
-#[derive(Debug)]
-pub(crate) struct Inheritance {
-    pub generation: u64,
-    pub engine: Engine,
-    pub last_serial: u64,
-    /// The stderr to use once this program is ready; until then the old side listens.
-    pub stderr: Option<OwnedFd>,
-    pub listeners: Vec<(String, OwnedFd)>,
-}
-
-impl Inheritance {
-    /// Finds the link and takes everything that the old side offers. `None`: started by hand.
-    ///
-    /// # Errors
-    /// When the old side says nothing in time or something that cannot be understood; it is told
-    /// why, as far as the link goes.
-    pub fn claim() -> Result<Option<(Link, Inheritance)>> {
-        let Some(number) = env::var_os(LINK_VARIABLE) else { return Ok(None) };
-        // SAFETY: no other thread may use the environment meanwhile. `Server::new` asks to be called
-        // before threads are started, and the new program's `main` has only just begun.
-        unsafe { env::remove_var(LINK_VARIABLE) };
-        let invalid = |why: &str| {
-            Error::invalid("take over from", format!("{LINK_VARIABLE}={}", number.display()), why)
-        };
-        if number != *LINK_FD.to_string() {
-            return Err(invalid("not a link"));
-        }
-        // SAFETY: whoever set the variable gave us this descriptor under this number; the variable
-        // is gone, so nobody takes it a second time. That it is open is checked before it is owned.
-        let socket = unsafe {
-            fcntl(BorrowedFd::borrow_raw(LINK_FD), FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))
-                .map_err(|_| invalid("no such descriptor"))?;
-            OwnedFd::from_raw_fd(LINK_FD)
-        };
-        let mut link = Link::of(socket);
-        match Inheritance::collect(&mut link) {
-            Ok(inheritance) => Ok(Some((link, inheritance))),
-            Err(reason) => {
-                let _ = link.send(&Message::Failed { reason: reason.clone() }, Vec::new());
-                Err(Error::invalid("take over from", "the old process", reason))
-            }
-        }
+/// Finds the link that the old side has given to this program. `None`: it was started by hand.
+///
+/// # Errors
+/// When the marker leads to no descriptor.
+pub(super) fn claim_link() -> Result<Option<Link>> {
+    let Some(number) = env::var_os(LINK_VARIABLE) else { return Ok(None) };
+    // SAFETY: no other thread may use the environment meanwhile. `Server::new` asks to be called
+    // before threads are started, and the new program's `main` has only just begun.
+    unsafe { env::remove_var(LINK_VARIABLE) };
+    let invalid = |why: &str| {
+        Error::invalid("take over from", format!("{LINK_VARIABLE}={}", number.display()), why)
+    };
+    if number != *LINK_FD.to_string() {
+        return Err(invalid("not a link"));
     }
-
-    /// Hello, Listeners*, Offered.
-    fn collect(link: &mut Link) -> std::result::Result<Inheritance, String> {
-        let deadline = Instant::now() + HANDOVER_PATIENCE;
-        let mut inheritance = match wait_for_message(link, deadline)? {
-            (Message::Hello { generation, engine, last_serial }, mut fds) => Inheritance {
-                generation,
-                engine,
-                last_serial,
-                stderr: fds.pop(),
-                listeners: Vec::new(),
-            },
-            (other, _) => return Err(format!("{other:?} came before Hello")),
-        };
-        loop {
-            match wait_for_message(link, deadline)? {
-                (Message::Listeners { names }, fds) if names.len() == fds.len() => {
-                    inheritance.listeners.extend(names.into_iter().zip(fds));
-                }
-                (Message::Listeners { names }, fds) => {
-                    return Err(format!("{} listeners, {} descriptors", names.len(), fds.len()));
-                }
-                (Message::Offered, _) => return Ok(inheritance),
-                (other, _) => return Err(format!("{other:?} came before everything was offered")),
-            }
-        }
-    }
-}
-
-/// Blocks until a message is there; a new program has nothing else to do yet.
-fn wait_for_message(
-    link: &mut Link,
-    deadline: Instant,
-) -> std::result::Result<(Message, Vec<OwnedFd>), String> {
-    loop {
-        match link.receive() {
-            Ok(Some(received)) => return Ok(received),
-            Ok(None) => {}
-            Err(LinkError::Closed) => return Err("the old process is gone".into()),
-            Err(e) => return Err(e.to_string()),
-        }
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(format!("the old process said nothing for {HANDOVER_PATIENCE:?}"));
-        }
-        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
-        let mut fds = [PollFd::new(link.as_fd(), PollFlags::POLLIN)];
-        let _ = poll(&mut fds, timeout);
-    }
+    // SAFETY: whoever set the variable gave us this descriptor under this number; the variable
+    // is gone, so nobody takes it a second time. That it is open is checked before it is owned.
+    let socket = unsafe {
+        fcntl(BorrowedFd::borrow_raw(LINK_FD), FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))
+            .map_err(|_| invalid("no such descriptor"))?;
+        OwnedFd::from_raw_fd(LINK_FD)
+    };
+    Ok(Some(Link::of(socket)))
 }

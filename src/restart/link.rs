@@ -1,21 +1,9 @@
-//! What the two sides of a restart say to each other, as bytes. Pure: no descriptor, no clock.
-//!
-//! ```text
-//! message = magic "hrlm"  version u16  kind u16  field*
-//! field   = tag u16  length u32  bytes            (numbers are little-endian: one machine)
-//! ```
-//!
-//! A side skips kinds and fields that it does not know, so either side may be the newer program.
-//! What cannot be skipped is a new version, and a side that meets one refuses with a reason.
+//! What generations say to each other, as values and as bytes. Pure: no descriptor, no clock.
 
-use std::fmt;
+use std::time::Duration;
 
+use super::wire::{self, Fields, Malformed, put, put_number, put_time};
 use crate::plan::Engine;
-
-const MAGIC: [u8; 4] = *b"hrlm";
-
-/// Raised when an old program could not follow a new one even by skipping.
-const VERSION: u16 = 1;
 
 /// No message is longer. The longest is a batch of listener names: 253 of them, 255 bytes each.
 pub(crate) const MESSAGE_MAX: usize = 128 * 1024;
@@ -26,10 +14,19 @@ const REASON_MAX: usize = 4096;
 /// One message. The descriptors that go with it travel beside it (see `pass`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Message {
-    /// Old to new, first: who you are to be. With it: the stderr to use once you are ready.
-    Hello { generation: u64, engine: Engine, last_serial: u64 },
+    /// Old to new, first: who you are to be, and who I am. With it: the stderr to use once you are ready.
+    Hello {
+        generation: u64,
+        engine: Engine,
+        last_serial: u64,
+        /// Commit when you have served this long.
+        probation: Duration,
+        old: Identity,
+    },
     /// Old to new: listening sockets, a name for each descriptor that comes along.
     Listeners { names: Vec<String> },
+    /// Old to new: an older generation that still drains. With it: the link to it.
+    Elder { who: Identity },
     /// Old to new: that was all.
     Offered,
     /// New to old: I can serve.
@@ -40,29 +37,37 @@ pub(crate) enum Message {
     Released,
     /// New to old: I serve and will stay. You may go.
     Committed,
+    /// New to old, instead: serve again, I am not wanted after all.
+    TakeBack { reason: String },
+    /// Old to new, in answer: I serve again.
+    Resumed,
+    /// To a generation that shall leave, within this time if there is one.
+    Dismissed { within: Option<Duration> },
+    /// The newest to an older one: how are you?
+    Ask,
+    /// In answer.
+    Report(Report),
 }
 
-/// Why bytes are no message.
+/// Which generation a process is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Identity {
+    pub generation: u64,
+    pub pid: u32,
+    /// How it was made; `None` for one that was started by hand.
+    pub engine: Option<Engine>,
+}
+
+/// How a generation is, in its own words.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Malformed {
-    /// The other side is no heirloom.
-    Magic,
-    /// The other side speaks another version of the protocol.
-    Version(u16),
-    /// The message ends before it should, or a field has the wrong form.
-    Field(&'static str),
-}
-
-impl fmt::Display for Malformed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Malformed::Magic => f.write_str("the other side does not speak heirloom's protocol"),
-            Malformed::Version(theirs) => {
-                write!(f, "the other side speaks version {theirs}, this one version {VERSION}")
-            }
-            Malformed::Field(name) => write!(f, "malformed message: {name}"),
-        }
-    }
+pub(crate) struct Report {
+    pub phase: String,
+    pub age: Duration,
+    pub connections: u64,
+    /// The age of its oldest connection.
+    pub oldest: Option<Duration>,
+    /// Work in hand that is no connection.
+    pub holds: u64,
 }
 
 // Kinds and tags are never given a second meaning. Kind 3 is kept for the service's state, 9 for a
@@ -74,6 +79,12 @@ const READY: u16 = 5;
 const FAILED: u16 = 6;
 const RELEASED: u16 = 7;
 const COMMITTED: u16 = 8;
+const ELDER: u16 = 10;
+const TAKE_BACK: u16 = 11;
+const RESUMED: u16 = 12;
+const DISMISSED: u16 = 13;
+const ASK: u16 = 14;
+const REPORT: u16 = 15;
 
 const GENERATION: u16 = 1;
 const ENGINE: u16 = 2;
@@ -81,151 +92,134 @@ const LAST_SERIAL: u16 = 3;
 const NAME: u16 = 4;
 const PID: u16 = 5;
 const REASON: u16 = 6;
+/// A time in microseconds, like the tags below it.
+const PROBATION: u16 = 7;
+const WITHIN: u16 = 8;
+const AGE: u16 = 9;
+const OLDEST: u16 = 10;
+const PHASE: u16 = 11;
+const CONNECTIONS: u16 = 12;
+const HOLDS: u16 = 13;
+/// The generation of the side that speaks, where GENERATION is the other one's.
+const OWN_GENERATION: u16 = 14;
+const OWN_ENGINE: u16 = 15;
 
 impl Message {
     /// The message as bytes.
     pub fn encode(&self) -> Vec<u8> {
-        let kind = match self {
+        let mut out = wire::begin(self.kind());
+        match self {
+            Message::Hello { generation, engine, last_serial, probation, old } => {
+                put_number(&mut out, GENERATION, *generation);
+                put(&mut out, ENGINE, &[*engine as u8]);
+                put_number(&mut out, LAST_SERIAL, *last_serial);
+                put_time(&mut out, PROBATION, *probation);
+                put_identity(&mut out, old);
+            }
+            Message::Listeners { names } => {
+                names.iter().for_each(|name| put(&mut out, NAME, name.as_bytes()));
+            }
+            Message::Elder { who } => put_identity(&mut out, who),
+            Message::Ready { pid } => put_number(&mut out, PID, u64::from(*pid)),
+            Message::Failed { reason } | Message::TakeBack { reason } => {
+                let cut = reason.floor_char_boundary(REASON_MAX);
+                put(&mut out, REASON, &reason.as_bytes()[..cut]);
+            }
+            Message::Dismissed { within } => {
+                within.iter().for_each(|time| put_time(&mut out, WITHIN, *time));
+            }
+            Message::Report(report) => {
+                put(&mut out, PHASE, report.phase.as_bytes());
+                put_time(&mut out, AGE, report.age);
+                put_number(&mut out, CONNECTIONS, report.connections);
+                report.oldest.iter().for_each(|time| put_time(&mut out, OLDEST, *time));
+                put_number(&mut out, HOLDS, report.holds);
+            }
+            Message::Offered
+            | Message::Released
+            | Message::Committed
+            | Message::Resumed
+            | Message::Ask => {}
+        }
+        out
+    }
+
+    fn kind(&self) -> u16 {
+        match self {
             Message::Hello { .. } => HELLO,
             Message::Listeners { .. } => LISTENERS,
+            Message::Elder { .. } => ELDER,
             Message::Offered => OFFERED,
             Message::Ready { .. } => READY,
             Message::Failed { .. } => FAILED,
             Message::Released => RELEASED,
             Message::Committed => COMMITTED,
-        };
-        let mut out = MAGIC.to_vec();
-        out.extend(VERSION.to_le_bytes());
-        out.extend(kind.to_le_bytes());
-        match self {
-            Message::Hello { generation, engine, last_serial } => {
-                put(&mut out, GENERATION, &generation.to_le_bytes());
-                put(&mut out, ENGINE, &[*engine as u8]);
-                put(&mut out, LAST_SERIAL, &last_serial.to_le_bytes());
-            }
-            Message::Listeners { names } => {
-                names.iter().for_each(|name| put(&mut out, NAME, name.as_bytes()));
-            }
-            Message::Ready { pid } => put(&mut out, PID, &pid.to_le_bytes()),
-            Message::Failed { reason } => {
-                let cut = reason.floor_char_boundary(REASON_MAX);
-                put(&mut out, REASON, &reason.as_bytes()[..cut]);
-            }
-            Message::Offered | Message::Released | Message::Committed => {}
+            Message::TakeBack { .. } => TAKE_BACK,
+            Message::Resumed => RESUMED,
+            Message::Dismissed { .. } => DISMISSED,
+            Message::Ask => ASK,
+            Message::Report(_) => REPORT,
         }
-        out
     }
 
     /// The message in `bytes`; `None` for one of a kind that this program does not know.
     pub fn decode(bytes: &[u8]) -> Result<Option<Message>, Malformed> {
-        let (magic, rest) = bytes.split_first_chunk::<4>().ok_or(Malformed::Magic)?;
-        if *magic != MAGIC {
-            return Err(Malformed::Magic);
-        }
-        let (version, rest) = rest.split_first_chunk::<2>().ok_or(Malformed::Field("version"))?;
-        if u16::from_le_bytes(*version) != VERSION {
-            return Err(Malformed::Version(u16::from_le_bytes(*version)));
-        }
-        let (kind, rest) = rest.split_first_chunk::<2>().ok_or(Malformed::Field("kind"))?;
-        let fields = Fields(rest);
-        Ok(Some(match u16::from_le_bytes(*kind) {
+        let (kind, fields) = wire::open(bytes)?;
+        Ok(Some(match kind {
             HELLO => Message::Hello {
                 generation: fields.number(GENERATION, "generation")?,
-                engine: match fields.one(ENGINE, "engine")? {
-                    [0] => Engine::Fork,
-                    [1] => Engine::ForkExec,
-                    _ => return Err(Malformed::Field("engine")),
-                },
+                engine: engine(fields.one(ENGINE, "engine")?)?,
                 last_serial: fields.number(LAST_SERIAL, "last serial")?,
+                probation: fields.time(PROBATION, "probation")?,
+                old: identity(fields)?,
             },
             LISTENERS => Message::Listeners { names: fields.texts(NAME, "listener name")? },
-            OFFERED => fields.check().map(|()| Message::Offered)?,
-            READY => Message::Ready {
-                pid: u32::from_le_bytes(
-                    fields.one(PID, "pid")?.try_into().map_err(|_| Malformed::Field("pid"))?,
-                ),
-            },
-            FAILED => Message::Failed {
-                reason: String::from_utf8_lossy(fields.one(REASON, "reason")?).into_owned(),
-            },
-            RELEASED => fields.check().map(|()| Message::Released)?,
-            COMMITTED => fields.check().map(|()| Message::Committed)?,
-            _ => return fields.check().map(|()| None),
+            ELDER => Message::Elder { who: identity(fields)? },
+            OFFERED => Message::Offered,
+            READY => Message::Ready { pid: pid(fields)? },
+            FAILED => Message::Failed { reason: fields.text(REASON, "reason")? },
+            RELEASED => Message::Released,
+            COMMITTED => Message::Committed,
+            TAKE_BACK => Message::TakeBack { reason: fields.text(REASON, "reason")? },
+            RESUMED => Message::Resumed,
+            DISMISSED => Message::Dismissed { within: fields.maybe_time(WITHIN, "time")? },
+            ASK => Message::Ask,
+            REPORT => Message::Report(Report {
+                phase: fields.text(PHASE, "phase")?,
+                age: fields.time(AGE, "age")?,
+                connections: fields.number(CONNECTIONS, "connections")?,
+                oldest: fields.maybe_time(OLDEST, "oldest")?,
+                holds: fields.number(HOLDS, "holds")?,
+            }),
+            _ => return Ok(None),
         }))
     }
 }
 
-fn put(out: &mut Vec<u8>, tag: u16, bytes: &[u8]) {
-    out.extend(tag.to_le_bytes());
-    out.extend((bytes.len() as u32).to_le_bytes());
-    out.extend(bytes);
-}
-
-/// The fields of a message, read one after the other; each item may be a malformation.
-#[derive(Clone, Copy)]
-struct Fields<'a>(&'a [u8]);
-
-impl<'a> Iterator for Fields<'a> {
-    type Item = Result<(u16, &'a [u8]), Malformed>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let bytes = std::mem::take(&mut self.0);
-        if bytes.is_empty() {
-            return None;
-        }
-        let split = || {
-            let (tag, rest) = bytes.split_first_chunk::<2>()?;
-            let (length, rest) = rest.split_first_chunk::<4>()?;
-            let (value, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
-            Some((u16::from_le_bytes(*tag), value, rest))
-        };
-        match split() {
-            Some((tag, value, rest)) => {
-                self.0 = rest;
-                Some(Ok((tag, value)))
-            }
-            None => Some(Err(Malformed::Field("cut short"))),
-        }
+fn engine(bytes: &[u8]) -> Result<Engine, Malformed> {
+    match bytes {
+        [0] => Ok(Engine::Fork),
+        [1] => Ok(Engine::ForkExec),
+        _ => Err(Malformed::Field("engine")),
     }
 }
 
-impl<'a> Fields<'a> {
-    /// Walks over all fields, so that a message that is cut short is found out.
-    fn check(mut self) -> Result<(), Malformed> {
-        self.try_for_each(|field| field.map(drop))
-    }
+fn put_identity(out: &mut Vec<u8>, who: &Identity) {
+    put_number(out, OWN_GENERATION, who.generation);
+    put_number(out, PID, u64::from(who.pid));
+    who.engine.iter().for_each(|engine| put(out, OWN_ENGINE, &[*engine as u8]));
+}
 
-    fn all(self, tag: u16) -> Result<Vec<&'a [u8]>, Malformed> {
-        let mut found = Vec::new();
-        for field in self {
-            let (at, value) = field?;
-            if at == tag {
-                found.push(value);
-            }
-        }
-        Ok(found)
-    }
+fn pid(fields: Fields<'_>) -> Result<u32, Malformed> {
+    fields.number(PID, "pid")?.try_into().map_err(|_| Malformed::Field("pid"))
+}
 
-    fn one(self, tag: u16, name: &'static str) -> Result<&'a [u8], Malformed> {
-        match self.all(tag)?[..] {
-            [value] => Ok(value),
-            _ => Err(Malformed::Field(name)),
-        }
-    }
-
-    fn number(self, tag: u16, name: &'static str) -> Result<u64, Malformed> {
-        let bytes = self.one(tag, name)?.try_into().map_err(|_| Malformed::Field(name))?;
-        Ok(u64::from_le_bytes(bytes))
-    }
-
-    fn texts(self, tag: u16, name: &'static str) -> Result<Vec<String>, Malformed> {
-        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec());
-        self.all(tag)?
-            .into_iter()
-            .map(text)
-            .collect::<Result<_, _>>()
-            .map_err(|_| Malformed::Field(name))
-    }
+fn identity(fields: Fields<'_>) -> Result<Identity, Malformed> {
+    Ok(Identity {
+        generation: fields.number(OWN_GENERATION, "own generation")?,
+        pid: pid(fields)?,
+        engine: fields.maybe(OWN_ENGINE, "own engine")?.map(engine).transpose()?,
+    })
 }
 
 #[cfg(test)]
@@ -233,19 +227,60 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn any_engine() -> impl Strategy<Value = Engine> {
+        prop_oneof![Just(Engine::Fork), Just(Engine::ForkExec)]
+    }
+
+    fn any_identity() -> impl Strategy<Value = Identity> {
+        let engine = proptest::option::of(any_engine());
+        (any::<u64>(), any::<u32>(), engine).prop_map(|(generation, pid, engine)| Identity {
+            generation,
+            pid,
+            engine,
+        })
+    }
+
+    fn any_time() -> impl Strategy<Value = Duration> {
+        (0u64..1 << 50).prop_map(Duration::from_micros)
+    }
+
+    fn any_report() -> impl Strategy<Value = Report> {
+        let oldest = proptest::option::of(any_time());
+        (".{0,20}", any_time(), any::<u64>(), oldest, any::<u64>()).prop_map(
+            |(phase, age, connections, oldest, holds)| Report {
+                phase,
+                age,
+                connections,
+                oldest,
+                holds,
+            },
+        )
+    }
+
     fn any_message() -> impl Strategy<Value = Message> {
-        let engine = prop_oneof![Just(Engine::Fork), Just(Engine::ForkExec)];
         prop_oneof![
-            (any::<u64>(), engine, any::<u64>()).prop_map(|(generation, engine, last_serial)| {
-                Message::Hello { generation, engine, last_serial }
-            }),
+            (any::<u64>(), any_engine(), any::<u64>(), any_time(), any_identity()).prop_map(
+                |(generation, engine, last_serial, probation, old)| Message::Hello {
+                    generation,
+                    engine,
+                    last_serial,
+                    probation,
+                    old,
+                }
+            ),
             proptest::collection::vec(".{0,40}", 0..20)
                 .prop_map(|names| Message::Listeners { names }),
+            any_identity().prop_map(|who| Message::Elder { who }),
             Just(Message::Offered),
             any::<u32>().prop_map(|pid| Message::Ready { pid }),
             ".{0,200}".prop_map(|reason| Message::Failed { reason }),
             Just(Message::Released),
             Just(Message::Committed),
+            ".{0,200}".prop_map(|reason| Message::TakeBack { reason }),
+            Just(Message::Resumed),
+            proptest::option::of(any_time()).prop_map(|within| Message::Dismissed { within }),
+            Just(Message::Ask),
+            any_report().prop_map(Message::Report),
         ]
     }
 
@@ -282,18 +317,17 @@ mod tests {
             let bytes = message.encode();
             let cut = cut.min(bytes.len().saturating_sub(1));
             if let Ok(Some(other)) = Message::decode(&bytes[..cut]) {
-                // Only a list may lose its tail at a field's border; the descriptors tell.
-                let list = matches!(other, Message::Listeners { .. });
-                prop_assert!(list);
+                // What is optional or a list may be lost at a field's border: the link keeps messages
+                // whole, and a list is as long as the descriptors that come with it.
+                let is_same_kind = other.kind() == message.kind();
+                prop_assert!(is_same_kind);
             }
         }
 
         #[test]
-        fn random_bytes_do_no_harm(bytes in proptest::collection::vec(any::<u8>(), 0..300), kind in 0u16..12) {
+        fn random_bytes_do_no_harm(bytes in proptest::collection::vec(any::<u8>(), 0..300), kind in 0u16..20) {
             let _ = Message::decode(&bytes);
-            let mut framed = MAGIC.to_vec();
-            framed.extend(VERSION.to_le_bytes());
-            framed.extend(kind.to_le_bytes());
+            let mut framed = wire::begin(kind);
             framed.extend(&bytes);
             let _ = Message::decode(&framed);
         }

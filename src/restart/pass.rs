@@ -11,13 +11,17 @@ use std::{
 use nix::{
     cmsg_space,
     errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::socket::{
         AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg,
         sendmsg, socketpair,
     },
 };
 
-use super::link::{MESSAGE_MAX, Malformed, Message};
+use super::{
+    link::{MESSAGE_MAX, Message},
+    wire::Malformed,
+};
 
 /// Linux takes this many descriptors in one message and no more (`SCM_MAX_FD`, see `unix(7)`).
 pub(crate) const FDS_PER_MESSAGE: usize = 253;
@@ -74,6 +78,13 @@ impl Link {
         self.flush()
     }
 
+    /// Says something that is no message.
+    #[cfg(debug_assertions)]
+    pub fn send_garbage(&mut self) {
+        self.outbox.push_back((b"\xffnonsense".to_vec(), Vec::new()));
+        let _ = self.flush();
+    }
+
     /// Sends what waits; call it again when the socket is writable.
     pub fn flush(&mut self) -> Result<(), LinkError> {
         while let Some((bytes, fds)) = self.outbox.front() {
@@ -102,6 +113,13 @@ impl Link {
                 None => log::debug!("link: a message of an unknown kind is skipped"),
             }
         }
+    }
+
+    /// Whether the other side has closed its end, whatever it has said before that is still unread.
+    pub fn is_cut(&self) -> bool {
+        let mut fds = [PollFd::new(self.as_fd(), PollFlags::empty())];
+        poll(&mut fds, PollTimeout::ZERO).is_ok()
+            && fds[0].revents().is_some_and(|events| events.contains(PollFlags::POLLHUP))
     }
 
     fn receive_bytes(&mut self) -> Result<Option<Parcel<Vec<u8>>>, LinkError> {
@@ -171,7 +189,11 @@ mod tests {
         assert_eq!(text, "hello");
         assert_eq!(new.receive().unwrap().unwrap().0, Message::Offered);
         assert!(new.receive().unwrap().is_none());
+        old.send(&Message::Resumed, Vec::new()).unwrap();
+        assert!(!new.is_cut());
         drop(old);
+        assert!(new.is_cut(), "the close is known before all was read");
+        assert_eq!(new.receive().unwrap().unwrap().0, Message::Resumed);
         assert!(matches!(new.receive(), Err(LinkError::Closed)));
     }
 

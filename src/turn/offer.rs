@@ -32,6 +32,7 @@ impl<S: Service> Turn<S> {
                     self.net.discard(id, &mut self.buffer);
                 }
             }
+            Phase::Open if conn.flags.control => self.serve_control(id),
             Phase::Open => {
                 self.offer_kept(id);
                 self.read_and_offer(id);

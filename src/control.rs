@@ -1,0 +1,185 @@
+//! The control socket's language: lines of text, one request, one reply. Pure: knows no socket.
+//!
+//! ```text
+//! request   command [word]... newline
+//! reply     "ok: ..." or "error: ..." newline, any number of further lines, an empty line
+//! ```
+//!
+//! | command | what the reply waits for |
+//! |---|---|
+//! | `status` | the other generations' answers, half a second at most; a line of `key=value` for each |
+//! | `restart [fork\|fork-exec]` | the verdict: the new generation has committed, or there is none and why |
+//! | `rollback` | that the old generation serves again, if a new one is in its probation |
+//! | `drain` | nothing: all generations stop accepting, serve what they have, and exit |
+//! | `stop` | nothing: all generations abort what they have and exit |
+//! | `help` | nothing |
+
+use std::{
+    fmt::{self, Write},
+    time::Duration,
+};
+
+use crate::{
+    plan::Engine,
+    restart::link::{Identity, Report},
+    verdict::Verdict,
+};
+
+/// What somebody asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    Status,
+    /// With the engine of the first restart that a signal asks for, unless one is named.
+    Restart(Option<Engine>),
+    RollBack,
+    Drain,
+    Stop,
+    Help,
+}
+
+pub(crate) const HELP: &str =
+    "ok: status | restart [fork|fork-exec] | rollback | drain | stop | help";
+
+impl Command {
+    /// Reads a request, without its newline.
+    ///
+    /// # Errors
+    /// What is wrong with it, as a reply.
+    pub fn parse(line: &str) -> Result<Command, String> {
+        let words: Vec<_> = line.split_whitespace().collect();
+        Ok(match words[..] {
+            ["status"] => Command::Status,
+            ["restart"] => Command::Restart(None),
+            ["restart", "fork"] => Command::Restart(Some(Engine::Fork)),
+            ["restart", "fork-exec"] => Command::Restart(Some(Engine::ForkExec)),
+            ["rollback"] => Command::RollBack,
+            ["drain"] => Command::Drain,
+            ["stop"] => Command::Stop,
+            ["help"] => Command::Help,
+            _ => return Err(format!("error: {line:?} is no request; try help")),
+        })
+    }
+}
+
+/// One generation's line in a status.
+pub(crate) struct StatusLine<'a> {
+    pub who: Identity,
+    /// In place of its report, if it has not given any.
+    pub phase: &'static str,
+    pub report: Option<&'a Report>,
+}
+
+impl fmt::Display for StatusLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Identity { generation, pid, engine } = self.who;
+        let engine = engine.map_or("none".to_owned(), |engine| engine.to_string());
+        let Some(Report { phase, age, connections, oldest, holds }) = self.report else {
+            let phase = self.phase;
+            return write!(
+                f,
+                "generation={generation} pid={pid} engine={engine} phase={phase} age=- connections=- \
+                 oldest=- holds=-"
+            );
+        };
+        let age = Seconds(Some(*age));
+        let oldest = Seconds(*oldest);
+        write!(
+            f,
+            "generation={generation} pid={pid} engine={engine} phase={phase} age={age} \
+             connections={connections} oldest={oldest} holds={holds}"
+        )
+    }
+}
+
+/// A time in seconds, to the millisecond, or a dash.
+struct Seconds(Option<Duration>);
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(time) => write!(f, "{:.3}", time.as_secs_f64()),
+            None => f.write_str("-"),
+        }
+    }
+}
+
+/// The reply to `restart`. The further lines of an error are the last ones of the new program's
+/// stderr.
+pub(crate) fn verdict(verdict: &Verdict) -> String {
+    let Verdict { generation, engine, took, steps, outcome } = verdict;
+    let mut text = match outcome {
+        Ok(pid) => format!("ok: generation {generation} is pid {pid}, by {engine}, in {took:?}"),
+        Err(why) => format!("error: {why}"),
+    };
+    if outcome.is_ok() {
+        let named = [("made", steps.made), ("ready", steps.ready), ("committed", steps.committed)];
+        for (name, time) in named {
+            let _ = write!(text, "\n{name}={}", Millis(time));
+        }
+    }
+    text
+}
+
+/// A time in milliseconds, to the microsecond, or a dash.
+struct Millis(Option<Duration>);
+
+impl fmt::Display for Millis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(time) => write!(f, "{:.3}ms", time.as_secs_f64() * 1000.0),
+            None => f.write_str("-"),
+        }
+    }
+}
+
+/// A whole reply: no line in it is empty, so that the empty one ends it.
+pub(crate) fn reply(text: &str) -> String {
+    let lines = text.lines().map(str::trim_end).filter(|line| !line.is_empty());
+    lines.fold(String::new(), |all, line| all + line + "\n") + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_a_command_and_words() {
+        assert_eq!(Command::parse("status"), Ok(Command::Status));
+        assert_eq!(
+            Command::parse(" restart  fork-exec\r"),
+            Ok(Command::Restart(Some(Engine::ForkExec)))
+        );
+        for wrong in ["", "Status", "restart exec", "restart fork fork", "stop now", "\u{0}"] {
+            let why = Command::parse(wrong).unwrap_err();
+            assert!(why.starts_with("error: ") && why.contains("is no request"), "{why}");
+        }
+    }
+
+    #[test]
+    fn an_empty_line_ends_a_reply_and_nothing_else_does() {
+        assert_eq!(reply("error: a\n\n  b  \n"), "error: a\n  b\n\n");
+        assert_eq!(reply("ok: x"), "ok: x\n\n");
+    }
+
+    #[test]
+    fn what_is_not_known_is_a_dash() {
+        let who = Identity { generation: 3, pid: 7, engine: None };
+        let silent = StatusLine { who, phase: "silent", report: None };
+        assert_eq!(
+            silent.to_string(),
+            "generation=3 pid=7 engine=none phase=silent age=- connections=- oldest=- holds=-"
+        );
+        let report = Report {
+            phase: "serving".into(),
+            age: Duration::from_millis(1500),
+            connections: 2,
+            oldest: None,
+            holds: 1,
+        };
+        let who = Identity { engine: Some(Engine::Fork), ..who };
+        assert_eq!(
+            StatusLine { who, phase: "silent", report: Some(&report) }.to_string(),
+            "generation=3 pid=7 engine=fork phase=serving age=1.500 connections=2 oldest=- holds=1"
+        );
+    }
+}

@@ -1,0 +1,105 @@
+//! What a callback may ask of the process, and what it may know about it.
+
+use super::{Conn, ConnId, Net};
+use crate::{
+    plan::{Engine, Restart},
+    stats::Stats,
+};
+
+/// Work in hand that is no connection: while one exists, a draining process does not exit.
+///
+/// A message consumer takes one per message that it has fetched and not acknowledged.
+#[derive(Debug)]
+#[must_use = "give it back with `Net::unhold`, or this process never drains"]
+pub struct Hold(());
+
+/// What a callback has asked of the process; done in the decision phase of the turn.
+#[derive(Debug)]
+pub(crate) enum Request {
+    Restart {
+        how: Restart,
+        /// The control connection that waits for the verdict.
+        by: Option<ConnId>,
+    },
+    RollBack {
+        reason: String,
+        by: Option<ConnId>,
+    },
+    Drain,
+    Stop,
+}
+
+impl Net {
+    /// Keeps this process from exiting, while it drains, until the hold is given back.
+    pub fn hold(&mut self) -> Hold {
+        self.holds += 1;
+        Hold(())
+    }
+
+    /// Gives a hold back.
+    pub fn unhold(&mut self, hold: Hold) {
+        let Hold(()) = hold;
+        // A forked child has no holds of its own, but copies of its parent's.
+        self.holds = self.holds.saturating_sub(1);
+    }
+
+    /// Waits for nobody's work any more.
+    pub(crate) fn drop_holds(&mut self) {
+        self.holds = 0;
+    }
+
+    pub(crate) fn holds(&self) -> usize {
+        self.holds
+    }
+
+    /// Whether nothing is left that a draining process has to wait for. A control connection has had its
+    /// answer when its output is gone; nobody waits for its FIN.
+    pub(crate) fn is_empty(&self) -> bool {
+        let is_done = |conn: &Conn| conn.output.is_empty();
+        self.connections() == 0 && self.holds == 0 && self.conns.iter().all(|(_, c)| is_done(c))
+    }
+
+    /// Asks for a new generation. It is begun at the end of this turn; how it went is told to
+    /// [`on_restart_ended`](crate::Service::on_restart_ended).
+    pub fn restart(&mut self, how: Restart) {
+        self.requests.push(Request::Restart { how, by: None });
+    }
+
+    /// Asks that the restart which made this process be undone, while it is in its
+    /// [probation](Restart::probation): the old generation accepts again, and this one serves what it
+    /// has. For a service that finds out only at work that it cannot do it.
+    pub fn roll_back(&mut self, reason: impl Into<String>) {
+        self.requests.push(Request::RollBack { reason: reason.into(), by: None });
+    }
+
+    /// Asks this process to stop accepting, serve what it has, and exit; and all older generations to do
+    /// the same.
+    pub fn drain(&mut self) {
+        self.requests.push(Request::Drain);
+    }
+
+    /// Asks this process to abort what it has and exit.
+    pub fn stop(&mut self) {
+        self.requests.push(Request::Stop);
+    }
+
+    /// The number of this process in the succession, from 0.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// How this process was made; `None` for one that was started by hand.
+    pub fn engine(&self) -> Option<Engine> {
+        self.engine
+    }
+
+    /// Whether this process is leaving.
+    pub fn is_draining(&self) -> bool {
+        self.draining
+    }
+
+    /// What this process has done so far.
+    pub fn stats(&self) -> &Stats {
+        &self.stats
+    }
+}

@@ -1,0 +1,157 @@
+//! Who is told to leave when, and who is ended when: the schedule of a drain. Pure: no socket, time
+//! is an argument.
+//!
+//! ```text
+//!  begin                begin + window                     begin + deadline
+//!   |--- told, one after the other ---|                             |
+//!   |--- each is ended, deadline - window after it was told --------|
+//! ```
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+use crate::{net::ConnId, plan::Drain};
+
+/// The rest of a schedule.
+#[derive(Debug, Default)]
+pub(crate) struct Departure {
+    /// To be told, soonest first.
+    tell: VecDeque<(Instant, ConnId)>,
+    /// To be ended, soonest first.
+    end: VecDeque<(Instant, ConnId)>,
+    /// All that is left is ended then: connections that were told, and those that came since.
+    deadline: Option<Instant>,
+}
+
+/// What is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Due {
+    Tell(ConnId),
+    End(ConnId),
+    EndAll,
+}
+
+impl Departure {
+    /// A schedule for `ids`, which are in the order in which they are to go. `jitter` is any number for
+    /// each of them: it moves one within its own part of the window.
+    pub fn plan(
+        how: &Drain,
+        now: Instant,
+        ids: &[ConnId],
+        jitter: impl Fn(ConnId) -> u64,
+    ) -> Departure {
+        let share = how.spread / u32::try_from(ids.len().max(1)).unwrap_or(u32::MAX);
+        let moment = |(index, id): (usize, ConnId)| {
+            let within = share.mul_f64(jitter(id) as f64 / u64::MAX as f64);
+            let begins = how.spread.mul_f64(index as f64 / ids.len() as f64);
+            (now + begins + within, id)
+        };
+        let tell: VecDeque<_> = ids.iter().copied().enumerate().map(moment).collect();
+        let patience = how.deadline.map(|deadline| deadline.saturating_sub(how.spread));
+        // Without a window all end together, at the deadline.
+        let patience = patience.filter(|_| how.spread > Duration::ZERO);
+        let end =
+            patience.map(|patience| tell.iter().map(|&(at, id)| (at + patience, id)).collect());
+        Departure {
+            tell,
+            end: end.unwrap_or_default(),
+            deadline: how.deadline.map(|deadline| now + deadline),
+        }
+    }
+
+    /// When something is due next.
+    pub fn next(&self) -> Option<Instant> {
+        let fronts = [self.tell.front(), self.end.front()];
+        let soonest = fronts.into_iter().flatten().map(|&(at, _)| at);
+        soonest.chain(self.deadline).min()
+    }
+
+    /// Takes out one thing that is due. Nobody is ended before being told.
+    pub fn pop(&mut self, now: Instant) -> Option<Due> {
+        let over = self.deadline.is_some_and(|deadline| deadline <= now);
+        if let Some(&(at, id)) = self.tell.front()
+            && (over || at <= now)
+        {
+            self.tell.pop_front();
+            return Some(Due::Tell(id));
+        }
+        if over {
+            *self = Departure::default();
+            return Some(Due::EndAll);
+        }
+        let &(at, id) = self.end.front()?;
+        (at <= now).then(|| {
+            self.end.pop_front();
+            Due::End(id)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn ids(count: u64) -> Vec<ConnId> {
+        (1..=count).map(|serial| ConnId::new(serial as usize, serial)).collect()
+    }
+
+    fn run(departure: &mut Departure) -> Vec<(Instant, Due)> {
+        let mut events = Vec::new();
+        while let Some(at) = departure.next() {
+            while let Some(due) = departure.pop(at) {
+                events.push((at, due));
+            }
+        }
+        events
+    }
+
+    #[test]
+    fn without_a_window_all_are_told_at_once_and_ended_at_the_deadline() {
+        let now = Instant::now();
+        let limit = Duration::from_secs(9);
+        let mut departure = Departure::plan(&Drain::deadline(limit), now, &ids(3), |_| u64::MAX);
+        let events = run(&mut departure);
+        let told = events.iter().filter(|(at, due)| *at == now && matches!(due, Due::Tell(_)));
+        assert_eq!(told.count(), 3);
+        assert_eq!(events.last(), Some(&(now + limit, Due::EndAll)));
+        assert_eq!(events.len(), 4);
+    }
+
+    #[test]
+    fn nobody_to_wait_for_and_no_deadline_is_nothing_to_do() {
+        let departure = Departure::plan(&Drain::patient(), Instant::now(), &[], |_| 0);
+        assert_eq!(departure.next(), None);
+    }
+
+    proptest! {
+        #[test]
+        fn everybody_is_told_once_in_order_within_the_window_and_ended_in_time(
+            count in 1u64..50, window in 0u64..100_000, rest in 0u64..100_000, seed: u64,
+        ) {
+            let now = Instant::now();
+            let (window, rest) = (Duration::from_micros(window), Duration::from_micros(rest));
+            let how = Drain::deadline(window + rest).spread(window);
+            let ids = ids(count);
+            let jitter = |id: ConnId| id.to_bits().wrapping_mul(seed | 1);
+            let events = run(&mut Departure::plan(&how, now, &ids, jitter));
+            let told: Vec<_> = events.iter().filter_map(|(at, due)| match due {
+                Due::Tell(id) => Some((*at, *id)),
+                _ => None,
+            }).collect();
+            prop_assert_eq!(told.iter().map(|(_, id)| *id).collect::<Vec<_>>(), ids);
+            for &(at, id) in &told {
+                prop_assert!(at <= now + window + Duration::from_micros(1));
+                let end = events.iter().find(|(_, due)| *due == Due::End(id));
+                // The deadline for all may come first, by rounding.
+                if let Some((ended, _)) = end {
+                    prop_assert!(*ended >= at + rest && *ended <= now + window + rest);
+                }
+            }
+            let deadline = (now + window + rest, Due::EndAll);
+            prop_assert!(events.contains(&deadline));
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Faults on request: builds with debug assertions can be told to die, hang or talk nonsense after any
+//! step of a restart, so that tests can prove what the other side does then. A release build has
+//! none of it.
+
+use super::pass::Link;
+
+/// A step of the protocol, after which something may go wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Old: the new process was made, and was offered everything.
+    OldMade,
+    /// Old: `Ready` came.
+    OldReady,
+    /// Old: it has stopped accepting and said `Released`.
+    OldReleased,
+    /// Old: `Committed` came.
+    OldCommitted,
+    /// New: it exists.
+    NewMade,
+    /// New: it has everything it needs.
+    NewClaimed,
+    /// New: it has said `Ready`.
+    NewReady,
+    /// New: `Released` came.
+    NewReleased,
+    /// New: it accepts.
+    NewServing,
+    /// New: it has said `Committed`.
+    NewCommitted,
+}
+
+/// The place for a fault after `step`.
+#[cfg(not(debug_assertions))]
+pub(crate) fn point(_step: Step, _link: Option<&mut Link>) {}
+
+/// Does what the file that `HEIRLOOM_FAULT` names says, if it says it of this step, and removes the
+/// file: `NewReady die`, `OldReleased hang`, `NewServing garbage`.
+#[cfg(debug_assertions)]
+pub(crate) fn point(step: Step, link: Option<&mut Link>) {
+    use nix::{sys::signal, unistd::getpid};
+
+    let Some(path) = std::env::var_os("HEIRLOOM_FAULT") else { return };
+    let Ok(text) = std::fs::read_to_string(&path) else { return };
+    let Some((at, what)) = text.trim().split_once(' ') else { return };
+    if at != format!("{step:?}") || std::fs::remove_file(&path).is_err() {
+        return; // another process was first
+    }
+    log::warn!("fault on request after {step:?}: {what}");
+    match what {
+        "die" => drop(signal::kill(getpid(), signal::SIGKILL)),
+        "hang" => drop(signal::kill(getpid(), signal::SIGSTOP)),
+        "garbage" => link.into_iter().for_each(Link::send_garbage),
+        other => panic!("no such fault: {other}"),
+    }
+}

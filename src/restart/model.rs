@@ -1,0 +1,355 @@
+//! The proof of the table: two processes, the link between them, and everything that can happen to
+//! them in every order. Test code; knows nothing but [`step`].
+//!
+//! The model takes the table at its word and adds what the code around it does: messages arrive in
+//! order and are heard before a death or a timeout is acted upon, but a side that is dead is not
+//! believed to serve; a new side that is overdue or cannot be understood is killed.
+
+use std::collections::{HashSet, VecDeque};
+
+use super::table::{Action, Event, Phase, step};
+
+pub(super) const PHASES: [Phase; 9] = [
+    Phase::Waiting,
+    Phase::Probation,
+    Phase::HandingBack,
+    Phase::Serving,
+    Phase::Starting,
+    Phase::Released,
+    Phase::Retired,
+    Phase::Stopping,
+    Phase::Ended,
+];
+
+pub(super) const EVENTS: [Event; 16] = [
+    Event::Begun,
+    Event::Ready,
+    Event::Committed,
+    Event::NewGone,
+    Event::TakeBack,
+    Event::Released,
+    Event::OldGone,
+    Event::OldSilent,
+    Event::Proven,
+    Event::RollBack,
+    Event::Resumed,
+    Event::Drain,
+    Event::Dismissed,
+    Event::Stop,
+    Event::Deadline,
+    Event::Empty,
+];
+
+/// One of the two processes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Process {
+    /// `None`: it is dead.
+    phase: Option<Phase>,
+    /// Stopped by SIGSTOP: it does nothing until it is continued.
+    hung: bool,
+    /// It has heard that its end of the link leads nowhere, or has closed it.
+    cut_off: bool,
+    /// What waits in its end of the link.
+    inbox: VecDeque<Message>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Message {
+    Is(Event),
+    Garbage,
+    /// The other end was closed.
+    End,
+}
+
+/// Both, and what may still befall them. The budgets keep the state space finite.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct World {
+    old: Process,
+    new: Process,
+    deaths: u8,
+    hangs: u8,
+    garbage: u8,
+    requests: u8,
+    /// Somebody has asked for the end of the service.
+    told_to_stop: bool,
+    /// A side that was the only one left was killed: no table can help.
+    bereft: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Who {
+    Old,
+    New,
+}
+use Who::{New, Old};
+
+impl World {
+    /// A restart that has just begun.
+    fn begin() -> World {
+        let process = |phase| Process {
+            phase: Some(phase),
+            hung: false,
+            cut_off: false,
+            inbox: VecDeque::new(),
+        };
+        let (old, nothing) = step(Phase::Serving, Event::Begun);
+        assert!(nothing.is_empty());
+        let mut world = World {
+            old: process(old),
+            new: process(Phase::Waiting),
+            deaths: 2,
+            hangs: 1,
+            garbage: 1,
+            requests: 2,
+            told_to_stop: false,
+            bereft: false,
+        };
+        world.send(New, Message::Is(Event::Ready));
+        world
+    }
+
+    fn at(&mut self, who: Who) -> &mut Process {
+        match who {
+            Old => &mut self.old,
+            New => &mut self.new,
+        }
+    }
+
+    fn other(&mut self, who: Who) -> &mut Process {
+        self.at(if who == Old { New } else { Old })
+    }
+
+    fn send(&mut self, from: Who, message: Message) {
+        if !self.at(from).cut_off && self.other(from).phase.is_some() {
+            self.other(from).inbox.push_back(message);
+        }
+    }
+
+    fn close_link(&mut self, who: Who) {
+        self.send(who, Message::End);
+        self.at(who).cut_off = true;
+    }
+
+    fn die(&mut self, who: Who) {
+        if self.at(who).phase.is_some() {
+            self.close_link(who);
+            let process = self.at(who);
+            (process.phase, process.hung) = (None, false);
+            process.inbox.clear();
+        }
+    }
+
+    /// One event at one process, and what it does about it.
+    fn happen(&mut self, who: Who, event: Event) {
+        let Some(phase) = self.at(who).phase else { return };
+        let (next, actions) = step(phase, event);
+        self.at(who).phase = Some(next);
+        for action in actions {
+            match action {
+                Action::Release => self.send(who, Message::Is(Event::Released)),
+                Action::Commit => self.send(who, Message::Is(Event::Committed)),
+                Action::HandBack => self.send(who, Message::Is(Event::TakeBack)),
+                Action::Return => self.send(who, Message::Is(Event::Resumed)),
+                Action::Dismiss => self.send(who, Message::Is(Event::Dismissed)),
+                Action::Drain if who == New => self.send(who, Message::Is(Event::Dismissed)),
+                Action::Abandon => self.die(New),
+                _ => {}
+            }
+        }
+        if next == Phase::Ended {
+            self.die(who);
+        }
+    }
+
+    /// The old side has no use for the new one as it is.
+    fn give_up(&mut self) {
+        let undecided = matches!(self.old.phase, Some(Phase::Starting | Phase::Released));
+        if undecided {
+            self.die(New);
+            self.happen(Old, Event::NewGone);
+        }
+    }
+
+    fn deliver(&mut self, who: Who, message: Message) {
+        match (who, message) {
+            // A side that has died since is none to retire for.
+            (Old, Message::Is(Event::Committed)) if self.new.phase.is_none() => self.give_up(),
+            (New, Message::Is(Event::Resumed)) if self.old.phase.is_none() => {
+                self.happen(New, Event::OldGone);
+            }
+            (_, Message::Is(event)) => self.happen(who, event),
+            (Old, Message::Garbage | Message::End) => self.give_up(),
+            (New, Message::Garbage) => {} // skipped: the old side's silence is what counts
+            (New, Message::End) => self.happen(New, Event::OldGone),
+        }
+    }
+
+    /// What happens by itself: messages arrive, time passes.
+    fn inner_steps(&self) -> Vec<World> {
+        let mut next = Vec::new();
+        let mut go = |change: &dyn Fn(&mut World)| {
+            let mut world = self.clone();
+            change(&mut world);
+            next.push(world);
+        };
+        for who in [Old, New] {
+            let process = if who == Old { &self.old } else { &self.new };
+            let Some(phase) = process.phase.filter(|_| !process.hung) else { continue };
+            if let Some(&message) = process.inbox.front() {
+                go(&|world| {
+                    world.at(who).inbox.pop_front();
+                    world.deliver(who, message);
+                });
+                continue; // everything that was said is heard before time is up
+            }
+            match (who, phase) {
+                (Old, Phase::Starting | Phase::Released) => go(&World::give_up),
+                (_, Phase::Waiting) => go(&|world| world.happen(New, Event::OldSilent)),
+                (_, Phase::Probation) => go(&|world| world.happen(New, Event::Proven)),
+                (_, Phase::Retired | Phase::Stopping) => {
+                    go(&|world| world.happen(who, Event::Empty));
+                }
+                _ => {}
+            }
+        }
+        next
+    }
+
+    /// What is done to them from outside.
+    fn outer_steps(&self) -> Vec<World> {
+        let mut next = Vec::new();
+        let mut go = |change: &dyn Fn(&mut World)| {
+            let mut world = self.clone();
+            change(&mut world);
+            next.push(world);
+        };
+        for who in [Old, New] {
+            let process = if who == Old { &self.old } else { &self.new };
+            let Some(phase) = process.phase else { continue };
+            let other = if who == Old { &self.new } else { &self.old };
+            if self.deaths > 0 {
+                go(&|world| {
+                    world.deaths -= 1;
+                    // The other one is dead, or is leaving: this was the last that could serve.
+                    world.bereft |= other.phase.is_none_or(Phase::drains);
+                    world.die(who);
+                });
+            }
+            if process.hung {
+                go(&|world| world.at(who).hung = false);
+                continue;
+            }
+            if self.hangs > 0 {
+                go(&|world| {
+                    world.hangs -= 1;
+                    world.at(who).hung = true;
+                });
+            }
+            if self.garbage > 0 && !process.cut_off {
+                go(&|world| {
+                    world.garbage -= 1;
+                    world.send(who, Message::Garbage);
+                });
+            }
+            if self.requests > 0 {
+                for event in [Event::Drain, Event::Stop] {
+                    go(&|world| {
+                        world.requests -= 1;
+                        // A new side that has not begun may be ended without ending the service.
+                        let alone = other.phase.is_none();
+                        world.told_to_stop |= (phase != Phase::Waiting || alone) && !phase.drains();
+                        world.happen(who, event);
+                    });
+                }
+                if phase == Phase::Probation {
+                    go(&|world| {
+                        world.requests -= 1;
+                        world.happen(who, Event::RollBack);
+                    });
+                }
+            }
+        }
+        next
+    }
+
+    fn acceptors(&self) -> usize {
+        let accepts = |process: &Process| process.phase.is_some_and(Phase::accepts);
+        usize::from(accepts(&self.old)) + usize::from(accepts(&self.new))
+    }
+
+    /// Checks a world in which nothing happens by itself any more.
+    fn check_at_rest(&self) {
+        for process in [&self.old, &self.new] {
+            let waits = match process.phase {
+                Some(Phase::Waiting | Phase::Probation | Phase::Starting | Phase::Released) => true,
+                Some(Phase::HandingBack) => !self.old.hung, // it serves meanwhile
+                _ => false,
+            };
+            assert!(process.hung || !waits, "somebody waits for ever: {self:#?}");
+        }
+        if self.told_to_stop || self.bereft {
+            return;
+        }
+        // While one of them hangs, the other may stand in for it; or be dead, and all wait for the one
+        // that hangs. What happens when it is continued is a world of its own.
+        let hung = self.old.hung || self.new.hung;
+        match self.acceptors() {
+            1 => {}
+            0 | 2 if hung => {}
+            count => panic!("{count} accept: {self:#?}"),
+        }
+    }
+
+    /// Whatever else is true, new clients are not turned away while the service is to go on.
+    fn check_always(&self) {
+        let in_the_air =
+            self.old.phase == Some(Phase::Released) || self.new.phase == Some(Phase::Waiting);
+        let served = self.acceptors() > 0 || in_the_air;
+        assert!(served || self.told_to_stop || self.bereft, "nobody has the listeners: {self:#?}");
+    }
+}
+
+/// Walks over everything that can happen; the worlds, each once.
+fn explore() -> HashSet<World> {
+    let mut seen = HashSet::new();
+    let mut todo = vec![World::begin()];
+    while let Some(world) = todo.pop() {
+        if seen.contains(&world) {
+            continue;
+        }
+        todo.extend(world.inner_steps());
+        todo.extend(world.outer_steps());
+        seen.insert(world);
+    }
+    seen
+}
+
+#[test]
+fn in_every_order_of_events_somebody_accepts_and_nobody_waits_for_ever() {
+    let worlds = explore();
+    let mut at_rest = 0;
+    for world in &worlds {
+        world.check_always();
+        if world.inner_steps().is_empty() {
+            world.check_at_rest();
+            at_rest += 1;
+        }
+    }
+    println!("restart model: {} worlds visited, {at_rest} of them at rest", worlds.len());
+    assert!(worlds.len() > 1000, "the model has lost its events: {} worlds", worlds.len());
+}
+
+/// Time and messages alone bring every world to rest: no restart goes round in circles.
+#[test]
+fn every_restart_comes_to_an_end() {
+    for world in explore() {
+        let mut layer: HashSet<World> = HashSet::from([world]);
+        for _ in 0..32 {
+            layer = layer.iter().flat_map(World::inner_steps).collect();
+            if layer.is_empty() {
+                break;
+            }
+        }
+        assert!(layer.is_empty(), "still going: {:#?}", layer.iter().next());
+    }
+}

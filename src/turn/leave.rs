@@ -1,0 +1,269 @@
+//! How a process leaves: it serves what it has, tells its connections when their time has come, and
+//! goes when the last one is gone. And what the newest generation has to do with those that leave.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    time::Duration,
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+use super::{Asked, Turn};
+use crate::{
+    error::Result,
+    limits::REPORT_PATIENCE,
+    net::{ConnId, Key, Reason, Source},
+    plan::Drain,
+    restart::{
+        Event, Phase,
+        attempt::Task,
+        drain::{Departure, Due},
+        fault::{self, Step},
+        link::{Message, Report},
+        pass::LinkError,
+    },
+    service::Service,
+    verdict::{RestartError, Steps},
+};
+
+impl<S: Service> Turn<S> {
+    /// Another generation serves: this one serves what it has, and ends.
+    pub(super) fn retire(&mut self) -> Result {
+        self.net.stop_accepting();
+        if let Some(mut attempt) = self.detach() {
+            fault::point(Step::OldCommitted, attempt.link.as_mut());
+            if let Some(stderr) = &mut attempt.stderr {
+                stderr.forward();
+            }
+            attempt.steps.committed = Some(self.net.now().saturating_duration_since(attempt.begun));
+            let pid = attempt.child.pid.as_raw() as u32;
+            self.verdict(&attempt.task(), attempt.steps, Ok(pid));
+            self.succession.newest = attempt.link;
+            if !attempt.child.has_ended() && self.net.watch(&attempt.child, Source::Child).is_ok() {
+                self.succession.children.push(attempt.child);
+            }
+        } else if let Some(old) = self.succession.old.take() {
+            self.net.unwatch(&old.link);
+            let number = old.who.generation;
+            self.answer_roll_back(&format!("ok: generation {number} serves again"));
+            self.succession.newest = Some(old.link);
+        }
+        if let Some(newest) = &self.succession.newest
+            && let Err(e) = self.net.watch(newest, Source::Newest)
+        {
+            log::warn!("{e}");
+        }
+        // They are the successor's to talk with.
+        for elder in std::mem::take(&mut self.succession.leavers) {
+            self.net.unwatch(&elder.link);
+        }
+        self.net.listeners.clear();
+        self.net.forget_suspended_alarms();
+        self.leave(&self.succession.drain_on_restart.clone())
+    }
+
+    /// There will be no successor, and the older generations have no more time than this one.
+    pub(super) fn drain_for_good(&mut self) -> Result {
+        self.net.stop_accepting();
+        for listener in self.net.listeners.drain(..) {
+            listener.unlink();
+        }
+        let within = self.succession.drain_on_stop.deadline;
+        for elder in &mut self.succession.leavers {
+            let _ = elder.link.send(&Message::Dismissed { within }, Vec::new());
+        }
+        self.give_up_deferred();
+        self.leave(&self.succession.drain_on_stop.clone())
+    }
+
+    fn leave(&mut self, how: &Drain) -> Result {
+        log::info!("draining: {} connections are left", self.net.connections());
+        self.tell_retired();
+        self.dismiss_controls();
+        self.plan_departure(how);
+        self.depart()
+    }
+
+    /// A drain is under way, but from now on in the time that a stop has.
+    pub(super) fn hurry(&mut self) -> Result {
+        self.plan_departure(&self.succession.drain_on_stop.clone());
+        self.depart()
+    }
+
+    /// Another generation says that this one shall leave.
+    pub(super) fn dismissed(&mut self, within: Option<Duration>) -> Result {
+        log::info!("dismissed by another generation");
+        self.succession.drain_on_stop.deadline = within;
+        self.advance(Event::Dismissed)
+    }
+
+    /// Oldest first; every process has its own jitter.
+    fn plan_departure(&mut self, how: &Drain) {
+        let conns = self.net.conns.iter().map(|(_, conn)| conn);
+        let clients = conns.filter(|conn| !conn.flags.control);
+        let mut ids: Vec<_> = clients.map(|conn| (conn.opened, conn.id)).collect();
+        ids.sort_unstable();
+        let ids: Vec<_> = ids.into_iter().map(|(_, id)| id).collect();
+        let seed = RandomState::new();
+        let jitter = |id| seed.hash_one(id);
+        self.succession.departure = Departure::plan(how, self.net.now(), &ids, jitter);
+    }
+
+    /// Does what is due of the departure, and sets the timer for the rest.
+    pub(super) fn depart(&mut self) -> Result {
+        while let Some(due) = self.succession.departure.pop(self.net.now()) {
+            match due {
+                Due::Tell(id) => self.tell_draining(id),
+                Due::End(id) => self.net.kill_if_there(id, Reason::DrainDeadline),
+                Due::EndAll => self.advance(Event::Deadline)?,
+            }
+        }
+        if let Some(next) = self.succession.departure.next() {
+            self.net.set_timer(next, Key::Departure);
+        }
+        Ok(())
+    }
+
+    fn tell_draining(&mut self, id: ConnId) {
+        let Some(conn) = self.net.conn(id) else { return };
+        if !std::mem::replace(&mut conn.flags.told_to_drain, true) {
+            self.call(id, |service, io, session| service.on_drain(io, session));
+        }
+    }
+
+    /// Aborts what is left, and waits for nobody's work.
+    pub(super) fn abort_all(&mut self, event: Event) {
+        let conns = self.net.conns.iter().map(|(_, conn)| conn);
+        let ids: Vec<_> = conns.filter(|conn| !conn.flags.control).map(|conn| conn.id).collect();
+        for id in ids {
+            let late = event == Event::Deadline;
+            self.net.kill(id, if late { Reason::DrainDeadline } else { Reason::Stopped });
+        }
+        self.net.drop_holds();
+    }
+
+    // The newest and the others.
+
+    /// What the newest generation says to this one, which drains.
+    pub(super) fn hear_newest(&mut self) -> Result {
+        loop {
+            let Some(newest) = &mut self.succession.newest else { return Ok(()) };
+            match newest.receive() {
+                Ok(None) => return Ok(()),
+                Ok(Some((Message::Dismissed { within }, _))) => self.dismissed(within)?,
+                Ok(Some((Message::Ask, _))) => {
+                    let report = self.report();
+                    if let Some(newest) = &mut self.succession.newest {
+                        let _ = newest.send(&Message::Report(report), Vec::new());
+                    }
+                }
+                Ok(Some(_)) | Err(LinkError::Malformed(_)) => {}
+                Err(_) => {
+                    // Nobody will ask any more. What is left here is served all the same.
+                    self.net.unwatch(newest);
+                    self.succession.newest = None;
+                }
+            }
+        }
+    }
+
+    /// What the generations that drain say to this one, which is the newest.
+    pub(super) fn hear_leavers(&mut self) -> Result {
+        let mut gone = Vec::new();
+        for (index, leaver) in self.succession.leavers.iter_mut().enumerate() {
+            loop {
+                match leaver.link.receive() {
+                    Ok(None) => break,
+                    Ok(Some((Message::Report(report), _))) => {
+                        (leaver.report, leaver.asked) = (Some(report), false);
+                    }
+                    Ok(Some(_)) | Err(LinkError::Malformed(_)) => {}
+                    Err(_) => {
+                        gone.push(index);
+                        break;
+                    }
+                }
+            }
+        }
+        for index in gone.into_iter().rev() {
+            let leaver = self.succession.leavers.remove(index);
+            self.net.unwatch(&leaver.link);
+            log::info!("generation {} is gone (pid {})", leaver.who.generation, leaver.who.pid);
+        }
+        self.answer_status();
+        self.restart_deferred()
+    }
+
+    /// A generation that was told to leave by a deadline has not: nothing but force is left.
+    pub(super) fn leaver_overdue(&mut self) -> Result {
+        self.hear_leavers()?;
+        let now = self.net.now();
+        for leaver in &self.succession.leavers {
+            if leaver.overdue.is_some_and(|overdue| overdue <= now) {
+                // Its end of the link is open, so it lives, and the number is still its own.
+                let who = leaver.who;
+                log::warn!(
+                    "generation {} does not leave: killed (pid {})",
+                    who.generation,
+                    who.pid
+                );
+                let _ = kill(Pid::from_raw(who.pid as i32), Signal::SIGKILL);
+            }
+        }
+        Ok(())
+    }
+
+    /// The restart that has waited for a generation to leave.
+    fn restart_deferred(&mut self) -> Result {
+        if self.succession.phase != Phase::Serving
+            || self.succession.living() >= self.succession.max_generations
+        {
+            return Ok(());
+        }
+        match self.succession.deferred.take() {
+            Some((asked, begun)) => self.restart(asked, begun),
+            None => Ok(()),
+        }
+    }
+
+    fn give_up_deferred(&mut self) {
+        if let Some((Asked { how, by }, begun)) = self.succession.deferred.take() {
+            let generation = self.succession.last_generation + 1;
+            let task = Task { engine: how.engine, how, by, generation, begun };
+            self.verdict(&task, Steps::default(), Err(RestartError::Stopped));
+        }
+    }
+
+    /// Asks the other generations how they are; [`answer_status`](Self::answer_status) is called
+    /// when they have answered. `false`: there is nobody to ask.
+    pub(super) fn ask_others(&mut self) -> bool {
+        let mut asked = false;
+        let others = self.succession.old.iter_mut().chain(&mut self.succession.leavers);
+        for other in others {
+            other.asked = other.link.send(&Message::Ask, Vec::new()).is_ok();
+            asked |= other.asked;
+        }
+        if asked {
+            self.net.set_timer(self.net.now() + REPORT_PATIENCE, Key::Reports);
+        }
+        asked
+    }
+
+    /// How this process is.
+    pub(super) fn report(&self) -> Report {
+        let now = self.net.now();
+        let age = |since| now.saturating_duration_since(since);
+        let conns = self.net.conns.iter().map(|(_, conn)| conn);
+        let oldest = conns.filter(|conn| !conn.flags.control).map(|conn| conn.opened).min();
+        Report {
+            phase: self.succession.phase.name().to_owned(),
+            age: age(self.succession.begun),
+            connections: self.net.connections() as u64,
+            oldest: oldest.map(age),
+            holds: self.net.holds() as u64,
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! What happens to this process, as opposed to its connections: signals, requests, and the decisions
+//! of the state machine, each carried out by `old`, `new` or `leave`.
+
+use std::process;
+
+use super::{Asked, Trigger, Turn};
+use crate::{
+    error::{Error, Result},
+    net::{Request, Source},
+    restart::{Action, Event, Phase, step},
+    service::{Service, Start},
+};
+
+impl<S: Service> Turn<S> {
+    /// Part of phase 2: one source that is no connection.
+    pub(super) fn hear_source(&mut self, source: Source) -> Result {
+        match source {
+            Source::Signals => self.hear_signals(),
+            Source::Link if self.succession.old.is_some() => self.hear_old()?,
+            Source::Link => self.hear_new()?,
+            Source::Child => self.hear_children()?,
+            Source::Stderr => self.forward_stderr(),
+            Source::Leavers => self.hear_leavers()?,
+            Source::Newest => self.hear_newest()?,
+            Source::Listener(_) | Source::Conn(_) => {}
+        }
+        Ok(())
+    }
+
+    fn hear_signals(&mut self) {
+        let Some(signals) = &mut self.succession.signals else { return };
+        while let Some(signal) = signals.next() {
+            let meaning = self.succession.triggers.iter().find(|(heard, _)| *heard == signal);
+            log::info!("{signal}: {}", if meaning.is_some() { "heard" } else { "ignored" });
+            match meaning {
+                Some((_, Trigger::Restart(how))) => self.net.restart(how.clone()),
+                Some((_, Trigger::Leave)) => self.net.drain(),
+                None => {}
+            }
+        }
+    }
+
+    /// 6. What callbacks and signals have asked of the process.
+    pub(super) fn decide(&mut self) -> Result {
+        if let Some(estate) = &mut self.estate
+            && self.succession.phase != Phase::Waiting
+            && !estate.settle_piece()
+        {
+            self.estate = None;
+        }
+        for request in std::mem::take(&mut self.net.requests) {
+            match request {
+                Request::Restart { how, .. } if self.net.poll.is_none() => {
+                    self.net.staged.restarts.push(how); // in a test
+                }
+                Request::Restart { how, by } => {
+                    self.restart(Asked { how, by }, self.net.now())?;
+                    if self.succession.phase == Phase::Waiting {
+                        return Ok(()); // we are the child now; the rest was asked of the parent
+                    }
+                }
+                Request::RollBack { reason, by } => self.roll_back(reason, by)?,
+                Request::Drain => self.advance(Event::Drain)?,
+                Request::Stop => self.advance(Event::Stop)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// After everything: a process that is leaving goes when nothing is left.
+    pub(super) fn settle(&mut self) -> Result {
+        if self.net.draining && self.net.is_empty() { self.advance(Event::Empty) } else { Ok(()) }
+    }
+
+    /// Lets the state machine decide, and does what it says.
+    pub(super) fn advance(&mut self, event: Event) -> Result {
+        let (next, actions) = step(self.succession.phase, event);
+        log::debug!("restart: {:?} on {event:?}: {next:?}, {actions:?}", self.succession.phase);
+        self.succession.phase = next;
+        self.net.draining = next.drains();
+        for action in actions {
+            match action {
+                Action::Serve => self.serve_as_heir()?,
+                Action::Commit => self.commit()?,
+                Action::HandBack => self.hand_back(),
+                Action::Release => self.release()?,
+                Action::Resume => self.resume()?,
+                Action::Return => self.say_resumed(),
+                Action::Retire => self.retire()?,
+                Action::Abandon => self.abandon(),
+                Action::Dismiss => self.dismiss_new(),
+                Action::Drain => self.drain_for_good()?,
+                Action::Hurry => self.hurry()?,
+                Action::Abort => self.abort_all(event),
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn start_serving(&mut self, start: Start) -> Result {
+        self.net.start_accepting().map_err(|e| Error::io("wait for", "clients", e))?;
+        self.succession.retired = false;
+        let generation = self.net.generation();
+        self.succession.last_generation = self.succession.last_generation.max(generation);
+        self.service.on_start(&mut self.net, start);
+        if let Some(file) = &self.succession.pid_file
+            && let Err(e) = file.write()
+        {
+            log::error!("{e}");
+        }
+        let names = self.net.listeners.iter().filter(|l| !l.is_control);
+        let names: Vec<_> = names.map(|l| l.address.to_string()).collect();
+        log::info!(
+            "ready: generation {generation} ({}), pid {}, listening on {}",
+            self.net.engine().map_or("none".into(), |engine| engine.to_string()),
+            process::id(),
+            names.join(", "),
+        );
+        Ok(())
+    }
+
+    /// Tells the service, once, that this process serves no new clients.
+    pub(super) fn tell_retired(&mut self) {
+        if !std::mem::replace(&mut self.succession.retired, true) {
+            self.service.on_retire(&mut self.net);
+        }
+    }
+
+    /// After the last turn.
+    pub(super) fn end(&mut self) {
+        if let Some(file) = &self.succession.pid_file {
+            file.remove();
+        }
+        log::info!("drained: generation {} ends", self.net.generation());
+    }
+}

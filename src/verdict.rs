@@ -1,0 +1,169 @@
+//! How a restart went, and why one did not: plain values, for the one who asked and for the log.
+
+use std::{fmt, time::Duration};
+
+use crate::plan::Engine;
+
+/// How one restart went, for the one who asked and for the log.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Verdict {
+    /// The number that the new generation has, or would have had.
+    pub generation: u64,
+    /// The engine that was used in the end.
+    pub engine: Engine,
+    /// From the request to this verdict.
+    pub took: Duration,
+    /// How far it came, and when.
+    pub steps: Steps,
+    /// The process id of the new generation, or why there is none.
+    pub outcome: std::result::Result<u32, RestartError>,
+}
+
+/// When a restart took its steps, counted from the request; `None` for those that it did not take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Steps {
+    /// The new process was made. So long the old one stood still.
+    pub made: Option<Duration>,
+    /// It was ready, and the old one stopped accepting.
+    pub ready: Option<Duration>,
+    /// It had served through its probation and committed.
+    pub committed: Option<Duration>,
+}
+
+/// Why there is no new generation. The old one serves on as if nothing had happened.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum RestartError {
+    /// Another restart is not over yet.
+    InProgress,
+    /// This process is leaving; ask its successor.
+    Draining,
+    /// Fork would leave the other threads behind, with whatever locks they hold.
+    Threads {
+        /// The threads of the process, this one included.
+        count: usize,
+    },
+    /// There are as many generations as [`max_generations`](crate::Server::max_generations) allows.
+    TooMany {
+        /// How many there are.
+        living: usize,
+        /// The one that has been here longest, and its process id.
+        oldest: (u64, u32),
+    },
+    /// This process is the first of its container or machine, which would end with it.
+    FirstProcess,
+    /// The program said, when it was run with the flag of [`checked`](crate::Restart::checked),
+    /// that it would not serve.
+    Unfit {
+        /// How the check ended.
+        how: String,
+        /// The last lines of its stderr.
+        stderr: String,
+    },
+    /// The new side served, and was told to hand back.
+    RolledBack {
+        /// By whom, or why.
+        reason: String,
+    },
+    /// The system could not make a process, or the path is no program.
+    Spawn {
+        /// What was to be run.
+        program: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The new side said why it cannot serve, or broke the protocol.
+    Failed {
+        /// Its words.
+        reason: String,
+        /// The last lines of the new program's stderr.
+        stderr: String,
+    },
+    /// The new side ended before it had committed.
+    Died {
+        /// How it ended: an exit status or a signal.
+        how: String,
+        /// The last lines of the new program's stderr.
+        stderr: String,
+    },
+    /// The new side was not ready in time, or did not commit in time, and has been killed.
+    TimedOut {
+        /// The time it had.
+        limit: Duration,
+        /// The last lines of the new program's stderr.
+        stderr: String,
+    },
+    /// This process was told to stop in the meantime.
+    Stopped,
+}
+
+impl fmt::Display for RestartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use RestartError::*;
+        match self {
+            InProgress => write!(f, "restart refused: another one is in progress"),
+            Draining => write!(f, "restart refused: this process is draining"),
+            Threads { count } => write!(
+                f,
+                "fork refused: the process has {count} threads, and only one would live on in the \
+                 child (use Restart::fork_exec, or .or_fork_exec())"
+            ),
+            TooMany { living, oldest: (generation, pid) } => write!(
+                f,
+                "restart refused: {living} generations are alive, which is the limit; the oldest is \
+                 generation {generation}, pid {pid}"
+            ),
+            FirstProcess => write!(
+                f,
+                "restart refused: this is process 1, and all others would end with it (use \
+                 Server::supervised)"
+            ),
+            Unfit { how, stderr } => {
+                write!(f, "restart: the program failed its check: {how}{}", Tail(stderr))
+            }
+            RolledBack { reason } => write!(f, "restart: rolled back: {reason}"),
+            Spawn { program, source } => write!(f, "restart: cannot start {program}: {source}"),
+            Failed { reason, stderr } => {
+                write!(f, "restart: the new side failed: {reason}{}", Tail(stderr))
+            }
+            Died { how, stderr } => {
+                write!(
+                    f,
+                    "restart: the new side ended before it had committed: {how}{}",
+                    Tail(stderr)
+                )
+            }
+            TimedOut { limit, stderr } => {
+                write!(
+                    f,
+                    "restart: the new side had {limit:?} for its next step and did not take it{}",
+                    Tail(stderr)
+                )
+            }
+            Stopped => write!(f, "restart: given up, this process was told to stop"),
+        }
+    }
+}
+
+/// The end of a stderr, if there is one, as a clause of a sentence.
+struct Tail<'a>(&'a str);
+
+impl fmt::Display for Tail<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.trim_end() {
+            "" => Ok(()),
+            text => write!(f, "; its stderr ends: {text}"),
+        }
+    }
+}
+
+impl std::error::Error for RestartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            RestartError::Spawn { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}
