@@ -98,6 +98,15 @@ impl Output {
         filled
     }
 
+    /// All unsent bytes, in one piece.
+    pub fn to_vec(&self) -> Vec<u8> {
+        let mut all = Vec::with_capacity(self.sent + self.len);
+        all.extend_from_slice(&self.head);
+        self.rest.iter().for_each(|segment| all.extend_from_slice(segment.bytes()));
+        all.drain(..self.sent);
+        all
+    }
+
     /// Forgets `count` bytes from the front: they have been sent.
     pub fn advance(&mut self, count: usize, pool: &mut Pool) {
         self.len -= count;
@@ -230,6 +239,7 @@ mod tests {
                     }
                 }
                 prop_assert_eq!(output.len(), model.len());
+                prop_assert_eq!(output.to_vec(), model.clone());
             }
         }
     }

@@ -26,6 +26,6 @@ pub use error::{Error, Result};
 pub use net::{Alarm, ConnId, Hold, Io, Net, Peer, Timer};
 pub use plan::{Drain, Engine, Restart};
 pub use server::Server;
-pub use service::{Origin, Reason, Service, Start};
+pub use service::{Move, Origin, Reason, Service, Start};
 pub use stats::Stats;
 pub use verdict::{RestartError, Steps, Verdict};

@@ -89,6 +89,20 @@ pub const LEAVE_GRACE: Duration = Duration::from_secs(1);
 /// How long `status` waits for the answers of other generations.
 pub const REPORT_PATIENCE: Duration = Duration::from_millis(500);
 
+/// A batch of moving connections is sent when its records have this many bytes, or when its message
+/// has all the descriptors that it can carry.
+pub const BATCH_BYTES: usize = 8 * 1024 * 1024;
+
+/// Batches on their way at a time. The kernel counts descriptors that nobody has received yet against
+/// the user's limit on open files, so the sender waits for the receiver (`ETOOMANYREFS`, see `unix(7)`).
+pub const BATCHES_IN_FLIGHT: usize = 4;
+
+/// The most that a new program reads as one batch, and as the state of a service: what is longer is
+/// an error of the old one and not a reason to run out of memory.
+pub const BATCH_MAX: usize = 1024 * 1024 * 1024;
+/// See [`BATCH_MAX`].
+pub const STATE_MAX: usize = 16 * 1024 * 1024 * 1024;
+
 /// The longest request on the control socket.
 pub const CONTROL_LINE: usize = 1024;
 

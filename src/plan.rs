@@ -42,6 +42,8 @@ pub struct Restart {
     pub(crate) ready_within: Duration,
     pub(crate) probation: Duration,
     pub(crate) check: Option<String>,
+    pub(crate) moves: bool,
+    pub(crate) standstill: Duration,
 }
 
 impl Restart {
@@ -52,6 +54,9 @@ impl Restart {
     /// Most of what is wrong with a new program shows in its first seconds.
     const PROBATION: Duration = Duration::from_secs(2);
 
+    /// Clients that wait this long begin to believe in a failure.
+    const STANDSTILL: Duration = Duration::from_secs(2);
+
     /// Restart by `fork()`: same code, warm heap. Refused while the process has more than one
     /// thread, since only the calling thread lives on in the child (see `fork(2)`).
     pub fn fork() -> Restart {
@@ -61,6 +66,8 @@ impl Restart {
             ready_within: Restart::READY_WITHIN,
             probation: Restart::PROBATION,
             check: None,
+            moves: false,
+            standstill: Restart::STANDSTILL,
         }
     }
 
@@ -84,6 +91,23 @@ impl Restart {
     /// If it dies in that time, the old one accepts again at once, and no client is refused.
     pub fn probation(self, time: Duration) -> Restart {
         Restart { probation: time.min(FAR_FUTURE), ..self }
+    }
+
+    /// Established connections go to the new generation, instead of staying with the old one until they
+    /// end. By fork they go as they are; by fork-exec each session is written down by
+    /// [`export`](crate::Service::export) and read by [`import`](crate::Service::import).
+    ///
+    /// A connection stays behind and drains if its service [says so](crate::Service::on_move), if
+    /// `export` answers `None`, or if it is closing already. Until the new generation serves, nothing
+    /// is lost if it fails; if it dies after that, its connections die with it.
+    pub fn move_connections(self) -> Restart {
+        Restart { moves: true, ..self }
+    }
+
+    /// While connections move nobody serves them. If it takes longer than `limit` (2 s unless told), the
+    /// restart is given up and the old generation goes on with them.
+    pub fn standstill(self, limit: Duration) -> Restart {
+        Restart { standstill: limit.min(FAR_FUTURE), ..self }
     }
 
     /// Before a fork-exec, run the program with `flag` behind its arguments and go on only if it exits

@@ -86,7 +86,6 @@ impl<S: Service> Server<S> {
         let (net, succession) = (&mut server.net, &mut server.succession);
         net.generation = inheritance.generation;
         net.engine = Some(inheritance.engine);
-        net.last_serial = inheritance.last_serial;
         succession.old = Some(Generation::new(inheritance.old, link));
         succession.probation = inheritance.probation;
         succession.stderr = inheritance.stderr;

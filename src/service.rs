@@ -16,12 +16,22 @@ pub enum Start {
     /// The program was started by hand: there was nobody before it.
     Fresh,
     /// This process is the child of the old one and has its whole heap. `self` is as it was at the
-    /// fork; the connections are not here, so ids of them that `self` holds lead nowhere now.
+    /// fork. Connections that did not move are not here, so ids of them that `self` holds lead nowhere
+    /// now; [`Net::to`](crate::Net::to) tells.
     Forked,
-    /// A new program, with the old one's listeners.
+    /// A new program, with the old one's listeners, and what was saved and imported.
     Execed,
     /// The new side died after this process had stopped accepting: it serves again.
     Resumed,
+}
+
+/// Whether a connection goes along with a restart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Move {
+    /// It goes to the new process.
+    Yes,
+    /// It stays in the old one until it ends.
+    Stay,
 }
 
 /// A server's behaviour: what it does with bytes that arrive.
@@ -134,6 +144,48 @@ pub trait Service: Sized {
     /// This process serves only what it has from now on: the place to stop consuming messages.
     /// [`Net::hold`] keeps the process until the work in hand is done.
     fn on_retire(&mut self, net: &mut Net) {}
+
+    /// Whether a connection goes along in a restart that
+    /// [moves connections](crate::Restart::move_connections). Default: yes.
+    fn on_move(&self, session: &Self::Session) -> Move {
+        Move::Yes
+    }
+
+    /// Writes down what the service knows, for the next program. Called in the old process at a restart
+    /// by fork-exec, when nothing more will change if connections move along. Default: nothing.
+    ///
+    /// # Errors
+    /// An `Err` ends the restart; this process serves on.
+    fn save(&self) -> Result<Vec<u8>> {
+        Ok(Vec::new())
+    }
+
+    /// Reads what the old program's service has [saved](Self::save); called in the new process before
+    /// anything else. Default: refuses, unless nothing was saved.
+    ///
+    /// # Errors
+    /// An `Err` ends this process and the restart; the old process serves on.
+    fn load(&mut self, saved: &[u8]) -> Result {
+        match saved {
+            [] => Ok(()),
+            _ => Err("this program has no use for the old one's state".into()),
+        }
+    }
+
+    /// Writes a session down for the next program. `None`, the default, lets the connection stay in this
+    /// process until it ends.
+    fn export(&self, session: &Self::Session) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// Reads what [`export`](Self::export) has written. The connection has its id, its peer, its timers and
+    /// all bytes that were on the way; what is sent here goes behind them.
+    ///
+    /// # Errors
+    /// An `Err` closes the connection.
+    fn import(&mut self, io: &mut Io<'_>, saved: &[u8]) -> Result<Self::Session> {
+        Err("this program does not take over connections".into())
+    }
 
     /// A restart that this process began is decided, well or badly.
     fn on_restart_ended(&mut self, net: &mut Net, verdict: &Verdict) {}

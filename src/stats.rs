@@ -8,6 +8,10 @@ pub struct Stats {
     pub accepted: u64,
     /// Connections dialed and established.
     pub dialed: u64,
+    /// Connections that came from an older generation.
+    pub moved_in: u64,
+    /// Connections that went to a newer generation.
+    pub moved_out: u64,
     /// Connections ended, for whatever reason.
     pub closed: u64,
     /// Connections ended because they went over a limit or a timeout, or their service said `Err`.

@@ -8,6 +8,7 @@
 mod control;
 mod estate;
 mod leave;
+mod moving;
 mod new;
 mod offer;
 mod old;
@@ -82,18 +83,19 @@ impl<S: Service> Turn<S> {
         Ok(())
     }
 
-    /// The rest of a turn: everything but the waiting.
+    /// The rest of a turn: everything but the waiting. While connections are frozen, on their way from
+    /// one process to another, only the process goes on: phases 2, 5 and 6.
     pub fn act(&mut self) -> Result {
         self.hear()?;
         self.accept();
         self.read();
         self.due()?;
         self.decide()?;
-        self.net.flush();
+        self.flush();
         self.writable();
         self.reap();
         // `on_writable` and `on_close` send too: never sleep with unsent output.
-        self.net.flush();
+        self.flush();
         self.settle()
     }
 
@@ -107,6 +109,9 @@ impl<S: Service> Turn<S> {
 
     /// 3. New clients, up to the budget of each listener; and dials that came to nothing.
     fn accept(&mut self) {
+        if self.net.frozen {
+            return;
+        }
         for listener in 0..self.net.listeners.len() {
             for _ in 0..ACCEPT_BUDGET {
                 if !self.net.listeners[listener].ready {
@@ -137,6 +142,9 @@ impl<S: Service> Turn<S> {
 
     /// 4. Input: what the last turn left over, then what this turn's events announce.
     fn read(&mut self) {
+        if self.net.frozen {
+            return;
+        }
         let list = self.net.take_readable();
         for &id in &list {
             self.serve(id);
@@ -165,7 +173,12 @@ impl<S: Service> Turn<S> {
     }
 
     // 6. Decisions about the process are in `process`: `decide`.
-    // 7. Output: `Net::flush`.
+    /// 7. Output: one write for each connection that has some.
+    fn flush(&mut self) {
+        if !self.net.frozen {
+            self.net.flush();
+        }
+    }
 
     /// 8. Connections whose peer has caught up. More input may wait for them as well.
     fn writable(&mut self) {
@@ -178,7 +191,9 @@ impl<S: Service> Turn<S> {
 
     /// 9. Connections that are over; `on_close` may end others, until none is left.
     fn reap(&mut self) {
-        while let Some((id, why)) = self.net.bury() {
+        while !self.net.frozen
+            && let Some((id, why)) = self.net.bury()
+        {
             if let Some(session) = self.sessions.get_mut(id.slot()).and_then(Option::take) {
                 self.service.on_close(&mut self.net, id, session, why);
             }

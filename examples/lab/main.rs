@@ -6,7 +6,8 @@
 //! ```
 //!
 //! One line asks, one line answers. `LAB_*` variables set the limits, in milliseconds and counts:
-//! IDLE FIRST WRITE CLOSE READY DRAIN CONNECTIONS MESSAGE OUTPUT, and `LAB_OR_FORK_EXEC=1`.
+//! IDLE FIRST WRITE CLOSE READY PROBATION DRAIN CONNECTIONS MESSAGE OUTPUT, and `LAB_OR_FORK_EXEC=1`,
+//! `LAB_MOVE=1`.
 //! `LAB_BROKEN=FILE`: while the file exists, a new program does what it says: `exit`, `hang`, `panic`.
 
 #[path = "../common/mod.rs"]
@@ -210,6 +211,15 @@ impl Service for Lab {
         self.closes.push(why.to_string());
     }
 
+    fn export(&self, flood: &Flood) -> Option<Vec<u8>> {
+        Some(flood.to_le_bytes().to_vec())
+    }
+
+    fn import(&mut self, _io: &mut Io<'_>, saved: &[u8]) -> Result<Flood> {
+        let bytes = saved.try_into().map_err(|_| "not a flood")?;
+        Ok(Flood::from_le_bytes(bytes))
+    }
+
     fn on_dial_failed(&mut self, net: &mut Net, tag: u64, why: std::io::Error) {
         self.answer(net, tag, &format!("dial failed: {}", why.kind()));
     }
@@ -255,6 +265,12 @@ fn adjust(mut how: Restart) -> Restart {
     }
     if let Some(limit) = millis("READY") {
         how = how.ready_within(limit);
+    }
+    if let Some(time) = millis("PROBATION") {
+        how = how.probation(time);
+    }
+    if setting::<u8>("MOVE").is_some() {
+        how = how.move_connections();
     }
     how
 }

@@ -74,6 +74,10 @@ pub(crate) struct Flags {
     pub half_close: bool,
     /// Our FIN was sent.
     pub fin_sent: bool,
+    /// `on_writable` is owed.
+    pub writable_due: bool,
+    /// Goes to the new side of the restart in progress.
+    pub moves: bool,
     /// Of the control socket: no business of the service.
     pub control: bool,
     /// `on_drain` was called.

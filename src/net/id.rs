@@ -29,6 +29,10 @@ impl ConnId {
         self.0 as usize & ConnId::MAX_SLOT
     }
 
+    pub(crate) fn serial(self) -> u64 {
+        self.0 >> SLOT_BITS
+    }
+
     /// The id as a number, for a log, a table or a wire.
     pub fn to_bits(self) -> u64 {
         self.0

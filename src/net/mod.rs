@@ -10,6 +10,7 @@ mod id;
 mod io;
 mod listener;
 pub(crate) mod memory;
+mod moving;
 mod process;
 mod reason;
 mod stream;
@@ -102,6 +103,10 @@ pub struct Net {
     // Time.
     now: Instant,
     timers: TimerQueue<Key>,
+    /// Timers of the process, which go on while its connections are frozen.
+    deadlines: TimerQueue<Key>,
+    /// Connections are on their way to another process, or from one: nobody serves them.
+    pub(crate) frozen: bool,
     alarms: Vec<(Alarm, Instant)>,
     /// Of a process that does not serve, and may yet.
     suspended_alarms: Vec<(Alarm, Instant)>,
@@ -138,6 +143,8 @@ impl Net {
             staged: Staged::default(),
             now,
             timers: TimerQueue::new(),
+            deadlines: TimerQueue::new(),
+            frozen: false,
             alarms: Vec::new(),
             suspended_alarms: Vec::new(),
             requests: Vec::new(),
@@ -217,10 +224,10 @@ impl Net {
         });
     }
 
-    /// In a forked child: leaves every connection to the parent and begins with none. The listeners
-    /// stay, and the alarms, until it serves. The caller has taken `conns` out before: dropping them here would close
-    /// numbers that are no longer theirs.
-    pub(crate) fn begin_anew(&mut self, poll: Poll) -> Result {
+    /// In a forked child: begins as another process, with `conns` of the parent's connections. The
+    /// listeners stay, and the alarms, until it serves. The caller has taken all connections out
+    /// before: dropping one here would close a number that is no longer its own.
+    pub(crate) fn begin_anew(&mut self, poll: Poll, conns: Slab<Conn>) -> Result {
         let fresh = Net::new(Some(poll), self.now);
         let old = std::mem::replace(self, fresh);
         self.generation = old.generation + 1;
@@ -230,8 +237,13 @@ impl Net {
         for listener in old.listeners {
             self.listeners.push(listener.rewrap()?);
         }
-        self.suspended_alarms = old.alarms;
-        Ok(())
+        self.timers = old.timers;
+        self.alarms = old.alarms;
+        self.suspend_alarms();
+        if conns.is_empty() {
+            self.timers = TimerQueue::new();
+        }
+        self.keep(conns).map_err(|e| Error::io("wait for", "connections", e))
     }
 
     /// A connection by name, whatever its phase.

@@ -4,7 +4,7 @@ use std::{
     fmt,
     io::{self, IoSlice, Read, Write},
     net::{Shutdown, SocketAddr},
-    os::fd::{AsFd, AsRawFd, IntoRawFd, RawFd},
+    os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd, RawFd},
 };
 
 use mio::{
@@ -12,7 +12,9 @@ use mio::{
     event::Source,
     net::{TcpStream, UnixStream},
 };
-use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+use nix::sys::socket::{
+    AddressFamily, SockaddrLike, SockaddrStorage, getsockname, getsockopt, sockopt::PeerCredentials,
+};
 
 use super::{listener::Address, memory::Pipe};
 
@@ -36,6 +38,19 @@ pub enum Peer {
     Memory(usize),
     /// The peer was gone before it could be asked for.
     Unknown,
+}
+
+impl Peer {
+    /// For a record: as it is displayed.
+    pub(crate) fn to_bytes(self) -> Vec<u8> {
+        self.to_string().into_bytes()
+    }
+
+    /// What [`to_bytes`](Self::to_bytes) wrote, as far as it can be asked for no more: an address.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Peer {
+        let text = std::str::from_utf8(bytes).unwrap_or_default();
+        text.parse().map_or(Peer::Unknown, Peer::Tcp)
+    }
 }
 
 impl fmt::Display for Peer {
@@ -63,6 +78,46 @@ impl Stream {
         match address {
             Address::Tcp(address) => TcpStream::connect(*address).map(Stream::Tcp),
             Address::Unix(path) => UnixStream::connect(path).map(Stream::Unix),
+        }
+    }
+
+    /// A socket that another process had.
+    ///
+    /// # Errors
+    /// When it is no stream of a kind that is known.
+    pub fn adopt(fd: OwnedFd) -> io::Result<Stream> {
+        let address: SockaddrStorage = getsockname(fd.as_raw_fd())?;
+        match address.family() {
+            Some(AddressFamily::Unix) => {
+                Ok(Stream::Unix(UnixStream::from_std(std::os::unix::net::UnixStream::from(fd))))
+            }
+            Some(AddressFamily::Inet | AddressFamily::Inet6) => {
+                Ok(Stream::Tcp(TcpStream::from_std(std::net::TcpStream::from(fd))))
+            }
+            other => Err(io::Error::other(format!("a socket of family {other:?}"))),
+        }
+    }
+
+    /// The same socket once more.
+    pub fn duplicate(&self) -> io::Result<OwnedFd> {
+        match self {
+            Stream::Tcp(stream) => stream.as_fd().try_clone_to_owned(),
+            Stream::Unix(stream) => stream.as_fd().try_clone_to_owned(),
+            Stream::Memory(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    /// Makes a fresh value of the same descriptor. mio remembers where a value was registered, and a
+    /// child has another epoll set than its parent.
+    pub fn rewrap(&mut self) {
+        match std::mem::replace(self, Stream::Memory(Pipe::new(0))) {
+            Stream::Tcp(stream) => {
+                *self = Stream::Tcp(TcpStream::from_std(OwnedFd::from(stream).into()));
+            }
+            Stream::Unix(stream) => {
+                *self = Stream::Unix(UnixStream::from_std(OwnedFd::from(stream).into()));
+            }
+            memory => *self = memory,
         }
     }
 

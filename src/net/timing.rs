@@ -43,12 +43,13 @@ impl Net {
 
     /// When the first timer is due.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        self.timers.next()
+        let timer = self.timers.next().filter(|_| !self.frozen);
+        timer.into_iter().chain(self.deadlines.next()).min()
     }
 
     /// How long the poll may sleep: not at all while something is left over from the last turn.
     pub(crate) fn wait(&self) -> Option<Duration> {
-        if !self.is_settled() {
+        if !self.frozen && !self.is_settled() {
             return Some(Duration::ZERO);
         }
         // The turn has taken time since `now`; only where a timer waits is that worth a look.
@@ -57,6 +58,12 @@ impl Net {
 
     /// Takes out what is due, if anything still is: callbacks may disarm timers in between.
     pub(crate) fn next_due(&mut self) -> Option<Key> {
+        if let Some((_, key)) = self.deadlines.pop(self.now) {
+            return Some(key);
+        }
+        if self.frozen {
+            return None;
+        }
         let (at, key) = self.timers.pop(self.now)?;
         match key {
             Key::Timer(id, timer) => {
@@ -186,11 +193,11 @@ impl Net {
 
     /// Sets a timer of the process, which the turn acts on when it is due.
     pub(crate) fn set_timer(&mut self, at: Instant, key: Key) {
-        self.timers.insert(at, key);
+        self.deadlines.insert(at, key);
     }
 
     pub(crate) fn clear_timer(&mut self, at: Instant, key: Key) {
-        self.timers.remove(at, key);
+        self.deadlines.remove(at, key);
     }
 
     pub(super) fn pause_accepting(&mut self, pause: Duration) {

@@ -2,6 +2,7 @@
 //! when is the state machine's business.
 
 use std::{
+    collections::VecDeque,
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     time::Instant,
@@ -42,12 +43,17 @@ pub(crate) struct Attempt {
     pub stderr: Option<Stderr>,
     /// Why the new side hands back, if it does.
     pub handed_back: Option<String>,
+    /// Connections that are still to be sent to it.
+    pub outgoing: VecDeque<ConnId>,
+    /// Batches of connections that it has not taken yet.
+    pub in_flight: usize,
+    /// It has been sent everything.
+    pub handed: bool,
 }
 
 /// What a new program is given.
 pub(crate) struct Offer<'a> {
     pub old: Identity,
-    pub last_serial: u64,
     pub listeners: Vec<(&'a str, BorrowedFd<'a>)>,
     pub elders: Vec<(Identity, BorrowedFd<'a>)>,
 }
@@ -92,6 +98,9 @@ impl Attempt {
             link,
             stderr,
             handed_back,
+            outgoing: VecDeque::new(),
+            in_flight: 0,
+            handed: false,
         }
     }
 
@@ -211,10 +220,10 @@ impl Offer<'_> {
     /// The messages, each with descriptors of its own.
     fn parcels(&self, task: &Task) -> io::Result<Vec<(Message, Vec<OwnedFd>)>> {
         let Task { engine, generation, .. } = *task;
-        let (last_serial, old) = (self.last_serial, self.old);
+        let old = self.old;
         let stderr = io::stderr().as_fd().try_clone_to_owned()?;
         let probation = task.how.probation;
-        let hello = Message::Hello { generation, engine, last_serial, probation, old };
+        let hello = Message::Hello { generation, engine, probation, old };
         let mut parcels = vec![(hello, vec![stderr])];
         for batch in self.listeners.chunks(FDS_PER_MESSAGE) {
             let names = batch.iter().map(|(name, _)| (*name).to_owned()).collect();

@@ -23,7 +23,6 @@ use crate::{
 pub(crate) struct Inheritance {
     pub generation: u64,
     pub engine: Engine,
-    pub last_serial: u64,
     /// How long it serves before it commits.
     pub probation: Duration,
     /// Who the old one is.
@@ -56,18 +55,15 @@ impl Inheritance {
     fn collect(link: &mut Link) -> std::result::Result<Inheritance, String> {
         let deadline = Instant::now() + HANDOVER_PATIENCE;
         let mut inheritance = match wait_for_message(link, deadline)? {
-            (Message::Hello { generation, engine, last_serial, probation, old }, mut fds) => {
-                Inheritance {
-                    generation,
-                    engine,
-                    last_serial,
-                    probation,
-                    old,
-                    stderr: fds.pop(),
-                    listeners: Vec::new(),
-                    elders: Vec::new(),
-                }
-            }
+            (Message::Hello { generation, engine, probation, old }, mut fds) => Inheritance {
+                generation,
+                engine,
+                probation,
+                old,
+                stderr: fds.pop(),
+                listeners: Vec::new(),
+                elders: Vec::new(),
+            },
             (other, _) => return Err(format!("{other:?} came before Hello")),
         };
         loop {

@@ -18,7 +18,6 @@ pub(crate) enum Message {
     Hello {
         generation: u64,
         engine: Engine,
-        last_serial: u64,
         /// Commit when you have served this long.
         probation: Duration,
         old: Identity,
@@ -27,8 +26,18 @@ pub(crate) enum Message {
     Listeners { names: Vec<String> },
     /// Old to new: an older generation that still drains. With it: the link to it.
     Elder { who: Identity },
-    /// Old to new: that was all.
+    /// Old to new: that was all for now.
     Offered,
+    /// New to old: my `main` has run; give me the rest.
+    Claim,
+    /// Old to new: what the service has saved, in a memfd.
+    State,
+    /// Old to new: this many connections: a memfd with their records, and their sockets.
+    Connections { count: u64 },
+    /// New to old: I have taken a batch of them.
+    Taken,
+    /// Old to new: that was all; and the number of the connection that came last.
+    Handed { last_serial: u64 },
     /// New to old: I can serve.
     Ready { pid: u32 },
     /// New to old: I cannot serve.
@@ -70,21 +79,25 @@ pub(crate) struct Report {
     pub holds: u64,
 }
 
-// Kinds and tags are never given a second meaning. Kind 3 is kept for the service's state, 9 for a
-// batch of connections.
+// Kinds and tags are never given a second meaning.
 const HELLO: u16 = 1;
 const LISTENERS: u16 = 2;
+const STATE: u16 = 3;
 const OFFERED: u16 = 4;
 const READY: u16 = 5;
 const FAILED: u16 = 6;
 const RELEASED: u16 = 7;
 const COMMITTED: u16 = 8;
+const BATCH: u16 = 9;
 const ELDER: u16 = 10;
 const TAKE_BACK: u16 = 11;
 const RESUMED: u16 = 12;
 const DISMISSED: u16 = 13;
 const ASK: u16 = 14;
 const REPORT: u16 = 15;
+const CLAIM: u16 = 16;
+const TAKEN: u16 = 17;
+const HANDED: u16 = 18;
 
 const GENERATION: u16 = 1;
 const ENGINE: u16 = 2;
@@ -109,10 +122,9 @@ impl Message {
     pub fn encode(&self) -> Vec<u8> {
         let mut out = wire::begin(self.kind());
         match self {
-            Message::Hello { generation, engine, last_serial, probation, old } => {
+            Message::Hello { generation, engine, probation, old } => {
                 put_number(&mut out, GENERATION, *generation);
                 put(&mut out, ENGINE, &[*engine as u8]);
-                put_number(&mut out, LAST_SERIAL, *last_serial);
                 put_time(&mut out, PROBATION, *probation);
                 put_identity(&mut out, old);
             }
@@ -128,6 +140,8 @@ impl Message {
             Message::Dismissed { within } => {
                 within.iter().for_each(|time| put_time(&mut out, WITHIN, *time));
             }
+            Message::Connections { count } => put_number(&mut out, CONNECTIONS, *count),
+            Message::Handed { last_serial } => put_number(&mut out, LAST_SERIAL, *last_serial),
             Message::Report(report) => {
                 put(&mut out, PHASE, report.phase.as_bytes());
                 put_time(&mut out, AGE, report.age);
@@ -136,6 +150,9 @@ impl Message {
                 put_number(&mut out, HOLDS, report.holds);
             }
             Message::Offered
+            | Message::Claim
+            | Message::State
+            | Message::Taken
             | Message::Released
             | Message::Committed
             | Message::Resumed
@@ -150,6 +167,11 @@ impl Message {
             Message::Listeners { .. } => LISTENERS,
             Message::Elder { .. } => ELDER,
             Message::Offered => OFFERED,
+            Message::Claim => CLAIM,
+            Message::State => STATE,
+            Message::Connections { .. } => BATCH,
+            Message::Taken => TAKEN,
+            Message::Handed { .. } => HANDED,
             Message::Ready { .. } => READY,
             Message::Failed { .. } => FAILED,
             Message::Released => RELEASED,
@@ -169,13 +191,17 @@ impl Message {
             HELLO => Message::Hello {
                 generation: fields.number(GENERATION, "generation")?,
                 engine: engine(fields.one(ENGINE, "engine")?)?,
-                last_serial: fields.number(LAST_SERIAL, "last serial")?,
                 probation: fields.time(PROBATION, "probation")?,
                 old: identity(fields)?,
             },
             LISTENERS => Message::Listeners { names: fields.texts(NAME, "listener name")? },
             ELDER => Message::Elder { who: identity(fields)? },
             OFFERED => Message::Offered,
+            CLAIM => Message::Claim,
+            STATE => Message::State,
+            BATCH => Message::Connections { count: fields.number(CONNECTIONS, "connections")? },
+            TAKEN => Message::Taken,
+            HANDED => Message::Handed { last_serial: fields.number(LAST_SERIAL, "last serial")? },
             READY => Message::Ready { pid: pid(fields)? },
             FAILED => Message::Failed { reason: fields.text(REASON, "reason")? },
             RELEASED => Message::Released,
@@ -259,15 +285,17 @@ mod tests {
 
     fn any_message() -> impl Strategy<Value = Message> {
         prop_oneof![
-            (any::<u64>(), any_engine(), any::<u64>(), any_time(), any_identity()).prop_map(
-                |(generation, engine, last_serial, probation, old)| Message::Hello {
+            (any::<u64>(), any_engine(), any_time(), any_identity()).prop_map(
+                |(generation, engine, probation, old)| Message::Hello {
                     generation,
                     engine,
-                    last_serial,
                     probation,
                     old,
                 }
             ),
+            prop_oneof![Just(Message::Claim), Just(Message::State), Just(Message::Taken)],
+            any::<u64>().prop_map(|count| Message::Connections { count }),
+            any::<u64>().prop_map(|last_serial| Message::Handed { last_serial }),
             proptest::collection::vec(".{0,40}", 0..20)
                 .prop_map(|names| Message::Listeners { names }),
             any_identity().prop_map(|who| Message::Elder { who }),

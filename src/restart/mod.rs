@@ -5,6 +5,8 @@
 //!   |  fork() or posix_spawn()            -> | fork: the child turns itself into an heir
 //!   |  Hello, Listeners, Elder, Offered   -> | exec: main() runs, listen() claims by name
 //!  old: Starting, still accepting            | new: Waiting
+//!   |                                     <- | exec: Claim
+//!   |  exec: State, Connections, Handed   -> | exec: load, import; touches nothing
 //!   |                                     <- | Ready                        (or Failed)
 //!   |  stops accepting, keeps its listeners
 //!   |  Released                           -> | accepts; on_start
@@ -34,10 +36,12 @@ pub(crate) mod fault;
 pub(crate) mod fork;
 pub(crate) mod inherit;
 pub(crate) mod link;
+pub(crate) mod memfd;
 #[cfg(test)]
 mod model;
 pub(crate) mod pass;
 mod program_file;
+pub(crate) mod record;
 mod stderr;
 mod table;
 mod wire;

@@ -107,6 +107,11 @@ impl<'a> Iterator for Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
+    /// Fields that stand somewhere else than in a message. Nobody has looked yet whether they are whole.
+    pub fn of(bytes: &'a [u8]) -> Fields<'a> {
+        Fields(bytes)
+    }
+
     /// Walks over all fields, so that a message that is cut short is found out.
     fn check(mut self) -> Result<(), Malformed> {
         self.try_for_each(|field| field.map(drop))

@@ -4,13 +4,17 @@
 use std::process;
 
 use mio::Poll;
-use nix::unistd::dup2_stderr;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::{Pid, dup2_stderr},
+};
+use slab::Slab;
 
-use super::{Estate, Generation, Turn};
+use super::{Estate, Generation, Turn, moving::claim};
 use crate::{
     error::{Error, Result},
-    limits::RELEASE_PATIENCE,
-    net::{ConnId, Key, Source},
+    limits::{HANDOVER_PATIENCE, RELEASE_PATIENCE},
+    net::{Conn, ConnId, Key, Source},
     plan::Engine,
     restart::{
         Event, Phase,
@@ -37,14 +41,33 @@ impl<S: Service> Turn<S> {
             dup2_stderr(stderr).map_err(|e| Error::io("take over", "stderr", e))?;
         }
         self.net.watch(&old.link, Source::Link)?;
+        claim(&mut old.link);
+        self.net.set_timer(self.net.now() + HANDOVER_PATIENCE, Key::OldSilent);
+        Ok(())
+    }
+
+    /// The old side has handed over everything.
+    fn handed(&mut self, last_serial: u64) -> Result {
+        self.net.last_serial = last_serial;
+        let taken = self.take_in();
+        self.fail_unless(taken)?;
         self.say_ready();
         Ok(())
+    }
+
+    /// Tells the old side why this one cannot serve, and ends it.
+    fn fail_unless(&mut self, done: Result) -> Result {
+        if let (Err(why), Some(old)) = (&done, &mut self.succession.old) {
+            let _ = old.link.send(&Message::Failed { reason: why.to_string() }, Vec::new());
+        }
+        done
     }
 
     fn say_ready(&mut self) {
         if let Some(old) = &mut self.succession.old {
             // A failure means that the old side is gone; the link will say so.
             let _ = old.link.send(&Message::Ready { pid: process::id() }, Vec::new());
+            self.succession.ready = true;
             fault::point(Step::NewReady, Some(&mut old.link));
             self.net.set_timer(self.net.now() + RELEASE_PATIENCE, Key::OldSilent);
         }
@@ -73,13 +96,15 @@ impl<S: Service> Turn<S> {
     }
 
     fn try_become_heir(&mut self) -> Result {
-        // First what keeps a client from seeing its FIN: the copies of the parent's connections.
-        let conns = std::mem::take(&mut self.net.conns);
-        close_all(conns.iter().filter_map(|(_, conn)| conn.stream.raw_fd()).collect());
-        self.estate = Some(Estate::new(conns, std::mem::take(&mut self.sessions)));
+        // First what keeps a client from seeing its FIN: copies of connections that the parent keeps.
+        let moves = self.net.frozen;
+        let mut conns = std::mem::take(&mut self.net.conns);
+        let kept = self.leave_to_parent(&mut conns);
         // Then a kernel of its own: the old epoll set is the parent's, and is only closed.
         let poll = Poll::new().map_err(|e| Error::io("make", "an epoll set", e))?;
-        self.net.begin_anew(poll)?;
+        self.net.begin_anew(poll, kept)?;
+        (self.net.frozen, self.net.shared) = (moves, moves);
+        self.net.stats.moved_in = self.net.connections() as u64;
         self.heard.clear();
         if let Some(signals) = &self.succession.signals {
             let signals = signals.anew()?;
@@ -92,12 +117,36 @@ impl<S: Service> Turn<S> {
         Ok(())
     }
 
+    /// Of the parent's connections: closes those that stay with it, and answers the others.
+    fn leave_to_parent(&mut self, conns: &mut Slab<Conn>) -> Slab<Conn> {
+        let mut all = std::mem::take(conns);
+        let mut sessions = std::mem::take(&mut self.sessions);
+        let staying: Vec<_> =
+            all.iter().filter(|(_, conn)| !conn.flags.moves).map(|(slot, _)| slot).collect();
+        let (left, left_sessions) = if staying.len() == all.len() {
+            (std::mem::take(&mut all), std::mem::take(&mut sessions))
+        } else {
+            let session = |&slot: &usize| sessions.get_mut(slot).and_then(Option::take);
+            let left_sessions = staying.iter().map(session).collect();
+            (staying.iter().map(|&slot| (slot, all.remove(slot))).collect(), left_sessions)
+        };
+        close_all(left.iter().filter_map(|(_, conn)| conn.stream.raw_fd()).collect());
+        self.estate = Some(Estate::new(left, left_sessions));
+        self.sessions = sessions;
+        all
+    }
+
     /// What the old side says to this one, until it is an older generation like any other.
     pub(super) fn hear_old(&mut self) -> Result {
         loop {
             let Some(old) = &mut self.succession.old else { return Ok(()) };
             match old.link.receive() {
                 Ok(None) => return Ok(()),
+                Ok(Some((message @ (Message::State | Message::Connections { .. }), fds))) => {
+                    let received = self.receive(message, fds).map_err(Error::from);
+                    self.fail_unless(received)?;
+                }
+                Ok(Some((Message::Handed { last_serial }, _))) => self.handed(last_serial)?,
                 Ok(Some((Message::Released, _))) => self.advance(Event::Released)?,
                 // A side that has died since does not serve.
                 Ok(Some((Message::Resumed, _))) if old.link.is_cut() => {}
@@ -110,9 +159,13 @@ impl<S: Service> Turn<S> {
                 Ok(Some((other, _))) => log::warn!("link: {other:?} from the old side is ignored"),
                 // Its silence is what counts.
                 Err(LinkError::Malformed(why)) => log::warn!("link: the old side: {why}"),
+                Err(e @ LinkError::NoRoom) => self.fail_unless(Err(e.to_string().into()))?,
                 Err(e) => {
                     log::warn!("the old side is lost: {e}");
                     self.net.unwatch(&old.link);
+                    if !self.succession.ready {
+                        self.take_in()?; // what has come has no other owner now
+                    }
                     self.advance(Event::OldGone)?;
                     self.succession.old = None;
                     self.answer_roll_back("error: the old generation is gone, so this one stays");
@@ -125,10 +178,24 @@ impl<S: Service> Turn<S> {
     /// The old side should have said that it has stopped accepting.
     pub(super) fn old_side_silent(&mut self) -> Result {
         self.hear_old()?; // its word may just have come
-        if self.succession.phase == Phase::Waiting {
-            log::warn!("the old side is silent: serving beside it");
+        let Some(old) =
+            self.succession.old.as_ref().filter(|_| self.succession.phase == Phase::Waiting)
+        else {
+            return Ok(());
+        };
+        if !self.succession.ready {
+            let why = format!("the old process handed over nothing for {HANDOVER_PATIENCE:?}");
+            return self.fail_unless(Err(why.into()));
         }
-        self.advance(Event::OldSilent)
+        if !self.net.frozen {
+            log::warn!("the old side is silent: serving beside it");
+            return self.advance(Event::OldSilent);
+        }
+        // It has promised its connections to this side and does not let go of them. Its end of the link
+        // is open, so it lives, and the number is still its own.
+        log::warn!("the old side is silent and holds up connections: killed (pid {})", old.who.pid);
+        let _ = kill(Pid::from_raw(old.who.pid as i32), Signal::SIGKILL);
+        Ok(())
     }
 
     /// The new side may serve: it accepts, and tells the service.
@@ -145,6 +212,9 @@ impl<S: Service> Turn<S> {
             _ => Start::Execed,
         };
         self.start_serving(start)?;
+        if self.net.frozen {
+            self.net.thaw();
+        }
         self.net.set_timer(self.net.now() + self.succession.probation, Key::Proven);
         if let Some(old) = &mut self.succession.old {
             fault::point(Step::NewServing, Some(&mut old.link));
@@ -162,6 +232,7 @@ impl<S: Service> Turn<S> {
             self.net.watch(&old.link, Source::Leavers)?;
             self.succession.leavers.push(old);
         }
+        self.net.shared = false;
         log::info!("committed: generation {} stays", self.net.generation());
         Ok(())
     }

@@ -67,7 +67,14 @@ impl<S: Service> Turn<S> {
             };
         }
         let (this, probation) = (self.succession.identity(&self.net), task.how.probation);
-        match Attempt::fork(task)? {
+        if task.how.moves {
+            self.freeze();
+        }
+        let forked = Attempt::fork(task);
+        if forked.is_err() && self.net.frozen {
+            self.net.thaw();
+        }
+        match forked? {
             Side::Old(attempt) => {
                 self.net.shared = true; // until the child has closed its copies
                 Ok(Some(*attempt))
@@ -84,7 +91,6 @@ impl<S: Service> Turn<S> {
         let elders = self.succession.leavers.iter();
         let offer = Offer {
             old: self.succession.identity(&self.net),
-            last_serial: self.net.last_serial,
             listeners: self.net.listeners.iter().map(|l| (l.name.as_str(), l.as_fd())).collect(),
             elders: elders.map(|elder| (elder.who, elder.link.as_fd())).collect(),
         };
@@ -134,6 +140,17 @@ impl<S: Service> Turn<S> {
             let received = link.flush().and_then(|()| link.receive());
             let event = match received {
                 Ok(None) => return Ok(()),
+                Ok(Some((Message::Claim, _))) if !attempt.handed => {
+                    let handed = self.hand_over();
+                    self.give_up_unless(handed)?;
+                    continue;
+                }
+                Ok(Some((Message::Taken, _))) if attempt.in_flight > 0 => {
+                    attempt.in_flight -= 1;
+                    let sent = self.send_connections();
+                    self.give_up_unless(sent)?;
+                    continue;
+                }
                 Ok(Some((Message::Ready { .. }, _))) => Event::Ready,
                 // A side that has died since is none to retire for.
                 Ok(Some((Message::Committed, _))) if link.is_cut() => continue,
@@ -237,6 +254,13 @@ impl<S: Service> Turn<S> {
         Ok(())
     }
 
+    fn give_up_unless(&mut self, done: std::result::Result<(), String>) -> Result {
+        match done {
+            Ok(()) => Ok(()),
+            Err(why) => self.give_up(|attempt| attempt.failed(why)),
+        }
+    }
+
     /// Takes the attempt out of everything.
     pub(super) fn detach(&mut self) -> Option<Attempt> {
         let attempt = self.succession.attempt.take()?;
@@ -249,6 +273,9 @@ impl<S: Service> Turn<S> {
         self.net.unwatch(&attempt.child);
         self.net.clear_timer(attempt.overdue, Key::NewOverdue);
         self.net.shared = false;
+        if self.net.frozen {
+            self.net.thaw();
+        }
         Some(attempt)
     }
 
@@ -293,6 +320,7 @@ impl<S: Service> Turn<S> {
         }
         self.tell_retired();
         self.tell_new(&Message::Released);
+        self.let_go();
         let link = self.succession.attempt.as_mut().and_then(|attempt| attempt.link.as_mut());
         fault::point(Step::OldReleased, link);
         Ok(())

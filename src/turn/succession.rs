@@ -5,6 +5,7 @@ use std::{os::fd::OwnedFd, process, time::Duration, time::Instant};
 
 use nix::sys::signal::Signal;
 
+use super::moving::Arrivals;
 use crate::{
     limits::{DRAIN_ON_RESTART, DRAIN_ON_STOP, GENERATIONS},
     net::ConnId,
@@ -43,6 +44,11 @@ pub(crate) struct Succession {
     pub stderr: Option<OwnedFd>,
     /// On a new side: how long it has to serve before it commits.
     pub probation: Duration,
+
+    /// On a new program: what the old side has sent so far.
+    pub(super) arrivals: Arrivals,
+    /// On a new side: it has said `Ready`.
+    pub(super) ready: bool,
 
     /// On an old side: the restart in progress.
     pub(super) attempt: Option<Attempt>,
@@ -127,6 +133,8 @@ impl Succession {
             old: None,
             stderr: None,
             probation: Duration::ZERO,
+            arrivals: Arrivals::default(),
+            ready: false,
             attempt: None,
             deferred: None,
             last_generation: 0,
@@ -154,6 +162,7 @@ impl Succession {
         self.children.clear();
         self.deferred = None;
         self.attempt = None;
+        self.ready = false;
         self.askers.clear();
         self.begun = now;
     }
