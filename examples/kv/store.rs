@@ -15,7 +15,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     hash::{BuildHasher, RandomState},
-    mem,
+    iter, mem,
     time::Instant,
 };
 
@@ -39,11 +39,31 @@ pub struct Store<H = RandomState> {
     draws: u64,
 }
 
-/// Where a key stands. The ties of one hash are numbered from 0 without a gap.
+/// Where a key stands: its hash, and behind it a number, from 0 without a gap, for keys of the same hash.
+/// One word, since a look-up compares some twenty of them. The number has 11 bits: 2048 keys of one hash
+/// cannot be found by somebody who cannot foresee it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Slot {
-    hash: u64,
-    tie: u32,
+struct Slot(u64);
+
+const TIE_BITS: u32 = u64::BITS - HASH_BITS;
+
+impl Slot {
+    /// The first one of `hash`.
+    fn first(hash: u64) -> Slot {
+        Slot(hash << TIE_BITS)
+    }
+
+    fn next(self) -> Slot {
+        Slot(self.0 + 1)
+    }
+
+    fn hash(self) -> u64 {
+        self.0 >> TIE_BITS
+    }
+
+    fn is_first(self) -> bool {
+        Slot::first(self.hash()) == self
+    }
 }
 
 pub struct Item {
@@ -90,7 +110,7 @@ impl<H: BuildHasher> Store<H> {
     }
 
     pub fn get(&self, key: &[u8], now: Instant) -> Option<&Item> {
-        self.ties(self.hash(key))
+        self.ties(key)
             .map(|(_, item)| item)
             .find(|item| *item.key == *key)
             .filter(|item| item.is_live(now))
@@ -103,10 +123,13 @@ impl<H: BuildHasher> Store<H> {
             item.value = Vec::new();
         }
         item.value.extend_from_slice(value);
-        match expiry {
-            Expiry::Keep => {}
-            Expiry::Never => self.set_due(slot, None),
-            Expiry::At(due) => self.set_due(slot, Some(due)),
+        let due = match expiry {
+            Expiry::Keep => item.due,
+            Expiry::Never => None,
+            Expiry::At(due) => Some(due),
+        };
+        if due != item.due {
+            self.set_due(slot, due);
         }
     }
 
@@ -154,10 +177,13 @@ impl<H: BuildHasher> Store<H> {
     /// beginning, and answered at the end.
     pub fn scan(&self, cursor: u64, count: usize, now: Instant) -> (Vec<&[u8]>, u64) {
         let mut keys = Vec::new();
-        for (seen, (slot, item)) in self.items.range(Slot { hash: cursor, tie: 0 }..).enumerate() {
+        if cursor >> HASH_BITS != 0 {
+            return (keys, 0); // none of ours
+        }
+        for (seen, (slot, item)) in self.items.range(Slot::first(cursor)..).enumerate() {
             // Ties may change places when one is removed, so they are never separated.
-            if seen >= count && slot.tie == 0 {
-                return (keys, slot.hash);
+            if seen >= count && slot.is_first() {
+                return (keys, slot.hash());
             }
             if item.is_live(now) {
                 keys.push(&*item.key);
@@ -170,7 +196,7 @@ impl<H: BuildHasher> Store<H> {
     pub fn random(&mut self, now: Instant) -> Option<&[u8]> {
         self.draws += 1;
         let random = self.hasher.hash_one(self.draws);
-        let from = Slot { hash: random >> (u64::BITS - HASH_BITS), tie: 0 };
+        let from = Slot::first(random >> TIE_BITS);
         let (before, after) = (self.items.range(..from), self.items.range(from..));
         let live = after.chain(before).filter(|(_, item)| item.is_live(now));
         let sample: Vec<_> = live.take(SAMPLE).collect();
@@ -193,25 +219,24 @@ impl<H: BuildHasher> Store<H> {
         }
     }
 
-    fn hash(&self, key: &[u8]) -> u64 {
-        self.hasher.hash_one(key) >> (u64::BITS - HASH_BITS)
+    /// The first slot for that key.
+    fn home(&self, key: &[u8]) -> Slot {
+        Slot::first(self.hasher.hash_one(key) >> TIE_BITS)
     }
 
-    /// The items of that hash; nearly always there is one or none.
-    fn ties(&self, hash: u64) -> impl Iterator<Item = (Slot, &Item)> {
-        (0..)
-            .map(move |tie| Slot { hash, tie })
+    /// The items of that key's hash; nearly always there is one or none.
+    fn ties(&self, key: &[u8]) -> impl Iterator<Item = (Slot, &Item)> {
+        iter::successors(Some(self.home(key)), |slot| Some(slot.next()))
             .map_while(|slot| Some((slot, self.items.get(&slot)?)))
     }
 
     fn find(&self, key: &[u8]) -> Option<Slot> {
-        self.ties(self.hash(key)).find(|(_, item)| *item.key == *key).map(|(slot, _)| slot)
+        self.ties(key).find(|(_, item)| *item.key == *key).map(|(slot, _)| slot)
     }
 
     /// The item of a key: a new one if there is none, as good as new if it has expired.
     fn item_mut(&mut self, key: &[u8], now: Instant) -> (Slot, &mut Item) {
-        let hash = self.hash(key);
-        let mut slot = Slot { hash, tie: 0 };
+        let mut slot = self.home(key);
         while let Some(item) = self.items.get(&slot) {
             if *item.key == *key {
                 if !item.is_live(now) {
@@ -220,7 +245,7 @@ impl<H: BuildHasher> Store<H> {
                 }
                 break;
             }
-            slot.tie += 1;
+            slot = slot.next();
         }
         let new = || Item { key: key.into(), value: Vec::new(), due: None };
         (slot, self.items.entry(slot).or_insert_with(new))
@@ -239,8 +264,8 @@ impl<H: BuildHasher> Store<H> {
     /// Takes an item out; the last of its ties takes its place.
     fn detach(&mut self, slot: Slot) -> Item {
         let item = self.lift(slot);
-        let ties = (slot.tie + 1..).map(|tie| Slot { tie, ..slot });
-        if let Some(last) = ties.take_while(|tie| self.items.contains_key(tie)).last() {
+        let later = iter::successors(Some(slot.next()), |slot| Some(slot.next()));
+        if let Some(last) = later.take_while(|slot| self.items.contains_key(slot)).last() {
             let moved = self.lift(last);
             self.due.extend(moved.due.map(|due| (due, slot)));
             self.items.insert(slot, moved);
