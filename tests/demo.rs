@@ -164,7 +164,7 @@ fn a_server_that_is_killed_is_missed() {
 #[test]
 fn a_server_that_hangs_is_waited_for_and_then_killed() {
     let mut demo =
-        Demo::start("--restarts 50 --pause 300 --rate 200 --held 30 --patience 1 --json");
+        Demo::start("--restarts 50 --pause 300 --rate 200 --held 30 --patience 5 --json");
     let pid = demo.pid_after(1);
     kill(pid, Signal::SIGSTOP).expect("it serves");
     let (status, json, _) = demo.end();

@@ -37,6 +37,7 @@ pub fn run(options: &Options, shared: &Arc<Shared>, view: View) -> Outcome {
     let mut driver = Driver { options, shared: Arc::clone(shared), view, clients: Vec::new() };
     let mut trouble = driver.perform().err();
     if trouble.is_some() {
+        shared.give_up();
         // What the clients make of it belongs into the report.
         shared.wait(AFTERMATH, |state| (state.score.failed() > 0).then_some(()));
     }
@@ -49,7 +50,7 @@ pub fn run(options: &Options, shared: &Arc<Shared>, view: View) -> Outcome {
     }
     let left_over = processes::end_leftovers(shared);
     // The last lines of the log may still be on their way.
-    shared.wait(shared.patience, |state| state.log_closed.then_some(()));
+    shared.wait(shared.patience(), |state| state.log_closed.then_some(()));
     driver.view.clear();
     Outcome { lasted, trouble, left_over }
 }
@@ -72,7 +73,9 @@ impl Driver<'_> {
         let address: SocketAddr =
             address.parse().map_err(|_| format!("the server listens on {address:?}"))?;
         self.clients = churn::start(&self.shared, address, self.options.rate);
-        self.clients.push(held::start(&self.shared, address, self.options.held));
+        if self.options.held > 0 {
+            self.clients.push(held::start(&self.shared, address, self.options.held));
+        }
         self.wait("a first answer", |state| state.generations.serving()?.first_answer)?;
         Ok(())
     }
@@ -169,7 +172,7 @@ impl Driver<'_> {
                 return Ok(value);
             }
             if Instant::now() > until {
-                return Err(format!("waited {:?} for {what}", self.shared.patience));
+                return Err(format!("waited {:?} for {what}", self.shared.patience()));
             }
         }
     }

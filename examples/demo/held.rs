@@ -20,10 +20,10 @@ use crate::{
 /// which they came, and so the most processes at a time, but for the one that serves.
 const LIFE: u64 = 3;
 
-/// Each connection asks once in this time.
+/// Each connection asks once in this time, or less often if the machine is too slow.
 const ROUND: Duration = Duration::from_millis(100);
 
-/// The connections ask in so many groups, one after the other, so that they do not all ask at
+/// The connections ask in at most so many groups, one after the other, so that they do not all ask at
 /// once; within a group all requests are under way at the same time.
 const GROUPS: usize = 10;
 
@@ -58,7 +58,7 @@ fn raise_file_limit() {
     }
 }
 
-/// Holds `count` connections until the run is stopped.
+/// Holds `count` connections, at least one, until the run is stopped.
 pub fn start(shared: &Arc<Shared>, address: SocketAddr, count: usize) -> JoinHandle<()> {
     raise_file_limit();
     let shared = Arc::clone(shared);
@@ -68,15 +68,16 @@ pub fn start(shared: &Arc<Shared>, address: SocketAddr, count: usize) -> JoinHan
 fn hold(shared: &Shared, address: SocketAddr, count: usize) {
     let mut places: Vec<Place> =
         (0..count as u64).map(|index| Place { session: None, life: 1 + index % LIFE }).collect();
-    let group = count.div_ceil(GROUPS).max(1);
+    let group = count.div_ceil(GROUPS);
+    let step = ROUND / count.div_ceil(group) as u32;
     let mut nonce = 0;
     let mut due = Instant::now();
     while !shared.stopped() {
-        for places in places.chunks_mut(group) {
+        for places in places.chunks_mut(group).take_while(|_| !shared.stopped()) {
             thread::sleep(due.saturating_duration_since(Instant::now()));
             exchange(shared, address, places, &mut nonce, due);
             // Late is late: the next group is not hurried.
-            due = (due + ROUND / GROUPS as u32).max(Instant::now());
+            due = (due + step).max(Instant::now());
         }
     }
     let until = shared.deadline();

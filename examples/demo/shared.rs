@@ -25,16 +25,20 @@ pub struct State {
     pub log_closed: bool,
 }
 
+/// How long anything may take in a run that has failed: what remains is to clean up.
+const LITTLE_PATIENCE: Duration = Duration::from_secs(1);
+
 #[derive(Debug)]
 pub struct Shared {
     pub began: Instant,
-    /// How long anything may take.
-    pub patience: Duration,
+    /// How long anything may take, until the run is given up.
+    patience: Duration,
     state: Mutex<State>,
     bell: Condvar,
     /// Even: no restart is in progress. Each begin and each end adds one.
     window: AtomicU64,
     stop: AtomicBool,
+    given_up: AtomicBool,
 }
 
 impl Shared {
@@ -46,6 +50,7 @@ impl Shared {
             bell: Condvar::new(),
             window: AtomicU64::new(0),
             stop: AtomicBool::new(false),
+            given_up: AtomicBool::new(false),
         }
     }
 
@@ -62,8 +67,13 @@ impl Shared {
         found(&state)
     }
 
+    pub fn patience(&self) -> Duration {
+        if self.given_up.load(Ordering::Relaxed) { LITTLE_PATIENCE } else { self.patience }
+    }
+
+    /// For what begins now.
     pub fn deadline(&self) -> Instant {
-        Instant::now() + self.patience
+        Instant::now() + self.patience()
     }
 
     // Of the log's reader.
@@ -127,6 +137,10 @@ impl Shared {
 
     pub fn turn_window(&self) {
         self.window.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn give_up(&self) {
+        self.given_up.store(true, Ordering::Relaxed);
     }
 
     pub fn stop(&self) {
