@@ -8,12 +8,14 @@ mod journal;
 mod proof;
 
 use std::{
+    fs,
     io::{BufRead, BufReader, Read},
     os::unix::process::CommandExt,
+    path::Path,
     process::{Child, ChildStdout, Command, Stdio},
 };
 
-use common::{example, wait_for};
+use common::{Dir, example, wait_for};
 use journal::Fact;
 use nix::{
     sys::signal::{Signal, kill, killpg},
@@ -28,7 +30,11 @@ struct Demo {
 
 impl Demo {
     fn start(args: &str) -> Demo {
-        let mut command = Command::new(example("demo"));
+        Demo::start_program(&example("demo"), args)
+    }
+
+    fn start_program(program: &Path, args: &str) -> Demo {
+        let mut command = Command::new(program);
         command.args(args.split_whitespace()).process_group(0);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the demo starts");
@@ -36,13 +42,17 @@ impl Demo {
         Demo { child, stdout }
     }
 
-    /// The pid of the process that serves after so many restarts, from the live view on `view`.
+    /// The first line of the live view that starts with `mark`. To be asked for once: the reader
+    /// takes more than that line.
+    fn view(&mut self, mark: &str) -> String {
+        let view = BufReader::new(self.child.stderr.as_mut().expect("a pipe"));
+        let line = view.lines().map_while(Result::ok).find(|line| line.starts_with(mark));
+        line.unwrap_or_else(|| panic!("no line {mark:?} in the live view"))
+    }
+
+    /// The pid of the process that serves after so many restarts.
     fn pid_after(&mut self, restart: usize) -> Pid {
-        let view = self.child.stderr.as_mut().expect("a pipe");
-        let mark = format!("restart {restart}/");
-        let line =
-            BufReader::new(view).lines().map_while(Result::ok).find(|l| l.starts_with(&mark));
-        let line = line.expect("a line for each restart");
+        let line = self.view(&format!("restart {restart}/"));
         let pid = line.split("pid ").nth(1).and_then(|rest| rest.split(' ').next());
         Pid::from_raw(pid.and_then(|pid| pid.parse().ok()).expect("a pid in the line"))
     }
@@ -159,6 +169,32 @@ fn a_server_that_is_killed_is_missed() {
     assert_eq!(number(&json, "processes_ended_badly"), 1.0, "{json}");
     assert_eq!(number(&json, "processes_left_over"), 0.0, "{json}");
     assert!(json.contains("the server is gone: generation 2"), "{json}");
+}
+
+#[test]
+fn restarts_that_fail_are_counted_and_the_clients_notice_nothing() {
+    let dir = Dir::new();
+    let program = dir.path("demo");
+    // Not by ourselves: a process that another test starts in that moment would have the copy open
+    // for writing, and then it cannot be run.
+    let copied = Command::new("cp").arg(example("demo")).arg(&program).status();
+    assert!(copied.expect("cp").success());
+    let args = "--restarts 4 --pause 300 --rate 200 --held 30 --patience 15 --json";
+    let mut demo = Demo::start_program(&program, args);
+    demo.view("the server listens on ");
+    fs::remove_file(&program).expect("it was there"); // so a fork-exec finds no program
+    let (status, json, _) = demo.end();
+    assert_eq!(status, Some(1), "{json}");
+    assert!(json.contains("{\"engine\":\"fork\",\"begun\":2,\"done\":2,"), "{json}");
+    assert!(json.contains("{\"engine\":\"fork-exec\",\"begun\":2,\"done\":0,"), "{json}");
+    for failure in FAILURES {
+        let expected = match failure {
+            "restarts_not_done" | "complaints_of_the_server" => 2.0,
+            _ => 0.0,
+        };
+        assert_eq!(number(&json, failure), expected, "{failure}: {json}");
+    }
+    assert!(json.contains("cannot start"), "{json}");
 }
 
 #[test]

@@ -42,7 +42,7 @@ pub fn run(options: &Options, shared: &Arc<Shared>, view: View) -> Outcome {
         shared.wait(AFTERMATH, |state| (state.score.failed() > 0).then_some(()));
     }
     let lasted = shared.began.elapsed();
-    if driver.stop_clients().is_err() {
+    if !driver.stop_clients() {
         trouble.get_or_insert("a client thread has panicked".to_owned());
     }
     if let Err(why) = driver.end_server() {
@@ -117,9 +117,10 @@ impl Driver<'_> {
         Ok(())
     }
 
-    fn stop_clients(&mut self) -> std::thread::Result<()> {
+    /// Waits for all of them; `false` when one has panicked.
+    fn stop_clients(&mut self) -> bool {
         self.shared.stop();
-        self.clients.drain(..).try_for_each(JoinHandle::join)
+        self.clients.drain(..).map(JoinHandle::join).filter(Result::is_err).count() == 0
     }
 
     /// Sees the old processes leave by themselves, since all clients have said goodbye; tells the one

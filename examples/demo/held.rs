@@ -28,7 +28,6 @@ const ROUND: Duration = Duration::from_millis(100);
 const GROUPS: usize = 10;
 
 /// A held connection, or the place of one that has to be made.
-#[derive(Default)]
 struct Place {
     session: Option<Session>,
     /// Restarts that the next one is to outlive: the first ones leave at different times.
