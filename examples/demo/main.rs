@@ -35,14 +35,14 @@
 //!           0 restarts not done, 0 processes ended badly, 0 processes left over, 0 complaints of the server
 //! ```
 //!
-//! Two roles share this program. The `server` role is single-threaded heirloom, as any server on it is.
-//! The driver is an ordinary program with a few threads: `churn` and `held` are the clients, `processes`
+//! Two roles share this program. The `server` role is single-threaded heirloom, as any server on it
+//! is. The driver is an ordinary program with a few threads: `churn` and `held` are the clients, `processes`
 //! starts the server and follows its log and its ends, and the main thread, in `driver`, restarts. What
 //! they find goes into one table, `generations` and `score` behind the lock of `shared`; `view` and
 //! `report` show it. The rest is pure: `proof` is the protocol, `journal` reads the log.
 //!
-//! A restart counts as done when the log says so and a client has had an answer from the new process. Until
-//! then what clients do counts as "during restarts".
+//! A restart is over when the log says so and a client has had an answer from the new process. What
+//! clients do until then counts as "during restarts".
 
 mod churn;
 mod client;

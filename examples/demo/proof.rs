@@ -1,4 +1,5 @@
-//! The demo's protocol, and the proof that no byte was lost, repeated or swapped. Pure: knows no socket.
+//! The demo's protocol, and the proof that no byte was lost, repeated or swapped. Pure: knows no
+//! socket.
 //!
 //! One line asks, `NONCE LENGTH`. One line answers, `GENERATION PID ENGINE NONCE LETTERS`: who answers,
 //! and LENGTH letters that follow from the nonce, so that the asker can work them out for itself.
