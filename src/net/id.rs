@@ -30,11 +30,28 @@ impl ConnId {
     }
 
     /// The id as a number, for a log, a table or a wire.
+    ///
+    /// ```
+    /// # use heirloom::Io;
+    /// fn as_tag(io: &Io<'_>) -> u64 {
+    ///     io.id().to_bits()
+    /// }
+    /// ```
     pub fn to_bits(self) -> u64 {
         self.0
     }
 
     /// The id that [`to_bits`](Self::to_bits) wrote down.
+    ///
+    /// Any number makes an id; one that names no connection leads nowhere.
+    ///
+    /// ```
+    /// use heirloom::ConnId;
+    ///
+    /// let id = ConnId::from_bits(0x0100_0003);
+    /// assert_eq!(id.to_string(), "#1@3"); // connection number 1, in slot 3
+    /// assert_eq!(ConnId::from_bits(id.to_bits()), id);
+    /// ```
     pub fn from_bits(bits: u64) -> ConnId {
         ConnId(bits)
     }

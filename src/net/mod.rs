@@ -47,16 +47,20 @@ use crate::{
 };
 
 /// Names a timer of one connection. The number is the author's: a constant, a call number.
+///
+/// A key and no closure: it can be written down, and the service knows what to do about it. Set by
+/// [`Io::arm`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timer(pub u64);
 
-/// Names a timer of the service.
+/// Names a timer of the service, which belongs to no connection. Set by [`Net::set_alarm`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Alarm(pub u64);
 
 /// Work in hand that is no connection: while one exists, a draining process does not exit.
 ///
-/// A message consumer takes one per message that it has fetched and not acknowledged.
+/// A message consumer takes one per message that it has fetched and not acknowledged. Taken by
+/// [`Net::hold`], given back by [`Net::unhold`]; dropping it gives nothing back.
 #[derive(Debug)]
 #[must_use = "give it back with `Net::unhold`, or this process never drains"]
 pub struct Hold(());
@@ -77,6 +81,9 @@ pub(crate) struct Staged {
 }
 
 /// Every socket of this process, and the clock, lent to a callback.
+///
+/// What is asked of the process here ([`restart`](Self::restart), [`drain`](Self::drain),
+/// [`stop`](Self::stop)) is done when the callbacks of the turn are through.
 pub struct Net {
     // Identity: changed by a restart alone.
     pub(crate) generation: u64,
@@ -164,6 +171,21 @@ impl Net {
     }
 
     /// A connection by its name, if it is still in service.
+    ///
+    /// `None` also where it is being closed: nothing can be sent there any more.
+    ///
+    /// ```
+    /// # use heirloom::{ConnId, Net};
+    /// fn tell(net: &mut Net, id: ConnId, text: &[u8]) -> bool {
+    ///     match net.to(id) {
+    ///         Some(mut io) => {
+    ///             io.send(text);
+    ///             true
+    ///         }
+    ///         None => false,
+    ///     }
+    /// }
+    /// ```
     pub fn to(&mut self, id: ConnId) -> Option<Io<'_>> {
         match self.conn(id) {
             Some(conn) if conn.phase == Phase::Open => Some(Io::new(self, id)),
@@ -172,6 +194,17 @@ impl Net {
     }
 
     /// All connections in service, in no particular order.
+    ///
+    /// ```
+    /// # use heirloom::Net;
+    /// fn broadcast(net: &mut Net, text: &[u8]) {
+    ///     for id in net.ids() {
+    ///         if let Some(mut io) = net.to(id) {
+    ///             io.send(text);
+    ///         }
+    ///     }
+    /// }
+    /// ```
     pub fn ids(&self) -> Vec<ConnId> {
         let open = self.conns.iter().filter(|(_, conn)| conn.phase == Phase::Open);
         open.map(|(_, conn)| conn.id).collect()
@@ -185,10 +218,21 @@ impl Net {
     /// Connects to `address` (`ip:port` or `unix:/path`; no host name, since a look-up blocks).
     ///
     /// When the connection stands, [`on_open`](crate::Service::on_open) is called with
-    /// [`Origin::Dialed`] and `tag`, otherwise [`on_dial_failed`](crate::Service::on_dial_failed).
+    /// [`Origin::Dialed`] and `tag`, otherwise (also after
+    /// [`limits::DIAL_TIMEOUT`](crate::limits::DIAL_TIMEOUT)) [`on_dial_failed`](crate::Service::on_dial_failed).
     ///
     /// # Errors
-    /// When `address` is none.
+    /// When `address` is none. What the network says comes later.
+    ///
+    /// ```
+    /// # use heirloom::{Io, Result};
+    /// /// A proxy: `tag` pairs the two sides, and the client waits for the upstream.
+    /// fn begin(io: &mut Io<'_>) -> Result {
+    ///     let tag = io.id().to_bits();
+    ///     io.pause();
+    ///     io.net().dial("127.0.0.1:6379", tag)
+    /// }
+    /// ```
     pub fn dial(&mut self, address: &str, tag: u64) -> Result {
         let target = Address::literal("dial", address)?;
         if self.poll.is_none() {
@@ -212,6 +256,20 @@ impl Net {
     /// Alarms belong to the service, so at a restart they go to the new generation: a forked one
     /// has them as they are, and the old one loses them before
     /// [`on_retire`](crate::Service::on_retire), which may set others.
+    ///
+    /// An alarm comes once; one that is to come again is set again:
+    ///
+    /// ```
+    /// # use heirloom::{Alarm, Net};
+    /// # use std::time::Duration;
+    /// const SWEEP: Alarm = Alarm(0);
+    ///
+    /// fn on_alarm(net: &mut Net, key: Alarm) {
+    ///     if key == SWEEP {
+    ///         net.set_alarm(SWEEP, Duration::from_millis(100));
+    ///     }
+    /// }
+    /// ```
     pub fn set_alarm(&mut self, key: Alarm, after: Duration) {
         self.clear_alarm(key);
         let at = self.later(after);
@@ -234,6 +292,20 @@ impl Net {
     }
 
     /// Keeps this process from exiting, while it drains, until the hold is given back.
+    ///
+    /// ```
+    /// # use heirloom::{Hold, Net};
+    /// /// Messages that were fetched and not acknowledged.
+    /// fn fetched(net: &mut Net, in_hand: &mut Vec<Hold>) {
+    ///     in_hand.push(net.hold());
+    /// }
+    ///
+    /// fn acknowledged(net: &mut Net, in_hand: &mut Vec<Hold>) {
+    ///     if let Some(hold) = in_hand.pop() {
+    ///         net.unhold(hold);
+    ///     }
+    /// }
+    /// ```
     pub fn hold(&mut self) -> Hold {
         self.holds += 1;
         Hold(())
@@ -258,11 +330,23 @@ impl Net {
 
     /// Asks for a new generation. It is begun at the end of this turn; how it went is told to
     /// [`on_restart_ended`](crate::Service::on_restart_ended).
+    ///
+    /// ```
+    /// # use heirloom::{Io, Restart};
+    /// fn command(io: &mut Io<'_>, line: &[u8]) {
+    ///     if line == b"reload" {
+    ///         io.net().restart(Restart::fork().or_fork_exec());
+    ///     }
+    /// }
+    /// ```
     pub fn restart(&mut self, how: Restart) {
         self.requests.push(Request::Restart(how));
     }
 
     /// Asks this process to stop accepting, serve what it has, and exit.
+    ///
+    /// The time for it is that of [`drain_on_stop`](crate::Server::drain_on_stop). Asked for a second
+    /// time, it means [`stop`](Self::stop), as with SIGTERM.
     pub fn drain(&mut self) {
         self.requests.push(Request::Drain);
     }
@@ -272,7 +356,8 @@ impl Net {
         self.requests.push(Request::Stop);
     }
 
-    /// The number of this process in the succession, from 0.
+    /// The number of this process in the succession. The one that was started by hand is 0, and
+    /// each restart that succeeds adds one.
     pub fn generation(&self) -> u64 {
         self.generation
     }
