@@ -49,7 +49,8 @@ impl Restart {
     const READY_WITHIN: Duration = Duration::from_secs(10);
 
     /// Restart by `fork()`: same code, warm heap. Refused while the process has more than one
-    /// thread, since only the calling thread lives on in the child (see `fork(2)`).
+    /// thread, since only the calling thread lives on in the child (see `fork(2)`). It blocks this
+    /// process for as long as the kernel copies its page tables, which grows with the heap.
     pub fn fork() -> Restart {
         Restart { engine: Engine::Fork, or_fork_exec: false, ready_within: Restart::READY_WITHIN }
     }

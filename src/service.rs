@@ -10,6 +10,16 @@ use crate::{
 };
 
 /// From when on this process serves, and what it found. Told to [`Service::on_start`].
+///
+/// ```
+/// use heirloom::{ConnId, Net, Start};
+///
+/// fn on_start(guests: &mut Vec<ConnId>, _net: &mut Net, start: Start) {
+///     if start == Start::Forked {
+///         guests.clear(); // they have stayed with the old process
+///     }
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Start {

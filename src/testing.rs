@@ -216,6 +216,23 @@ impl<S: Service> Harness<S> {
     }
 
     /// Restarts that the service has asked for since the last call; in memory none is made.
+    ///
+    /// ```
+    /// # use heirloom::{Io, Origin, Restart, Result, Service, testing::Harness};
+    /// # struct Admin;
+    /// # impl Service for Admin {
+    /// #     type Session = ();
+    /// #     fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result { Ok(()) }
+    /// #     fn on_data(&mut self, io: &mut Io<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+    /// #         io.net().restart(Restart::fork());
+    /// #         Ok(input.len())
+    /// #     }
+    /// # }
+    /// let mut harness = Harness::new(Admin); // whose clients may ask for a reload
+    /// let peer = harness.connect();
+    /// harness.feed(peer, b"reload\n");
+    /// assert_eq!(harness.restarts(), [Restart::fork()]);
+    /// ```
     pub fn restarts(&mut self) -> Vec<Restart> {
         std::mem::take(&mut self.turn.net.staged.restarts)
     }
@@ -260,7 +277,8 @@ impl<S: Service> std::fmt::Debug for Harness<S> {
 }
 
 /// Checks that `input` is answered by `output`, however it arrives: whole, cut in two at every byte,
-/// and byte by byte. Most protocol bugs are at a cut. `service` makes a fresh one for each run.
+/// and byte by byte. Most protocol bugs are at a cut. `service` makes a fresh one for each run. The
+/// [module](self) has an example.
 ///
 /// # Panics
 /// When an answer differs; the message says at which cut.

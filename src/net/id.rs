@@ -9,6 +9,18 @@ use mio::Token;
 /// It is a slot of the reactor's slab plus a serial number that only grows, so an id kept in a
 /// service's state can outlive its connection safely: [`Net::to`](crate::Net::to) then answers
 /// `None`. It is plain data: 64 bits that can be written down ([`to_bits`](Self::to_bits)).
+///
+/// ```
+/// use heirloom::{ConnId, Net};
+/// use std::collections::BTreeMap;
+///
+/// /// Ids instead of references: who is gone is simply not found.
+/// fn tell(names: &BTreeMap<String, ConnId>, net: &mut Net, name: &str, text: &[u8]) {
+///     if let Some(mut io) = names.get(name).and_then(|&id| net.to(id)) {
+///         io.send(text);
+///     }
+/// }
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnId(u64);
 

@@ -16,7 +16,17 @@ use super::{
 /// what is wrong with a connection is told to [`on_close`](crate::Service::on_close). After
 /// [`close`](Self::close) or [`abort`](Self::abort) the calls are still allowed and do nothing.
 ///
-/// It is also an [`io::Write`], so that `write!(io, "{} {}\r\n", ..)` works; that never fails.
+/// It is also an [`io::Write`]; that never fails.
+///
+/// ```
+/// # use heirloom::{Io, Result};
+/// use std::io::Write;
+///
+/// fn integer(io: &mut Io<'_>, number: i64) -> Result {
+///     write!(io, ":{number}\r\n")?;
+///     Ok(())
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Io<'a> {
     net: &'a mut Net,

@@ -363,6 +363,14 @@ impl Net {
     }
 
     /// How this process was made; `None` for one that was started by hand.
+    ///
+    /// ```
+    /// # use heirloom::Net;
+    /// fn who(net: &Net) -> String {
+    ///     let engine = net.engine().map_or("none".to_owned(), |engine| engine.to_string());
+    ///     format!("generation {} by {engine}", net.generation())
+    /// }
+    /// ```
     pub fn engine(&self) -> Option<Engine> {
         self.engine
     }
