@@ -6,7 +6,8 @@
 //! sockets; the old one serves the connections that it has until they end.
 //!
 //! Goals:
-//! - no new client is refused or reset by a restart, and no established one is cut off by it;
+//! - no new client is refused or reset by a restart, and an established one stays where it is until
+//!   it ends (it has an hour for that, unless told otherwise);
 //! - a new side that does not become ready changes nothing: the old one has never stopped accepting;
 //! - shared state is a field of the service: no locks, no channels, no `async`;
 //! - what a peer may use is limited, in bytes and in time, from the first line of code on;
