@@ -47,9 +47,7 @@ use crate::{
 };
 
 /// Names a timer of one connection. The number is the author's: a constant, a call number.
-///
-/// A key and no closure: it can be written down, and the service knows what to do about it. Set by
-/// [`Io::arm`].
+/// Set by [`Io::arm`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timer(pub u64);
 
@@ -173,19 +171,6 @@ impl Net {
     /// A connection by its name, if it is still in service.
     ///
     /// `None` also where it is being closed: nothing can be sent there any more.
-    ///
-    /// ```
-    /// # use heirloom::{ConnId, Net};
-    /// fn tell(net: &mut Net, id: ConnId, text: &[u8]) -> bool {
-    ///     match net.to(id) {
-    ///         Some(mut io) => {
-    ///             io.send(text);
-    ///             true
-    ///         }
-    ///         None => false,
-    ///     }
-    /// }
-    /// ```
     pub fn to(&mut self, id: ConnId) -> Option<Io<'_>> {
         match self.conn(id) {
             Some(conn) if conn.phase == Phase::Open => Some(Io::new(self, id)),
@@ -194,17 +179,6 @@ impl Net {
     }
 
     /// All connections in service, in no particular order.
-    ///
-    /// ```
-    /// # use heirloom::Net;
-    /// fn broadcast(net: &mut Net, text: &[u8]) {
-    ///     for id in net.ids() {
-    ///         if let Some(mut io) = net.to(id) {
-    ///             io.send(text);
-    ///         }
-    ///     }
-    /// }
-    /// ```
     pub fn ids(&self) -> Vec<ConnId> {
         let open = self.conns.iter().filter(|(_, conn)| conn.phase == Phase::Open);
         open.map(|(_, conn)| conn.id).collect()
@@ -257,17 +231,10 @@ impl Net {
     /// has them as they are, and the old one loses them before
     /// [`on_retire`](crate::Service::on_retire), which may set others.
     ///
-    /// An alarm comes once; one that is to come again is set again:
-    ///
     /// ```
     /// # use heirloom::{Alarm, Net};
-    /// # use std::time::Duration;
-    /// const SWEEP: Alarm = Alarm(0);
-    ///
     /// fn on_alarm(net: &mut Net, key: Alarm) {
-    ///     if key == SWEEP {
-    ///         net.set_alarm(SWEEP, Duration::from_millis(100));
-    ///     }
+    ///     net.set_alarm(key, std::time::Duration::from_secs(1)); // it comes once: set it again
     /// }
     /// ```
     pub fn set_alarm(&mut self, key: Alarm, after: Duration) {
@@ -292,20 +259,6 @@ impl Net {
     }
 
     /// Keeps this process from exiting, while it drains, until the hold is given back.
-    ///
-    /// ```
-    /// # use heirloom::{Hold, Net};
-    /// /// Messages that were fetched and not acknowledged.
-    /// fn fetched(net: &mut Net, in_hand: &mut Vec<Hold>) {
-    ///     in_hand.push(net.hold());
-    /// }
-    ///
-    /// fn acknowledged(net: &mut Net, in_hand: &mut Vec<Hold>) {
-    ///     if let Some(hold) = in_hand.pop() {
-    ///         net.unhold(hold);
-    ///     }
-    /// }
-    /// ```
     pub fn hold(&mut self) -> Hold {
         self.holds += 1;
         Hold(())
@@ -330,15 +283,6 @@ impl Net {
 
     /// Asks for a new generation. It is begun at the end of this turn; how it went is told to
     /// [`on_restart_ended`](crate::Service::on_restart_ended).
-    ///
-    /// ```
-    /// # use heirloom::{Io, Restart};
-    /// fn command(io: &mut Io<'_>, line: &[u8]) {
-    ///     if line == b"reload" {
-    ///         io.net().restart(Restart::fork().or_fork_exec());
-    ///     }
-    /// }
-    /// ```
     pub fn restart(&mut self, how: Restart) {
         self.requests.push(Request::Restart(how));
     }
@@ -363,14 +307,6 @@ impl Net {
     }
 
     /// How this process was made; `None` for one that was started by hand.
-    ///
-    /// ```
-    /// # use heirloom::Net;
-    /// fn who(net: &Net) -> String {
-    ///     let engine = net.engine().map_or("none".to_owned(), |engine| engine.to_string());
-    ///     format!("generation {} by {engine}", net.generation())
-    /// }
-    /// ```
     pub fn engine(&self) -> Option<Engine> {
         self.engine
     }
