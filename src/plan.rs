@@ -5,11 +5,15 @@ use std::{fmt, time::Duration};
 use crate::limits::FAR_FUTURE;
 
 /// How a new generation is made.
+///
+/// ```
+/// assert_eq!(heirloom::Engine::ForkExec.to_string(), "fork-exec");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Engine {
-    /// `fork()`: the same code goes on in a child that has the whole warm heap. A reload.
+    /// `fork(2)`: the same code goes on in a child that has the whole warm heap. A reload.
     Fork,
-    /// `posix_spawn()` of the program at its path: new code, a fresh heap. An upgrade.
+    /// `posix_spawn(3)` of the program at its path: new code, a fresh heap. An upgrade.
     ForkExec,
 }
 
@@ -45,17 +49,20 @@ impl Restart {
     const READY_WITHIN: Duration = Duration::from_secs(10);
 
     /// Restart by `fork()`: same code, warm heap. Refused while the process has more than one
-    /// thread, since only the calling thread lives on in the child (see `fork(2)`).
+    /// thread, since only the calling thread lives on in the child (see `fork(2)`). It blocks this
+    /// process for as long as the kernel copies its page tables, which grows with the heap.
     pub fn fork() -> Restart {
         Restart { engine: Engine::Fork, or_fork_exec: false, ready_within: Restart::READY_WITHIN }
     }
 
-    /// Restart by starting the program anew from its path: new code, fresh heap.
+    /// Restart by starting the program anew from its path: new code, fresh heap. Path, arguments,
+    /// working directory and environment are those of the first start; the path is looked up anew, so
+    /// that a file put in its place by rename is what runs.
     pub fn fork_exec() -> Restart {
         Restart { engine: Engine::ForkExec, ..Restart::fork() }
     }
 
-    /// Where fork is refused, use fork-exec instead of giving up.
+    /// Where fork is refused because of other threads, use fork-exec instead of giving up.
     pub fn or_fork_exec(self) -> Restart {
         Restart { or_fork_exec: true, ..self }
     }
@@ -67,7 +74,19 @@ impl Restart {
     }
 }
 
-/// How a process that leaves treats the connections it still has.
+/// How a process that leaves treats the connections it still has. It exits as soon as there is none,
+/// and [no hold](crate::Net::hold), whatever the deadline.
+///
+/// ```
+/// use heirloom::{Drain, Server, Service};
+/// use std::time::Duration;
+///
+/// fn tune<S: Service>(server: Server<S>) -> Server<S> {
+///     server
+///         .drain_on_restart(Drain::patient())
+///         .drain_on_stop(Drain::deadline(Duration::from_secs(10)))
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "a Drain says how; `drain_on_restart` and `drain_on_stop` take it"]
 pub struct Drain {
@@ -86,7 +105,18 @@ impl Drain {
     }
 }
 
-/// How one restart went, for the one who asked and for the log.
+/// How one restart went, for [`on_restart_ended`](crate::Service::on_restart_ended) and for the log.
+///
+/// ```
+/// use heirloom::Verdict;
+///
+/// fn report(verdict: &Verdict) -> String {
+///     match &verdict.outcome {
+///         Ok(pid) => format!("generation {} is pid {pid}", verdict.generation),
+///         Err(why) => format!("still generation {}: {why}", verdict.generation - 1),
+///     }
+/// }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Verdict {
@@ -101,6 +131,13 @@ pub struct Verdict {
 }
 
 /// Why there is no new generation. The old one serves on as if nothing had happened.
+///
+/// ```
+/// use heirloom::RestartError;
+///
+/// let why = RestartError::Threads { count: 3 };
+/// assert!(why.to_string().starts_with("fork refused: the process has 3 threads"));
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum RestartError {

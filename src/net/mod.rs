@@ -47,16 +47,18 @@ use crate::{
 };
 
 /// Names a timer of one connection. The number is the author's: a constant, a call number.
+/// Set by [`Io::arm`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timer(pub u64);
 
-/// Names a timer of the service.
+/// Names a timer of the service, which belongs to no connection. Set by [`Net::set_alarm`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Alarm(pub u64);
 
 /// Work in hand that is no connection: while one exists, a draining process does not exit.
 ///
-/// A message consumer takes one per message that it has fetched and not acknowledged.
+/// A message consumer takes one per message that it has fetched and not acknowledged. Taken by
+/// [`Net::hold`], given back by [`Net::unhold`]; dropping it gives nothing back.
 #[derive(Debug)]
 #[must_use = "give it back with `Net::unhold`, or this process never drains"]
 pub struct Hold(());
@@ -77,6 +79,9 @@ pub(crate) struct Staged {
 }
 
 /// Every socket of this process, and the clock, lent to a callback.
+///
+/// What is asked of the process here ([`restart`](Self::restart), [`drain`](Self::drain),
+/// [`stop`](Self::stop)) is done when the callbacks of the turn are through.
 pub struct Net {
     // Identity: changed by a restart alone.
     pub(crate) generation: u64,
@@ -164,6 +169,8 @@ impl Net {
     }
 
     /// A connection by its name, if it is still in service.
+    ///
+    /// `None` also where it is being closed: nothing can be sent there any more.
     pub fn to(&mut self, id: ConnId) -> Option<Io<'_>> {
         match self.conn(id) {
             Some(conn) if conn.phase == Phase::Open => Some(Io::new(self, id)),
@@ -185,10 +192,21 @@ impl Net {
     /// Connects to `address` (`ip:port` or `unix:/path`; no host name, since a look-up blocks).
     ///
     /// When the connection stands, [`on_open`](crate::Service::on_open) is called with
-    /// [`Origin::Dialed`] and `tag`, otherwise [`on_dial_failed`](crate::Service::on_dial_failed).
+    /// [`Origin::Dialed`] and `tag`, otherwise (also after
+    /// [`limits::DIAL_TIMEOUT`](crate::limits::DIAL_TIMEOUT)) [`on_dial_failed`](crate::Service::on_dial_failed).
     ///
     /// # Errors
-    /// When `address` is none.
+    /// When `address` is none. What the network says comes later.
+    ///
+    /// ```
+    /// # use heirloom::{Io, Result};
+    /// /// A proxy: `tag` pairs the two sides, and the client waits for the upstream.
+    /// fn begin(io: &mut Io<'_>) -> Result {
+    ///     let tag = io.id().to_bits();
+    ///     io.pause();
+    ///     io.net().dial("127.0.0.1:6379", tag)
+    /// }
+    /// ```
     pub fn dial(&mut self, address: &str, tag: u64) -> Result {
         let target = Address::literal("dial", address)?;
         if self.poll.is_none() {
@@ -212,6 +230,13 @@ impl Net {
     /// Alarms belong to the service, so at a restart they go to the new generation: a forked one
     /// has them as they are, and the old one loses them before
     /// [`on_retire`](crate::Service::on_retire), which may set others.
+    ///
+    /// ```
+    /// # use heirloom::{Alarm, Net};
+    /// fn on_alarm(net: &mut Net, key: Alarm) {
+    ///     net.set_alarm(key, std::time::Duration::from_secs(1)); // it comes once: set it again
+    /// }
+    /// ```
     pub fn set_alarm(&mut self, key: Alarm, after: Duration) {
         self.clear_alarm(key);
         let at = self.later(after);
@@ -263,6 +288,9 @@ impl Net {
     }
 
     /// Asks this process to stop accepting, serve what it has, and exit.
+    ///
+    /// The time for it is that of [`drain_on_stop`](crate::Server::drain_on_stop). Asked for a second
+    /// time, it means [`stop`](Self::stop), as with SIGTERM.
     pub fn drain(&mut self) {
         self.requests.push(Request::Drain);
     }
@@ -272,7 +300,8 @@ impl Net {
         self.requests.push(Request::Stop);
     }
 
-    /// The number of this process in the succession, from 0.
+    /// The number of this process in the succession. The one that was started by hand is 0, and
+    /// each restart that succeeds adds one.
     pub fn generation(&self) -> u64 {
         self.generation
     }
