@@ -1,6 +1,75 @@
 //! A single-threaded event-loop server framework whose servers restart without losing a connection.
 //!
-//! See the README for a tour; this page is rewritten below.
+//! You write a [`Service`]: what to do with bytes that arrive. The reactor does the rest on one
+//! thread. When a new generation of the server is wanted, it is made by `fork()` (the same code, the
+//! whole warm heap) or by fork-exec (new code, a fresh heap). The new process accepts from the same
+//! sockets; the old one serves the connections that it has until they end.
+//!
+//! Goals:
+//! - no new client is refused or reset by a restart, and an established one stays where it is until
+//!   it ends (it has an hour for that, unless told otherwise);
+//! - a new side that does not become ready changes nothing: the old one has never stopped accepting;
+//! - shared state is a field of the service: no locks, no channels, no `async`;
+//! - what a peer may use is limited, in bytes and in time, from the first line of code on;
+//! - code that can be read from end to end, to learn how a hot restart works.
+//!
+//! Non-goals:
+//! - more than one thread, or work that blocks: one process is one core;
+//! - TLS, HTTP, UDP: what a service does with its bytes is its own business;
+//! - systems other than 64-bit Linux;
+//! - moving established connections to the new process: they stay where they are until they end;
+//! - keeping state over a crash, or over a fork-exec: a new program begins with an empty heap.
+//!
+//! # An echo server
+//!
+//! ```no_run
+//! use heirloom::{Io, Origin, Restart, Result, Server, Service};
+//!
+//! struct Echo;
+//!
+//! impl Service for Echo {
+//!     type Session = (); // nothing to remember about a connection
+//!
+//!     fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result<()> {
+//!         Ok(())
+//!     }
+//!
+//!     fn on_data(&mut self, io: &mut Io<'_>, _session: &mut (), input: &[u8]) -> Result<usize> {
+//!         io.send(input);
+//!         Ok(input.len()) // all of it was taken
+//!     }
+//! }
+//!
+//! fn main() -> Result {
+//!     Server::new(Echo)?
+//!         .listen("127.0.0.1:7777")?
+//!         .restart_on(libc::SIGHUP, Restart::fork()) // a reload: same code, warm heap
+//!         .restart_on(libc::SIGUSR2, Restart::fork_exec()) // an upgrade: new code
+//!         .run() // returns once this process has drained
+//! }
+//! ```
+//!
+//! # Five rules
+//!
+//! 1. You write the loop's body; the reactor owns the loop.
+//! 2. An `Err` closes this connection (what was queued is sent first), never the server.
+//! 3. Nothing is freed during a callback.
+//! 4. The reactor stores no closures: everything it stores can be written down, and that is why it
+//!    can restart.
+//! 5. Between callbacks every session stands at a boundary that you chose, since partial bytes stay
+//!    with the reactor: the end of any turn is a safe moment to fork.
+//!
+//! # Where to read next
+//!
+//! - [`Service`] is what you write, [`Io`] is one connection in its hands, [`Net`] is everything else.
+//! - [`Server`] is how it starts; [`Restart`] and [`Drain`] say how it is replaced and how it leaves.
+//! - [`limits`] has every fixed size and time with its reason; [`codec`] cuts bytes into messages.
+//! - [`testing`] runs a service without sockets and without time.
+//! - The examples, in this order: `echo`, `chat`, `kv`, `http`. ARCHITECTURE.md tells one turn of the
+//!   loop and one restart phase by phase.
+//!
+//! The descriptors, signals and processes of a restart are described in `fork(2)`,
+//! `posix_spawn(3)`, `epoll(7)`, `unix(7)` and `pidfd_open(2)`.
 #![deny(missing_docs, missing_debug_implementations, unsafe_code)]
 #![doc(test(attr(deny(warnings), allow(dead_code, unused_variables))))]
 

@@ -1,7 +1,7 @@
 //! Every budget, mark, cap and timeout with its reason; knows nothing of sockets.
 //!
 //! The constants are the fixed sizes and some of the defaults; what an author may change has a
-//! method of [`Server`](crate::Server).
+//! method of [`Server`](crate::Server). Sizes are in bytes unless a name says otherwise.
 
 use std::time::Duration;
 

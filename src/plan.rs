@@ -5,11 +5,15 @@ use std::{fmt, time::Duration};
 use crate::limits::FAR_FUTURE;
 
 /// How a new generation is made.
+///
+/// ```
+/// assert_eq!(heirloom::Engine::ForkExec.to_string(), "fork-exec");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Engine {
-    /// `fork()`: the same code goes on in a child that has the whole warm heap. A reload.
+    /// `fork(2)`: the same code goes on in a child that has the whole warm heap. A reload.
     Fork,
-    /// `posix_spawn()` of the program at its path: new code, a fresh heap. An upgrade.
+    /// `posix_spawn(3)` of the program at its path: new code, a fresh heap. An upgrade.
     ForkExec,
 }
 
@@ -58,7 +62,8 @@ impl Restart {
     const STANDSTILL: Duration = Duration::from_secs(2);
 
     /// Restart by `fork()`: same code, warm heap. Refused while the process has more than one
-    /// thread, since only the calling thread lives on in the child (see `fork(2)`).
+    /// thread, since only the calling thread lives on in the child (see `fork(2)`). It blocks this
+    /// process for as long as the kernel copies its page tables, which grows with the heap.
     pub fn fork() -> Restart {
         Restart {
             engine: Engine::Fork,
@@ -71,12 +76,14 @@ impl Restart {
         }
     }
 
-    /// Restart by starting the program anew from its path: new code, fresh heap.
+    /// Restart by starting the program anew from its path: new code, fresh heap. Path, arguments,
+    /// working directory and environment are those of the first start; the path is looked up anew, so
+    /// that a file put in its place by rename is what runs.
     pub fn fork_exec() -> Restart {
         Restart { engine: Engine::ForkExec, ..Restart::fork() }
     }
 
-    /// Where fork is refused, use fork-exec instead of giving up.
+    /// Where fork is refused because of other threads, use fork-exec instead of giving up.
     pub fn or_fork_exec(self) -> Restart {
         Restart { or_fork_exec: true, ..self }
     }
@@ -119,7 +126,19 @@ impl Restart {
     }
 }
 
-/// How a process that leaves treats the connections it still has.
+/// How a process that leaves treats the connections it still has. It exits as soon as there is none,
+/// and [no hold](crate::Net::hold), whatever the deadline.
+///
+/// ```
+/// use heirloom::{Drain, Server, Service};
+/// use std::time::Duration;
+///
+/// fn tune<S: Service>(server: Server<S>) -> Server<S> {
+///     server
+///         .drain_on_restart(Drain::patient())
+///         .drain_on_stop(Drain::deadline(Duration::from_secs(10)))
+/// }
+/// ```
 ///
 /// ```
 /// use heirloom::Drain;

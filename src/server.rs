@@ -126,7 +126,15 @@ impl<S: Service> Server<S> {
     /// generations. A Unix socket that nobody listens on any more is replaced.
     ///
     /// # Errors
-    /// When `address` is none, is in use, or lies in a directory that does not exist.
+    /// When `address` is none, is in use, or lies in a directory that does not exist; the error names
+    /// the address. A host name is looked up here, which blocks.
+    ///
+    /// ```
+    /// # use heirloom::{Result, Server, Service};
+    /// fn open<S: Service>(server: Server<S>) -> Result<Server<S>> {
+    ///     server.listen("127.0.0.1:6379")?.listen("unix:/run/kv.sock")
+    /// }
+    /// ```
     pub fn listen(mut self, address: &str) -> Result<Server<S>> {
         let listener = self.claim_or_bind(address)?;
         self.net.listeners.extend(listener);
@@ -149,7 +157,14 @@ impl<S: Service> Server<S> {
     /// when a generation begins to serve, and removed at the end by the one whose number it holds.
     ///
     /// # Errors
-    /// When the file could not be written there.
+    /// When the file could not be written there. It is tried now, not when the server is ready.
+    ///
+    /// ```
+    /// # use heirloom::{Result, Server, Service};
+    /// fn tune<S: Service>(server: Server<S>) -> Result<Server<S>> {
+    ///     server.pid_file("/run/echo.pid")
+    /// }
+    /// ```
     pub fn pid_file(mut self, path: impl Into<PathBuf>) -> Result<Server<S>> {
         self.succession.pid_file = Some(PidFile::new(path.into())?);
         Ok(self)

@@ -9,7 +9,17 @@ use crate::{
     verdict::Verdict,
 };
 
-/// From when on this process serves, and what it found.
+/// From when on this process serves, and what it found. Told to [`Service::on_start`].
+///
+/// ```
+/// use heirloom::{ConnId, Net, Start};
+///
+/// fn on_start(guests: &mut Vec<ConnId>, net: &mut Net, start: Start) {
+///     if start == Start::Forked {
+///         guests.retain(|&guest| net.to(guest).is_some()); // some have stayed with the old process
+///     }
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Start {
@@ -81,10 +91,29 @@ pub trait Service: Sized {
     fn on_open(&mut self, io: &mut Io<'_>, origin: Origin) -> Result<Self::Session>;
 
     /// Handles at most one message and answers the bytes it took. Zero: it is not complete yet;
-    /// the call comes again, with the same bytes and more.
+    /// the call comes again, with the same bytes and more. It is called as long as bytes
+    /// are taken and bytes are left; `input` is never empty, and how much one turn reads is limited
+    /// ([`limits::READ_BUDGET`](crate::limits::READ_BUDGET)).
     ///
     /// # Errors
-    /// An `Err` closes this connection with [`Reason::Failed`].
+    /// An `Err` closes this connection with [`Reason::Failed`]. So does an answer of more bytes than
+    /// `input` has.
+    ///
+    /// ```
+    /// # use heirloom::{Io, Origin, Result, Service, codec};
+    /// # struct Shout;
+    /// # impl Service for Shout {
+    /// #     type Session = ();
+    /// #     fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result { Ok(()) }
+    /// fn on_data(&mut self, io: &mut Io<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+    ///     let Some((line, taken)) = codec::line(input, 1024)? else { return Ok(0) };
+    ///     io.send(&line.to_ascii_uppercase());
+    ///     io.send(b"\n");
+    ///     Ok(taken)
+    /// }
+    /// # }
+    /// # heirloom::testing::every_split(|| Shout, b"one\ntwo\n", b"ONE\nTWO\n");
+    /// ```
     fn on_data(
         &mut self,
         io: &mut Io<'_>,
@@ -93,6 +122,9 @@ pub trait Service: Sized {
     ) -> Result<usize>;
 
     /// The peer will send no more, and all it sent was offered. Default: send what is queued and close.
+    ///
+    /// A service that has more to say (a half-close, see `shutdown(2)`) answers `Ok` without closing,
+    /// and closes when it is done.
     ///
     /// # Errors
     /// An `Err` closes this connection.
@@ -119,7 +151,7 @@ pub trait Service: Sized {
     }
 
     /// This process is leaving; called once for each connection. Default: nothing, it is served to
-    /// its end.
+    /// its end. The place to say goodbye where a protocol has a word for it.
     ///
     /// # Errors
     /// An `Err` closes this connection.
@@ -128,7 +160,8 @@ pub trait Service: Sized {
     }
 
     /// The connection is gone; `id` leads nowhere any more. Called exactly once per session, in the
-    /// process that served it last.
+    /// process that served it last: neither does a forked child hear of the connections that its parent
+    /// has kept, nor the old process of those that have moved. What is sent to others from here still leaves in this turn.
     fn on_close(&mut self, net: &mut Net, id: ConnId, session: Self::Session, why: Reason) {}
 
     /// What [`Net::dial`] was asked for did not come about.
@@ -187,6 +220,7 @@ pub trait Service: Sized {
         Err("this program does not take over connections".into())
     }
 
-    /// A restart that this process began is decided, well or badly.
+    /// A restart that this process began is decided, well or badly. After a good one this process has
+    /// been retired since the new one was ready; after a bad one it serves on.
     fn on_restart_ended(&mut self, net: &mut Net, verdict: &Verdict) {}
 }

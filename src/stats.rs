@@ -1,6 +1,17 @@
 //! Counters of one process since it began; a forked child begins at zero.
 
 /// What this process has done so far. Read it with [`Net::stats`](crate::Net::stats).
+///
+/// All are counts since the process began, or since the fork that made it; none runs backwards.
+///
+/// ```
+/// # use heirloom::Net;
+/// /// Output per system call: how well one write per turn gathers.
+/// fn bytes_per_write(net: &Net) -> u64 {
+///     let stats = net.stats();
+///     stats.bytes_out / stats.writes.max(1)
+/// }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {

@@ -47,6 +47,12 @@ const PATIENCE: usize = 100_000;
 pub struct Peer(usize);
 
 /// A service at work, with everything around it in the hands of a test.
+///
+/// Every method that lets something happen turns the loop until nothing is left to do, with the same
+/// code that turns it in a server.
+///
+/// # Panics
+/// When the service is still busy after 100,000 turns, or when a [`Peer`] of another harness is given.
 pub struct Harness<S: Service> {
     turn: Turn<S>,
     pipes: Vec<(Pipe, ConnId)>,
@@ -81,6 +87,30 @@ impl<S: Service> Harness<S> {
 
     /// Addresses and tags that the service has dialed since the last call. Answer each by
     /// [`connect_as`](Self::connect_as) or [`refuse`](Self::refuse).
+    ///
+    /// ```
+    /// # use heirloom::{Io, Net, Origin, Result, Service, Start, testing::Harness};
+    /// # struct Proxy;
+    /// # impl Service for Proxy {
+    /// #     type Session = ();
+    /// #     fn on_open(&mut self, io: &mut Io<'_>, origin: Origin) -> Result {
+    /// #         if let Origin::Dialed { .. } = origin {
+    /// #             io.send(b"hello\n");
+    /// #         }
+    /// #         Ok(())
+    /// #     }
+    /// #     fn on_data(&mut self, _io: &mut Io<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+    /// #         Ok(input.len())
+    /// #     }
+    /// #     fn on_start(&mut self, net: &mut Net, _start: Start) {
+    /// #         net.dial("127.0.0.1:80", 7).expect("an address");
+    /// #     }
+    /// # }
+    /// let mut harness = Harness::new(Proxy); // which dials as it starts
+    /// assert_eq!(harness.dialed(), [("127.0.0.1:80".to_owned(), 7)]);
+    /// let upstream = harness.connect_as(Origin::Dialed { tag: 7 });
+    /// assert_eq!(harness.take(upstream), b"hello\n");
+    /// ```
     pub fn dialed(&mut self) -> Vec<(String, u64)> {
         std::mem::take(&mut self.turn.net.staged.dials)
     }
@@ -145,6 +175,8 @@ impl<S: Service> Harness<S> {
     }
 
     /// The peer holds at most `bytes` that it has not [taken](Self::take).
+    ///
+    /// What goes over it waits in the server, as with a peer that reads slowly.
     pub fn set_window(&mut self, peer: Peer, bytes: usize) {
         self.pipes[peer.0].0.set_window(bytes);
     }
@@ -154,7 +186,26 @@ impl<S: Service> Harness<S> {
         self.pipes[peer.0].0.is_finished()
     }
 
-    /// Lets time pass, timer by timer.
+    /// Lets time pass, timer by timer. The clock is the harness's own: nothing waits.
+    ///
+    /// ```
+    /// # use heirloom::{Io, Origin, Result, Service, testing::Harness};
+    /// # use std::time::Duration;
+    /// # struct Quiet;
+    /// # impl Service for Quiet {
+    /// #     type Session = ();
+    /// #     fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result { Ok(()) }
+    /// #     fn on_data(&mut self, _io: &mut Io<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+    /// #         Ok(input.len())
+    /// #     }
+    /// # }
+    /// let mut harness = Harness::new(Quiet);
+    /// let peer = harness.connect();
+    /// harness.advance(Duration::from_secs(9));
+    /// assert!(!harness.is_closed(peer));
+    /// harness.advance(Duration::from_secs(2)); // the first-message timeout is 10 s
+    /// assert!(harness.is_closed(peer));
+    /// ```
     pub fn advance(&mut self, time: Duration) {
         let end = self.turn.net.now() + time;
         while let Some(next) = self.turn.net.next_deadline().filter(|&next| next <= end) {
@@ -166,6 +217,23 @@ impl<S: Service> Harness<S> {
     }
 
     /// Restarts that the service has asked for since the last call; in memory none is made.
+    ///
+    /// ```
+    /// # use heirloom::{Io, Origin, Restart, Result, Service, testing::Harness};
+    /// # struct Admin;
+    /// # impl Service for Admin {
+    /// #     type Session = ();
+    /// #     fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result { Ok(()) }
+    /// #     fn on_data(&mut self, io: &mut Io<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+    /// #         io.net().restart(Restart::fork());
+    /// #         Ok(input.len())
+    /// #     }
+    /// # }
+    /// let mut harness = Harness::new(Admin); // whose clients may ask for a reload
+    /// let peer = harness.connect();
+    /// harness.feed(peer, b"reload\n");
+    /// assert_eq!(harness.restarts(), [Restart::fork()]);
+    /// ```
     pub fn restarts(&mut self) -> Vec<Restart> {
         std::mem::take(&mut self.turn.net.staged.restarts)
     }
@@ -210,7 +278,8 @@ impl<S: Service> std::fmt::Debug for Harness<S> {
 }
 
 /// Checks that `input` is answered by `output`, however it arrives: whole, cut in two at every byte,
-/// and byte by byte. Most protocol bugs are at a cut.
+/// and byte by byte. Most protocol bugs are at a cut. `service` makes a fresh one for each run. The
+/// [module](self) has an example.
 ///
 /// # Panics
 /// When an answer differs; the message says at which cut.

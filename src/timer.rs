@@ -9,7 +9,18 @@ use std::{collections::BTreeSet, time::Instant};
 ///
 /// A B-tree: every operation is logarithmic and the next deadline is at hand. The reactor does not
 /// touch it per request (it looks at a connection again when an old deadline has passed), so a
-/// timer wheel would save nothing yet; `cargo bench --bench timer` has the figures.
+/// timer wheel would save nothing yet.
+///
+/// ```
+/// use heirloom::timer::TimerQueue;
+/// use std::time::{Duration, Instant};
+///
+/// let start = Instant::now();
+/// let mut queue = TimerQueue::new();
+/// queue.insert(start + Duration::from_secs(2), "tea");
+/// assert_eq!(queue.pop(start), None);
+/// assert_eq!(queue.pop(start + Duration::from_secs(3)).map(|due| due.1), Some("tea"));
+/// ```
 #[derive(Debug)]
 pub struct TimerQueue<K> {
     entries: BTreeSet<(Instant, K)>,

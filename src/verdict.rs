@@ -4,7 +4,18 @@ use std::{fmt, time::Duration};
 
 use crate::plan::Engine;
 
-/// How one restart went, for the one who asked and for the log.
+/// How one restart went, for [`on_restart_ended`](crate::Service::on_restart_ended) and for the log.
+///
+/// ```
+/// use heirloom::Verdict;
+///
+/// fn report(verdict: &Verdict) -> String {
+///     match &verdict.outcome {
+///         Ok(pid) => format!("generation {} is pid {pid}", verdict.generation),
+///         Err(why) => format!("still generation {}: {why}", verdict.generation - 1),
+///     }
+/// }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Verdict {
@@ -33,6 +44,13 @@ pub struct Steps {
 }
 
 /// Why there is no new generation. The old one serves on as if nothing had happened.
+///
+/// ```
+/// use heirloom::RestartError;
+///
+/// let why = RestartError::Threads { count: 3 };
+/// assert!(why.to_string().starts_with("fork refused: the process has 3 threads"));
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum RestartError {

@@ -9,6 +9,18 @@ use mio::Token;
 /// It is a slot of the reactor's slab plus a serial number that only grows, so an id kept in a
 /// service's state can outlive its connection safely: [`Net::to`](crate::Net::to) then answers
 /// `None`. It is plain data: 64 bits that can be written down ([`to_bits`](Self::to_bits)).
+///
+/// ```
+/// use heirloom::{ConnId, Net};
+/// use std::collections::BTreeMap;
+///
+/// /// Ids instead of references: who is gone is simply not found.
+/// fn tell(names: &BTreeMap<String, ConnId>, net: &mut Net, name: &str, text: &[u8]) {
+///     if let Some(mut io) = names.get(name).and_then(|&id| net.to(id)) {
+///         io.send(text);
+///     }
+/// }
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnId(u64);
 
@@ -34,11 +46,28 @@ impl ConnId {
     }
 
     /// The id as a number, for a log, a table or a wire.
+    ///
+    /// ```
+    /// # use heirloom::Io;
+    /// fn as_tag(io: &Io<'_>) -> u64 {
+    ///     io.id().to_bits()
+    /// }
+    /// ```
     pub fn to_bits(self) -> u64 {
         self.0
     }
 
     /// The id that [`to_bits`](Self::to_bits) wrote down.
+    ///
+    /// Any number makes an id; one that names no connection leads nowhere.
+    ///
+    /// ```
+    /// use heirloom::ConnId;
+    ///
+    /// let id = ConnId::from_bits(0x0100_0003);
+    /// assert_eq!(id.to_string(), "#1@3"); // connection number 1, in slot 3
+    /// assert_eq!(ConnId::from_bits(id.to_bits()), id);
+    /// ```
     pub fn from_bits(bits: u64) -> ConnId {
         ConnId(bits)
     }

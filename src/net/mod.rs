@@ -51,10 +51,11 @@ use crate::{
 };
 
 /// Names a timer of one connection. The number is the author's: a constant, a call number.
+/// Set by [`Io::arm`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timer(pub u64);
 
-/// Names a timer of the service.
+/// Names a timer of the service, which belongs to no connection. Set by [`Net::set_alarm`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Alarm(pub u64);
 
@@ -66,6 +67,9 @@ pub(crate) struct Staged {
 }
 
 /// Every socket of this process, and the clock, lent to a callback.
+///
+/// What is asked of the process here ([`restart`](Self::restart), [`drain`](Self::drain),
+/// [`stop`](Self::stop)) is done when the callbacks of the turn are through.
 pub struct Net {
     // Identity: changed by a restart alone.
     pub(crate) generation: u64,
@@ -165,6 +169,8 @@ impl Net {
     }
 
     /// A connection by its name, if it is still in service.
+    ///
+    /// `None` also where it is being closed: nothing can be sent there any more.
     pub fn to(&mut self, id: ConnId) -> Option<Io<'_>> {
         match self.conn(id) {
             Some(conn) if conn.phase == Phase::Open => Some(Io::new(self, id)),
@@ -187,10 +193,21 @@ impl Net {
     /// Connects to `address` (`ip:port` or `unix:/path`; no host name, since a look-up blocks).
     ///
     /// When the connection stands, [`on_open`](crate::Service::on_open) is called with
-    /// [`Origin::Dialed`] and `tag`, otherwise [`on_dial_failed`](crate::Service::on_dial_failed).
+    /// [`Origin::Dialed`] and `tag`, otherwise (also after
+    /// [`limits::DIAL_TIMEOUT`](crate::limits::DIAL_TIMEOUT)) [`on_dial_failed`](crate::Service::on_dial_failed).
     ///
     /// # Errors
-    /// When `address` is none.
+    /// When `address` is none. What the network says comes later.
+    ///
+    /// ```
+    /// # use heirloom::{Io, Result};
+    /// /// A proxy: `tag` pairs the two sides, and the client waits for the upstream.
+    /// fn begin(io: &mut Io<'_>) -> Result {
+    ///     let tag = io.id().to_bits();
+    ///     io.pause();
+    ///     io.net().dial("127.0.0.1:6379", tag)
+    /// }
+    /// ```
     pub fn dial(&mut self, address: &str, tag: u64) -> Result {
         let target = Address::literal("dial", address)?;
         if self.poll.is_none() {

@@ -8,7 +8,8 @@ use crate::{
 
 /// Work in hand that is no connection: while one exists, a draining process does not exit.
 ///
-/// A message consumer takes one per message that it has fetched and not acknowledged.
+/// A message consumer takes one per message that it has fetched and not acknowledged. Taken by
+/// [`Net::hold`], given back by [`Net::unhold`]; dropping it gives nothing back.
 #[derive(Debug)]
 #[must_use = "give it back with `Net::unhold`, or this process never drains"]
 pub struct Hold(());
@@ -74,6 +75,9 @@ impl Net {
 
     /// Asks this process to stop accepting, serve what it has, and exit; and all older generations to do
     /// the same.
+    ///
+    /// The time for it is that of [`drain_on_stop`](crate::Server::drain_on_stop). Asked for a second
+    /// time, it means [`stop`](Self::stop), as with SIGTERM.
     pub fn drain(&mut self) {
         self.requests.push(Request::Drain);
     }
@@ -83,7 +87,8 @@ impl Net {
         self.requests.push(Request::Stop);
     }
 
-    /// The number of this process in the succession, from 0.
+    /// The number of this process in the succession. The one that was started by hand is 0, and
+    /// each restart that succeeds adds one.
     pub fn generation(&self) -> u64 {
         self.generation
     }

@@ -5,6 +5,15 @@ use std::{fmt, io};
 use crate::error::Error;
 
 /// How a connection came to be.
+///
+/// ```
+/// use heirloom::Origin;
+///
+/// /// The first `listen` of this server is for clients, the second for operators.
+/// fn is_operator(origin: Origin) -> bool {
+///     origin == Origin::Accepted { listener: 1 }
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Origin {
@@ -20,7 +29,17 @@ pub enum Origin {
     },
 }
 
-/// Why a connection has ended.
+/// Why a connection has ended. [`on_close`](crate::Service::on_close) is told, and so is the log, in
+/// the words of its `Display`.
+///
+/// ```
+/// use heirloom::Reason;
+///
+/// fn is_our_fault(why: &Reason) -> bool {
+///     matches!(why, Reason::Failed(_) | Reason::Stopped | Reason::DrainDeadline)
+/// }
+/// assert_eq!(Reason::Idle.to_string(), "idle timeout");
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Reason {

@@ -18,7 +18,14 @@ use nix::sys::socket::{
 
 use super::{listener::Address, memory::Pipe};
 
-/// Who is at the other end of a connection.
+/// Who is at the other end of a connection. Its `Display` is what the log says.
+///
+/// ```
+/// use heirloom::Peer;
+///
+/// let peer = Peer::Tcp(([127, 0, 0, 1], 4711).into());
+/// assert_eq!(peer.to_string(), "127.0.0.1:4711");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Peer {

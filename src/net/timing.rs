@@ -91,6 +91,13 @@ impl Net {
     /// Alarms belong to the service, so at a restart they go to the new generation: a forked one
     /// has them as they are. In the old one they stand still from the moment when it stops accepting, and
     /// go on if it ever accepts again; [`on_retire`](crate::Service::on_retire) may set others.
+    ///
+    /// ```
+    /// # use heirloom::{Alarm, Net};
+    /// fn on_alarm(net: &mut Net, key: Alarm) {
+    ///     net.set_alarm(key, std::time::Duration::from_secs(1)); // it comes once: set it again
+    /// }
+    /// ```
     pub fn set_alarm(&mut self, key: Alarm, after: Duration) {
         self.clear_alarm(key);
         let at = self.later(after);

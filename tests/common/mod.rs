@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{
-        Arc, Condvar, Mutex,
+        Arc, Condvar, Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
     thread,
@@ -100,7 +100,10 @@ impl Setup {
     pub fn start(self) -> Server {
         let dir = Dir::new();
         let mut command = Command::new(&self.program);
-        command.args(["--listen", &self.listen, "--pid-file"]).arg(dir.path("pid")).args(&self.args);
+        command
+            .args(["--listen", &self.listen, "--pid-file"])
+            .arg(dir.path("pid"))
+            .args(&self.args);
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         let mut server = Server::spawn(command, dir);
         let ready = server.wait_line("ready: generation 0");
@@ -172,7 +175,8 @@ impl Server {
 
     /// The whole log so far.
     pub fn log(&self) -> String {
-        self.log.lines.lock().unwrap().join("\n")
+        // Whoever has panicked while waiting for a line had the lock; the lines are good.
+        self.log.lines.lock().unwrap_or_else(PoisonError::into_inner).join("\n")
     }
 
     /// The generation that serves, by the pid file.

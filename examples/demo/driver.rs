@@ -1,0 +1,197 @@
+//! The course of a run: start the server, let the clients loose, restart it again and again, end it in
+//! good order. Waits for nothing without a deadline.
+
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use heirloom::Engine;
+use nix::sys::signal::Signal;
+
+use crate::{
+    churn, held, options::Options, processes, report::Outcome, shared::Shared, shared::State,
+    view::View,
+};
+
+/// How often the driver looks at the processes and draws the live line.
+const TICK: Duration = Duration::from_millis(50);
+
+/// How long clients may go on after a run has failed before they have noticed themselves.
+const AFTERMATH: Duration = Duration::from_secs(1);
+
+/// What ends a run early.
+type Trouble = String;
+
+pub struct Driver<'a> {
+    options: &'a Options,
+    shared: Arc<Shared>,
+    view: View,
+    clients: Vec<JoinHandle<()>>,
+}
+
+/// A whole run. The state that is left tells what happened.
+pub fn run(options: &Options, shared: &Arc<Shared>, view: View) -> Outcome {
+    let mut driver = Driver { options, shared: Arc::clone(shared), view, clients: Vec::new() };
+    let mut trouble = driver.perform().err();
+    if trouble.is_some() {
+        shared.give_up();
+        // What the clients make of it belongs into the report.
+        shared.wait(AFTERMATH, |state| (state.score.failed() > 0).then_some(()));
+    }
+    let lasted = shared.began.elapsed();
+    if !driver.stop_clients() {
+        trouble.get_or_insert("a client thread has panicked".to_owned());
+    }
+    if let Err(why) = driver.end_server() {
+        trouble.get_or_insert(why);
+    }
+    let left_over = processes::end_leftovers(shared);
+    // The last lines of the log may still be on their way.
+    shared.wait(shared.patience(), |state| state.log_closed.then_some(()));
+    driver.view.clear();
+    Outcome { lasted, trouble, left_over }
+}
+
+impl Driver<'_> {
+    fn perform(&mut self) -> Result<(), Trouble> {
+        processes::start(&self.shared).map_err(|e| format!("cannot start the server: {e}"))?;
+        let address = self.wait("the server to be ready", |state| state.address.clone())?;
+        self.view.line(&format!("the server listens on {address}"));
+        self.start_clients(&address)?;
+        let engines = self.options.engines.iter().cycle();
+        for (index, &engine) in engines.take(self.options.restarts).enumerate() {
+            self.pause(self.options.pause)?;
+            self.restart(index, engine)?;
+        }
+        self.pause(self.options.pause)
+    }
+
+    fn start_clients(&mut self, address: &str) -> Result<(), Trouble> {
+        let address: SocketAddr =
+            address.parse().map_err(|_| format!("the server listens on {address:?}"))?;
+        self.clients = churn::start(&self.shared, address, self.options.rate);
+        if self.options.held > 0 {
+            self.clients.push(held::start(&self.shared, address, self.options.held));
+        }
+        self.wait("a first answer", |state| state.generations.serving()?.first_answer)?;
+        Ok(())
+    }
+
+    /// Restarts once, and waits until the new process has answered somebody.
+    fn restart(&mut self, index: usize, engine: Engine) -> Result<(), Trouble> {
+        let signal = match engine {
+            Engine::Fork => Signal::SIGHUP,
+            Engine::ForkExec => Signal::SIGUSR2,
+        };
+        let pid = self.shared.lock().generations.serving().map(|serving| serving.pid);
+        let pid = pid.ok_or("no process serves")?;
+        self.shared.turn_window();
+        self.shared.lock().generations.begin(engine, Instant::now());
+        processes::signal(pid, signal)?;
+        let waited = self.wait(&format!("the {engine} restart of pid {pid}"), |state| {
+            let attempt = state.generations.attempts.last()?;
+            let times = state.generations.times(attempt);
+            match attempt.outcome.as_ref()? {
+                Ok(pid) => times.map(|times| Ok((*pid, times))),
+                Err(why) => Some(Err(why.clone())),
+            }
+        });
+        self.shared.turn_window();
+        if let Err(why) = &waited {
+            self.shared.lock().generations.decide(Err(why.clone()));
+        }
+        let text = match waited? {
+            Ok((pid, (ready, answer))) => {
+                format!("pid {pid} is ready after {ready:.1?}, first answer after {answer:.1?}")
+            }
+            Err(why) => format!("failed: {why}"),
+        };
+        self.view.line(&format!(
+            "restart {}/{} {engine}: {text}",
+            index + 1,
+            self.options.restarts
+        ));
+        Ok(())
+    }
+
+    /// Waits for all of them; `false` when one has panicked.
+    fn stop_clients(&mut self) -> bool {
+        self.shared.stop();
+        self.clients.drain(..).map(JoinHandle::join).filter(Result::is_err).count() == 0
+    }
+
+    /// Sees the old processes leave by themselves, since all clients have said goodbye; tells the one
+    /// that serves to leave; sees it do so.
+    fn end_server(&mut self) -> Result<(), Trouble> {
+        let serving = self.shared.lock().generations.serving().map(|serving| serving.pid);
+        self.wait_for_exits(|pid| Some(pid) == serving);
+        let lives = |pid: &i32| self.shared.lock().generations.living().any(|g| g.pid == *pid);
+        if let Some(pid) = serving.filter(lives) {
+            processes::signal(pid, Signal::SIGTERM)?;
+            self.wait_for_exits(|_| false);
+        }
+        Ok(())
+    }
+
+    /// Waits until all but those that `may_stay` have ended. Who has not by then is left over, and
+    /// is found as such.
+    fn wait_for_exits(&mut self, may_stay: impl Fn(i32) -> bool) {
+        let until = self.shared.deadline();
+        loop {
+            let mut state = self.shared.lock();
+            let some_left = processes::reap(&mut state.generations);
+            let done = state.generations.living().all(|generation| may_stay(generation.pid));
+            self.view.update(&state, self.options);
+            drop(state);
+            if done || !some_left || Instant::now() > until {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Lets time pass, with an eye on the server.
+    fn pause(&mut self, time: Duration) -> Result<(), Trouble> {
+        let until = Instant::now() + time;
+        while Instant::now() < until {
+            self.look()?;
+            let left = until.saturating_duration_since(Instant::now());
+            std::thread::sleep(left.min(TICK));
+        }
+        Ok(())
+    }
+
+    /// Waits until `found` finds something in the state, as long as patience goes.
+    fn wait<T>(&mut self, what: &str, found: impl Fn(&State) -> Option<T>) -> Result<T, Trouble> {
+        let until = self.shared.deadline();
+        loop {
+            self.look()?;
+            if let Some(value) = self.shared.wait(TICK, &found) {
+                return Ok(value);
+            }
+            if Instant::now() > until {
+                return Err(format!("waited {:?} for {what}", self.shared.patience()));
+            }
+        }
+    }
+
+    /// Draws the live line, and makes sure that there is a server.
+    fn look(&mut self) -> Result<(), Trouble> {
+        let mut state = self.shared.lock();
+        let some_left = processes::reap(&mut state.generations);
+        self.view.update(&state, self.options);
+        match state.generations.serving() {
+            Some(serving) if serving.end.is_some() => Err(format!(
+                "the server is gone: generation {}, pid {}: {}",
+                serving.number,
+                serving.pid,
+                serving.ending()
+            )),
+            None if !some_left => Err("the server ended before it was ready".to_owned()),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! The command line. Knows what may be asked for, not what becomes of it.
+
+use std::{ffi::OsString, str::FromStr, time::Duration};
+
+use heirloom::Engine;
+use lexopt::{Arg, Error, Parser, ValueExt};
+
+pub const HELP: &str = "\
+usage: demo [OPTIONS]
+
+Starts a server, lets clients ask it all the time, restarts it many times, and counts what fails.
+The exit status is 0 if nothing has failed, 1 if anything has, 2 if an option is wrong.
+
+  --restarts N     how often to restart the server (20)
+  --engine E       fork, fork-exec, or both in turns (both)
+  --rate N         new connections per second, each for one request (2000)
+  --held N         connections that stay open and keep asking (200)
+  --pause MS       time between two restarts (750)
+  --patience SECS  how long any answer, restart or exit may take (10)
+  --json           print one JSON object instead of the table; the live view goes to stderr
+  --serve ADDR     the other role: be the server (the demo starts itself with it)
+  --help           print this
+";
+
+/// What the program is to be.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Role {
+    Driver(Options),
+    Server(String),
+    Help,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub struct Options {
+    pub restarts: usize,
+    /// Used in turns.
+    pub engines: Vec<Engine>,
+    pub rate: u32,
+    pub held: usize,
+    pub pause: Duration,
+    pub patience: Duration,
+    pub json: bool,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            restarts: 20,
+            engines: vec![Engine::Fork, Engine::ForkExec],
+            rate: 2000,
+            held: 200,
+            pause: Duration::from_millis(750),
+            patience: Duration::from_secs(10),
+            json: false,
+        }
+    }
+}
+
+pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Role, Error> {
+    let mut options = Options::default();
+    let mut parser = Parser::from_args(args);
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Arg::Long("restarts") => options.restarts = number(&mut parser, "restarts", 0, 10_000)?,
+            Arg::Long("engine") => options.engines = engines(&parser.value()?.string()?)?,
+            Arg::Long("rate") => options.rate = number(&mut parser, "rate", 1, 20_000)?,
+            Arg::Long("held") => options.held = number(&mut parser, "held", 0, 10_000)?,
+            Arg::Long("pause") => {
+                options.pause = Duration::from_millis(number(&mut parser, "pause", 0, 60_000)?);
+            }
+            Arg::Long("patience") => {
+                options.patience = Duration::from_secs(number(&mut parser, "patience", 1, 60)?);
+            }
+            Arg::Long("json") => options.json = true,
+            Arg::Long("serve") => return Ok(Role::Server(parser.value()?.string()?)),
+            Arg::Long("help") | Arg::Short('h') => return Ok(Role::Help),
+            other => return Err(other.unexpected()),
+        }
+    }
+    Ok(Role::Driver(options))
+}
+
+fn number<N>(parser: &mut Parser, name: &str, least: N, most: N) -> Result<N, Error>
+where
+    N: FromStr + PartialOrd + std::fmt::Display,
+{
+    let text = parser.value()?.string()?;
+    let number = text.parse().ok().filter(|number| (&least..=&most).contains(&number));
+    number.ok_or_else(|| format!("--{name} {text}: not a number from {least} to {most}").into())
+}
+
+fn engines(name: &str) -> Result<Vec<Engine>, Error> {
+    match name {
+        "fork" => Ok(vec![Engine::Fork]),
+        "fork-exec" => Ok(vec![Engine::ForkExec]),
+        "both" => Ok(vec![Engine::Fork, Engine::ForkExec]),
+        other => Err(format!("--engine {other}: not fork, fork-exec or both").into()),
+    }
+}

@@ -1,0 +1,78 @@
+//! What the clients have counted: how long answers took, and what failed. Data only.
+
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+use crate::client::{Failure, Kind};
+
+/// The longest time a histogram keeps apart, in microseconds: more than any deadline.
+const LONGEST_US: u64 = 120_000_000;
+
+/// Stories of failures that are kept, each once: the first ones tell most.
+const STORIES: usize = 8;
+
+/// The times of one sort of request.
+#[derive(Debug)]
+pub struct Latency {
+    /// All of them, in microseconds.
+    pub all: Histogram<u64>,
+    /// Those that were under way during a restart.
+    pub restarts: Histogram<u64>,
+}
+
+impl Default for Latency {
+    fn default() -> Latency {
+        let empty = || Histogram::new_with_bounds(1, LONGEST_US, 3).expect("bounds that are valid");
+        Latency { all: empty(), restarts: empty() }
+    }
+}
+
+impl Latency {
+    pub fn record(&mut self, took: Duration, in_restart: bool) {
+        let us = took.as_micros() as u64;
+        self.all.saturating_record(us);
+        if in_restart {
+            self.restarts.saturating_record(us);
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+pub struct Score {
+    /// From when a new connection was due until the server's FIN.
+    pub new: Latency,
+    /// From when a held connection was due to ask until its answer.
+    pub held: Latency,
+    failures: [u64; Kind::ALL.len()],
+    /// The first failures in words, and when after the start they happened.
+    pub stories: Vec<(Duration, String)>,
+}
+
+impl Score {
+    pub fn fail(&mut self, failure: Failure, after: Duration) {
+        self.failures[failure.kind as usize] += 1;
+        self.story(&failure.why, after);
+    }
+
+    /// Keeps a line for the end, `after` the start.
+    pub fn story(&mut self, text: &str, after: Duration) {
+        if self.stories.len() < STORIES && self.stories.iter().all(|(_, known)| known != text) {
+            self.stories.push((after, text.to_owned()));
+        }
+    }
+
+    /// Failures by kind, with the names of the kinds.
+    pub fn failures(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        Kind::ALL.iter().map(|&(kind, name)| (name, self.failures[kind as usize]))
+    }
+
+    /// Requests that were answered, to the byte.
+    pub fn answered(&self) -> u64 {
+        self.new.all.len() + self.held.all.len()
+    }
+
+    pub fn failed(&self) -> u64 {
+        self.failures.iter().sum()
+    }
+}

@@ -1,0 +1,153 @@
+//! A key-value server that speaks the Redis protocol: redis-cli, redis-benchmark and client libraries work.
+//!
+//! ```sh
+//! cargo run --release --example kv               # then, elsewhere:
+//! redis-cli -p 7780 set name heirloom
+//! pkill -HUP -x -o kv                            # a new generation, with all keys
+//! redis-cli -p 7780 get name
+//! redis-cli -p 7780 info server                  # process_id, heirloom_generation, heirloom_engine
+//! redis-benchmark -p 7780 -t ping,set,get -P 16 -q
+//! cargo run --release --example kv -- --listen unix:/tmp/kv.sock
+//! redis-cli -s /tmp/kv.sock subscribe news
+//! ```
+//!
+//! A restart by fork (HUP) takes no copy of the keys and writes no file: the child has its parent's heap.
+//! But from the fork on there are two heaps. New clients are served by the child; those who were
+//! connected stay with the parent until they leave, and what they write is written there: the child
+//! does not see it, and it is gone when the last of them has left. Messages do not cross over either. So
+//! clients whose writes matter have to connect anew after a restart, as they do after a failover. A
+//! restart by fork-exec (USR2) is a new program, which begins with no keys.
+//!
+//! This file knows when the reactor calls. `request` reads commands, `commands` carries them out, on the
+//! keys in `store` and the subscriptions in `pubsub`; `resp` is the protocol's words, `glob` its patterns.
+//!
+//! Left out: all types but strings, transactions, scripts, persistence, passwords, version 3 of the
+//! protocol.
+
+mod commands;
+#[path = "../common/mod.rs"]
+mod common;
+mod glob;
+mod pubsub;
+#[cfg(test)]
+mod reply;
+mod request;
+mod resp;
+mod store;
+
+use std::{
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use heirloom::{Alarm, ConnId, Io, Net, Origin, Reason, Result, Service, Start};
+
+use crate::{
+    commands::{Call, Session, State},
+    pubsub::Hub,
+    request::{MAX_COMMAND, Reader, Request},
+    resp::{MAX_BULK, Sink},
+    store::Store,
+};
+
+/// Rings when the next key expires.
+const EXPIRY: Alarm = Alarm(0);
+
+/// Expired keys taken away in one turn: a million keys may expire at the same time.
+const PURGE_PIECE: usize = 256;
+
+/// Unsent replies of one connection: the longest value, and the small ones around it.
+const MAX_OUTPUT: usize = MAX_BULK + 16 * 1024 * 1024;
+
+struct Kv {
+    reader: Reader,
+    state: State,
+    /// When `EXPIRY` will ring.
+    alarm: Option<Instant>,
+}
+
+impl Kv {
+    fn new() -> Kv {
+        let (store, hub) = (Store::new(), Hub::default());
+        let state = State { store, hub, clients: 0, commands: 0, since: Instant::now() };
+        Kv { reader: Reader::default(), state, alarm: None }
+    }
+
+    /// Has the alarm ring no later than the next key expires. One that rings too early looks again.
+    fn watch_expiry(&mut self, net: &mut Net) {
+        if let Some(due) = self.state.store.next_due()
+            && self.alarm.is_none_or(|set| due < set)
+        {
+            net.set_alarm(EXPIRY, due.saturating_duration_since(net.now()));
+            self.alarm = Some(due);
+        }
+    }
+}
+
+impl Sink for Io<'_> {
+    fn put(&mut self, bytes: &[u8]) {
+        self.send(bytes);
+    }
+}
+
+impl Service for Kv {
+    type Session = Session;
+
+    fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result<Session> {
+        self.state.clients += 1;
+        Ok(Session { number: self.state.clients, ..Session::default() })
+    }
+
+    fn on_data(&mut self, io: &mut Io<'_>, session: &mut Session, input: &[u8]) -> Result<usize> {
+        match self.reader.read(input) {
+            Ok(Request::Whole(args, taken)) => {
+                commands::run(&mut Call { args, io, session, state: &mut self.state });
+                self.watch_expiry(io.net());
+                Ok(taken)
+            }
+            Ok(Request::Part { want }) => {
+                io.want(want);
+                Ok(0)
+            }
+            Err(why) => {
+                let text = why.text();
+                resp::error(io, &text);
+                Err(text.escape_ascii().to_string().into())
+            }
+        }
+    }
+
+    fn on_close(&mut self, _net: &mut Net, id: ConnId, session: Session, _why: Reason) {
+        self.state.hub.leave_all(&session.subscriptions, id);
+    }
+
+    fn on_alarm(&mut self, net: &mut Net, _key: Alarm) {
+        self.state.store.purge(PURGE_PIECE, net.now());
+        self.alarm = None;
+        self.watch_expiry(net);
+    }
+
+    /// A forked child has its parent's keys, and their alarm. Who listens has stayed with the parent.
+    fn on_start(&mut self, net: &mut Net, _start: Start) {
+        self.state.hub.retain(|id| net.to(id).is_some());
+    }
+
+    /// The alarm has gone to the new generation; here, too, keys expire as long as somebody asks.
+    fn on_retire(&mut self, net: &mut Net) {
+        self.alarm = None;
+        self.watch_expiry(net);
+    }
+}
+
+fn main() -> ExitCode {
+    common::serve("127.0.0.1:7780", Kv::new(), |server| {
+        server
+            .max_message(MAX_COMMAND)
+            .max_output(MAX_OUTPUT)
+            .idle_timeout(None::<Duration>) // as with Redis: pools keep connections for later
+            .first_message_timeout(None::<Duration>)
+    })
+}
+
+#[cfg(test)]
+mod tests;
