@@ -100,7 +100,10 @@ impl Setup {
     pub fn start(self) -> Server {
         let dir = Dir::new();
         let mut command = Command::new(&self.program);
-        command.args(["--listen", &self.listen, "--pid-file"]).arg(dir.path("pid")).args(&self.args);
+        command
+            .args(["--listen", &self.listen, "--pid-file"])
+            .arg(dir.path("pid"))
+            .args(&self.args);
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         let mut server = Server::spawn(command, dir);
         let ready = server.wait_line("ready: generation 0");
