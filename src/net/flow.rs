@@ -296,6 +296,11 @@ impl Net {
     /// All output is sent: what was to follow it?
     fn after_output(&mut self, id: ConnId) {
         let conn = &mut self.conns[id.slot()];
+        if conn.phase == Phase::Open && conn.check_at.is_none() {
+            // The last look came while output waited, which may have no timeout of its own.
+            self.schedule_check(id);
+        }
+        let conn = &mut self.conns[id.slot()];
         match conn.phase {
             Phase::Flushing if conn.flags.eof => self.kill(id, Reason::Closed),
             Phase::Flushing => {
