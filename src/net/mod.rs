@@ -59,7 +59,10 @@ pub struct Alarm(pub u64);
 /// A message consumer takes one per message that it has fetched and not acknowledged.
 #[derive(Debug)]
 #[must_use = "give it back with `Net::unhold`, or this process never drains"]
-pub struct Hold(());
+pub struct Hold {
+    /// Who counts it: a forked child has copies of its parent's.
+    generation: u64,
+}
 
 /// What a callback has asked of the process; done in the decision phase of the turn.
 #[derive(Debug)]
@@ -227,6 +230,14 @@ impl Net {
         }
     }
 
+    /// In a forked child that serves from now on: its parent's alarms are its own, also those that
+    /// came due while it waited.
+    pub(crate) fn start_alarms(&mut self) {
+        for &(key, at) in &self.alarms {
+            self.timers.insert(at, Key::Alarm(key));
+        }
+    }
+
     pub(crate) fn clear_alarms(&mut self) {
         for (key, at) in std::mem::take(&mut self.alarms) {
             self.timers.remove(at, Key::Alarm(key));
@@ -236,14 +247,14 @@ impl Net {
     /// Keeps this process from exiting, while it drains, until the hold is given back.
     pub fn hold(&mut self) -> Hold {
         self.holds += 1;
-        Hold(())
+        Hold { generation: self.generation }
     }
 
-    /// Gives a hold back.
+    /// Gives a hold back. In a forked child those of its parent count for nothing.
     pub fn unhold(&mut self, hold: Hold) {
-        let Hold(()) = hold;
-        // A forked child has no holds of its own, but copies of its parent's.
-        self.holds = self.holds.saturating_sub(1);
+        if hold.generation == self.generation {
+            self.holds = self.holds.saturating_sub(1); // none is left after a stop
+        }
     }
 
     /// Waits for nobody's work any more.
@@ -321,10 +332,7 @@ impl Net {
         for listener in old.listeners {
             self.listeners.push(listener.rewrap()?);
         }
-        for (key, at) in old.alarms {
-            self.alarms.push((key, at));
-            self.timers.insert(at, Key::Alarm(key));
-        }
+        self.alarms = old.alarms; // none goes off before this process serves
         Ok(())
     }
 
@@ -362,5 +370,44 @@ impl fmt::Debug for Net {
             .field("connections", &self.conns.len())
             .field("draining", &self.draining)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fork_of(mut net: Net) -> Net {
+        net.conns = Slab::new();
+        net.begin_anew(Poll::new().unwrap()).unwrap();
+        net
+    }
+
+    #[test]
+    fn a_hold_of_the_parent_does_not_undo_one_of_the_child() {
+        let mut net = Net::new(None, Instant::now());
+        let inherited = net.hold();
+        let mut net = fork_of(net);
+        assert!(net.is_empty());
+        let own = net.hold();
+        net.unhold(inherited);
+        assert!(!net.is_empty());
+        net.unhold(own);
+        assert!(net.is_empty());
+    }
+
+    #[test]
+    fn a_child_has_no_alarms_before_it_serves() {
+        let start = Instant::now();
+        let mut net = Net::new(None, start);
+        net.set_alarm(Alarm(1), Duration::from_secs(1));
+        net.set_alarm(Alarm(2), Duration::from_secs(2));
+        let mut net = fork_of(net);
+        net.set_now(start + Duration::from_secs(5));
+        assert_eq!(net.next_due(), None);
+        net.start_alarms();
+        net.clear_alarm(Alarm(2));
+        assert_eq!(net.next_due(), Some(Key::Alarm(Alarm(1))));
+        assert_eq!(net.next_due(), None);
     }
 }

@@ -387,6 +387,7 @@ impl<S: Service> Turn<S> {
             Some(Engine::Fork) => Start::Forked,
             _ => Start::Execed,
         };
+        self.net.start_alarms();
         self.start_serving(start)?;
         if let Some(mut link) = self.succession.link.take() {
             // Where the old side is gone, nobody needs to hear it.
