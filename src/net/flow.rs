@@ -231,6 +231,19 @@ impl Net {
         }
     }
 
+    /// Ends a paused connection that the peer has reset. It neither reads nor writes, so it would not
+    /// find out, and it has no timeout.
+    pub(crate) fn end_if_reset(&mut self, id: ConnId) {
+        let Some(conn) = self.conn(id) else { return };
+        if conn.phase == Phase::Open
+            && conn.flags.paused
+            && conn.flags.fin
+            && let Some(e) = conn.stream.take_error()
+        {
+            self.kill(id, Reason::Broken(e));
+        }
+    }
+
     // Output.
 
     /// Puts a connection on the list of those to be flushed, once.
