@@ -121,6 +121,8 @@ pub struct Net {
     pub(crate) requests: Vec<Request>,
     pub(crate) draining: bool,
     holds: usize,
+    /// Everything was aborted: what begins now is not waited for.
+    hurried: bool,
     /// Another process may have our connections too, so a close alone may not end them.
     pub(crate) shared: bool,
     pub(crate) stats: Stats,
@@ -152,6 +154,7 @@ impl Net {
             requests: Vec::new(),
             draining: false,
             holds: 0,
+            hurried: false,
             shared: false,
             stats: Stats::default(),
         }
@@ -253,18 +256,18 @@ impl Net {
     /// Gives a hold back. In a forked child those of its parent count for nothing.
     pub fn unhold(&mut self, hold: Hold) {
         if hold.generation == self.generation {
-            self.holds = self.holds.saturating_sub(1); // none is left after a stop
+            self.holds = self.holds.saturating_sub(1);
         }
     }
 
-    /// Waits for nobody's work any more.
-    pub(crate) fn drop_holds(&mut self) {
-        self.holds = 0;
+    /// Waits for nobody's work any more, nor for what an `on_close` may begin.
+    pub(crate) fn hurry(&mut self) {
+        self.hurried = true;
     }
 
     /// Whether nothing is left that a draining process has to wait for.
     pub(crate) fn is_empty(&self) -> bool {
-        self.conns.is_empty() && self.holds == 0
+        self.hurried || (self.conns.is_empty() && self.holds == 0)
     }
 
     /// Asks for a new generation. It is begun at the end of this turn; how it went is told to

@@ -487,7 +487,7 @@ impl<S: Service> Turn<S> {
             let late = event == Event::Deadline;
             self.net.kill(id, if late { Reason::DrainDeadline } else { Reason::Stopped });
         }
-        self.net.drop_holds();
+        self.net.hurry();
     }
 
     /// In the child of a fork: turns this copy of the parent into the next generation.
