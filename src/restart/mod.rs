@@ -95,6 +95,10 @@ pub(crate) enum Action {
     AbandonAndDrain,
     /// A drain is under way already, but now in the time that a stop has.
     Hurry,
+    /// Close the listeners, drain in the time that a stop has.
+    RetireAndHurry,
+    /// Close the listeners, abort every connection.
+    RetireAndAbort,
     /// Abort every connection.
     Abort,
     /// Kill the new side, close the listeners for good, abort every connection.
@@ -125,7 +129,8 @@ pub(crate) fn step(phase: Phase, event: Event) -> (Phase, Action) {
         (Released, On::Committed)              => (Retired,  Do::Retire),
         (Released, On::NewGone)                => (Serving,  Do::Resume),
         // The new side has the listeners and outlives this one.
-        (Released, On::Drain | On::Stop)       => (Retired,  Do::Retire),
+        (Released, On::Drain)                  => (Stopping, Do::RetireAndHurry),
+        (Released, On::Stop)                   => (Stopping, Do::RetireAndAbort),
 
         (Retired,  On::Drain)                  => (Stopping, Do::Hurry),
         (Retired | Stopping, On::Stop)         => (Stopping, Do::Abort),
@@ -185,6 +190,18 @@ mod tests {
                 let succeeded = (phase, event) == (Phase::Starting, Event::Ready);
                 assert!(next.accepts() || asked || succeeded, "{phase:?} {event:?} -> {next:?}");
             }
+        }
+    }
+
+    #[test]
+    fn who_is_told_to_stop_hurries_in_every_phase() {
+        for phase in PHASES {
+            let (next, action) = step(phase, Event::Drain);
+            assert!(matches!(next, Phase::Stopping | Phase::Ended), "{phase:?}: {next:?}");
+            assert_ne!(action, Action::Retire, "{phase:?}: a deadline of an hour");
+            let (next, action) = step(phase, Event::Stop);
+            let aborts = format!("{action:?}").ends_with("Abort");
+            assert!(aborts || next == Phase::Ended, "{phase:?}: {action:?}");
         }
     }
 

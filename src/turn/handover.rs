@@ -367,6 +367,14 @@ impl<S: Service> Turn<S> {
                 self.drain_for_good();
             }
             Action::Hurry => self.limit_drain(&self.succession.drain_on_stop.clone()),
+            Action::RetireAndHurry => {
+                self.retire();
+                self.limit_drain(&self.succession.drain_on_stop.clone());
+            }
+            Action::RetireAndAbort => {
+                self.retire();
+                self.abort_all(event);
+            }
             Action::Abort => self.abort_all(event),
             Action::DrainAndAbort => {
                 self.drain_for_good();
