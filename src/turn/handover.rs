@@ -289,14 +289,21 @@ impl<S: Service> Turn<S> {
             attempt.engine,
             attempt.child.pid
         );
-        self.net.watch(&attempt.link, Source::Link)?;
-        self.net.watch(&attempt.child, Source::Child)?;
-        if let Some(stderr) = &attempt.stderr {
-            self.net.watch(stderr, Source::Stderr)?;
-        }
+        let watched = self
+            .net
+            .watch(&attempt.link, Source::Link)
+            .and_then(|()| self.net.watch(&attempt.child, Source::Child))
+            .and_then(|()| match &attempt.stderr {
+                Some(stderr) => self.net.watch(stderr, Source::Stderr),
+                None => Ok(()),
+            });
         self.net.set_timer(attempt.overdue, Key::Ready);
         self.succession.attempt = Some(attempt);
-        self.advance(Event::Begun)
+        self.advance(Event::Begun)?;
+        match watched {
+            Ok(()) => Ok(()),
+            Err(e) => self.give_up(|attempt| attempt.failed(e.to_string())),
+        }
     }
 
     /// The new side had its time: to be ready, or to commit after it was released.
