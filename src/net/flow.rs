@@ -14,7 +14,9 @@ use super::{
     reason::{Origin, Reason},
     stream::Stream,
 };
-use crate::limits::{ACCEPT_PAUSE, ACCEPT_RESUME_PERCENT, LOW_MARK, WRITE_BUDGET, WRITE_SLICES};
+use crate::limits::{
+    ACCEPT_BUDGET, ACCEPT_PAUSE, ACCEPT_RESUME_PERCENT, LOW_MARK, WRITE_BUDGET, WRITE_SLICES,
+};
 
 impl Net {
     /// Files an event with the connection or listener that it is for, and hands back any other.
@@ -85,7 +87,12 @@ impl Net {
 
     /// The next client of a listener, or `None` when there is none for now.
     pub(crate) fn accept(&mut self, index: usize) -> Option<ConnId> {
-        while self.may_accept() {
+        // Clients that are gone are skipped, but an error that looks like one and never ends must not
+        // hold up everybody.
+        for _ in 0..ACCEPT_BUDGET {
+            if !self.may_accept() {
+                break;
+            }
             let result = self.listeners[index].accept().and_then(|stream| {
                 stream.set_nodelay()?;
                 self.insert(stream, Phase::Open)
