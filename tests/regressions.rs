@@ -2,10 +2,14 @@
 
 mod common;
 
-use std::time::Duration;
+use std::{os::fd::AsRawFd, time::Duration};
 
 use common::{Server, wait_for};
 use heirloom::{ConnId, Hold, Io, Net, Origin, Reason, Result, Service, testing::Harness};
+use nix::sys::{
+    signal::Signal::{SIGCONT, SIGSTOP},
+    socket::{MsgFlags, send},
+};
 
 /// Begins new work whenever a connection ends, as a client that reconnects does.
 #[derive(Default)]
@@ -50,4 +54,21 @@ fn a_paused_connection_that_is_reset_ends() {
     drop(client); // with unread bytes the kernel sends a reset
     let mut other = server.connect();
     wait_for("the connection to end", || other.ask("closes").contains("broken"));
+}
+
+/// A read stops short before urgent data, as if that were all; and no further edge came for the rest.
+#[test]
+fn what_follows_urgent_data_is_read() {
+    let server = Server::of("lab").start();
+    let mut client = server.connect();
+    assert_eq!(client.ask("echo first"), "first");
+    server.signal(SIGSTOP);
+    let stat = format!("/proc/{}/stat", server.pid());
+    let is_stopped = || std::fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") T "));
+    wait_for("the server to be stopped", is_stopped);
+    client.send("echo before\n");
+    send(client.stream.as_raw_fd(), b"!", MsgFlags::MSG_OOB).expect("urgent data");
+    client.send("echo behind\n");
+    server.signal(SIGCONT);
+    assert_eq!((client.line(), client.line()), ("before".to_owned(), "behind".to_owned()));
 }

@@ -26,7 +26,7 @@ impl Net {
                 id,
                 event.is_readable() || event.is_read_closed() || event.is_error(),
                 event.is_writable() || event.is_write_closed(),
-                event.is_read_closed(),
+                event.is_read_closed() || event.is_priority(),
             ),
             Source::Listener(index) => {
                 if let Some(listener) = self.listeners.get_mut(index) {
@@ -208,7 +208,7 @@ impl Net {
                 None
             }
             Ok(count) => {
-                // A short read has drained the socket, unless the FIN rode along.
+                // A short read has drained the socket, unless the FIN rode along (or urgent data did).
                 conn.flags.readable = count == buffer.len() || conn.flags.fin;
                 conn.bytes_in += count as u64;
                 self.stats.bytes_in += count as u64;

@@ -141,7 +141,8 @@ impl Stream {
 
     /// Once, for everything, edge-triggered; nothing is ever reregistered.
     pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        let interest = Interest::READABLE | Interest::WRITABLE;
+        // Urgent data is of no interest in itself, but a read stops short before it.
+        let interest = Interest::READABLE | Interest::WRITABLE | Interest::PRIORITY;
         match self {
             Stream::Tcp(stream) => stream.register(registry, token, interest),
             Stream::Unix(stream) => stream.register(registry, token, interest),
