@@ -113,13 +113,16 @@ impl Output {
         self.sent += count;
         if !self.head.is_empty() {
             if self.sent < self.head.len() {
-                return self.compact();
+                return compact(&mut self.head, &mut self.sent);
             }
             self.sent -= self.head.len();
             pool.give(std::mem::take(&mut self.head));
         }
-        while let Some(front) = self.rest.front() {
+        while let Some(front) = self.rest.front_mut() {
             if self.sent < front.bytes().len() {
+                if let Segment::Owned(bytes) = front {
+                    compact(bytes, &mut self.sent);
+                }
                 return;
             }
             self.sent -= front.bytes().len();
@@ -130,21 +133,21 @@ impl Output {
         self.rest = VecDeque::new();
     }
 
-    /// A stream that is never quite drained would grow `head` for ever: when half of it has been
-    /// sent, the other half moves to the front.
-    fn compact(&mut self) {
-        if self.sent >= POOL_BUFFER && self.sent * 2 >= self.head.len() {
-            self.head.drain(..self.sent);
-            self.sent = 0;
-        }
-    }
-
     /// Throws away everything unsent.
     pub fn clear(&mut self, pool: &mut Pool) {
         if self.head.capacity() > 0 {
             pool.give(std::mem::take(&mut self.head));
         }
         *self = Output::default();
+    }
+}
+
+/// A stream that is never quite drained would grow its first segment for ever: when half of it has
+/// been sent, the other half moves to the front.
+fn compact(front: &mut Vec<u8>, sent: &mut usize) {
+    if *sent >= POOL_BUFFER && *sent * 2 >= front.len() {
+        front.drain(..*sent);
+        *sent = 0;
     }
 }
 
@@ -205,6 +208,20 @@ mod tests {
             output.advance(1000, &mut pool);
         }
         assert!(output.head.capacity() < 8 * POOL_BUFFER, "{}", output.head.capacity());
+    }
+
+    #[test]
+    fn a_stream_that_never_drains_does_not_grow_behind_a_shared_segment() {
+        let (mut output, mut pool) = (Output::default(), Pool::default());
+        output.push_shared(&vec![1; SHARE_FROM].into(), &mut pool);
+        output.push(&[1; 1000], &mut pool);
+        output.advance(SHARE_FROM, &mut pool);
+        for _ in 0..10_000 {
+            output.push(&[1; 1000], &mut pool);
+            output.advance(1000, &mut pool);
+        }
+        let capacity: usize = output.rest.iter().map(|segment| segment.bytes().len()).sum();
+        assert!(capacity < 8 * POOL_BUFFER, "{capacity}");
     }
 
     #[test]

@@ -73,7 +73,7 @@ impl<S: Service> Turn<S> {
 
     /// 1. Waits for events and files each with its connection or listener. Nothing else sleeps.
     fn poll(&mut self) -> Result {
-        let wait = if self.estate.is_some() { Some(Duration::ZERO) } else { self.net.wait() };
+        let wait = self.wait();
         self.net.poll(&mut self.events, wait)?;
         self.net.set_now(Instant::now());
         self.net.stats.turns += 1;
@@ -81,6 +81,14 @@ impl<S: Service> Turn<S> {
             self.heard.extend(self.net.note(event));
         }
         Ok(())
+    }
+
+    /// How long to sleep: not at all while there is an estate to settle, which begins when it serves.
+    fn wait(&self) -> Option<Duration> {
+        match &self.estate {
+            Some(_) if self.succession.phase() != Phase::Waiting => Some(Duration::ZERO),
+            _ => self.net.wait(),
+        }
     }
 
     /// The rest of a turn: everything but the waiting. While connections are frozen, on their way from
@@ -220,5 +228,36 @@ impl<S: Service> Turn<S> {
         if let Err(why) = result {
             self.net.finish(id, Reason::Failed(why));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::restart::exec::Launch;
+
+    struct Silent;
+
+    impl Service for Silent {
+        type Session = ();
+
+        fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result {
+            Ok(())
+        }
+
+        fn on_data(&mut self, _io: &mut Io<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+            Ok(input.len())
+        }
+    }
+
+    /// Its parent may be slow to let it serve, or stopped.
+    #[test]
+    fn an_heir_sleeps_until_it_is_released() {
+        let net = Net::new(None, Instant::now());
+        let mut heir = Turn::new(Silent, net, Succession::new(Launch::remember(), Instant::now()));
+        heir.estate = Some(Estate::new(slab::Slab::new(), vec![Some(())]));
+        assert_eq!(heir.wait(), None);
+        heir.advance(Event::Released).unwrap();
+        assert_eq!(heir.wait(), Some(Duration::ZERO));
     }
 }

@@ -10,7 +10,7 @@
 //! comes after the body, unless the connection is closed with it: a reply before the end of a body that
 //! turns out to be malformed would have to be followed by a second one.
 
-use std::{fmt::Display, io::Write, rc::Rc};
+use std::{fmt::Display, io::Write, rc::Rc, time::Instant};
 
 use heirloom::{Error, Io, Result};
 
@@ -35,6 +35,8 @@ pub struct Session {
     pub stage: Stage,
     /// A part of a head has come; the reactor has it.
     half_read: bool,
+    /// This process is leaving. Until then it answers all that was pipelined before it says so.
+    pub grace_ends: Option<Instant>,
 }
 
 /// What comes next.
@@ -68,6 +70,22 @@ impl Session {
     pub fn is_between_requests(&self) -> bool {
         matches!(self.stage, Stage::Head) && !self.half_read
     }
+
+    /// What becomes of the connection after the reply that is due now, with `behind` waiting to be
+    /// read. A process that is leaving says so in the last reply, and nothing may be answered after
+    /// that (RFC 9112, section 9.6). So while requests are there already, it is not the last one, but
+    /// a client that never stops to send does not keep the process.
+    fn after(&self, wish: After, now: Instant, behind: &[u8]) -> After {
+        match self.grace_ends {
+            Some(end) if now >= end || is_blank(behind) => After::Close,
+            _ => wish,
+        }
+    }
+}
+
+/// Nothing, or the empty lines that a client may send before a head.
+fn is_blank(input: &[u8]) -> bool {
+    input.iter().all(|byte| b"\r\n".contains(byte))
 }
 
 impl Http {
@@ -77,13 +95,14 @@ impl Http {
             Ok(Some(found)) => found,
             Ok(None) => {
                 // Empty lines before a head mean nothing.
-                if !session.half_read && input.iter().any(|byte| !b"\r\n".contains(byte)) {
+                if !session.half_read && !is_blank(input) {
                     session.half_read = true;
                     io.arm(HEAD_DUE, HEAD_TIME);
                 }
                 return Ok(0);
             }
-            Err(refusal) => return Err(self.refuse(io, refusal)),
+            // What cannot be read may still be known for a HEAD, whose reply has no body.
+            Err(refusal) => return Err(self.refuse(io, refusal, input.starts_with(b"HEAD "))),
         };
         if std::mem::take(&mut session.half_read) {
             io.disarm(HEAD_DUE);
@@ -98,7 +117,10 @@ impl Http {
         };
         let is_wanted = answer.is_ok_and(Route::wants_body);
         match Body::new(request.framing, if is_wanted { MAX_BODY } else { MAX_UNWANTED }) {
-            Ok(None) => self.respond(io, session, exchange, 0),
+            Ok(None) => {
+                exchange.after = session.after(exchange.after, io.now(), &input[taken..]);
+                self.respond(io, session, exchange, 0);
+            }
             Ok(Some(_)) if request.expects_continue && !is_wanted => {
                 // The client may send the body nevertheless, or not: it is unclear what comes next.
                 exchange.after = After::Close;
@@ -117,7 +139,7 @@ impl Http {
 
     /// A piece of a body, whatever has come of it.
     pub fn take_body(&self, io: &mut Io<'_>, session: &mut Session, input: &[u8]) -> Result<usize> {
-        let Stage::Upload(exchange, body) = &mut session.stage else { return Ok(0) };
+        let Session { stage: Stage::Upload(exchange, body), .. } = session else { return Ok(0) };
         let piece = match body.next(input) {
             Ok(piece) => piece,
             Err(refusal) => {
@@ -126,12 +148,21 @@ impl Http {
                 return Ok(input.len());
             }
         };
-        if exchange.answer == Ok(Route::Echo) && !piece.data.is_empty() {
-            self.echo(io, exchange, piece.data);
+        let received = body.received();
+        let echoed = if exchange.answer == Ok(Route::Echo) { piece.data } else { &[] };
+        let mut exchange = *exchange;
+        if !exchange.begun && (piece.is_last || !echoed.is_empty()) {
+            // What follows the first piece of an echo is the rest of its body, for all that is known.
+            let behind = if piece.is_last { &input[piece.taken..] } else { &[] };
+            exchange.after = session.after(exchange.after, io.now(), behind);
+        }
+        if !echoed.is_empty() {
+            self.echo(io, &mut exchange, echoed);
         }
         if piece.is_last {
-            let (exchange, received) = (*exchange, body.received());
             self.respond(io, session, exchange, received);
+        } else if let Stage::Upload(begun, _) = &mut session.stage {
+            *begun = exchange;
         }
         Ok(piece.taken)
     }
@@ -154,7 +185,6 @@ impl Http {
         if std::mem::replace(&mut exchange.begun, true) {
             return;
         }
-        exchange.after = choose_after(io, exchange.after);
         let extent = match exchange.framing {
             Framing::Length(length) => Extent::Length(length),
             Framing::Chunked => Extent::Chunked,
@@ -178,21 +208,18 @@ impl Http {
             self.respond(io, session, Exchange { after: After::Close, ..exchange }, 0);
             return Ok(());
         }
-        Err(self.refuse(io, refusal))
+        Err(self.refuse(io, refusal, exchange.head_only))
     }
 
     /// Says why, and hands back what ends the connection.
-    pub fn refuse(&self, io: &mut Io<'_>, refusal: Refusal) -> Error {
-        self.say_refusal(io, refusal, After::Close, false);
+    pub fn refuse(&self, io: &mut Io<'_>, refusal: Refusal, head_only: bool) -> Error {
+        self.say_refusal(io, refusal, After::Close, head_only);
         refusal.why.into()
     }
 
     /// The request is complete, with a body of `received` bytes: the reply, or what is left of it.
     fn respond(&self, io: &mut Io<'_>, session: &mut Session, exchange: Exchange, received: u64) {
         let mut exchange = exchange;
-        if !exchange.begun {
-            exchange.after = choose_after(io, exchange.after);
-        }
         let Exchange { head_only, after, .. } = exchange;
         let ok = |content_type| self.head(Status::Ok, content_type, after);
         match exchange.answer {
@@ -267,11 +294,6 @@ fn say(io: &mut Io<'_>, head: Head, body: &str, head_only: bool) {
 /// Queues text. An [`Io`] takes whatever it is given, so there is no error to tell of.
 fn put(io: &mut Io<'_>, text: impl Display) {
     let _ = write!(io, "{text}");
-}
-
-/// A process that is leaving answers, and closes.
-fn choose_after(io: &Io<'_>, after: After) -> After {
-    if io.is_draining() { After::Close } else { after }
 }
 
 /// The reply is complete. One that was begun before the process had to leave did not say so: then

@@ -32,7 +32,7 @@ use crate::{
     reply::{After, Extent, Head, Refusal, Status, TEXT},
 };
 
-/// Runs while a head is incomplete. The reactor itself watches the first one only.
+/// Runs while a head is incomplete.
 const HEAD_DUE: Timer = Timer(0);
 
 /// How long a head may take, from its first byte (nginx: 60 s; Apache's mod_reqtimeout: 20 s). One that
@@ -123,7 +123,7 @@ impl Service for Http {
         match timer {
             HEAD_DUE => {
                 let late = Refusal::new(Status::RequestTimeout, "the head takes too long");
-                return Err(self.refuse(io, late));
+                return Err(self.refuse(io, late, false));
             }
             // Half a request will be a whole one, or late; an exchange says goodbye when it ends.
             _ if !session.is_between_requests() => {}
@@ -134,7 +134,7 @@ impl Service for Http {
         Ok(())
     }
 
-    /// Whoever has asked gets an answer, with `Connection: close`: `respond` looks for itself.
+    /// Whoever has asked gets an answer, with `Connection: close` in the last one.
     ///
     /// A connection between two requests could be closed at once. But a client may have sent a
     /// request just now, and would see it end unanswered: it cannot tell whether the request was
@@ -145,6 +145,7 @@ impl Service for Http {
     /// must be ready for that from any server. The reactor lingers after the FIN, so at least no reset
     /// overtakes an answer.
     fn on_drain(&mut self, io: &mut Io<'_>, session: &mut Session) -> Result {
+        session.grace_ends = Some(io.now() + GRACE);
         if session.is_between_requests() {
             io.arm(FAREWELL, GRACE);
         }
@@ -158,7 +159,9 @@ impl Service for Http {
 
 fn main() -> ExitCode {
     common::serve("127.0.0.1:8080", Http::new(), |server| {
-        server.max_message(request::MAX_HEAD) // the longest of what we leave to the reactor
+        server
+            .max_message(request::MAX_HEAD) // the longest of what we leave to the reactor
+            .first_message_timeout(None) // a head has its own, and gets an answer when it runs out
     })
 }
 

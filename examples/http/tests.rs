@@ -22,7 +22,7 @@ fn start() -> (Harness<Http>, Peer) {
     (harness, peer)
 }
 
-/// The harness stands in for a restart: it makes the process drain..
+/// The harness stands in for a restart: it makes the process drain.
 fn drain(harness: &mut Harness<Http>) {
     harness.net().drain();
     harness.advance(Duration::ZERO);
@@ -118,6 +118,56 @@ fn a_request_within_the_grace_is_answered_and_told() {
     let answer = text(&mut harness, peer);
     assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("\r\nConnection: close\r\n"));
     assert!(harness.is_closed(peer));
+}
+
+/// Requests that were on their way together are answered together; the last answer says goodbye.
+#[test]
+fn pipelined_requests_are_all_answered_while_draining() {
+    let echo = b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc\r\n";
+    for requests in [GET.repeat(3), [GET, echo, GET, b"\r\n"].concat(), [GET, GET, echo].concat()] {
+        let (mut harness, peer) = start();
+        drain(&mut harness);
+        harness.feed(peer, &requests);
+        let answer = text(&mut harness, peer);
+        let heads: Vec<_> = answer.split("HTTP/1.1 200 OK\r\n").skip(1).collect();
+        let told = heads.iter().map(|head| head.contains("\r\nConnection: close\r\n"));
+        assert_eq!(told.collect::<Vec<_>>(), [false, false, true], "{answer}");
+        assert!(harness.is_closed(peer));
+    }
+}
+
+#[test]
+fn a_client_that_never_stops_to_send_is_told_after_the_grace() {
+    let (mut harness, peer) = start();
+    drain(&mut harness);
+    let half = &GET[..GET.len() / 2];
+    let rest = [&GET[GET.len() / 2..], GET, half].concat();
+    harness.feed(peer, half);
+    let wait = GRACE / 4;
+    for _ in 0..3 {
+        harness.advance(wait);
+        harness.feed(peer, &rest);
+        assert_eq!(text(&mut harness, peer).matches("HTTP/1.1 200 ").count(), 2);
+    }
+    assert!(!harness.is_closed(peer));
+    harness.advance(wait);
+    harness.feed(peer, &rest);
+    assert_eq!(text(&mut harness, peer).matches("Connection: close").count(), 1);
+    assert!(harness.is_closed(peer));
+}
+
+#[test]
+fn a_head_request_gets_no_body_whatever_is_wrong_with_it() {
+    for wrong in [
+        "HEAD / HTTP/1.1\r\n\r\n",
+        "HEAD /x HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n\r\n",
+    ] {
+        let (mut harness, peer) = start();
+        harness.feed(peer, wrong.as_bytes());
+        let answer = text(&mut harness, peer);
+        assert!(answer.starts_with("HTTP/1.1 40") && answer.ends_with("\r\n\r\n"), "{answer}");
+        assert_eq!(answer.matches("\r\n\r\n").count(), 1);
+    }
 }
 
 #[test]

@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 /// ```
 pub fn line(input: &[u8], limit: usize) -> Result<Option<(&[u8], usize)>> {
     // The end of the longest good line is at `limit` (LF) or one further (CR LF).
-    let window = &input[..input.len().min(limit + 2)];
+    let window = &input[..input.len().min(limit.saturating_add(2))];
     let Some(end) = window.iter().position(|&byte| byte == b'\n') else {
         return if window.strip_suffix(b"\r").unwrap_or(window).len() > limit {
             Err(too_long(limit))
@@ -46,6 +46,12 @@ mod tests {
         assert!(line(b"abcd", 3).is_err());
         assert!(line(b"abcd\n", 3).is_err());
         assert!(line(b"abcd\r\n", 3).is_err());
+    }
+
+    #[test]
+    fn no_limit_is_a_limit_too() {
+        assert_eq!(line(b"abc\n", usize::MAX).unwrap(), Some((&b"abc"[..], 4)));
+        assert_eq!(line(b"abc", usize::MAX).unwrap(), None);
     }
 
     proptest! {

@@ -54,7 +54,8 @@ pub(crate) struct Conn {
 pub(crate) struct Flags {
     /// The socket may have input: set by an edge, cleared by `WouldBlock` or a short read.
     pub readable: bool,
-    /// The peer's FIN is known to be queued behind the input: a short read is not the end of it.
+    /// The peer's FIN is known to be queued behind the input, or urgent data in the middle of it: a
+    /// short read is not the end.
     pub fin: bool,
     /// The peer's FIN was read.
     pub eof: bool,

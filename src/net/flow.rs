@@ -14,7 +14,9 @@ use super::{
     reason::{Origin, Reason},
     stream::Stream,
 };
-use crate::limits::{ACCEPT_PAUSE, ACCEPT_RESUME_PERCENT, LOW_MARK, WRITE_BUDGET, WRITE_SLICES};
+use crate::limits::{
+    ACCEPT_BUDGET, ACCEPT_PAUSE, ACCEPT_RESUME_PERCENT, LOW_MARK, WRITE_BUDGET, WRITE_SLICES,
+};
 
 impl Net {
     /// Files an event with the connection or listener that it is for, and hands back any other.
@@ -24,7 +26,7 @@ impl Net {
                 id,
                 event.is_readable() || event.is_read_closed() || event.is_error(),
                 event.is_writable() || event.is_write_closed(),
-                event.is_read_closed(),
+                event.is_read_closed() || event.is_priority(),
             ),
             Source::Listener(index) => {
                 if let Some(listener) = self.listeners.get_mut(index) {
@@ -87,7 +89,12 @@ impl Net {
 
     /// The next client of a listener, or `None` when there is none for now.
     pub(crate) fn accept(&mut self, index: usize) -> Option<ConnId> {
-        while self.may_accept(index) {
+        // Clients that are gone are skipped, but an error that looks like one and never ends must not
+        // hold up everybody.
+        for _ in 0..ACCEPT_BUDGET {
+            if !self.may_accept(index) {
+                break;
+            }
             let result = self.listeners[index].accept().and_then(|stream| {
                 stream.set_nodelay()?;
                 self.insert(stream, Phase::Open)
@@ -208,7 +215,7 @@ impl Net {
                 None
             }
             Ok(count) => {
-                // A short read has drained the socket, unless the FIN rode along.
+                // A short read has drained the socket, unless the FIN rode along (or urgent data did).
                 conn.flags.readable = count == buffer.len() || conn.flags.fin;
                 conn.bytes_in += count as u64;
                 self.stats.bytes_in += count as u64;
@@ -235,6 +242,19 @@ impl Net {
         let conn = &self.conns[id.slot()];
         if conn.flags.eof && conn.phase == Phase::Lingering {
             self.kill(id, Reason::Closed);
+        }
+    }
+
+    /// Ends a paused connection that the peer has reset. It neither reads nor writes, so it would not
+    /// find out, and it has no timeout.
+    pub(crate) fn end_if_reset(&mut self, id: ConnId) {
+        let Some(conn) = self.conn(id) else { return };
+        if conn.phase == Phase::Open
+            && conn.flags.paused
+            && conn.flags.fin
+            && let Some(e) = conn.stream.take_error()
+        {
+            self.kill(id, Reason::Broken(e));
         }
     }
 
@@ -302,6 +322,11 @@ impl Net {
 
     /// All output is sent: what was to follow it?
     fn after_output(&mut self, id: ConnId) {
+        let conn = &mut self.conns[id.slot()];
+        if conn.phase == Phase::Open && conn.check_at.is_none() {
+            // The last look came while output waited, which may have no timeout of its own.
+            self.schedule_check(id);
+        }
         let conn = &mut self.conns[id.slot()];
         match conn.phase {
             Phase::Flushing if conn.flags.eof => self.kill(id, Reason::Closed),

@@ -119,6 +119,8 @@ pub struct Net {
     pub(crate) requests: Vec<Request>,
     pub(crate) draining: bool,
     holds: usize,
+    /// Everything was aborted: what begins now is not waited for.
+    hurried: bool,
     /// Another process may have our connections too, so a close alone may not end them.
     pub(crate) shared: bool,
     pub(crate) stats: Stats,
@@ -154,6 +156,7 @@ impl Net {
             requests: Vec::new(),
             draining: false,
             holds: 0,
+            hurried: false,
             shared: false,
             stats: Stats::default(),
         }
@@ -297,5 +300,44 @@ impl fmt::Debug for Net {
             .field("connections", &self.conns.len())
             .field("draining", &self.draining)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fork_of(mut net: Net) -> Net {
+        net.conns = Slab::new();
+        net.begin_anew(Poll::new().unwrap(), Slab::new()).unwrap();
+        net
+    }
+
+    #[test]
+    fn a_hold_of_the_parent_does_not_undo_one_of_the_child() {
+        let mut net = Net::new(None, Instant::now());
+        let inherited = net.hold();
+        let mut net = fork_of(net);
+        assert!(net.is_empty());
+        let own = net.hold();
+        net.unhold(inherited);
+        assert!(!net.is_empty());
+        net.unhold(own);
+        assert!(net.is_empty());
+    }
+
+    #[test]
+    fn a_child_has_no_alarms_before_it_serves() {
+        let start = Instant::now();
+        let mut net = Net::new(None, start);
+        net.set_alarm(Alarm(1), Duration::from_secs(1));
+        net.set_alarm(Alarm(2), Duration::from_secs(2));
+        let mut net = fork_of(net);
+        net.set_now(start + Duration::from_secs(5));
+        assert_eq!(net.next_due(), None);
+        net.resume_alarms();
+        net.clear_alarm(Alarm(2));
+        assert_eq!(net.next_due(), Some(Key::Alarm(Alarm(1))));
+        assert_eq!(net.next_due(), None);
     }
 }

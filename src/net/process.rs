@@ -12,7 +12,10 @@ use crate::{
 /// [`Net::hold`], given back by [`Net::unhold`]; dropping it gives nothing back.
 #[derive(Debug)]
 #[must_use = "give it back with `Net::unhold`, or this process never drains"]
-pub struct Hold(());
+pub struct Hold {
+    /// Who counts it: a forked child has copies of its parent's.
+    generation: u64,
+}
 
 /// What a callback has asked of the process; done in the decision phase of the turn.
 #[derive(Debug)]
@@ -34,19 +37,19 @@ impl Net {
     /// Keeps this process from exiting, while it drains, until the hold is given back.
     pub fn hold(&mut self) -> Hold {
         self.holds += 1;
-        Hold(())
+        Hold { generation: self.generation }
     }
 
-    /// Gives a hold back.
+    /// Gives a hold back. In a forked child those of its parent count for nothing.
     pub fn unhold(&mut self, hold: Hold) {
-        let Hold(()) = hold;
-        // A forked child has no holds of its own, but copies of its parent's.
-        self.holds = self.holds.saturating_sub(1);
+        if hold.generation == self.generation {
+            self.holds = self.holds.saturating_sub(1);
+        }
     }
 
-    /// Waits for nobody's work any more.
-    pub(crate) fn drop_holds(&mut self) {
-        self.holds = 0;
+    /// Waits for nobody's work any more, nor for what an `on_close` may begin.
+    pub(crate) fn hurry(&mut self) {
+        self.hurried = true;
     }
 
     pub(crate) fn holds(&self) -> usize {
@@ -57,7 +60,10 @@ impl Net {
     /// answer when its output is gone; nobody waits for its FIN.
     pub(crate) fn is_empty(&self) -> bool {
         let is_done = |conn: &Conn| conn.output.is_empty();
-        self.connections() == 0 && self.holds == 0 && self.conns.iter().all(|(_, c)| is_done(c))
+        self.hurried
+            || (self.connections() == 0
+                && self.holds == 0
+                && self.conns.iter().all(|(_, conn)| is_done(conn)))
     }
 
     /// Asks for a new generation. It is begun at the end of this turn; how it went is told to

@@ -130,19 +130,23 @@ impl Stream {
 
     /// Asks how [`connect`](Self::connect) went: `None` while that is open.
     pub fn connected(&self) -> Option<io::Result<()>> {
-        let asked = match self {
-            Stream::Tcp(stream) => {
-                stream.take_error().and_then(|e| e.map_or(Ok(()), Err)).and_then(|()| {
-                    // Writable without an error may still be a spurious wake-up.
-                    stream.peer_addr().map(drop)
-                })
-            }
-            Stream::Unix(stream) => stream.take_error().and_then(|e| e.map_or(Ok(()), Err)),
-            Stream::Memory(_) => Ok(()),
-        };
-        match asked {
-            Err(e) if e.kind() == io::ErrorKind::NotConnected => None,
-            result => Some(result),
+        match (self.take_error(), self) {
+            (Some(e), _) => Some(Err(e)),
+            // Writable without an error may still be a spurious wake-up.
+            (None, Stream::Tcp(stream)) => match stream.peer_addr() {
+                Err(e) if e.kind() == io::ErrorKind::NotConnected => None,
+                result => Some(result.map(drop)),
+            },
+            (None, _) => Some(Ok(())),
+        }
+    }
+
+    /// What the system has against the stream, if anything. It says so once.
+    pub fn take_error(&self) -> Option<io::Error> {
+        match self {
+            Stream::Tcp(stream) => stream.take_error().unwrap_or_else(Some),
+            Stream::Unix(stream) => stream.take_error().unwrap_or_else(Some),
+            Stream::Memory(_) => None,
         }
     }
 
@@ -199,7 +203,8 @@ impl Stream {
 
     /// Once, for everything, edge-triggered; nothing is ever reregistered.
     pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        let interest = Interest::READABLE | Interest::WRITABLE;
+        // Urgent data is of no interest in itself, but a read stops short before it.
+        let interest = Interest::READABLE | Interest::WRITABLE | Interest::PRIORITY;
         match self {
             Stream::Tcp(stream) => stream.register(registry, token, interest),
             Stream::Unix(stream) => stream.register(registry, token, interest),

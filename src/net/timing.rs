@@ -213,3 +213,29 @@ impl Net {
         self.timers.insert(until, Key::Accept);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::{Stream, memory::Pipe};
+
+    /// The look at its timeouts came while output waited, for which there was no timeout.
+    #[test]
+    fn idleness_counts_again_after_output_that_may_take_for_ever() {
+        let start = Instant::now();
+        let mut net = Net::new(None, start);
+        net.limits.write = None;
+        let idle = net.limits.idle.expect("a default");
+        let pipe = Pipe::new(0);
+        let id = net.insert(Stream::Memory(pipe.clone()), Phase::Open).unwrap();
+        pipe.set_window(1);
+        net.to(id).unwrap().send(b"hello");
+        net.flush();
+        net.set_now(start + 2 * idle);
+        assert_eq!(net.next_due(), Some(Key::Check(id)));
+        pipe.set_window(usize::MAX);
+        net.note_stream(id, false, true, false);
+        net.flush();
+        assert!(net.next_deadline().is_some(), "nobody looks at it ever again");
+    }
+}

@@ -16,7 +16,8 @@ use nix::{
 /// How many threads this process has. More than one, and a fork would leave the others behind,
 /// with whatever locks they hold.
 pub(crate) fn thread_count() -> usize {
-    let count = || std::fs::read_dir("/proc/self/task").map_or(1, Iterator::count);
+    // Without /proc nobody knows how many, but what the kernel says below is that it is not one.
+    let count = || std::fs::read_dir("/proc/self/task").map_or(2, Iterator::count);
     // The kernel's own opinion, for a fraction of the cost: EINVAL iff there is more than one.
     if unshare(CloneFlags::CLONE_THREAD).is_ok() {
         return 1;

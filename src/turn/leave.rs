@@ -142,7 +142,7 @@ impl<S: Service> Turn<S> {
             let late = event == Event::Deadline;
             self.net.kill(id, if late { Reason::DrainDeadline } else { Reason::Stopped });
         }
-        self.net.drop_holds();
+        self.net.hurry();
     }
 
     // The newest and the others.

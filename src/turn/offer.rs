@@ -40,6 +40,7 @@ impl<S: Service> Turn<S> {
                     self.read_and_offer(id);
                 }
                 self.tell_eof(id);
+                self.net.end_if_reset(id);
             }
         }
         if self.net.conn(id).is_some_and(|conn| conn.needs_reading()) {

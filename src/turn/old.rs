@@ -35,8 +35,7 @@ impl<S: Service> Turn<S> {
                     attempt.engine,
                     attempt.child.pid
                 );
-                self.attend(attempt)?;
-                self.advance(Event::Begun)
+                self.attend(attempt)
             }
             Ok(None) => Ok(()), // we are the successor, or the restart has to wait
             Err(why) => {
@@ -119,17 +118,22 @@ impl<S: Service> Turn<S> {
 
     /// Watches over a new side, or a check, that was just made.
     fn attend(&mut self, mut attempt: Attempt) -> Result {
-        if let Some(link) = &mut attempt.link {
+        attempt.link.iter_mut().for_each(|link| fault::point(Step::OldMade, Some(link)));
+        let watched = self.watch_new(&attempt);
+        self.net.set_timer(attempt.overdue, Key::NewOverdue);
+        self.succession.attempt = Some(attempt);
+        self.advance(Event::Begun)?;
+        self.give_up_unless(watched.map_err(|e| e.to_string()))
+    }
+
+    fn watch_new(&self, attempt: &Attempt) -> Result {
+        if let Some(link) = &attempt.link {
             self.net.watch(link, Source::Link)?;
-            fault::point(Step::OldMade, Some(link));
         }
-        self.net.watch(&attempt.child, Source::Child)?;
         if let Some(stderr) = &attempt.stderr {
             self.net.watch(stderr, Source::Stderr)?;
         }
-        self.net.set_timer(attempt.overdue, Key::NewOverdue);
-        self.succession.attempt = Some(attempt);
-        Ok(())
+        self.net.watch(&attempt.child, Source::Child)
     }
 
     /// What the new side says to this one.

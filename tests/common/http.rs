@@ -1,0 +1,64 @@
+//! An HTTP client for tests, over [`Client`]: one reply at a time, and nothing taken on trust.
+#![allow(dead_code)] // each test file uses its part of this
+
+use crate::common::{Client, Server};
+
+pub const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+/// What `/bytes/N` repeats.
+pub const LINE: &[u8] = b"abcdefghijklmnopqrstuvwxyz-ABCDEFGHIJKLMNOPQRSTUVWXYZ-123456789\n";
+
+pub fn start() -> Server {
+    Server::of("http").start()
+}
+
+/// Head and body of one reply; the body by its `Content-Length`.
+#[derive(Debug)]
+pub struct Reply {
+    pub head: String,
+    pub body: Vec<u8>,
+}
+
+impl Reply {
+    pub fn field(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+    }
+
+    pub fn generation(&self) -> u64 {
+        self.field("X-Generation").and_then(|text| text.parse().ok()).expect("X-Generation")
+    }
+
+    pub fn closes(&self) -> bool {
+        self.field("Connection") == Some("close")
+    }
+}
+
+pub fn read_head(client: &mut Client) -> Reply {
+    let mut head = String::new();
+    loop {
+        match client.line().as_str() {
+            "" => return Reply { head, body: Vec::new() },
+            line => head += &format!("{line}\n"),
+        }
+    }
+}
+
+pub fn read_reply(client: &mut Client) -> Reply {
+    let mut reply = read_head(client);
+    let length = reply.field("Content-Length").and_then(|text| text.parse().ok());
+    reply.body = client.read_exact(length.expect("Content-Length"));
+    reply
+}
+
+pub fn ask(client: &mut Client, request: &str) -> Reply {
+    client.send(request);
+    read_reply(client)
+}
+
+/// `bytes` are those of `/bytes/N` from `from` on.
+#[track_caller]
+pub fn check_bytes(bytes: &[u8], from: usize) {
+    let offset = from % LINE.len();
+    let rotated = [&LINE[offset..], &LINE[..offset]].concat();
+    assert!(bytes.chunks(LINE.len()).all(|piece| rotated.starts_with(piece)), "wrong bytes");
+}
