@@ -32,6 +32,9 @@ pub(crate) use succession::{Asked, AtMax, Generation, Succession, Trigger};
 /// A server at work. Three disjoint fields make the callbacks possible: each gets one `&mut` to the
 /// service, to its session and to the net, and `input` borrows from a fourth.
 pub(crate) struct Turn<S: Service> {
+    /// First, since fields are dropped in this order: a forked child that fails before it serves ends
+    /// with it, and touches nothing of its parent's.
+    pub succession: Succession,
     pub service: S,
     /// By slot, beside the slab of connections.
     sessions: Vec<Option<S::Session>>,
@@ -41,7 +44,6 @@ pub(crate) struct Turn<S: Service> {
     events: Events,
     /// Sources that are no sockets and have something to say in this turn.
     heard: Vec<Source>,
-    pub succession: Succession,
     /// In a forked child: what the parent's connections have left in memory.
     estate: Option<Estate<S::Session>>,
 }

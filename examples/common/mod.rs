@@ -1,10 +1,10 @@
 //! The command line that all servers here share. Knows no protocol.
 //!
-//! `--listen ADDR` (repeatable), `--pid-file PATH`, `--control PATH`; `--check` only looks whether the rest
-//! makes sense. HUP restarts by fork, USR2 by fork-exec, TERM and INT drain and exit, a second one exits
+//! `--listen ADDR` (repeatable), `--pid-file PATH`, `--control PATH`, `--probation SECONDS`; `--check` only
+//! looks whether the rest makes sense. HUP restarts by fork, USR2 by fork-exec, TERM and INT drain and exit, a second one exits
 //! now. `RUST_LOG` sets how much is logged (`info`).
 
-use std::{ffi::OsString, io::Write, path::PathBuf, process, process::ExitCode};
+use std::{ffi::OsString, io::Write, path::PathBuf, process, process::ExitCode, time::Duration};
 
 use heirloom::{Restart, Result, Server, Service};
 use lexopt::{Arg, Parser, ValueExt};
@@ -18,6 +18,7 @@ struct Options {
     pid_file: Option<PathBuf>,
     control: Option<PathBuf>,
     check: bool,
+    probation: Option<Duration>,
 }
 
 /// Serves as the command line says; `tune` has the last word about the server.
@@ -33,7 +34,7 @@ pub fn serve<S: Service>(
         Ok(None) => {
             println!(
                 "usage: {name} [--listen HOST:PORT|unix:PATH]... [--pid-file PATH] [--control PATH] \
-                 [--check]"
+                 [--probation SECONDS] [--check]"
             );
             return ExitCode::SUCCESS;
         }
@@ -55,13 +56,26 @@ pub fn serve<S: Service>(
 fn parse(
     args: impl Iterator<Item = OsString>,
 ) -> std::result::Result<Option<Options>, lexopt::Error> {
-    let mut options = Options { listen: Vec::new(), pid_file: None, control: None, check: false };
+    let mut options = Options {
+        listen: Vec::new(),
+        pid_file: None,
+        control: None,
+        check: false,
+        probation: None,
+    };
     let mut parser = Parser::from_args(args);
     while let Some(arg) = parser.next()? {
         match arg {
             Arg::Long("listen") => options.listen.push(parser.value()?.string()?),
             Arg::Long("pid-file") => options.pid_file = Some(parser.value()?.into()),
             Arg::Long("control") => options.control = Some(parser.value()?.into()),
+            Arg::Long("probation") => {
+                let seconds = parser.value()?.parse_with(|text| {
+                    let seconds = text.parse().map_err(|_| "not a number of seconds")?;
+                    Duration::try_from_secs_f64(seconds).map_err(|_| "not a time")
+                })?;
+                options.probation = Some(seconds);
+            }
             Arg::Long("check") => options.check = true,
             Arg::Long("help") | Arg::Short('h') => return Ok(None),
             other => return Err(other.unexpected()),
@@ -72,9 +86,10 @@ fn parse(
 
 fn build<S: Service>(service: S, options: Options) -> Result<Server<S>> {
     let server = if options.check { Server::dry_run(service)? } else { Server::new(service)? };
+    let tuned = |how: Restart| options.probation.map_or(how.clone(), |time| how.probation(time));
     let mut server = server
-        .restart_on(libc::SIGHUP, Restart::fork())
-        .restart_on(libc::SIGUSR2, Restart::fork_exec().checked("--check"));
+        .restart_on(libc::SIGHUP, tuned(Restart::fork()))
+        .restart_on(libc::SIGUSR2, tuned(Restart::fork_exec().checked("--check")));
     for address in &options.listen {
         server = server.listen(address)?;
     }

@@ -15,6 +15,9 @@ const LOOK: Alarm = Alarm(0);
 /// itself, also on a machine that is busy with other things.
 const SILENCE: Duration = Duration::from_secs(30);
 
+/// Long enough to be seen in the view, short enough for many restarts.
+const PROBATION: Duration = Duration::from_millis(200);
+
 /// A new side that is not ready in this time is given up. Shorter than the driver's default
 /// patience, so that it is the server that says what was wrong.
 const READY_WITHIN: Duration = Duration::from_secs(8);
@@ -80,8 +83,11 @@ pub fn serve(address: &str) -> ExitCode {
 fn run(address: &str) -> Result {
     Server::new(Witness::default())?
         .listen(address)?
-        .restart_on(libc::SIGHUP, Restart::fork().ready_within(READY_WITHIN))
-        .restart_on(libc::SIGUSR2, Restart::fork_exec().ready_within(READY_WITHIN))
+        .restart_on(libc::SIGHUP, Restart::fork().ready_within(READY_WITHIN).probation(PROBATION))
+        .restart_on(
+            libc::SIGUSR2,
+            Restart::fork_exec().ready_within(READY_WITHIN).probation(PROBATION),
+        )
         .run()
 }
 

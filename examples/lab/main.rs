@@ -266,9 +266,7 @@ fn adjust(mut how: Restart) -> Restart {
     if let Some(limit) = millis("READY") {
         how = how.ready_within(limit);
     }
-    if let Some(time) = millis("PROBATION") {
-        how = how.probation(time);
-    }
+    how = how.probation(millis("PROBATION").unwrap_or(Duration::from_millis(50)));
     if setting::<u8>("MOVE").is_some() {
         how = how.move_connections();
     }

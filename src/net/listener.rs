@@ -232,11 +232,12 @@ impl AsRawFd for Listener {
 
 /// Binds `path`; a socket file that nobody listens on any more is replaced.
 fn bind_unix(path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
-    use std::os::unix::net::{UnixListener, UnixStream};
+    use std::os::unix::net::UnixListener;
     match UnixListener::bind(path) {
         Err(e) if e.kind() == io::ErrorKind::AddrInUse => {
             let is_socket = fs::symlink_metadata(path).is_ok_and(|at| at.file_type().is_socket());
-            let refused = UnixStream::connect(path)
+            // This does not block: one whose queue is full is in use.
+            let refused = mio::net::UnixStream::connect(path)
                 .is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused);
             if !(is_socket && refused) {
                 return Err(e);

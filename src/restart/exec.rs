@@ -15,13 +15,13 @@ use std::{
 
 use nix::{
     fcntl::{FcntlArg, FdFlag, fcntl},
+    sys::signal::SigSet,
     unistd::{AccessFlags, Pid, access},
 };
 
 use super::{pass::Link, program_file};
 use crate::{
     error::{Error, Result},
-    signal,
     verdict::RestartError,
 };
 
@@ -126,11 +126,11 @@ fn check(code: libc::c_int) -> io::Result<()> {
 }
 
 impl SpawnSetup {
-    /// Every signal as a program expects it, but those that a server hears are held back until the
+    /// Every signal as a program expects it, but those that this server hears are held back until the
     /// new program's server takes them over: none can kill it on the way.
     fn new() -> io::Result<SpawnSetup> {
         let flags = libc::POSIX_SPAWN_SETSIGMASK | libc::POSIX_SPAWN_SETSIGDEF;
-        let mask = signal::held_back();
+        let mask = SigSet::thread_get_mask()?;
         // SAFETY: both structures are plain memory that the init calls fill in; they do not move
         // their contents elsewhere, so `Self` may be moved (glibc and musl keep no self-references).
         unsafe {
@@ -140,7 +140,7 @@ impl SpawnSetup {
             check(libc::posix_spawnattr_init(&mut setup.attributes))?;
             check(libc::posix_spawnattr_setflags(&mut setup.attributes, flags as libc::c_short))?;
             check(libc::posix_spawnattr_setsigmask(&mut setup.attributes, mask.as_ref()))?;
-            let all = nix::sys::signal::SigSet::all();
+            let all = SigSet::all();
             check(libc::posix_spawnattr_setsigdefault(&mut setup.attributes, all.as_ref()))?;
             Ok(setup)
         }

@@ -26,6 +26,9 @@ use super::{
 /// Linux takes this many descriptors in one message and no more (`SCM_MAX_FD`, see `unix(7)`).
 pub(crate) const FDS_PER_MESSAGE: usize = 253;
 
+/// Messages of unknown kinds that are skipped in a row: a newer program has a few of them, not a flood.
+const UNKNOWN_MAX: usize = 64;
+
 /// One end of the link: an `AF_UNIX` `SOCK_SEQPACKET` socket, non-blocking, close-on-exec.
 #[derive(Debug)]
 pub(crate) struct Link {
@@ -106,13 +109,14 @@ impl Link {
 
     /// The next message of a kind that is known, or `None` when there is none for now.
     pub fn receive(&mut self) -> Result<Option<Parcel<Message>>, LinkError> {
-        loop {
+        for _ in 0..UNKNOWN_MAX {
             let Some((bytes, fds)) = self.receive_bytes()? else { return Ok(None) };
             match Message::decode(&bytes).map_err(LinkError::Malformed)? {
                 Some(message) => return Ok(Some((message, fds))),
                 None => log::debug!("link: a message of an unknown kind is skipped"),
             }
         }
+        Err(LinkError::Malformed(Malformed::Field("nothing but unknown kinds")))
     }
 
     /// Whether the other side has closed its end, whatever it has said before that is still unread.

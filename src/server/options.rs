@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SigSet, Signal};
 
 use super::Server;
 use crate::{
@@ -139,6 +139,8 @@ impl<S: Service> Server<S> {
     pub fn restart_on(mut self, signal: i32, how: Restart) -> Server<S> {
         let Ok(signal) = signal::named(signal) else { panic!("{signal} is not a signal") };
         assert!(!matches!(signal, Signal::SIGKILL | Signal::SIGSTOP), "{signal} cannot be caught");
+        // From now on it waits, like those that every server holds back.
+        let _ = SigSet::from_iter([signal]).thread_block();
         self.succession.triggers.retain(|(heard, _)| *heard != signal);
         self.succession.triggers.push((signal, Trigger::Restart(how)));
         self

@@ -75,24 +75,17 @@ impl<S: Service> Turn<S> {
 
     /// In the child of a fork: turns this copy of the parent into the next generation.
     pub(super) fn become_heir(&mut self, mut old: Generation) {
-        let unready = Unready;
+        self.succession.unready = Some(Unready);
         fault::point(Step::NewMade, Some(&mut old.link));
         self.succession.begin_anew(old, self.net.now());
-        match self.try_become_heir() {
-            Ok(()) => {
-                if let Some(old) = &mut self.succession.old {
-                    fault::point(Step::NewClaimed, Some(&mut old.link));
-                }
-                self.say_ready();
-                unready.disarm();
-            }
-            Err(why) => {
-                if let Some(old) = &mut self.succession.old {
-                    let _ = old.link.send(&Message::Failed { reason: why.to_string() }, Vec::new());
-                }
-                drop(unready);
-            }
+        if let Err(why) = self.try_become_heir() {
+            let _ = self.fail_unless(Err(why));
+            self.succession.unready = None; // which ends this process
         }
+        if let Some(old) = &mut self.succession.old {
+            fault::point(Step::NewClaimed, Some(&mut old.link));
+        }
+        self.say_ready();
     }
 
     fn try_become_heir(&mut self) -> Result {
@@ -212,6 +205,9 @@ impl<S: Service> Turn<S> {
             _ => Start::Execed,
         };
         self.start_serving(start)?;
+        if let Some(unready) = self.succession.unready.take() {
+            unready.disarm();
+        }
         if self.net.frozen {
             self.net.thaw();
         }

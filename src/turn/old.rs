@@ -302,7 +302,9 @@ impl<S: Service> Turn<S> {
         if let Some(id) = task.by {
             self.answer_verdict(id, &verdict);
         }
-        self.service.on_restart_ended(&mut self.net, &verdict);
+        if self.succession.phase != Phase::Waiting {
+            self.service.on_restart_ended(&mut self.net, &verdict);
+        }
     }
 
     /// The new side is ready: this one stops accepting, and keeps its listeners in case it dies.

@@ -128,6 +128,7 @@ impl<S: Service> Turn<S> {
 
     /// After the last turn.
     pub(super) fn end(&mut self) {
+        self.succession.unready = None; // a child that has never served ends here
         if let Some(file) = &self.succession.pid_file {
             file.remove();
         }

@@ -17,6 +17,7 @@ use crate::{
         child::Child,
         drain::Departure,
         exec::Launch,
+        fork::Unready,
         link::{Identity, Report},
         pass::Link,
     },
@@ -49,6 +50,9 @@ pub(crate) struct Succession {
     pub(super) arrivals: Arrivals,
     /// On a new side: it has said `Ready`.
     pub(super) ready: bool,
+    /// In a forked child that does not serve yet: whatever ends it must not run on into the author's
+    /// `main`, which is the parent's.
+    pub(super) unready: Option<Unready>,
 
     /// On an old side: the restart in progress.
     pub(super) attempt: Option<Attempt>,
@@ -135,6 +139,7 @@ impl Succession {
             probation: Duration::ZERO,
             arrivals: Arrivals::default(),
             ready: false,
+            unready: None,
             attempt: None,
             deferred: None,
             last_generation: 0,
