@@ -109,7 +109,11 @@ impl Listener {
         let address = Address::resolve("listen on", name)?;
         let fd: OwnedFd = match &address {
             Address::Tcp(address) => std::net::TcpListener::bind(address).map_err(failed)?.into(),
-            Address::Unix(path) => bind_unix(path).map_err(failed)?.into(),
+            // Absolute, so that it is found again at the end, wherever the process has gone.
+            Address::Unix(path) => {
+                let path = std::path::absolute(path).map_err(failed)?;
+                bind_unix(&path).map_err(failed)?.into()
+            }
         };
         let backlog = Backlog::new(BACKLOG).unwrap_or(Backlog::MAXCONN);
         listen(&fd, backlog).map_err(|e| failed(e.into()))?;
