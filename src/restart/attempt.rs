@@ -38,6 +38,8 @@ pub(crate) struct Attempt {
     pub overdue: Instant,
     pub child: Child,
     pub link: Link,
+    /// The new side has let go of the link, and so of the restart; it has not ended yet.
+    pub ending: bool,
     /// What a new program says; a forked child shares our stderr.
     pub stderr: Option<Stderr>,
 }
@@ -74,8 +76,18 @@ impl Attempt {
         let child = Child::new(pid).map_err(failed)?;
         let engine = Engine::Fork;
         let overdue = begun + how.ready_within;
-        let (link, stderr) = (ours, None);
-        Ok(Side::Old(Attempt { how, engine, generation, begun, overdue, child, link, stderr }))
+        let attempt = Attempt {
+            how,
+            engine,
+            generation,
+            begun,
+            overdue,
+            child,
+            link: ours,
+            ending: false,
+            stderr: None,
+        };
+        Ok(Side::Old(attempt))
     }
 
     /// Starts the program anew and offers it `listeners`.
@@ -99,8 +111,17 @@ impl Attempt {
         let child = Child::new(pid).map_err(failed)?;
         let engine = Engine::ForkExec;
         let overdue = begun + how.ready_within;
-        let (link, stderr) = (ours, Some(stderr));
-        let mut attempt = Attempt { how, engine, generation, begun, overdue, child, link, stderr };
+        let mut attempt = Attempt {
+            how,
+            engine,
+            generation,
+            begun,
+            overdue,
+            child,
+            link: ours,
+            ending: false,
+            stderr: Some(stderr),
+        };
         attempt.offer(last_serial, own_stderr, parcels).map_err(|e| attempt.failed(e))?;
         Ok(attempt)
     }
@@ -135,6 +156,9 @@ impl Attempt {
 
     /// The new side took too long.
     pub fn timed_out(&mut self) -> RestartError {
+        if self.ending {
+            return self.died();
+        }
         self.child.end();
         RestartError::TimedOut { limit: self.how.ready_within, stderr: self.last_words() }
     }

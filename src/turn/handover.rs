@@ -13,6 +13,7 @@ use nix::{sys::signal::Signal, unistd::dup2_stderr};
 use super::{Estate, Turn};
 use crate::{
     error::{Error, Result},
+    limits::{DRAIN_ON_RESTART, DRAIN_ON_STOP, LAST_WORDS},
     net::{Key, Reason, Request, Source},
     pidfile::PidFile,
     plan::{Drain, Engine, Restart, RestartError, Verdict},
@@ -71,8 +72,8 @@ impl Succession {
             stderr: None,
             attempt: None,
             former: Vec::new(),
-            drain_on_restart: Drain::deadline(crate::limits::DRAIN_ON_RESTART),
-            drain_on_stop: Drain::deadline(crate::limits::DRAIN_ON_STOP),
+            drain_on_restart: Drain::deadline(DRAIN_ON_RESTART),
+            drain_on_stop: Drain::deadline(DRAIN_ON_STOP),
             pid_file: None,
         }
     }
@@ -184,6 +185,11 @@ impl<S: Service> Turn<S> {
                 Ok(Some((Message::Failed { reason }, _))) => {
                     self.give_up(|attempt| attempt.failed(reason))?;
                     continue;
+                }
+                // While this side accepts, there is time to hear how the new one ends.
+                Err(LinkError::Closed) if self.succession.phase == Phase::Starting => {
+                    self.await_end();
+                    return Ok(());
                 }
                 Err(LinkError::Closed) => {
                     self.give_up(Attempt::died)?;
@@ -306,6 +312,16 @@ impl<S: Service> Turn<S> {
         match &self.succession.attempt {
             Some(attempt) if attempt.overdue <= now => self.give_up(Attempt::timed_out),
             _ => Ok(()),
+        }
+    }
+
+    /// The new side has closed its link before it was ready: it is ending, or has a moment to.
+    fn await_end(&mut self) {
+        let Some(attempt) = &mut self.succession.attempt else { return };
+        if !std::mem::replace(&mut attempt.ending, true) {
+            self.net.clear_timer(attempt.overdue, Key::Ready);
+            attempt.overdue = attempt.overdue.min(self.net.now() + LAST_WORDS);
+            self.net.set_timer(attempt.overdue, Key::Ready);
         }
     }
 

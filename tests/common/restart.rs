@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeSet,
     fs,
-    ops::Deref,
+    ops::{Deref, DerefMut},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
@@ -118,6 +118,12 @@ impl Deref for Lab {
 
     fn deref(&self) -> &Server {
         &self.server
+    }
+}
+
+impl DerefMut for Lab {
+    fn deref_mut(&mut self) -> &mut Server {
+        &mut self.server
     }
 }
 
