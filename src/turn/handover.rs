@@ -220,6 +220,7 @@ impl<S: Service> Turn<S> {
         {
             self.estate = None;
         }
+        let generation = self.net.generation();
         for request in std::mem::take(&mut self.net.requests) {
             match request {
                 Request::Restart(how) if self.net.poll.is_none() => {
@@ -227,7 +228,7 @@ impl<S: Service> Turn<S> {
                 }
                 Request::Restart(how) => {
                     self.restart(how)?;
-                    if self.succession.phase == Phase::Waiting {
+                    if self.net.generation() != generation {
                         return Ok(()); // we are the child now; the rest was asked of the parent
                     }
                 }
