@@ -17,11 +17,25 @@ use common::{
 };
 use nix::sys::signal::Signal;
 
-/// Puts a copy of an example at `path`. Another process does it: a file that this one has open for
-/// writing could not be run while some other test forks.
+/// Puts a copy of an example at `path`.
 fn install(name: &str, path: &Path) {
-    let copied = Command::new("cp").arg(example(name)).arg(path).status().expect("cp runs");
+    copy(&example(name), path);
+}
+
+/// Another process does it: a file that this one has open for writing could not be run while some
+/// other test forks.
+fn copy(from: &Path, to: &Path) {
+    let copied = Command::new("cp").arg(from).arg(to).status().expect("cp runs");
     assert!(copied.success());
+}
+
+/// Puts a file at `path`, by rename.
+fn place(content: impl AsRef<[u8]>, mode: u32, path: &Path) {
+    let (source, next) = (path.with_extension("source"), path.with_extension("next"));
+    fs::write(&source, content).expect("a file");
+    copy(&source, &next);
+    fs::set_permissions(&next, fs::Permissions::from_mode(mode)).expect("a mode");
+    fs::rename(&next, path).expect("in one directory");
 }
 
 fn restart(lab: &Lab) -> i32 {
@@ -103,7 +117,7 @@ fn a_bare_name_is_looked_up_in_the_path_each_time() {
 #[test]
 fn what_is_no_program_is_refused_by_name_and_the_old_one_serves_on() {
     let dir = Dir::new();
-    let (path, good, bad) = (dir.path("server"), dir.path("good"), dir.path("bad"));
+    let (path, good) = (dir.path("server"), dir.path("good"));
     install("lab", &path);
     let lab = Lab::with(|setup| setup.program(&path));
     let old = lab.pid();
@@ -130,9 +144,7 @@ fn what_is_no_program_is_refused_by_name_and_the_old_one_serves_on() {
         ("another machine's", 0o755, foreign.expect("a program"), "Exec format error"),
         ("no right to run it", 0o644, b"#!/bin/sh\n".to_vec(), "Permission denied"),
     ] {
-        fs::write(&bad, content).expect("a file");
-        fs::set_permissions(&bad, fs::Permissions::from_mode(mode)).expect("a mode");
-        fs::rename(&bad, &path).expect("in one directory");
+        place(content, mode, &path);
         assert_refused(what, why);
     }
     fs::rename(&good, &path).expect("in one directory");
@@ -163,9 +175,7 @@ fn a_program_that_lets_go_of_its_link_is_ended() {
     let path = dir.path("server");
     install("lab", &path);
     let lab = Lab::with(|setup| setup.program(&path));
-    fs::remove_file(&path).expect("a file of ours");
-    fs::write(&path, "#!/bin/sh\nexec 3>&-\necho not me >&2\nexec sleep 60\n").expect("a file");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("a mode");
+    place("#!/bin/sh\nexec 3>&-\necho not me >&2\nexec sleep 60\n", 0o755, &path);
     let answer = lab.connect().ask("restart fork-exec");
     assert!(answer.contains("killed by SIGKILL; its stderr ends: not me"), "{answer}");
     assert_eq!(lab.connect().who().generation, 0);
