@@ -13,6 +13,9 @@ pub(crate) struct PidFile {
 impl PidFile {
     /// Makes sure that the file can be written when the time comes.
     pub fn new(path: PathBuf) -> Result<PidFile> {
+        // The process may change its directory, and the file must not move with it.
+        let path = std::path::absolute(&path)
+            .map_err(|e| Error::io("write pid file", path.display(), e))?;
         let file = PidFile { path };
         let probe = file.temporary();
         fs::write(&probe, "").and_then(|()| fs::remove_file(&probe)).map_err(|e| file.failed(e))?;

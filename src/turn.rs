@@ -73,7 +73,9 @@ impl<S: Service> Turn<S> {
 
     /// 1. Waits for events and files each with its connection or listener. Nothing else sleeps.
     fn poll(&mut self) -> Result {
-        let wait = if self.estate.is_some() { Some(Duration::ZERO) } else { self.net.wait() };
+        // The estate is settled while this process serves; before that there is nothing to do.
+        let settling = self.estate.is_some() && self.succession.phase() != Phase::Waiting;
+        let wait = if settling { Some(Duration::ZERO) } else { self.net.wait() };
         self.net.poll(&mut self.events, wait)?;
         self.net.set_now(Instant::now());
         self.net.stats.turns += 1;

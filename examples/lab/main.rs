@@ -8,15 +8,17 @@
 //! One line asks, one line answers. `LAB_*` variables set the limits, in milliseconds and counts:
 //! IDLE FIRST WRITE CLOSE READY PROBATION DRAIN CONNECTIONS MESSAGE OUTPUT, and `LAB_OR_FORK_EXEC=1`,
 //! `LAB_MOVE=1`.
-//! `LAB_BROKEN=FILE`: while the file exists, a new program does what it says: `exit`, `hang`, `panic`.
+//! `LAB_BROKEN=FILE`: while the file exists, a new program does what it says: `exit`, `hang`, `panic`,
+//! `stop` (it stops itself until it gets SIGCONT). `LAB_ALSO=FILE`: it also listens on each line of it.
 
 #[path = "../common/mod.rs"]
 mod common;
 
 use heirloom::{
-    Alarm, ConnId, Drain, Hold, Io, Net, Origin, Reason, Restart, Result, Server, Service, Start,
-    Timer, Verdict, codec,
+    Alarm, ConnId, Drain, Hold, Io, Net, Origin, Reason, Restart, RestartError, Result, Server,
+    Service, Start, Timer, Verdict, codec,
 };
+use nix::sys::signal::{Signal, raise};
 use std::{
     collections::BTreeMap, env, fs, path::Path, process, process::ExitCode, str::FromStr,
     sync::mpsc, thread, time::Duration,
@@ -31,16 +33,20 @@ struct Lab {
     /// Threads that wait; each ends when its sender goes.
     threads: Vec<(mpsc::Sender<()>, thread::JoinHandle<()>)>,
     holds: Vec<Hold>,
-    /// Who waits for an answer to come: to `restart`, `alarm`, `dial`.
+    /// Who waits for an answer to come: to `alarm`, `dial`.
     waiting: BTreeMap<u64, ConnId>,
+    /// Who waits for the verdict on a restart, in the order of asking.
+    restarting: Vec<ConnId>,
+    /// What `keep` has left here.
+    kept: String,
     /// Events of the process since it began, for `events`.
     events: Vec<String>,
     /// Connections closed, with their reasons, for `closes`.
     closes: Vec<String>,
 }
 
-/// Keys of `waiting`; a dial's tag is above them.
-const RESTART: u64 = 0;
+/// Keys of alarms and of `waiting`; a dial's tag is above them.
+const UNHOLD: u64 = 0;
 const ALARM: u64 = 1;
 const DIAL: u64 = 2;
 
@@ -50,8 +56,14 @@ type Flood = usize;
 impl Lab {
     /// Answers the one who waits under `key`, if it is still there.
     fn answer(&mut self, net: &mut Net, key: u64, text: &str) {
-        let id = self.waiting.remove(&key);
-        if let Some(mut io) = id.and_then(|id| net.to(id)) {
+        if let Some(id) = self.waiting.remove(&key) {
+            Lab::tell(net, id, text);
+        }
+    }
+
+    /// The answer to a connection that was paused until it came.
+    fn tell(net: &mut Net, id: ConnId, text: &str) {
+        if let Some(mut io) = net.to(id) {
             io.send(text.as_bytes());
             io.send(b"\n");
             io.resume();
@@ -106,9 +118,15 @@ impl Lab {
                 "ok".to_owned()
             }
             "unhold" => {
-                self.holds.drain(..).for_each(|hold| net.unhold(hold));
+                let after = number(rest).unwrap_or(0); // milliseconds
+                net.set_alarm(Alarm(UNHOLD), Duration::from_millis(after));
                 "ok".to_owned()
             }
+            "keep" => std::mem::replace(&mut self.kept, rest.to_owned()),
+            "kept" => self.kept.clone(),
+            "chdir" => env::set_current_dir(rest).map(|()| "ok".to_owned())?,
+            "env" => env::var(rest).unwrap_or_default(),
+            "run" => run(rest)?,
             "drain" => {
                 net.drain();
                 "ok".to_owned()
@@ -133,7 +151,8 @@ impl Lab {
             "restart" => {
                 let how = if rest == "fork" { Restart::fork() } else { Restart::fork_exec() };
                 io.net().restart(adjust(how));
-                self.wait(io, RESTART);
+                self.restarting.push(io.id());
+                io.pause();
             }
             "alarm" => {
                 io.net().set_alarm(Alarm(ALARM), Duration::from_millis(number(rest)?));
@@ -165,6 +184,12 @@ fn pour(io: &mut Io<'_>, flood: &mut Flood) {
         io.send(&[b'x'; 16 * 1024][..piece]);
         *flood -= piece;
     }
+}
+
+/// What a command says, in one line. It blocks meanwhile, as a server should not.
+fn run(command: &str) -> Result<String> {
+    let output = process::Command::new("sh").args(["-c", command]).output()?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim_end().replace('\n', " "))
 }
 
 fn number<N: FromStr>(text: &str) -> Result<N> {
@@ -225,6 +250,9 @@ impl Service for Lab {
     }
 
     fn on_alarm(&mut self, net: &mut Net, key: Alarm) {
+        if key.0 == UNHOLD {
+            return self.holds.drain(..).for_each(|hold| net.unhold(hold));
+        }
         self.events.push("alarm".to_owned());
         self.answer(net, key.0, "alarm");
     }
@@ -233,6 +261,7 @@ impl Service for Lab {
         if start != Start::Resumed {
             self.closes.clear(); // what a forked child has in memory are its parent's
             self.events.clear();
+            self.restarting.clear();
         }
         self.events.push(format!("{start:?}"));
     }
@@ -246,7 +275,13 @@ impl Service for Lab {
             Ok(pid) => format!("ok {} {pid}", verdict.generation),
             Err(why) => format!("error {}", why.to_string().replace('\n', " | ")),
         };
-        self.answer(net, RESTART, &text);
+        self.events.push(text.split(' ').next().unwrap_or_default().to_owned());
+        // Who asks while another restart is in progress is refused at once, before the one who waits.
+        let refused = matches!(verdict.outcome, Err(RestartError::InProgress));
+        let asker = if refused { self.restarting.len().checked_sub(1) } else { Some(0) };
+        if let Some(asker) = asker.filter(|&asker| asker < self.restarting.len()) {
+            Lab::tell(net, self.restarting.remove(asker), &text);
+        }
     }
 }
 
@@ -275,6 +310,15 @@ fn adjust(mut how: Restart) -> Restart {
     how
 }
 
+/// Listens on what `LAB_ALSO` names by now; it ends the program if it cannot.
+fn listen_also(mut server: Server<Lab>) -> Server<Lab> {
+    let list = env::var("LAB_ALSO").ok().and_then(|path| fs::read_to_string(path).ok());
+    for address in list.unwrap_or_default().lines() {
+        server = server.listen(address).unwrap_or_else(|e| panic!("{e}"));
+    }
+    server
+}
+
 fn tune(mut server: Server<Lab>) -> Server<Lab> {
     server = server
         .idle_timeout(millis("IDLE").unwrap_or(Duration::from_secs(60)))
@@ -296,7 +340,7 @@ fn tune(mut server: Server<Lab>) -> Server<Lab> {
     if let Some(bytes) = setting("OUTPUT") {
         server = server.max_output(bytes);
     }
-    server
+    listen_also(server)
 }
 
 /// What a new program does instead of serving, while the file is there.
@@ -311,6 +355,7 @@ fn break_if_told() {
         }
         Some("hang") if is_heir => thread::sleep(Duration::from_secs(3600)),
         Some("panic") if is_heir => panic!("lab: as told"),
+        Some("stop") if is_heir => raise(Signal::SIGSTOP).expect("a stop"),
         _ => {}
     }
 }

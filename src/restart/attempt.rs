@@ -39,6 +39,8 @@ pub(crate) struct Attempt {
     pub child: Child,
     /// `None` while the program is only asked whether it would serve.
     pub link: Option<Link>,
+    /// The new side has let go of the link, and so of the restart; it has not ended yet.
+    pub ending: bool,
     /// What a new program says; a forked child shares our stderr.
     pub stderr: Option<Stderr>,
     /// Why the new side hands back, if it does.
@@ -96,6 +98,7 @@ impl Attempt {
             overdue,
             child,
             link,
+            ending: false,
             stderr,
             handed_back,
             outgoing: VecDeque::new(),
@@ -183,6 +186,9 @@ impl Attempt {
 
     /// The new side took too long.
     pub fn timed_out(&mut self) -> RestartError {
+        if self.ending {
+            return self.died();
+        }
         self.child.end();
         RestartError::TimedOut { limit: self.how.ready_within, stderr: self.last_words() }
     }

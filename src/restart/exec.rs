@@ -84,6 +84,10 @@ impl Launch {
         }
         let directory = c_string(self.directory.clone().into_os_string())?;
         let moved = env::current_dir().ok().as_deref() != Some(&self.directory);
+        if moved && !self.directory.is_dir() {
+            let why = format!("its working directory {} is gone", self.directory.display());
+            return Err(io::Error::new(io::ErrorKind::NotFound, why));
+        }
 
         let mut setup = SpawnSetup::new()?;
         // stderr first: should it have the number that the link is to get, it is copied before.

@@ -6,7 +6,7 @@ use std::{os::fd::AsFd, time::Instant};
 use super::{Asked, AtMax, Generation, Turn};
 use crate::{
     error::Result,
-    limits::LEAVE_GRACE,
+    limits::{LAST_WORDS, LEAVE_GRACE},
     net::{Key, Source},
     plan::Engine,
     restart::{
@@ -168,6 +168,11 @@ impl<S: Service> Turn<S> {
                     self.give_up(|attempt| attempt.failed(reason))?;
                     continue;
                 }
+                // While this side accepts, there is time to hear how the new one ends.
+                Err(LinkError::Closed) if self.succession.phase == Phase::Starting => {
+                    self.await_end();
+                    return Ok(());
+                }
                 Err(LinkError::Closed) => {
                     self.give_up(Attempt::died)?;
                     continue;
@@ -242,6 +247,16 @@ impl<S: Service> Turn<S> {
         match &self.succession.attempt {
             Some(attempt) if attempt.overdue <= now => self.give_up(Attempt::timed_out),
             _ => Ok(()),
+        }
+    }
+
+    /// The new side has closed its link before it was ready: it is ending, or has a moment to.
+    fn await_end(&mut self) {
+        let Some(attempt) = &mut self.succession.attempt else { return };
+        if !std::mem::replace(&mut attempt.ending, true) {
+            self.net.clear_timer(attempt.overdue, Key::NewOverdue);
+            attempt.overdue = attempt.overdue.min(self.net.now() + LAST_WORDS);
+            self.net.set_timer(attempt.overdue, Key::NewOverdue);
         }
     }
 

@@ -48,6 +48,7 @@ impl<S: Service> Turn<S> {
         {
             self.estate = None;
         }
+        let generation = self.net.generation();
         for request in std::mem::take(&mut self.net.requests) {
             match request {
                 Request::Restart { how, .. } if self.net.poll.is_none() => {
@@ -55,7 +56,7 @@ impl<S: Service> Turn<S> {
                 }
                 Request::Restart { how, by } => {
                     self.restart(Asked { how, by }, self.net.now())?;
-                    if self.succession.phase == Phase::Waiting {
+                    if self.net.generation() != generation {
                         return Ok(()); // we are the child now; the rest was asked of the parent
                     }
                 }
