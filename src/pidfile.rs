@@ -38,11 +38,20 @@ impl PidFile {
         }
     }
 
+    /// Removes what a process that was killed while it wrote has left.
+    pub fn clear_up_after(&self, pid: i32) {
+        let _ = fs::remove_file(self.temporary_of(pid));
+    }
+
     /// In the same directory, so that the rename stays in one file system; with our number, so that
     /// two generations never write the same one.
     fn temporary(&self) -> PathBuf {
+        self.temporary_of(process::id() as i32)
+    }
+
+    fn temporary_of(&self, pid: i32) -> PathBuf {
         let mut name = self.path.clone().into_os_string();
-        name.push(format!(".{}", process::id()));
+        name.push(format!(".{pid}"));
         PathBuf::from(name)
     }
 

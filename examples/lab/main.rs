@@ -6,17 +6,20 @@
 //! ```
 //!
 //! One line asks, one line answers. `LAB_*` variables set the limits, in milliseconds and counts:
-//! IDLE FIRST WRITE CLOSE READY PROBATION DRAIN CONNECTIONS MESSAGE OUTPUT, and `LAB_OR_FORK_EXEC=1`,
-//! `LAB_MOVE=1`.
+//! IDLE FIRST WRITE CLOSE READY PROBATION CONNECTIONS MESSAGE OUTPUT, DRAIN DRAIN_SPREAD STOP STOP_SPREAD
+//! GENERATIONS DISMISS, and `LAB_OR_FORK_EXEC=1`, `LAB_MOVE=1`, `LAB_CHECKED=1`.
 //! `LAB_BROKEN=FILE`: while the file exists, a new program does what it says: `exit`, `hang`, `panic`,
-//! `stop` (it stops itself until it gets SIGCONT). `LAB_ALSO=FILE`: it also listens on each line of it.
+//! `stop` (it stops itself until it gets SIGCONT), `check` (its configuration is bad); and a new
+//! generation by either engine: `abort` (soon after it began to serve), `roll back`.
+//! `LAB_ALSO=FILE`: it also listens on each line of it.
 
 #[path = "../common/mod.rs"]
 mod common;
+mod policy;
 
 use heirloom::{
-    Alarm, ConnId, Drain, Hold, Io, Net, Origin, Reason, Restart, RestartError, Result, Server,
-    Service, Start, Timer, Verdict, codec,
+    Alarm, ConnId, Hold, Io, Net, Origin, Reason, Restart, RestartError, Result, Server, Service,
+    Start, Timer, Verdict, codec,
 };
 use nix::sys::signal::{Signal, raise};
 use std::{
@@ -48,7 +51,11 @@ struct Lab {
 /// Keys of alarms and of `waiting`; a dial's tag is above them.
 const UNHOLD: u64 = 0;
 const ALARM: u64 = 1;
-const DIAL: u64 = 2;
+const ABORT: u64 = 2;
+const DIAL: u64 = 3;
+
+/// How long a generation that is to abort serves before.
+const BEFORE_ABORT: Duration = Duration::from_millis(100);
 
 /// Bytes still to be sent, a piece whenever the output has room.
 type Flood = usize;
@@ -253,17 +260,28 @@ impl Service for Lab {
         if key.0 == UNHOLD {
             return self.holds.drain(..).for_each(|hold| net.unhold(hold));
         }
+        if key.0 == ABORT {
+            eprintln!("lab: aborts as told");
+            process::abort();
+        }
         self.events.push("alarm".to_owned());
         self.answer(net, key.0, "alarm");
     }
 
-    fn on_start(&mut self, _net: &mut Net, start: Start) {
+    fn on_start(&mut self, net: &mut Net, start: Start) {
         if start != Start::Resumed {
             self.closes.clear(); // what a forked child has in memory are its parent's
             self.events.clear();
             self.restarting.clear();
         }
         self.events.push(format!("{start:?}"));
+        if matches!(start, Start::Forked | Start::Execed) {
+            match told().as_deref() {
+                Some("abort") => net.set_alarm(Alarm(ABORT), BEFORE_ABORT),
+                Some("roll back") => net.roll_back("lab: as told"),
+                _ => {}
+            }
+        }
     }
 
     fn on_retire(&mut self, _net: &mut Net) {
@@ -307,6 +325,9 @@ fn adjust(mut how: Restart) -> Restart {
     if setting::<u8>("MOVE").is_some() {
         how = how.move_connections();
     }
+    if setting::<u8>("CHECKED").is_some() {
+        how = how.checked("--check");
+    }
     how
 }
 
@@ -327,10 +348,6 @@ fn tune(mut server: Server<Lab>) -> Server<Lab> {
         .close_timeout(millis("CLOSE").unwrap_or(Duration::from_secs(5)))
         .restart_on(libc::SIGHUP, adjust(Restart::fork()))
         .restart_on(libc::SIGUSR2, adjust(Restart::fork_exec()));
-    if let Some(limit) = millis("DRAIN") {
-        server =
-            server.drain_on_restart(Drain::deadline(limit)).drain_on_stop(Drain::deadline(limit));
-    }
     if let Some(count) = setting("CONNECTIONS") {
         server = server.max_connections(count);
     }
@@ -340,15 +357,24 @@ fn tune(mut server: Server<Lab>) -> Server<Lab> {
     if let Some(bytes) = setting("OUTPUT") {
         server = server.max_output(bytes);
     }
-    listen_also(server)
+    listen_also(policy::tune(server))
 }
 
-/// What a new program does instead of serving, while the file is there.
+/// What a new generation is to do wrong, while the file is there.
+fn told() -> Option<String> {
+    let path = env::var("LAB_BROKEN").ok()?;
+    fs::read_to_string(Path::new(&path)).ok().map(|text| text.trim().to_owned())
+}
+
+/// What a new program does instead of serving.
 fn break_if_told() {
-    let told =
-        env::var("LAB_BROKEN").ok().and_then(|path| fs::read_to_string(Path::new(&path)).ok());
+    let is_check = env::args().any(|arg| arg == "--check");
     let is_heir = env::var_os("HEIRLOOM_LINK").is_some();
-    match told.as_deref().map(str::trim) {
+    match told().as_deref() {
+        Some("check") if is_check => {
+            eprintln!("lab: line 7 of the configuration is wrong");
+            process::exit(4);
+        }
         Some("exit") if is_heir => {
             eprintln!("lab: the configuration is broken");
             process::exit(3);

@@ -203,6 +203,16 @@ impl Drop for SpawnSetup {
     }
 }
 
+/// How many bytes wait in a pipe, at either end of it (`FIONREAD`).
+pub(super) fn unread(pipe: BorrowedFd<'_>) -> usize {
+    let mut count: libc::c_int = 0;
+    // SAFETY: the call writes one `int` to where it is told, and nothing else.
+    match unsafe { libc::ioctl(pipe.as_raw_fd(), libc::FIONREAD, &raw mut count) } {
+        0 => usize::try_from(count).unwrap_or(0),
+        _ => 0,
+    }
+}
+
 /// Finds the link that the old side has given to this program. `None`: it was started by hand.
 ///
 /// # Errors

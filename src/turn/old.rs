@@ -152,6 +152,10 @@ impl<S: Service> Turn<S> {
                     continue;
                 }
                 Ok(Some((Message::Ready { .. }, _))) => Event::Ready,
+                Ok(Some((Message::TakenOver, _))) => {
+                    self.taken_over();
+                    continue;
+                }
                 // A side that has died since is none to retire for.
                 Ok(Some((Message::Committed, _))) if link.is_cut() => continue,
                 Ok(Some((Message::Committed, _))) => Event::Committed,
@@ -230,7 +234,16 @@ impl<S: Service> Turn<S> {
         }
     }
 
+    /// Passes on what new sides say on stderr, and forgets those that say no more.
     pub(super) fn forward_stderr(&mut self) {
+        let poll = &self.net;
+        self.succession.stderrs.retain_mut(|stderr| {
+            let goes_on = stderr.forward();
+            if !goes_on {
+                poll.unwatch(stderr);
+            }
+            goes_on
+        });
         if let Some(attempt) = &mut self.succession.attempt
             && attempt.stderr.as_mut().is_some_and(|stderr| !stderr.forward())
             && let Some(stderr) = attempt.stderr.take()
@@ -264,6 +277,14 @@ impl<S: Service> Turn<S> {
     fn give_up(&mut self, end: impl FnOnce(&mut Attempt) -> RestartError) -> Result {
         let Some(mut attempt) = self.detach() else { return Ok(()) };
         let why = end(&mut attempt);
+        if let Some(file) = &self.succession.pid_file {
+            file.clear_up_after(attempt.child.pid.as_raw());
+        }
+        match self.net.frozen {
+            true if attempt.had_taken_over() => self.let_go(),
+            true => self.net.thaw(),
+            false => {}
+        }
         self.advance(Event::NewGone)?;
         self.verdict(&attempt.task(), attempt.steps, Err(why));
         Ok(())
@@ -288,9 +309,6 @@ impl<S: Service> Turn<S> {
         self.net.unwatch(&attempt.child);
         self.net.clear_timer(attempt.overdue, Key::NewOverdue);
         self.net.shared = false;
-        if self.net.frozen {
-            self.net.thaw();
-        }
         Some(attempt)
     }
 
@@ -325,7 +343,12 @@ impl<S: Service> Turn<S> {
         self.net.stop_accepting();
         self.net.suspend_alarms();
         self.net.clear_timer(attempt.overdue, Key::NewOverdue);
-        attempt.overdue = now + attempt.how.probation + attempt.how.ready_within;
+        // Connections on their way are served by nobody.
+        let patience = match self.net.frozen {
+            true => attempt.how.standstill,
+            false => attempt.how.probation + attempt.how.ready_within,
+        };
+        attempt.overdue = now + patience;
         self.net.set_timer(attempt.overdue, Key::NewOverdue);
         attempt.steps.ready = Some(now.saturating_duration_since(attempt.begun));
         self.succession.last_generation = attempt.generation;
@@ -335,10 +358,23 @@ impl<S: Service> Turn<S> {
         }
         self.tell_retired();
         self.tell_new(&Message::Released);
-        self.let_go();
         let link = self.succession.attempt.as_mut().and_then(|attempt| attempt.link.as_mut());
         fault::point(Step::OldReleased, link);
         Ok(())
+    }
+
+    /// The new side has the connections. Until it said so, they were still this one's if it died.
+    fn taken_over(&mut self) {
+        if !self.net.frozen {
+            return;
+        }
+        self.let_go();
+        let now = self.net.now();
+        if let Some(attempt) = &mut self.succession.attempt {
+            self.net.clear_timer(attempt.overdue, Key::NewOverdue);
+            attempt.overdue = now + attempt.how.probation + attempt.how.ready_within;
+            self.net.set_timer(attempt.overdue, Key::NewOverdue);
+        }
     }
 
     /// The new side is gone, or does not want to serve: this one accepts again.
@@ -358,7 +394,8 @@ impl<S: Service> Turn<S> {
     }
 
     /// A new side that lives on, to serve what it has.
-    fn let_live(&mut self, attempt: Attempt) -> Result {
+    fn let_live(&mut self, mut attempt: Attempt) -> Result {
+        self.go_on_hearing(&mut attempt)?;
         let Attempt { generation, engine, mut child, link, .. } = attempt;
         let pid = child.pid.as_raw() as u32;
         if let Some(link) = link {
@@ -372,9 +409,21 @@ impl<S: Service> Turn<S> {
         Ok(())
     }
 
+    /// Nobody waits for the verdict any more, but the new side's stderr still goes through this one.
+    pub(super) fn go_on_hearing(&mut self, attempt: &mut Attempt) -> Result {
+        if let Some(mut stderr) = attempt.stderr.take()
+            && stderr.forward()
+        {
+            self.net.watch(&stderr, Source::Stderr)?;
+            self.succession.stderrs.push(stderr);
+        }
+        Ok(())
+    }
+
     pub(super) fn say_resumed(&mut self) {
         if let Some(newcomer) = self.succession.leavers.last_mut() {
             let _ = newcomer.link.send(&Message::Resumed, Vec::new());
+            fault::point(Step::OldResumed, Some(&mut newcomer.link));
         }
     }
 
@@ -382,16 +431,22 @@ impl<S: Service> Turn<S> {
     pub(super) fn abandon(&mut self) {
         if let Some(mut attempt) = self.detach() {
             let why = attempt.abandoned();
+            if self.net.frozen {
+                self.net.thaw();
+            }
             self.verdict(&attempt.task(), attempt.steps, Err(why));
         }
     }
 
     /// This side was told to end the service, of which the new side is a part by now.
-    pub(super) fn dismiss_new(&mut self) {
+    pub(super) fn dismiss_new(&mut self) -> Result {
         let within = self.succession.drain_on_stop.deadline;
         self.tell_new(&Message::Dismissed { within });
-        if let Some(attempt) = self.detach() {
+        self.let_go(); // it was released, and takes them over before it leaves
+        if let Some(mut attempt) = self.detach() {
+            self.go_on_hearing(&mut attempt)?;
             self.verdict(&attempt.task(), attempt.steps, Err(RestartError::Stopped));
         }
+        Ok(())
     }
 }

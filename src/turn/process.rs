@@ -70,6 +70,7 @@ impl<S: Service> Turn<S> {
 
     /// After everything: a process that is leaving goes when nothing is left.
     pub(super) fn settle(&mut self) -> Result {
+        self.look_after_stderr();
         if self.net.draining && self.net.is_empty() { self.advance(Event::Empty) } else { Ok(()) }
     }
 
@@ -89,7 +90,7 @@ impl<S: Service> Turn<S> {
                 Action::Return => self.say_resumed(),
                 Action::Retire => self.retire()?,
                 Action::Abandon => self.abandon(),
-                Action::Dismiss => self.dismiss_new(),
+                Action::Dismiss => self.dismiss_new()?,
                 Action::Drain => self.drain_for_good()?,
                 Action::Hurry => self.hurry()?,
                 Action::Abort => self.abort_all(event),
@@ -104,11 +105,7 @@ impl<S: Service> Turn<S> {
         let generation = self.net.generation();
         self.succession.last_generation = self.succession.last_generation.max(generation);
         self.service.on_start(&mut self.net, start);
-        if let Some(file) = &self.succession.pid_file
-            && let Err(e) = file.write()
-        {
-            log::error!("{e}");
-        }
+        self.write_pid_file();
         let names = self.net.listeners.iter().filter(|l| !l.is_control);
         let names: Vec<_> = names.map(|l| l.address.to_string()).collect();
         log::info!(
@@ -118,6 +115,15 @@ impl<S: Service> Turn<S> {
             names.join(", "),
         );
         Ok(())
+    }
+
+    /// This is the process that serves.
+    pub(super) fn write_pid_file(&self) {
+        if let Some(file) = &self.succession.pid_file
+            && let Err(e) = file.write()
+        {
+            log::error!("{e}");
+        }
     }
 
     /// Tells the service, once, that this process serves no new clients.
