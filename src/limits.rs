@@ -63,6 +63,15 @@ pub const ESTATE_PIECE: usize = 256;
 /// The last bytes of a new program's stderr that are kept, to tell why it failed.
 pub const STDERR_TAIL: usize = 4096;
 
+/// Room for what a new program says on stderr while the old one is busy (Linux lets a user have this
+/// much, `/proc/sys/fs/pipe-max-size`). At a quarter of it the old side is taken to hang.
+pub const STDERR_PIPE: i32 = 1024 * 1024;
+
+/// How long a new side that has closed its link may take to end by itself. It is on its way out of
+/// `main`, and its exit status and last words tell more than a kill would; the old side serves on
+/// meanwhile, so nobody waits for this but the one who asked.
+pub const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// How long a new program waits for the next message of the handover before it gives up. Its old
 /// side sends them all before anything else, so only a hung one lets this pass.
 pub const HANDOVER_PATIENCE: Duration = Duration::from_secs(10);

@@ -13,6 +13,9 @@ pub(crate) struct PidFile {
 impl PidFile {
     /// Makes sure that the file can be written when the time comes.
     pub fn new(path: PathBuf) -> Result<PidFile> {
+        // The process may change its directory, and the file must not move with it.
+        let path = std::path::absolute(&path)
+            .map_err(|e| Error::io("write pid file", path.display(), e))?;
         let file = PidFile { path };
         let probe = file.temporary();
         fs::write(&probe, "").and_then(|()| fs::remove_file(&probe)).map_err(|e| file.failed(e))?;
@@ -35,11 +38,20 @@ impl PidFile {
         }
     }
 
+    /// Removes what a process that was killed while it wrote has left.
+    pub fn clear_up_after(&self, pid: i32) {
+        let _ = fs::remove_file(self.temporary_of(pid));
+    }
+
     /// In the same directory, so that the rename stays in one file system; with our number, so that
     /// two generations never write the same one.
     fn temporary(&self) -> PathBuf {
+        self.temporary_of(process::id() as i32)
+    }
+
+    fn temporary_of(&self, pid: i32) -> PathBuf {
         let mut name = self.path.clone().into_os_string();
-        name.push(format!(".{}", process::id()));
+        name.push(format!(".{pid}"));
         PathBuf::from(name)
     }
 

@@ -6,17 +6,22 @@
 //! ```
 //!
 //! One line asks, one line answers. `LAB_*` variables set the limits, in milliseconds and counts:
-//! IDLE FIRST WRITE CLOSE READY PROBATION DRAIN CONNECTIONS MESSAGE OUTPUT, and `LAB_OR_FORK_EXEC=1`,
-//! `LAB_MOVE=1`.
-//! `LAB_BROKEN=FILE`: while the file exists, a new program does what it says: `exit`, `hang`, `panic`.
+//! IDLE FIRST WRITE CLOSE READY PROBATION CONNECTIONS MESSAGE OUTPUT, DRAIN DRAIN_SPREAD STOP STOP_SPREAD
+//! GENERATIONS DISMISS, and `LAB_OR_FORK_EXEC=1`, `LAB_MOVE=1`, `LAB_CHECKED=1`.
+//! `LAB_BROKEN=FILE`: while the file exists, a new program does what it says: `exit`, `hang`, `panic`,
+//! `stop` (it stops itself until it gets SIGCONT), `check` (its configuration is bad); and a new
+//! generation by either engine: `abort` (soon after it began to serve), `roll back`.
+//! `LAB_ALSO=FILE`: it also listens on each line of it.
 
 #[path = "../common/mod.rs"]
 mod common;
+mod policy;
 
 use heirloom::{
-    Alarm, ConnId, Drain, Hold, Io, Net, Origin, Reason, Restart, Result, Server, Service, Start,
-    Timer, Verdict, codec,
+    Alarm, ConnId, Hold, Io, Net, Origin, Reason, Restart, RestartError, Result, Server, Service,
+    Start, Timer, Verdict, codec,
 };
+use nix::sys::signal::{Signal, raise};
 use std::{
     collections::BTreeMap, env, fs, path::Path, process, process::ExitCode, str::FromStr,
     sync::mpsc, thread, time::Duration,
@@ -31,18 +36,26 @@ struct Lab {
     /// Threads that wait; each ends when its sender goes.
     threads: Vec<(mpsc::Sender<()>, thread::JoinHandle<()>)>,
     holds: Vec<Hold>,
-    /// Who waits for an answer to come: to `restart`, `alarm`, `dial`.
+    /// Who waits for an answer to come: to `alarm`, `dial`.
     waiting: BTreeMap<u64, ConnId>,
+    /// Who waits for the verdict on a restart, in the order of asking.
+    restarting: Vec<ConnId>,
+    /// What `keep` has left here.
+    kept: String,
     /// Events of the process since it began, for `events`.
     events: Vec<String>,
     /// Connections closed, with their reasons, for `closes`.
     closes: Vec<String>,
 }
 
-/// Keys of `waiting`; a dial's tag is above them.
-const RESTART: u64 = 0;
+/// Keys of alarms and of `waiting`; a dial's tag is above them.
+const UNHOLD: u64 = 0;
 const ALARM: u64 = 1;
-const DIAL: u64 = 2;
+const ABORT: u64 = 2;
+const DIAL: u64 = 3;
+
+/// How long a generation that is to abort serves before.
+const BEFORE_ABORT: Duration = Duration::from_millis(100);
 
 /// Bytes still to be sent, a piece whenever the output has room.
 type Flood = usize;
@@ -50,8 +63,14 @@ type Flood = usize;
 impl Lab {
     /// Answers the one who waits under `key`, if it is still there.
     fn answer(&mut self, net: &mut Net, key: u64, text: &str) {
-        let id = self.waiting.remove(&key);
-        if let Some(mut io) = id.and_then(|id| net.to(id)) {
+        if let Some(id) = self.waiting.remove(&key) {
+            Lab::tell(net, id, text);
+        }
+    }
+
+    /// The answer to a connection that was paused until it came.
+    fn tell(net: &mut Net, id: ConnId, text: &str) {
+        if let Some(mut io) = net.to(id) {
             io.send(text.as_bytes());
             io.send(b"\n");
             io.resume();
@@ -106,9 +125,15 @@ impl Lab {
                 "ok".to_owned()
             }
             "unhold" => {
-                self.holds.drain(..).for_each(|hold| net.unhold(hold));
+                let after = number(rest).unwrap_or(0); // milliseconds
+                net.set_alarm(Alarm(UNHOLD), Duration::from_millis(after));
                 "ok".to_owned()
             }
+            "keep" => std::mem::replace(&mut self.kept, rest.to_owned()),
+            "kept" => self.kept.clone(),
+            "chdir" => env::set_current_dir(rest).map(|()| "ok".to_owned())?,
+            "env" => env::var(rest).unwrap_or_default(),
+            "run" => run(rest)?,
             "drain" => {
                 net.drain();
                 "ok".to_owned()
@@ -133,7 +158,8 @@ impl Lab {
             "restart" => {
                 let how = if rest == "fork" { Restart::fork() } else { Restart::fork_exec() };
                 io.net().restart(adjust(how));
-                self.wait(io, RESTART);
+                self.restarting.push(io.id());
+                io.pause();
             }
             "alarm" => {
                 io.net().set_alarm(Alarm(ALARM), Duration::from_millis(number(rest)?));
@@ -165,6 +191,12 @@ fn pour(io: &mut Io<'_>, flood: &mut Flood) {
         io.send(&[b'x'; 16 * 1024][..piece]);
         *flood -= piece;
     }
+}
+
+/// What a command says, in one line. It blocks meanwhile, as a server should not.
+fn run(command: &str) -> Result<String> {
+    let output = process::Command::new("sh").args(["-c", command]).output()?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim_end().replace('\n', " "))
 }
 
 fn number<N: FromStr>(text: &str) -> Result<N> {
@@ -225,16 +257,31 @@ impl Service for Lab {
     }
 
     fn on_alarm(&mut self, net: &mut Net, key: Alarm) {
+        if key.0 == UNHOLD {
+            return self.holds.drain(..).for_each(|hold| net.unhold(hold));
+        }
+        if key.0 == ABORT {
+            eprintln!("lab: aborts as told");
+            process::abort();
+        }
         self.events.push("alarm".to_owned());
         self.answer(net, key.0, "alarm");
     }
 
-    fn on_start(&mut self, _net: &mut Net, start: Start) {
+    fn on_start(&mut self, net: &mut Net, start: Start) {
         if start != Start::Resumed {
             self.closes.clear(); // what a forked child has in memory are its parent's
             self.events.clear();
+            self.restarting.clear();
         }
         self.events.push(format!("{start:?}"));
+        if matches!(start, Start::Forked | Start::Execed) {
+            match told().as_deref() {
+                Some("abort") => net.set_alarm(Alarm(ABORT), BEFORE_ABORT),
+                Some("roll back") => net.roll_back("lab: as told"),
+                _ => {}
+            }
+        }
     }
 
     fn on_retire(&mut self, _net: &mut Net) {
@@ -246,7 +293,13 @@ impl Service for Lab {
             Ok(pid) => format!("ok {} {pid}", verdict.generation),
             Err(why) => format!("error {}", why.to_string().replace('\n', " | ")),
         };
-        self.answer(net, RESTART, &text);
+        self.events.push(text.split(' ').next().unwrap_or_default().to_owned());
+        // Who asks while another restart is in progress is refused at once, before the one who waits.
+        let refused = matches!(verdict.outcome, Err(RestartError::InProgress));
+        let asker = if refused { self.restarting.len().checked_sub(1) } else { Some(0) };
+        if let Some(asker) = asker.filter(|&asker| asker < self.restarting.len()) {
+            Lab::tell(net, self.restarting.remove(asker), &text);
+        }
     }
 }
 
@@ -270,7 +323,19 @@ fn adjust(mut how: Restart) -> Restart {
     if setting::<u8>("MOVE").is_some() {
         how = how.move_connections();
     }
+    if setting::<u8>("CHECKED").is_some() {
+        how = how.checked("--check");
+    }
     how
+}
+
+/// Listens on what `LAB_ALSO` names by now; it ends the program if it cannot.
+fn listen_also(mut server: Server<Lab>) -> Server<Lab> {
+    let list = env::var("LAB_ALSO").ok().and_then(|path| fs::read_to_string(path).ok());
+    for address in list.unwrap_or_default().lines() {
+        server = server.listen(address).unwrap_or_else(|e| panic!("{e}"));
+    }
+    server
 }
 
 fn tune(mut server: Server<Lab>) -> Server<Lab> {
@@ -281,10 +346,6 @@ fn tune(mut server: Server<Lab>) -> Server<Lab> {
         .close_timeout(millis("CLOSE").unwrap_or(Duration::from_secs(5)))
         .restart_on(libc::SIGHUP, adjust(Restart::fork()))
         .restart_on(libc::SIGUSR2, adjust(Restart::fork_exec()));
-    if let Some(limit) = millis("DRAIN") {
-        server =
-            server.drain_on_restart(Drain::deadline(limit)).drain_on_stop(Drain::deadline(limit));
-    }
     if let Some(count) = setting("CONNECTIONS") {
         server = server.max_connections(count);
     }
@@ -294,21 +355,31 @@ fn tune(mut server: Server<Lab>) -> Server<Lab> {
     if let Some(bytes) = setting("OUTPUT") {
         server = server.max_output(bytes);
     }
-    server
+    listen_also(policy::tune(server))
 }
 
-/// What a new program does instead of serving, while the file is there.
+/// What a new generation is to do wrong, while the file is there.
+fn told() -> Option<String> {
+    let path = env::var("LAB_BROKEN").ok()?;
+    fs::read_to_string(Path::new(&path)).ok().map(|text| text.trim().to_owned())
+}
+
+/// What a new program does instead of serving.
 fn break_if_told() {
-    let told =
-        env::var("LAB_BROKEN").ok().and_then(|path| fs::read_to_string(Path::new(&path)).ok());
+    let is_check = env::args().any(|arg| arg == "--check");
     let is_heir = env::var_os("HEIRLOOM_LINK").is_some();
-    match told.as_deref().map(str::trim) {
+    match told().as_deref() {
+        Some("check") if is_check => {
+            eprintln!("lab: line 7 of the configuration is wrong");
+            process::exit(4);
+        }
         Some("exit") if is_heir => {
             eprintln!("lab: the configuration is broken");
             process::exit(3);
         }
         Some("hang") if is_heir => thread::sleep(Duration::from_secs(3600)),
         Some("panic") if is_heir => panic!("lab: as told"),
+        Some("stop") if is_heir => raise(Signal::SIGSTOP).expect("a stop"),
         _ => {}
     }
 }

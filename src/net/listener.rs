@@ -134,7 +134,8 @@ impl Listener {
     fn bind_to(address: &Address) -> io::Result<OwnedFd> {
         let fd: OwnedFd = match address {
             Address::Tcp(address) => std::net::TcpListener::bind(address)?.into(),
-            Address::Unix(path) => bind_unix(path)?.into(),
+            // Absolute, so that it is found again at the end, wherever the process has gone.
+            Address::Unix(path) => bind_unix(&std::path::absolute(path)?)?.into(),
         };
         listen(&fd, Backlog::new(BACKLOG).unwrap_or(Backlog::MAXCONN))?;
         Ok(fd)

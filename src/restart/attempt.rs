@@ -39,6 +39,8 @@ pub(crate) struct Attempt {
     pub child: Child,
     /// `None` while the program is only asked whether it would serve.
     pub link: Option<Link>,
+    /// The new side has let go of the link, and so of the restart; it has not ended yet.
+    pub ending: bool,
     /// What a new program says; a forked child shares our stderr.
     pub stderr: Option<Stderr>,
     /// Why the new side hands back, if it does.
@@ -96,6 +98,7 @@ impl Attempt {
             overdue,
             child,
             link,
+            ending: false,
             stderr,
             handed_back,
             outgoing: VecDeque::new(),
@@ -126,7 +129,7 @@ impl Attempt {
         let before = Instant::now();
         let (ours, theirs) = Link::pair().map_err(failed)?;
         let (stderr, writer) = Stderr::pipe().map_err(failed)?;
-        let parcels = offer.parcels(&task).map_err(failed)?;
+        let parcels = offer.parcels(&task, &stderr).map_err(failed)?;
         let pid = launch.spawn(Some(theirs.as_fd()), writer.as_fd(), None).map_err(failed)?;
         let child = Child::new(pid).map_err(failed)?;
         let attempt = Attempt::new(task, child);
@@ -183,6 +186,9 @@ impl Attempt {
 
     /// The new side took too long.
     pub fn timed_out(&mut self) -> RestartError {
+        if self.ending {
+            return self.died();
+        }
         self.child.end();
         RestartError::TimedOut { limit: self.how.ready_within, stderr: self.last_words() }
     }
@@ -196,6 +202,17 @@ impl Attempt {
     pub fn abandoned(&mut self) -> RestartError {
         self.child.end();
         RestartError::Stopped
+    }
+
+    /// Whether the new side, which has ended, had said that the connections are its own.
+    pub fn had_taken_over(&mut self) -> bool {
+        let Some(link) = &mut self.link else { return false };
+        while let Ok(Some((message, _))) = link.receive() {
+            if message == Message::TakenOver {
+                return true;
+            }
+        }
+        false
     }
 
     fn last_words(&mut self) -> String {
@@ -218,13 +235,14 @@ pub(crate) struct Task {
 
 impl Offer<'_> {
     /// The messages, each with descriptors of its own.
-    fn parcels(&self, task: &Task) -> io::Result<Vec<(Message, Vec<OwnedFd>)>> {
+    fn parcels(&self, task: &Task, heard: &Stderr) -> io::Result<Vec<(Message, Vec<OwnedFd>)>> {
         let Task { engine, generation, .. } = *task;
         let old = self.old;
         let stderr = io::stderr().as_fd().try_clone_to_owned()?;
+        let heard = heard.as_fd().try_clone_to_owned()?;
         let probation = task.how.probation;
         let hello = Message::Hello { generation, engine, probation, old };
-        let mut parcels = vec![(hello, vec![stderr])];
+        let mut parcels = vec![(hello, vec![stderr, heard])];
         for batch in self.listeners.chunks(FDS_PER_MESSAGE) {
             let names = batch.iter().map(|(name, _)| (*name).to_owned()).collect();
             let fds = batch.iter().map(|(_, fd)| fd.try_clone_to_owned());

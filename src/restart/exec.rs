@@ -84,6 +84,10 @@ impl Launch {
         }
         let directory = c_string(self.directory.clone().into_os_string())?;
         let moved = env::current_dir().ok().as_deref() != Some(&self.directory);
+        if moved && !self.directory.is_dir() {
+            let why = format!("its working directory {} is gone", self.directory.display());
+            return Err(io::Error::new(io::ErrorKind::NotFound, why));
+        }
 
         let mut setup = SpawnSetup::new()?;
         // stderr first: should it have the number that the link is to get, it is copied before.
@@ -196,6 +200,16 @@ impl Drop for SpawnSetup {
             libc::posix_spawn_file_actions_destroy(&mut self.actions);
             libc::posix_spawnattr_destroy(&mut self.attributes);
         }
+    }
+}
+
+/// How many bytes wait in a pipe, at either end of it (`FIONREAD`).
+pub(super) fn unread(pipe: BorrowedFd<'_>) -> usize {
+    let mut count: libc::c_int = 0;
+    // SAFETY: the call writes one `int` to where it is told, and nothing else.
+    match unsafe { libc::ioctl(pipe.as_raw_fd(), libc::FIONREAD, &raw mut count) } {
+        0 => usize::try_from(count).unwrap_or(0),
+        _ => 0,
     }
 }
 

@@ -9,16 +9,22 @@ use super::pass::Link;
 pub(crate) enum Step {
     /// Old: the new process was made, and was offered everything.
     OldMade,
+    /// Old: it has sent state and connections.
+    OldHanded,
     /// Old: `Ready` came.
     OldReady,
     /// Old: it has stopped accepting and said `Released`.
     OldReleased,
     /// Old: `Committed` came.
     OldCommitted,
+    /// Old: it accepts again, and has said so to a new side that hands back.
+    OldResumed,
     /// New: it exists.
     NewMade,
     /// New: it has everything it needs.
     NewClaimed,
+    /// New: it has a batch of connections.
+    NewTaken,
     /// New: it has said `Ready`.
     NewReady,
     /// New: `Released` came.
@@ -27,6 +33,8 @@ pub(crate) enum Step {
     NewServing,
     /// New: it has said `Committed`.
     NewCommitted,
+    /// New: it has asked the old side to serve again.
+    NewHandedBack,
 }
 
 /// The place for a fault after `step`.

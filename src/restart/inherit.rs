@@ -11,6 +11,7 @@ use super::{
     exec::claim_link,
     link::{Identity, Message},
     pass::{Link, LinkError},
+    stderr::Heard,
 };
 use crate::{
     error::{Error, Result},
@@ -27,8 +28,8 @@ pub(crate) struct Inheritance {
     pub probation: Duration,
     /// Who the old one is.
     pub old: Identity,
-    /// The stderr to use once this program is ready; until then the old side listens.
-    pub stderr: Option<OwnedFd>,
+    /// The stderr to use once this program has committed; until then the old side listens.
+    pub stderr: Option<Heard>,
     pub listeners: Vec<(String, OwnedFd)>,
     /// Older generations that still drain.
     pub elders: Vec<(Identity, Link)>,
@@ -55,12 +56,12 @@ impl Inheritance {
     fn collect(link: &mut Link) -> std::result::Result<Inheritance, String> {
         let deadline = Instant::now() + HANDOVER_PATIENCE;
         let mut inheritance = match wait_for_message(link, deadline)? {
-            (Message::Hello { generation, engine, probation, old }, mut fds) => Inheritance {
+            (Message::Hello { generation, engine, probation, old }, fds) => Inheritance {
                 generation,
                 engine,
                 probation,
                 old,
-                stderr: fds.pop(),
+                stderr: Heard::of(fds),
                 listeners: Vec::new(),
                 elders: Vec::new(),
             },

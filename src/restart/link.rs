@@ -14,7 +14,8 @@ const REASON_MAX: usize = 4096;
 /// One message. The descriptors that go with it travel beside it (see `pass`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Message {
-    /// Old to new, first: who you are to be, and who I am. With it: the stderr to use once you are ready.
+    /// Old to new, first: who you are to be, and who I am. With it: the stderr to use once you have committed,
+    /// and the pipe by which I hear yours until then.
     Hello {
         generation: u64,
         engine: Engine,
@@ -36,6 +37,8 @@ pub(crate) enum Message {
     Connections { count: u64 },
     /// New to old: I have taken a batch of them.
     Taken,
+    /// New to old, once it is released: from here on they are mine.
+    TakenOver,
     /// Old to new: that was all; and the number of the connection that came last.
     Handed { last_serial: u64 },
     /// New to old: I can serve.
@@ -98,6 +101,7 @@ const REPORT: u16 = 15;
 const CLAIM: u16 = 16;
 const TAKEN: u16 = 17;
 const HANDED: u16 = 18;
+const TAKEN_OVER: u16 = 19;
 
 const GENERATION: u16 = 1;
 const ENGINE: u16 = 2;
@@ -153,6 +157,7 @@ impl Message {
             | Message::Claim
             | Message::State
             | Message::Taken
+            | Message::TakenOver
             | Message::Released
             | Message::Committed
             | Message::Resumed
@@ -171,6 +176,7 @@ impl Message {
             Message::State => STATE,
             Message::Connections { .. } => BATCH,
             Message::Taken => TAKEN,
+            Message::TakenOver => TAKEN_OVER,
             Message::Handed { .. } => HANDED,
             Message::Ready { .. } => READY,
             Message::Failed { .. } => FAILED,
@@ -201,6 +207,7 @@ impl Message {
             STATE => Message::State,
             BATCH => Message::Connections { count: fields.number(CONNECTIONS, "connections")? },
             TAKEN => Message::Taken,
+            TAKEN_OVER => Message::TakenOver,
             HANDED => Message::Handed { last_serial: fields.number(LAST_SERIAL, "last serial")? },
             READY => Message::Ready { pid: pid(fields)? },
             FAILED => Message::Failed { reason: fields.text(REASON, "reason")? },
@@ -293,7 +300,12 @@ mod tests {
                     old,
                 }
             ),
-            prop_oneof![Just(Message::Claim), Just(Message::State), Just(Message::Taken)],
+            prop_oneof![
+                Just(Message::Claim),
+                Just(Message::State),
+                Just(Message::Taken),
+                Just(Message::TakenOver)
+            ],
             any::<u64>().prop_map(|count| Message::Connections { count }),
             any::<u64>().prop_map(|last_serial| Message::Handed { last_serial }),
             proptest::collection::vec(".{0,40}", 0..20)

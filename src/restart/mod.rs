@@ -10,7 +10,8 @@
 //!   |                                     <- | Ready                        (or Failed)
 //!   |  stops accepting, keeps its listeners
 //!   |  Released                           -> | accepts; on_start
-//!  old: Released                             | new: Probation
+//!  old: Released                          <- | TakenOver, if connections move
+//!   |                                        | new: Probation
 //!   |                                     <- | Committed, after the probation
 //!   |  closes its listeners; on_retire       | new: Serving
 //!  old: Retired, drains, exits when empty
@@ -42,7 +43,7 @@ mod model;
 pub(crate) mod pass;
 mod program_file;
 pub(crate) mod record;
-mod stderr;
+pub(crate) mod stderr;
 mod table;
 mod wire;
 

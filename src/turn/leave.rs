@@ -35,9 +35,7 @@ impl<S: Service> Turn<S> {
         self.net.stop_accepting();
         if let Some(mut attempt) = self.detach() {
             fault::point(Step::OldCommitted, attempt.link.as_mut());
-            if let Some(stderr) = &mut attempt.stderr {
-                stderr.forward();
-            }
+            self.go_on_hearing(&mut attempt)?;
             attempt.steps.committed = Some(self.net.now().saturating_duration_since(attempt.begun));
             let pid = attempt.child.pid.as_raw() as u32;
             self.verdict(&attempt.task(), attempt.steps, Ok(pid));

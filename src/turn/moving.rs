@@ -9,6 +9,7 @@ use crate::{
     limits::{BATCH_BYTES, BATCH_MAX, BATCHES_IN_FLIGHT, STATE_MAX},
     net::{ConnId, Io, Key, Reason},
     restart::{
+        fault::{self, Step},
         link::Message,
         memfd,
         pass::{FDS_PER_MESSAGE, Link},
@@ -75,7 +76,10 @@ impl<S: Service> Turn<S> {
             if attempt.outgoing.is_empty() {
                 attempt.handed = true;
                 let last_serial = self.net.last_serial;
-                return self.send_to_new(&Message::Handed { last_serial }, Vec::new());
+                self.send_to_new(&Message::Handed { last_serial }, Vec::new())?;
+                let link = self.succession.attempt.as_mut().and_then(|a| a.link.as_mut());
+                fault::point(Step::OldHanded, link);
+                return Ok(());
             }
             let (records, mut fds) = self.pack_batch().map_err(|e| format!("move: {e}"))?;
             let count = fds.len() as u64;
@@ -156,6 +160,7 @@ impl<S: Service> Turn<S> {
         }
         if let Some(old) = &mut self.succession.old {
             let _ = old.link.send(&Message::Taken, Vec::new());
+            fault::point(Step::NewTaken, Some(&mut old.link));
         }
         Ok(())
     }

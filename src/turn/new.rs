@@ -6,7 +6,7 @@ use std::process;
 use mio::Poll;
 use nix::{
     sys::signal::{Signal, kill},
-    unistd::{Pid, dup2_stderr},
+    unistd::Pid,
 };
 use slab::Slab;
 
@@ -22,6 +22,7 @@ use crate::{
         fork::{Unready, close_all},
         link::Message,
         pass::LinkError,
+        stderr::Heard,
     },
     service::{Service, Start},
 };
@@ -37,9 +38,6 @@ impl<S: Service> Turn<S> {
             return self.start_serving(Start::Fresh);
         };
         fault::point(Step::NewClaimed, Some(&mut old.link));
-        if let Some(stderr) = self.succession.stderr.take() {
-            dup2_stderr(stderr).map_err(|e| Error::io("take over", "stderr", e))?;
-        }
         self.net.watch(&old.link, Source::Link)?;
         claim(&mut old.link);
         self.net.set_timer(self.net.now() + HANDOVER_PATIENCE, Key::OldSilent);
@@ -154,13 +152,18 @@ impl<S: Service> Turn<S> {
                 Err(LinkError::Malformed(why)) => log::warn!("link: the old side: {why}"),
                 Err(e @ LinkError::NoRoom) => self.fail_unless(Err(e.to_string().into()))?,
                 Err(e) => {
-                    log::warn!("the old side is lost: {e}");
                     self.net.unwatch(&old.link);
+                    self.take_over_stderr();
+                    log::warn!("the old side is lost: {e}");
                     if !self.succession.ready {
                         self.take_in()?; // what has come has no other owner now
                     }
+                    let handed_back = self.succession.phase == Phase::HandingBack;
                     self.advance(Event::OldGone)?;
                     self.succession.old = None;
+                    if handed_back {
+                        self.write_pid_file(); // the old side may have put its own number there
+                    }
                     self.answer_roll_back("error: the old generation is gone, so this one stays");
                     self.answer_status();
                 }
@@ -171,23 +174,24 @@ impl<S: Service> Turn<S> {
     /// The old side should have said that it has stopped accepting.
     pub(super) fn old_side_silent(&mut self) -> Result {
         self.hear_old()?; // its word may just have come
-        let Some(old) =
-            self.succession.old.as_ref().filter(|_| self.succession.phase == Phase::Waiting)
-        else {
+        let Some(old) = &self.succession.old else { return Ok(()) };
+        let pid = old.who.pid;
+        if self.succession.phase != Phase::Waiting {
             return Ok(());
-        };
+        }
         if !self.succession.ready {
             let why = format!("the old process handed over nothing for {HANDOVER_PATIENCE:?}");
             return self.fail_unless(Err(why.into()));
         }
+        self.take_over_stderr();
         if !self.net.frozen {
             log::warn!("the old side is silent: serving beside it");
             return self.advance(Event::OldSilent);
         }
         // It has promised its connections to this side and does not let go of them. Its end of the link
         // is open, so it lives, and the number is still its own.
-        log::warn!("the old side is silent and holds up connections: killed (pid {})", old.who.pid);
-        let _ = kill(Pid::from_raw(old.who.pid as i32), Signal::SIGKILL);
+        log::warn!("the old side is silent and holds up connections: killed (pid {pid})");
+        let _ = kill(Pid::from_raw(pid as i32), Signal::SIGKILL);
         Ok(())
     }
 
@@ -198,6 +202,10 @@ impl<S: Service> Turn<S> {
         }
         for elder in &self.succession.leavers {
             self.net.watch(&elder.link, Source::Leavers)?;
+        }
+        if let Some(old) = &mut self.succession.old {
+            // Before anything is done to them: both sides have them until this is said.
+            let _ = old.link.send(&Message::TakenOver, Vec::new());
         }
         self.net.resume_alarms();
         let start = match self.net.engine() {
@@ -218,8 +226,26 @@ impl<S: Service> Turn<S> {
         Ok(())
     }
 
+    /// The old side hears no more what this one says on stderr: it need not, or it cannot.
+    fn take_over_stderr(&mut self) {
+        if let Some(heard) = self.succession.stderr.take()
+            && let Err(e) = heard.take_over()
+        {
+            log::warn!("stderr still goes through the old side: {e}");
+        }
+    }
+
+    /// An old side that hangs must not stop this one from saying what it has to.
+    pub(super) fn look_after_stderr(&mut self) {
+        if self.succession.stderr.as_ref().is_some_and(Heard::is_clogged) {
+            self.take_over_stderr();
+            log::warn!("the old side does not hear this one: stderr taken over");
+        }
+    }
+
     /// This side stays: the old one becomes an older generation like any other.
     pub(super) fn commit(&mut self) -> Result {
+        self.take_over_stderr();
         let Some(mut old) = self.succession.old.take() else { return Ok(()) };
         self.net.unwatch(&old.link);
         // Where the old side is gone, nobody needs to hear it.
@@ -253,8 +279,10 @@ impl<S: Service> Turn<S> {
         let reason = self.succession.hands_back.as_ref().map_or("", |(reason, _)| reason);
         log::info!("rolled back: {reason}");
         let message = Message::TakeBack { reason: reason.to_owned() };
+        self.take_over_stderr();
         if let Some(old) = &mut self.succession.old {
             let _ = old.link.send(&message, Vec::new());
+            fault::point(Step::NewHandedBack, Some(&mut old.link));
         }
     }
 }

@@ -6,7 +6,7 @@ use std::{os::fd::AsFd, time::Instant};
 use super::{Asked, AtMax, Generation, Turn};
 use crate::{
     error::Result,
-    limits::LEAVE_GRACE,
+    limits::{LAST_WORDS, LEAVE_GRACE},
     net::{Key, Source},
     plan::Engine,
     restart::{
@@ -156,6 +156,10 @@ impl<S: Service> Turn<S> {
                     continue;
                 }
                 Ok(Some((Message::Ready { .. }, _))) => Event::Ready,
+                Ok(Some((Message::TakenOver, _))) => {
+                    self.taken_over();
+                    continue;
+                }
                 // A side that has died since is none to retire for.
                 Ok(Some((Message::Committed, _))) if link.is_cut() => continue,
                 Ok(Some((Message::Committed, _))) => Event::Committed,
@@ -171,6 +175,11 @@ impl<S: Service> Turn<S> {
                 Ok(Some((Message::Failed { reason }, _))) => {
                     self.give_up(|attempt| attempt.failed(reason))?;
                     continue;
+                }
+                // While this side accepts, there is time to hear how the new one ends.
+                Err(LinkError::Closed) if self.succession.phase == Phase::Starting => {
+                    self.await_end();
+                    return Ok(());
                 }
                 Err(LinkError::Closed) => {
                     self.give_up(Attempt::died)?;
@@ -229,7 +238,16 @@ impl<S: Service> Turn<S> {
         }
     }
 
+    /// Passes on what new sides say on stderr, and forgets those that say no more.
     pub(super) fn forward_stderr(&mut self) {
+        let poll = &self.net;
+        self.succession.stderrs.retain_mut(|stderr| {
+            let goes_on = stderr.forward();
+            if !goes_on {
+                poll.unwatch(stderr);
+            }
+            goes_on
+        });
         if let Some(attempt) = &mut self.succession.attempt
             && attempt.stderr.as_mut().is_some_and(|stderr| !stderr.forward())
             && let Some(stderr) = attempt.stderr.take()
@@ -249,10 +267,28 @@ impl<S: Service> Turn<S> {
         }
     }
 
+    /// The new side has closed its link before it was ready: it is ending, or has a moment to.
+    fn await_end(&mut self) {
+        let Some(attempt) = &mut self.succession.attempt else { return };
+        if !std::mem::replace(&mut attempt.ending, true) {
+            self.net.clear_timer(attempt.overdue, Key::NewOverdue);
+            attempt.overdue = attempt.overdue.min(self.net.now() + LAST_WORDS);
+            self.net.set_timer(attempt.overdue, Key::NewOverdue);
+        }
+    }
+
     /// Ends the attempt, in the way that `end` ends the new side, and goes on without it.
     fn give_up(&mut self, end: impl FnOnce(&mut Attempt) -> RestartError) -> Result {
         let Some(mut attempt) = self.detach() else { return Ok(()) };
         let why = end(&mut attempt);
+        if let Some(file) = &self.succession.pid_file {
+            file.clear_up_after(attempt.child.pid.as_raw());
+        }
+        match self.net.frozen {
+            true if attempt.had_taken_over() => self.let_go(),
+            true => self.net.thaw(),
+            false => {}
+        }
         self.advance(Event::NewGone)?;
         self.verdict(&attempt.task(), attempt.steps, Err(why));
         Ok(())
@@ -277,9 +313,6 @@ impl<S: Service> Turn<S> {
         self.net.unwatch(&attempt.child);
         self.net.clear_timer(attempt.overdue, Key::NewOverdue);
         self.net.shared = false;
-        if self.net.frozen {
-            self.net.thaw();
-        }
         Some(attempt)
     }
 
@@ -316,7 +349,12 @@ impl<S: Service> Turn<S> {
         self.net.stop_accepting();
         self.net.suspend_alarms();
         self.net.clear_timer(attempt.overdue, Key::NewOverdue);
-        attempt.overdue = now + attempt.how.probation + attempt.how.ready_within;
+        // Connections on their way are served by nobody.
+        let patience = match self.net.frozen {
+            true => attempt.how.standstill,
+            false => attempt.how.probation + attempt.how.ready_within,
+        };
+        attempt.overdue = now + patience;
         self.net.set_timer(attempt.overdue, Key::NewOverdue);
         attempt.steps.ready = Some(now.saturating_duration_since(attempt.begun));
         self.succession.last_generation = attempt.generation;
@@ -326,10 +364,23 @@ impl<S: Service> Turn<S> {
         }
         self.tell_retired();
         self.tell_new(&Message::Released);
-        self.let_go();
         let link = self.succession.attempt.as_mut().and_then(|attempt| attempt.link.as_mut());
         fault::point(Step::OldReleased, link);
         Ok(())
+    }
+
+    /// The new side has the connections. Until it said so, they were still this one's if it died.
+    fn taken_over(&mut self) {
+        if !self.net.frozen {
+            return;
+        }
+        self.let_go();
+        let now = self.net.now();
+        if let Some(attempt) = &mut self.succession.attempt {
+            self.net.clear_timer(attempt.overdue, Key::NewOverdue);
+            attempt.overdue = now + attempt.how.probation + attempt.how.ready_within;
+            self.net.set_timer(attempt.overdue, Key::NewOverdue);
+        }
     }
 
     /// The new side is gone, or does not want to serve: this one accepts again.
@@ -349,7 +400,8 @@ impl<S: Service> Turn<S> {
     }
 
     /// A new side that lives on, to serve what it has.
-    fn let_live(&mut self, attempt: Attempt) -> Result {
+    fn let_live(&mut self, mut attempt: Attempt) -> Result {
+        self.go_on_hearing(&mut attempt)?;
         let Attempt { generation, engine, mut child, link, .. } = attempt;
         let pid = child.pid.as_raw() as u32;
         if let Some(link) = link {
@@ -363,9 +415,21 @@ impl<S: Service> Turn<S> {
         Ok(())
     }
 
+    /// Nobody waits for the verdict any more, but the new side's stderr still goes through this one.
+    pub(super) fn go_on_hearing(&mut self, attempt: &mut Attempt) -> Result {
+        if let Some(mut stderr) = attempt.stderr.take()
+            && stderr.forward()
+        {
+            self.net.watch(&stderr, Source::Stderr)?;
+            self.succession.stderrs.push(stderr);
+        }
+        Ok(())
+    }
+
     pub(super) fn say_resumed(&mut self) {
         if let Some(newcomer) = self.succession.leavers.last_mut() {
             let _ = newcomer.link.send(&Message::Resumed, Vec::new());
+            fault::point(Step::OldResumed, Some(&mut newcomer.link));
         }
     }
 
@@ -373,16 +437,22 @@ impl<S: Service> Turn<S> {
     pub(super) fn abandon(&mut self) {
         if let Some(mut attempt) = self.detach() {
             let why = attempt.abandoned();
+            if self.net.frozen {
+                self.net.thaw();
+            }
             self.verdict(&attempt.task(), attempt.steps, Err(why));
         }
     }
 
     /// This side was told to end the service, of which the new side is a part by now.
-    pub(super) fn dismiss_new(&mut self) {
+    pub(super) fn dismiss_new(&mut self) -> Result {
         let within = self.succession.drain_on_stop.deadline;
         self.tell_new(&Message::Dismissed { within });
-        if let Some(attempt) = self.detach() {
+        self.let_go(); // it was released, and takes them over before it leaves
+        if let Some(mut attempt) = self.detach() {
+            self.go_on_hearing(&mut attempt)?;
             self.verdict(&attempt.task(), attempt.steps, Err(RestartError::Stopped));
         }
+        Ok(())
     }
 }

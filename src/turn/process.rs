@@ -48,6 +48,7 @@ impl<S: Service> Turn<S> {
         {
             self.estate = None;
         }
+        let generation = self.net.generation();
         for request in std::mem::take(&mut self.net.requests) {
             match request {
                 Request::Restart { how, .. } if self.net.poll.is_none() => {
@@ -55,7 +56,7 @@ impl<S: Service> Turn<S> {
                 }
                 Request::Restart { how, by } => {
                     self.restart(Asked { how, by }, self.net.now())?;
-                    if self.succession.phase == Phase::Waiting {
+                    if self.net.generation() != generation {
                         return Ok(()); // we are the child now; the rest was asked of the parent
                     }
                 }
@@ -69,6 +70,7 @@ impl<S: Service> Turn<S> {
 
     /// After everything: a process that is leaving goes when nothing is left.
     pub(super) fn settle(&mut self) -> Result {
+        self.look_after_stderr();
         if self.net.draining && self.net.is_empty() { self.advance(Event::Empty) } else { Ok(()) }
     }
 
@@ -88,7 +90,7 @@ impl<S: Service> Turn<S> {
                 Action::Return => self.say_resumed(),
                 Action::Retire => self.retire()?,
                 Action::Abandon => self.abandon(),
-                Action::Dismiss => self.dismiss_new(),
+                Action::Dismiss => self.dismiss_new()?,
                 Action::Drain => self.drain_for_good()?,
                 Action::Hurry => self.hurry()?,
                 Action::Abort => self.abort_all(event),
@@ -103,11 +105,7 @@ impl<S: Service> Turn<S> {
         let generation = self.net.generation();
         self.succession.last_generation = self.succession.last_generation.max(generation);
         self.service.on_start(&mut self.net, start);
-        if let Some(file) = &self.succession.pid_file
-            && let Err(e) = file.write()
-        {
-            log::error!("{e}");
-        }
+        self.write_pid_file();
         let names = self.net.listeners.iter().filter(|l| !l.is_control);
         let names: Vec<_> = names.map(|l| l.address.to_string()).collect();
         log::info!(
@@ -117,6 +115,15 @@ impl<S: Service> Turn<S> {
             names.join(", "),
         );
         Ok(())
+    }
+
+    /// This is the process that serves.
+    pub(super) fn write_pid_file(&self) {
+        if let Some(file) = &self.succession.pid_file
+            && let Err(e) = file.write()
+        {
+            log::error!("{e}");
+        }
     }
 
     /// Tells the service, once, that this process serves no new clients.

@@ -1,7 +1,7 @@
 //! This process's place in the succession of generations, as data. What happens to it is in `old`,
 //! `new` and `leave`.
 
-use std::{os::fd::OwnedFd, process, time::Duration, time::Instant};
+use std::{process, time::Duration, time::Instant};
 
 use nix::sys::signal::Signal;
 
@@ -20,6 +20,7 @@ use crate::{
         fork::Unready,
         link::{Identity, Report},
         pass::Link,
+        stderr::{Heard, Stderr},
     },
     signal::Signals,
 };
@@ -41,8 +42,8 @@ pub(crate) struct Succession {
 
     /// On a new side: the old one, until this one has committed.
     pub old: Option<Generation>,
-    /// On a new program: the stderr to use once it is ready.
-    pub stderr: Option<OwnedFd>,
+    /// On a new program: the stderr to use once it has committed.
+    pub stderr: Option<Heard>,
     /// On a new side: how long it has to serve before it commits.
     pub probation: Duration,
 
@@ -60,6 +61,9 @@ pub(crate) struct Succession {
     pub(super) deferred: Option<(Asked, Instant)>,
     /// The highest number that a generation which served has had.
     pub(super) last_generation: u64,
+    /// Of new sides that nobody waits for any more: passed on to the end, which comes when they have taken
+    /// over their own.
+    pub(super) stderrs: Vec<Stderr>,
     /// Processes that this one has made; they are to be reaped if they end before it.
     pub(super) children: Vec<Child>,
 
@@ -143,6 +147,7 @@ impl Succession {
             attempt: None,
             deferred: None,
             last_generation: 0,
+            stderrs: Vec::new(),
             children: Vec::new(),
             leavers: Vec::new(),
             newest: None,
@@ -165,6 +170,7 @@ impl Succession {
         self.phase = Phase::Waiting;
         self.old = Some(old);
         self.children.clear();
+        self.stderrs.clear();
         self.deferred = None;
         self.attempt = None;
         self.ready = false;

@@ -4,6 +4,10 @@
 //! the [`Server`] goes, with all its generations.
 #![allow(dead_code)] // each test file uses its part of this
 
+pub mod ops;
+pub mod restart;
+pub mod traffic;
+
 use std::{
     env,
     io::{BufRead, BufReader, Read, Write},
@@ -98,6 +102,11 @@ impl Setup {
 
     /// Starts it and waits until it is ready.
     pub fn start(self) -> Server {
+        self.start_as(|command| command)
+    }
+
+    /// The same, but `adjust` has the last word about the command.
+    pub fn start_as(self, adjust: impl FnOnce(Command) -> Command) -> Server {
         let dir = Dir::new();
         let mut command = Command::new(&self.program);
         command
@@ -105,7 +114,7 @@ impl Setup {
             .arg(dir.path("pid"))
             .args(&self.args);
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
-        let mut server = Server::spawn(command, dir);
+        let mut server = Server::spawn(adjust(command), dir);
         let ready = server.wait_line("ready: generation 0");
         server.address = ready.rsplit("listening on ").next().unwrap_or_default().to_owned();
         server

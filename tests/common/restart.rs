@@ -1,0 +1,337 @@
+//! What the tests of restarts share: the two engines, a lab whose new side can be held at any step,
+//! and what `/proc` tells of a process. Knows how a restart goes, not what a test wants of it.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    ops::{Deref, DerefMut},
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+use nix::{
+    sys::{
+        ptrace,
+        resource::{Resource, getrlimit, setrlimit},
+        signal::{Signal, kill},
+        wait::{WaitPidFlag, WaitStatus, waitpid},
+    },
+    unistd::Pid,
+};
+
+use super::{Client, Dir, Server, Setup, wait_for};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    Fork,
+    ForkExec,
+}
+
+impl Engine {
+    /// Both, in turns.
+    pub fn alternating() -> impl Iterator<Item = Engine> {
+        [Engine::Fork, Engine::ForkExec].into_iter().cycle()
+    }
+
+    /// The signal that restarts an example by this engine.
+    pub fn signal(self) -> Signal {
+        match self {
+            Engine::Fork => Signal::SIGHUP,
+            Engine::ForkExec => Signal::SIGUSR2,
+        }
+    }
+
+    /// As the log and the lab's `restart` name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Engine::Fork => "fork",
+            Engine::ForkExec => "fork-exec",
+        }
+    }
+
+    /// The `Start` that a new generation sees.
+    pub fn start(self) -> &'static str {
+        match self {
+            Engine::Fork => "Forked",
+            Engine::ForkExec => "Execed",
+        }
+    }
+}
+
+/// For each function that takes an engine, a test with each engine.
+#[macro_export]
+macro_rules! for_both_engines {
+    ($($promise:ident),* $(,)?) => { $(
+        mod $promise {
+            use super::Engine;
+
+            #[test]
+            fn fork() {
+                super::$promise(Engine::Fork);
+            }
+
+            #[test]
+            fn fork_exec() {
+                super::$promise(Engine::ForkExec);
+            }
+        }
+    )* };
+}
+
+/// Who answers: the lab's `who`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Who {
+    pub generation: u64,
+    pub pid: i32,
+    pub engine: String,
+}
+
+impl Client {
+    pub fn who(&mut self) -> Who {
+        let answer = self.ask("who");
+        let words: Vec<_> = answer.split(' ').collect();
+        let [generation, pid, engine] = words[..] else { panic!("who: {answer:?}") };
+        Who {
+            generation: generation.parse().expect("a generation"),
+            pid: pid.parse().expect("a pid"),
+            engine: engine.to_owned(),
+        }
+    }
+
+    /// One number of the lab's `stats`.
+    pub fn stat(&mut self, name: &str) -> u64 {
+        let stats = self.ask("stats");
+        let found = stats.split(&format!("{name}: ")).nth(1).unwrap_or_else(|| panic!("{stats}"));
+        let digits = found.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
+        digits.parse().unwrap_or_else(|_| panic!("{name} in {stats}"))
+    }
+}
+
+/// A lab whose new programs can be told to fail.
+pub struct Lab {
+    server: Server,
+    scratch: Dir,
+}
+
+impl Deref for Lab {
+    type Target = Server;
+
+    fn deref(&self) -> &Server {
+        &self.server
+    }
+}
+
+impl DerefMut for Lab {
+    fn deref_mut(&mut self) -> &mut Server {
+        &mut self.server
+    }
+}
+
+impl Lab {
+    pub fn start() -> Lab {
+        Lab::with(|setup| setup)
+    }
+
+    pub fn with(adjust: impl FnOnce(Setup) -> Setup) -> Lab {
+        Lab::started(|setup| adjust(setup).start())
+    }
+
+    /// The same, where `start` does the starting as well.
+    pub fn started(start: impl FnOnce(Setup) -> Server) -> Lab {
+        let scratch = Dir::new();
+        let setup = Server::of("lab")
+            .env("LAB_BROKEN", scratch.path("broken").display())
+            .env("LAB_ALSO", scratch.path("also").display());
+        Lab { server: start(setup), scratch }
+    }
+
+    /// What a new program does instead of serving.
+    pub fn break_programs(&self, how: &str) {
+        fs::write(self.scratch.path("broken"), how).expect("a file for the lab");
+    }
+
+    pub fn mend_programs(&self) {
+        fs::remove_file(self.scratch.path("broken")).expect("a file of ours");
+    }
+
+    /// What a new program listens on beside its command line, one address a line.
+    pub fn listen_also(&self, addresses: &str) {
+        fs::write(self.scratch.path("also"), addresses).expect("a file for the lab");
+    }
+
+    /// A path for the test's own use.
+    pub fn scratch(&self, name: &str) -> PathBuf {
+        self.scratch.path(name)
+    }
+
+    /// Restarts and answers the new pid.
+    pub fn restart_by(&self, engine: Engine) -> i32 {
+        self.restart(engine.signal())
+    }
+
+    /// Begins a restart and holds the new side before it is ready. Answers its pid; it is stopped.
+    pub fn hold(&self, engine: Engine) -> i32 {
+        match engine {
+            Engine::Fork => hold_at_birth(self.pid(), || self.signal(engine.signal())),
+            Engine::ForkExec => {
+                let done = self.count_lines("by fork-exec is pid");
+                self.break_programs("stop");
+                self.signal(engine.signal());
+                let line = self.wait_lines("by fork-exec is pid", done + 1).pop().expect("a line");
+                let pid = line.rsplit(' ').next().and_then(|pid| pid.parse().ok());
+                let pid = pid.unwrap_or_else(|| panic!("no pid in {line:?}"));
+                wait_stopped(pid);
+                self.mend_programs();
+                pid
+            }
+        }
+    }
+
+    /// Begins a restart and stops the old side when the new one has said `Ready` and nobody has heard
+    /// it. Answers the new pid.
+    pub fn hold_old(&self, engine: Engine) -> i32 {
+        let new = self.hold(engine);
+        stop(self.pid());
+        resume(new);
+        wait_for_events(new);
+        new
+    }
+
+    /// The processes of this server that live.
+    pub fn generations(&self) -> Vec<i32> {
+        let group = self.child.id().to_string();
+        let mine = |&pid: &i32| {
+            let stat = Stat::of(pid);
+            stat.is_some_and(|stat| stat.group == group && !"ZX".contains(stat.state))
+        };
+        processes().into_iter().filter(mine).collect()
+    }
+}
+
+/// Stops the next child of `parent` before its first instruction. `trigger` makes `parent` fork.
+fn hold_at_birth(parent: i32, trigger: impl FnOnce()) -> i32 {
+    let parent = Pid::from_raw(parent);
+    ptrace::seize(parent, ptrace::Options::PTRACE_O_TRACEFORK).expect("leave to use ptrace(2)");
+    trigger();
+    let stopped = waitpid(parent, Some(WaitPidFlag::__WALL)).expect("a traced process");
+    assert!(matches!(stopped, WaitStatus::PtraceEvent(..)), "not a fork: {stopped:?}");
+    let child = Pid::from_raw(ptrace::getevent(parent).expect("the child's pid") as i32);
+    waitpid(child, Some(WaitPidFlag::__WALL)).expect("a traced child");
+    // It waits for the tracer; once that lets go, for SIGCONT.
+    kill(child, Signal::SIGSTOP).expect("the child is there");
+    ptrace::detach(child, None).expect("the child is ours");
+    ptrace::detach(parent, None).expect("the parent is ours");
+    wait_stopped(child.as_raw());
+    child.as_raw()
+}
+
+pub fn stop(pid: i32) {
+    kill(Pid::from_raw(pid), Signal::SIGSTOP).expect("the process is there");
+    wait_stopped(pid);
+}
+
+pub fn resume(pid: i32) {
+    kill(Pid::from_raw(pid), Signal::SIGCONT).expect("the process is there");
+}
+
+/// Ends a process at once, and waits until it is gone.
+pub fn slay(pid: i32) {
+    kill(Pid::from_raw(pid), Signal::SIGKILL).expect("the process is there");
+    super::wait_gone(pid);
+}
+
+pub fn tell(pid: i32, signal: Signal) {
+    kill(Pid::from_raw(pid), signal).expect("the process is there");
+}
+
+pub fn wait_stopped(pid: i32) {
+    wait_for("a process to stop", || is_stopped(pid));
+}
+
+pub fn is_stopped(pid: i32) -> bool {
+    Stat::of(pid).is_some_and(|stat| stat.state == 'T')
+}
+
+/// Waits until a process sleeps in its loop, which says that it has done all that it could.
+pub fn wait_for_events(pid: i32) {
+    wait_for("a process to wait for events", || {
+        let call = fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap_or_default();
+        let number = call.split(' ').next().and_then(|number| number.parse().ok());
+        #[cfg(target_arch = "x86_64")]
+        if number == Some(libc::SYS_epoll_wait) {
+            return true;
+        }
+        number == Some(libc::SYS_epoll_pwait)
+    });
+}
+
+/// What `/proc/PID/stat` says.
+struct Stat {
+    state: char,
+    parent: String,
+    group: String,
+}
+
+impl Stat {
+    fn of(pid: i32) -> Option<Stat> {
+        let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let (_, rest) = text.rsplit_once(") ")?;
+        let mut words = rest.split(' ');
+        let state = words.next()?.chars().next()?;
+        Some(Stat { state, parent: words.next()?.to_owned(), group: words.next()?.to_owned() })
+    }
+}
+
+fn processes() -> Vec<i32> {
+    let entries = fs::read_dir("/proc").expect("proc").flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// Children of `parent` that ended and were not reaped.
+pub fn zombies_of(parent: i32) -> Vec<i32> {
+    let parent = parent.to_string();
+    let dead = |stat: Stat| stat.state == 'Z' && stat.parent == parent;
+    processes().into_iter().filter(|&pid| Stat::of(pid).is_some_and(dead)).collect()
+}
+
+/// The sockets of a process, by inode.
+pub fn sockets_of(pid: i32) -> BTreeSet<u64> {
+    let fds = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    fds.filter_map(|fd| {
+        let target = fs::read_link(fd.path()).ok()?;
+        target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
+    })
+    .collect()
+}
+
+/// The sockets that listen on `address` (`127.0.0.1:port` or `unix:/path`), by inode.
+pub fn listening(address: &str) -> Vec<u64> {
+    match address.strip_prefix("unix:") {
+        // 00010000: the socket accepts connections (`__SO_ACCEPTCON`).
+        Some(path) => inodes("unix", 6, |row| row[3] == "00010000" && row.last() == Some(&path)),
+        None => {
+            let port: u16 = address.rsplit(':').next().unwrap().parse().expect("a port");
+            let end = format!(":{port:04X}");
+            // 0A: the state LISTEN.
+            inodes("tcp", 9, |row| row[1].ends_with(&end) && row[3] == "0A")
+        }
+    }
+}
+
+/// A column of those rows of a table in `/proc/net` that match.
+fn inodes(table: &str, column: usize, matches: impl Fn(&[&str]) -> bool) -> Vec<u64> {
+    let table = fs::read_to_string(format!("/proc/net/{table}")).expect("proc");
+    let rows = table.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());
+    rows.filter(|row| matches(row)).map(|row| row[column].parse().expect("an inode")).collect()
+}
+
+/// The inode of a path, if something is there.
+pub fn inode(path: &Path) -> Option<u64> {
+    fs::symlink_metadata(path).ok().map(|meta| meta.ino())
+}
+
+/// Lets this test process have as many descriptors as the system allows.
+pub fn raise_file_limit() {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).expect("more is allowed up to the hard limit");
+}

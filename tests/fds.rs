@@ -1,0 +1,143 @@
+//! What a restart uses it gives back: descriptors and processes. And it asks for more than there is
+//! without harm.
+
+mod common;
+
+use std::{
+    fs,
+    os::unix::{fs::PermissionsExt, process::CommandExt},
+    path::Path,
+    process::Command,
+};
+
+use common::{
+    open_fds,
+    restart::{Engine, Lab, wait_for_events, zombies_of},
+    wait_for, wait_gone,
+};
+
+for_both_engines!(
+    without_room_for_descriptors_a_restart_fails_cleanly,
+    without_leave_to_make_processes_a_restart_fails_cleanly,
+);
+
+#[test]
+fn fifty_restarts_leave_as_many_descriptors_as_one() {
+    let lab = Lab::start();
+    // What the tests themselves were started with is handed on by everyone.
+    let inherited = unprotected(lab.pid());
+    let mut counts = vec![open_fds(lab.pid())];
+    for engine in Engine::alternating().take(50) {
+        let new = lab.restart_by(engine);
+        assert_eq!(unprotected(new), inherited, "these would be handed on by an exec");
+        wait_for_events(new); // it may be about to close its link
+        counts.push(open_fds(new));
+    }
+    assert!(counts.iter().all(|count| *count == counts[0]), "{counts:?}");
+}
+
+/// Descriptors, but for the three that everyone has, without close-on-exec.
+fn unprotected(pid: i32) -> Vec<i32> {
+    let infos = fs::read_dir(format!("/proc/{pid}/fdinfo")).expect("it lives").flatten();
+    let mut found = Vec::new();
+    for info in infos {
+        let number: i32 = info.file_name().to_str().and_then(|name| name.parse().ok()).unwrap();
+        let Ok(text) = fs::read_to_string(info.path()) else { continue }; // closed meanwhile
+        let flags = text.lines().find_map(|line| line.strip_prefix("flags:\t")).expect("flags");
+        let flags = i32::from_str_radix(flags, 8).expect("octal flags");
+        if number > 2 && flags & libc::O_CLOEXEC == 0 {
+            found.push(number);
+        }
+    }
+    found
+}
+
+/// Each generation reaps its successor, also when it only waits for its last client.
+#[test]
+fn no_zombie_is_left() {
+    let lab = Lab::start();
+    let mut clients = Vec::new();
+    for engine in Engine::alternating().take(6) {
+        let mut client = lab.connect();
+        clients.push((client.who().pid, client));
+        lab.restart_by(engine);
+    }
+    // The ones in between end first, each a child of one that lives.
+    let (first, _client) = clients.remove(0);
+    for (pid, client) in clients {
+        drop(client);
+        wait_gone(pid);
+        wait_for("the dead to be reaped", || zombies_of(first).is_empty());
+    }
+    assert_eq!(lab.generations(), [first, lab.pid()]);
+}
+
+/// The same command in a shell that has set a limit.
+fn limited(limit: &str) -> impl FnOnce(Command) -> Command {
+    move |command| {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("{limit} && exec \"$0\" \"$@\"")]);
+        shell.arg(command.get_program()).args(command.get_args());
+        let env = command.get_envs().filter_map(|(name, value)| Some((name, value?)));
+        shell.envs(env);
+        shell
+    }
+}
+
+/// With any number of spare descriptors it works or fails; if it fails, nothing is lost.
+fn without_room_for_descriptors_a_restart_fails_cleanly(engine: Engine) {
+    const LIMIT: usize = 40;
+    let lab = Lab::started(|setup| setup.start_as(limited(&format!("ulimit -n {LIMIT}"))));
+    let old = lab.pid();
+    let mut clients = Vec::new();
+    while open_fds(old) < LIMIT {
+        let mut client = lab.connect();
+        client.who();
+        clients.push(client);
+    }
+    let mut failures = 0;
+    loop {
+        let used = open_fds(old);
+        let answer = clients[0].ask(&format!("restart {}", engine.name()));
+        if answer.starts_with("ok") {
+            break;
+        }
+        failures += 1;
+        assert!(answer.contains("Too many open files") || answer.contains("no room"), "{answer}");
+        wait_for("what it used to be given back", || open_fds(old) == used);
+        assert_eq!(zombies_of(old), [0; 0]);
+        clients.iter_mut().for_each(|client| assert_eq!(client.who().pid, old));
+        drop(clients.pop());
+        wait_for("one more to be free", || open_fds(old) < used);
+    }
+    assert!((1..10).contains(&failures), "{failures} failures");
+    clients.iter_mut().for_each(|client| assert_eq!(client.who().pid, old));
+    assert_eq!(lab.connect().who().generation, 1);
+}
+
+/// `fork` and `posix_spawn` answer EAGAIN.
+fn without_leave_to_make_processes_a_restart_fails_cleanly(engine: Engine) {
+    // Root may make any number, so the server is somebody who has no other process.
+    const NOBODY: u32 = 59_173;
+    let lab = Lab::started(|setup| {
+        setup.start_as(|command| {
+            let pid_file = command.get_args().nth(3).map(Path::new).expect("a pid file");
+            let dir = pid_file.parent().expect("a directory of ours");
+            fs::set_permissions(dir, fs::Permissions::from_mode(0o777)).expect("a mode");
+            let mut shell = limited("{ ulimit -u 1 || ulimit -p 1; } 2>/dev/null")(command);
+            if nix::unistd::geteuid().is_root() {
+                shell.uid(NOBODY).gid(NOBODY);
+            }
+            shell
+        })
+    });
+    let old = lab.pid();
+    let fds = open_fds(old);
+    for _ in 0..2 {
+        let answer = lab.connect().ask(&format!("restart {}", engine.name()));
+        assert!(answer.starts_with("error restart: cannot start "), "{answer}");
+        assert!(answer.contains("Resource temporarily unavailable"), "{answer}");
+        wait_for("what it used to be given back", || open_fds(old) == fds);
+        assert_eq!(lab.connect().who().pid, old);
+    }
+}

@@ -1,0 +1,232 @@
+//! Fork-exec runs the program that is at its path now, wherever the process has gone meanwhile, and
+//! says by name what is wrong if there is none.
+
+mod common;
+
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt, symlink},
+    path::Path,
+    process::Command,
+};
+
+use common::{
+    Dir, Server, example,
+    restart::{Engine, Lab},
+    wait_gone,
+};
+use nix::sys::signal::Signal;
+
+/// Puts a copy of an example at `path`.
+fn install(name: &str, path: &Path) {
+    copy(&example(name), path);
+}
+
+/// Another process does it: a file that this one has open for writing could not be run while some
+/// other test forks.
+fn copy(from: &Path, to: &Path) {
+    let copied = Command::new("cp").arg(from).arg(to).status().expect("cp runs");
+    assert!(copied.success());
+}
+
+/// Puts a file at `path`, by rename.
+fn place(content: impl AsRef<[u8]>, mode: u32, path: &Path) {
+    let (source, next) = (path.with_extension("source"), path.with_extension("next"));
+    fs::write(&source, content).expect("a file");
+    copy(&source, &next);
+    fs::set_permissions(&next, fs::Permissions::from_mode(mode)).expect("a mode");
+    fs::rename(&next, path).expect("in one directory");
+}
+
+fn restart(lab: &Lab) -> i32 {
+    let new = lab.restart_by(Engine::ForkExec);
+    assert_eq!(lab.connect().who().pid, new);
+    new
+}
+
+#[test]
+fn a_program_replaced_by_rename_is_what_runs_next() {
+    let dir = Dir::new();
+    let (path, next) = (dir.path("server"), dir.path("next"));
+    install("echo", &path);
+    let server = Server::of("echo").program(&path).start();
+    let mut early = server.connect();
+    assert_eq!(early.ask("who"), "who");
+    install("lab", &next);
+    fs::rename(&next, &path).expect("in one directory");
+    server.restart(Signal::SIGHUP); // a fork is the same code
+    assert_eq!(server.connect().ask("who"), "who");
+    let new = server.restart(Signal::SIGUSR2);
+    let who = server.connect().who();
+    assert_eq!((who.generation, who.pid, &*who.engine), (2, new, "fork-exec"));
+    assert_eq!(early.ask("who"), "who");
+}
+
+#[test]
+fn a_link_that_was_turned_leads_to_the_new_program() {
+    let dir = Dir::new();
+    let (link, next) = (dir.path("current"), dir.path("next"));
+    symlink(example("echo"), &link).expect("a link");
+    let server = Server::of("echo").program(&link).start();
+    symlink(example("lab"), &next).expect("a link");
+    fs::rename(&next, &link).expect("in one directory");
+    server.restart(Signal::SIGUSR2);
+    assert_eq!(server.connect().who().generation, 1);
+}
+
+/// What was relative at the start means the same file for ever.
+#[test]
+fn a_relative_name_leads_to_the_same_program_after_chdir() {
+    let dir = Dir::new();
+    install("lab", &dir.path("server"));
+    let lab = Lab::started(|setup| {
+        setup.program("./server").start_as(|mut command| {
+            command.current_dir(dir.path(""));
+            command
+        })
+    });
+    for _ in 0..2 {
+        lab.connect().ask("chdir /");
+        restart(&lab);
+        // And it begins where the first one began.
+        let here = fs::canonicalize(dir.path("")).expect("a directory");
+        assert_eq!(lab.connect().ask("run pwd -P"), here.display().to_string());
+    }
+}
+
+#[test]
+fn a_bare_name_is_looked_up_in_the_path_each_time() {
+    let dir = Dir::new();
+    let (first, second) = (dir.path("first"), dir.path("second"));
+    fs::create_dir(&first).expect("a directory");
+    fs::create_dir(&second).expect("a directory");
+    install("echo", &second.join("heirloom-server"));
+    let path = format!("{}:{}:/usr/bin:/bin", first.display(), second.display());
+    let server = Server::of("echo").program("heirloom-server").env("PATH", path).start();
+    server.restart(Signal::SIGUSR2);
+    assert_eq!(server.connect().ask("who"), "who");
+    // A directory of that name and a file that may not be run are passed over, as a shell does.
+    fs::write(first.join("heirloom-server"), "").expect("a file");
+    server.restart(Signal::SIGUSR2);
+    fs::remove_file(first.join("heirloom-server")).expect("a file of ours");
+    install("lab", &first.join("heirloom-server"));
+    server.restart(Signal::SIGUSR2);
+    assert_eq!(server.connect().who().generation, 3);
+}
+
+#[test]
+fn what_is_no_program_is_refused_by_name_and_the_old_one_serves_on() {
+    let dir = Dir::new();
+    let (path, good) = (dir.path("server"), dir.path("good"));
+    install("lab", &path);
+    let lab = Lab::with(|setup| setup.program(&path));
+    let old = lab.pid();
+    fs::rename(&path, &good).expect("in one directory");
+    let mut client = lab.connect();
+    let mut assert_refused = |what: &str, why: &str| {
+        let answer = client.ask("restart fork-exec");
+        let expected = format!("error restart: cannot start {}: ", path.display());
+        assert!(answer.starts_with(&expected) && answer.contains(why), "{what}: {answer}");
+        assert_eq!(lab.connect().who().pid, old, "{what}");
+    };
+    assert_refused("a missing file", "No such file");
+    fs::create_dir(&path).expect("a directory");
+    assert_refused("a directory", "Permission denied");
+    fs::remove_dir(&path).expect("a directory of ours");
+    let foreign = fs::read(&good).map(|mut elf| {
+        elf.truncate(4096);
+        elf[18] = 0xff; // e_machine: no processor that exists
+        elf
+    });
+    for (what, mode, content, why) in [
+        ("an empty file", 0o755, Vec::new(), "Exec format error"),
+        ("garbage", 0o755, b"\x01\x02 no program\n".repeat(99), "Exec format error"),
+        ("another machine's", 0o755, foreign.expect("a program"), "Exec format error"),
+        ("no right to run it", 0o644, b"#!/bin/sh\n".to_vec(), "Permission denied"),
+    ] {
+        place(content, mode, &path);
+        assert_refused(what, why);
+    }
+    fs::rename(&good, &path).expect("in one directory");
+    restart(&lab);
+    drop(client);
+    wait_gone(old);
+}
+
+/// A script whose interpreter knows no handover is a program, and no heir: it ends without a word.
+#[test]
+fn a_program_that_is_no_server_is_found_out() {
+    let dir = Dir::new();
+    let (path, good) = (dir.path("server"), dir.path("good"));
+    install("lab", &path);
+    let lab = Lab::with(|setup| setup.program(&path));
+    fs::rename(&path, &good).expect("in one directory");
+    symlink("/bin/true", &path).expect("a link");
+    let answer = lab.connect().ask("restart fork-exec");
+    assert!(answer.contains("ended before it was ready: exit status 0"), "{answer}");
+    fs::rename(&good, &path).expect("in one directory");
+    restart(&lab);
+}
+
+/// It closes its link and stays: there is no restart to wait for, and it has to go.
+#[test]
+fn a_program_that_lets_go_of_its_link_is_ended() {
+    let dir = Dir::new();
+    let path = dir.path("server");
+    install("lab", &path);
+    let lab = Lab::with(|setup| setup.program(&path));
+    place("#!/bin/sh\nexec 3>&-\necho not me >&2\nexec sleep 60\n", 0o755, &path);
+    let answer = lab.connect().ask("restart fork-exec");
+    assert!(answer.contains("killed by SIGKILL; its stderr ends: not me"), "{answer}");
+    assert_eq!(lab.connect().who().generation, 0);
+}
+
+/// The working directory is part of how the program was started.
+#[test]
+fn a_working_directory_that_is_gone_is_named() {
+    let dir = Dir::new();
+    let gone = dir.path("gone");
+    fs::create_dir(&gone).expect("a directory");
+    let lab = Lab::started(|setup| {
+        setup.start_as(|mut command| {
+            command.current_dir(&gone);
+            command
+        })
+    });
+    fs::remove_dir(&gone).expect("a directory of ours");
+    let answer = lab.connect().ask("restart fork-exec");
+    assert!(answer.starts_with("error restart: ") && answer.contains("gone"), "{answer}");
+    assert_eq!(lab.connect().who().generation, 0);
+    fs::create_dir(&gone).expect("a directory");
+    restart(&lab);
+}
+
+/// Paths on the command line are relative to where the program was started, in each generation.
+#[test]
+fn relative_paths_outlive_chdir() {
+    let dir = Dir::new();
+    let lab = Lab::started(|setup| {
+        setup.listen("unix:lab.sock").arg("--listen").arg("127.0.0.1:0").start_as(|mut command| {
+            command.arg("--pid-file").arg("lab.pid").current_dir(dir.path(""));
+            command
+        })
+    });
+    let ready = lab.wait_line("ready: generation 0");
+    let address = ready.rsplit(", ").next().expect("a second address").to_owned();
+    let connect = || common::Client::connect(&address);
+    let pid = || fs::read_to_string(dir.path("lab.pid")).unwrap_or_default().trim().to_owned();
+    connect().ask("chdir /");
+    assert_eq!(pid(), lab.child.id().to_string());
+    for engine in [Engine::Fork, Engine::ForkExec, Engine::Fork] {
+        let done = lab.count_lines("restart: done");
+        connect().ask("chdir /");
+        connect().send(format!("restart {}\n", engine.name()));
+        lab.wait_lines("restart: done", done + 1);
+        assert_eq!(pid(), connect().who().pid.to_string());
+    }
+    connect().ask("chdir /");
+    connect().send("drain\n");
+    common::wait_for("the last one to clear up", || {
+        pid().is_empty() && !dir.path("lab.sock").exists()
+    });
+}

@@ -1,0 +1,54 @@
+//! Restart by fork-exec keeps its promises: those of every restart, and its own.
+
+mod common;
+#[path = "common/promises.rs"]
+mod promises;
+
+use common::{
+    restart::{Engine, Lab, listening},
+    wait_for,
+};
+
+promises!(Engine::ForkExec);
+
+/// The heap is fresh; what it was told is with the old process.
+#[test]
+fn the_new_program_begins_with_nothing() {
+    let lab = Lab::start();
+    let mut early = lab.connect();
+    early.ask("keep this");
+    lab.restart_by(Engine::ForkExec);
+    assert_eq!(lab.connect().ask("kept"), "");
+    assert_eq!(early.ask("kept"), "this");
+}
+
+/// The marker says "you are an heir" to one program, and not to those that it starts.
+#[test]
+fn the_marker_is_not_handed_on() {
+    let lab = Lab::start();
+    let command = "run echo \"[$HEIRLOOM_LINK]\"; ls /proc/self/fd";
+    let before = lab.connect().ask(command);
+    assert!(before.starts_with("[]"), "{before}");
+    lab.restart_by(Engine::ForkExec);
+    lab.restart_by(Engine::Fork);
+    let mut late = lab.connect();
+    assert_eq!(late.ask("env HEIRLOOM_LINK"), "");
+    assert_eq!(late.ask(command), before, "a program that was started sees more than before");
+}
+
+#[test]
+fn a_listener_no_longer_wanted_is_reported_and_closed() {
+    let lab = Lab::start();
+    lab.listen_also("127.0.0.1:0");
+    lab.restart_by(Engine::ForkExec);
+    let ready = lab.wait_line("ready: generation 1");
+    let address = ready.rsplit(", ").next().expect("a second address").to_owned();
+    assert_eq!(listening(&address).len(), 1);
+    // The next program wants another one instead.
+    lab.listen_also(&format!("unix:{}", lab.scratch("sock").display()));
+    lab.restart_by(Engine::ForkExec);
+    lab.wait_line("127.0.0.1:0 was inherited and is not wanted any more: closed");
+    wait_for("the last process to close it", || listening(&address).is_empty());
+    assert!(std::os::unix::net::UnixStream::connect(lab.scratch("sock")).is_ok());
+    assert_eq!(lab.connect().who().generation, 2);
+}
