@@ -184,6 +184,19 @@ fn a_program_that_lets_go_of_its_link_has_a_moment_to_say_why() {
     }
 }
 
+/// Its end is seen although a program that it started has the link as well.
+#[test]
+fn a_program_that_leaves_its_link_to_another_is_found_dead() {
+    let dir = Dir::new();
+    let path = dir.path("server");
+    install("lab", &path);
+    let lab = Lab::with(|setup| setup.program(&path));
+    place("#!/bin/sh\nsleep 60 &\nexit 7\n", 0o755, &path);
+    let answer = lab.connect().ask("restart fork-exec");
+    assert!(answer.contains("ended before it was ready: exit status 7"), "{answer}");
+    assert_eq!(lab.connect().who().generation, 0);
+}
+
 /// The working directory is part of how the program was started.
 #[test]
 fn a_working_directory_that_is_gone_is_named() {

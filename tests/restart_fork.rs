@@ -8,6 +8,7 @@ mod promises;
 use std::{
     fs::File,
     io::Read,
+    process::Command,
     thread,
     time::{Duration, Instant},
 };
@@ -128,6 +129,23 @@ fn processor_time(pid: i32) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("it lives");
     let (_, rest) = stat.rsplit_once(") ").expect("a stat line");
     rest.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("a number")).sum()
+}
+
+/// It ends where it is: nothing of `main` that follows may run in it, nor a guard of its frames.
+#[test]
+fn a_child_that_cannot_become_an_heir_says_why_and_ends() {
+    let lab = Lab::start();
+    let old = lab.pid();
+    let child = lab.hold(Engine::Fork);
+    let mut limit = Command::new("prlimit");
+    limit.args(["--nofile=0:", "--pid", &child.to_string()]);
+    assert!(limit.status().expect("prlimit of util-linux").success());
+    resume(child);
+    lab.wait_line("the new side failed: make an epoll set: Too many open files");
+    wait_gone(child);
+    assert_eq!(lab.count_lines(&format!("[{child}]")), 0, "it went on");
+    assert_eq!(lab.connect().who().pid, old);
+    lab.restart_by(Engine::Fork);
 }
 
 #[test]
