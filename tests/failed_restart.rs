@@ -3,15 +3,11 @@
 
 mod common;
 
-use std::{
-    os::unix::process::CommandExt,
-    process::{Child, Command},
-    time::Duration,
-};
+use std::time::Duration;
 
 use common::{
     Client, open_fds,
-    restart::{Engine, Lab, is_stopped, resume, slay, stop, wait_for_events, zombies_of},
+    restart::{Anchor, Engine, Lab, is_stopped, resume, slay, stop, wait_for_events, zombies_of},
     wait_for, wait_gone,
 };
 
@@ -119,25 +115,6 @@ fn an_old_side_that_dies_before_the_new_one_is_ready_is_replaced(engine: Engine)
     resume(new);
     assert_served_by(1, clients);
     assert_promoted(&lab, new, engine);
-}
-
-/// A member of a server's process group whose parent is this test. Without one, the death of the
-/// first generation orphans the group, and then the kernel sends SIGHUP to those of its members that
-/// are stopped (see `_exit(2)`).
-struct Anchor(Child);
-
-impl Anchor {
-    fn of(lab: &Lab) -> Anchor {
-        let group = lab.child.id() as i32;
-        Anchor(Command::new("sleep").arg("60").process_group(group).spawn().expect("sleep runs"))
-    }
-}
-
-impl Drop for Anchor {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 fn an_old_side_that_dies_before_it_releases_is_replaced(engine: Engine) {
