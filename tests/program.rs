@@ -168,16 +168,32 @@ fn a_program_that_is_no_server_is_found_out() {
     restart(&lab);
 }
 
-/// It closes its link and stays: there is no restart to wait for, and it has to go.
+/// It closes its link first, as a `main` does that drops its server before it reports why.
 #[test]
-fn a_program_that_lets_go_of_its_link_is_ended() {
+fn a_program_that_lets_go_of_its_link_has_a_moment_to_say_why() {
     let dir = Dir::new();
     let path = dir.path("server");
     install("lab", &path);
     let lab = Lab::with(|setup| setup.program(&path));
-    place("#!/bin/sh\nexec 3>&-\necho not me >&2\nexec sleep 60\n", 0o755, &path);
+    for (end, how) in [("exit 7", "exit status 7"), ("exec sleep 60", "killed by SIGKILL")] {
+        let script = format!("#!/bin/sh\nexec 3>&-\nsleep 0.1\necho not me >&2\n{end}\n");
+        place(script, 0o755, &path);
+        let answer = lab.connect().ask("restart fork-exec");
+        assert!(answer.contains(&format!("{how}; its stderr ends: not me")), "{answer}");
+        assert_eq!(lab.connect().who().generation, 0);
+    }
+}
+
+/// Its end is seen although a program that it started has the link as well.
+#[test]
+fn a_program_that_leaves_its_link_to_another_is_found_dead() {
+    let dir = Dir::new();
+    let path = dir.path("server");
+    install("lab", &path);
+    let lab = Lab::with(|setup| setup.program(&path));
+    place("#!/bin/sh\nsleep 60 &\nexit 7\n", 0o755, &path);
     let answer = lab.connect().ask("restart fork-exec");
-    assert!(answer.contains("killed by SIGKILL; its stderr ends: not me"), "{answer}");
+    assert!(answer.contains("ended before it was ready: exit status 7"), "{answer}");
     assert_eq!(lab.connect().who().generation, 0);
 }
 

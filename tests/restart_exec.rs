@@ -5,7 +5,7 @@ mod common;
 mod promises;
 
 use common::{
-    restart::{Engine, Lab, listening},
+    restart::{Engine, Lab, listening, raise_file_limit, sockets_of, wait_for_events},
     wait_for,
 };
 
@@ -34,6 +34,26 @@ fn the_marker_is_not_handed_on() {
     let mut late = lab.connect();
     assert_eq!(late.ask("env HEIRLOOM_LINK"), "");
     assert_eq!(late.ask(command), before, "a program that was started sees more than before");
+}
+
+/// More than fit into one message.
+#[test]
+fn three_hundred_listeners_are_handed_on() {
+    raise_file_limit();
+    let lab = Lab::with(|setup| {
+        (0..299).fold(setup, |setup, _| setup.arg("--listen").arg("127.0.0.1:0"))
+    });
+    let before = sockets_of(lab.pid());
+    assert_eq!(before.len(), 300);
+    let ready = lab.wait_line("ready: generation 0");
+    for _ in 0..2 {
+        let new = lab.restart_by(Engine::ForkExec);
+        wait_for_events(new);
+        assert_eq!(sockets_of(new), before);
+    }
+    // In the same order: the addresses come by the same names.
+    let addresses = |line: &str| line.rsplit("listening on ").next().map(str::to_owned);
+    assert_eq!(addresses(&lab.wait_line("ready: generation 2")), addresses(&ready));
 }
 
 #[test]

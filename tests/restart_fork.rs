@@ -7,6 +7,8 @@ mod promises;
 
 use std::{
     fs::File,
+    io::Read,
+    process::Command,
     thread,
     time::{Duration, Instant},
 };
@@ -129,6 +131,23 @@ fn processor_time(pid: i32) -> u64 {
     rest.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("a number")).sum()
 }
 
+/// It ends where it is: nothing of `main` that follows may run in it, nor a guard of its frames.
+#[test]
+fn a_child_that_cannot_become_an_heir_says_why_and_ends() {
+    let lab = Lab::start();
+    let old = lab.pid();
+    let child = lab.hold(Engine::Fork);
+    let mut limit = Command::new("prlimit");
+    limit.args(["--nofile=0:", "--pid", &child.to_string()]);
+    assert!(limit.status().expect("prlimit of util-linux").success());
+    resume(child);
+    lab.wait_line("the new side failed: make an epoll set: Too many open files");
+    wait_gone(child);
+    assert_eq!(lab.count_lines(&format!("[{child}]")), 0, "it went on");
+    assert_eq!(lab.connect().who().pid, old);
+    lab.restart_by(Engine::Fork);
+}
+
 #[test]
 fn the_child_has_the_warm_heap() {
     let lab = Lab::start();
@@ -153,7 +172,10 @@ fn alarms_go_on_in_the_child_and_stop_in_the_old_process() {
     let mut late = lab.connect();
     assert_eq!(late.ask("events"), "Forked", "the alarm came before the restart: too slow a test");
     wait_for("the alarm", || late.ask("events") == "Forked,alarm");
-    assert!(!early.ask("events").contains("alarm"));
+    let brief = Some(Duration::from_millis(200)); // that nothing happens has no event
+    asker.stream.set_read_timeout(brief).expect("a timeout");
+    assert!(asker.stream.read(&mut [0; 9]).is_err(), "the old process has the alarm as well");
+    assert_eq!(early.ask("events"), "Fresh,ok,retire,drain,drain");
 }
 
 #[test]

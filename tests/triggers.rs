@@ -4,7 +4,7 @@
 mod common;
 
 use common::{
-    restart::{Engine, Lab, resume, sockets_of, stop, tell, zombies_of},
+    restart::{Anchor, Engine, Lab, resume, sockets_of, stop, tell, zombies_of},
     wait_for, wait_gone,
 };
 use nix::sys::signal::Signal::{SIGHUP, SIGTERM, SIGUSR2};
@@ -55,6 +55,7 @@ fn the_old_side_told_to_stop_before_the_new_one_is_ready_ends_both(engine: Engin
 /// It has stopped accepting already, and the new side has the listeners.
 fn the_old_side_told_to_stop_before_the_commit_leaves_the_new_one(engine: Engine) {
     let lab = Lab::start();
+    let _anchor = Anchor::of(&lab);
     let old = lab.pid();
     let new = lab.hold_old(engine);
     stop(new);
