@@ -103,6 +103,8 @@ pub enum RestartError {
     Died {
         /// How it ended: an exit status or a signal.
         how: String,
+        /// It served already, and was in its probation.
+        in_probation: bool,
         /// The last lines of the new program's stderr.
         stderr: String,
     },
@@ -110,6 +112,8 @@ pub enum RestartError {
     TimedOut {
         /// The time it had.
         limit: Duration,
+        /// It served already, and was in its probation.
+        in_probation: bool,
         /// The last lines of the new program's stderr.
         stderr: String,
     },
@@ -146,19 +150,13 @@ impl fmt::Display for RestartError {
             Failed { reason, stderr } => {
                 write!(f, "restart: the new side failed: {reason}{}", Tail(stderr))
             }
-            Died { how, stderr } => {
-                write!(
-                    f,
-                    "restart: the new side ended before it had committed: {how}{}",
-                    Tail(stderr)
-                )
+            Died { how, in_probation, stderr } => {
+                let when = if *in_probation { "in its probation" } else { "before it was ready" };
+                write!(f, "restart: the new side ended {when}: {how}{}", Tail(stderr))
             }
-            TimedOut { limit, stderr } => {
-                write!(
-                    f,
-                    "restart: the new side had {limit:?} for its next step and did not take it{}",
-                    Tail(stderr)
-                )
+            TimedOut { limit, in_probation, stderr } => {
+                let what = if *in_probation { "did not commit" } else { "was not ready" };
+                write!(f, "restart: the new side {what} within {limit:?}{}", Tail(stderr))
             }
             Stopped => write!(f, "restart: given up, this process was told to stop"),
         }

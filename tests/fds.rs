@@ -28,7 +28,9 @@ fn fifty_restarts_leave_as_many_descriptors_as_one() {
     let inherited = unprotected(lab.pid());
     let mut counts = vec![open_fds(lab.pid())];
     for engine in Engine::alternating().take(50) {
+        let old = lab.pid();
         let new = lab.restart_by(engine);
+        wait_gone(old); // until then there is a link to it
         assert_eq!(unprotected(new), inherited, "these would be handed on by an exec");
         wait_for_events(new); // it may be about to close its link
         counts.push(open_fds(new));

@@ -181,7 +181,7 @@ impl Attempt {
     /// The new side is gone, or its link is: ends what is left of it.
     pub fn died(&mut self) -> RestartError {
         let how = self.child.end();
-        RestartError::Died { how, stderr: self.last_words() }
+        RestartError::Died { how, in_probation: self.in_probation(), stderr: self.last_words() }
     }
 
     /// The new side took too long.
@@ -190,7 +190,11 @@ impl Attempt {
             return self.died();
         }
         self.child.end();
-        RestartError::TimedOut { limit: self.how.ready_within, stderr: self.last_words() }
+        RestartError::TimedOut {
+            limit: self.how.ready_within,
+            in_probation: self.in_probation(),
+            stderr: self.last_words(),
+        }
     }
 
     /// The new side does not want to serve, and lives on until its connections are gone.
@@ -213,6 +217,10 @@ impl Attempt {
             }
         }
         false
+    }
+
+    fn in_probation(&self) -> bool {
+        self.steps.ready.is_some()
     }
 
     fn last_words(&mut self) -> String {

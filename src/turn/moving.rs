@@ -12,7 +12,7 @@ use crate::{
         fault::{self, Step},
         link::Message,
         memfd,
-        pass::{FDS_PER_MESSAGE, Link},
+        pass::{FDS_PER_MESSAGE, Link, LinkError},
         record::Record,
     },
     service::{Move, Service},
@@ -115,7 +115,10 @@ impl<S: Service> Turn<S> {
         fds: Vec<OwnedFd>,
     ) -> std::result::Result<(), String> {
         let link = self.succession.attempt.as_mut().and_then(|attempt| attempt.link.as_mut());
-        link.map_or(Ok(()), |link| link.send(message, fds)).map_err(|e| e.to_string())
+        match link.map_or(Ok(()), |link| link.send(message, fds)) {
+            Ok(()) | Err(LinkError::Closed) => Ok(()), // that it is closed will be heard
+            Err(e) => Err(e.to_string()),
+        }
     }
 
     /// The new side has them now. Their sessions live on there, so nobody hears `on_close`.

@@ -142,7 +142,8 @@ impl Lab {
         let scratch = Dir::new();
         let setup = Server::of("lab")
             .env("LAB_BROKEN", scratch.path("broken").display())
-            .env("LAB_ALSO", scratch.path("also").display());
+            .env("LAB_ALSO", scratch.path("also").display())
+            .env("HEIRLOOM_FAULT", scratch.path("fault").display());
         Lab { server: start(setup), scratch }
     }
 
@@ -192,8 +193,16 @@ impl Lab {
     /// it. Answers the new pid.
     pub fn hold_old(&self, engine: Engine) -> i32 {
         let new = self.hold(engine);
-        stop(self.pid());
+        match engine {
+            Engine::Fork => stop(self.pid()),
+            // A new program asks for what it needs before it is ready, so the old one stops itself when
+            // it has given everything.
+            Engine::ForkExec => {
+                fs::write(self.scratch.path("fault"), "OldHanded hang").expect("a file");
+            }
+        }
         resume(new);
+        wait_stopped(self.pid());
         wait_for_events(new);
         new
     }
