@@ -1,7 +1,7 @@
 //! Signals as events: blocked from the first moment, read from a descriptor when there is time.
 //! Knows no meaning of any of them.
 
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use nix::sys::{
     signal::{SigSet, Signal},
@@ -20,6 +20,9 @@ const HEARD: [Signal; 6] = [
     Signal::SIGUSR1,
     Signal::SIGUSR2,
 ];
+
+/// The origin of a signal that the kernel itself has sent (`sigaction(2)`).
+const SI_KERNEL: i32 = 0x80;
 
 /// A descriptor from which the signals of this process are read (`signalfd(2)`).
 ///
@@ -65,8 +68,20 @@ impl Signals {
 
     /// The next signal that has come.
     pub fn next(&mut self) -> Option<Signal> {
+        self.next_and_origin().map(|(signal, _)| signal)
+    }
+
+    /// And whether a terminal has sent it, which tells its whole foreground group.
+    pub fn next_and_origin(&mut self) -> Option<(Signal, bool)> {
         let info = self.fd.read_signal().ok()??;
-        Signal::try_from(info.ssi_signo as i32).ok()
+        let signal = Signal::try_from(info.ssi_signo as i32).ok()?;
+        Some((signal, info.ssi_code == SI_KERNEL))
+    }
+}
+
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
     }
 }
 

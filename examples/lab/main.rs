@@ -6,7 +6,8 @@
 //! ```
 //!
 //! One line asks, one line answers. `LAB_*` variables set the limits, in milliseconds and counts:
-//! IDLE FIRST WRITE CLOSE READY DRAIN CONNECTIONS MESSAGE OUTPUT, and `LAB_OR_FORK_EXEC=1`.
+//! IDLE FIRST WRITE CLOSE READY PROBATION DRAIN CONNECTIONS MESSAGE OUTPUT, and `LAB_OR_FORK_EXEC=1`.
+//! `LAB_EXIT` is the exit status of a lab that has drained.
 //! `LAB_BROKEN=FILE`: while the file exists, a new program does what it says: `exit`, `hang`, `panic`.
 
 #[path = "../common/mod.rs"]
@@ -107,6 +108,12 @@ impl Lab {
             "unhold" => {
                 self.holds.drain(..).for_each(|hold| net.unhold(hold));
                 "ok".to_owned()
+            }
+            "orphan" => {
+                let made = process::Command::new("sh")
+                    .args(["-c", "sleep 600 >/dev/null 2>&1 & echo $!"])
+                    .output()?;
+                String::from_utf8_lossy(&made.stdout).trim().to_owned()
             }
             "drain" => {
                 net.drain();
@@ -256,6 +263,9 @@ fn adjust(mut how: Restart) -> Restart {
     if let Some(limit) = millis("READY") {
         how = how.ready_within(limit);
     }
+    if let Some(time) = millis("PROBATION") {
+        how = how.probation(time);
+    }
     how
 }
 
@@ -301,5 +311,9 @@ fn break_if_told() {
 
 fn main() -> ExitCode {
     break_if_told();
-    common::serve("127.0.0.1:7779", Lab::default(), tune)
+    let status = common::serve("127.0.0.1:7779", Lab::default(), tune);
+    match setting::<u8>("EXIT") {
+        Some(own) if status == ExitCode::SUCCESS => ExitCode::from(own),
+        _ => status,
+    }
 }

@@ -38,7 +38,8 @@ pub(crate) mod link;
 mod model;
 pub(crate) mod pass;
 mod program_file;
-mod stderr;
+pub(crate) mod stderr;
+pub(crate) mod supervised;
 mod table;
 mod wire;
 

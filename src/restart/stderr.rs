@@ -4,7 +4,7 @@
 use std::{
     fs::File,
     io::{self, Read, Write},
-    os::fd::{AsRawFd, OwnedFd, RawFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
 };
 
 use nix::{
@@ -50,6 +50,12 @@ impl Stderr {
 
     pub fn tail(&self) -> String {
         String::from_utf8_lossy(&self.tail).into_owned()
+    }
+}
+
+impl AsFd for Stderr {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.pipe.as_fd()
     }
 }
 

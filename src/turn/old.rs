@@ -87,6 +87,7 @@ impl<S: Service> Turn<S> {
             last_serial: self.net.last_serial,
             listeners: self.net.listeners.iter().map(|l| (l.name.as_str(), l.as_fd())).collect(),
             elders: elders.map(|elder| (elder.who, elder.link.as_fd())).collect(),
+            supervisor: self.succession.supervisor.as_ref().map(|s| (s.pid, s.as_fd())),
         };
         Attempt::exec(task, &self.succession.launch, offer)
     }
@@ -182,7 +183,7 @@ impl<S: Service> Turn<S> {
     /// Processes that this one has made and that have ended.
     pub(super) fn hear_children(&mut self) -> Result {
         self.hear_new()?; // it may have said why before it died
-        self.succession.children.retain_mut(|child| !child.has_ended());
+        self.reap_children();
         let Some(attempt) = &mut self.succession.attempt else { return Ok(()) };
         if !attempt.child.has_ended() {
             return Ok(());

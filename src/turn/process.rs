@@ -103,8 +103,11 @@ impl<S: Service> Turn<S> {
         let generation = self.net.generation();
         self.succession.last_generation = self.succession.last_generation.max(generation);
         self.service.on_start(&mut self.net, start);
+        self.tell_main();
+        // While a supervisor lives, its number is the one to signal.
+        let supervisor = self.succession.supervisor.as_ref().filter(|it| it.is_alive());
         if let Some(file) = &self.succession.pid_file
-            && let Err(e) = file.write()
+            && let Err(e) = file.write(supervisor.map_or(process::id(), |it| it.pid))
         {
             log::error!("{e}");
         }

@@ -18,6 +18,7 @@ use crate::{
         exec::Launch,
         link::{Identity, Report},
         pass::Link,
+        supervised::Supervised,
     },
     signal::Signals,
 };
@@ -37,6 +38,8 @@ pub(crate) struct Succession {
     pub max_generations: usize,
     pub at_max: AtMax,
 
+    /// Who makes a new generation should the newest crash, if anybody does.
+    pub supervisor: Option<Supervised>,
     /// On a new side: the old one, until this one has committed.
     pub old: Option<Generation>,
     /// On a new program: the stderr to use once it is ready.
@@ -124,6 +127,7 @@ impl Succession {
             drain_on_stop: Drain::deadline(DRAIN_ON_STOP),
             max_generations: GENERATIONS,
             at_max: AtMax::Refuse,
+            supervisor: None,
             old: None,
             stderr: None,
             probation: Duration::ZERO,

@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{
-        Arc, Condvar, Mutex,
+        Arc, Condvar, Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
     thread,
@@ -100,11 +100,15 @@ impl Setup {
     pub fn start(self) -> Server {
         let dir = Dir::new();
         let mut command = Command::new(&self.program);
-        command.args(["--listen", &self.listen, "--pid-file"]).arg(dir.path("pid")).args(&self.args);
+        command
+            .args(["--listen", &self.listen, "--pid-file"])
+            .arg(dir.path("pid"))
+            .args(&self.args);
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         let mut server = Server::spawn(command, dir);
         let ready = server.wait_line("ready: generation 0");
-        server.address = ready.rsplit("listening on ").next().unwrap_or_default().to_owned();
+        let listeners = ready.rsplit("listening on ").next().unwrap_or_default();
+        server.address = listeners.split(", ").next().unwrap_or_default().to_owned();
         server
     }
 }
@@ -172,7 +176,8 @@ impl Server {
 
     /// The whole log so far.
     pub fn log(&self) -> String {
-        self.log.lines.lock().unwrap().join("\n")
+        // A wait that failed has poisoned the lock, and its panic is to show the log.
+        self.log.lines.lock().unwrap_or_else(PoisonError::into_inner).join("\n")
     }
 
     /// The generation that serves, by the pid file.
