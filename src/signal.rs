@@ -24,6 +24,15 @@ const HEARD: [Signal; 6] = [
 /// The origin of a signal that the kernel itself has sent (`sigaction(2)`).
 const SI_KERNEL: i32 = 0x80;
 
+/// Who has sent a signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sender {
+    /// The whole foreground group was told.
+    Terminal,
+    /// 0 for one that is not seen from here, outside of this process's pid namespace.
+    Process(u32),
+}
+
 /// A descriptor from which the signals of this process are read (`signalfd(2)`).
 ///
 /// The epoll set reports the signals of the process that registered it, so a forked child makes
@@ -66,16 +75,12 @@ impl Signals {
         Signals::hear(self.wanted)
     }
 
-    /// The next signal that has come.
-    pub fn next(&mut self) -> Option<Signal> {
-        self.next_and_origin().map(|(signal, _)| signal)
-    }
-
-    /// And whether a terminal has sent it, which tells its whole foreground group.
-    pub fn next_and_origin(&mut self) -> Option<(Signal, bool)> {
+    /// The next signal that has come, and from whom.
+    pub fn next(&mut self) -> Option<(Signal, Sender)> {
         let info = self.fd.read_signal().ok()??;
         let signal = Signal::try_from(info.ssi_signo as i32).ok()?;
-        Some((signal, info.ssi_code == SI_KERNEL))
+        let by_terminal = info.ssi_code == SI_KERNEL;
+        Some((signal, if by_terminal { Sender::Terminal } else { Sender::Process(info.ssi_pid) }))
     }
 }
 

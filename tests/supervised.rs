@@ -13,7 +13,7 @@ use std::{
 
 use common::{Client, DEADLINE, Dir, Server, Setup, example, wait_for, wait_gone};
 use nix::{
-    sys::signal::{Signal, kill},
+    sys::signal::{Signal, kill, killpg},
     unistd::Pid,
 };
 
@@ -175,6 +175,35 @@ fn the_end_of_the_service_is_the_end_of_the_supervisor() {
     drop(first);
     assert_eq!(server.wait_exit().code(), Some(7), "main's own exit status");
     assert!(!path.exists() && !server.dir.path("pid").exists());
+}
+
+#[test]
+fn told_as_a_group_it_leaves_in_order() {
+    let mut server = supervised().start();
+    let mut client = server.connect();
+    client.ask("who");
+    let group = Pid::from_raw(server.child.id() as i32);
+    killpg(group, Signal::SIGTERM).expect("the group");
+    // One from here and one from the supervisor are one farewell, whether both are heard or not.
+    server.wait_line("supervisor: SIGTERM");
+    server.wait_line("draining: 1 connections are left");
+    for _ in 0..100 {
+        assert_eq!(client.ask("echo draining"), "draining");
+    }
+    drop(client);
+    assert_eq!(server.wait_exit().code(), Some(7));
+}
+
+#[test]
+fn told_twice_it_leaves_at_once() {
+    let mut server = supervised().start();
+    let mut client = server.connect();
+    client.ask("who");
+    server.signal(Signal::SIGTERM);
+    server.wait_line("draining: 1 connections are left");
+    assert_eq!(client.ask("echo draining"), "draining");
+    server.signal(Signal::SIGTERM);
+    assert_eq!(server.wait_exit().code(), Some(7));
 }
 
 #[test]

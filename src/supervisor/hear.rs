@@ -22,6 +22,7 @@ use crate::{
         pass::{Link, LinkError},
         stderr::Stderr,
     },
+    signal::Sender,
     verdict::RestartError,
 };
 
@@ -192,18 +193,14 @@ impl Supervisor {
     }
 
     fn hear_signals(&mut self, now: Instant) {
-        while let Some((signal, by_terminal)) = self.signals.next_and_origin() {
+        while let Some((signal, sender)) = self.signals.next() {
             if signal == Signal::SIGCHLD {
                 continue; // it has woken this process, which reaps each time
             }
-            // A terminal has told the whole group: a second time would mean something else.
-            let is_told =
-                by_terminal && self.watch.main().is_some() && !self.generations.is_empty();
-            if is_told {
-                log::info!("supervisor: {signal}, by the terminal");
-                continue;
-            }
             log::info!("supervisor: {signal}");
+            if sender == Sender::Terminal && !self.generations.is_empty() {
+                continue; // it has told them, too
+            }
             let leave = self.orders.leave.contains(&signal);
             self.happen(Event::Asked { signal, leave }, now);
         }

@@ -9,6 +9,7 @@ use crate::{
     net::{Request, Source},
     restart::{Action, Event, Phase, step},
     service::{Service, Start},
+    signal::Sender,
 };
 
 impl<S: Service> Turn<S> {
@@ -29,12 +30,18 @@ impl<S: Service> Turn<S> {
 
     fn hear_signals(&mut self) {
         let Some(signals) = &mut self.succession.signals else { return };
-        while let Some(signal) = signals.next() {
+        while let Some((signal, sender)) = signals.next() {
             let meaning = self.succession.triggers.iter().find(|(heard, _)| *heard == signal);
             log::info!("{signal}: {}", if meaning.is_some() { "heard" } else { "ignored" });
             match meaning {
                 Some((_, Trigger::Restart(how))) => self.net.restart(how.clone()),
-                Some((_, Trigger::Leave)) => self.net.drain(),
+                Some((_, Trigger::Leave)) => {
+                    let supervisor = self.succession.supervisor.as_ref();
+                    let forwarded = supervisor.is_some_and(|it| sender == Sender::Process(it.pid));
+                    if self.succession.farewells.count(forwarded) {
+                        self.net.drain();
+                    }
+                }
                 None => {}
             }
         }
