@@ -13,7 +13,7 @@ use std::{
 
 use common::{Client, DEADLINE, Dir, Server, Setup, example, wait_for, wait_gone};
 use nix::{
-    sys::signal::{Signal, kill, killpg},
+    sys::signal::{Signal, kill},
     unistd::Pid,
 };
 
@@ -89,6 +89,8 @@ fn the_pid_is_the_same_through_restarts_by_signal_request_and_callback() {
         status.starts_with(&format!("ok: 1 generation, supervised by pid {pid}\n")),
         "{status}"
     );
+    let taken_for_one = format!("is gone (pid {pid})");
+    assert_eq!(server.count_lines(&taken_for_one), 0, "the supervisor is no generation");
     wait_for("the generations to be reaped", || children(pid) == [(last.1, 'S')]);
 }
 
@@ -178,18 +180,15 @@ fn the_end_of_the_service_is_the_end_of_the_supervisor() {
 }
 
 #[test]
-fn told_as_a_group_it_leaves_in_order() {
+fn told_directly_and_through_the_supervisor_it_leaves_in_order() {
     let mut server = supervised().start();
     let mut client = server.connect();
-    client.ask("who");
-    let group = Pid::from_raw(server.child.id() as i32);
-    killpg(group, Signal::SIGTERM).expect("the group");
-    // One from here and one from the supervisor are one farewell, whether both are heard or not.
-    server.wait_line("supervisor: SIGTERM");
+    // As who signals a whole group does.
+    send(who(&mut client).1, Signal::SIGTERM);
     server.wait_line("draining: 1 connections are left");
-    for _ in 0..100 {
-        assert_eq!(client.ask("echo draining"), "draining");
-    }
+    server.signal(Signal::SIGTERM);
+    server.wait_lines("SIGTERM: heard", 2);
+    assert_eq!(client.ask("echo draining"), "draining");
     drop(client);
     assert_eq!(server.wait_exit().code(), Some(7));
 }
