@@ -269,6 +269,9 @@ fn a_new_side_that_dies_in_its_probation_is_the_old_ones_business() {
     assert_eq!(server.count_lines("another generation"), 0);
     assert_eq!(first.ask("echo still here"), "still here");
     drop(first);
+    server.signal(Signal::SIGHUP);
+    server.wait_line("supervisor: generation 2 is main");
+    assert_eq!(who(&mut server.connect()).0, 2, "the number of the one that has failed is used up");
     server.signal(Signal::SIGTERM);
     assert_eq!(server.wait_exit().code(), Some(7));
 }

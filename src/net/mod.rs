@@ -223,7 +223,7 @@ impl Net {
     pub(crate) fn begin_anew(&mut self, poll: Poll) -> Result {
         let fresh = Net::new(Some(poll), self.now);
         let old = std::mem::replace(self, fresh);
-        self.generation = old.generation + 1;
+        self.generation = old.generation;
         self.engine = Some(Engine::Fork);
         self.limits = old.limits;
         self.last_serial = old.last_serial;

@@ -67,6 +67,7 @@ impl<S: Service> Turn<S> {
             };
         }
         let (this, probation) = (self.succession.identity(&self.net), task.how.probation);
+        let generation = task.generation;
         match Attempt::fork(task)? {
             Side::Old(attempt) => {
                 self.net.shared = true; // until the child has closed its copies
@@ -74,6 +75,7 @@ impl<S: Service> Turn<S> {
             }
             Side::New(link) => {
                 self.succession.probation = probation;
+                self.net.generation = generation;
                 self.become_heir(Generation::new(this, link));
                 Ok(None)
             }
