@@ -363,7 +363,7 @@ fn first_process(name: &str, args: &[&str]) -> Option<(Server, i32)> {
 fn the_first_process_of_a_container() {
     let name = "the_first_process_of_a_container";
     let Some((mut server, first)) = first_process(name, &["--supervised"]) else { return };
-    assert!(server.log().contains("[1] INFO: supervisor: generation 0 is main"), "it is process 1");
+    server.wait_line("[1] INFO: supervisor: generation 0 is main");
     for generation in 1..=5 {
         send(first, if generation % 2 == 1 { Signal::SIGHUP } else { Signal::SIGUSR2 });
         server.wait_lines("restart: done", generation);
