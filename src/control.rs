@@ -7,7 +7,7 @@
 //!
 //! | command | what the reply waits for |
 //! |---|---|
-//! | `status` | the other generations' answers, half a second at most; a line of `key=value` for each |
+//! | `status` | the other generations' answers, half a second at most; a line of `key=value` for each. The first line names the supervisor, if there is one |
 //! | `restart [fork\|fork-exec]` | the verdict: the new generation has committed, or there is none and why |
 //! | `rollback` | that the old generation serves again, if a new one is in its probation |
 //! | `drain` | nothing: all generations stop accepting, serve what they have, and exit |

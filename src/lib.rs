@@ -86,6 +86,7 @@ mod server;
 mod service;
 mod signal;
 mod stats;
+mod supervisor;
 pub mod testing;
 pub mod timer;
 mod turn;

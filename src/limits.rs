@@ -95,6 +95,20 @@ pub const RELEASE_PATIENCE: Duration = Duration::from_secs(1);
 /// A generation that was told to leave by a deadline and is still there this much later is killed.
 pub const LEAVE_GRACE: Duration = Duration::from_secs(1);
 
+/// A supervisor makes a new server this long after one has died, doubling with each that dies soon:
+/// fast enough that a client waits no longer than for a slow page (systemd: 100 ms as well).
+pub const RESPAWN_DELAY: Duration = Duration::from_millis(100);
+
+/// It never waits longer: a fault that has passed is noticed within half a minute.
+pub const RESPAWN_DELAY_MAX: Duration = Duration::from_secs(30);
+
+/// A service that has gone on for this long was no failure: the delays begin anew.
+pub const RESPAWN_PROVEN: Duration = Duration::from_secs(10);
+
+/// When a new side has died in its probation, the old one serves again within a turn. One that
+/// does not do so for this long hangs: the supervisor kills it and makes another.
+pub const RESUME_PATIENCE: Duration = Duration::from_secs(5);
+
 /// How long `status` waits for the answers of other generations.
 pub const REPORT_PATIENCE: Duration = Duration::from_millis(500);
 

@@ -4,7 +4,7 @@ use std::{fs, io, path::PathBuf, process};
 
 use crate::error::{Error, Result};
 
-/// A path that holds the process id of the generation that serves.
+/// A path that holds the process id of the generation that serves, or of its supervisor.
 #[derive(Clone, Debug)]
 pub(crate) struct PidFile {
     path: PathBuf,
@@ -22,10 +22,11 @@ impl PidFile {
         Ok(file)
     }
 
-    /// Puts our number there, by rename: a reader sees the old number or ours, never half of one.
-    pub fn write(&self) -> Result {
+    /// Puts a number there, ours or our supervisor's, by rename: a reader sees the old one or the new
+    /// one, never half of one.
+    pub fn write(&self, pid: u32) -> Result {
         let new = self.temporary();
-        fs::write(&new, format!("{}\n", process::id()))
+        fs::write(&new, format!("{pid}\n"))
             .and_then(|()| fs::rename(&new, &self.path))
             .map_err(|e| self.failed(e))
     }

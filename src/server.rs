@@ -17,6 +17,7 @@ use crate::{
     error::{Error, Result},
     net::{CONTROL, Listener, Net},
     pidfile::PidFile,
+    plan::{Engine, Restart},
     restart::{
         exec::Launch,
         fault::{self, Step},
@@ -24,6 +25,7 @@ use crate::{
     },
     service::Service,
     signal::{self, Signals},
+    supervisor::{self, Orders},
     turn::{Generation, Succession, Trigger, Turn},
 };
 
@@ -64,6 +66,8 @@ pub struct Server<S: Service> {
     control: Option<Listener>,
     /// Nothing is bound, and nobody is served.
     is_dry_run: bool,
+    /// The first process is to be a supervisor.
+    is_supervised: bool,
 }
 
 impl<S: Service> Server<S> {
@@ -85,8 +89,11 @@ impl<S: Service> Server<S> {
         fault::point(Step::NewMade, Some(&mut link));
         let (net, succession) = (&mut server.net, &mut server.succession);
         net.generation = inheritance.generation;
-        net.engine = Some(inheritance.engine);
+        let maker = inheritance.supervisor.as_ref().map(|supervisor| supervisor.pid);
+        let has_old = maker != Some(inheritance.old.pid);
+        net.engine = has_old.then_some(inheritance.engine);
         succession.old = Some(Generation::new(inheritance.old, link));
+        succession.supervisor = inheritance.supervisor;
         succession.probation = inheritance.probation;
         succession.stderr = inheritance.stderr;
         let elders = inheritance.elders.into_iter();
@@ -116,7 +123,8 @@ impl<S: Service> Server<S> {
             vec![(Signal::SIGTERM, Trigger::Leave), (Signal::SIGINT, Trigger::Leave)];
         let net = Net::new(Some(poll), now);
         let (unclaimed, control) = (Vec::new(), None);
-        Ok(Server { service, net, succession, unclaimed, control, is_dry_run: false })
+        let (is_dry_run, is_supervised) = (false, false);
+        Ok(Server { service, net, succession, unclaimed, control, is_dry_run, is_supervised })
     }
 
     /// Listens on `address`: `host:port`, or `unix:/path`. May be called several times.
@@ -153,7 +161,8 @@ impl<S: Service> Server<S> {
         }
     }
 
-    /// Keeps the process id of the generation that serves in this file. It is written, by rename,
+    /// Keeps the process id of the generation that serves in this file, or of its
+    /// [supervisor](Self::supervised), since that is the one to be signalled. It is written, by rename,
     /// when a generation begins to serve, and removed at the end by the one whose number it holds.
     ///
     /// # Errors
@@ -195,13 +204,42 @@ impl<S: Service> Server<S> {
         if self.is_dry_run {
             return Ok(());
         }
-        self.net.listeners.extend(self.control);
+        self.net.listeners.extend(self.control.take());
+        if self.is_supervised && self.succession.old.is_none() {
+            return self.supervise();
+        }
+        if self.is_supervised && self.succession.supervisor.is_none() {
+            log::warn!("the generation before this one has no supervisor, so this one has none");
+        }
         for listener in self.unclaimed.drain(..) {
             log::warn!("{} was inherited and is not wanted any more: closed", listener.name);
         }
         let wanted: SigSet = self.succession.triggers.iter().map(|(signal, _)| *signal).collect();
         self.succession.signals = Some(Signals::hear(wanted)?);
         Turn::new(self.service, self.net, self.succession).run()
+    }
+}
+
+impl<S: Service> Server<S> {
+    /// Makes this process the supervisor of one that serves. Only an error comes back.
+    fn supervise(self) -> Result {
+        let Server { service, net, succession, .. } = self;
+        drop(service);
+        let mut how = succession.triggers.iter().filter_map(|(_, trigger)| match trigger {
+            Trigger::Restart(how) if how.engine == Engine::ForkExec => Some(how.clone()),
+            Trigger::Restart(_) | Trigger::Leave => None,
+        });
+        let leave = succession.triggers.iter().filter(|(_, trigger)| *trigger == Trigger::Leave);
+        let never = supervisor::run(Orders {
+            how: how.next().unwrap_or(Restart::fork_exec()),
+            signals: succession.triggers.iter().map(|(signal, _)| *signal).collect(),
+            leave: leave.map(|(signal, _)| *signal).collect(),
+            listeners: net.listeners,
+            launch: succession.launch,
+            pid_file: succession.pid_file,
+            stop_within: succession.drain_on_stop.deadline,
+        })?;
+        match never {}
     }
 }
 

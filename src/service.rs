@@ -23,7 +23,8 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Start {
-    /// The program was started by hand: there was nobody before it.
+    /// The program was started by hand, or by its supervisor, at first or after a crash: there is nobody
+    /// to take anything over from.
     Fresh,
     /// This process is the child of the old one and has its whole heap. `self` is as it was at the
     /// fork. Connections that did not move are not here, so ids of them that `self` holds lead nowhere

@@ -1,7 +1,7 @@
 //! Signals as events: blocked from the first moment, read from a descriptor when there is time.
 //! Knows no meaning of any of them.
 
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use nix::sys::{
     signal::{SigSet, Signal},
@@ -20,6 +20,18 @@ const HEARD: [Signal; 6] = [
     Signal::SIGUSR1,
     Signal::SIGUSR2,
 ];
+
+/// The origin of a signal that the kernel itself has sent (`sigaction(2)`).
+const SI_KERNEL: i32 = 0x80;
+
+/// Who has sent a signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sender {
+    /// The whole foreground group was told.
+    Terminal,
+    /// 0 for one that is not seen from here, outside of this process's pid namespace.
+    Process(u32),
+}
 
 /// A descriptor from which the signals of this process are read (`signalfd(2)`).
 ///
@@ -63,10 +75,18 @@ impl Signals {
         Signals::hear(self.wanted)
     }
 
-    /// The next signal that has come.
-    pub fn next(&mut self) -> Option<Signal> {
+    /// The next signal that has come, and from whom.
+    pub fn next(&mut self) -> Option<(Signal, Sender)> {
         let info = self.fd.read_signal().ok()??;
-        Signal::try_from(info.ssi_signo as i32).ok()
+        let signal = Signal::try_from(info.ssi_signo as i32).ok()?;
+        let by_terminal = info.ssi_code == SI_KERNEL;
+        Some((signal, if by_terminal { Sender::Terminal } else { Sender::Process(info.ssi_pid) }))
+    }
+}
+
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
     }
 }
 

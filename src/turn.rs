@@ -2,7 +2,7 @@
 //!
 //! `offer` brings input to the service, `control` to the operator's socket. `process` carries out what
 //! the restart's state machine decides, with `old`, `new` and `leave` for the three parts that a process
-//! can play, and `succession` for what it has to remember. ARCHITECTURE.md numbers the phases as they
+//! can play, `supervised` for whom it tells, and `succession` for what it has to remember. ARCHITECTURE.md numbers the phases as they
 //! are numbered here.
 
 mod control;
@@ -14,6 +14,7 @@ mod offer;
 mod old;
 mod process;
 mod succession;
+mod supervised;
 
 use std::time::{Duration, Instant};
 

@@ -1,7 +1,8 @@
 //! The command line that all servers here share. Knows no protocol.
 //!
-//! `--listen ADDR` (repeatable), `--pid-file PATH`, `--control PATH`, `--probation SECONDS`; `--check` only
-//! looks whether the rest makes sense. HUP restarts by fork, USR2 by fork-exec, TERM and INT drain and exit, a second one exits
+//! `--listen ADDR` (repeatable), `--pid-file PATH`, `--control PATH`, `--probation SECONDS`; `--supervised`
+//! puts a process with a stable pid in front; `--check` only looks whether the rest makes sense. HUP
+//! restarts by fork, USR2 by fork-exec, TERM and INT drain and exit, a second one exits
 //! now. `RUST_LOG` sets how much is logged (`info`).
 
 use std::{ffi::OsString, io::Write, path::PathBuf, process, process::ExitCode, time::Duration};
@@ -13,12 +14,14 @@ use lexopt::{Arg, Parser, ValueExt};
 const EXIT_USAGE: u8 = 2;
 
 /// What the command line says.
+#[derive(Default)]
 struct Options {
     listen: Vec<String>,
     pid_file: Option<PathBuf>,
     control: Option<PathBuf>,
     check: bool,
     probation: Option<Duration>,
+    supervised: bool,
 }
 
 /// Serves as the command line says; `tune` has the last word about the server.
@@ -34,7 +37,7 @@ pub fn serve<S: Service>(
         Ok(None) => {
             println!(
                 "usage: {name} [--listen HOST:PORT|unix:PATH]... [--pid-file PATH] [--control PATH] \
-                 [--probation SECONDS] [--check]"
+                 [--probation SECONDS] [--supervised] [--check]"
             );
             return ExitCode::SUCCESS;
         }
@@ -56,13 +59,7 @@ pub fn serve<S: Service>(
 fn parse(
     args: impl Iterator<Item = OsString>,
 ) -> std::result::Result<Option<Options>, lexopt::Error> {
-    let mut options = Options {
-        listen: Vec::new(),
-        pid_file: None,
-        control: None,
-        check: false,
-        probation: None,
-    };
+    let mut options = Options::default();
     let mut parser = Parser::from_args(args);
     while let Some(arg) = parser.next()? {
         match arg {
@@ -76,6 +73,7 @@ fn parse(
                 })?;
                 options.probation = Some(seconds);
             }
+            Arg::Long("supervised") => options.supervised = true,
             Arg::Long("check") => options.check = true,
             Arg::Long("help") | Arg::Short('h') => return Ok(None),
             other => return Err(other.unexpected()),
@@ -99,7 +97,7 @@ fn build<S: Service>(service: S, options: Options) -> Result<Server<S>> {
     if let Some(path) = options.control {
         server = server.control(path)?;
     }
-    Ok(server)
+    Ok(if options.supervised { server.supervised() } else { server })
 }
 
 /// Lines that name the process, since several generations share one stderr.

@@ -12,6 +12,7 @@
 //! `stop` (it stops itself until it gets SIGCONT), `check` (its configuration is bad); and a new
 //! generation by either engine: `abort` (soon after it began to serve), `roll back`.
 //! `LAB_ALSO=FILE`: it also listens on each line of it.
+//! `LAB_EXIT` is the exit status of a lab that has drained.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -134,6 +135,12 @@ impl Lab {
             "chdir" => env::set_current_dir(rest).map(|()| "ok".to_owned())?,
             "env" => env::var(rest).unwrap_or_default(),
             "run" => run(rest)?,
+            "orphan" => {
+                let made = process::Command::new("sh")
+                    .args(["-c", "sleep 600 >/dev/null 2>&1 & echo $!"])
+                    .output()?;
+                String::from_utf8_lossy(&made.stdout).trim().to_owned()
+            }
             "drain" => {
                 net.drain();
                 "ok".to_owned()
@@ -386,5 +393,9 @@ fn break_if_told() {
 
 fn main() -> ExitCode {
     break_if_told();
-    common::serve("127.0.0.1:7779", Lab::default(), tune)
+    let status = common::serve("127.0.0.1:7779", Lab::default(), tune);
+    match setting::<u8>("EXIT") {
+        Some(own) if status == ExitCode::SUCCESS => ExitCode::from(own),
+        _ => status,
+    }
 }

@@ -250,7 +250,7 @@ impl Net {
     pub(crate) fn begin_anew(&mut self, poll: Poll, conns: Slab<Conn>) -> Result {
         let fresh = Net::new(Some(poll), self.now);
         let old = std::mem::replace(self, fresh);
-        self.generation = old.generation + 1;
+        self.generation = old.generation;
         self.engine = Some(Engine::Fork);
         self.limits = old.limits;
         self.last_serial = old.last_serial;
@@ -309,6 +309,7 @@ mod tests {
 
     fn fork_of(mut net: Net) -> Net {
         net.conns = Slab::new();
+        net.generation += 1;
         net.begin_anew(Poll::new().unwrap(), Slab::new()).unwrap();
         net
     }

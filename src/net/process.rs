@@ -99,7 +99,8 @@ impl Net {
         self.generation
     }
 
-    /// How this process was made; `None` for one that was started by hand.
+    /// How this process was made; `None` for one that was started by hand or by its
+    /// supervisor.
     pub fn engine(&self) -> Option<Engine> {
         self.engine
     }

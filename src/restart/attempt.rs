@@ -58,6 +58,8 @@ pub(crate) struct Offer<'a> {
     pub old: Identity,
     pub listeners: Vec<(&'a str, BorrowedFd<'a>)>,
     pub elders: Vec<(Identity, BorrowedFd<'a>)>,
+    /// Who supervises all generations, and the way to it.
+    pub supervisor: Option<(u32, BorrowedFd<'a>)>,
 }
 
 /// Which process we are after a fork.
@@ -258,6 +260,9 @@ impl Offer<'_> {
         }
         for &(who, link) in &self.elders {
             parcels.push((Message::Elder { who }, vec![link.try_clone_to_owned()?]));
+        }
+        if let Some((pid, link)) = self.supervisor {
+            parcels.push((Message::Supervisor { pid }, vec![link.try_clone_to_owned()?]));
         }
         parcels.push((Message::Offered, Vec::new()));
         Ok(parcels)

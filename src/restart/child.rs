@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    os::fd::{AsRawFd, OwnedFd, RawFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
 };
 
 use nix::{
@@ -52,6 +52,11 @@ impl Child {
         describe(*self.status.get_or_insert_with(|| end(self.pid)))
     }
 
+    /// Its exit status as a shell tells it, once it was reaped.
+    pub fn code(&self) -> Option<u8> {
+        code(self.status?.ok()?)
+    }
+
     /// Whether it has ended, and well.
     pub fn has_succeeded(&self) -> bool {
         matches!(self.status, Some(Ok(WaitStatus::Exited(_, 0))))
@@ -68,6 +73,15 @@ fn end(pid: Pid) -> nix::Result<WaitStatus> {
     }
 }
 
+/// An exit status as a shell tells it: 128 and the number of the signal, if it was one.
+pub(crate) fn code(status: WaitStatus) -> Option<u8> {
+    match status {
+        WaitStatus::Exited(_, code) => Some(code as u8),
+        WaitStatus::Signaled(_, signal, _) => Some(128 + signal as i32 as u8),
+        _ => None,
+    }
+}
+
 fn describe(status: nix::Result<WaitStatus>) -> String {
     match status {
         Ok(WaitStatus::Exited(_, code)) => format!("exit status {code}"),
@@ -75,6 +89,12 @@ fn describe(status: nix::Result<WaitStatus>) -> String {
         // Somebody else reaps the children of this process, or SIGCHLD is ignored.
         Err(e) => format!("exit status lost ({e})"),
         Ok(other) => format!("{other:?}"),
+    }
+}
+
+impl AsFd for Child {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
     }
 }
 

@@ -1,15 +1,20 @@
 //! The fork engine's system calls: is it safe, do it, and close what the child must not keep.
-#![allow(unsafe_code)] // fork, close_range and pidfd_open have no safe wrapper
+#![allow(unsafe_code)] // fork, close_range and the pidfd calls have no safe wrapper
 
 use std::{
     io::{self, Write},
-    os::fd::{FromRawFd, OwnedFd, RawFd},
+    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
 };
 
 use nix::{
     errno::Errno,
     sched::{CloneFlags, unshare},
-    sys::signal::{SigSet, SigmaskHow, pthread_sigmask},
+    sys::{
+        prctl::set_child_subreaper,
+        signal::{
+            SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, pthread_sigmask, sigaction,
+        },
+    },
     unistd::{ForkResult, Pid},
 };
 
@@ -78,6 +83,26 @@ pub(crate) fn pidfd_open(pid: Pid) -> io::Result<OwnedFd> {
         Errno::result(fd)?;
         Ok(OwnedFd::from_raw_fd(fd as RawFd))
     }
+}
+
+/// Signals the process that a pidfd stands for, and never another (`pidfd_send_signal(2)`).
+pub(crate) fn pidfd_signal(pidfd: BorrowedFd<'_>, signal: Signal) -> io::Result<()> {
+    let none = std::ptr::null::<libc::siginfo_t>();
+    // SAFETY: the call takes three integers, and a null pointer for "as kill(2) would say it".
+    let result = unsafe {
+        libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal as i32, none, 0)
+    };
+    Errno::result(result).map(drop).map_err(io::Error::from)
+}
+
+/// From now on, descendants whose parents have ended are this process's children, and it is told how
+/// its children end, whatever was inherited for SIGCHLD.
+pub(crate) fn become_reaper() -> io::Result<()> {
+    set_child_subreaper(true)?;
+    let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
+    // SAFETY: the default action runs no code of ours.
+    unsafe { sigaction(Signal::SIGCHLD, &default) }?;
+    Ok(())
 }
 
 /// In a forked child, until it is ready: an error or a panic must end the child here, and not run

@@ -12,6 +12,7 @@ use super::{
     link::{Identity, Message},
     pass::{Link, LinkError},
     stderr::Heard,
+    supervised::Supervised,
 };
 use crate::{
     error::{Error, Result},
@@ -33,6 +34,7 @@ pub(crate) struct Inheritance {
     pub listeners: Vec<(String, OwnedFd)>,
     /// Older generations that still drain.
     pub elders: Vec<(Identity, Link)>,
+    pub supervisor: Option<Supervised>,
 }
 
 impl Inheritance {
@@ -52,7 +54,7 @@ impl Inheritance {
         }
     }
 
-    /// Hello, (Listeners | Elder)*, Offered.
+    /// Hello, (Listeners | Elder | Supervisor)*, Offered.
     fn collect(link: &mut Link) -> std::result::Result<Inheritance, String> {
         let deadline = Instant::now() + HANDOVER_PATIENCE;
         let mut inheritance = match wait_for_message(link, deadline)? {
@@ -64,6 +66,7 @@ impl Inheritance {
                 stderr: Heard::of(fds),
                 listeners: Vec::new(),
                 elders: Vec::new(),
+                supervisor: None,
             },
             (other, _) => return Err(format!("{other:?} came before Hello")),
         };
@@ -78,6 +81,10 @@ impl Inheritance {
                 (Message::Elder { who }, fds) => {
                     let link = fds.into_iter().next().ok_or("an elder without a link")?;
                     inheritance.elders.push((who, Link::of(link)));
+                }
+                (Message::Supervisor { pid }, fds) => {
+                    let link = fds.into_iter().next().ok_or("a supervisor without a link")?;
+                    inheritance.supervisor = Some(Supervised::new(pid, Link::of(link)));
                 }
                 (Message::Offered, _) => return Ok(inheritance),
                 (other, _) => return Err(format!("{other:?} came before everything was offered")),

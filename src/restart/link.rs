@@ -59,6 +59,17 @@ pub(crate) enum Message {
     Ask,
     /// In answer.
     Report(Report),
+    /// Old to new: this process supervises you. With it: the way to it.
+    Supervisor { pid: u32 },
+    /// To the supervisor: I am main, and this process has made me. With it: my pidfd. Listeners and
+    /// Offered follow.
+    Main { who: Identity, maker: Option<u32> },
+    /// To the supervisor: I drain, another one serves.
+    Retired { pid: u32 },
+    /// To the supervisor: the service is to end.
+    Leaving { pid: u32 },
+    /// To the supervisor: a process that I have made has ended, with this status.
+    Ended { pid: u32, code: u8 },
 }
 
 /// Which generation a process is.
@@ -66,7 +77,7 @@ pub(crate) enum Message {
 pub(crate) struct Identity {
     pub generation: u64,
     pub pid: u32,
-    /// How it was made; `None` for one that was started by hand.
+    /// How it was made; `None` for one that was started by hand or by its supervisor.
     pub engine: Option<Engine>,
 }
 
@@ -102,6 +113,11 @@ const CLAIM: u16 = 16;
 const TAKEN: u16 = 17;
 const HANDED: u16 = 18;
 const TAKEN_OVER: u16 = 19;
+const SUPERVISOR: u16 = 20;
+const MAIN: u16 = 21;
+const RETIRED: u16 = 22;
+const LEAVING: u16 = 23;
+const ENDED: u16 = 24;
 
 const GENERATION: u16 = 1;
 const ENGINE: u16 = 2;
@@ -120,6 +136,8 @@ const HOLDS: u16 = 13;
 /// The generation of the side that speaks, where GENERATION is the other one's.
 const OWN_GENERATION: u16 = 14;
 const OWN_ENGINE: u16 = 15;
+const MAKER: u16 = 20;
+const CODE: u16 = 21;
 
 impl Message {
     /// The message as bytes.
@@ -136,7 +154,18 @@ impl Message {
                 names.iter().for_each(|name| put(&mut out, NAME, name.as_bytes()));
             }
             Message::Elder { who } => put_identity(&mut out, who),
-            Message::Ready { pid } => put_number(&mut out, PID, u64::from(*pid)),
+            Message::Ready { pid }
+            | Message::Supervisor { pid }
+            | Message::Retired { pid }
+            | Message::Leaving { pid } => put_number(&mut out, PID, u64::from(*pid)),
+            Message::Main { who, maker } => {
+                put_identity(&mut out, who);
+                maker.iter().for_each(|pid| put_number(&mut out, MAKER, u64::from(*pid)));
+            }
+            Message::Ended { pid, code } => {
+                put_number(&mut out, PID, u64::from(*pid));
+                put(&mut out, CODE, &[*code]);
+            }
             Message::Failed { reason } | Message::TakeBack { reason } => {
                 let cut = reason.floor_char_boundary(REASON_MAX);
                 put(&mut out, REASON, &reason.as_bytes()[..cut]);
@@ -187,6 +216,11 @@ impl Message {
             Message::Dismissed { .. } => DISMISSED,
             Message::Ask => ASK,
             Message::Report(_) => REPORT,
+            Message::Supervisor { .. } => SUPERVISOR,
+            Message::Main { .. } => MAIN,
+            Message::Retired { .. } => RETIRED,
+            Message::Leaving { .. } => LEAVING,
+            Message::Ended { .. } => ENDED,
         }
     }
 
@@ -224,6 +258,17 @@ impl Message {
                 oldest: fields.maybe_time(OLDEST, "oldest")?,
                 holds: fields.number(HOLDS, "holds")?,
             }),
+            SUPERVISOR => Message::Supervisor { pid: pid(fields)? },
+            MAIN => Message::Main {
+                who: identity(fields)?,
+                maker: match fields.maybe(MAKER, "maker")? {
+                    Some(_) => Some(process_id(fields, MAKER, "maker")?),
+                    None => None,
+                },
+            },
+            RETIRED => Message::Retired { pid: pid(fields)? },
+            LEAVING => Message::Leaving { pid: pid(fields)? },
+            ENDED => Message::Ended { pid: pid(fields)?, code: code(fields)? },
             _ => return Ok(None),
         }))
     }
@@ -244,7 +289,18 @@ fn put_identity(out: &mut Vec<u8>, who: &Identity) {
 }
 
 fn pid(fields: Fields<'_>) -> Result<u32, Malformed> {
-    fields.number(PID, "pid")?.try_into().map_err(|_| Malformed::Field("pid"))
+    process_id(fields, PID, "pid")
+}
+
+fn process_id(fields: Fields<'_>, tag: u16, name: &'static str) -> Result<u32, Malformed> {
+    fields.number(tag, name)?.try_into().map_err(|_| Malformed::Field(name))
+}
+
+fn code(fields: Fields<'_>) -> Result<u8, Malformed> {
+    match fields.one(CODE, "code")? {
+        [code] => Ok(*code),
+        _ => Err(Malformed::Field("code")),
+    }
 }
 
 fn identity(fields: Fields<'_>) -> Result<Identity, Malformed> {
@@ -321,6 +377,12 @@ mod tests {
             proptest::option::of(any_time()).prop_map(|within| Message::Dismissed { within }),
             Just(Message::Ask),
             any_report().prop_map(Message::Report),
+            any::<u32>().prop_map(|pid| Message::Supervisor { pid }),
+            (any_identity(), proptest::option::of(any::<u32>()))
+                .prop_map(|(who, maker)| Message::Main { who, maker }),
+            any::<u32>().prop_map(|pid| Message::Retired { pid }),
+            any::<u32>().prop_map(|pid| Message::Leaving { pid }),
+            (any::<u32>(), any::<u8>()).prop_map(|(pid, code)| Message::Ended { pid, code }),
         ]
     }
 
@@ -365,7 +427,7 @@ mod tests {
         }
 
         #[test]
-        fn random_bytes_do_no_harm(bytes in proptest::collection::vec(any::<u8>(), 0..300), kind in 0u16..20) {
+        fn random_bytes_do_no_harm(bytes in proptest::collection::vec(any::<u8>(), 0..300), kind in 0u16..30) {
             let _ = Message::decode(&bytes);
             let mut framed = wire::begin(kind);
             framed.extend(&bytes);

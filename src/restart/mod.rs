@@ -44,6 +44,7 @@ pub(crate) mod pass;
 mod program_file;
 pub(crate) mod record;
 pub(crate) mod stderr;
+pub(crate) mod supervised;
 mod table;
 mod wire;
 

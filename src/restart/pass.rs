@@ -75,6 +75,11 @@ impl Link {
         Link { socket, outbox: VecDeque::new() }
     }
 
+    /// The end itself, to be handed on.
+    pub fn into_fd(self) -> OwnedFd {
+        self.socket
+    }
+
     /// Sends a message, now or when the socket takes it (see [`flush`](Self::flush)).
     pub fn send(&mut self, message: &Message, fds: Vec<OwnedFd>) -> Result<(), LinkError> {
         self.outbox.push_back((message.encode(), fds));
@@ -105,6 +110,11 @@ impl Link {
             }
         }
         Ok(())
+    }
+
+    /// Whether something waits for the socket to be writable.
+    pub fn has_unsent(&self) -> bool {
+        !self.outbox.is_empty()
     }
 
     /// The next message of a kind that is known, or `None` when there is none for now.

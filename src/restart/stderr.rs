@@ -63,15 +63,15 @@ impl Stderr {
     }
 }
 
-impl AsRawFd for Stderr {
-    fn as_raw_fd(&self) -> RawFd {
-        self.pipe.as_raw_fd()
-    }
-}
-
 impl AsFd for Stderr {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.pipe.as_fd()
+    }
+}
+
+impl AsRawFd for Stderr {
+    fn as_raw_fd(&self) -> RawFd {
+        self.pipe.as_raw_fd()
     }
 }
 

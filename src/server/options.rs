@@ -146,6 +146,34 @@ impl<S: Service> Server<S> {
         self
     }
 
+    /// Puts a small process in front of the generations, which never serves and keeps its process id
+    /// through all restarts: for a container, whose first process must not end, and for supervisors
+    /// that track the process that they have started.
+    ///
+    /// It takes effect in [`run`](Self::run), which in this first process does not return: it starts
+    /// the program once more, as generation 0, and ends with the exit status of the last generation,
+    /// or with an error if none could be started. What it does meanwhile:
+    ///
+    /// - It passes HUP, INT, QUIT, TERM, USR1, USR2 and the signals of
+    ///   [`restart_on`](Self::restart_on) on to the generation that serves, whichever it is, so
+    ///   signals go to one process id, always. The [pid file](Self::pid_file) holds that one, too.
+    /// - It holds the listeners. When the generation that serves crashes, clients wait in the accept
+    ///   queue, none is refused, and the program that is at its path by then is started: after
+    ///   100 ms, and after twice as long each time it dies again within 10 s, up to 30 s. Older
+    ///   generations that still drain go on, and are handed to the new one.
+    /// - It reaps the orphans of its descendants, as the first process of a container must.
+    ///
+    /// A generation that is told to drain or to stop, by signal, by the control socket or by its
+    /// service, ends the supervisor as well. A first generation that ends before it serves does the
+    /// same. Should the supervisor be killed, the generations serve on, without one.
+    ///
+    /// The first process runs `main` up to `run`, so a configuration that is wrong or an address in
+    /// use ends it as it would end any server; its service is dropped then.
+    pub fn supervised(mut self) -> Server<S> {
+        self.is_supervised = true;
+        self
+    }
+
     /// How a process that was replaced treats the connections that it still has (aborts them after
     /// an hour). See [`Drain`] for an example.
     pub fn drain_on_restart(mut self, how: Drain) -> Server<S> {

@@ -164,9 +164,12 @@ impl<S: Service> Turn<S> {
         }
         let count = lines.len();
         let plural = if count == 1 { "" } else { "s" };
-        lines
-            .iter()
-            .fold(format!("ok: {count} generation{plural}"), |all, line| format!("{all}\n{line}"))
+        let mut text = format!("ok: {count} generation{plural}");
+        if let Some(supervisor) = &self.succession.supervisor {
+            let state = if supervisor.is_alive() { "" } else { ", which is gone" };
+            text.push_str(&format!(", supervised by pid {}{state}", supervisor.pid));
+        }
+        lines.iter().fold(text, |all, line| format!("{all}\n{line}"))
     }
 
     /// This process leaves: whoever waits for an answer gets it now, and finds the newest

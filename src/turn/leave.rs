@@ -33,6 +33,7 @@ impl<S: Service> Turn<S> {
     /// Another generation serves: this one serves what it has, and ends.
     pub(super) fn retire(&mut self) -> Result {
         self.net.stop_accepting();
+        self.tell_retirement();
         if let Some(mut attempt) = self.detach() {
             fault::point(Step::OldCommitted, attempt.link.as_mut());
             self.go_on_hearing(&mut attempt)?;
@@ -66,6 +67,7 @@ impl<S: Service> Turn<S> {
     /// There will be no successor, and the older generations have no more time than this one.
     pub(super) fn drain_for_good(&mut self) -> Result {
         self.net.stop_accepting();
+        self.tell_leaving();
         for listener in self.net.listeners.drain(..) {
             listener.unlink();
         }
@@ -163,6 +165,7 @@ impl<S: Service> Turn<S> {
                     // Nobody will ask any more. What is left here is served all the same.
                     self.net.unwatch(newest);
                     self.succession.newest = None;
+                    self.await_another();
                 }
             }
         }

@@ -210,7 +210,8 @@ impl<S: Service> Turn<S> {
         self.net.resume_alarms();
         let start = match self.net.engine() {
             Some(Engine::Fork) => Start::Forked,
-            _ => Start::Execed,
+            Some(Engine::ForkExec) => Start::Execed,
+            None => Start::Fresh, // the supervisor has made it
         };
         self.start_serving(start)?;
         if let Some(unready) = self.succession.unready.take() {
@@ -249,10 +250,14 @@ impl<S: Service> Turn<S> {
         let Some(mut old) = self.succession.old.take() else { return Ok(()) };
         self.net.unwatch(&old.link);
         // Where the old side is gone, nobody needs to hear it.
-        if old.link.send(&Message::Committed, Vec::new()).is_ok() {
+        let told = old.link.send(&Message::Committed, Vec::new()).is_ok();
+        if told && !self.is_supervisor(old.who) {
             fault::point(Step::NewCommitted, Some(&mut old.link));
             self.net.watch(&old.link, Source::Leavers)?;
             self.succession.leavers.push(old);
+        }
+        if self.succession.hands_back.is_some() {
+            self.tell_main(); // the old side has said that it is, and is gone
         }
         self.net.shared = false;
         log::info!("committed: generation {} stays", self.net.generation());

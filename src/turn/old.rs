@@ -69,6 +69,7 @@ impl<S: Service> Turn<S> {
         if task.how.moves {
             self.freeze();
         }
+        let generation = task.generation;
         let forked = Attempt::fork(task);
         if forked.is_err() && self.net.frozen {
             self.net.thaw();
@@ -80,6 +81,7 @@ impl<S: Service> Turn<S> {
             }
             Side::New(link) => {
                 self.succession.probation = probation;
+                self.net.generation = generation;
                 self.become_heir(Generation::new(this, link));
                 Ok(None)
             }
@@ -92,6 +94,7 @@ impl<S: Service> Turn<S> {
             old: self.succession.identity(&self.net),
             listeners: self.net.listeners.iter().map(|l| (l.name.as_str(), l.as_fd())).collect(),
             elders: elders.map(|elder| (elder.who, elder.link.as_fd())).collect(),
+            supervisor: self.succession.supervisor.as_ref().map(|s| (s.pid, s.as_fd())),
         };
         Attempt::exec(task, &self.succession.launch, offer)
     }
@@ -212,7 +215,7 @@ impl<S: Service> Turn<S> {
     /// Processes that this one has made and that have ended.
     pub(super) fn hear_children(&mut self) -> Result {
         self.hear_new()?; // it may have said why before it died
-        self.succession.children.retain_mut(|child| !child.has_ended());
+        self.reap_children();
         let Some(attempt) = &mut self.succession.attempt else { return Ok(()) };
         if !attempt.child.has_ended() {
             return Ok(());

@@ -9,6 +9,7 @@ use crate::{
     net::{Request, Source},
     restart::{Action, Event, Phase, step},
     service::{Service, Start},
+    signal::Sender,
 };
 
 impl<S: Service> Turn<S> {
@@ -29,12 +30,18 @@ impl<S: Service> Turn<S> {
 
     fn hear_signals(&mut self) {
         let Some(signals) = &mut self.succession.signals else { return };
-        while let Some(signal) = signals.next() {
+        while let Some((signal, sender)) = signals.next() {
             let meaning = self.succession.triggers.iter().find(|(heard, _)| *heard == signal);
             log::info!("{signal}: {}", if meaning.is_some() { "heard" } else { "ignored" });
             match meaning {
                 Some((_, Trigger::Restart(how))) => self.net.restart(how.clone()),
-                Some((_, Trigger::Leave)) => self.net.drain(),
+                Some((_, Trigger::Leave)) => {
+                    let supervisor = self.succession.supervisor.as_ref();
+                    let forwarded = supervisor.is_some_and(|it| sender == Sender::Process(it.pid));
+                    if self.succession.farewells.count(forwarded) {
+                        self.net.drain();
+                    }
+                }
                 None => {}
             }
         }
@@ -105,6 +112,7 @@ impl<S: Service> Turn<S> {
         let generation = self.net.generation();
         self.succession.last_generation = self.succession.last_generation.max(generation);
         self.service.on_start(&mut self.net, start);
+        self.tell_main();
         self.write_pid_file();
         let names = self.net.listeners.iter().filter(|l| !l.is_control);
         let names: Vec<_> = names.map(|l| l.address.to_string()).collect();
@@ -119,8 +127,10 @@ impl<S: Service> Turn<S> {
 
     /// This is the process that serves.
     pub(super) fn write_pid_file(&self) {
+        // While a supervisor lives, its number is the one to signal.
+        let supervisor = self.succession.supervisor.as_ref().filter(|it| it.is_alive());
         if let Some(file) = &self.succession.pid_file
-            && let Err(e) = file.write()
+            && let Err(e) = file.write(supervisor.map_or(process::id(), |it| it.pid))
         {
             log::error!("{e}");
         }

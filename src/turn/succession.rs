@@ -21,6 +21,7 @@ use crate::{
         link::{Identity, Report},
         pass::Link,
         stderr::{Heard, Stderr},
+        supervised::Supervised,
     },
     signal::Signals,
 };
@@ -40,6 +41,10 @@ pub(crate) struct Succession {
     pub max_generations: usize,
     pub at_max: AtMax,
 
+    /// How often a signal has told this process to leave.
+    pub(super) farewells: Farewells,
+    /// Who makes a new generation should the newest crash, if anybody does.
+    pub supervisor: Option<Supervised>,
     /// On a new side: the old one, until this one has committed.
     pub old: Option<Generation>,
     /// On a new program: the stderr to use once it has committed.
@@ -106,6 +111,27 @@ pub(crate) struct Asked {
     pub by: Option<ConnId>,
 }
 
+/// How often a signal has told this process to leave: by itself, and through its supervisor.
+///
+/// Who signals a whole group, such as systemd a control group, tells both this process and the supervisor,
+/// which forwards it. That was one farewell, and only a second one means now. (A signal that comes while
+/// the same is still unread is lost, so a third may be needed.)
+#[derive(Debug, Default)]
+pub(super) struct Farewells {
+    direct: u32,
+    forwarded: u32,
+}
+
+impl Farewells {
+    /// Counts one, and tells whether it is news.
+    pub fn count(&mut self, forwarded: bool) -> bool {
+        let heard = self.direct.max(self.forwarded);
+        let count = if forwarded { &mut self.forwarded } else { &mut self.direct };
+        *count += 1;
+        *count > heard
+    }
+}
+
 /// Another generation, as this one knows it.
 #[derive(Debug)]
 pub(crate) struct Generation {
@@ -138,6 +164,8 @@ impl Succession {
             drain_on_stop: Drain::deadline(DRAIN_ON_STOP),
             max_generations: GENERATIONS,
             at_max: AtMax::Refuse,
+            farewells: Farewells::default(),
+            supervisor: None,
             old: None,
             stderr: None,
             probation: Duration::ZERO,

@@ -116,7 +116,8 @@ impl Setup {
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         let mut server = Server::spawn(adjust(command), dir);
         let ready = server.wait_line("ready: generation 0");
-        server.address = ready.rsplit("listening on ").next().unwrap_or_default().to_owned();
+        let listeners = ready.rsplit("listening on ").next().unwrap_or_default();
+        server.address = listeners.split(", ").next().unwrap_or_default().to_owned();
         server
     }
 }

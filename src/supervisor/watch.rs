@@ -1,0 +1,353 @@
+//! Who is main, what has become of it, and when there is to be another: the supervisor's decisions.
+//! Pure: knows no process and no socket, and time is an argument.
+//!
+//! The rules:
+//! - main is the generation that has said last that it serves;
+//! - a generation that has said so, and has not said since that it leaves, can serve again: when main
+//!   dies, such a one has [`RESUME_PATIENCE`] to do so, and only if there is none is a new one made;
+//! - whoever says `Leaves` speaks for the whole service: from then on nothing is restarted;
+//! - a main that dies of a signal which was sent through the supervisor has done as it was told;
+//! - nobody serves beside main but who was made by it: any other is one too many.
+
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+
+use crate::limits::{
+    LEAVE_GRACE, RESPAWN_DELAY, RESPAWN_DELAY_MAX, RESPAWN_PROVEN, RESUME_PATIENCE,
+};
+
+/// The status of a supervisor whose main has ended in a way that nobody can tell.
+const EXIT_UNKNOWN: u8 = 1;
+
+/// What happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Event {
+    /// The process of the generation to be was made.
+    Made { pid: u32 },
+    /// The generation to be is gone, and has never served.
+    NotMade { code: u8 },
+    /// A generation says that it is main, and which process has made it.
+    Serves { pid: u32, generation: u64, maker: Option<u32> },
+    /// A generation says that it drains in favour of another.
+    Retires { pid: u32 },
+    /// A generation says that the service is to end.
+    Leaves { pid: u32 },
+    /// A generation lives no more.
+    Gone { pid: u32 },
+    /// How a process has ended: its exit status, or 128 and the number of the signal.
+    Ended { pid: u32, code: u8 },
+    /// A signal has come; `leave`: it is one that means the end of the service.
+    Asked { signal: Signal, leave: bool },
+    /// Time has passed; see [`Watch::next_due`].
+    Due,
+}
+
+/// What is to be done about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    /// Make this generation.
+    Make {
+        generation: u64,
+    },
+    /// End the generation to be.
+    Abandon,
+    /// Pass the signal on to the generation to be.
+    Prompt(Signal),
+    /// Pass the signal on to this generation.
+    Forward {
+        pid: u32,
+        signal: Signal,
+    },
+    Kill {
+        pid: u32,
+    },
+    /// Tell the generations that nobody else talks with to leave.
+    Dismiss,
+    /// End with this status.
+    Exit {
+        code: u8,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// A generation is being made.
+    Making { pid: Option<u32> },
+    /// Main serves.
+    Watching,
+    /// There is no main. Then, another is made, or those who could serve again have had their time.
+    Bereft { until: Option<Instant> },
+    /// The service is to end. Then, whoever is left is killed.
+    Ending { until: Option<Instant> },
+}
+
+/// A generation that lives and has served.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    pid: u32,
+    /// It has not said that it leaves.
+    stays: bool,
+}
+
+/// Everything that the supervisor remembers to decide by.
+#[derive(Debug)]
+pub(super) struct Watch {
+    phase: Phase,
+    known: Vec<Known>,
+    /// The main, or who was it last.
+    main: Option<u32>,
+    /// How it has ended, if it has and that is known.
+    code: Option<u8>,
+    /// Signals that were passed on to it.
+    forwarded: Vec<Signal>,
+    /// Since when there is a main, whoever it is.
+    served_since: Option<Instant>,
+    /// The next generation to be made has this number.
+    next_generation: u64,
+    /// Deaths in a row, each soon after a start.
+    failures: u32,
+    /// It was told to end while a generation was being made.
+    told_to_leave: bool,
+    /// How long the end of the service may take.
+    stop_within: Option<Duration>,
+}
+
+impl Watch {
+    /// Of a service that has not begun, and the first thing to do.
+    pub fn begin(stop_within: Option<Duration>) -> (Watch, Action) {
+        let watch = Watch {
+            phase: Phase::Making { pid: None },
+            known: Vec::new(),
+            main: None,
+            code: None,
+            forwarded: Vec::new(),
+            served_since: None,
+            next_generation: 1,
+            failures: 0,
+            told_to_leave: false,
+            stop_within,
+        };
+        (watch, Action::Make { generation: 0 })
+    }
+
+    /// The generation that serves, or the one that did so last.
+    pub fn main(&self) -> Option<u32> {
+        self.main
+    }
+
+    pub fn is_ending(&self) -> bool {
+        matches!(self.phase, Phase::Ending { .. })
+    }
+
+    /// How long until a new generation is made, if one is to be.
+    pub fn delay(&self, now: Instant) -> Option<Duration> {
+        match self.phase {
+            Phase::Bereft { until } if !self.has_standby() => {
+                until.map(|until| until.saturating_duration_since(now))
+            }
+            _ => None,
+        }
+    }
+
+    /// When [`Event::Due`] is to come.
+    pub fn next_due(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Bereft { until } | Phase::Ending { until } => until,
+            Phase::Making { .. } | Phase::Watching => None,
+        }
+    }
+
+    /// Decides.
+    pub fn step(&mut self, event: Event, now: Instant) -> Vec<Action> {
+        match event {
+            Event::Made { pid } => {
+                self.phase = Phase::Making { pid: Some(pid) };
+                Vec::new()
+            }
+            Event::NotMade { code } => self.not_made(code, now),
+            Event::Serves { pid, generation, maker } => self.serves(pid, generation, maker, now),
+            Event::Retires { pid } if self.leaves(pid) => self.lose_standby(now),
+            Event::Retires { .. } => Vec::new(),
+            Event::Leaves { pid } if self.leaves(pid) => self.end(now),
+            Event::Leaves { .. } => Vec::new(),
+            Event::Gone { pid } => self.gone(pid, now),
+            Event::Ended { pid, code } => self.ended(pid, code, now),
+            Event::Asked { signal, leave } => self.asked(signal, leave, now),
+            Event::Due => self.due(now),
+        }
+    }
+
+    fn serves(
+        &mut self,
+        pid: u32,
+        generation: u64,
+        maker: Option<u32>,
+        now: Instant,
+    ) -> Vec<Action> {
+        let is_known = self.known.iter().any(|known| known.pid == pid);
+        let actions = match self.phase {
+            Phase::Watching if !is_known && maker != self.main => {
+                return vec![Action::Kill { pid }];
+            }
+            Phase::Making { pid: made } if made != Some(pid) => vec![Action::Abandon],
+            // It has not heard yet that the service is to end.
+            Phase::Ending { .. } => vec![Action::Forward { pid, signal: Signal::SIGTERM }],
+            _ => Vec::new(),
+        };
+        if self.phase != Phase::Watching {
+            self.served_since = Some(now);
+        }
+        if !self.is_ending() {
+            self.phase = Phase::Watching;
+        }
+        if !is_known {
+            self.known.push(Known { pid, stays: true });
+        }
+        self.next_generation = self.next_generation.max(generation + 1);
+        (self.main, self.code) = (Some(pid), None);
+        self.forwarded.clear();
+        actions
+    }
+
+    /// A generation has said its last word. Answers whether it could still have served again.
+    fn leaves(&mut self, pid: u32) -> bool {
+        let known = self.known.iter_mut().find(|known| known.pid == pid);
+        known.is_some_and(|known| std::mem::replace(&mut known.stays, false))
+    }
+
+    fn gone(&mut self, pid: u32, now: Instant) -> Vec<Action> {
+        let Some(at) = self.known.iter().position(|known| known.pid == pid) else {
+            return Vec::new();
+        };
+        let lost = self.known.remove(at);
+        match self.phase {
+            Phase::Watching if self.main == Some(pid) => self.bereave(now),
+            Phase::Ending { .. } => self.exit_if_alone(),
+            _ if lost.stays => self.lose_standby(now),
+            _ => Vec::new(),
+        }
+    }
+
+    /// One that could have served again cannot any more.
+    fn lose_standby(&mut self, now: Instant) -> Vec<Action> {
+        match self.phase {
+            Phase::Bereft { .. } if !self.has_standby() => self.bereave(now),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Main is gone, and has not said that it leaves.
+    fn bereave(&mut self, now: Instant) -> Vec<Action> {
+        if self.has_done_as_told() {
+            return self.end(now);
+        }
+        if self.has_standby() {
+            self.phase = Phase::Bereft { until: Some(now + RESUME_PATIENCE) };
+            return Vec::new();
+        }
+        let served = self.served_since.take().map(|since| now.saturating_duration_since(since));
+        if served.is_some_and(|served| served >= RESPAWN_PROVEN) {
+            self.failures = 0;
+        }
+        let delay = RESPAWN_DELAY.saturating_mul(1 << self.failures.min(16)).min(RESPAWN_DELAY_MAX);
+        self.failures += 1;
+        self.phase = Phase::Bereft { until: Some(now + delay) };
+        Vec::new()
+    }
+
+    fn not_made(&mut self, code: u8, now: Instant) -> Vec<Action> {
+        match self.phase {
+            Phase::Making { .. } if self.main.is_none() => vec![Action::Exit { code }],
+            Phase::Making { .. } if self.told_to_leave => self.end(now),
+            Phase::Making { .. } => self.bereave(now),
+            _ => Vec::new(),
+        }
+    }
+
+    fn ended(&mut self, pid: u32, code: u8, now: Instant) -> Vec<Action> {
+        if self.main != Some(pid) {
+            return Vec::new();
+        }
+        self.code = Some(code);
+        match self.phase {
+            Phase::Bereft { .. } if self.has_done_as_told() => self.end(now),
+            Phase::Ending { .. } => self.exit_if_alone(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn asked(&mut self, signal: Signal, leave: bool, now: Instant) -> Vec<Action> {
+        let forward = |known: &Known| Action::Forward { pid: known.pid, signal };
+        let main = self.known.iter().find(|known| Some(known.pid) == self.main);
+        match self.phase {
+            Phase::Watching | Phase::Ending { .. } if main.is_some() => {
+                self.forwarded.push(signal);
+                main.map(forward).into_iter().collect()
+            }
+            Phase::Watching => Vec::new(),
+            Phase::Ending { .. } => self.known.iter().map(forward).collect(),
+            Phase::Making { .. } => {
+                self.told_to_leave |= leave;
+                vec![Action::Prompt(signal)]
+            }
+            Phase::Bereft { .. } if leave => {
+                let standby = self.known.iter().filter(|known| known.stays);
+                let actions: Vec<_> = standby.map(forward).collect();
+                [actions, self.end(now)].concat()
+            }
+            Phase::Bereft { .. } => Vec::new(),
+        }
+    }
+
+    fn due(&mut self, now: Instant) -> Vec<Action> {
+        let (Phase::Bereft { until } | Phase::Ending { until }) = &mut self.phase else {
+            return Vec::new();
+        };
+        if until.is_none_or(|until| until > now) {
+            return Vec::new();
+        }
+        *until = None;
+        let everybody = self.is_ending();
+        if everybody || self.has_standby() {
+            let late = self.known.iter().filter(|known| everybody || known.stays);
+            return late.map(|known| Action::Kill { pid: known.pid }).collect();
+        }
+        self.phase = Phase::Making { pid: None };
+        let generation = self.next_generation;
+        vec![Action::Make { generation }]
+    }
+
+    /// From here on nothing is restarted.
+    fn end(&mut self, now: Instant) -> Vec<Action> {
+        let mut actions = match self.phase {
+            Phase::Ending { .. } => return Vec::new(),
+            Phase::Making { .. } => vec![Action::Abandon, Action::Dismiss],
+            Phase::Watching | Phase::Bereft { .. } => vec![Action::Dismiss],
+        };
+        let until = self.stop_within.map(|within| now + within + LEAVE_GRACE);
+        self.phase = Phase::Ending { until };
+        actions.extend(self.exit_if_alone());
+        actions
+    }
+
+    fn exit_if_alone(&self) -> Vec<Action> {
+        let code = self.code.unwrap_or(EXIT_UNKNOWN);
+        if self.known.is_empty() { vec![Action::Exit { code }] } else { Vec::new() }
+    }
+
+    /// Whether somebody could serve again.
+    fn has_standby(&self) -> bool {
+        self.known.iter().any(|known| known.stays)
+    }
+
+    /// Whether main has died of a signal that was meant for it.
+    fn has_done_as_told(&self) -> bool {
+        let died_of = |signal: &Signal| self.code == Some(128 + *signal as i32 as u8);
+        self.forwarded.iter().any(died_of)
+    }
+}
+
+#[cfg(test)]
+#[path = "watch_tests.rs"]
+mod tests;

@@ -1,0 +1,62 @@
+//! What a generation tells its supervisor, if it has one.
+
+use std::os::fd::AsFd;
+
+use super::Turn;
+use crate::{
+    net::Source,
+    restart::{Phase, link::Identity},
+    service::Service,
+};
+
+impl<S: Service> Turn<S> {
+    /// This process serves.
+    pub(super) fn tell_main(&mut self) {
+        let who = self.succession.identity(&self.net);
+        let maker = self.succession.old.as_ref().map(|old| old.who.pid);
+        if let Some(supervisor) = &mut self.succession.supervisor {
+            let listeners = self.net.listeners.iter();
+            supervisor.say_main(who, maker, listeners.map(|l| (l.name.as_str(), l.as_fd())));
+        }
+    }
+
+    /// Another generation serves.
+    pub(super) fn tell_retirement(&mut self) {
+        self.succession.supervisor.iter_mut().for_each(|supervisor| supervisor.say_retired());
+    }
+
+    /// The service is to end.
+    pub(super) fn tell_leaving(&mut self) {
+        self.succession.supervisor.iter_mut().for_each(|supervisor| supervisor.say_leaving());
+    }
+
+    /// Reaps those that this process has made. The supervisor cannot, while this one lives.
+    pub(super) fn reap_children(&mut self) {
+        let supervisor = &mut self.succession.supervisor;
+        self.succession.children.retain_mut(|child| {
+            let ended = child.has_ended();
+            if ended && let (Some(supervisor), Some(code)) = (supervisor.as_mut(), child.code()) {
+                supervisor.say_ended(child.pid.as_raw() as u32, code);
+            }
+            !ended
+        });
+    }
+
+    /// The newest generation is gone. If it has crashed, the supervisor makes another, which shall find
+    /// this one.
+    pub(super) fn await_another(&mut self) {
+        let who = self.succession.identity(&self.net);
+        if self.succession.phase == Phase::Retired
+            && let Some(supervisor) = &mut self.succession.supervisor
+            && let Some(link) = supervisor.offer_link(who)
+            && self.net.watch(&link, Source::Newest).is_ok()
+        {
+            self.succession.newest = Some(link);
+        }
+    }
+
+    /// Whether `who` is the supervisor, which is no generation and has nothing to drain.
+    pub(super) fn is_supervisor(&self, who: Identity) -> bool {
+        self.succession.supervisor.as_ref().is_some_and(|supervisor| supervisor.pid == who.pid)
+    }
+}
