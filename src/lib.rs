@@ -17,6 +17,7 @@ mod server;
 mod service;
 mod signal;
 mod stats;
+mod systemd;
 pub mod testing;
 pub mod timer;
 mod turn;

@@ -89,6 +89,10 @@ pub const LEAVE_GRACE: Duration = Duration::from_secs(1);
 /// How long `status` waits for the answers of other generations.
 pub const REPORT_PATIENCE: Duration = Duration::from_millis(500);
 
+/// A generation that was replaced waits this long for the service manager to say that it has read
+/// so. `systemd-notify(1)` waits as long.
+pub const BARRIER_PATIENCE: Duration = Duration::from_secs(5);
+
 /// The longest request on the control socket.
 pub const CONTROL_LINE: usize = 1024;
 

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! One line asks, one line answers. `LAB_*` variables set the limits, in milliseconds and counts:
-//! IDLE FIRST WRITE CLOSE READY DRAIN CONNECTIONS MESSAGE OUTPUT, and `LAB_OR_FORK_EXEC=1`.
+//! IDLE FIRST WRITE CLOSE READY PROBATION DRAIN CONNECTIONS MESSAGE OUTPUT, and `LAB_OR_FORK_EXEC=1`.
 //! `LAB_BROKEN=FILE`: while the file exists, a new program does what it says: `exit`, `hang`, `panic`.
 
 #[path = "../common/mod.rs"]
@@ -255,6 +255,9 @@ fn adjust(mut how: Restart) -> Restart {
     }
     if let Some(limit) = millis("READY") {
         how = how.ready_within(limit);
+    }
+    if let Some(time) = millis("PROBATION") {
+        how = how.probation(time);
     }
     how
 }

@@ -30,7 +30,9 @@ impl<S: Service> Turn<S> {
         }
         let Some(old) = &mut self.succession.old else {
             self.succession.phase = Phase::Serving;
-            return self.start_serving(Start::Fresh);
+            self.start_serving(Start::Fresh)?;
+            self.tell_started();
+            return Ok(());
         };
         fault::point(Step::NewClaimed, Some(&mut old.link));
         if let Some(stderr) = self.succession.stderr.take() {
@@ -157,7 +159,9 @@ impl<S: Service> Turn<S> {
         let Some(mut old) = self.succession.old.take() else { return Ok(()) };
         self.net.unwatch(&old.link);
         // Where the old side is gone, nobody needs to hear it.
-        if old.link.send(&Message::Committed, Vec::new()).is_ok() {
+        let old_lives = old.link.send(&Message::Committed, Vec::new()).is_ok();
+        self.take_over_from(old_lives);
+        if old_lives {
             fault::point(Step::NewCommitted, Some(&mut old.link));
             self.net.watch(&old.link, Source::Leavers)?;
             self.succession.leavers.push(old);

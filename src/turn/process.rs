@@ -22,6 +22,7 @@ impl<S: Service> Turn<S> {
             Source::Stderr => self.forward_stderr(),
             Source::Leavers => self.hear_leavers()?,
             Source::Newest => self.hear_newest()?,
+            Source::Barrier => self.hear_barrier(),
             Source::Listener(_) | Source::Conn(_) => {}
         }
         Ok(())
@@ -69,7 +70,11 @@ impl<S: Service> Turn<S> {
 
     /// After everything: a process that is leaving goes when nothing is left.
     pub(super) fn settle(&mut self) -> Result {
-        if self.net.draining && self.net.is_empty() { self.advance(Event::Empty) } else { Ok(()) }
+        if self.net.draining && self.net.is_empty() && !self.is_kept_by_manager() {
+            self.advance(Event::Empty)
+        } else {
+            Ok(())
+        }
     }
 
     /// Lets the state machine decide, and does what it says.

@@ -20,6 +20,7 @@ use crate::{
         pass::Link,
     },
     signal::Signals,
+    systemd::Manager,
 };
 
 /// Everything about this process that is neither service nor socket.
@@ -31,6 +32,7 @@ pub(crate) struct Succession {
     pub triggers: Vec<(Signal, Trigger)>,
     pub launch: Launch,
     pub pid_file: Option<PidFile>,
+    pub manager: Manager,
     pub drain_on_restart: Drain,
     pub drain_on_stop: Drain,
     /// How many generations may live at a time, and what happens when one more is asked for.
@@ -120,6 +122,7 @@ impl Succession {
             triggers: Vec::new(),
             launch,
             pid_file: None,
+            manager: Manager::default(),
             drain_on_restart: Drain::deadline(DRAIN_ON_RESTART),
             drain_on_stop: Drain::deadline(DRAIN_ON_STOP),
             max_generations: GENERATIONS,
@@ -155,6 +158,7 @@ impl Succession {
         self.deferred = None;
         self.attempt = None;
         self.askers.clear();
+        self.manager.fall_silent();
         self.begun = now;
     }
 
