@@ -213,9 +213,10 @@ impl<S: Service> Server<S> {
             return Ok(());
         }
         self.net.listeners.extend(self.control);
-        for listener in self.unclaimed.drain(..) {
-            log::warn!("{} was inherited and is not wanted any more: closed", listener.name);
+        for listener in &self.unclaimed {
+            log::warn!("{} was passed on and is not wanted: it will be closed", listener.name);
         }
+        self.succession.unwanted = self.unclaimed;
         let wanted: SigSet = self.succession.triggers.iter().map(|(signal, _)| *signal).collect();
         self.succession.signals = Some(Signals::hear(wanted)?);
         Turn::new(self.service, self.net, self.succession).run()

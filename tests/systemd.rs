@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{Dir, Server, Setup, example, open_fds, wait_gone};
+use common::{Dir, Server, Setup, example, open_fds, wait_for, wait_gone};
 use manager::{Manager, Word};
 use nix::{
     sys::signal::{Signal, kill},
@@ -257,7 +257,7 @@ fn a_manager_that_is_not_there_is_mentioned_once_and_no_more() {
     server.restart(Signal::SIGUSR2);
     assert!(server.wait_exit().success());
     let new = server.pid();
-    assert_eq!(open_fds(new), fds);
+    wait_for("the new one to have what the old one had", || open_fds(new) == fds);
     send(new, Signal::SIGTERM);
     wait_gone(new);
     for pid in [old, new] {
@@ -297,6 +297,7 @@ fn the_main_process_outlives_the_others_at_a_stop() {
     let client = server.connect();
     let new = server.restart(Signal::SIGHUP);
     send(new, Signal::SIGTERM);
+    server.wait_line(&format!("[{new}] INFO: draining"));
     assert_stays(&server, new);
     send(new, Signal::SIGTERM);
     wait_gone(new);

@@ -30,6 +30,7 @@ impl<S: Service> Turn<S> {
         }
         let Some(old) = &mut self.succession.old else {
             self.succession.phase = Phase::Serving;
+            self.drop_unwanted();
             self.start_serving(Start::Fresh)?;
             self.tell_started();
             return Ok(());
@@ -166,8 +167,16 @@ impl<S: Service> Turn<S> {
             self.net.watch(&old.link, Source::Leavers)?;
             self.succession.leavers.push(old);
         }
+        self.drop_unwanted();
         log::info!("committed: generation {} stays", self.net.generation());
         Ok(())
+    }
+
+    /// Nobody serves these any more.
+    fn drop_unwanted(&mut self) {
+        for listener in self.succession.unwanted.drain(..) {
+            listener.unlink();
+        }
     }
 
     /// Somebody wants the old side back.

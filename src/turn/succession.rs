@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 
 use crate::{
     limits::{DRAIN_ON_RESTART, DRAIN_ON_STOP, GENERATIONS},
-    net::ConnId,
+    net::{ConnId, Listener},
     pidfile::PidFile,
     plan::{Drain, Restart},
     restart::{
@@ -43,6 +43,9 @@ pub(crate) struct Succession {
     pub old: Option<Generation>,
     /// On a new program: the stderr to use once it is ready.
     pub stderr: Option<OwnedFd>,
+    /// Listeners that this program does not want. On a new side they stay until it commits: the old
+    /// one may yet serve their clients.
+    pub unwanted: Vec<Listener>,
     /// On a new side: how long it has to serve before it commits.
     pub probation: Duration,
 
@@ -129,6 +132,7 @@ impl Succession {
             at_max: AtMax::Refuse,
             old: None,
             stderr: None,
+            unwanted: Vec::new(),
             probation: Duration::ZERO,
             attempt: None,
             deferred: None,
