@@ -53,6 +53,10 @@ use crate::{
 /// ```
 ///
 /// SIGTERM and SIGINT mean: stop accepting, serve what there is, exit; a second one means now.
+///
+/// A service manager that has started the program (`NOTIFY_SOCKET`, see `sd_notify(3)`) is told when it
+/// serves, when it restarts and which process is the service then, and when it stops. A retired process
+/// stays until the manager has read that, and the one that is told to stop outlives the older ones.
 #[must_use = "a server does nothing before `run`"]
 #[derive(Debug)]
 pub struct Server<S: Service> {

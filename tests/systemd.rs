@@ -305,6 +305,52 @@ fn the_main_process_outlives_the_others_at_a_stop() {
     assert!(server.wait_exit().success());
 }
 
+#[test]
+fn a_stop_that_reaches_every_generation_lets_each_serve_what_it_has() {
+    let dir = Dir::new();
+    let (_manager, setup) = managed(&dir, 50);
+    let mut server = setup.start();
+    let old = server.pid();
+    let mut client = server.connect();
+    assert_eq!(client.ask("who"), format!("0 {old} none"));
+    let new = server.restart(Signal::SIGHUP);
+    send(new, Signal::SIGTERM);
+    server.wait_line("dismissed by another generation");
+    send(old, Signal::SIGTERM); // the same stop, and no second one
+    server.wait_line(&format!("[{old}] INFO: SIGTERM: heard"));
+    assert_eq!(client.ask("who"), format!("0 {old} none"));
+    send(old, Signal::SIGTERM);
+    assert!(client.read_to_end().map_or(true, |rest| rest.is_empty()), "it means now");
+    server.wait_exit();
+    wait_gone(new);
+}
+
+#[test]
+fn a_stop_in_a_probation_ends_both_sides_and_the_main_one_last() {
+    for engine in ENGINES {
+        let dir = Dir::new();
+        let (mut manager, setup) = managed(&dir, 60_000);
+        let mut server = setup.start();
+        let old = server.pid();
+        manager.next();
+        server.signal(engine);
+        assert_reloading(&manager.next());
+        server.wait_line("ready: generation 1");
+        let new = server.pid();
+        let mut client = server.connect();
+        assert!(client.ask("who").starts_with(&format!("1 {new} ")));
+        send(old, Signal::SIGTERM);
+        assert!(manager.next().has("STOPPING=1"));
+        server.wait_line(&format!("[{new}] INFO: draining"));
+        assert_stays(&server, old);
+        assert!(client.ask("who").starts_with(&format!("1 {new} ")));
+        drop(client);
+        assert!(server.wait_exit().success());
+        wait_gone(new);
+        assert_eq!(manager.check_senders(old), old);
+    }
+}
+
 fn managed_anew(dir: &Dir) -> Setup {
     let (manager, setup) = (Manager::new(&dir.path("notify-2")), Server::of("lab"));
     setup.env("NOTIFY_SOCKET", manager.path.display()).env("LAB_PROBATION", 50)

@@ -99,6 +99,7 @@ impl<S: Service> Turn<S> {
     pub(super) fn dismissed(&mut self, within: Option<Duration>) -> Result {
         log::info!("dismissed by another generation");
         self.succession.manager.leave_to_others();
+        self.succession.dismissed |= self.succession.phase != Phase::Stopping;
         self.succession.drain_on_stop.deadline = within;
         self.advance(Event::Dismissed)
     }

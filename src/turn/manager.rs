@@ -74,7 +74,7 @@ impl<S: Service> Turn<S> {
     }
 
     /// The service ends. A manager ends everything with the main process, so this one waits for the
-    /// older generations, which have as much time as it has itself.
+    /// others, which have as much time as it has itself.
     pub(super) fn tell_stopping(&mut self) {
         let status = format!("generation {} stops", self.net.generation());
         self.succession.manager.stopping(&status);
@@ -125,7 +125,7 @@ impl<S: Service> Turn<S> {
     /// Whether the manager keeps this process from ending although it has nothing left to do.
     pub(super) fn is_kept_by_manager(&self) -> bool {
         let manager = &self.succession.manager;
-        let outlives_others = manager.follows_us() && !self.succession.leavers.is_empty();
-        manager.barrier().is_some() || outlives_others
+        let others = !self.succession.leavers.is_empty() || !self.succession.children.is_empty();
+        manager.barrier().is_some() || (manager.follows_us() && others)
     }
 }

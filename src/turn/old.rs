@@ -353,6 +353,10 @@ impl<S: Service> Turn<S> {
         self.tell_new(&Message::Dismissed { within });
         if let Some(attempt) = self.detach() {
             self.verdict(&attempt.task(), attempt.steps, Err(RestartError::Stopped));
+            let mut child = attempt.child;
+            if !child.has_ended() && self.net.watch(&child, Source::Child).is_ok() {
+                self.succession.children.push(child);
+            }
         }
     }
 }

@@ -61,6 +61,8 @@ impl<S: Service> Turn<S> {
                     }
                 }
                 Request::RollBack { reason, by } => self.roll_back(reason, by)?,
+                // A stop that was told to all generations comes here twice, and means it once.
+                Request::Drain if std::mem::take(&mut self.succession.dismissed) => {}
                 Request::Drain => self.advance(Event::Drain)?,
                 Request::Stop => self.advance(Event::Stop)?,
             }

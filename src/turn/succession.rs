@@ -64,6 +64,8 @@ pub(crate) struct Succession {
     pub(super) newest: Option<Link>,
     /// While this process drains: who is told and who is ended when.
     pub(super) departure: Departure,
+    /// Another generation has told this one to leave, and nobody else has yet.
+    pub(super) dismissed: bool,
     /// The service has been told that it serves no new clients (`on_retire`).
     pub(super) retired: bool,
     /// Since when this process exists.
@@ -141,6 +143,7 @@ impl Succession {
             leavers: Vec::new(),
             newest: None,
             departure: Departure::default(),
+            dismissed: false,
             retired: false,
             begun: now,
             hands_back: None,
