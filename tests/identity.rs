@@ -6,7 +6,7 @@ mod common;
 use std::{
     fs,
     io::{BufRead, BufReader, Write},
-    net::{TcpListener, UdpSocket},
+    net::{TcpListener, TcpStream, UdpSocket},
     os::{
         fd::OwnedFd,
         unix::{
@@ -18,7 +18,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use common::{Client, Dir, Server, example, wait_gone};
+use common::{Client, Dir, Server, example, wait_for, wait_gone};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -359,7 +359,7 @@ fn scenario_24_an_activated_socket_that_nobody_wants_is_closed_with_a_warning() 
     assert_eq!(server.count_lines("WARN"), warnings.len(), "{}", server.log());
     assert_eq!(Client::connect(&address).ask("echo here"), "here");
     drop(kept);
-    assert!(std::net::TcpStream::connect(&spare_address).is_err(), "nobody has it any more");
+    wait_for("nobody to have it any more", || TcpStream::connect(&spare_address).is_err());
 }
 
 #[test]
@@ -370,7 +370,7 @@ fn scenario_24_a_socket_that_cannot_be_served_is_refused_with_the_reason() {
     assert!(why.contains("take over activated unknown: a datagram socket; only streams"), "{why}");
 
     let (_listener, _kept, address) = tcp();
-    let single = std::net::TcpStream::connect(address).expect("it listens");
+    let single = TcpStream::connect(address).expect("it listens");
     let server = activated(Dir::new(), vec![single.into()], "LISTEN_PID=$$", &["127.0.0.1:0"]);
     let why = refusal(server);
     assert!(why.contains("it does not listen"), "{why}");

@@ -130,6 +130,8 @@ fn a_new_side_that_hands_back_says_nothing() {
         assert_reloading(&manager.next());
         server.wait_line("ready: generation 1");
         let new = server.pid();
+        send(new, Signal::SIGHUP); // refused, and nobody else's business
+        server.wait_line("another one is in progress");
         let mut operator = UnixStream::connect(&control).expect("the control socket");
         operator.write_all(b"rollback\n").expect("it listens");
         assert_ready(&manager.next(), old);
