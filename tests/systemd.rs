@@ -263,6 +263,7 @@ fn a_manager_that_is_not_there_is_mentioned_once_and_no_more() {
     send(new, Signal::SIGTERM);
     wait_gone(new);
     for pid in [old, new] {
+        server.wait_line(&format!("[{pid}] INFO: drained"));
         let line = format!("[{pid}] WARN: the service manager cannot be told");
         assert_eq!(server.count_lines(&line), 1, "{}", server.log());
     }
