@@ -238,12 +238,15 @@ pub(super) fn claim_link() -> Result<Option<Link>> {
 /// When the variables contradict each other, or lead to no descriptors.
 pub(crate) fn claim_activated() -> Result<Vec<(String, OwnedFd)>> {
     let Some(pid) = env::var_os(ACTIVATION[0]) else { return Ok(Vec::new()) };
-    // SAFETY: no other thread may use the environment meanwhile, as in `claim_link`.
-    let claimed = unsafe { sd_notify::listen_fds_with_names_and_unset_env() };
-    let claimed = claimed.map_err(|e| Error::io("take over", "activated sockets", e))?;
     if pid != *std::process::id().to_string() {
         log::debug!("the sockets for process {} are not for this one", pid.display());
+        // SAFETY: no other thread may use the environment meanwhile, as in `claim_link`.
+        ACTIVATION.iter().for_each(|name| unsafe { env::remove_var(name) });
+        return Ok(Vec::new());
     }
+    // SAFETY: as above.
+    let claimed = unsafe { sd_notify::listen_fds_with_names_and_unset_env() };
+    let claimed = claimed.map_err(|e| Error::io("take over", "activated sockets", e))?;
     // SAFETY: the variables have named this process, so the manager has opened these descriptors for
     // it; they are open, since close-on-exec could be set. The variables are gone, so that nobody
     // takes them a second time.
