@@ -10,7 +10,7 @@ use std::{
     os::{
         fd::OwnedFd,
         unix::{
-            fs::{FileTypeExt, MetadataExt, PermissionsExt},
+            fs::{FileTypeExt, MetadataExt},
             net::{UnixListener, UnixStream},
         },
     },
@@ -195,8 +195,11 @@ fn scenario_16_a_unix_socket_that_a_new_program_does_not_want_goes_when_it_commi
         pid = dir.path("pid").display(),
         lab = example("lab").display(),
     );
-    fs::write(&program, script).expect("a script");
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("it can be run");
+    // Written by another process: a file that this one, or a child of it on its way to `exec`, has open
+    // for writing cannot be run.
+    let write = "printf %s \"$1\" >\"$2\" && chmod +x \"$2\"";
+    let written = Command::new("sh").args(["-c", write, "sh", &script]).arg(&program).status();
+    assert!(written.expect("a shell").success());
     let mut command = Command::new(&program);
     command
         .arg("--listen")
