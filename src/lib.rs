@@ -87,6 +87,7 @@ mod service;
 mod signal;
 mod stats;
 mod supervisor;
+mod systemd;
 pub mod testing;
 pub mod timer;
 mod turn;

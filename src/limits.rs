@@ -126,6 +126,10 @@ pub const BATCH_MAX: usize = 1024 * 1024 * 1024;
 /// See [`BATCH_MAX`].
 pub const STATE_MAX: usize = 16 * 1024 * 1024 * 1024;
 
+/// A generation that was replaced waits this long for the service manager to say that it has read
+/// so. `systemd-notify(1)` waits as long.
+pub const BARRIER_PATIENCE: Duration = Duration::from_secs(5);
+
 /// The longest request on the control socket.
 pub const CONTROL_LINE: usize = 1024;
 

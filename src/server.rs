@@ -15,17 +15,18 @@ use nix::sys::{
 
 use crate::{
     error::{Error, Result},
-    net::{CONTROL, Listener, Net},
+    net::{BY_NAME, CONTROL, Listener, Net},
     pidfile::PidFile,
     plan::{Engine, Restart},
     restart::{
-        exec::Launch,
+        exec::{Launch, claim_activated},
         fault::{self, Step},
         inherit::Inheritance,
     },
     service::Service,
     signal::{self, Signals},
     supervisor::{self, Orders},
+    systemd::Manager,
     turn::{Generation, Succession, Trigger, Turn},
 };
 
@@ -54,6 +55,10 @@ use crate::{
 /// ```
 ///
 /// SIGTERM and SIGINT mean: stop accepting, serve what there is, exit; a second one means now.
+///
+/// A service manager that has started the program (`NOTIFY_SOCKET`, see `sd_notify(3)`) is told when it
+/// serves, when it restarts and which process is the service then, and when it stops. A retired process
+/// stays until the manager has read that, and the one that is told to stop outlives the older ones.
 #[must_use = "a server does nothing before `run`"]
 #[derive(Debug)]
 pub struct Server<S: Service> {
@@ -85,7 +90,14 @@ impl<S: Service> Server<S> {
         signal::hold_back()?;
         raise_file_limit();
         let mut server = Server::bare(service)?;
-        let Some((mut link, inheritance)) = Inheritance::claim()? else { return Ok(server) };
+        let Some((mut link, inheritance)) = Inheritance::claim()? else {
+            server.succession.manager = Manager::find(false);
+            for (name, fd) in claim_activated()? {
+                server.unclaimed.push(Listener::activated(&name, fd)?);
+            }
+            return Ok(server);
+        };
+        server.succession.manager = Manager::find(true);
         fault::point(Step::NewMade, Some(&mut link));
         let (net, succession) = (&mut server.net, &mut server.succession);
         net.generation = inheritance.generation;
@@ -133,9 +145,13 @@ impl<S: Service> Server<S> {
     /// with the clients that are queued. Otherwise it is bound. A port 0 stays the same port in all
     /// generations. A Unix socket that nobody listens on any more is replaced.
     ///
+    /// A service manager may have opened the socket before the program was started (`sd_listen_fds(3)`):
+    /// one that is bound to this very address is used, and `systemd:NAME` asks for all those that
+    /// the manager calls `NAME` (`FileDescriptorName=`). These pass from generation to generation, too.
+    ///
     /// # Errors
-    /// When `address` is none, is in use, or lies in a directory that does not exist; the error names
-    /// the address. A host name is looked up here, which blocks.
+    /// When `address` is none, is in use, or lies in a directory that does not exist; when there is no
+    /// socket called `NAME`. The error names the address. A host name is looked up here, which blocks.
     ///
     /// ```
     /// # use heirloom::{Result, Server, Service};
@@ -144,9 +160,27 @@ impl<S: Service> Server<S> {
     /// }
     /// ```
     pub fn listen(mut self, address: &str) -> Result<Server<S>> {
-        let listener = self.claim_or_bind(address)?;
-        self.net.listeners.extend(listener);
+        let activated = self.claim_activated(address)?;
+        if activated.is_empty() {
+            let listener = self.claim_or_bind(address)?;
+            self.net.listeners.extend(listener);
+        }
+        self.net.listeners.extend(activated);
         Ok(self)
+    }
+
+    /// All that the service manager has opened and means by `name`, if any.
+    fn claim_activated(&mut self, name: &str) -> Result<Vec<Listener>> {
+        let (mut claimed, mut left) = (Vec::new(), Vec::new());
+        for listener in std::mem::take(&mut self.unclaimed) {
+            let is_meant = listener.is_activated_as(name)?;
+            (if is_meant { &mut claimed } else { &mut left }).push(listener);
+        }
+        self.unclaimed = left;
+        if claimed.is_empty() && name.starts_with(BY_NAME) && !self.is_dry_run {
+            return Err(Error::invalid("listen on", name, "no socket of that name was passed on"));
+        }
+        Ok(claimed)
     }
 
     /// `None` in a dry run, which only looks whether the name makes sense.
@@ -211,9 +245,10 @@ impl<S: Service> Server<S> {
         if self.is_supervised && self.succession.supervisor.is_none() {
             log::warn!("the generation before this one has no supervisor, so this one has none");
         }
-        for listener in self.unclaimed.drain(..) {
-            log::warn!("{} was inherited and is not wanted any more: closed", listener.name);
+        for listener in &self.unclaimed {
+            log::warn!("{} was passed on and is not wanted: it will be closed", listener.name);
         }
+        self.succession.unwanted = self.unclaimed;
         let wanted: SigSet = self.succession.triggers.iter().map(|(signal, _)| *signal).collect();
         self.succession.signals = Some(Signals::hear(wanted)?);
         Turn::new(self.service, self.net, self.succession).run()

@@ -8,6 +8,7 @@
 mod control;
 mod estate;
 mod leave;
+mod manager;
 mod moving;
 mod new;
 mod offer;
@@ -177,6 +178,8 @@ impl<S: Service> Turn<S> {
                 Key::Departure => self.depart()?,
                 Key::LeaverOverdue => self.leaver_overdue()?,
                 Key::Reports => self.reports_due(),
+                Key::Watchdog => self.watchdog_due(),
+                Key::Barrier => self.barrier_overdue(),
                 Key::Check(_) | Key::Accept => {}
             }
         }

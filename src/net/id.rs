@@ -99,6 +99,8 @@ pub(crate) enum Source {
     Leavers,
     /// The newest generation has something to say to this one, which drains.
     Newest,
+    /// The service manager has read everything that this process has told it.
+    Barrier,
     Listener(usize),
     Conn(ConnId),
 }
@@ -115,6 +117,7 @@ impl Source {
             Source::Stderr => 3,
             Source::Leavers => 4,
             Source::Newest => 5,
+            Source::Barrier => 6,
             Source::Listener(index) => FIRST_LISTENER + index,
             Source::Conn(id) => id.0 as usize,
         })
@@ -128,6 +131,7 @@ impl Source {
             3 => Source::Stderr,
             4 => Source::Leavers,
             5 => Source::Newest,
+            6 => Source::Barrier,
             _ if bits >> SLOT_BITS == 0 => Source::Listener(bits - FIRST_LISTENER),
             _ => Source::Conn(ConnId(bits as u64)),
         }
@@ -149,6 +153,7 @@ mod tests {
             Source::Stderr,
             Source::Leavers,
             Source::Newest,
+            Source::Barrier,
             Source::Listener(0),
             Source::Listener(300),
             Source::Conn(ConnId::new(0, 1)),

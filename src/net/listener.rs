@@ -16,7 +16,10 @@ use mio::{
     net::{TcpListener, UnixListener},
 };
 use nix::sys::{
-    socket::{AddressFamily, Backlog, SockaddrLike, SockaddrStorage, getsockname, listen},
+    socket::{
+        AddressFamily, Backlog, SockType, SockaddrLike, SockaddrStorage, getsockname, getsockopt,
+        listen, sockopt,
+    },
     stat::{Mode, umask},
 };
 
@@ -108,6 +111,13 @@ enum Socket {
 /// What the name of a control socket begins with; its address follows.
 pub(crate) const CONTROL: &str = "control ";
 
+/// What the name of an activated socket begins with; the service manager's name for it follows. All
+/// generations know it by that, so that each finds it by name or by address like the first.
+const ACTIVATED: &str = "activated ";
+
+/// How an author asks for activated sockets by name.
+pub(crate) const BY_NAME: &str = "systemd:";
+
 impl Listener {
     /// Binds a new socket.
     pub fn bind(name: &str) -> Result<Listener> {
@@ -121,8 +131,33 @@ impl Listener {
         Listener::adopt(name.to_owned(), listener?)
     }
 
+    /// Takes over a socket that the service manager has opened and calls `name`.
+    pub fn activated(name: &str, fd: OwnedFd) -> Result<Listener> {
+        let name = format!("{ACTIVATED}{name}");
+        check_kind(&fd).map_err(|why| Error::invalid("take over", &name, why))?;
+        Listener::adopt(name, fd)
+    }
+
+    /// Whether the service manager has opened this socket and means it by `name`: its own name for it, or
+    /// the very address that it is bound to.
+    pub fn is_activated_as(&self, name: &str) -> Result<bool> {
+        if !self.name.starts_with(ACTIVATED) {
+            return Ok(false);
+        }
+        if name.starts_with(BY_NAME) {
+            return Ok(self.name.strip_prefix(ACTIVATED) == name.strip_prefix(BY_NAME));
+        }
+        Ok(match (Address::resolve("listen on", name)?, &self.address) {
+            (Address::Unix(path), Address::Unix(bound)) => std::path::absolute(path)? == *bound,
+            (asked, bound) => asked == *bound,
+        })
+    }
+
     /// Looks whether [`bind`](Self::bind) could make sense of `name`, and binds nothing.
     pub fn check(name: &str) -> Result {
+        if name.starts_with(BY_NAME) {
+            return Ok(()); // it can only be there when the manager starts the program
+        }
         let name = name.strip_prefix(CONTROL).unwrap_or(name);
         let Address::Unix(path) = Address::resolve("listen on", name)? else { return Ok(()) };
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
@@ -161,8 +196,9 @@ impl Listener {
             }
         };
         let inode = match &address {
-            Address::Unix(path) => inode(path),
-            Address::Tcp(_) => None,
+            // The path of an activated socket is the manager's.
+            Address::Unix(path) if !name.starts_with(ACTIVATED) => inode(path),
+            _ => None,
         };
         let is_control = name.starts_with(CONTROL);
         Ok(Listener { name, address, socket, inode, is_control, ready: false })
@@ -248,6 +284,20 @@ fn bind_unix(path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
             UnixListener::bind(path)
         }
         result => result,
+    }
+}
+
+/// What a server can accept on: a stream socket that listens.
+fn check_kind(fd: &OwnedFd) -> std::result::Result<(), &'static str> {
+    match getsockopt(fd, sockopt::SockType) {
+        Ok(SockType::Stream) => {}
+        Ok(SockType::Datagram) => return Err("a datagram socket; only streams are served"),
+        Ok(_) => return Err("not a stream socket; only streams are served"),
+        Err(_) => return Err("not a socket"),
+    }
+    match getsockopt(fd, sockopt::AcceptConn) {
+        Ok(true) => Ok(()),
+        _ => Err("it does not listen (Accept=yes hands over single connections)"),
     }
 }
 

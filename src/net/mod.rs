@@ -29,7 +29,7 @@ use slab::Slab;
 pub(crate) use self::{
     conn::{Conn, Phase},
     id::Source,
-    listener::{Address, CONTROL, Listener},
+    listener::{Address, BY_NAME, CONTROL, Listener},
     process::Request,
     stream::Stream,
     timing::Key,

@@ -27,6 +27,10 @@ pub(crate) enum Key {
     LeaverOverdue,
     /// The other generations should have said by now how they are.
     Reports,
+    /// The service manager wants to hear that this process turns.
+    Watchdog,
+    /// The service manager should have read by now what it was told.
+    Barrier,
 }
 
 impl Net {

@@ -25,6 +25,13 @@ use crate::{
     verdict::RestartError,
 };
 
+/// What the service manager has told this process about descriptors, and no other.
+const ACTIVATION: [&str; 3] = ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"];
+
+fn is_for_us_alone(variable: &OsStr) -> bool {
+    variable == LINK_VARIABLE || ACTIVATION.iter().any(|name| variable == *name)
+}
+
 /// Tells a new program that it is an heir, and where its link is.
 const LINK_VARIABLE: &str = "HEIRLOOM_LINK";
 
@@ -45,7 +52,7 @@ impl Launch {
         Launch {
             args: env::args_os().collect(),
             directory: env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
-            environment: env::vars_os().filter(|(name, _)| name != LINK_VARIABLE).collect(),
+            environment: env::vars_os().filter(|(name, _)| !is_for_us_alone(name)).collect(),
         }
     }
 
@@ -236,4 +243,26 @@ pub(super) fn claim_link() -> Result<Option<Link>> {
         OwnedFd::from_raw_fd(LINK_FD)
     };
     Ok(Some(Link::of(socket)))
+}
+
+/// Takes the sockets that the service manager has opened for this process, with its names for them, and
+/// the variables that say so out of the environment.
+///
+/// # Errors
+/// When the variables contradict each other, or lead to no descriptors.
+pub(crate) fn claim_activated() -> Result<Vec<(String, OwnedFd)>> {
+    let Some(pid) = env::var_os(ACTIVATION[0]) else { return Ok(Vec::new()) };
+    if pid != *std::process::id().to_string() {
+        log::debug!("the sockets for process {} are not for this one", pid.display());
+        // SAFETY: no other thread may use the environment meanwhile, as in `claim_link`.
+        ACTIVATION.iter().for_each(|name| unsafe { env::remove_var(name) });
+        return Ok(Vec::new());
+    }
+    // SAFETY: as above.
+    let claimed = unsafe { sd_notify::listen_fds_with_names_and_unset_env() };
+    let claimed = claimed.map_err(|e| Error::io("take over", "activated sockets", e))?;
+    // SAFETY: the variables have named this process, so the manager has opened these descriptors for
+    // it; they are open, since close-on-exec could be set. The variables are gone, so that nobody
+    // takes them a second time.
+    Ok(claimed.map(|(fd, name)| (name, unsafe { OwnedFd::from_raw_fd(fd) })).collect())
 }

@@ -39,6 +39,7 @@ impl<S: Service> Turn<S> {
             self.go_on_hearing(&mut attempt)?;
             attempt.steps.committed = Some(self.net.now().saturating_duration_since(attempt.begun));
             let pid = attempt.child.pid.as_raw() as u32;
+            self.tell_replaced(attempt.generation, pid);
             self.verdict(&attempt.task(), attempt.steps, Ok(pid));
             self.succession.newest = attempt.link;
             if !attempt.child.has_ended() && self.net.watch(&attempt.child, Source::Child).is_ok() {
@@ -75,6 +76,7 @@ impl<S: Service> Turn<S> {
         for elder in &mut self.succession.leavers {
             let _ = elder.link.send(&Message::Dismissed { within }, Vec::new());
         }
+        self.tell_stopping();
         self.give_up_deferred();
         self.leave(&self.succession.drain_on_stop.clone())
     }
@@ -96,6 +98,8 @@ impl<S: Service> Turn<S> {
     /// Another generation says that this one shall leave.
     pub(super) fn dismissed(&mut self, within: Option<Duration>) -> Result {
         log::info!("dismissed by another generation");
+        self.succession.manager.leave_to_others();
+        self.succession.dismissed |= self.succession.phase != Phase::Stopping;
         self.succession.drain_on_stop.deadline = within;
         self.advance(Event::Dismissed)
     }
@@ -143,6 +147,9 @@ impl<S: Service> Turn<S> {
             self.net.kill(id, if late { Reason::DrainDeadline } else { Reason::Stopped });
         }
         self.net.hurry();
+        if event != Event::Deadline {
+            self.succession.manager.fall_silent();
+        }
     }
 
     // The newest and the others.

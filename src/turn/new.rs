@@ -35,7 +35,10 @@ impl<S: Service> Turn<S> {
         }
         let Some(old) = &mut self.succession.old else {
             self.succession.phase = Phase::Serving;
-            return self.start_serving(Start::Fresh);
+            self.drop_unwanted();
+            self.start_serving(Start::Fresh)?;
+            self.tell_started();
+            return Ok(());
         };
         fault::point(Step::NewClaimed, Some(&mut old.link));
         self.net.watch(&old.link, Source::Link)?;
@@ -251,6 +254,7 @@ impl<S: Service> Turn<S> {
         self.net.unwatch(&old.link);
         // Where the old side is gone, nobody needs to hear it.
         let told = old.link.send(&Message::Committed, Vec::new()).is_ok();
+        self.take_over_from(told);
         if told && !self.is_supervisor(old.who) {
             fault::point(Step::NewCommitted, Some(&mut old.link));
             self.net.watch(&old.link, Source::Leavers)?;
@@ -260,8 +264,16 @@ impl<S: Service> Turn<S> {
             self.tell_main(); // the old side has said that it is, and is gone
         }
         self.net.shared = false;
+        self.drop_unwanted();
         log::info!("committed: generation {} stays", self.net.generation());
         Ok(())
+    }
+
+    /// Nobody serves these any more.
+    fn drop_unwanted(&mut self) {
+        for listener in self.succession.unwanted.drain(..) {
+            listener.unlink();
+        }
     }
 
     /// Somebody wants the old side back.

@@ -27,6 +27,7 @@ impl<S: Service> Turn<S> {
         let Asked { how, by } = asked;
         let engine = how.engine;
         let generation = self.succession.last_generation.max(self.net.generation()) + 1;
+        self.tell_restarting();
         let task = Task { how, by, engine, generation, begun };
         match self.make_successor(task.clone()) {
             Ok(Some(attempt)) => {
@@ -332,7 +333,10 @@ impl<S: Service> Turn<S> {
             Ok(pid) => {
                 log::info!("restart: done in {took:?}: generation {generation} is pid {pid}")
             }
-            Err(why) => log::error!("{why}"),
+            Err(why) => {
+                log::error!("{why}");
+                self.tell_failed(why);
+            }
         }
         let verdict = Verdict { generation, engine, took, steps, outcome };
         if let Some(id) = task.by {
@@ -455,6 +459,10 @@ impl<S: Service> Turn<S> {
         if let Some(mut attempt) = self.detach() {
             self.go_on_hearing(&mut attempt)?;
             self.verdict(&attempt.task(), attempt.steps, Err(RestartError::Stopped));
+            let mut child = attempt.child;
+            if !child.has_ended() && self.net.watch(&child, Source::Child).is_ok() {
+                self.succession.children.push(child);
+            }
         }
         Ok(())
     }

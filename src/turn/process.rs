@@ -23,6 +23,7 @@ impl<S: Service> Turn<S> {
             Source::Stderr => self.forward_stderr(),
             Source::Leavers => self.hear_leavers()?,
             Source::Newest => self.hear_newest()?,
+            Source::Barrier => self.hear_barrier(),
             Source::Listener(_) | Source::Conn(_) => {}
         }
         Ok(())
@@ -68,6 +69,8 @@ impl<S: Service> Turn<S> {
                     }
                 }
                 Request::RollBack { reason, by } => self.roll_back(reason, by)?,
+                // A stop that was told to all generations comes here twice, and means it once.
+                Request::Drain if std::mem::take(&mut self.succession.dismissed) => {}
                 Request::Drain => self.advance(Event::Drain)?,
                 Request::Stop => self.advance(Event::Stop)?,
             }
@@ -78,7 +81,11 @@ impl<S: Service> Turn<S> {
     /// After everything: a process that is leaving goes when nothing is left.
     pub(super) fn settle(&mut self) -> Result {
         self.look_after_stderr();
-        if self.net.draining && self.net.is_empty() { self.advance(Event::Empty) } else { Ok(()) }
+        if self.net.draining && self.net.is_empty() && !self.is_kept_by_manager() {
+            self.advance(Event::Empty)
+        } else {
+            Ok(())
+        }
     }
 
     /// Lets the state machine decide, and does what it says.

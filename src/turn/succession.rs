@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 use super::moving::Arrivals;
 use crate::{
     limits::{DRAIN_ON_RESTART, DRAIN_ON_STOP, GENERATIONS},
-    net::ConnId,
+    net::{ConnId, Listener},
     pidfile::PidFile,
     plan::{Drain, Restart},
     restart::{
@@ -24,6 +24,7 @@ use crate::{
         supervised::Supervised,
     },
     signal::Signals,
+    systemd::Manager,
 };
 
 /// Everything about this process that is neither service nor socket.
@@ -35,6 +36,7 @@ pub(crate) struct Succession {
     pub triggers: Vec<(Signal, Trigger)>,
     pub launch: Launch,
     pub pid_file: Option<PidFile>,
+    pub manager: Manager,
     pub drain_on_restart: Drain,
     pub drain_on_stop: Drain,
     /// How many generations may live at a time, and what happens when one more is asked for.
@@ -49,6 +51,9 @@ pub(crate) struct Succession {
     pub old: Option<Generation>,
     /// On a new program: the stderr to use once it has committed.
     pub stderr: Option<Heard>,
+    /// Listeners that this program does not want. On a new side they stay until it commits: the old
+    /// one may yet serve their clients.
+    pub unwanted: Vec<Listener>,
     /// On a new side: how long it has to serve before it commits.
     pub probation: Duration,
 
@@ -78,6 +83,8 @@ pub(crate) struct Succession {
     pub(super) newest: Option<Link>,
     /// While this process drains: who is told and who is ended when.
     pub(super) departure: Departure,
+    /// Another generation has told this one to leave, and nobody else has yet.
+    pub(super) dismissed: bool,
     /// The service has been told that it serves no new clients (`on_retire`).
     pub(super) retired: bool,
     /// Since when this process exists.
@@ -160,6 +167,7 @@ impl Succession {
             triggers: Vec::new(),
             launch,
             pid_file: None,
+            manager: Manager::default(),
             drain_on_restart: Drain::deadline(DRAIN_ON_RESTART),
             drain_on_stop: Drain::deadline(DRAIN_ON_STOP),
             max_generations: GENERATIONS,
@@ -168,6 +176,7 @@ impl Succession {
             supervisor: None,
             old: None,
             stderr: None,
+            unwanted: Vec::new(),
             probation: Duration::ZERO,
             arrivals: Arrivals::default(),
             ready: false,
@@ -180,6 +189,7 @@ impl Succession {
             leavers: Vec::new(),
             newest: None,
             departure: Departure::default(),
+            dismissed: false,
             retired: false,
             begun: now,
             hands_back: None,
@@ -203,6 +213,7 @@ impl Succession {
         self.attempt = None;
         self.ready = false;
         self.askers.clear();
+        self.manager.fall_silent();
         self.begun = now;
     }
 

@@ -145,8 +145,14 @@ impl Server {
 
     /// Starts `command` in a process group of its own, whose generations end with the test.
     pub fn spawn(mut command: Command, dir: Dir) -> Server {
+        command.stdin(Stdio::null());
+        Server::spawn_with_stdin(command, dir)
+    }
+
+    /// The same, with the standard input that `command` has.
+    pub fn spawn_with_stdin(mut command: Command, dir: Dir) -> Server {
         use std::os::unix::process::CommandExt;
-        command.process_group(0).stdin(Stdio::null()).stderr(Stdio::piped());
+        command.process_group(0).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the server starts");
         let log = Arc::new(Log::default());
         let (stderr, sink) = (child.stderr.take().expect("a pipe"), Arc::clone(&log));

@@ -1,0 +1,246 @@
+//! What a service manager is told, and how it says that it has heard (`sd_notify(3)`). Knows no restart:
+//! `turn::manager` decides when something is to be told.
+//!
+//! The words are made by the crate `sd-notify`. They are sent from here, because a server may not block
+//! on a manager that is slow, and because a barrier is a message with a descriptor.
+
+use std::{
+    env,
+    ffi::OsStr,
+    io::{self, IoSlice},
+    os::{
+        fd::{AsRawFd, OwnedFd, RawFd},
+        unix::ffi::OsStrExt,
+    },
+    process,
+    time::Duration,
+};
+
+use nix::{
+    errno::Errno,
+    fcntl::OFlag,
+    sys::socket::{
+        AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, sendmsg, socket,
+    },
+    unistd::{pipe2, read},
+};
+use sd_notify::NotifyState;
+
+/// The service manager that looks after this program. Where there is none, every word is lost.
+#[derive(Debug, Default)]
+pub(crate) struct Manager {
+    /// Where it listens.
+    address: Option<UnixAddr>,
+    /// It wants a word from the main process at least this often.
+    watchdog: Option<Duration>,
+    /// This is the process that it takes for the service. By default (`NotifyAccess=main`) it believes no
+    /// other, so no other speaks.
+    is_main: bool,
+    /// Our end of a pipe whose other end it closes when it has read everything that was sent before.
+    barrier: Option<OwnedFd>,
+    /// One failure was logged, and the next would say the same.
+    has_complained: bool,
+}
+
+impl Manager {
+    /// Looks for it in the environment. The new side of a restart is not the process that `WATCHDOG_PID`
+    /// names, and has the duty all the same, when its time comes.
+    pub fn find(is_heir: bool) -> Manager {
+        let address = env::var_os("NOTIFY_SOCKET").and_then(|path| {
+            let address = address(&path);
+            if address.is_none() {
+                log::warn!("NOTIFY_SOCKET={} is not understood", path.display());
+            }
+            address
+        });
+        let watchdog = if is_heir {
+            let usec = env::var("WATCHDOG_USEC").ok().and_then(|usec| usec.parse().ok());
+            usec.map(Duration::from_micros)
+        } else {
+            sd_notify::watchdog_enabled()
+        };
+        let watchdog = watchdog.filter(|limit| address.is_some() && !limit.is_zero());
+        Manager { address, watchdog, ..Manager::default() }
+    }
+
+    /// Whether it takes this process for the service, and would end all others with it.
+    pub fn follows_us(&self) -> bool {
+        self.is_main && self.address.is_some()
+    }
+
+    /// The time from one [`ping`](Self::ping) to the next: half of what is allowed, as
+    /// `sd_watchdog_enabled(3)` says.
+    pub fn ping_every(&self) -> Option<Duration> {
+        self.watchdog.filter(|_| self.is_main).map(|limit| limit / 2)
+    }
+
+    /// This is the main process from now on: the manager has started it, or is told by the old one.
+    pub fn take_over(&mut self) {
+        self.is_main = true;
+    }
+
+    /// This is not the main process, or not any more.
+    pub fn fall_silent(&mut self) {
+        self.is_main = false;
+    }
+
+    /// Nor will it ever be: another generation has ended it, and speaks for the service.
+    pub fn leave_to_others(&mut self) {
+        self.address = None;
+    }
+
+    /// The program serves for the first time.
+    pub fn ready(&mut self, status: &str) {
+        self.tell(&[NotifyState::Ready, NotifyState::Status(line(status))]);
+    }
+
+    /// This process serves and stays what it was, or has become it: after a restart that came to nothing,
+    /// or after the old side's death.
+    pub fn still_ready(&mut self, status: &str) {
+        let main = NotifyState::MainPid(process::id());
+        self.tell(&[main, NotifyState::Ready, NotifyState::Status(line(status))]);
+    }
+
+    /// A restart begins.
+    pub fn reloading(&mut self, status: &str) {
+        // It is compared with the moment of the manager's own request, so it has to be of now.
+        match NotifyState::monotonic_usec_now() {
+            Ok(now) => {
+                let status = NotifyState::Status(line(status));
+                self.tell(&[NotifyState::Reloading, now, status]);
+            }
+            Err(e) => self.complain(&e),
+        }
+    }
+
+    /// The service ends; there is no successor.
+    pub fn stopping(&mut self, status: &str) {
+        self.tell(&[NotifyState::Stopping, NotifyState::Status(line(status))]);
+    }
+
+    /// This process is alive and turns.
+    pub fn ping(&mut self) {
+        self.tell(&[NotifyState::Watchdog]);
+    }
+
+    /// The successor is the main process: in one message, which only this one may send, and which counts
+    /// as a ping, so that the successor's first has its full time. Then a [barrier](Self::barrier).
+    pub fn hand_over(&mut self, successor: u32, status: &str) {
+        let main = NotifyState::MainPid(successor);
+        let mut words = vec![main, NotifyState::Ready, NotifyState::Status(line(status))];
+        words.extend(self.watchdog.map(|_| NotifyState::Watchdog));
+        let told = self.tell(&words);
+        if told && let Err(e) = self.raise_barrier() {
+            self.complain(&e);
+        }
+        self.is_main = false;
+    }
+
+    /// What becomes readable when the manager has read everything. A process that ends before may be
+    /// gone before the manager has asked the kernel which service it belonged to, and its last words
+    /// with it (systemd issue 2737).
+    pub fn barrier(&self) -> Option<&OwnedFd> {
+        self.barrier.as_ref()
+    }
+
+    /// Whether the manager has closed its end.
+    pub fn is_past_barrier(&self) -> bool {
+        let mut byte = [0];
+        self.barrier.as_ref().is_some_and(|barrier| read(barrier, &mut byte) == Ok(0))
+    }
+
+    /// Waits for it no longer.
+    pub fn drop_barrier(&mut self) -> Option<OwnedFd> {
+        self.barrier.take()
+    }
+
+    fn raise_barrier(&mut self) -> io::Result<()> {
+        let Some(address) = &self.address else { return Ok(()) };
+        let (ours, theirs) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
+        send(address, b"BARRIER=1", &[theirs.as_raw_fd()])?;
+        self.barrier = Some(ours);
+        Ok(())
+    }
+
+    /// Tells whether it was sent.
+    fn tell(&mut self, words: &[NotifyState<'_>]) -> bool {
+        let Some(address) = self.address.as_ref().filter(|_| self.is_main) else { return false };
+        let text: Vec<_> = words.iter().map(ToString::to_string).collect();
+        log::debug!("to the service manager: {}", text.join(", "));
+        match send(address, text.join("\n").as_bytes(), &[]) {
+            Ok(()) => true,
+            Err(e) => {
+                self.complain(&e);
+                false
+            }
+        }
+    }
+
+    fn complain(&mut self, e: &io::Error) {
+        if !std::mem::replace(&mut self.has_complained, true) {
+            log::warn!("the service manager cannot be told: {e}");
+        }
+    }
+}
+
+/// `/path`, or `@name` for a name in the abstract name space.
+fn address(path: &OsStr) -> Option<UnixAddr> {
+    match path.as_bytes() {
+        [b'/', ..] => UnixAddr::new(path).ok(),
+        [b'@', name @ ..] => UnixAddr::new_abstract(name).ok(),
+        _ => None,
+    }
+}
+
+/// One message. It is lost where the manager's queue is full: that takes as many unread ones as
+/// `net.unix.max_dgram_qlen` says, 512 under systemd, of which a server sends three in a restart.
+fn send(address: &UnixAddr, text: &[u8], fds: &[RawFd]) -> io::Result<()> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let socket = socket(AddressFamily::Unix, SockType::Datagram, flags, None)?;
+    let rights = [ControlMessage::ScmRights(fds)];
+    let control = if fds.is_empty() { &rights[..0] } else { &rights[..] };
+    loop {
+        let iov = [IoSlice::new(text)];
+        match sendmsg(socket.as_raw_fd(), &iov, control, MsgFlags::MSG_NOSIGNAL, Some(address)) {
+            Err(Errno::EINTR) => {}
+            result => return result.map(drop).map_err(io::Error::from),
+        }
+    }
+}
+
+/// The first line: what comes after it would be read as further words.
+fn line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_a_path_or_a_name() {
+        let path = address(OsStr::new("/run/notify")).unwrap();
+        assert_eq!(path.path(), Some(std::path::Path::new("/run/notify")));
+        let name = address(OsStr::new("@name")).unwrap();
+        assert_eq!(name.as_abstract(), Some(&b"name"[..]));
+        for other in ["", "notify", "vsock:2:1234"] {
+            assert_eq!(address(OsStr::new(other)), None);
+        }
+    }
+
+    #[test]
+    fn a_status_is_one_line_so_that_it_is_no_other_word() {
+        assert_eq!(line("it failed:\nMAINPID=1"), "it failed:");
+        assert_eq!(line(""), "");
+    }
+
+    #[test]
+    fn where_nobody_listens_nothing_is_said() {
+        let mut manager = Manager::default();
+        manager.take_over();
+        manager.ready("");
+        manager.hand_over(1, "");
+        assert!(manager.barrier().is_none() && !manager.has_complained);
+        assert!(!manager.follows_us());
+    }
+}
