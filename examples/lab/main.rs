@@ -11,6 +11,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod socket;
 
 use heirloom::{
     Alarm, ConnId, Drain, Hold, Io, Net, Origin, Reason, Restart, Result, Server, Service, Start,
@@ -30,6 +31,8 @@ struct Lab {
     /// Threads that wait; each ends when its sender goes.
     threads: Vec<(mpsc::Sender<()>, thread::JoinHandle<()>)>,
     holds: Vec<Hold>,
+    /// Second descriptors of our sockets, for `share`.
+    copies: Vec<socket::Copies>,
     /// Who waits for an answer to come: to `restart`, `alarm`, `dial`.
     waiting: BTreeMap<u64, ConnId>,
     /// Events of the process since it began, for `events`.
@@ -108,6 +111,15 @@ impl Lab {
                 self.holds.drain(..).for_each(|hold| net.unhold(hold));
                 "ok".to_owned()
             }
+            "nofile" => {
+                let spare = if rest == "max" { None } else { Some(number(rest)?) };
+                socket::limit_descriptors(spare)?;
+                "ok".to_owned()
+            }
+            "share" => {
+                self.copies.push(socket::Copies::make()?);
+                "ok".to_owned()
+            }
             "drain" => {
                 net.drain();
                 "ok".to_owned()
@@ -143,26 +155,9 @@ impl Lab {
                 io.net().dial(rest, tag)?;
                 self.wait(io, tag);
             }
-            "arm" => io.arm(Timer(1), Duration::from_millis(number(rest)?)),
-            "close" => io.close(),
-            "abort" => io.abort(),
-            "flood" => {
-                *flood = number(rest)?;
-                pour(io, flood);
-            }
-            "burst" => io.send(&vec![b'x'; number(rest)?]), // all at once, whatever the marks say
-            _ => return Ok(Some(format!("unknown: {verb}"))),
+            _ => return socket::handle(io, flood, verb, rest),
         }
         Ok(None)
-    }
-}
-
-/// Sends of a flood what the marks allow.
-fn pour(io: &mut Io<'_>, flood: &mut Flood) {
-    while *flood > 0 && !io.is_congested() {
-        let piece = (*flood).min(16 * 1024);
-        io.send(&[b'x'; 16 * 1024][..piece]);
-        *flood -= piece;
     }
 }
 
@@ -192,12 +187,12 @@ impl Service for Lab {
     }
 
     fn on_writable(&mut self, io: &mut Io<'_>, flood: &mut Flood) -> Result {
-        pour(io, flood);
+        socket::pour(io, flood);
         Ok(())
     }
 
-    fn on_timer(&mut self, io: &mut Io<'_>, _flood: &mut Flood, _timer: Timer) -> Result {
-        io.send(b"timer\n");
+    fn on_timer(&mut self, io: &mut Io<'_>, _flood: &mut Flood, timer: Timer) -> Result {
+        socket::timer(io, timer);
         Ok(())
     }
 

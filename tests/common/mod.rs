@@ -100,7 +100,10 @@ impl Setup {
     pub fn start(self) -> Server {
         let dir = Dir::new();
         let mut command = Command::new(&self.program);
-        command.args(["--listen", &self.listen, "--pid-file"]).arg(dir.path("pid")).args(&self.args);
+        command
+            .args(["--listen", &self.listen, "--pid-file"])
+            .arg(dir.path("pid"))
+            .args(&self.args);
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         let mut server = Server::spawn(command, dir);
         let ready = server.wait_line("ready: generation 0");
@@ -300,4 +303,23 @@ impl Client {
     pub fn finish(&mut self) {
         self.stream.shutdown(std::net::Shutdown::Write).expect("still connected");
     }
+}
+
+/// One counter of lab's `stats`.
+pub fn stat(client: &mut Client, name: &str) -> u64 {
+    let stats = client.ask("stats");
+    let (_, rest) = stats.split_once(&format!(" {name}: ")).expect("a counter of that name");
+    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().expect("a number")
+}
+
+/// Does `work` while the process stands still, so that all of it is there when it goes on.
+pub fn while_stopped(pid: i32, work: impl FnOnce()) {
+    kill(Pid::from_raw(pid), Signal::SIGSTOP).expect("the process is there");
+    wait_for("the process to stand still", || {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T'))
+    });
+    work();
+    kill(Pid::from_raw(pid), Signal::SIGCONT).expect("the process is there");
 }
