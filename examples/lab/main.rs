@@ -5,8 +5,8 @@
 //! nc 127.0.0.1 7779                              # who, stats, flood 1000000, restart fork, ...
 //! ```
 //!
-//! One line asks, one line answers. `LAB_*` variables set the limits, in milliseconds and counts:
-//! IDLE FIRST WRITE CLOSE READY DRAIN CONNECTIONS MESSAGE OUTPUT, and `LAB_OR_FORK_EXEC=1`.
+//! One line asks, one line answers. `LAB_*` variables set the limits, in milliseconds (or `never`)
+//! and counts: IDLE FIRST WRITE CLOSE READY DRAIN CONNECTIONS MESSAGE OUTPUT, and `LAB_OR_FORK_EXEC=1`.
 //! `LAB_BROKEN=FILE`: while the file exists, a new program does what it says: `exit`, `hang`, `panic`.
 
 #[path = "../common/mod.rs"]
@@ -244,6 +244,14 @@ fn millis(name: &str) -> Option<Duration> {
     setting(name).map(Duration::from_millis)
 }
 
+/// A timeout that can be turned off.
+fn timeout(name: &str, default_secs: u64) -> Option<Duration> {
+    match setting::<String>(name).as_deref() {
+        Some("never") => None,
+        _ => Some(millis(name).unwrap_or(Duration::from_secs(default_secs))),
+    }
+}
+
 fn adjust(mut how: Restart) -> Restart {
     if setting::<u8>("OR_FORK_EXEC").is_some() {
         how = how.or_fork_exec();
@@ -256,9 +264,9 @@ fn adjust(mut how: Restart) -> Restart {
 
 fn tune(mut server: Server<Lab>) -> Server<Lab> {
     server = server
-        .idle_timeout(millis("IDLE").unwrap_or(Duration::from_secs(60)))
-        .first_message_timeout(millis("FIRST").unwrap_or(Duration::from_secs(60)))
-        .write_timeout(millis("WRITE").unwrap_or(Duration::from_secs(30)))
+        .idle_timeout(timeout("IDLE", 60))
+        .first_message_timeout(timeout("FIRST", 60))
+        .write_timeout(timeout("WRITE", 30))
         .close_timeout(millis("CLOSE").unwrap_or(Duration::from_secs(5)))
         .restart_on(libc::SIGHUP, adjust(Restart::fork()))
         .restart_on(libc::SIGUSR2, adjust(Restart::fork_exec()));

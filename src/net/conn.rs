@@ -74,6 +74,8 @@ pub(crate) struct Flags {
     pub half_close: bool,
     /// Our FIN was sent.
     pub fin_sent: bool,
+    /// Dialed and never established: it was no connection to anybody.
+    pub stillborn: bool,
     /// Stands in the list of connections to be read.
     pub listed: bool,
     /// Stands in the list of connections to be flushed.

@@ -136,7 +136,7 @@ impl Net {
         self.last_serial += 1;
         conn.flags.greeted = phase != Phase::Open;
         entry.insert(conn);
-        self.full = self.conns.len() >= self.limits.connections;
+        self.full |= self.conns.len() >= self.limits.connections; // `make_room` takes it back
         self.schedule_check(id);
         Ok(id)
     }
@@ -304,7 +304,6 @@ impl Net {
                 if !std::mem::replace(&mut conn.flags.fin_sent, true) {
                     conn.stream.shutdown(Shutdown::Write);
                 }
-                self.schedule_check(id);
             }
             Phase::Open if conn.flags.half_close && !conn.flags.fin_sent => {
                 conn.flags.fin_sent = true;
@@ -312,6 +311,9 @@ impl Net {
             }
             _ => {}
         }
+        // A look that came while output waited has set the next one by the write timeout: too late
+        // for what is watched from here on. Nearly always it is set early enough.
+        self.schedule_check(id);
     }
 
     /// Connections whose output has fallen to the low mark since the last call.
@@ -340,6 +342,7 @@ impl Net {
     pub(crate) fn kill(&mut self, id: ConnId, reason: Reason) {
         let conn = &mut self.conns[id.slot()];
         if conn.phase != Phase::Dead {
+            conn.flags.stillborn = matches!(conn.phase, Phase::Dialing { .. });
             conn.phase = Phase::Dead;
             conn.reason.get_or_insert_with(|| Box::new(reason));
             self.dead.push(id);
@@ -359,9 +362,11 @@ impl Net {
         conn.output.clear(&mut self.pool);
         self.pool.give(std::mem::take(&mut conn.input));
         self.make_room();
-        self.stats.closed += 1;
         let reason = conn.reason.take().map_or(Reason::Closed, |reason| *reason);
-        self.log_end(&conn, &reason);
+        if !conn.flags.stillborn {
+            self.stats.closed += 1;
+            self.log_end(&conn, &reason);
+        }
         Some((id, reason))
     }
 

@@ -163,7 +163,11 @@ impl Server {
                 return found.into_iter().take(count).collect();
             }
             let left = until.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "no {count} lines {text:?} in the log:\n{}", lines.join("\n"));
+            if left.is_zero() {
+                let log = lines.join("\n");
+                drop(lines); // who panics with it poisons it, and the server's end wants the log
+                panic!("no {count} lines {text:?} in the log:\n{log}");
+            }
             lines = self.log.bell.wait_timeout(lines, left).unwrap().0;
         }
     }
