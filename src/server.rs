@@ -99,11 +99,17 @@ impl<S: Service> Server<S> {
     /// When `address` is none, is in use, or lies in a directory that does not exist.
     pub fn listen(mut self, address: &str) -> Result<Server<S>> {
         let inherited = self.unclaimed.iter().position(|listener| listener.name == address);
-        self.net.listeners.push(match inherited {
+        let listener = match inherited {
             Some(index) => self.unclaimed.remove(index),
-            None => Listener::bind(address)?,
-        });
+            None => Listener::bind(address).inspect_err(|_| self.withdraw())?,
+        };
+        self.net.listeners.push(listener);
         Ok(self)
+    }
+
+    /// What was bound for a server that cannot run is not left behind.
+    fn withdraw(&self) {
+        self.net.listeners.iter().for_each(Listener::withdraw);
     }
 
     /// Ends a connection when no byte comes or goes for this long (60 s; `None`: never).
@@ -183,7 +189,8 @@ impl<S: Service> Server<S> {
     /// # Errors
     /// When the file could not be written there.
     pub fn pid_file(mut self, path: impl Into<PathBuf>) -> Result<Server<S>> {
-        self.succession.pid_file = Some(PidFile::new(path.into())?);
+        let file = PidFile::new(path.into()).inspect_err(|_| self.withdraw())?;
+        self.succession.pid_file = Some(file);
         Ok(self)
     }
 

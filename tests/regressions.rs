@@ -2,9 +2,9 @@
 
 mod common;
 
-use std::{net::TcpListener, time::Duration};
+use std::{net::TcpListener, process::Command, time::Duration};
 
-use common::{Client, Server, stat, wait_for};
+use common::{Client, Dir, Server, example, stat, wait_for};
 
 /// A port that nobody listens on.
 fn dead_port() -> u16 {
@@ -91,4 +91,17 @@ fn without_a_write_timeout_a_slow_reader_was_never_idle_again() {
     std::thread::sleep(Duration::from_millis(500)); // nothing happens: that is the point
     assert_eq!(client.read_exact(size).len(), size);
     assert_eq!(client.read_to_end().expect("the idle timeout's FIN"), b"");
+}
+
+/// A server whose second address was no good had bound the first already, and left the path of its
+/// Unix socket behind when it gave up.
+#[test]
+fn a_start_that_failed_left_a_socket_behind() {
+    let dir = Dir::new();
+    let path = dir.path("socket");
+    let first = format!("unix:{}", path.display());
+    let mut command = Command::new(example("lab"));
+    command.args(["--listen", &first, "--listen", "nonsense"]);
+    assert_eq!(command.output().expect("it starts").status.code(), Some(2));
+    assert!(!path.exists());
 }

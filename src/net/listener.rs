@@ -92,6 +92,8 @@ pub(crate) struct Listener {
     socket: Socket,
     /// Device and inode of a Unix socket's path: it is unlinked only while it is still this file.
     inode: Option<(u64, u64)>,
+    /// Bound here, not taken over.
+    is_new: bool,
     /// There may be clients in the queue. Set by an edge, cleared by `WouldBlock`.
     pub ready: bool,
 }
@@ -113,7 +115,7 @@ impl Listener {
         };
         let backlog = Backlog::new(BACKLOG).unwrap_or(Backlog::MAXCONN);
         listen(&fd, backlog).map_err(|e| failed(e.into()))?;
-        Listener::adopt(name.to_owned(), fd)
+        Ok(Listener { is_new: true, ..Listener::adopt(name.to_owned(), fd)? })
     }
 
     /// Takes over a socket that listens already.
@@ -139,7 +141,7 @@ impl Listener {
             Address::Unix(path) => inode(path),
             Address::Tcp(_) => None,
         };
-        Ok(Listener { name, address, socket, inode, ready: false })
+        Ok(Listener { name, address, socket, inode, is_new: false, ready: false })
     }
 
     /// The next client in the queue. The kernel sets close-on-exec and non-blocking (`accept4`).
@@ -177,6 +179,13 @@ impl Listener {
         };
         let inode = self.inode;
         Ok(Listener { inode, ..Listener::adopt(self.name, fd)? })
+    }
+
+    /// Takes back what [`bind`](Self::bind) did, where the server will not run after all.
+    pub fn withdraw(&self) {
+        if self.is_new {
+            self.unlink();
+        }
     }
 
     /// Removes a Unix socket's path if it is still ours. For the last generation's stop only.
