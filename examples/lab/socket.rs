@@ -84,14 +84,12 @@ pub fn timer(io: &mut Io<'_>, timer: Timer) {
 }
 
 /// Lets the process have `spare` descriptors more than it has now; `None`: as many as ever.
-pub fn limit_descriptors(spare: Option<u64>) -> Result {
+pub fn limit_descriptors(spare: Option<usize>) -> Result {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(std::io::Error::from)?;
-    let soft = match spare {
-        // The directory that is read here is one of those it lists.
-        Some(spare) => fs::read_dir("/proc/self/fd")?.count() as u64 - 1 + spare,
-        None => hard,
-    };
-    Ok(setrlimit(Resource::RLIMIT_NOFILE, soft.min(hard), hard).map_err(std::io::Error::from)?)
+    let is_free = |fd: &u64| fs::symlink_metadata(format!("/proc/self/fd/{fd}")).is_err();
+    // The limit is the first number that may not be given out.
+    let soft = spare.and_then(|spare| (0..hard).filter(is_free).nth(spare)).unwrap_or(hard);
+    Ok(setrlimit(Resource::RLIMIT_NOFILE, soft, hard).map_err(std::io::Error::from)?)
 }
 
 /// A second descriptor of every socket of the process, as a forked child would have it: they are on
