@@ -6,10 +6,10 @@ mod common;
 use std::{
     fs,
     net::TcpListener,
-    process::{Command, Output, Stdio},
+    process::{Command, Output},
 };
 
-use common::{Dir, Server, example, wait_for};
+use common::{Dir, Server, example, run_to_end, wait_for};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -17,8 +17,7 @@ use nix::{
 
 /// Starts echo with these arguments, which must not let it run.
 fn refused(args: &[&str]) -> String {
-    let Output { status, stdout, stderr } =
-        Command::new(example("echo")).args(args).stdin(Stdio::null()).output().unwrap();
+    let Output { status, stdout, stderr } = run_to_end(Command::new(example("echo")).args(args));
     let stderr = String::from_utf8(stderr).unwrap();
     assert_eq!(status.code(), Some(2), "{args:?}: {stderr}");
     assert_eq!(stderr.lines().count(), 1, "{args:?}: one line, not {stderr:?}");

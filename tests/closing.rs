@@ -6,6 +6,7 @@ mod common;
 use std::io::ErrorKind;
 
 use common::{Client, Server, stat, wait_for};
+use heirloom::{ConnId, Io, Net, Origin, Reason, Result, Service, testing::Harness};
 
 #[test]
 fn close_sends_everything_and_then_a_fin() {
@@ -189,4 +190,37 @@ fn a_reset_by_the_peer_ends_the_connection_with_the_systems_words() {
     drop(client);
     let line = server.wait_line(&format!("peer={peer} reason=\"broken: "));
     assert!(line.contains("Connection reset") || line.contains("Broken pipe"), "{line}");
+}
+
+/// Tells everyone else when one leaves.
+struct Farewell;
+
+impl Service for Farewell {
+    type Session = ();
+
+    fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result {
+        Ok(())
+    }
+
+    fn on_data(&mut self, io: &mut Io<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+        io.abort();
+        Ok(input.len())
+    }
+
+    fn on_close(&mut self, net: &mut Net, _id: ConnId, _: (), _why: Reason) {
+        for id in net.ids() {
+            net.to(id).expect("it is in service").send(b"one left\n");
+        }
+    }
+}
+
+#[test]
+fn what_on_close_sends_leaves_in_the_same_turn() {
+    let mut harness = Harness::new(Farewell);
+    let (one, other) = (harness.connect(), harness.connect());
+    let turns = harness.net().stats().turns;
+    harness.feed(one, b"bye");
+    assert_eq!(harness.net().stats().turns - turns, 1);
+    assert_eq!(harness.net().stats().bytes_out, b"one left\n".len() as u64);
+    assert_eq!(harness.take(other), b"one left\n");
 }

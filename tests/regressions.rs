@@ -4,7 +4,7 @@ mod common;
 
 use std::{net::TcpListener, process::Command, time::Duration};
 
-use common::{Client, Dir, Server, example, stat, wait_for};
+use common::{Client, Dir, Server, example, run_to_end, stat, wait_for};
 
 /// A port that nobody listens on.
 fn dead_port() -> u16 {
@@ -102,6 +102,6 @@ fn a_start_that_failed_left_a_socket_behind() {
     let first = format!("unix:{}", path.display());
     let mut command = Command::new(example("lab"));
     command.args(["--listen", &first, "--listen", "nonsense"]);
-    assert_eq!(command.output().expect("it starts").status.code(), Some(2));
+    assert_eq!(run_to_end(&mut command).status.code(), Some(2));
     assert!(!path.exists());
 }

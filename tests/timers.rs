@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::Server;
+use common::{Server, stat};
 use heirloom::{Alarm, Io, Net, Origin, Result, Service, Start, Timer, testing::Harness};
 
 fn ms(count: u64) -> Duration {
@@ -53,12 +53,19 @@ fn a_timer_that_is_disarmed_never_comes() {
 #[test]
 fn a_timer_goes_with_its_connection() {
     let server = Server::of("lab").start();
-    let mut client = server.connect();
-    client.send("arm 50 7\nabort\n");
-    client.read_to_end().unwrap();
-    // Its slot is used again; the timer is not for the one who has it now.
+    let mut control = server.connect();
+    let mut clients: Vec<_> = (0..20).map(|_| server.connect()).collect();
+    for (n, client) in clients.iter_mut().enumerate() {
+        client.send(format!("arm {} 7\nabort\n", 300 + 10 * n));
+        client.read_to_end().unwrap();
+    }
+    // Their slots are used again; the timers are for nobody, and wake nobody.
     let mut next = server.connect();
-    assert_eq!(next.ask("alarm 150"), "alarm");
+    next.ask("who");
+    let turns = stat(&mut control, "turns");
+    assert_eq!(control.ask("alarm 600"), "alarm");
+    let turns = stat(&mut control, "turns") - turns;
+    assert!(turns <= 4, "{turns} turns for one alarm");
     assert_eq!(next.ask("echo quiet"), "quiet");
 }
 

@@ -11,13 +11,19 @@ use std::{
         net::{UnixListener, UnixStream},
     },
     path::Path,
+    process::{Command, Output},
 };
 
-use common::{DEADLINE, Dir, Server, example};
+use common::{DEADLINE, Dir, Server, example, run_to_end};
 use nix::sys::signal::Signal;
 
 fn lab(path: &Path) -> Server {
     Server::of("lab").listen(format!("unix:{}", path.display())).start()
+}
+
+/// A lab that is to be refused.
+fn second_lab(path: &Path) -> Output {
+    run_to_end(Command::new(example("lab")).arg(format!("--listen=unix:{}", path.display())))
 }
 
 /// Asks one question over a new connection.
@@ -74,10 +80,7 @@ fn a_path_that_is_served_is_refused_and_goes_on_being_served() {
     let path = dir.path("socket");
     let _server = lab(&path);
     let before = fs::metadata(&path).unwrap().ino();
-    let output = std::process::Command::new(example("lab"))
-        .args(["--listen", &format!("unix:{}", path.display())])
-        .output()
-        .unwrap();
+    let output = second_lab(&path);
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("in use"));
     assert_eq!(fs::metadata(&path).unwrap().ino(), before);
@@ -89,10 +92,7 @@ fn a_file_that_is_no_socket_is_left_alone() {
     let dir = Dir::new();
     let path = dir.path("notes");
     fs::write(&path, "important").unwrap();
-    let output = std::process::Command::new(example("lab"))
-        .args(["--listen", &format!("unix:{}", path.display())])
-        .output()
-        .unwrap();
+    let output = second_lab(&path);
     assert_eq!(output.status.code(), Some(2));
     assert_eq!(fs::read_to_string(&path).unwrap(), "important");
 }

@@ -327,3 +327,18 @@ pub fn while_stopped(pid: i32, work: impl FnOnce()) {
     work();
     kill(Pid::from_raw(pid), Signal::SIGCONT).expect("the process is there");
 }
+
+/// Runs a command that is to end by itself, and ends it if it does not.
+pub fn run_to_end(command: &mut Command) -> std::process::Output {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("it starts");
+    let until = Instant::now() + DEADLINE;
+    while child.try_wait().expect("our child").is_none() {
+        if Instant::now() >= until {
+            let _ = child.kill();
+            panic!("{command:?} does not end: {:?}", child.wait_with_output());
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    child.wait_with_output().expect("what it said")
+}
