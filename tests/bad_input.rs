@@ -7,9 +7,10 @@ use std::{
     fs,
     net::TcpListener,
     process::{Command, Output},
+    time::Instant,
 };
 
-use common::{Dir, Server, example, run_to_end, wait_for};
+use common::{DEADLINE, Dir, Server, example, run_to_end};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -93,26 +94,31 @@ fn a_bad_listener_after_good_ones_leaves_nothing_behind() {
     assert_eq!(fs::read_dir(dir.path("")).unwrap().count(), 0);
 }
 
-/// Starts echo with so many listeners that it takes a while, sends `signal` as soon as the process
-/// has begun to hold signals back, and answers the server.
+/// Starts echo with so many listeners that it takes a while, sends `signal` as soon as there is a
+/// server, long before it runs, and answers it.
 fn signalled_early(signal: Signal) -> Server {
     let dir = Dir::new();
     let mut command = Command::new(example("echo"));
-    for _ in 0..100 {
+    for _ in 0..200 {
         command.args(["--listen", "127.0.0.1:0"]);
     }
     command.arg("--pid-file").arg(dir.path("pid"));
     let server = Server::spawn(command, dir);
     let pid = server.child.id() as i32;
-    // The mask is the first thing that a server sets; until then a signal finds a program that is
+    // Its epoll set is the first that a server makes. Before that a signal finds a program that is
     // not ours yet, and nothing could keep it from being killed.
-    wait_for("signals to be held back", || {
-        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-        let blocked = status.lines().find_map(|line| line.strip_prefix("SigBlk:"));
-        blocked.is_some_and(|mask| u64::from_str_radix(mask.trim(), 16).unwrap_or(0) & 1 != 0)
-    });
+    let until = Instant::now() + DEADLINE;
+    while !has_epoll_set(pid) {
+        assert!(Instant::now() < until, "no server comes of {pid}");
+    }
     kill(Pid::from_raw(pid), signal).expect("the process is there");
     server
+}
+
+fn has_epoll_set(pid: i32) -> bool {
+    let Ok(fds) = fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
+    let targets = fds.flatten().filter_map(|fd| fs::read_link(fd.path()).ok());
+    targets.into_iter().any(|target| target.to_string_lossy().contains("[eventpoll]"))
 }
 
 #[test]
