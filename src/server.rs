@@ -183,6 +183,11 @@ impl<S: Service> Server<S> {
         Ok(claimed)
     }
 
+    /// What was bound for a server that cannot run is not left behind.
+    fn withdraw(&self) {
+        self.net.listeners.iter().for_each(Listener::withdraw);
+    }
+
     /// `None` in a dry run, which only looks whether the name makes sense.
     fn claim_or_bind(&mut self, name: &str) -> Result<Option<Listener>> {
         if self.is_dry_run {
@@ -191,7 +196,7 @@ impl<S: Service> Server<S> {
         let inherited = self.unclaimed.iter().position(|listener| listener.name == name);
         match inherited {
             Some(index) => Ok(Some(self.unclaimed.remove(index))),
-            None => Listener::bind(name).map(Some),
+            None => Listener::bind(name).inspect_err(|_| self.withdraw()).map(Some),
         }
     }
 
@@ -209,7 +214,8 @@ impl<S: Service> Server<S> {
     /// }
     /// ```
     pub fn pid_file(mut self, path: impl Into<PathBuf>) -> Result<Server<S>> {
-        self.succession.pid_file = Some(PidFile::new(path.into())?);
+        let file = PidFile::new(path.into()).inspect_err(|_| self.withdraw())?;
+        self.succession.pid_file = Some(file);
         Ok(self)
     }
 

@@ -5,7 +5,8 @@
 //! nc 127.0.0.1 7779                              # who, stats, flood 1000000, restart fork, ...
 //! ```
 //!
-//! One line asks, one line answers. `LAB_*` variables set the limits, in milliseconds and counts:
+//! One line asks, one line answers. `LAB_*` variables set the limits, in milliseconds (or
+//! `never`) and counts:
 //! IDLE FIRST WRITE CLOSE READY PROBATION CONNECTIONS MESSAGE OUTPUT, DRAIN DRAIN_SPREAD STOP STOP_SPREAD
 //! GENERATIONS DISMISS, and `LAB_OR_FORK_EXEC=1`, `LAB_MOVE=1`, `LAB_CHECKED=1`.
 //! `LAB_BROKEN=FILE`: while the file exists, a new program does what it says: `exit`, `hang`, `panic`,
@@ -17,6 +18,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod policy;
+mod socket;
 
 use heirloom::{
     Alarm, ConnId, Hold, Io, Net, Origin, Reason, Restart, RestartError, Result, Server, Service,
@@ -37,6 +39,8 @@ struct Lab {
     /// Threads that wait; each ends when its sender goes.
     threads: Vec<(mpsc::Sender<()>, thread::JoinHandle<()>)>,
     holds: Vec<Hold>,
+    /// Second descriptors of our sockets, for `share`.
+    copies: Vec<socket::Copies>,
     /// Who waits for an answer to come: to `alarm`, `dial`.
     waiting: BTreeMap<u64, ConnId>,
     /// Who waits for the verdict on a restart, in the order of asking.
@@ -141,6 +145,15 @@ impl Lab {
                     .output()?;
                 String::from_utf8_lossy(&made.stdout).trim().to_owned()
             }
+            "nofile" => {
+                let spare = if rest == "max" { None } else { Some(number(rest)?) };
+                socket::limit_descriptors(spare)?;
+                "ok".to_owned()
+            }
+            "share" => {
+                self.copies.push(socket::Copies::make()?);
+                "ok".to_owned()
+            }
             "drain" => {
                 net.drain();
                 "ok".to_owned()
@@ -177,26 +190,9 @@ impl Lab {
                 io.net().dial(rest, tag)?;
                 self.wait(io, tag);
             }
-            "arm" => io.arm(Timer(1), Duration::from_millis(number(rest)?)),
-            "close" => io.close(),
-            "abort" => io.abort(),
-            "flood" => {
-                *flood = number(rest)?;
-                pour(io, flood);
-            }
-            "burst" => io.send(&vec![b'x'; number(rest)?]), // all at once, whatever the marks say
-            _ => return Ok(Some(format!("unknown: {verb}"))),
+            _ => return socket::handle(io, flood, verb, rest),
         }
         Ok(None)
-    }
-}
-
-/// Sends of a flood what the marks allow.
-fn pour(io: &mut Io<'_>, flood: &mut Flood) {
-    while *flood > 0 && !io.is_congested() {
-        let piece = (*flood).min(16 * 1024);
-        io.send(&[b'x'; 16 * 1024][..piece]);
-        *flood -= piece;
     }
 }
 
@@ -232,12 +228,12 @@ impl Service for Lab {
     }
 
     fn on_writable(&mut self, io: &mut Io<'_>, flood: &mut Flood) -> Result {
-        pour(io, flood);
+        socket::pour(io, flood);
         Ok(())
     }
 
-    fn on_timer(&mut self, io: &mut Io<'_>, _flood: &mut Flood, _timer: Timer) -> Result {
-        io.send(b"timer\n");
+    fn on_timer(&mut self, io: &mut Io<'_>, _flood: &mut Flood, timer: Timer) -> Result {
+        socket::timer(io, timer);
         Ok(())
     }
 
@@ -319,6 +315,14 @@ fn millis(name: &str) -> Option<Duration> {
     setting(name).map(Duration::from_millis)
 }
 
+/// A timeout that can be turned off.
+fn timeout(name: &str, default_secs: u64) -> Option<Duration> {
+    match setting::<String>(name).as_deref() {
+        Some("never") => None,
+        _ => Some(millis(name).unwrap_or(Duration::from_secs(default_secs))),
+    }
+}
+
 fn adjust(mut how: Restart) -> Restart {
     if setting::<u8>("OR_FORK_EXEC").is_some() {
         how = how.or_fork_exec();
@@ -347,9 +351,9 @@ fn listen_also(mut server: Server<Lab>) -> Server<Lab> {
 
 fn tune(mut server: Server<Lab>) -> Server<Lab> {
     server = server
-        .idle_timeout(millis("IDLE").unwrap_or(Duration::from_secs(60)))
-        .first_message_timeout(millis("FIRST").unwrap_or(Duration::from_secs(60)))
-        .write_timeout(millis("WRITE").unwrap_or(Duration::from_secs(30)))
+        .idle_timeout(timeout("IDLE", 60))
+        .first_message_timeout(timeout("FIRST", 60))
+        .write_timeout(timeout("WRITE", 30))
         .close_timeout(millis("CLOSE").unwrap_or(Duration::from_secs(5)))
         .restart_on(libc::SIGHUP, adjust(Restart::fork()))
         .restart_on(libc::SIGUSR2, adjust(Restart::fork_exec()));

@@ -83,6 +83,8 @@ pub(crate) struct Flags {
     pub control: bool,
     /// `on_drain` was called.
     pub told_to_drain: bool,
+    /// Dialed and never established: it was no connection to anybody.
+    pub stillborn: bool,
     /// Stands in the list of connections to be read.
     pub listed: bool,
     /// Stands in the list of connections to be flushed.

@@ -107,7 +107,6 @@ impl Net {
                     } else {
                         self.stats.accepted += 1;
                     }
-                    self.full = self.connections() >= self.limits.connections;
                     return Some(id);
                 }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
@@ -151,6 +150,7 @@ impl Net {
         self.last_serial += 1;
         conn.flags.greeted = phase != Phase::Open;
         entry.insert(conn);
+        self.full |= self.connections() >= self.limits.connections; // `make_room` takes it back
         self.schedule_check(id);
         Ok(id)
     }
@@ -323,11 +323,6 @@ impl Net {
     /// All output is sent: what was to follow it?
     fn after_output(&mut self, id: ConnId) {
         let conn = &mut self.conns[id.slot()];
-        if conn.phase == Phase::Open && conn.check_at.is_none() {
-            // The last look came while output waited, which may have no timeout of its own.
-            self.schedule_check(id);
-        }
-        let conn = &mut self.conns[id.slot()];
         match conn.phase {
             Phase::Flushing if conn.flags.eof => self.kill(id, Reason::Closed),
             Phase::Flushing => {
@@ -336,7 +331,6 @@ impl Net {
                 if !std::mem::replace(&mut conn.flags.fin_sent, true) {
                     conn.stream.shutdown(Shutdown::Write);
                 }
-                self.schedule_check(id);
             }
             Phase::Open if conn.flags.half_close && !conn.flags.fin_sent => {
                 conn.flags.fin_sent = true;
@@ -344,6 +338,9 @@ impl Net {
             }
             _ => {}
         }
+        // A look that came while output waited has set the next one by the write timeout: too late
+        // for what is watched from here on. Nearly always it is set early enough.
+        self.schedule_check(id);
     }
 
     /// Connections whose output has fallen to the low mark since the last call.
@@ -372,6 +369,7 @@ impl Net {
     pub(crate) fn kill(&mut self, id: ConnId, reason: Reason) {
         let conn = &mut self.conns[id.slot()];
         if conn.phase != Phase::Dead {
+            conn.flags.stillborn = matches!(conn.phase, Phase::Dialing { .. });
             conn.phase = Phase::Dead;
             conn.reason.get_or_insert_with(|| Box::new(reason));
             self.dead.push(id);
@@ -399,9 +397,11 @@ impl Net {
         self.pool.give(std::mem::take(&mut conn.input));
         self.controls -= usize::from(conn.flags.control);
         self.make_room();
-        self.stats.closed += u64::from(!conn.flags.control);
         let reason = conn.reason.take().map_or(Reason::Closed, |reason| *reason);
-        self.log_end(&conn, &reason);
+        if !conn.flags.stillborn {
+            self.stats.closed += u64::from(!conn.flags.control);
+            self.log_end(&conn, &reason);
+        }
         Some((id, reason))
     }
 

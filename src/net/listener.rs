@@ -98,6 +98,8 @@ pub(crate) struct Listener {
     inode: Option<(u64, u64)>,
     /// Of the control socket: its clients are served by the reactor itself.
     pub is_control: bool,
+    /// Bound here, not taken over.
+    is_new: bool,
     /// There may be clients in the queue. Set by an edge, cleared by `WouldBlock`.
     pub ready: bool,
 }
@@ -128,7 +130,7 @@ impl Listener {
         let mask = name.starts_with(CONTROL).then(|| umask(Mode::from_bits_truncate(0o177)));
         let listener = Listener::bind_to(&address).map_err(failed);
         mask.map(umask);
-        Listener::adopt(name.to_owned(), listener?)
+        Ok(Listener { is_new: true, ..Listener::adopt(name.to_owned(), listener?)? })
     }
 
     /// Takes over a socket that the service manager has opened and calls `name`.
@@ -201,7 +203,7 @@ impl Listener {
             _ => None,
         };
         let is_control = name.starts_with(CONTROL);
-        Ok(Listener { name, address, socket, inode, is_control, ready: false })
+        Ok(Listener { name, address, socket, inode, is_control, is_new: false, ready: false })
     }
 
     /// The next client in the queue. The kernel sets close-on-exec and non-blocking (`accept4`).
@@ -239,6 +241,13 @@ impl Listener {
         };
         let inode = self.inode;
         Ok(Listener { inode, ..Listener::adopt(self.name, fd)? })
+    }
+
+    /// Takes back what [`bind`](Self::bind) did, where the server will not run after all.
+    pub fn withdraw(&self) {
+        if self.is_new {
+            self.unlink();
+        }
     }
 
     /// Removes a Unix socket's path if it is still ours. For the last generation's stop only.

@@ -181,7 +181,13 @@ impl Net {
                 }
                 // These owe nothing to the peer, so it gets a FIN rather than a reset.
                 (_, reason @ (Reason::Idle | Reason::NoFirstMessage)) => self.finish(id, reason),
-                (_, reason) => self.kill(id, reason),
+                (_, reason) => {
+                    // An orderly close that the peer does not complete is not one any more.
+                    if matches!(conn.reason.as_deref(), Some(Reason::Closed)) {
+                        conn.reason = None;
+                    }
+                    self.kill(id, reason);
+                }
             },
             _ => self.schedule_check(id),
         }

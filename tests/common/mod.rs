@@ -180,7 +180,11 @@ impl Server {
                 return found.into_iter().take(count).collect();
             }
             let left = until.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "no {count} lines {text:?} in the log:\n{}", lines.join("\n"));
+            if left.is_zero() {
+                let log = lines.join("\n");
+                drop(lines); // who panics with it poisons it, and the server's end wants the log
+                panic!("no {count} lines {text:?} in the log:\n{log}");
+            }
             lines = self.log.bell.wait_timeout(lines, left).unwrap().0;
         }
     }
@@ -321,4 +325,38 @@ impl Client {
     pub fn finish(&mut self) {
         self.stream.shutdown(std::net::Shutdown::Write).expect("still connected");
     }
+}
+
+/// One counter of lab's `stats`.
+pub fn stat(client: &mut Client, name: &str) -> u64 {
+    let stats = client.ask("stats");
+    let (_, rest) = stats.split_once(&format!(" {name}: ")).expect("a counter of that name");
+    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().expect("a number")
+}
+
+/// Does `work` while the process stands still, so that all of it is there when it goes on.
+pub fn while_stopped(pid: i32, work: impl FnOnce()) {
+    kill(Pid::from_raw(pid), Signal::SIGSTOP).expect("the process is there");
+    wait_for("the process to stand still", || {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T'))
+    });
+    work();
+    kill(Pid::from_raw(pid), Signal::SIGCONT).expect("the process is there");
+}
+
+/// Runs a command that is to end by itself, and ends it if it does not.
+pub fn run_to_end(command: &mut Command) -> std::process::Output {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("it starts");
+    let until = Instant::now() + DEADLINE;
+    while child.try_wait().expect("our child").is_none() {
+        if Instant::now() >= until {
+            let _ = child.kill();
+            panic!("{command:?} does not end: {:?}", child.wait_with_output());
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    child.wait_with_output().expect("what it said")
 }

@@ -1,0 +1,123 @@
+//! The requests that do something to one connection, or to the descriptors of the process. Knows no
+//! restart.
+
+use heirloom::{Alarm, ConnId, Io, Result, Timer};
+use nix::sys::{
+    resource::{Resource, getrlimit, setrlimit},
+    socket::{AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, sendmsg, socketpair},
+};
+use std::{
+    fs,
+    io::IoSlice,
+    os::fd::{AsRawFd, OwnedFd, RawFd},
+    time::Duration,
+};
+
+use crate::{ALARM, Flood, number};
+
+/// What `arm` arms where it is told no number.
+const UNNAMED: Timer = Timer(1);
+
+/// Ends a `pause`.
+const PAUSE: Timer = Timer(u64::MAX);
+
+/// Does a request whose answer comes later, or is more than a line, or is none.
+pub fn handle(
+    io: &mut Io<'_>,
+    flood: &mut Flood,
+    verb: &str,
+    rest: &str,
+) -> Result<Option<String>> {
+    match verb {
+        "id" => return Ok(Some(io.id().to_bits().to_string())),
+        "peer" => return Ok(Some(io.peer().to_string())),
+        "arm" => {
+            let (millis, timer) = match rest.split_once(' ') {
+                Some((millis, key)) => (millis, Timer(number(key)?)),
+                None => (rest, UNNAMED),
+            };
+            io.arm(timer, Duration::from_millis(number(millis)?));
+        }
+        "disarm" => io.disarm(Timer(number(rest)?)),
+        "unalarm" => io.net().clear_alarm(Alarm(ALARM)),
+        "pause" => {
+            io.pause();
+            io.arm(PAUSE, Duration::from_millis(number(rest)?));
+        }
+        "close" => io.close(),
+        "abort" => io.abort(),
+        "finish" => io.shutdown_write(),
+        "kill" => {
+            if let Some(mut other) = io.to(ConnId::from_bits(number(rest)?)) {
+                other.abort();
+            }
+        }
+        "flood" => {
+            *flood = number(rest)?;
+            pour(io, flood);
+        }
+        "burst" => io.send(&vec![b'x'; number(rest)?]), // all at once, whatever the marks say
+        _ => return Ok(Some(format!("unknown: {verb}"))),
+    }
+    Ok(None)
+}
+
+/// Sends of a flood what the marks allow.
+pub fn pour(io: &mut Io<'_>, flood: &mut Flood) {
+    while *flood > 0 && !io.is_congested() {
+        let piece = (*flood).min(16 * 1024);
+        io.send(&[b'x'; 16 * 1024][..piece]);
+        *flood -= piece;
+    }
+}
+
+/// A timer that a request has armed ran out.
+pub fn timer(io: &mut Io<'_>, timer: Timer) {
+    match timer {
+        UNNAMED => io.send(b"timer\n"),
+        PAUSE => {
+            io.send(b"resumed\n");
+            io.resume();
+        }
+        Timer(number) => io.send(format!("timer {number}\n").as_bytes()),
+    }
+}
+
+/// Lets the process have `spare` descriptors more than it has now; `None`: as many as ever.
+pub fn limit_descriptors(spare: Option<usize>) -> Result {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(std::io::Error::from)?;
+    let is_free = |fd: &u64| fs::symlink_metadata(format!("/proc/self/fd/{fd}")).is_err();
+    // The limit is the first number that may not be given out.
+    let soft = spare.and_then(|spare| (0..hard).filter(is_free).nth(spare)).unwrap_or(hard);
+    Ok(setrlimit(Resource::RLIMIT_NOFILE, soft, hard).map_err(std::io::Error::from)?)
+}
+
+/// A second descriptor of every socket of the process, as a forked child would have it: they are on
+/// their way through a socket that nobody reads.
+pub struct Copies {
+    _both_ends: [OwnedFd; 2],
+}
+
+impl Copies {
+    pub fn make() -> Result<Copies> {
+        let io = std::io::Error::from;
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let (here, there) =
+            socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags).map_err(io)?;
+        let own = [here.as_raw_fd(), there.as_raw_fd()];
+        let mut sockets = Vec::new();
+        for entry in fs::read_dir("/proc/self/fd")? {
+            let entry = entry?;
+            let fd: RawFd = number(&entry.file_name().to_string_lossy())?;
+            let is_socket = fs::read_link(entry.path())
+                .is_ok_and(|target| target.to_string_lossy().starts_with("socket:"));
+            if is_socket && !own.contains(&fd) {
+                sockets.push(fd);
+            }
+        }
+        let rights = [ControlMessage::ScmRights(&sockets)];
+        let data = [IoSlice::new(b"!")];
+        sendmsg::<()>(here.as_raw_fd(), &data, &rights, MsgFlags::empty(), None).map_err(io)?;
+        Ok(Copies { _both_ends: [here, there] })
+    }
+}

@@ -1,0 +1,131 @@
+//! Memory: in the steady state a request allocates nothing. Counts every allocation of the thread
+//! that serves, over real sockets.
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    cell::Cell,
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    thread,
+    time::Duration,
+};
+
+use heirloom::{Io, Origin, Result, Server, Service};
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// The system's allocator, with a counter for each thread.
+struct Counting;
+
+fn count() {
+    ALLOCATIONS.with(|count| count.set(count.get() + 1));
+}
+
+// SAFETY: everything is the system allocator's work; the counter is a plain number of this thread,
+// which needs no allocation and no destructor.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: as promised by our caller.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: as promised by our caller.
+        unsafe { System.dealloc(block, layout) }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count();
+        // SAFETY: as promised by our caller.
+        unsafe { System.realloc(block, layout, size) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+/// Answers `?` with the number of allocations of its thread, `z` by doing nothing for a while, `!` by
+/// stopping, all else with itself.
+struct Echo;
+
+impl Service for Echo {
+    type Session = ();
+
+    fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result {
+        Ok(())
+    }
+
+    fn on_data(&mut self, io: &mut Io<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+        match input[0] {
+            b'?' => write!(io, "{:08}", ALLOCATIONS.get())?,
+            b'z' => thread::sleep(Duration::from_millis(100)),
+            b'!' => io.net().stop(),
+            _ => io.send(input),
+        }
+        Ok(input.len())
+    }
+}
+
+/// Sends `request` on each connection, then reads all answers.
+fn round(clients: &mut [TcpStream], request: &[u8], answer: &mut [u8]) {
+    for client in clients.iter_mut() {
+        client.write_all(request).unwrap();
+    }
+    for client in clients.iter_mut() {
+        client.read_exact(answer).unwrap();
+        assert!(answer == request);
+    }
+}
+
+fn allocations(client: &mut TcpStream) -> u64 {
+    client.write_all(b"?").unwrap();
+    let mut digits = [0; 8];
+    client.read_exact(&mut digits).unwrap();
+    std::str::from_utf8(&digits).unwrap().parse().unwrap()
+}
+
+#[test]
+fn in_the_steady_state_a_request_allocates_nothing() {
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap(); // free again
+    let server = thread::spawn(move || {
+        Server::new(Echo).unwrap().listen(&address.to_string()).unwrap().run().unwrap();
+    });
+    let connect = || loop {
+        // The server's thread may not have come to `listen` yet.
+        match TcpStream::connect(address) {
+            Ok(stream) => {
+                stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+                stream.set_nodelay(true).unwrap();
+                return stream;
+            }
+            Err(_) => thread::yield_now(),
+        }
+    };
+    let mut clients: Vec<TcpStream> = (0..20).map(|_| connect()).collect();
+    let request = [b'x'; 2000];
+    let mut answer = [0; 2000];
+    // Buffers and lists find their size: in the largest turn there will be, and in small ones.
+    for _ in 0..3 {
+        connect().write_all(b"z").unwrap();
+        round(&mut clients, &request, &mut answer);
+    }
+    for _ in 0..50 {
+        round(&mut clients, &request, &mut answer);
+    }
+    allocations(&mut clients[0]);
+    let before = allocations(&mut clients[0]);
+    for _ in 0..500 {
+        round(&mut clients, &request, &mut answer);
+    }
+    for _ in 0..500 {
+        round(&mut clients[..1], &request, &mut answer);
+    }
+    let made = allocations(&mut clients[0]) - before;
+    clients[0].write_all(b"!").unwrap();
+    server.join().unwrap();
+    assert!(before > 100, "the counter counts: {before}");
+    assert_eq!(made, 0, "allocations in 10,500 requests");
+}
