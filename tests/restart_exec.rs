@@ -67,7 +67,7 @@ fn a_listener_no_longer_wanted_is_reported_and_closed() {
     // The next program wants another one instead.
     lab.listen_also(&format!("unix:{}", lab.scratch("sock").display()));
     lab.restart_by(Engine::ForkExec);
-    lab.wait_line("127.0.0.1:0 was inherited and is not wanted");
+    lab.wait_line("127.0.0.1:0 was passed on and is not wanted");
     wait_for("the last process to close it", || listening(&address).is_empty());
     assert!(std::os::unix::net::UnixStream::connect(lab.scratch("sock")).is_ok());
     assert_eq!(lab.connect().who().generation, 2);

@@ -1,11 +1,13 @@
 //! Every socket of this process, and the clock. Knows no [`Service`](crate::Service): the turn
 //! calls in here to do I/O, and callbacks call in here to say what they want done.
 //!
-//! `conn` is the data of one connection, `flow` moves its bytes, `timing` watches its deadlines,
-//! `io` is what a callback may do with it.
+//! `conn` is the data of one connection; it comes, goes and moves in the files of these names; `flow` moves
+//! its bytes, `timing` watches its deadlines, `io` is what a callback may do with it.
 
+mod coming;
 mod conn;
 mod flow;
+mod going;
 mod id;
 mod io;
 mod listener;
