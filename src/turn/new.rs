@@ -49,8 +49,7 @@ impl<S: Service> Turn<S> {
         self.net.last_serial = last_serial;
         let taken = self.take_in();
         self.fail_unless(taken)?;
-        self.say_ready();
-        Ok(())
+        self.say_ready()
     }
 
     /// Tells the old side why this one cannot serve, and ends it.
@@ -61,14 +60,19 @@ impl<S: Service> Turn<S> {
         done
     }
 
-    fn say_ready(&mut self) {
-        if let Some(old) = &mut self.succession.old {
+    /// Whoever has told this process to stop before it was ready has not told the service.
+    fn say_ready(&mut self) -> Result {
+        self.hear_signals()?;
+        if let Some(old) = &mut self.succession.old
+            && self.succession.phase == Phase::Waiting
+        {
             // A failure means that the old side is gone; the link will say so.
             let _ = old.link.send(&Message::Ready { pid: process::id() }, Vec::new());
             self.succession.ready = true;
             fault::point(Step::NewReady, Some(&mut old.link));
             self.net.set_timer(self.net.now() + RELEASE_PATIENCE, Key::OldSilent);
         }
+        Ok(())
     }
 
     /// In the child of a fork: turns this copy of the parent into the next generation.
@@ -76,14 +80,14 @@ impl<S: Service> Turn<S> {
         let unready = Unready;
         fault::point(Step::NewMade, Some(&mut old.link));
         self.succession.begin_anew(old, self.net.now());
-        match self.try_become_heir() {
-            Ok(()) => {
-                if let Some(old) = &mut self.succession.old {
-                    fault::point(Step::NewClaimed, Some(&mut old.link));
-                }
-                self.say_ready();
-                unready.disarm();
+        let ready = self.try_become_heir().and_then(|()| {
+            if let Some(old) = &mut self.succession.old {
+                fault::point(Step::NewClaimed, Some(&mut old.link));
             }
+            self.say_ready()
+        });
+        match ready {
+            Ok(()) => unready.disarm(),
             Err(why) => {
                 if let Some(old) = &mut self.succession.old {
                     let _ = old.link.send(&Message::Failed { reason: why.to_string() }, Vec::new());
@@ -268,6 +272,7 @@ impl<S: Service> Turn<S> {
         if self.succession.phase != Phase::Probation {
             let why = match self.succession.phase {
                 Phase::HandingBack => "it is being rolled back already",
+                Phase::Released => "the new generation decides about that: ask on a new connection",
                 _ => "there is nothing to roll back: no restart is in its probation",
             };
             log::warn!("roll back: {why}");

@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::{
-    Client, DEADLINE, Dir, Setup,
+    Client, DEADLINE, Dir, Server, Setup,
     restart::{Engine, Lab, Who, is_stopped, zombies_of},
     wait_for,
 };
@@ -40,10 +40,15 @@ impl DerefMut for Operated {
 impl Operated {
     /// Its probation lasts `millis`; the rest is as `adjust` says.
     pub fn with(millis: u64, adjust: impl FnOnce(Setup) -> Setup) -> Operated {
+        Operated::started(millis, |setup| adjust(setup).start())
+    }
+
+    /// The same, where `start` does the starting as well.
+    pub fn started(millis: u64, start: impl FnOnce(Setup) -> Server) -> Operated {
         let files = Dir::new();
         let control = files.path("control").display().to_string();
-        let lab = Lab::with(|setup| {
-            adjust(setup.arg("--control").arg(control).env("LAB_PROBATION", millis))
+        let lab = Lab::started(|setup| {
+            start(setup.arg("--control").arg(control).env("LAB_PROBATION", millis))
         });
         Operated { lab, files }
     }
