@@ -76,11 +76,11 @@ impl<S: Service> Turn<S> {
     }
 
     /// In the child of a fork: turns this copy of the parent into the next generation.
-    pub(super) fn become_heir(&mut self, mut old: Generation) {
+    pub(super) fn become_heir(&mut self, mut old: Generation, generation: u64) {
         let unready = Unready;
         fault::point(Step::NewMade, Some(&mut old.link));
         self.succession.begin_anew(old, self.net.now());
-        let ready = self.try_become_heir().and_then(|()| {
+        let ready = self.try_become_heir(generation).and_then(|()| {
             if let Some(old) = &mut self.succession.old {
                 fault::point(Step::NewClaimed, Some(&mut old.link));
             }
@@ -97,14 +97,14 @@ impl<S: Service> Turn<S> {
         }
     }
 
-    fn try_become_heir(&mut self) -> Result {
+    fn try_become_heir(&mut self, generation: u64) -> Result {
         // First what keeps a client from seeing its FIN: copies of connections that the parent keeps.
         let moves = self.net.frozen;
         let mut conns = std::mem::take(&mut self.net.conns);
         let kept = self.leave_to_parent(&mut conns);
         // Then a kernel of its own: the old epoll set is the parent's, and is only closed.
         let poll = Poll::new().map_err(|e| Error::io("make", "an epoll set", e))?;
-        self.net.begin_anew(poll, kept)?;
+        self.net.begin_anew(poll, generation, kept)?;
         (self.net.frozen, self.net.shared) = (moves, moves);
         self.net.stats.moved_in = self.net.connections() as u64;
         self.heard.clear();

@@ -70,6 +70,7 @@ impl<S: Service> Turn<S> {
             };
         }
         let (this, probation) = (self.succession.identity(&self.net), task.how.probation);
+        let generation = task.generation;
         if task.how.moves {
             self.freeze();
         }
@@ -84,7 +85,7 @@ impl<S: Service> Turn<S> {
             }
             Side::New(link) => {
                 self.succession.probation = probation;
-                self.become_heir(Generation::new(this, link));
+                self.become_heir(Generation::new(this, link), generation);
                 Ok(None)
             }
         }

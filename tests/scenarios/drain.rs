@@ -32,7 +32,7 @@ fn scenario_09_unsent_bytes_to_a_slow_reader(engine: Engine) {
     let mut slow = lab.connect();
     slow.who();
     slow.send("burst 12000000\n"); // more than the socket takes, less than the limit on output
-    wait_for("the output to pile up", || lab.connect().ask("echo") == "");
+    wait_for("the output to pile up", || lab.connect().ask("echo").is_empty());
     lab.restart_by(engine);
     let retired = Instant::now();
     wait_gone(old);
