@@ -15,7 +15,7 @@ use std::{
 
 use common::{
     Dir,
-    ops::{Control, Operated, Ran, heirloom, newcomer, restart_to_the_end},
+    ops::{AtEnd, Control, Operated, Ran, heirloom, newcomer, restart_to_the_end},
     restart::{Engine, resume, stop},
     wait_for, wait_gone,
 };
@@ -214,11 +214,12 @@ fn the_control_socket_never_disappears() {
                 assert_eq!(ran.status, Some(0), "{ran:?}");
             }
         });
+        let at_end = AtEnd(&done);
         for engine in Engine::alternating().take(20) {
             let ran = lab.heirloom(&["restart", &flag(engine)]);
             assert_eq!(ran.status, Some(0), "{ran:?}");
         }
-        done.store(true, Ordering::Relaxed);
+        drop(at_end);
         asker.join().expect("each was answered");
         client.join().expect("no panic")
     });

@@ -43,13 +43,13 @@ const HELD: usize = 5;
 
 #[test]
 #[cfg_attr(not(debug_assertions), ignore = "faults are in debug builds only")]
-fn after_any_fault_at_any_step_one_generation_accepts() {
+fn scenario_03_a_fault_at_every_step() {
     walk_all(false);
 }
 
 #[test]
 #[cfg_attr(not(debug_assertions), ignore = "faults are in debug builds only")]
-fn after_any_fault_at_any_step_of_a_move_one_generation_accepts() {
+fn scenario_03_a_fault_at_every_step_of_a_move() {
     walk_all(true);
 }
 

@@ -140,6 +140,9 @@ impl<S: Service> Turn<S> {
 
     /// After the last turn.
     pub(super) fn end(&mut self) {
+        // Left open, for the end of it tells the newest generation that this process is gone, and not
+        // only that it has nothing more to do: there may be no more processes than it allows.
+        std::mem::forget(self.succession.newest.take());
         if let Some(file) = &self.succession.pid_file {
             file.remove();
         }

@@ -9,6 +9,7 @@ use std::{
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use super::{
@@ -175,6 +176,15 @@ impl Control {
         let mut text = String::new();
         self.reader.read_to_string(&mut text).expect("the end in time");
         text
+    }
+}
+
+/// Sets a flag when the test is through, also when it fails: whoever waits for it must not wait for ever.
+pub struct AtEnd<'a>(pub &'a AtomicBool);
+
+impl Drop for AtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 

@@ -12,7 +12,7 @@ use std::{
 
 use crate::common::{
     open_fds,
-    ops::Operated,
+    ops::{AtEnd, Operated},
     restart::{Engine, Lab},
     wait_gone,
 };
@@ -29,6 +29,7 @@ fn scenario_10_generation_pile_up() {
     let done = AtomicBool::new(false);
     let ended = Mutex::new(Vec::new());
     thread::scope(|scope| {
+        let at_end = AtEnd(&done);
         let most = scope.spawn(|| most_at_a_time(&lab, &done));
         for (number, engine) in Engine::alternating().take(UPGRADES).enumerate() {
             for _ in 0..2 {
@@ -52,7 +53,7 @@ fn scenario_10_generation_pile_up() {
                 assert!(row.pid() > 0);
             }
         }
-        done.store(true, Ordering::Relaxed);
+        drop(at_end);
         let most = most.join().expect("no panic");
         assert_eq!(most, CAP, "processes at a time");
         let rss: u64 = lab.generations().into_iter().map(rss).sum();

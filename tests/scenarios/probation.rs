@@ -7,9 +7,9 @@ use std::{
 };
 
 use crate::common::{
-    Client,
+    Client, DEADLINE,
     churn::{self, Churn},
-    ops::{Operated, Row, newcomer, restart_to_the_end, wait_settled},
+    ops::{AtEnd, Operated, Row, newcomer, restart_to_the_end, wait_settled},
     restart::Engine,
     wait_for, wait_gone,
 };
@@ -58,8 +58,9 @@ fn outage_of_one(lab: &Operated, engine: Engine) -> Duration {
     lab.break_programs("abort");
     let (ran, outage) = thread::scope(|scope| {
         let watch = scope.spawn(|| watch(&lab.address, old, &done));
+        let at_end = AtEnd(&done);
         let ran = lab.heirloom(&["restart", &flag(engine)]);
-        done.store(true, Ordering::Relaxed);
+        drop(at_end);
         (ran, watch.join().expect("no panic"))
     });
     lab.mend_programs();
@@ -81,7 +82,9 @@ fn outage_of_one(lab: &Operated, engine: Engine) -> Duration {
 /// another process than `old` that one was heard again.
 fn watch(address: &str, old: i32, done: &AtomicBool) -> Duration {
     let (mut last_of_new, mut back) = (None, None);
+    let until = Instant::now() + DEADLINE;
     while !done.load(Ordering::Relaxed) || back.is_none() {
+        assert!(Instant::now() < until, "the old one does not serve again");
         let mut client = Client::connect(address);
         client.send("who\n");
         let mut line = Vec::new();
