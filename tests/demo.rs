@@ -125,6 +125,26 @@ fn restarts_by_both_engines_fail_nobody() {
     assert!(number(&json, "requests") > 200.0, "{json}");
 }
 
+/// The old process serves again each time: only who was at the one that was killed sees it.
+#[test]
+fn processes_killed_in_their_probation_fail_nobody_else() {
+    let demo =
+        Demo::start("--faults --restarts 4 --pause 100 --rate 200 --held 30 --patience 15 --json");
+    let (status, json, view) = demo.end();
+    assert_eq!(status, Some(0), "{json}\n{view}");
+    for failure in FAILURES {
+        assert_eq!(number(&json, failure), 0.0, "{failure}: {json}");
+    }
+    assert_eq!(number(&json, "killed"), 4.0, "{json}");
+    let killed = "\"ended\":\"killed by the demo in its probation\"";
+    assert_eq!(json.matches(killed).count(), 4, "{json}");
+    assert_eq!(view.matches("\nfault ").count(), 4, "{view}");
+    for engine in ["fork", "fork-exec"] {
+        let done = format!("{{\"engine\":\"{engine}\",\"begun\":2,\"done\":2,");
+        assert!(json.contains(&done), "{engine}: {json}");
+    }
+}
+
 #[test]
 fn output_that_is_no_terminal_is_plain() {
     let (status, text, errors) =

@@ -42,11 +42,13 @@ impl Kind {
 pub struct Failure {
     pub kind: Kind,
     pub why: String,
+    /// Of which connection: when it was begun, and which process has answered on it.
+    pub on: Option<(Instant, Option<i32>)>,
 }
 
 impl Failure {
     pub fn new(kind: Kind, why: impl Into<String>) -> Failure {
-        Failure { kind, why: why.into() }
+        Failure { kind, why: why.into(), on: None }
     }
 
     pub fn wrong(why: impl Into<String>) -> Failure {
@@ -74,22 +76,31 @@ impl Failure {
 /// A connection. Each step has to be done by the given deadline.
 pub struct Client {
     stream: TcpStream,
+    begun: Instant,
+    /// The process that has answered.
+    home: Option<i32>,
     /// What has arrived of the answer.
     input: Vec<u8>,
 }
 
 impl Client {
     pub fn connect(address: SocketAddr, until: Instant) -> Result<Client, Failure> {
+        let begun = Instant::now();
         let stream = TcpStream::connect_timeout(&address, left(until))
             .map_err(|e| Failure::io("connect", &e))?;
-        Ok(Client { stream, input: Vec::new() })
+        Ok(Client { stream, begun, home: None, input: Vec::new() })
     }
 
     pub fn ask(&mut self, nonce: u64, until: Instant) -> Result<(), Failure> {
         self.stream
             .set_write_timeout(Some(left(until)))
             .and_then(|()| self.stream.write_all(proof::request(nonce).as_bytes()))
-            .map_err(|e| Failure::io("ask", &e))
+            .map_err(|e| self.failure(Failure::io("ask", &e)))
+    }
+
+    /// Says which connection it was.
+    fn failure(&self, failure: Failure) -> Failure {
+        Failure { on: Some((self.begun, self.home)), ..failure }
     }
 
     /// Reads the answer to `nonce` and compares it byte by byte.
@@ -99,10 +110,8 @@ impl Client {
             let seen = self.input.len();
             if self.read(until)? == 0 {
                 let had = self.input.len();
-                return Err(Failure::new(
-                    Kind::Short,
-                    format!("the answer ended after {had} bytes"),
-                ));
+                let why = format!("the answer ended after {had} bytes");
+                return Err(self.failure(Failure::new(Kind::Short, why)));
             }
             if let Some(at) = self.input[seen..].iter().position(|&byte| byte == b'\n') {
                 break seen + at;
@@ -111,15 +120,20 @@ impl Client {
                 return Err(Failure::wrong("an answer without an end"));
             }
         };
-        match self.input.len() - (end + 1) {
-            0 => proof::check_answer(&self.input[..end], nonce).map_err(Failure::wrong),
-            more => Err(Failure::wrong(format!("{more} bytes after the answer"))),
+        let more = self.input.len() - (end + 1);
+        if more > 0 {
+            return Err(Failure::wrong(format!("{more} bytes after the answer")));
         }
+        let answer = proof::check_answer(&self.input[..end], nonce).map_err(Failure::wrong)?;
+        self.home = Some(answer.pid);
+        Ok(answer)
     }
 
     /// Says goodbye, and sees to it that the server does too: its FIN comes, and nothing before it.
     pub fn finish(mut self, until: Instant) -> Result<(), Failure> {
-        self.stream.shutdown(Shutdown::Write).map_err(|e| Failure::io("finish", &e))?;
+        self.stream
+            .shutdown(Shutdown::Write)
+            .map_err(|e| self.failure(Failure::io("finish", &e)))?;
         match self.read(until)? {
             0 => Ok(()),
             more => Err(Failure::wrong(format!("{more} bytes that nobody asked for"))),
@@ -133,7 +147,7 @@ impl Client {
             .stream
             .set_read_timeout(Some(left(until)))
             .and_then(|()| self.stream.read(&mut chunk))
-            .map_err(|e| Failure::io("read", &e))?;
+            .map_err(|e| self.failure(Failure::io("read", &e)))?;
         self.input.extend_from_slice(&chunk[..count]);
         Ok(count)
     }

@@ -57,13 +57,17 @@ pub fn run(options: &Options, shared: &Arc<Shared>, view: View) -> Outcome {
 
 impl Driver<'_> {
     fn perform(&mut self) -> Result<(), Trouble> {
-        processes::start(&self.shared).map_err(|e| format!("cannot start the server: {e}"))?;
+        processes::start(&self.shared, self.options.probation)
+            .map_err(|e| format!("cannot start the server: {e}"))?;
         let address = self.wait("the server to be ready", |state| state.address.clone())?;
         self.view.line(&format!("the server listens on {address}"));
         self.start_clients(&address)?;
         let engines = self.options.engines.iter().cycle();
         for (index, &engine) in engines.take(self.options.restarts).enumerate() {
             self.pause(self.options.pause)?;
+            if self.options.faults {
+                self.fail_a_restart(index, engine)?;
+            }
             self.restart(index, engine)?;
         }
         self.pause(self.options.pause)
@@ -80,8 +84,33 @@ impl Driver<'_> {
         Ok(())
     }
 
-    /// Restarts once, and waits until the new process has answered somebody.
-    fn restart(&mut self, index: usize, engine: Engine) -> Result<(), Trouble> {
+    /// Begins a restart, and kills the new process a while after it has answered somebody first: it is in
+    /// its probation, so the old one has to serve again.
+    fn fail_a_restart(&mut self, index: usize, engine: Engine) -> Result<(), Trouble> {
+        let old = self.begin(engine)?;
+        let new = self.wait(&format!("an answer of the successor of pid {old}"), |state| {
+            let newest = state.generations.list.last()?;
+            (newest.pid != old && newest.first_answer.is_some()).then_some(newest.pid)
+        })?;
+        self.pause(self.options.probation / 4)?; // for more clients to come
+        self.shared.lock().generations.kill(new);
+        processes::signal(new, Signal::SIGKILL)?;
+        let outcome = self
+            .wait(&format!("the end of the {engine} restart of pid {old}"), |state| {
+                state.generations.attempts.last()?.outcome.clone()
+            });
+        self.shared.turn_window();
+        if outcome?.is_ok() {
+            return Err(format!("pid {new} had committed before it was killed"));
+        }
+        let (number, all) = (index + 1, self.options.restarts);
+        self.view
+            .line(&format!("fault {number}/{all} {engine}: pid {new} killed, pid {old} serves"));
+        Ok(())
+    }
+
+    /// Asks the process that serves for a restart, and answers its pid.
+    fn begin(&mut self, engine: Engine) -> Result<i32, Trouble> {
         let signal = match engine {
             Engine::Fork => Signal::SIGHUP,
             Engine::ForkExec => Signal::SIGUSR2,
@@ -91,6 +120,12 @@ impl Driver<'_> {
         self.shared.turn_window();
         self.shared.lock().generations.begin(engine, Instant::now());
         processes::signal(pid, signal)?;
+        Ok(pid)
+    }
+
+    /// Restarts once, and waits until the new process has answered somebody.
+    fn restart(&mut self, index: usize, engine: Engine) -> Result<(), Trouble> {
+        let pid = self.begin(engine)?;
         let waited = self.wait(&format!("the {engine} restart of pid {pid}"), |state| {
             let attempt = state.generations.attempts.last()?;
             let times = state.generations.times(attempt);

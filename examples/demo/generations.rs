@@ -24,6 +24,8 @@ pub struct Generation {
     pub first_answer: Option<Instant>,
     /// Its log said that it has served everything it had.
     pub drained: bool,
+    /// The driver has killed it in its probation.
+    pub killed: bool,
     pub end: Option<End>,
 }
 
@@ -43,6 +45,7 @@ impl Generation {
     pub fn ending(&self) -> String {
         let drained = if self.drained { "drained" } else { "not drained" };
         match &self.end {
+            Some(_) if self.killed => "killed by the demo in its probation".to_owned(),
             None => "lives".to_owned(),
             Some(End::Status(code)) => format!("{drained}, exit status {code}"),
             Some(End::Signal(name)) => format!("{drained}, killed by {name}"),
@@ -51,9 +54,10 @@ impl Generation {
         }
     }
 
-    /// Served everything it had, and left with status 0.
+    /// Served everything it had, and left with status 0; or was killed on purpose.
     pub fn ended_well(&self) -> bool {
-        self.drained && matches!(self.end, Some(End::Status(0) | End::Unseen))
+        self.killed && self.end.is_some() && self.end != Some(End::LeftOver)
+            || self.drained && matches!(self.end, Some(End::Status(0) | End::Unseen))
     }
 }
 
@@ -64,6 +68,10 @@ pub struct Attempt {
     pub triggered: Instant,
     /// The pid of the new generation, or what went wrong. `None`: not decided.
     pub outcome: Option<Result<i32, String>>,
+    /// The driver has killed this new process, so that the restart has to fail.
+    pub killed: Option<i32>,
+    /// When the outcome was known.
+    pub decided: Option<Instant>,
 }
 
 /// All of them.
@@ -99,14 +107,45 @@ impl Generations {
     }
 
     pub fn begin(&mut self, engine: Engine, now: Instant) {
-        self.attempts.push(Attempt { engine, triggered: now, outcome: None });
+        let (outcome, killed, decided) = (None, None, None);
+        self.attempts.push(Attempt { engine, triggered: now, outcome, killed, decided });
     }
 
     /// Decides the restart in progress, if there is one.
     pub fn decide(&mut self, outcome: Result<i32, String>) {
         if let Some(attempt) = self.attempts.last_mut() {
             attempt.outcome.get_or_insert(outcome);
+            attempt.decided.get_or_insert_with(Instant::now);
         }
+    }
+
+    /// The new process is about to be killed.
+    pub fn kill(&mut self, pid: i32) {
+        if let Some(attempt) = self.attempts.last_mut() {
+            attempt.killed = Some(pid);
+        }
+        self.find(pid).into_iter().for_each(|generation| generation.killed = true);
+    }
+
+    /// Whether the restart in progress has to fail.
+    pub fn expects_failure(&self) -> bool {
+        self.attempts.last().is_some_and(|attempt| attempt.killed.is_some())
+    }
+
+    /// Whether a connection that was begun then has ended with a process that was killed: it had had
+    /// answers from it, or none at all and was begun while that process accepted. The old process
+    /// cuts nobody off.
+    pub fn was_killed(&self, begun: Instant, home: Option<i32>) -> bool {
+        self.attempts.iter().any(|attempt| {
+            let Some(killed) = attempt.killed else { return false };
+            let in_time = attempt.decided.is_none_or(|decided| begun <= decided);
+            home.map_or(begun >= attempt.triggered && in_time, |home| home == killed)
+        })
+    }
+
+    /// How many processes the driver has killed.
+    pub fn killed(&self) -> usize {
+        self.attempts.iter().filter(|attempt| attempt.killed.is_some()).count()
     }
 
     /// A client has had an answer; `held`: the first one on a long-lived connection. Tells whether
@@ -176,6 +215,7 @@ impl Generations {
             ready: None,
             first_answer: None,
             drained: false,
+            killed: false,
             end: None,
         });
         let last = self.list.len() - 1;

@@ -6,6 +6,7 @@
 //!   "rate": 1999.2,                    new connections per second
 //!   "requests": 69000,                 answered, and right to the byte
 //!   "failures": { "refused": 0, ... }  counts; spaces in names are underscores
+//!   "killed": 0, "cut": 0,             new processes that --faults has killed, connections that ended so
 //!   "restarts": [                      one entry per engine
 //!     { "engine": "fork", "begun": 10, "done": 10, from the trigger, in milliseconds:
 //!       "ready": { "p50": 1.1, "max": 2.0 }, "first_answer": { "p50": 1.5, "max": 2.4 } } ],
@@ -38,6 +39,8 @@ pub fn lay_out(report: &Report<'_>) -> String {
         ("rate", format!("{:.1}", report.rate())),
         ("requests", score.answered().to_string()),
         ("failures", object(failures)),
+        ("killed", report.state.generations.killed().to_string()),
+        ("cut", score.cut.to_string()),
         ("restarts", array(report.restarts.iter().map(engine))),
         ("latency", object([("new", latency(&score.new)), ("held", latency(&score.held))])),
         ("generations", array(report.state.generations.list.iter().map(generation))),

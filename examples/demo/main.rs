@@ -2,9 +2,10 @@
 //! notices.
 //!
 //! ```sh
-//! cargo run --release --example demo                                 # about 16 seconds
+//! cargo run --release --example demo                                 # about 20 seconds
 //! cargo run --release --example demo -- --engine fork --restarts 100 --pause 50
 //! cargo run --release --example demo -- --rate 4000 --held 2000      # more of everything
+//! cargo run --release --example demo -- --faults                     # new processes are killed, too
 //! cargo run --release --example demo -- --json | jq .failures        # see `json` for the fields
 //! echo $?                                  # 0: nothing failed, 1: something did, 2: a wrong option
 //! ```
@@ -80,7 +81,7 @@ const EXIT_USAGE: u8 = 2;
 fn main() -> ExitCode {
     match options::parse(std::env::args_os().skip(1)) {
         Ok(Role::Driver(options)) => drive(&options),
-        Ok(Role::Server(address)) => server::serve(&address),
+        Ok(Role::Server(address, probation)) => server::serve(&address, probation),
         Ok(Role::Help) => {
             print(options::HELP);
             ExitCode::SUCCESS

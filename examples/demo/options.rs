@@ -16,17 +16,26 @@ The exit status is 0 if nothing has failed, 1 if anything has, 2 if an option is
   --rate N         new connections per second, each for one request (2000)
   --held N         connections that stay open and keep asking (200)
   --pause MS       time between two restarts (750)
+  --probation MS   how long a new process serves before the old one lets go (200; 600 with --faults)
+  --faults         before each restart, begin one and kill the new process in its probation
   --patience SECS  how long any answer, restart or exit may take (10)
   --json           print one JSON object instead of the table; the live view goes to stderr
   --serve ADDR     the other role: be the server (the demo starts itself with it)
   --help           print this
 ";
 
+/// Long enough to see that a process serves, in a demonstration that is to be short.
+const PROBATION: Duration = Duration::from_millis(200);
+
+/// Long enough to be killed in.
+const PROBATION_WITH_FAULTS: Duration = Duration::from_millis(600);
+
 /// What the program is to be.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Role {
     Driver(Options),
-    Server(String),
+    /// Where to listen, and the probation of its successors.
+    Server(String, Duration),
     Help,
 }
 
@@ -38,6 +47,8 @@ pub struct Options {
     pub rate: u32,
     pub held: usize,
     pub pause: Duration,
+    pub probation: Duration,
+    pub faults: bool,
     pub patience: Duration,
     pub json: bool,
 }
@@ -50,6 +61,8 @@ impl Default for Options {
             rate: 2000,
             held: 200,
             pause: Duration::from_millis(750),
+            probation: PROBATION,
+            faults: false,
             patience: Duration::from_secs(10),
             json: false,
         }
@@ -58,6 +71,7 @@ impl Default for Options {
 
 pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Role, Error> {
     let mut options = Options::default();
+    let (mut serve, mut probation) = (None, None);
     let mut parser = Parser::from_args(args);
     while let Some(arg) = parser.next()? {
         match arg {
@@ -72,12 +86,22 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Role, Error> {
                 options.patience = Duration::from_secs(number(&mut parser, "patience", 1, 60)?);
             }
             Arg::Long("json") => options.json = true,
-            Arg::Long("serve") => return Ok(Role::Server(parser.value()?.string()?)),
+            Arg::Long("probation") => {
+                let millis = number(&mut parser, "probation", 0, 60_000)?;
+                probation = Some(Duration::from_millis(millis));
+            }
+            Arg::Long("faults") => options.faults = true,
+            Arg::Long("serve") => serve = Some(parser.value()?.string()?),
             Arg::Long("help") | Arg::Short('h') => return Ok(Role::Help),
             other => return Err(other.unexpected()),
         }
     }
-    Ok(Role::Driver(options))
+    let default = if options.faults { PROBATION_WITH_FAULTS } else { PROBATION };
+    options.probation = probation.unwrap_or(default);
+    Ok(match serve {
+        Some(address) => Role::Server(address, options.probation),
+        None => Role::Driver(options),
+    })
 }
 
 fn number<N>(parser: &mut Parser, name: &str, least: N, most: N) -> Result<N, Error>

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use heirloom::Engine;
 
-use crate::{options::Options, shared::State};
+use crate::{generations::Attempt, options::Options, shared::State};
 
 /// What the driver knows at the end, beside the state.
 #[derive(Debug)]
@@ -74,7 +74,8 @@ impl<'a> Report<'a> {
 impl ByEngine {
     fn new(engine: Engine, state: &State) -> ByEngine {
         let generations = &state.generations;
-        let attempts = || generations.attempts.iter().filter(|attempt| attempt.engine == engine);
+        let meant = |attempt: &&Attempt| attempt.engine == engine && attempt.killed.is_none();
+        let attempts = || generations.attempts.iter().filter(meant);
         let times = attempts().filter_map(|attempt| generations.times(attempt));
         let (mut ready, mut first_answer): (Vec<_>, Vec<_>) = times.unzip();
         ready.sort_unstable();

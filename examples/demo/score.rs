@@ -44,6 +44,8 @@ pub struct Score {
     pub new: Latency,
     /// From when a held connection was due to ask until its answer.
     pub held: Latency,
+    /// Connections that have ended with a process that was killed on purpose.
+    pub cut: u64,
     failures: [u64; Kind::ALL.len()],
     /// The first failures in words, and when after the start they happened.
     pub stories: Vec<(Duration, String)>,

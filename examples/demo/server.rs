@@ -15,9 +15,6 @@ const LOOK: Alarm = Alarm(0);
 /// itself, also on a machine that is busy with other things.
 const SILENCE: Duration = Duration::from_secs(30);
 
-/// Long enough to be seen in the view, short enough for many restarts.
-const PROBATION: Duration = Duration::from_millis(200);
-
 /// A new side that is not ready in this time is given up. Shorter than the driver's default
 /// patience, so that it is the server that says what was wrong.
 const READY_WITHIN: Duration = Duration::from_secs(8);
@@ -69,9 +66,9 @@ impl Service for Witness {
 
 /// Serves on `address` until told to stop. SIGHUP restarts by fork, SIGUSR2 by fork-exec, SIGTERM
 /// drains.
-pub fn serve(address: &str) -> ExitCode {
+pub fn serve(address: &str, probation: Duration) -> ExitCode {
     start_logging();
-    match run(address) {
+    match run(address, probation) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             log::error!("{e}");
@@ -80,14 +77,12 @@ pub fn serve(address: &str) -> ExitCode {
     }
 }
 
-fn run(address: &str) -> Result {
+fn run(address: &str, probation: Duration) -> Result {
+    let how = |how: Restart| how.ready_within(READY_WITHIN).probation(probation);
     Server::new(Witness::default())?
         .listen(address)?
-        .restart_on(libc::SIGHUP, Restart::fork().ready_within(READY_WITHIN).probation(PROBATION))
-        .restart_on(
-            libc::SIGUSR2,
-            Restart::fork_exec().ready_within(READY_WITHIN).probation(PROBATION),
-        )
+        .restart_on(libc::SIGHUP, how(Restart::fork()))
+        .restart_on(libc::SIGUSR2, how(Restart::fork_exec()))
         .run()
 }
 

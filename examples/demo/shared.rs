@@ -9,7 +9,11 @@ use std::{
 };
 
 use crate::{
-    client::Failure, generations::Generations, journal::Fact, proof::Answer, score::Score,
+    client::{Failure, Kind},
+    generations::Generations,
+    journal::Fact,
+    proof::Answer,
+    score::Score,
 };
 
 /// Everything that is known so far.
@@ -83,6 +87,7 @@ impl Shared {
         state.generations.note(&fact, Instant::now());
         match fact {
             Fact::Ready { address, .. } => state.address = Some(address),
+            Fact::Failed(_) if state.generations.expects_failure() => {}
             Fact::Trouble(text) | Fact::Failed(text) => {
                 state.complaints += 1;
                 state.score.story(&format!("server: {text}"), self.began.elapsed());
@@ -124,8 +129,16 @@ impl Shared {
         Ok(())
     }
 
+    /// Counts a failure; what was cut off with a process that was killed on purpose is none.
     pub fn fail(&self, failure: Failure) {
-        self.lock().score.fail(failure, self.began.elapsed());
+        let mut state = self.lock();
+        let killed = |(begun, home)| state.generations.was_killed(begun, home);
+        if matches!(failure.kind, Kind::Reset | Kind::Short) && failure.on.is_some_and(killed) {
+            state.score.cut += 1;
+        } else {
+            state.score.fail(failure, self.began.elapsed());
+        }
+        drop(state);
         self.bell.notify_all();
     }
 

@@ -104,6 +104,14 @@ fn failures(out: &mut String, report: &Report<'_>) -> std::fmt::Result {
     let (clients, rest) = counts.split_at(crate::client::Kind::ALL.len());
     writeln!(out, "\nfailures: {}", clients.join(", "))?;
     writeln!(out, "          {}", rest.join(", "))?;
+    let killed = report.state.generations.killed();
+    if killed > 0 {
+        let cut = report.state.score.cut;
+        writeln!(
+            out,
+            "faults:   {killed} new processes killed in their probation, {cut} connections cut off with them"
+        )?;
+    }
     for story in report.stories() {
         writeln!(out, "  {story}")?;
     }

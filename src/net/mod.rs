@@ -246,13 +246,13 @@ impl Net {
         });
     }
 
-    /// In a forked child: begins as another process, with `conns` of the parent's connections. The
+    /// In a forked child: begins as another process of this `generation`, with `conns` of the parent's connections. The
     /// listeners stay, and the alarms, until it serves. The caller has taken all connections out
     /// before: dropping one here would close a number that is no longer its own.
-    pub(crate) fn begin_anew(&mut self, poll: Poll, conns: Slab<Conn>) -> Result {
+    pub(crate) fn begin_anew(&mut self, poll: Poll, generation: u64, conns: Slab<Conn>) -> Result {
         let fresh = Net::new(Some(poll), self.now);
         let old = std::mem::replace(self, fresh);
-        self.generation = old.generation;
+        self.generation = generation;
         self.engine = Some(Engine::Fork);
         self.limits = old.limits;
         self.last_serial = old.last_serial;
@@ -311,8 +311,7 @@ mod tests {
 
     fn fork_of(mut net: Net) -> Net {
         net.conns = Slab::new();
-        net.generation += 1;
-        net.begin_anew(Poll::new().unwrap(), Slab::new()).unwrap();
+        net.begin_anew(Poll::new().unwrap(), 1, Slab::new()).unwrap();
         net
     }
 

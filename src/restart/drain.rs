@@ -61,6 +61,12 @@ impl Departure {
         }
     }
 
+    /// Goes on by another plan; but the end does not come later than it was to come.
+    pub fn replace(&mut self, plan: Departure) {
+        let deadline = self.deadline.into_iter().chain(plan.deadline).min();
+        *self = Departure { deadline, ..plan };
+    }
+
     /// When something is due next.
     pub fn next(&self) -> Option<Instant> {
         let fronts = [self.tell.front(), self.end.front()];
@@ -118,6 +124,20 @@ mod tests {
         assert_eq!(told.count(), 3);
         assert_eq!(events.last(), Some(&(now + limit, Due::EndAll)));
         assert_eq!(events.len(), 4);
+    }
+
+    #[test]
+    fn another_plan_may_hurry_and_may_not_dawdle() {
+        let now = Instant::now();
+        let plan = |limit: u64| {
+            Departure::plan(&Drain::deadline(Duration::from_secs(limit)), now, &ids(1), |_| 0)
+        };
+        for limits in [[5, 9], [9, 5]] {
+            let mut departure = Departure::default();
+            limits.into_iter().for_each(|limit| departure.replace(plan(limit)));
+            let last = run(&mut departure).pop();
+            assert_eq!(last, Some((now + Duration::from_secs(5), Due::EndAll)));
+        }
     }
 
     #[test]

@@ -126,6 +126,8 @@ pub(crate) fn step(phase: Phase, event: Event) -> (Phase, &'static [Action]) {
         (Released,  On::Stop)                      => (Stopping,  &[Do::Dismiss, Do::Drain, Do::Abort]),
 
         (Retired,   On::Drain | On::Dismissed)     => (Stopping,  &[Do::Hurry]),
+        // In the time that it is told, if that is shorter.
+        (Stopping,  On::Dismissed)                 => (Stopping,  &[Do::Hurry]),
         // The second one means now.
         (Stopping,  On::Drain)                     => (Stopping,  &[Do::Abort]),
         (Retired | Stopping, On::Stop)             => (Stopping,  &[Do::Abort]),

@@ -113,7 +113,8 @@ impl<S: Service> Turn<S> {
         let ids: Vec<_> = ids.into_iter().map(|(_, id)| id).collect();
         let seed = RandomState::new();
         let jitter = |id| seed.hash_one(id);
-        self.succession.departure = Departure::plan(how, self.net.now(), &ids, jitter);
+        let plan = Departure::plan(how, self.net.now(), &ids, jitter);
+        self.succession.departure.replace(plan);
     }
 
     /// Does what is due of the departure, and sets the timer for the rest.
@@ -138,8 +139,15 @@ impl<S: Service> Turn<S> {
         }
     }
 
-    /// Aborts what is left, and waits for nobody's work.
+    /// Aborts what is left, and waits for nobody's work. What was told to this process is for the older
+    /// ones as well.
     pub(super) fn abort_all(&mut self, event: Event) {
+        if event != Event::Deadline {
+            for elder in &mut self.succession.leavers {
+                let now = Message::Dismissed { within: Some(Duration::ZERO) };
+                let _ = elder.link.send(&now, Vec::new());
+            }
+        }
         let conns = self.net.conns.iter().map(|(_, conn)| conn);
         let ids: Vec<_> = conns.filter(|conn| !conn.flags.control).map(|conn| conn.id).collect();
         for id in ids {

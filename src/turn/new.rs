@@ -52,8 +52,7 @@ impl<S: Service> Turn<S> {
         self.net.last_serial = last_serial;
         let taken = self.take_in();
         self.fail_unless(taken)?;
-        self.say_ready();
-        Ok(())
+        self.say_ready()
     }
 
     /// Tells the old side why this one cannot serve, and ends it.
@@ -64,39 +63,46 @@ impl<S: Service> Turn<S> {
         done
     }
 
-    fn say_ready(&mut self) {
-        if let Some(old) = &mut self.succession.old {
+    /// Whoever has told this process to stop before it was ready has not told the service.
+    fn say_ready(&mut self) -> Result {
+        self.hear_signals()?;
+        if let Some(old) = &mut self.succession.old
+            && self.succession.phase == Phase::Waiting
+        {
             // A failure means that the old side is gone; the link will say so.
             let _ = old.link.send(&Message::Ready { pid: process::id() }, Vec::new());
             self.succession.ready = true;
             fault::point(Step::NewReady, Some(&mut old.link));
             self.net.set_timer(self.net.now() + RELEASE_PATIENCE, Key::OldSilent);
         }
+        Ok(())
     }
 
     /// In the child of a fork: turns this copy of the parent into the next generation.
-    pub(super) fn become_heir(&mut self, mut old: Generation) {
+    pub(super) fn become_heir(&mut self, mut old: Generation, generation: u64) {
         self.succession.unready = Some(Unready);
         fault::point(Step::NewMade, Some(&mut old.link));
         self.succession.begin_anew(old, self.net.now());
-        if let Err(why) = self.try_become_heir() {
-            let _ = self.fail_unless(Err(why));
+        let ready = self.try_become_heir(generation).and_then(|()| {
+            if let Some(old) = &mut self.succession.old {
+                fault::point(Step::NewClaimed, Some(&mut old.link));
+            }
+            self.say_ready()
+        });
+        if ready.is_err() {
+            let _ = self.fail_unless(ready);
             self.succession.unready = None; // which ends this process
         }
-        if let Some(old) = &mut self.succession.old {
-            fault::point(Step::NewClaimed, Some(&mut old.link));
-        }
-        self.say_ready();
     }
 
-    fn try_become_heir(&mut self) -> Result {
+    fn try_become_heir(&mut self, generation: u64) -> Result {
         // First what keeps a client from seeing its FIN: copies of connections that the parent keeps.
         let moves = self.net.frozen;
         let mut conns = std::mem::take(&mut self.net.conns);
         let kept = self.leave_to_parent(&mut conns);
         // Then a kernel of its own: the old epoll set is the parent's, and is only closed.
         let poll = Poll::new().map_err(|e| Error::io("make", "an epoll set", e))?;
-        self.net.begin_anew(poll, kept)?;
+        self.net.begin_anew(poll, generation, kept)?;
         (self.net.frozen, self.net.shared) = (moves, moves);
         self.net.stats.moved_in = self.net.connections() as u64;
         self.heard.clear();
@@ -281,6 +287,7 @@ impl<S: Service> Turn<S> {
         if self.succession.phase != Phase::Probation {
             let why = match self.succession.phase {
                 Phase::HandingBack => "it is being rolled back already",
+                Phase::Released => "the new generation decides about that: ask on a new connection",
                 _ => "there is nothing to roll back: no restart is in its probation",
             };
             log::warn!("roll back: {why}");

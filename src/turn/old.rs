@@ -1,7 +1,10 @@
 //! The old side of a restart: makes the new process, hears it, and takes back what it gave if the new
 //! one does not last.
 
-use std::{os::fd::AsFd, time::Instant};
+use std::{
+    os::fd::AsFd,
+    time::{Duration, Instant},
+};
 
 use super::{Asked, AtMax, Generation, Turn};
 use crate::{
@@ -67,10 +70,10 @@ impl<S: Service> Turn<S> {
             };
         }
         let (this, probation) = (self.succession.identity(&self.net), task.how.probation);
+        let generation = task.generation;
         if task.how.moves {
             self.freeze();
         }
-        let generation = task.generation;
         let forked = Attempt::fork(task);
         if forked.is_err() && self.net.frozen {
             self.net.thaw();
@@ -82,8 +85,7 @@ impl<S: Service> Turn<S> {
             }
             Side::New(link) => {
                 self.succession.probation = probation;
-                self.net.generation = generation;
-                self.become_heir(Generation::new(this, link));
+                self.become_heir(Generation::new(this, link), generation);
                 Ok(None)
             }
         }
@@ -452,8 +454,11 @@ impl<S: Service> Turn<S> {
     }
 
     /// This side was told to end the service, of which the new side is a part by now.
-    pub(super) fn dismiss_new(&mut self) -> Result {
-        let within = self.succession.drain_on_stop.deadline;
+    pub(super) fn dismiss_new(&mut self, event: Event) -> Result {
+        let within = match event {
+            Event::Stop => Some(Duration::ZERO),
+            _ => self.succession.drain_on_stop.deadline,
+        };
         self.tell_new(&Message::Dismissed { within });
         self.let_go(); // it was released, and takes them over before it leaves
         if let Some(mut attempt) = self.detach() {

@@ -9,14 +9,14 @@ use crate::{
     net::{Request, Source},
     restart::{Action, Event, Phase, step},
     service::{Service, Start},
-    signal::Sender,
+    signal::{Sender, Signals},
 };
 
 impl<S: Service> Turn<S> {
     /// Part of phase 2: one source that is no connection.
     pub(super) fn hear_source(&mut self, source: Source) -> Result {
         match source {
-            Source::Signals => self.hear_signals(),
+            Source::Signals => self.hear_signals()?,
             Source::Link if self.succession.old.is_some() => self.hear_old()?,
             Source::Link => self.hear_new()?,
             Source::Child => self.hear_children()?,
@@ -29,13 +29,17 @@ impl<S: Service> Turn<S> {
         Ok(())
     }
 
-    fn hear_signals(&mut self) {
-        let Some(signals) = &mut self.succession.signals else { return };
-        while let Some((signal, sender)) = signals.next() {
+    pub(super) fn hear_signals(&mut self) -> Result {
+        while let Some((signal, sender)) = self.succession.signals.as_mut().and_then(Signals::next)
+        {
             let meaning = self.succession.triggers.iter().find(|(heard, _)| *heard == signal);
             log::info!("{signal}: {}", if meaning.is_some() { "heard" } else { "ignored" });
             match meaning {
                 Some((_, Trigger::Restart(how))) => self.net.restart(how.clone()),
+                // At once: the word of the old side may be next, and make it the end of the service.
+                Some((_, Trigger::Leave)) if self.succession.phase == Phase::Waiting => {
+                    self.advance(Event::Drain)?;
+                }
                 Some((_, Trigger::Leave)) => {
                     let supervisor = self.succession.supervisor.as_ref();
                     let forwarded = supervisor.is_some_and(|it| sender == Sender::Process(it.pid));
@@ -46,6 +50,7 @@ impl<S: Service> Turn<S> {
                 None => {}
             }
         }
+        Ok(())
     }
 
     /// 6. What callbacks and signals have asked of the process.
@@ -104,7 +109,7 @@ impl<S: Service> Turn<S> {
                 Action::Return => self.say_resumed(),
                 Action::Retire => self.retire()?,
                 Action::Abandon => self.abandon(),
-                Action::Dismiss => self.dismiss_new()?,
+                Action::Dismiss => self.dismiss_new(event)?,
                 Action::Drain => self.drain_for_good()?,
                 Action::Hurry => self.hurry()?,
                 Action::Abort => self.abort_all(event),
@@ -153,6 +158,9 @@ impl<S: Service> Turn<S> {
     /// After the last turn.
     pub(super) fn end(&mut self) {
         self.succession.unready = None; // a child that has never served ends here
+        // Left open, for the end of it tells the newest generation that this process is gone, and not
+        // only that it has nothing more to do: there may be no more processes than it allows.
+        std::mem::forget(self.succession.newest.take());
         if let Some(file) = &self.succession.pid_file {
             file.remove();
         }

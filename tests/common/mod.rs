@@ -4,6 +4,7 @@
 //! the [`Server`] goes, with all its generations.
 #![allow(dead_code)] // each test file uses its part of this
 
+pub mod churn;
 pub mod ops;
 pub mod restart;
 pub mod traffic;
@@ -301,6 +302,12 @@ impl Client {
         self.reader.read_line(&mut line).expect("a line in time");
         assert!(line.ends_with('\n'), "the connection ended after {line:?}");
         line.trim_end().to_owned()
+    }
+
+    /// What comes up to the next line end, or up to the end of the connection.
+    pub fn read_line(&mut self) -> std::io::Result<Vec<u8>> {
+        let mut line = Vec::new();
+        self.reader.read_until(b'\n', &mut line).map(|_| line)
     }
 
     /// Sends a line and answers the reply line.

@@ -9,10 +9,11 @@ use std::{
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use super::{
-    Client, DEADLINE, Dir, Setup,
+    Client, DEADLINE, Dir, Server, Setup,
     restart::{Engine, Lab, Who, is_stopped, zombies_of},
     wait_for,
 };
@@ -40,10 +41,15 @@ impl DerefMut for Operated {
 impl Operated {
     /// Its probation lasts `millis`; the rest is as `adjust` says.
     pub fn with(millis: u64, adjust: impl FnOnce(Setup) -> Setup) -> Operated {
+        Operated::started(millis, |setup| adjust(setup).start())
+    }
+
+    /// The same, where `start` does the starting as well.
+    pub fn started(millis: u64, start: impl FnOnce(Setup) -> Server) -> Operated {
         let files = Dir::new();
         let control = files.path("control").display().to_string();
-        let lab = Lab::with(|setup| {
-            adjust(setup.arg("--control").arg(control).env("LAB_PROBATION", millis))
+        let lab = Lab::started(|setup| {
+            start(setup.arg("--control").arg(control).env("LAB_PROBATION", millis))
         });
         Operated { lab, files }
     }
@@ -170,6 +176,15 @@ impl Control {
         let mut text = String::new();
         self.reader.read_to_string(&mut text).expect("the end in time");
         text
+    }
+}
+
+/// Sets a flag when the test is through, also when it fails: whoever waits for it must not wait for ever.
+pub struct AtEnd<'a>(pub &'a AtomicBool);
+
+impl Drop for AtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 

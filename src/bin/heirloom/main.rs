@@ -39,6 +39,9 @@ const EXIT_REFUSED: u8 = 1;
 /// The server could not be asked.
 const EXIT_USAGE: u8 = 2;
 
+/// How often a question that does no harm is asked again when it was not answered.
+const ASK_AGAIN: usize = 3;
+
 struct Options {
     control: PathBuf,
     command: String,
@@ -140,9 +143,17 @@ fn top(options: &Options) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Asks again if the generation that was asked has just been replaced: nothing was done, and the next one
+/// is reached by the same path.
 fn status(options: &Options) -> Result<Vec<Generation>, Failure> {
-    let lines = ask(options, "status")?;
-    Ok(lines.iter().skip(1).map(|line| Generation::read(line)).collect())
+    let mut answer = ask(options, "status");
+    for _ in 0..ASK_AGAIN {
+        match answer {
+            Err(Failure(EXIT_USAGE, _)) => answer = ask(options, "status"),
+            _ => break,
+        }
+    }
+    Ok(answer?.iter().skip(1).map(|line| Generation::read(line)).collect())
 }
 
 /// One request; the lines of its reply, the first without its `ok: `.
