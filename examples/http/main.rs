@@ -157,7 +157,8 @@ impl Service for Http {
 }
 
 fn main() -> ExitCode {
-    common::serve("127.0.0.1:8080", Http::new(), |server| {
+    let defaults = common::Defaults { listen: "127.0.0.1:8080", moves: false };
+    common::serve(defaults, Http::new(), |server| {
         server.max_message(request::MAX_HEAD) // the longest of what we leave to the reactor
     })
 }

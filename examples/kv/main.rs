@@ -140,7 +140,8 @@ impl Service for Kv {
 }
 
 fn main() -> ExitCode {
-    common::serve("127.0.0.1:7780", Kv::new(), |server| {
+    let defaults = common::Defaults { listen: "127.0.0.1:7780", moves: true };
+    common::serve(defaults, Kv::new(), |server| {
         server
             .max_message(MAX_COMMAND)
             .max_output(MAX_OUTPUT)

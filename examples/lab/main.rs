@@ -6,20 +6,24 @@
 //! ```
 //!
 //! One line asks, one line answers. `LAB_*` variables set the limits, in milliseconds and counts:
-//! IDLE FIRST WRITE CLOSE READY PROBATION DRAIN CONNECTIONS MESSAGE OUTPUT, and `LAB_OR_FORK_EXEC=1`,
-//! `LAB_MOVE=1`.
+//! IDLE FIRST WRITE CLOSE READY PROBATION STANDSTILL DRAIN CONNECTIONS MESSAGE OUTPUT, and
+//! `LAB_OR_FORK_EXEC=1`. `LAB_MOVE=1` is `--move` (and `restart` asks for it, too); `LAB_FORMAT` says what is
+//! written down and read (see `session`).
 //! `LAB_BROKEN=FILE`: while the file exists, a new program does what it says: `exit`, `hang`, `panic`.
 
 #[path = "../common/mod.rs"]
 mod common;
+mod pattern;
+mod session;
 
 use heirloom::{
-    Alarm, ConnId, Drain, Hold, Io, Net, Origin, Reason, Restart, Result, Server, Service, Start,
-    Timer, Verdict, codec,
+    Alarm, ConnId, Drain, Hold, Io, Move, Net, Origin, Reason, Restart, Result, Server, Service,
+    Start, Timer, Verdict, codec,
 };
+use session::{Fails, Fate, Session, State};
 use std::{
-    collections::BTreeMap, env, fs, path::Path, process, process::ExitCode, str::FromStr,
-    sync::mpsc, thread, time::Duration,
+    env, fs, path::Path, process, process::ExitCode, str::FromStr, sync::mpsc, thread,
+    time::Duration,
 };
 
 /// The longest request line, unless the test is about the reactor's own limit.
@@ -31,8 +35,8 @@ struct Lab {
     /// Threads that wait; each ends when its sender goes.
     threads: Vec<(mpsc::Sender<()>, thread::JoinHandle<()>)>,
     holds: Vec<Hold>,
-    /// Who waits for an answer to come: to `restart`, `alarm`, `dial`.
-    waiting: BTreeMap<u64, ConnId>,
+    /// What a new program is told, too.
+    state: State,
     /// Events of the process since it began, for `events`.
     events: Vec<String>,
     /// Connections closed, with their reasons, for `closes`.
@@ -42,15 +46,13 @@ struct Lab {
 /// Keys of `waiting`; a dial's tag is above them.
 const RESTART: u64 = 0;
 const ALARM: u64 = 1;
-const DIAL: u64 = 2;
-
-/// Bytes still to be sent, a piece whenever the output has room.
-type Flood = usize;
+const WAIT: u64 = 2;
+const DIAL: u64 = 3;
 
 impl Lab {
     /// Answers the one who waits under `key`, if it is still there.
     fn answer(&mut self, net: &mut Net, key: u64, text: &str) {
-        let id = self.waiting.remove(&key);
+        let id = self.state.waiting.remove(&key);
         if let Some(mut io) = id.and_then(|id| net.to(id)) {
             io.send(text.as_bytes());
             io.send(b"\n");
@@ -60,7 +62,7 @@ impl Lab {
 
     /// Makes the connection wait for an answer under `key`.
     fn wait(&mut self, io: &mut Io<'_>, key: u64) {
-        self.waiting.insert(key, io.id());
+        self.state.waiting.insert(key, io.id());
         io.pause();
     }
 
@@ -79,7 +81,12 @@ impl Lab {
     }
 
     /// A request and its answer; `None` when the answer comes later.
-    fn handle(&mut self, io: &mut Io<'_>, flood: &mut Flood, line: &str) -> Result<Option<String>> {
+    fn handle(
+        &mut self,
+        io: &mut Io<'_>,
+        session: &mut Session,
+        line: &str,
+    ) -> Result<Option<String>> {
         let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
         let net = io.net();
         Ok(Some(match verb {
@@ -117,15 +124,48 @@ impl Lab {
                 net.stop();
                 "ok".to_owned()
             }
-            _ => return self.handle_later(io, flood, verb, rest),
+            _ => return self.handle_moving(io, session, verb, rest),
         }))
+    }
+
+    /// The requests that are about a connection's way through restarts.
+    fn handle_moving(
+        &mut self,
+        io: &mut Io<'_>,
+        session: &mut Session,
+        verb: &str,
+        rest: &str,
+    ) -> Result<Option<String>> {
+        match verb {
+            "peer" => return Ok(Some(io.peer().to_string())),
+            "id" => return Ok(Some(io.id().to_string())),
+            "keep" => self.state.kept = Some(io.id()),
+            "tell" => {
+                let told =
+                    self.state.kept.and_then(|id| io.to(id).map(|mut io| say(&mut io, rest)));
+                return Ok(Some(if told.is_some() { "told" } else { "nobody" }.to_owned()));
+            }
+            "stay" => session.fate = Fate::Stay,
+            "no-export" => session.fate = Fate::NoExport,
+            "no-import" => session.fate = Fate::NoImport,
+            "no-save" => self.state.fails = Fails::Save,
+            "no-load" => self.state.fails = Fails::Load,
+            "load" => self.state.fails = Fails::Nothing,
+            "outlive-eof" => session.outlives_eof = true,
+            "fin" => io.shutdown_write(),
+            "note" => session.note = rest.into(),
+            "noted" => return Ok(Some(String::from_utf8_lossy(&session.note).into_owned())),
+            "format" => return Ok(Some(session::version().to_string())),
+            _ => return self.handle_later(io, session, verb, rest),
+        }
+        Ok(Some("ok".to_owned()))
     }
 
     /// The requests whose answer comes later, or is more than a line.
     fn handle_later(
         &mut self,
         io: &mut Io<'_>,
-        flood: &mut Flood,
+        session: &mut Session,
         verb: &str,
         rest: &str,
     ) -> Result<Option<String>> {
@@ -144,12 +184,24 @@ impl Lab {
                 io.net().dial(rest, tag)?;
                 self.wait(io, tag);
             }
+            "wait" => self.wait(io, WAIT),
+            "answer" => {
+                self.answer(io.net(), WAIT, rest);
+                return Ok(Some("ok".to_owned()));
+            }
             "arm" => io.arm(Timer(1), Duration::from_millis(number(rest)?)),
             "close" => io.close(),
             "abort" => io.abort(),
             "flood" => {
-                *flood = number(rest)?;
-                pour(io, flood);
+                session.left = number(rest)?;
+                (session.of, session.seed) = (session.left, None);
+                pour(io, session);
+            }
+            "reply" => {
+                let (count, seed) = rest.split_once(' ').ok_or("reply COUNT SEED")?;
+                session.left = number(count)?;
+                (session.of, session.seed) = (session.left, Some(number(seed)?));
+                pour(io, session);
             }
             "burst" => io.send(&vec![b'x'; number(rest)?]), // all at once, whatever the marks say
             _ => return Ok(Some(format!("unknown: {verb}"))),
@@ -159,12 +211,21 @@ impl Lab {
 }
 
 /// Sends of a flood what the marks allow.
-fn pour(io: &mut Io<'_>, flood: &mut Flood) {
-    while *flood > 0 && !io.is_congested() {
-        let piece = (*flood).min(16 * 1024);
-        io.send(&[b'x'; 16 * 1024][..piece]);
-        *flood -= piece;
+fn pour(io: &mut Io<'_>, session: &mut Session) {
+    let mut piece = [b'x'; 16 * 1024];
+    while session.left > 0 && !io.is_congested() {
+        let count = session.left.min(piece.len() as u64) as usize;
+        if let Some(seed) = session.seed {
+            pattern::fill(seed, session.of - session.left, &mut piece[..count]);
+        }
+        io.send(&piece[..count]);
+        session.left -= count as u64;
     }
+}
+
+fn say(io: &mut Io<'_>, text: &str) {
+    io.send(text.as_bytes());
+    io.send(b"\n");
 }
 
 fn number<N: FromStr>(text: &str) -> Result<N> {
@@ -172,52 +233,73 @@ fn number<N: FromStr>(text: &str) -> Result<N> {
 }
 
 impl Service for Lab {
-    type Session = Flood;
+    type Session = Session;
 
-    fn on_open(&mut self, io: &mut Io<'_>, origin: Origin) -> Result<Flood> {
+    fn on_open(&mut self, io: &mut Io<'_>, origin: Origin) -> Result<Session> {
         if let Origin::Dialed { tag } = origin {
             let text = format!("dialed {}", io.peer());
             self.answer(io.net(), tag, &text);
         }
-        Ok(0)
+        Ok(Session::default())
     }
 
-    fn on_data(&mut self, io: &mut Io<'_>, flood: &mut Flood, input: &[u8]) -> Result<usize> {
+    fn on_data(&mut self, io: &mut Io<'_>, session: &mut Session, input: &[u8]) -> Result<usize> {
         let Some((line, taken)) = codec::line(input, LINE)? else { return Ok(0) };
         let line = String::from_utf8_lossy(line);
-        if let Some(answer) = self.handle(io, flood, &line)? {
+        if let Some(answer) = self.handle(io, session, &line)? {
             io.send(answer.as_bytes());
             io.send(b"\n");
         }
         Ok(taken)
     }
 
-    fn on_writable(&mut self, io: &mut Io<'_>, flood: &mut Flood) -> Result {
-        pour(io, flood);
+    fn on_writable(&mut self, io: &mut Io<'_>, session: &mut Session) -> Result {
+        pour(io, session);
         Ok(())
     }
 
-    fn on_timer(&mut self, io: &mut Io<'_>, _flood: &mut Flood, _timer: Timer) -> Result {
+    fn on_timer(&mut self, io: &mut Io<'_>, _session: &mut Session, _timer: Timer) -> Result {
         io.send(b"timer\n");
         Ok(())
     }
 
-    fn on_drain(&mut self, _io: &mut Io<'_>, _flood: &mut Flood) -> Result {
+    fn on_drain(&mut self, _io: &mut Io<'_>, _session: &mut Session) -> Result {
         self.events.push("drain".to_owned());
         Ok(())
     }
 
-    fn on_close(&mut self, _net: &mut Net, _id: ConnId, _flood: Flood, why: Reason) {
+    fn on_close(&mut self, _net: &mut Net, _id: ConnId, _session: Session, why: Reason) {
         self.closes.push(why.to_string());
     }
 
-    fn export(&self, flood: &Flood) -> Option<Vec<u8>> {
-        Some(flood.to_le_bytes().to_vec())
+    fn on_eof(&mut self, io: &mut Io<'_>, session: &mut Session) -> Result {
+        if session.outlives_eof {
+            say(io, "eof")
+        } else {
+            io.close()
+        }
+        Ok(())
     }
 
-    fn import(&mut self, _io: &mut Io<'_>, saved: &[u8]) -> Result<Flood> {
-        let bytes = saved.try_into().map_err(|_| "not a flood")?;
-        Ok(Flood::from_le_bytes(bytes))
+    fn on_move(&self, session: &Session) -> Move {
+        if session.fate == Fate::Stay { Move::Stay } else { Move::Yes }
+    }
+
+    fn save(&self) -> Result<Vec<u8>> {
+        self.state.write()
+    }
+
+    fn load(&mut self, saved: &[u8]) -> Result {
+        self.state = State::read(saved)?;
+        Ok(())
+    }
+
+    fn export(&self, session: &Session) -> Option<Vec<u8>> {
+        (session.fate != Fate::NoExport).then(|| session.write())
+    }
+
+    fn import(&mut self, _io: &mut Io<'_>, saved: &[u8]) -> Result<Session> {
+        Session::read(saved)
     }
 
     fn on_dial_failed(&mut self, net: &mut Net, tag: u64, why: std::io::Error) {
@@ -229,7 +311,12 @@ impl Service for Lab {
         self.answer(net, key.0, "alarm");
     }
 
-    fn on_start(&mut self, _net: &mut Net, start: Start) {
+    fn on_start(&mut self, net: &mut Net, start: Start) {
+        // Whoever has asked for this restart and was moved hears of it here.
+        if matches!(start, Start::Forked | Start::Execed) {
+            let text = format!("ok {} {}", net.generation(), process::id());
+            self.answer(net, RESTART, &text);
+        }
         if start != Start::Resumed {
             self.closes.clear(); // what a forked child has in memory are its parent's
             self.events.clear();
@@ -259,6 +346,10 @@ fn millis(name: &str) -> Option<Duration> {
     setting(name).map(Duration::from_millis)
 }
 
+fn moves() -> bool {
+    setting::<u8>("MOVE").is_some() || env::args().any(|arg| arg == "--move")
+}
+
 fn adjust(mut how: Restart) -> Restart {
     if setting::<u8>("OR_FORK_EXEC").is_some() {
         how = how.or_fork_exec();
@@ -269,7 +360,10 @@ fn adjust(mut how: Restart) -> Restart {
     if let Some(time) = millis("PROBATION") {
         how = how.probation(time);
     }
-    if setting::<u8>("MOVE").is_some() {
+    if let Some(limit) = millis("STANDSTILL") {
+        how = how.standstill(limit);
+    }
+    if moves() {
         how = how.move_connections();
     }
     how
@@ -317,5 +411,6 @@ fn break_if_told() {
 
 fn main() -> ExitCode {
     break_if_told();
-    common::serve("127.0.0.1:7779", Lab::default(), tune)
+    let defaults = common::Defaults { listen: "127.0.0.1:7779", moves: moves() };
+    common::serve(defaults, Lab::default(), tune)
 }

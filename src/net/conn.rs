@@ -138,6 +138,11 @@ impl Conn {
         !self.input.is_empty() && !self.flags.incomplete
     }
 
+    /// Whether there is something to send: bytes, or the FIN behind them.
+    pub fn owes_output(&self) -> bool {
+        !self.output.is_empty() || (self.flags.half_close && !self.flags.fin_sent)
+    }
+
     /// Whether all input was offered and the service does not know yet that no more will come.
     pub fn owes_eof(&self) -> bool {
         self.flags.eof && !self.flags.eof_told && !self.has_offer()

@@ -114,6 +114,17 @@ impl Stream {
         }
     }
 
+    /// The same stream once more, of one in memory.
+    ///
+    /// # Panics
+    /// When it is none: a socket is duplicated, or sent as it is.
+    pub fn again(&self) -> Stream {
+        match self {
+            Stream::Memory(pipe) => Stream::Memory(pipe.clone()),
+            _ => panic!("not in memory: {self:?}"),
+        }
+    }
+
     /// Makes a fresh value of the same descriptor. mio remembers where a value was registered, and a
     /// child has another epoll set than its parent.
     pub fn rewrap(&mut self) {

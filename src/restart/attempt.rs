@@ -5,7 +5,7 @@ use std::{
     collections::VecDeque,
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -34,8 +34,9 @@ pub(crate) struct Attempt {
     pub generation: u64,
     pub begun: Instant,
     pub steps: Steps,
-    /// When the new side's next word is overdue.
+    /// When the new side's next word is overdue, and the time that it has for it.
     pub overdue: Instant,
+    pub limit: Duration,
     pub child: Child,
     /// `None` while the program is only asked whether it would serve.
     pub link: Option<Link>,
@@ -83,7 +84,8 @@ pub(crate) fn choose_engine(how: &Restart) -> Result<Engine, RestartError> {
 impl Attempt {
     fn new(task: Task, child: Child) -> Attempt {
         let Task { how, by, engine, generation, begun } = task;
-        let overdue = begun + how.ready_within;
+        let limit = how.ready_within;
+        let overdue = begun + limit;
         let steps = Steps::default();
         let (link, stderr, handed_back) = (None, None, None);
         Attempt {
@@ -94,6 +96,7 @@ impl Attempt {
             begun,
             steps,
             overdue,
+            limit,
             child,
             link,
             stderr,
@@ -148,6 +151,14 @@ impl Attempt {
         Ok(Attempt { stderr: Some(stderr), ..Attempt::new(task, child) })
     }
 
+    /// From `now` on connections wait for it, so it has less time.
+    pub fn hurry(&mut self, now: Instant) {
+        let overdue = now + self.how.standstill;
+        if overdue < self.overdue {
+            (self.overdue, self.limit) = (overdue, self.how.standstill);
+        }
+    }
+
     /// What was asked for, to be begun once more: by the program that has passed its check.
     pub fn task(&self) -> Task {
         Task {
@@ -184,7 +195,7 @@ impl Attempt {
     /// The new side took too long.
     pub fn timed_out(&mut self) -> RestartError {
         self.child.end();
-        RestartError::TimedOut { limit: self.how.ready_within, stderr: self.last_words() }
+        RestartError::TimedOut { limit: self.limit, stderr: self.last_words() }
     }
 
     /// The new side does not want to serve, and lives on until its connections are gone.

@@ -3,18 +3,19 @@
 
 use std::{os::fd::OwnedFd, time::Instant};
 
-use super::{Estate, Turn};
+use super::{Estate, Succession, Turn};
 use crate::{
     error::{Error, Result},
     limits::{BATCH_BYTES, BATCH_MAX, BATCHES_IN_FLIGHT, STATE_MAX},
-    net::{ConnId, Io, Key, Reason},
+    net::{ConnId, Io, Key, Net, Reason, Stream},
+    plan::Engine,
     restart::{
         link::Message,
         memfd,
         pass::{FDS_PER_MESSAGE, Link},
         record::Record,
     },
-    service::{Move, Service},
+    service::{Move, Service, Start},
 };
 
 /// What has come from the old side and waits to be taken in.
@@ -53,7 +54,7 @@ impl<S: Service> Turn<S> {
         let Some(attempt) = &mut self.succession.attempt else { return Ok(()) };
         if attempt.how.moves {
             self.net.clear_timer(attempt.overdue, Key::NewOverdue);
-            attempt.overdue = attempt.overdue.min(now + attempt.how.standstill);
+            attempt.hurry(now);
             self.net.set_timer(attempt.overdue, Key::NewOverdue);
             self.freeze();
             let outgoing = self.moving().collect();
@@ -98,9 +99,9 @@ impl<S: Service> Turn<S> {
                 self.net.conns[id.slot()].flags.moves = false; // it stays after all
                 continue;
             }
-            let (record, fd) = self.net.pack(id, exported.flatten())?;
+            let (record, stream) = self.net.pack(id, exported.flatten());
             record.encode(&mut records);
-            fds.push(fd);
+            fds.push(stream.duplicate()?);
         }
         Ok((records, fds))
     }
@@ -171,18 +172,63 @@ impl<S: Service> Turn<S> {
             return Ok(());
         }
         let begun = Instant::now();
+        let failed = |e| Error::io("take over", "connections", e);
+        let adopt = |(record, fd)| Ok((record, Stream::adopt(fd)?));
+        let adopted = arrivals.connections.into_iter().map(adopt).collect::<std::io::Result<_>>();
+        self.settle_in(adopted.map_err(failed)?).map_err(failed)?;
+        log::info!("taken over: {count} connections in {:?}", begun.elapsed());
+        Ok(())
+    }
+
+    /// Makes connections of what has come, and sessions of what was exported.
+    pub(super) fn settle_in(&mut self, arrivals: Vec<(Record, Stream)>) -> std::io::Result<()> {
         self.net.freeze();
         self.net.shared = true;
-        let arrived = self.net.unpack(arrivals.connections);
-        for arrival in arrived.map_err(|e| Error::io("take over", "connections", e))? {
+        for arrival in self.net.unpack(arrivals)? {
             self.net.last_serial = self.net.last_serial.max(arrival.id.serial());
             self.net.stats.moved_in += 1;
             if let Some(session) = arrival.session {
                 self.import(arrival.id, &session);
             }
         }
-        log::info!("taken over: {count} connections in {:?}", begun.elapsed());
         Ok(())
+    }
+
+    /// In memory: what a restart by fork-exec does, with the same bytes, and no process.
+    ///
+    /// # Errors
+    /// When the state is not saved or not loaded.
+    pub fn hand_on<N: Service>(mut self, service: N) -> Result<Turn<N>> {
+        self.freeze();
+        let saved = self.service.save()?;
+        let (mut records, mut streams) = (Vec::new(), Vec::new());
+        for id in self.moving().collect::<Vec<_>>() {
+            let session = self.sessions.get(id.slot()).and_then(Option::as_ref);
+            let Some(exported) = session.and_then(|session| self.service.export(session)) else {
+                continue;
+            };
+            let (record, stream) = self.net.pack(id, Some(exported));
+            record.encode(&mut records);
+            streams.push(stream.again());
+        }
+        let mut net = Net::new(None, self.net.now());
+        net.limits = self.net.limits.clone();
+        net.generation = self.net.generation + 1;
+        net.engine = Some(Engine::ForkExec);
+        net.last_serial = self.net.last_serial;
+        let mut heir = Turn::new(service, net, Succession::in_memory(self.net.now()));
+        heir.service.load(&saved)?;
+        let mut records = records.as_slice();
+        let mut next = || Record::decode(&mut records).ok().flatten();
+        let arrival = |stream| Some((next()?, stream));
+        let arrivals: Option<_> = streams.into_iter().map(arrival).collect();
+        let arrivals = arrivals.ok_or("a record that was written is not read")?;
+        heir.settle_in(arrivals).map_err(|e| Error::io("take over", "connections", e))?;
+        self.tell_retired();
+        heir.service.on_start(&mut heir.net, Start::Execed);
+        heir.net.thaw();
+        heir.net.shared = false;
+        Ok(heir)
     }
 
     fn import(&mut self, id: ConnId, saved: &[u8]) {

@@ -75,8 +75,11 @@ impl<S: Service> Turn<S> {
             self.net.thaw();
         }
         match forked? {
-            Side::Old(attempt) => {
+            Side::Old(mut attempt) => {
                 self.net.shared = true; // until the child has closed its copies
+                if self.net.frozen {
+                    attempt.hurry(self.net.now());
+                }
                 Ok(Some(*attempt))
             }
             Side::New(link) => {
@@ -310,7 +313,8 @@ impl<S: Service> Turn<S> {
         self.net.stop_accepting();
         self.net.suspend_alarms();
         self.net.clear_timer(attempt.overdue, Key::NewOverdue);
-        attempt.overdue = now + attempt.how.probation + attempt.how.ready_within;
+        attempt.limit = attempt.how.ready_within;
+        attempt.overdue = now + attempt.how.probation + attempt.limit;
         self.net.set_timer(attempt.overdue, Key::NewOverdue);
         attempt.steps.ready = Some(now.saturating_duration_since(attempt.begun));
         self.succession.last_generation = attempt.generation;
