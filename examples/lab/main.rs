@@ -7,9 +7,10 @@
 //!
 //! One line asks, one line answers. `LAB_*` variables set the limits, in milliseconds and counts:
 //! IDLE FIRST WRITE CLOSE READY PROBATION STANDSTILL DRAIN CONNECTIONS MESSAGE OUTPUT, and
-//! `LAB_OR_FORK_EXEC=1`. `LAB_MOVE=1` is `--move` (and `restart` asks for it, too); `LAB_FORMAT` says what is
-//! written down and read (see `session`).
-//! `LAB_BROKEN=FILE`: while the file exists, a new program does what it says: `exit`, `hang`, `panic`.
+//! `LAB_OR_FORK_EXEC=1`. `LAB_MOVE=1` is `--move` (and `restart` asks for it, too); `LAB_FORMAT=FILE` has the
+//! version of the format in which a program writes and reads (see `session`).
+//! `LAB_BROKEN=FILE`: while the file exists, a new program does what it says: `exit`, `hang`, `panic`,
+//! `fds` (it has room for few descriptors).
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -20,6 +21,7 @@ use heirloom::{
     Alarm, ConnId, Drain, Hold, Io, Move, Net, Origin, Reason, Restart, Result, Server, Service,
     Start, Timer, Verdict, codec,
 };
+use nix::sys::resource::{Resource, setrlimit};
 use session::{Fails, Fate, Session, State};
 use std::{
     env, fs, path::Path, process, process::ExitCode, str::FromStr, sync::mpsc, thread,
@@ -404,6 +406,9 @@ fn break_if_told() {
             process::exit(3);
         }
         Some("hang") if is_heir => thread::sleep(Duration::from_secs(3600)),
+        Some("fds") if is_heir => {
+            setrlimit(Resource::RLIMIT_NOFILE, 100, 100).expect("a lower limit");
+        }
         Some("panic") if is_heir => panic!("lab: as told"),
         _ => {}
     }
@@ -411,6 +416,7 @@ fn break_if_told() {
 
 fn main() -> ExitCode {
     break_if_told();
+    session::version(); // what the file says later is for later programs
     let defaults = common::Defaults { listen: "127.0.0.1:7779", moves: moves() };
     common::serve(defaults, Lab::default(), tune)
 }

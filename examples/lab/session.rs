@@ -4,10 +4,10 @@
 //! written = version u8  (tag u8  length u32  value)*
 //! ```
 //!
-//! `LAB_FORMAT` says which program this is. Version 2 has a field more than version 1; each skips what it
+//! The file that `LAB_FORMAT` names says which version of the program this is. Version 2 has a field more than version 1; each skips what it
 //! does not know, so they go together. Version 3 reads both, and neither reads version 3.
 
-use std::{collections::BTreeMap, env};
+use std::{collections::BTreeMap, env, fs, sync::OnceLock};
 
 use heirloom::{ConnId, Result};
 
@@ -60,10 +60,11 @@ pub enum Fails {
 
 const VERSIONS: std::ops::RangeInclusive<u8> = 1..=3;
 
-/// Of this program.
+/// Of this program, for as long as it runs.
 pub fn version() -> u8 {
-    let told = env::var("LAB_FORMAT").ok().and_then(|text| text.parse().ok());
-    told.filter(|version| VERSIONS.contains(version)).unwrap_or(1)
+    static VERSION: OnceLock<u8> = OnceLock::new();
+    let told = || fs::read_to_string(env::var_os("LAB_FORMAT")?).ok()?.trim().parse().ok();
+    *VERSION.get_or_init(|| told().filter(|version| VERSIONS.contains(version)).unwrap_or(1))
 }
 
 // Tags are never given a second meaning.

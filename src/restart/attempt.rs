@@ -13,7 +13,7 @@ use super::{
     exec::Launch,
     fork,
     link::{Identity, Message},
-    pass::{FDS_PER_MESSAGE, Link},
+    pass::{FDS_PER_MESSAGE, Link, LinkError},
     stderr::Stderr,
 };
 use crate::{
@@ -156,6 +156,24 @@ impl Attempt {
         let overdue = now + self.how.standstill;
         if overdue < self.overdue {
             (self.overdue, self.limit) = (overdue, self.how.standstill);
+        }
+    }
+
+    /// From `now` on it has to last.
+    pub fn prove(&mut self, now: Instant) {
+        self.limit = self.how.ready_within;
+        self.overdue = now + self.how.probation + self.limit;
+    }
+
+    /// Whether a side that has ended has said before that it would touch what it was handed.
+    pub fn had_served(&mut self) -> bool {
+        let Some(link) = &mut self.link else { return false };
+        loop {
+            match link.receive() {
+                Ok(Some((Message::Serving, _))) => return true,
+                Ok(Some(_)) | Err(LinkError::Malformed(_)) => {}
+                Ok(None) | Err(_) => return false,
+            }
         }
     }
 

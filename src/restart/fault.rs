@@ -19,6 +19,8 @@ pub(crate) enum Step {
     NewMade,
     /// New: it has everything it needs.
     NewClaimed,
+    /// New: it has taken in what a new program is handed.
+    NewTaken,
     /// New: it has said `Ready`.
     NewReady,
     /// New: `Released` came.

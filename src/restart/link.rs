@@ -44,6 +44,8 @@ pub(crate) enum Message {
     Failed { reason: String },
     /// Old to new: I have stopped accepting, it is yours.
     Released,
+    /// New to old: I am about to touch what you have handed over; it is mine from here on.
+    Serving,
     /// New to old: I serve and will stay. You may go.
     Committed,
     /// New to old, instead: serve again, I am not wanted after all.
@@ -98,6 +100,7 @@ const REPORT: u16 = 15;
 const CLAIM: u16 = 16;
 const TAKEN: u16 = 17;
 const HANDED: u16 = 18;
+const SERVING: u16 = 19;
 
 const GENERATION: u16 = 1;
 const ENGINE: u16 = 2;
@@ -154,6 +157,7 @@ impl Message {
             | Message::State
             | Message::Taken
             | Message::Released
+            | Message::Serving
             | Message::Committed
             | Message::Resumed
             | Message::Ask => {}
@@ -175,6 +179,7 @@ impl Message {
             Message::Ready { .. } => READY,
             Message::Failed { .. } => FAILED,
             Message::Released => RELEASED,
+            Message::Serving => SERVING,
             Message::Committed => COMMITTED,
             Message::TakeBack { .. } => TAKE_BACK,
             Message::Resumed => RESUMED,
@@ -205,6 +210,7 @@ impl Message {
             READY => Message::Ready { pid: pid(fields)? },
             FAILED => Message::Failed { reason: fields.text(REASON, "reason")? },
             RELEASED => Message::Released,
+            SERVING => Message::Serving,
             COMMITTED => Message::Committed,
             TAKE_BACK => Message::TakeBack { reason: fields.text(REASON, "reason")? },
             RESUMED => Message::Resumed,
@@ -303,6 +309,7 @@ mod tests {
             any::<u32>().prop_map(|pid| Message::Ready { pid }),
             ".{0,200}".prop_map(|reason| Message::Failed { reason }),
             Just(Message::Released),
+            Just(Message::Serving),
             Just(Message::Committed),
             ".{0,200}".prop_map(|reason| Message::TakeBack { reason }),
             Just(Message::Resumed),

@@ -115,7 +115,7 @@ impl<S: Service> Turn<S> {
         link.map_or(Ok(()), |link| link.send(message, fds)).map_err(|e| e.to_string())
     }
 
-    /// The new side has them now. Their sessions live on there, so nobody hears `on_close`.
+    /// The new side has them. Their sessions live on there, so nobody hears `on_close`.
     pub(super) fn let_go(&mut self) {
         if !self.net.frozen {
             return;
@@ -128,6 +128,7 @@ impl<S: Service> Turn<S> {
         }
         self.estate = Some(Estate::new(Default::default(), sessions));
         log::info!("moved: {} connections, {} stay", gone.len(), self.net.connections());
+        self.net.shared = false;
         self.net.thaw();
     }
 

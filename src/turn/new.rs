@@ -51,6 +51,9 @@ impl<S: Service> Turn<S> {
         self.net.last_serial = last_serial;
         let taken = self.take_in();
         self.fail_unless(taken)?;
+        if let Some(old) = &mut self.succession.old {
+            fault::point(Step::NewTaken, Some(&mut old.link));
+        }
         self.say_ready();
         Ok(())
     }
@@ -202,6 +205,8 @@ impl<S: Service> Turn<S> {
     pub(super) fn serve_as_heir(&mut self) -> Result {
         if let Some(old) = &mut self.succession.old {
             fault::point(Step::NewReleased, Some(&mut old.link));
+            // A failure means that the old side is gone.
+            let _ = old.link.send(&Message::Serving, Vec::new());
         }
         for elder in &self.succession.leavers {
             self.net.watch(&elder.link, Source::Leavers)?;

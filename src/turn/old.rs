@@ -155,6 +155,10 @@ impl<S: Service> Turn<S> {
                     continue;
                 }
                 Ok(Some((Message::Ready { .. }, _))) => Event::Ready,
+                Ok(Some((Message::Serving, _))) if self.succession.phase == Phase::Released => {
+                    self.taken_over();
+                    continue;
+                }
                 // A side that has died since is none to retire for.
                 Ok(Some((Message::Committed, _))) if link.is_cut() => continue,
                 Ok(Some((Message::Committed, _))) => Event::Committed,
@@ -250,8 +254,12 @@ impl<S: Service> Turn<S> {
 
     /// Ends the attempt, in the way that `end` ends the new side, and goes on without it.
     fn give_up(&mut self, end: impl FnOnce(&mut Attempt) -> RestartError) -> Result {
-        let Some(mut attempt) = self.detach() else { return Ok(()) };
-        let why = end(&mut attempt);
+        let Some(attempt) = &mut self.succession.attempt else { return Ok(()) };
+        let why = end(attempt);
+        if self.succession.phase == Phase::Released && attempt.had_served() {
+            self.let_go(); // they have died with it
+        }
+        let Some(attempt) = self.detach() else { return Ok(()) };
         self.advance(Event::NewGone)?;
         self.verdict(&attempt.task(), attempt.steps, Err(why));
         Ok(())
@@ -306,15 +314,17 @@ impl<S: Service> Turn<S> {
 
     /// The new side is ready: this one stops accepting, and keeps its listeners in case it dies.
     pub(super) fn release(&mut self) -> Result {
-        self.net.shared = false; // the child is past closing its copies
+        self.net.shared &= self.net.frozen; // the child is past closing its copies of what stays
         let now = self.net.now();
         let Some(attempt) = &mut self.succession.attempt else { return Ok(()) };
         fault::point(Step::OldReady, attempt.link.as_mut());
         self.net.stop_accepting();
         self.net.suspend_alarms();
         self.net.clear_timer(attempt.overdue, Key::NewOverdue);
-        attempt.limit = attempt.how.ready_within;
-        attempt.overdue = now + attempt.how.probation + attempt.limit;
+        attempt.prove(now);
+        if self.net.frozen {
+            attempt.hurry(now);
+        }
         self.net.set_timer(attempt.overdue, Key::NewOverdue);
         attempt.steps.ready = Some(now.saturating_duration_since(attempt.begun));
         self.succession.last_generation = attempt.generation;
@@ -324,10 +334,20 @@ impl<S: Service> Turn<S> {
         }
         self.tell_retired();
         self.tell_new(&Message::Released);
-        self.let_go();
         let link = self.succession.attempt.as_mut().and_then(|attempt| attempt.link.as_mut());
         fault::point(Step::OldReleased, link);
         Ok(())
+    }
+
+    /// The new side serves. What has moved is no longer here, and not for this side to take back.
+    fn taken_over(&mut self) {
+        self.let_go();
+        let now = self.net.now();
+        if let Some(attempt) = &mut self.succession.attempt {
+            self.net.clear_timer(attempt.overdue, Key::NewOverdue);
+            attempt.prove(now);
+            self.net.set_timer(attempt.overdue, Key::NewOverdue);
+        }
     }
 
     /// The new side is gone, or does not want to serve: this one accepts again.
@@ -379,6 +399,7 @@ impl<S: Service> Turn<S> {
     pub(super) fn dismiss_new(&mut self) {
         let within = self.succession.drain_on_stop.deadline;
         self.tell_new(&Message::Dismissed { within });
+        self.let_go(); // it serves, or is about to
         if let Some(attempt) = self.detach() {
             self.verdict(&attempt.task(), attempt.steps, Err(RestartError::Stopped));
         }
