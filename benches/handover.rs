@@ -107,28 +107,33 @@ impl Bench {
         Bench { server: server.expect("the server starts"), idle, asker, pid }
     }
 
-    /// Restarts, and answers how long the connection waited for the new process.
+    /// Restarts, and answers how long it was at most from the last answer of the old process to the first
+    /// one of the new: since the last question that the old one has answered, as the answer may have been
+    /// there long before this program was.
     fn restart(&mut self, signal: Signal) -> Duration {
         // A turn or two, in which the last restart ends.
         (0..10).for_each(|_| assert_eq!(ask(&mut self.asker), self.pid));
         kill(Pid::from_raw(self.pid as i32), signal).expect("the server is there");
-        let mut before = Instant::now();
-        let begun = before;
+        let begun = Instant::now();
+        let (mut before, mut asked) = (begun, begun);
         loop {
             let pid = ask(&mut self.asker);
-            let waited = before.elapsed();
-            before += waited;
             if pid != self.pid {
                 self.pid = pid;
-                return waited;
+                return before.elapsed();
             }
+            (before, asked) = (asked, Instant::now());
             assert!(begun.elapsed() < PATIENCE, "no new process");
         }
     }
 }
 
 impl Drop for Bench {
+    /// Whatever was measured, all connections have gone along.
     fn drop(&mut self) {
+        for stream in &mut self.idle {
+            assert_eq!(ask(stream), self.pid, "a connection has stayed behind");
+        }
         let _ = kill(Pid::from_raw(self.pid as i32), Signal::SIGKILL);
         let _ = self.server.wait();
         self.idle.clear();

@@ -89,11 +89,7 @@ pub(crate) struct Flags {
 }
 
 impl Conn {
-    pub fn new(id: ConnId, stream: Stream, phase: Phase, now: Instant) -> Conn {
-        let peer = match phase {
-            Phase::Dialing { .. } => Peer::Unknown,
-            _ => stream.peer(),
-        };
+    pub fn new(id: ConnId, stream: Stream, peer: Peer, phase: Phase, now: Instant) -> Conn {
         Conn {
             id,
             stream,

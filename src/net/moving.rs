@@ -160,10 +160,11 @@ impl Net {
     fn conn_of(&self, id: ConnId, record: Record, stream: Stream) -> (Conn, Option<Vec<u8>>) {
         let now = self.now();
         let phase = record.dialing.map_or(Phase::Open, |tag| Phase::Dialing { tag });
-        let mut conn = Conn::new(id, stream, phase, now);
-        if conn.peer == Peer::Unknown {
-            conn.peer = Peer::from_bytes(&record.peer);
-        }
+        let peer = match Peer::from_bytes(&record.peer) {
+            Peer::Unknown if phase == Phase::Open => stream.peer(),
+            known => known,
+        };
+        let mut conn = Conn::new(id, stream, peer, phase, now);
         let before = |time: Duration| now.checked_sub(time).unwrap_or(now);
         conn.input = record.input;
         conn.output.push(&record.output, &mut Default::default());

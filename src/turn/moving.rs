@@ -7,12 +7,12 @@ use super::{Estate, Succession, Turn};
 use crate::{
     error::{Error, Result},
     limits::{BATCH_BYTES, BATCH_MAX, BATCHES_IN_FLIGHT, STATE_MAX},
-    net::{ConnId, Io, Key, Net, Reason, Stream},
+    net::{ConnId, Io, Key, Net, Peer, Reason, Stream},
     plan::Engine,
     restart::{
         link::Message,
         memfd,
-        pass::{FDS_PER_MESSAGE, Link},
+        pass::{FDS_PER_MESSAGE, Fd, Link},
         record::Record,
     },
     service::{Move, Service, Start},
@@ -62,7 +62,7 @@ impl<S: Service> Turn<S> {
         }
         let saved = self.service.save().map_err(|why| format!("the state was not saved: {why}"))?;
         let state = memfd::seal(&saved).map_err(|e| format!("seal the state: {e}"))?;
-        self.send_to_new(&Message::State, vec![state])?;
+        self.send_to_new(&Message::State, vec![state.into()])?;
         self.send_connections()
     }
 
@@ -78,17 +78,19 @@ impl<S: Service> Turn<S> {
                 let last_serial = self.net.last_serial;
                 return self.send_to_new(&Message::Handed { last_serial }, Vec::new());
             }
-            let (records, mut fds) = self.pack_batch().map_err(|e| format!("move: {e}"))?;
+            let (records, mut fds) = self.pack_batch();
             let count = fds.len() as u64;
             if count > 0 {
-                fds.push(memfd::seal(&records).map_err(|e| format!("seal connections: {e}"))?);
+                let records = memfd::seal(&records);
+                fds.push(records.map_err(|e| format!("seal connections: {e}"))?.into());
                 self.succession.attempt.iter_mut().for_each(|attempt| attempt.in_flight += 1);
                 self.send_to_new(&Message::Connections { count }, fds)?;
             }
         }
     }
 
-    fn pack_batch(&mut self) -> std::io::Result<(Vec<u8>, Vec<OwnedFd>)> {
+    /// The sockets are lent: they stay here, frozen, until the new side has served.
+    fn pack_batch(&mut self) -> (Vec<u8>, Vec<Fd>) {
         let (mut records, mut fds) = (Vec::new(), Vec::new());
         while fds.len() < FDS_PER_MESSAGE - 1 && records.len() < BATCH_BYTES {
             let attempt = self.succession.attempt.as_mut();
@@ -101,18 +103,14 @@ impl<S: Service> Turn<S> {
             }
             let (record, stream) = self.net.pack(id, exported.flatten());
             record.encode(&mut records);
-            fds.push(stream.duplicate()?);
+            fds.extend(stream.raw_fd().map(Fd::Lent));
         }
-        Ok((records, fds))
+        (records, fds)
     }
 
-    fn send_to_new(
-        &mut self,
-        message: &Message,
-        fds: Vec<OwnedFd>,
-    ) -> std::result::Result<(), String> {
+    fn send_to_new(&mut self, message: &Message, fds: Vec<Fd>) -> std::result::Result<(), String> {
         let link = self.succession.attempt.as_mut().and_then(|attempt| attempt.link.as_mut());
-        link.map_or(Ok(()), |link| link.send(message, fds)).map_err(|e| e.to_string())
+        link.map_or(Ok(()), |link| link.send_fds(message, fds)).map_err(|e| e.to_string())
     }
 
     /// The new side has them. Their sessions live on there, so nobody hears `on_close`.
@@ -174,7 +172,10 @@ impl<S: Service> Turn<S> {
         }
         let begun = Instant::now();
         let failed = |e| Error::io("take over", "connections", e);
-        let adopt = |(record, fd)| Ok((record, Stream::adopt(fd)?));
+        let adopt = |(record, fd): (Record, OwnedFd)| {
+            let peer = Peer::from_bytes(&record.peer);
+            Ok((record, Stream::adopt(fd, peer)?))
+        };
         let adopted = arrivals.connections.into_iter().map(adopt).collect::<std::io::Result<_>>();
         self.settle_in(adopted.map_err(failed)?).map_err(failed)?;
         log::info!("taken over: {count} connections in {:?}", begun.elapsed());
