@@ -64,6 +64,8 @@ pub struct Attempt {
     pub triggered: Instant,
     /// The pid of the new generation, or what went wrong. `None`: not decided.
     pub outcome: Option<Result<i32, String>>,
+    /// How long nobody served the connections that moved.
+    pub standstill: Option<Duration>,
 }
 
 /// All of them.
@@ -93,13 +95,18 @@ impl Generations {
                     generation.drained = true;
                 }
             }
+            Fact::Moved { standstill } => {
+                if let Some(attempt) = self.attempts.last_mut() {
+                    attempt.standstill = Some(*standstill);
+                }
+            }
             Fact::Failed(why) => self.decide(Err(why.clone())),
             Fact::Trouble(_) | Fact::Other => {}
         }
     }
 
     pub fn begin(&mut self, engine: Engine, now: Instant) {
-        self.attempts.push(Attempt { engine, triggered: now, outcome: None });
+        self.attempts.push(Attempt { engine, triggered: now, outcome: None, standstill: None });
     }
 
     /// Decides the restart in progress, if there is one.

@@ -15,6 +15,7 @@ The exit status is 0 if nothing has failed, 1 if anything has, 2 if an option is
   --engine E       fork, fork-exec, or both in turns (both)
   --rate N         new connections per second, each for one request (2000)
   --held N         connections that stay open and keep asking (200)
+  --move           established connections move at each restart, instead of staying behind
   --pause MS       time between two restarts (750)
   --patience SECS  how long any answer, restart or exit may take (10)
   --json           print one JSON object instead of the table; the live view goes to stderr
@@ -26,7 +27,11 @@ The exit status is 0 if nothing has failed, 1 if anything has, 2 if an option is
 #[derive(Debug, PartialEq, Eq)]
 pub enum Role {
     Driver(Options),
-    Server(String),
+    /// On this address; established connections move at a restart.
+    Server {
+        address: String,
+        moves: bool,
+    },
     Help,
 }
 
@@ -37,6 +42,7 @@ pub struct Options {
     pub engines: Vec<Engine>,
     pub rate: u32,
     pub held: usize,
+    pub moves: bool,
     pub pause: Duration,
     pub patience: Duration,
     pub json: bool,
@@ -49,6 +55,7 @@ impl Default for Options {
             engines: vec![Engine::Fork, Engine::ForkExec],
             rate: 2000,
             held: 200,
+            moves: false,
             pause: Duration::from_millis(750),
             patience: Duration::from_secs(10),
             json: false,
@@ -71,8 +78,12 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Role, Error> {
             Arg::Long("patience") => {
                 options.patience = Duration::from_secs(number(&mut parser, "patience", 1, 60)?);
             }
+            Arg::Long("move") => options.moves = true,
             Arg::Long("json") => options.json = true,
-            Arg::Long("serve") => return Ok(Role::Server(parser.value()?.string()?)),
+            Arg::Long("serve") => {
+                let address = parser.value()?.string()?;
+                return Ok(Role::Server { address, moves: options.moves });
+            }
             Arg::Long("help") | Arg::Short('h') => return Ok(Role::Help),
             other => return Err(other.unexpected()),
         }

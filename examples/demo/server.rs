@@ -47,6 +47,15 @@ impl Service for Witness {
         Ok(taken)
     }
 
+    /// There is nothing to say of a connection, but it may be another program's.
+    fn export(&self, _session: &()) -> Option<Vec<u8>> {
+        Some(Vec::new())
+    }
+
+    fn import(&mut self, _io: &mut Io<'_>, _saved: &[u8]) -> Result<()> {
+        Ok(())
+    }
+
     /// A forked child has its parent's name in memory; a resumed process has its own again.
     fn on_start(&mut self, net: &mut Net, _start: Start) {
         let engine = net.engine().map_or("none".to_owned(), |engine| engine.to_string());
@@ -66,9 +75,9 @@ impl Service for Witness {
 
 /// Serves on `address` until told to stop. SIGHUP restarts by fork, SIGUSR2 by fork-exec, SIGTERM
 /// drains.
-pub fn serve(address: &str) -> ExitCode {
+pub fn serve(address: &str, moves: bool) -> ExitCode {
     start_logging();
-    match run(address) {
+    match run(address, moves) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             log::error!("{e}");
@@ -77,11 +86,15 @@ pub fn serve(address: &str) -> ExitCode {
     }
 }
 
-fn run(address: &str) -> Result {
+fn run(address: &str, moves: bool) -> Result {
+    let how = |how: Restart| {
+        let how = how.ready_within(READY_WITHIN);
+        if moves { how.move_connections() } else { how }
+    };
     Server::new(Witness::default())?
         .listen(address)?
-        .restart_on(libc::SIGHUP, Restart::fork().ready_within(READY_WITHIN))
-        .restart_on(libc::SIGUSR2, Restart::fork_exec().ready_within(READY_WITHIN))
+        .restart_on(libc::SIGHUP, how(Restart::fork()))
+        .restart_on(libc::SIGUSR2, how(Restart::fork_exec()))
         .run()
 }
 

@@ -89,7 +89,7 @@ impl Net {
     /// Stops everything that has to do with connections, until [`thaw`](Self::thaw): what happens
     /// meanwhile is noted and waits.
     pub(crate) fn freeze(&mut self) {
-        self.frozen = true;
+        (self.frozen, self.frozen_at) = (true, Instant::now());
         for id in std::mem::take(&mut self.writable) {
             if let Some(conn) = self.conn(id) {
                 conn.flags.writable_due = true;
