@@ -7,7 +7,8 @@ mod pattern;
 
 use std::{
     io::{Read, Write},
-    net::TcpStream,
+    net::{SocketAddrV4, TcpStream},
+    os::fd::AsRawFd,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -19,6 +20,9 @@ use common::{DEADLINE, Dir, Server};
 use nix::sys::{
     resource::{Resource, getrlimit, setrlimit},
     signal::Signal,
+    socket::{
+        AddressFamily, SockFlag, SockType, SockaddrIn, connect, setsockopt, socket, sockopt::RcvBuf,
+    },
 };
 
 const REPLY: u64 = 1024 * 1024;
@@ -37,7 +41,7 @@ struct Conn {
 
 impl Conn {
     fn connect(address: &str, seed: u64) -> Conn {
-        let stream = TcpStream::connect(address).expect("the server accepts");
+        let stream = connect_narrow(address);
         stream.set_read_timeout(Some(DEADLINE)).expect("a timeout");
         stream.set_write_timeout(Some(DEADLINE)).expect("a timeout");
         let mut conn = Conn { stream, seed, position: 0 };
@@ -79,6 +83,16 @@ impl Conn {
         self.stream.read_to_end(&mut rest).expect("the end");
         assert_eq!(String::from_utf8_lossy(&rest), "", "reply {}", self.seed);
     }
+}
+
+/// A connection on which little is under way, so that most of a reply has to wait in the server.
+fn connect_narrow(address: &str) -> TcpStream {
+    let address: SocketAddrV4 = address.parse().expect("an address of digits");
+    let (family, kind) = (AddressFamily::Inet, SockType::Stream);
+    let socket = socket(family, kind, SockFlag::empty(), None).expect("a socket");
+    setsockopt(&socket, RcvBuf, &(2 * PIECE)).expect("an option");
+    connect(socket.as_raw_fd(), &SockaddrIn::from(address)).expect("the server accepts");
+    TcpStream::from(socket)
 }
 
 /// Clients that read all the time.
