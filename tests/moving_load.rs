@@ -7,8 +7,7 @@ mod pattern;
 
 use std::{
     io::{Read, Write},
-    net::{SocketAddrV4, TcpStream},
-    os::fd::AsRawFd,
+    net::TcpStream,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -20,9 +19,7 @@ use common::{DEADLINE, Dir, Server};
 use nix::sys::{
     resource::{Resource, getrlimit, setrlimit},
     signal::Signal,
-    socket::{
-        AddressFamily, SockFlag, SockType, SockaddrIn, connect, setsockopt, socket, sockopt::RcvBuf,
-    },
+    socket::{setsockopt, sockopt::RcvBuf},
 };
 
 const REPLY: u64 = 1024 * 1024;
@@ -87,12 +84,9 @@ impl Conn {
 
 /// A connection on which little is under way, so that most of a reply has to wait in the server.
 fn connect_narrow(address: &str) -> TcpStream {
-    let address: SocketAddrV4 = address.parse().expect("an address of digits");
-    let (family, kind) = (AddressFamily::Inet, SockType::Stream);
-    let socket = socket(family, kind, SockFlag::empty(), None).expect("a socket");
-    setsockopt(&socket, RcvBuf, &(2 * PIECE)).expect("an option");
-    connect(socket.as_raw_fd(), &SockaddrIn::from(address)).expect("the server accepts");
-    TcpStream::from(socket)
+    let stream = TcpStream::connect(address).expect("the server accepts");
+    setsockopt(&stream, RcvBuf, &(2 * PIECE)).expect("an option");
+    stream
 }
 
 /// Clients that read all the time.
