@@ -7,7 +7,8 @@
 //!
 //! Goals:
 //! - no new client is refused or reset by a restart, and an established one stays where it is until
-//!   it ends (it has an hour for that, unless told otherwise);
+//!   it ends (it has an hour for that, unless told otherwise), or
+//!   [moves along](Restart::move_connections) in the middle of whatever it does;
 //! - a new side that does not become ready changes nothing: the old one has never stopped accepting;
 //! - shared state is a field of the service: no locks, no channels, no `async`;
 //! - what a peer may use is limited, in bytes and in time, from the first line of code on;
@@ -17,8 +18,7 @@
 //! - more than one thread, or work that blocks: one process is one core;
 //! - TLS, HTTP, UDP: what a service does with its bytes is its own business;
 //! - systems other than 64-bit Linux;
-//! - moving established connections to the new process: they stay where they are until they end;
-//! - keeping state over a crash, or over a fork-exec: a new program begins with an empty heap.
+//! - keeping state over a crash.
 //!
 //! # An echo server
 //!

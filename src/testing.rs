@@ -238,6 +238,63 @@ impl<S: Service> Harness<S> {
         std::mem::take(&mut self.turn.net.staged.restarts)
     }
 
+    /// What a restart by fork-exec does that [moves connections](Restart::move_connections): `service`
+    /// stands for the new program, and may be of another type than the old one's.
+    ///
+    /// What [`save`](Service::save) and [`export`](Service::export) write is all that `service` gets
+    /// to see; ids, timers, partial input and unsent output go along as they do between processes. A
+    /// connection that stays behind (see [`Move`](crate::Move), or `export` answers `None`) is cut off,
+    /// since there is no old process to serve it.
+    ///
+    /// # Errors
+    /// When `save` or [`load`](Service::load) fails: between processes, the old one would serve on.
+    ///
+    /// ```
+    /// use heirloom::{Io, Origin, Result, Service, testing::Harness};
+    ///
+    /// /// Answers each byte with how many there were so far.
+    /// struct Count;
+    ///
+    /// impl Service for Count {
+    ///     type Session = u8;
+    ///     fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result<u8> {
+    ///         Ok(0)
+    ///     }
+    ///     fn on_data(&mut self, io: &mut Io<'_>, count: &mut u8, _: &[u8]) -> Result<usize> {
+    ///         *count += 1;
+    ///         io.send(count.to_string().as_bytes());
+    ///         Ok(1)
+    ///     }
+    ///     fn export(&self, count: &u8) -> Option<Vec<u8>> {
+    ///         Some(vec![*count])
+    ///     }
+    ///     fn import(&mut self, _io: &mut Io<'_>, saved: &[u8]) -> Result<u8> {
+    ///         saved.first().copied().ok_or("not a count".into())
+    ///     }
+    /// }
+    ///
+    /// let mut harness = Harness::new(Count);
+    /// let peer = harness.connect();
+    /// harness.feed(peer, b"xx");
+    /// let mut harness = harness.restart(Count)?;
+    /// harness.feed(peer, b"x");
+    /// assert_eq!(harness.take(peer), b"123");
+    /// # Ok::<(), heirloom::Error>(())
+    /// ```
+    pub fn restart<N: Service>(self, service: N) -> Result<Harness<N>> {
+        let mut harness = Harness { turn: self.turn.hand_on(service)?, pipes: self.pipes };
+        for (pipe, id) in &harness.pipes {
+            if harness.turn.net.conn(*id).is_some() {
+                // What a fresh registration says.
+                harness.turn.net.note_stream(*id, true, true, pipe.is_client_finished());
+            } else {
+                let _ = pipe.shutdown(std::net::Shutdown::Both);
+            }
+        }
+        harness.settle();
+        Ok(harness)
+    }
+
     /// Whether the process would have left its loop.
     pub fn has_ended(&self) -> bool {
         self.turn.succession.phase() == crate::restart::Phase::Ended
@@ -284,11 +341,63 @@ impl<S: Service> std::fmt::Debug for Harness<S> {
 /// # Panics
 /// When an answer differs; the message says at which cut.
 pub fn every_split<S: Service>(service: impl Fn() -> S, input: &[u8], output: &[u8]) {
+    check_splits(&service, input, output, |harness| harness);
+}
+
+/// The same with a [restart](Harness::restart) at each cut, which no client may notice: what `export`
+/// forgets shows here.
+///
+/// # Panics
+/// When an answer differs, or the state is not taken over; the message says at which cut.
+///
+/// ```
+/// use heirloom::{Io, Origin, Result, Service, codec};
+///
+/// /// Numbers the lines.
+/// struct Number;
+///
+/// impl Service for Number {
+///     type Session = u8;
+///     fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result<u8> {
+///         Ok(0)
+///     }
+///     fn on_data(&mut self, io: &mut Io<'_>, lines: &mut u8, input: &[u8]) -> Result<usize> {
+///         let Some((line, taken)) = codec::line(input, 100)? else { return Ok(0) };
+///         *lines += 1;
+///         io.send(format!("{lines} {}\n", String::from_utf8_lossy(line)).as_bytes());
+///         Ok(taken)
+///     }
+///     fn export(&self, lines: &u8) -> Option<Vec<u8>> {
+///         Some(vec![*lines])
+///     }
+///     fn import(&mut self, _io: &mut Io<'_>, saved: &[u8]) -> Result<u8> {
+///         saved.first().copied().ok_or("not a number".into())
+///     }
+/// }
+///
+/// heirloom::testing::every_split_restarted(|| Number, b"one\ntwo\n", b"1 one\n2 two\n");
+/// ```
+pub fn every_split_restarted<S: Service>(service: impl Fn() -> S, input: &[u8], output: &[u8]) {
+    check_splits(&service, input, output, |harness| {
+        harness.restart(service()).expect("the new service takes over")
+    });
+}
+
+/// `between` comes between two pieces.
+fn check_splits<S: Service>(
+    service: &impl Fn() -> S,
+    input: &[u8],
+    output: &[u8],
+    between: impl Fn(Harness<S>) -> Harness<S>,
+) {
     let check = |pieces: &[&[u8]], how: &dyn std::fmt::Display| {
         let mut harness = Harness::new(service());
         let peer = harness.connect();
         let mut answer = harness.take(peer);
-        for piece in pieces {
+        for (index, piece) in pieces.iter().enumerate() {
+            if index > 0 {
+                harness = between(harness);
+            }
             harness.feed(peer, piece);
             answer.extend(harness.take(peer));
         }

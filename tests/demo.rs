@@ -145,6 +145,26 @@ fn processes_killed_in_their_probation_fail_nobody_else() {
     }
 }
 
+/// Held connections go along, and each answer comes from the process that has them.
+#[test]
+fn restarts_that_move_connections_fail_nobody() {
+    let demo =
+        Demo::start("--move --restarts 6 --pause 100 --rate 200 --held 30 --patience 15 --json");
+    let (status, json, view) = demo.end();
+    assert_eq!(status, Some(0), "{json}\n{view}");
+    for failure in FAILURES {
+        assert_eq!(number(&json, failure), 0.0, "{failure}: {json}");
+    }
+    let held = json.split("\"held\":").skip(2);
+    let held: Vec<_> = held.map(|rest| rest.split(',').next().unwrap_or_default()).collect();
+    assert_eq!(held.len(), 7, "{json}");
+    assert!(
+        held.iter().all(|&count| count.parse::<u32>().is_ok_and(|count| count >= 30)),
+        "{json}"
+    );
+    assert_eq!(view.matches("in which nobody served").count(), 6, "{view}");
+}
+
 #[test]
 fn output_that_is_no_terminal_is_plain() {
     let (status, text, errors) =

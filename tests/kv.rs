@@ -19,6 +19,13 @@ fn start() -> (Server, Wire) {
     (server, wire)
 }
 
+/// Clients stay where they are.
+fn start_without_moving() -> (Server, Wire) {
+    let server = Server::of("kv").arg("--no-move").start();
+    let wire = Wire::connect(&server.address);
+    (server, wire)
+}
+
 /// The value of a line of INFO.
 fn info(wire: &mut Wire, name: &str) -> String {
     let text = wire.text("INFO");
@@ -212,7 +219,7 @@ fn a_unix_socket_serves_too() {
 
 #[test]
 fn keys_are_there_after_a_restart_by_fork() {
-    let (server, mut early) = start();
+    let (server, mut early) = start_without_moving();
     for number in 0..1000 {
         assert_eq!(early.ask(&format!("SET key:{number} {number}")), "+OK\r\n");
     }
@@ -243,7 +250,7 @@ fn keys_are_there_after_a_restart_by_fork() {
 
 #[test]
 fn listeners_of_the_old_process_do_not_count_in_the_new_one() {
-    let (server, mut early) = start();
+    let (server, mut early) = start_without_moving();
     early.ask("SUBSCRIBE news");
     server.restart(Signal::SIGHUP);
     let [mut speaker, mut late] = [(); 2].map(|()| Wire::connect(&server.address));
@@ -253,6 +260,57 @@ fn listeners_of_the_old_process_do_not_count_in_the_new_one() {
     assert_eq!(speaker.ask("PUBLISH news y"), ":1\r\n");
     assert_eq!(shown(&late.reply()), "*3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$1\r\ny\r\n");
     assert_eq!(early.ask("PING"), "*2\r\n$4\r\npong\r\n$0\r\n\r\n"); // it heard nothing in between
+}
+
+/// Keys, those who read and write them, those who listen, and a command that is half sent: all of it goes
+/// along, by either engine and after the other.
+#[test]
+fn clients_and_keys_go_to_the_new_process_together() {
+    let (server, mut wire) = start();
+    let mut listener = Wire::connect(&server.address);
+    listener.ask("SUBSCRIBE news");
+    wire.ask("CLIENT SETNAME me");
+    wire.ask("SET late v PX 100000");
+    for number in 0..1000 {
+        assert_eq!(wire.ask(&format!("SET key:{number} {number}")), "+OK\r\n");
+    }
+    for (round, signal) in
+        [Signal::SIGUSR2, Signal::SIGHUP, Signal::SIGUSR2].into_iter().enumerate()
+    {
+        wire.send("*3\r\n$3\r\nSET\r\n$4\r\nha");
+        let pid = server.restart(signal);
+        wire.send(format!("lf\r\n$1\r\n{round}\r\n"));
+        assert_eq!(shown(&wire.reply()), "+OK\r\n");
+        assert_eq!(info(&mut wire, "process_id"), pid.to_string());
+        assert_eq!(wire.text("CLIENT GETNAME"), "me");
+        let mut late = Wire::connect(&server.address);
+        assert_eq!(late.text("GET half"), round.to_string());
+        assert_eq!(late.ask("DBSIZE"), ":1002\r\n");
+        assert_eq!(late.ask("PUBLISH news hi"), ":1\r\n");
+        assert_eq!(shown(&listener.reply()), "*3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$2\r\nhi\r\n");
+        let left = wire.ask("PTTL late");
+        let left: i64 = left.trim_start_matches(':').trim_end().parse().expect("a number");
+        assert!((50_000..100_000).contains(&left), "{left}");
+    }
+    wire.ask("PEXPIRE late 1");
+    wait_for("the alarm", || wire.ask("DBSIZE") == ":1001\r\n");
+}
+
+/// A hundred megabytes are written, sent and read within the time for which clients may wait.
+#[test]
+fn a_hundred_megabytes_of_keys_travel() {
+    let (server, mut wire) = start();
+    let value = vec![b'v'; 1000];
+    for part in 0..100 {
+        let names: Vec<_> = (0..1000).map(|number| format!("key:{part}:{number}")).collect();
+        let mut words: Vec<&[u8]> = vec![b"MSET"];
+        words.extend(names.iter().flat_map(|name| [name.as_bytes(), &value]));
+        assert_eq!(shown(&wire.call(&words)), "+OK\r\n");
+    }
+    let pid = server.restart(Signal::SIGUSR2);
+    assert_eq!(wire.ask("DBSIZE"), ":100000\r\n");
+    assert_eq!(info(&mut wire, "process_id"), pid.to_string());
+    assert_eq!(wire.ask("STRLEN key:99:999"), ":1000\r\n");
 }
 
 #[test]

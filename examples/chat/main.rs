@@ -3,11 +3,11 @@
 //! ```sh
 //! cargo run --release --example chat             # then, in two more terminals:
 //! nc 127.0.0.1 7778
-//! pkill -HUP -x -o chat                          # a new generation
+//! pkill -HUP -x -o chat                          # a new generation; everybody is still in the room
 //! ```
 //!
-//! Who was here stays with the old generation, and who comes later meets in the new one: two rooms,
-//! until the old one is empty. A protocol whose clients share state would rather move them.
+//! Guests share a room, so a restart moves them all. With `--no-move` those who are here would stay with
+//! the old generation and those who come meet in the new one: two rooms that do not hear each other.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -16,7 +16,6 @@ use heirloom::{ConnId, Io, Net, Origin, Reason, Result, Service, Start, Timer, c
 use std::{collections::BTreeSet, process::ExitCode, rc::Rc, time::Duration};
 
 const LOGIN: Timer = Timer(0); // left alone, a timer that runs out closes its connection
-type Name = Option<String>;
 
 /// The room: every connection that has given a name. All sessions share it; nothing else owns it.
 #[derive(Default)]
@@ -34,46 +33,62 @@ impl Chat {
 }
 
 impl Service for Chat {
-    type Session = Name; // a guest is a name, once we know it
+    type Session = String; // the guest's name; empty until we know it
 
-    fn on_open(&mut self, io: &mut Io<'_>, _origin: Origin) -> Result<Name> {
+    fn on_open(&mut self, io: &mut Io<'_>, _origin: Origin) -> Result<String> {
         io.send(b"What is your name?\n");
         io.arm(LOGIN, Duration::from_secs(60));
-        Ok(None)
+        Ok(String::new())
     }
 
-    fn on_data(&mut self, io: &mut Io<'_>, name: &mut Name, input: &[u8]) -> Result<usize> {
+    fn on_data(&mut self, io: &mut Io<'_>, name: &mut String, input: &[u8]) -> Result<usize> {
         let Some((line, taken)) = codec::line(input, 512)? else {
             return Ok(0); // not a whole line yet: call me again when more has come
         };
-        let line = String::from_utf8_lossy(line);
-        let text = match name {
-            Some(name) => format!("{name}: {line}\n"),
-            None => format!("* {} is here\n", name.insert(line.into_owned())),
-        };
-        if self.0.insert(io.id()) {
+        let (line, speaker) = (String::from_utf8_lossy(line), io.id());
+        let mut text = format!("{name}: {line}\n");
+        if name.is_empty() && !line.is_empty() {
+            text = format!("* {line} is here\n");
+            *name = line.into_owned();
+            self.0.insert(speaker);
             io.disarm(LOGIN);
         }
-        let speaker = io.id();
-        self.tell_others(io.net(), speaker, &text);
+        if !name.is_empty() {
+            self.tell_others(io.net(), speaker, &text);
+        }
         Ok(taken)
     }
 
-    fn on_close(&mut self, net: &mut Net, id: ConnId, name: Name, _why: Reason) {
+    fn on_close(&mut self, net: &mut Net, id: ConnId, name: String, _why: Reason) {
         if self.0.remove(&id) {
-            self.tell_others(net, id, &format!("* {} left\n", name.unwrap_or_default()));
+            self.tell_others(net, id, &format!("* {name} left\n"));
         }
     }
 
-    /// The guests of a forked child's parent are not here: nobody of them is in this room.
+    /// For the next program. The room itself needs no `save`: it is made of those who arrive.
+    fn export(&self, name: &String) -> Option<Vec<u8>> {
+        Some(name.clone().into_bytes())
+    }
+
+    fn import(&mut self, io: &mut Io<'_>, saved: &[u8]) -> Result<String> {
+        self.0.extend(Some(io.id()).filter(|_| !saved.is_empty()));
+        Ok(String::from_utf8_lossy(saved).into_owned())
+    }
+
+    /// Those who have stayed with a forked child's parent are not in this room.
     fn on_start(&mut self, net: &mut Net, _start: Start) {
         self.0.retain(|&id| net.to(id).is_some());
     }
 }
 
 fn main() -> ExitCode {
-    let quiet = Duration::from_secs(3600); // people read more than they write
-    common::serve("127.0.0.1:7778", Chat::default(), |server| {
+    let defaults = common::Defaults { listen: "127.0.0.1:7778", moves: true };
+    common::serve(defaults, Chat::default(), |server| {
+        let quiet = Duration::from_secs(3600); // people read more than they write
         server.first_message_timeout(None).idle_timeout(quiet)
     })
 }
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

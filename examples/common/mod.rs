@@ -1,8 +1,9 @@
 //! The command line that all servers here share. Knows no protocol.
 //!
-//! `--listen ADDR` (repeatable), `--pid-file PATH`, `--control PATH`, `--probation SECONDS`; `--supervised`
-//! puts a process with a stable pid in front; `--check` only looks whether the rest makes sense. HUP
-//! restarts by fork, USR2 by fork-exec, TERM and INT drain and exit, a second one exits
+//! `--listen ADDR` (repeatable), `--pid-file PATH`, `--control PATH`, `--probation SECONDS`; `--move`:
+//! established connections go to the new process at a restart, `--no-move`: they stay with the old one;
+//! `--supervised` puts a process with a stable pid in front; `--check` only looks whether the rest makes sense.
+//! HUP restarts by fork, USR2 by fork-exec, TERM and INT drain and exit, a second one exits
 //! now. `RUST_LOG` sets how much is logged (`info`).
 
 use std::{ffi::OsString, io::Write, path::PathBuf, process, process::ExitCode, time::Duration};
@@ -13,12 +14,20 @@ use lexopt::{Arg, Parser, ValueExt};
 /// The status of a program whose command line or surroundings are wrong.
 const EXIT_USAGE: u8 = 2;
 
+/// What holds where the command line says nothing.
+pub struct Defaults {
+    pub listen: &'static str,
+    /// Established connections go to the new process at a restart.
+    pub moves: bool,
+}
+
 /// What the command line says.
 #[derive(Default)]
 struct Options {
     listen: Vec<String>,
     pid_file: Option<PathBuf>,
     control: Option<PathBuf>,
+    moves: bool,
     check: bool,
     probation: Option<Duration>,
     supervised: bool,
@@ -26,25 +35,25 @@ struct Options {
 
 /// Serves as the command line says; `tune` has the last word about the server.
 pub fn serve<S: Service>(
-    default_listen: &str,
+    defaults: Defaults,
     service: S,
     tune: impl FnOnce(Server<S>) -> Server<S>,
 ) -> ExitCode {
     start_logging();
     let name = env!("CARGO_CRATE_NAME");
-    let mut options = match parse(std::env::args_os().skip(1)) {
+    let mut options = match parse(&defaults, std::env::args_os().skip(1)) {
         Ok(Some(options)) => options,
         Ok(None) => {
             println!(
                 "usage: {name} [--listen HOST:PORT|unix:PATH]... [--pid-file PATH] [--control PATH] \
-                 [--probation SECONDS] [--supervised] [--check]"
+                 [--probation SECONDS] [--move|--no-move] [--supervised] [--check]"
             );
             return ExitCode::SUCCESS;
         }
         Err(e) => return fail(EXIT_USAGE, &e),
     };
     if options.listen.is_empty() {
-        options.listen.push(default_listen.to_owned());
+        options.listen.push(defaults.listen.to_owned());
     }
     match build(service, options) {
         Err(e) => fail(EXIT_USAGE, &e),
@@ -57,9 +66,10 @@ pub fn serve<S: Service>(
 
 /// `None`: help was asked for.
 fn parse(
+    defaults: &Defaults,
     args: impl Iterator<Item = OsString>,
 ) -> std::result::Result<Option<Options>, lexopt::Error> {
-    let mut options = Options::default();
+    let mut options = Options { moves: defaults.moves, ..Options::default() };
     let mut parser = Parser::from_args(args);
     while let Some(arg) = parser.next()? {
         match arg {
@@ -74,6 +84,8 @@ fn parse(
                 options.probation = Some(seconds);
             }
             Arg::Long("supervised") => options.supervised = true,
+            Arg::Long("move") => options.moves = true,
+            Arg::Long("no-move") => options.moves = false,
             Arg::Long("check") => options.check = true,
             Arg::Long("help") | Arg::Short('h') => return Ok(None),
             other => return Err(other.unexpected()),
@@ -84,10 +96,13 @@ fn parse(
 
 fn build<S: Service>(service: S, options: Options) -> Result<Server<S>> {
     let server = if options.check { Server::dry_run(service)? } else { Server::new(service)? };
-    let tuned = |how: Restart| options.probation.map_or(how.clone(), |time| how.probation(time));
+    let how = |how: Restart| {
+        let how = if options.moves { how.move_connections() } else { how };
+        options.probation.map_or(how.clone(), |time| how.probation(time))
+    };
     let mut server = server
-        .restart_on(libc::SIGHUP, tuned(Restart::fork()))
-        .restart_on(libc::SIGUSR2, tuned(Restart::fork_exec().checked("--check")));
+        .restart_on(libc::SIGHUP, how(Restart::fork()))
+        .restart_on(libc::SIGUSR2, how(Restart::fork_exec().checked("--check")));
     for address in &options.listen {
         server = server.listen(address)?;
     }

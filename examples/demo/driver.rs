@@ -57,7 +57,7 @@ pub fn run(options: &Options, shared: &Arc<Shared>, view: View) -> Outcome {
 
 impl Driver<'_> {
     fn perform(&mut self) -> Result<(), Trouble> {
-        processes::start(&self.shared, self.options.probation)
+        processes::start(&self.shared, self.options.probation, self.options.moves)
             .map_err(|e| format!("cannot start the server: {e}"))?;
         let address = self.wait("the server to be ready", |state| state.address.clone())?;
         self.view.line(&format!("the server listens on {address}"));
@@ -78,7 +78,8 @@ impl Driver<'_> {
             address.parse().map_err(|_| format!("the server listens on {address:?}"))?;
         self.clients = churn::start(&self.shared, address, self.options.rate);
         if self.options.held > 0 {
-            self.clients.push(held::start(&self.shared, address, self.options.held));
+            let Options { held, moves, .. } = *self.options;
+            self.clients.push(held::start(&self.shared, address, held, moves));
         }
         self.wait("a first answer", |state| state.generations.serving()?.first_answer)?;
         Ok(())
@@ -130,7 +131,7 @@ impl Driver<'_> {
             let attempt = state.generations.attempts.last()?;
             let times = state.generations.times(attempt);
             match attempt.outcome.as_ref()? {
-                Ok(pid) => times.map(|times| Ok((*pid, times))),
+                Ok(pid) => times.map(|times| Ok((*pid, times, attempt.standstill))),
                 Err(why) => Some(Err(why.clone())),
             }
         });
@@ -139,8 +140,12 @@ impl Driver<'_> {
             self.shared.lock().generations.decide(Err(why.clone()));
         }
         let text = match waited? {
-            Ok((pid, (ready, answer))) => {
-                format!("pid {pid} is ready after {ready:.1?}, first answer after {answer:.1?}")
+            Ok((pid, (ready, answer), standstill)) => {
+                let still = standstill.map(|time| format!(", {time:.1?} in which nobody served"));
+                format!(
+                    "pid {pid} is ready after {ready:.1?}, first answer after {answer:.1?}{}",
+                    still.unwrap_or_default()
+                )
             }
             Err(why) => format!("failed: {why}"),
         };

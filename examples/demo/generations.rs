@@ -72,6 +72,8 @@ pub struct Attempt {
     pub killed: Option<i32>,
     /// When the outcome was known.
     pub decided: Option<Instant>,
+    /// How long nobody served the connections that moved.
+    pub standstill: Option<Duration>,
 }
 
 /// All of them.
@@ -101,14 +103,20 @@ impl Generations {
                     generation.drained = true;
                 }
             }
+            Fact::Moved { standstill } => {
+                if let Some(attempt) = self.attempts.last_mut() {
+                    attempt.standstill = Some(*standstill);
+                }
+            }
             Fact::Failed(why) => self.decide(Err(why.clone())),
             Fact::Trouble(_) | Fact::Other => {}
         }
     }
 
     pub fn begin(&mut self, engine: Engine, now: Instant) {
-        let (outcome, killed, decided) = (None, None, None);
-        self.attempts.push(Attempt { engine, triggered: now, outcome, killed, decided });
+        let (outcome, killed, decided, standstill) = (None, None, None, None);
+        let attempt = Attempt { engine, triggered: now, outcome, killed, decided, standstill };
+        self.attempts.push(attempt);
     }
 
     /// Decides the restart in progress, if there is one.

@@ -1,5 +1,5 @@
 //! Long-lived connections that keep asking through the restarts. Each stays with the process that
-//! accepted it, outlives a few restarts, says goodbye and comes again, so that the old processes are
+//! accepted it, or moves to each new one if that is what the server does; it outlives a few restarts, says goodbye and comes again, so that the old processes are
 //! seen to drain and to leave.
 
 use std::{
@@ -44,9 +44,12 @@ struct Session {
     asked: u64,
 }
 
+#[derive(Clone, Copy)]
 struct Home {
     pid: i32,
     generation: u64,
+    /// The generation that accepted it.
+    first: u64,
 }
 
 /// Raises the limit on open files, which is often a thousand, as far as it goes: the connections are
@@ -58,13 +61,18 @@ fn raise_file_limit() {
 }
 
 /// Holds `count` connections, at least one, until the run is stopped.
-pub fn start(shared: &Arc<Shared>, address: SocketAddr, count: usize) -> JoinHandle<()> {
+pub fn start(
+    shared: &Arc<Shared>,
+    address: SocketAddr,
+    count: usize,
+    moves: bool,
+) -> JoinHandle<()> {
     raise_file_limit();
     let shared = Arc::clone(shared);
-    thread::spawn(move || hold(&shared, address, count))
+    thread::spawn(move || hold(&shared, address, count, moves))
 }
 
-fn hold(shared: &Shared, address: SocketAddr, count: usize) {
+fn hold(shared: &Shared, address: SocketAddr, count: usize, moves: bool) {
     let mut places: Vec<Place> =
         (0..count as u64).map(|index| Place { session: None, life: 1 + index % LIFE }).collect();
     let group = count.div_ceil(GROUPS);
@@ -74,7 +82,7 @@ fn hold(shared: &Shared, address: SocketAddr, count: usize) {
     while !shared.stopped() {
         for places in places.chunks_mut(group).take_while(|_| !shared.stopped()) {
             thread::sleep(due.saturating_duration_since(Instant::now()));
-            exchange(shared, address, places, &mut nonce, due);
+            exchange(shared, address, places, &mut nonce, due, moves);
             // Late is late: the next group is not hurried.
             due = (due + step).max(Instant::now());
         }
@@ -94,6 +102,7 @@ fn exchange(
     places: &mut [Place],
     nonce: &mut u64,
     due: Instant,
+    moves: bool,
 ) {
     let until = shared.deadline();
     let window = shared.window();
@@ -105,7 +114,7 @@ fn exchange(
     }
     for place in places {
         let Some(session) = &mut place.session else { continue };
-        match session.hear(shared, until) {
+        match session.hear(shared, until, moves.then_some(floor)) {
             Ok(()) => {
                 let in_restart = shared.was_restarting(window);
                 shared.lock().score.held.record(due.elapsed(), in_restart);
@@ -125,7 +134,7 @@ impl Place {
         until: Instant,
     ) -> Result<(), Failure> {
         let is_old = |session: &Session| {
-            session.home.as_ref().is_some_and(|home| floor >= home.generation + self.life)
+            session.home.as_ref().is_some_and(|home| floor >= home.first + self.life)
         };
         if let Some(old) = self.session.take_if(|session| is_old(session)) {
             self.life = LIFE;
@@ -152,22 +161,32 @@ impl Place {
 }
 
 impl Session {
-    /// Hears the answer: every byte right, and from the process that has always answered here.
-    fn hear(&mut self, shared: &Shared, until: Instant) -> Result<(), Failure> {
+    /// Hears the answer: every byte right, and from the process that has always answered here; or, where
+    /// connections move, from it or a newer one, and none that had retired when it was asked.
+    fn hear(
+        &mut self,
+        shared: &Shared,
+        until: Instant,
+        moved_to: Option<u64>,
+    ) -> Result<(), Failure> {
         let answer = self.client.hear(self.asked, until)?;
-        shared.answered(&answer, self.home.is_none())?;
         let (pid, generation) = (answer.pid, answer.generation);
-        match &self.home {
-            Some(home) if home.pid != pid => {
+        let is_new = self.home.is_none_or(|home| home.pid != pid);
+        shared.answered(&answer, is_new)?;
+        let floor = moved_to.unwrap_or(self.floor);
+        match self.home {
+            Some(home) if is_new && (moved_to.is_none() || generation <= home.generation) => {
                 Err(Failure::wrong(format!("pid {pid} answers on a connection of {}", home.pid)))
             }
-            Some(_) => Ok(()),
-            None if generation < self.floor => {
-                let floor = self.floor;
+            Some(_) if moved_to.is_some() && generation < floor => {
+                Err(Failure::wrong(format!("generation {generation} answers after {floor} did")))
+            }
+            None if generation < floor => {
                 Err(Failure::wrong(format!("generation {generation} accepted after {floor} did")))
             }
-            None => {
-                self.home = Some(Home { pid, generation });
+            home => {
+                let first = home.map_or(generation, |home| home.first);
+                self.home = Some(Home { pid, generation, first });
                 Ok(())
             }
         }

@@ -9,7 +9,8 @@
 //!   "killed": 0, "cut": 0,             new processes that --faults has killed, connections that ended so
 //!   "restarts": [                      one entry per engine
 //!     { "engine": "fork", "begun": 10, "done": 10, from the trigger, in milliseconds:
-//!       "ready": { "p50": 1.1, "max": 2.0 }, "first_answer": { "p50": 1.5, "max": 2.4 } } ],
+//!       "ready": { "p50": 1.1, "max": 2.0 }, "first_answer": { "p50": 1.5, "max": 2.4 },
+//!       "standstill": { "p50": 1.2, "max": 1.9 } } ],  with --move: nobody served who moved
 //!   "latency": {                       in milliseconds; "in_restarts" is part of "all"
 //!     "new": { "all": { "count": 34000, "p50": 0.2, "p99": 0.9, "max": 5.1 }, "in_restarts": { ... } },
 //!     "held": { ... } },
@@ -56,6 +57,7 @@ fn engine(by: &ByEngine) -> String {
         ("done", by.ready.len().to_string()),
         ("ready", times(&by.ready)),
         ("first_answer", times(&by.first_answer)),
+        ("standstill", times(&by.standstill)),
     ])
 }
 

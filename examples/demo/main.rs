@@ -6,6 +6,7 @@
 //! cargo run --release --example demo -- --engine fork --restarts 100 --pause 50
 //! cargo run --release --example demo -- --rate 4000 --held 2000      # more of everything
 //! cargo run --release --example demo -- --faults                     # new processes are killed, too
+//! cargo run --release --example demo -- --move                       # held connections go along
 //! cargo run --release --example demo -- --json | jq .failures        # see `json` for the fields
 //! echo $?                                  # 0: nothing failed, 1: something did, 2: a wrong option
 //! ```
@@ -41,6 +42,10 @@
 //! starts the server and follows its log and its ends, and the main thread, in `driver`, restarts. What
 //! they find goes into one table, `generations` and `score` behind the lock of `shared`; `view` and
 //! `report` show it. The rest is pure: `proof` is the protocol, `journal` reads the log.
+//!
+//! With `--move` a held connection may be answered by another process after each restart, only ever by a
+//! newer one, and by none that has retired; in between, nobody serves it, and the server's log says how long
+//! that was.
 //!
 //! A restart is over when the log says so and a client has had an answer from the new process. What
 //! clients do until then counts as "during restarts".
@@ -81,7 +86,7 @@ const EXIT_USAGE: u8 = 2;
 fn main() -> ExitCode {
     match options::parse(std::env::args_os().skip(1)) {
         Ok(Role::Driver(options)) => drive(&options),
-        Ok(Role::Server(address, probation)) => server::serve(&address, probation),
+        Ok(Role::Server { address, probation, moves }) => server::serve(&address, probation, moves),
         Ok(Role::Help) => {
             print(options::HELP);
             ExitCode::SUCCESS

@@ -15,6 +15,7 @@ The exit status is 0 if nothing has failed, 1 if anything has, 2 if an option is
   --engine E       fork, fork-exec, or both in turns (both)
   --rate N         new connections per second, each for one request (2000)
   --held N         connections that stay open and keep asking (200)
+  --move           established connections move at each restart, instead of staying behind
   --pause MS       time between two restarts (750)
   --probation MS   how long a new process serves before the old one lets go (200; 600 with --faults)
   --faults         before each restart, begin one and kill the new process in its probation
@@ -34,8 +35,12 @@ const PROBATION_WITH_FAULTS: Duration = Duration::from_millis(600);
 #[derive(Debug, PartialEq, Eq)]
 pub enum Role {
     Driver(Options),
-    /// Where to listen, and the probation of its successors.
-    Server(String, Duration),
+    /// On this address; the probation of its successors; established connections move at a restart.
+    Server {
+        address: String,
+        probation: Duration,
+        moves: bool,
+    },
     Help,
 }
 
@@ -46,6 +51,7 @@ pub struct Options {
     pub engines: Vec<Engine>,
     pub rate: u32,
     pub held: usize,
+    pub moves: bool,
     pub pause: Duration,
     pub probation: Duration,
     pub faults: bool,
@@ -60,6 +66,7 @@ impl Default for Options {
             engines: vec![Engine::Fork, Engine::ForkExec],
             rate: 2000,
             held: 200,
+            moves: false,
             pause: Duration::from_millis(750),
             probation: PROBATION,
             faults: false,
@@ -85,6 +92,7 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Role, Error> {
             Arg::Long("patience") => {
                 options.patience = Duration::from_secs(number(&mut parser, "patience", 1, 60)?);
             }
+            Arg::Long("move") => options.moves = true,
             Arg::Long("json") => options.json = true,
             Arg::Long("probation") => {
                 let millis = number(&mut parser, "probation", 0, 60_000)?;
@@ -99,7 +107,9 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Role, Error> {
     let default = if options.faults { PROBATION_WITH_FAULTS } else { PROBATION };
     options.probation = probation.unwrap_or(default);
     Ok(match serve {
-        Some(address) => Role::Server(address, options.probation),
+        Some(address) => {
+            Role::Server { address, probation: options.probation, moves: options.moves }
+        }
         None => Role::Driver(options),
     })
 }

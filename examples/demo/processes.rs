@@ -34,9 +34,12 @@ const KILLED_WITHIN: Duration = Duration::from_secs(5);
 
 /// Starts this program in its server role, on a port that the system picks, and follows its log:
 /// all its generations write to the same pipe.
-pub fn start(shared: &Arc<Shared>, probation: Duration) -> io::Result<()> {
+pub fn start(shared: &Arc<Shared>, probation: Duration, moves: bool) -> io::Result<()> {
     set_child_subreaper(true)?;
     let mut command = Command::new(env::current_exe()?);
+    if moves {
+        command.arg("--move");
+    }
     command.args(["--serve", "127.0.0.1:0", "--probation"]).arg(probation.as_millis().to_string());
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     // `reap` waits for the process itself, as for its successors.

@@ -35,6 +35,8 @@ pub struct ByEngine {
     pub ready: Vec<Duration>,
     /// From the trigger until a client had an answer from the new process, likewise.
     pub first_answer: Vec<Duration>,
+    /// In which nobody served the connections that moved, likewise.
+    pub standstill: Vec<Duration>,
 }
 
 impl<'a> Report<'a> {
@@ -78,9 +80,11 @@ impl ByEngine {
         let attempts = || generations.attempts.iter().filter(meant);
         let times = attempts().filter_map(|attempt| generations.times(attempt));
         let (mut ready, mut first_answer): (Vec<_>, Vec<_>) = times.unzip();
+        let mut standstill: Vec<_> = attempts().filter_map(|attempt| attempt.standstill).collect();
+        standstill.sort_unstable();
         ready.sort_unstable();
         first_answer.sort_unstable();
-        ByEngine { engine, begun: attempts().count(), ready, first_answer }
+        ByEngine { engine, begun: attempts().count(), ready, first_answer, standstill }
     }
 }
 

@@ -47,6 +47,15 @@ impl Service for Witness {
         Ok(taken)
     }
 
+    /// There is nothing to say of a connection, but it may be another program's.
+    fn export(&self, _session: &()) -> Option<Vec<u8>> {
+        Some(Vec::new())
+    }
+
+    fn import(&mut self, _io: &mut Io<'_>, _saved: &[u8]) -> Result<()> {
+        Ok(())
+    }
+
     /// A forked child has its parent's name in memory; a resumed process has its own again.
     fn on_start(&mut self, net: &mut Net, _start: Start) {
         let engine = net.engine().map_or("none".to_owned(), |engine| engine.to_string());
@@ -66,9 +75,9 @@ impl Service for Witness {
 
 /// Serves on `address` until told to stop. SIGHUP restarts by fork, SIGUSR2 by fork-exec, SIGTERM
 /// drains.
-pub fn serve(address: &str, probation: Duration) -> ExitCode {
+pub fn serve(address: &str, probation: Duration, moves: bool) -> ExitCode {
     start_logging();
-    match run(address, probation) {
+    match run(address, probation, moves) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             log::error!("{e}");
@@ -77,8 +86,11 @@ pub fn serve(address: &str, probation: Duration) -> ExitCode {
     }
 }
 
-fn run(address: &str, probation: Duration) -> Result {
-    let how = |how: Restart| how.ready_within(READY_WITHIN).probation(probation);
+fn run(address: &str, probation: Duration, moves: bool) -> Result {
+    let how = |how: Restart| {
+        let how = how.ready_within(READY_WITHIN).probation(probation);
+        if moves { how.move_connections() } else { how }
+    };
     Server::new(Witness::default())?
         .listen(address)?
         .restart_on(libc::SIGHUP, how(Restart::fork()))

@@ -44,6 +44,15 @@ fn restarts(out: &mut String, report: &Report<'_>) -> std::fmt::Result {
         let name = by.engine.to_string();
         restarts_row(out, [name, begun, done, ready, ready_max, answer, answer_max])?;
     }
+    for by in report.restarts.iter().filter(|by| !by.standstill.is_empty()) {
+        let (engine, count) = (by.engine.to_string(), by.standstill.len());
+        let times = [median(&by.standstill), longest(&by.standstill)].map(short);
+        let [p50, max] = times;
+        writeln!(
+            out,
+            "{engine:18}{count} times connections moved: not served for {p50} (p50), {max} (max)"
+        )?;
+    }
     Ok(())
 }
 

@@ -1,9 +1,9 @@
 //! Echo: every byte that arrives goes straight back.
 //!
 //! ```sh
-//! cargo run --release --example echo             # then, elsewhere:
+//! cargo run --release --example echo -- --move   # then, elsewhere:
 //! nc 127.0.0.1 7777                              # a line comes back
-//! pkill -HUP -x -o echo                          # a new generation; your session never notices
+//! pkill -HUP -x -o echo                          # a new generation; your session goes along
 //! ```
 
 #[path = "../common/mod.rs"]
@@ -28,8 +28,18 @@ impl Service for Echo {
         io.send(input);
         Ok(input.len())
     }
+
+    /// Nothing has to be told to the next program, but it may have the connection.
+    fn export(&self, _session: &()) -> Option<Vec<u8>> {
+        Some(Vec::new())
+    }
+
+    fn import(&mut self, _io: &mut Io<'_>, _saved: &[u8]) -> Result<()> {
+        Ok(())
+    }
 }
 
 fn main() -> ExitCode {
-    common::serve("127.0.0.1:7777", Echo, |server| server)
+    let defaults = common::Defaults { listen: "127.0.0.1:7777", moves: false };
+    common::serve(defaults, Echo, |server| server)
 }

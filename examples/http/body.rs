@@ -20,18 +20,18 @@ const MAX_EXTRAS: usize = MAX_HEAD;
 /// A body on its way in.
 #[derive(Debug)]
 pub struct Body {
-    stage: Stage,
+    pub stage: Stage,
     /// Content that may still come before the body is too long.
-    room: u64,
+    pub room: u64,
     /// Bytes of extensions and trailers that may still come.
-    extras: usize,
+    pub extras: usize,
     /// Content so far.
-    received: u64,
+    pub received: u64,
 }
 
 /// What comes next.
 #[derive(Clone, Copy, Debug)]
-enum Stage {
+pub enum Stage {
     /// Content, up to the length that the head gave.
     Plain { left: u64 },
     /// The line with the size of a chunk.

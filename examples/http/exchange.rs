@@ -34,7 +34,7 @@ const MAX_UNWANTED: u64 = 64 * 1024;
 pub struct Session {
     pub stage: Stage,
     /// A part of a head has come; the reactor has it.
-    half_read: bool,
+    pub half_read: bool,
     /// This process is leaving. Until then it answers all that was pipelined before it says so.
     pub grace_ends: Option<Instant>,
 }
@@ -53,17 +53,17 @@ pub enum Stage {
 /// A request after its head: what is left to do.
 #[derive(Clone, Copy, Debug)]
 pub struct Exchange {
-    answer: Answer,
+    pub answer: Answer,
     /// HEAD: the reply has no body.
-    head_only: bool,
+    pub head_only: bool,
     /// For an echo, which is framed as it came.
-    framing: Framing,
-    after: After,
+    pub framing: Framing,
+    pub after: After,
     /// The reply has begun, so it is too late to refuse.
-    begun: bool,
+    pub begun: bool,
 }
 
-type Answer = std::result::Result<Route, Refusal>;
+pub type Answer = std::result::Result<Route, Refusal>;
 
 impl Session {
     /// Whether nothing of a next request has been seen.

@@ -10,8 +10,13 @@
 //! pkill -HUP -x -o http                          # a new generation; the download goes on
 //! ```
 //!
+//! Requests have nothing to do with each other, so connections stay with their process until they end. Run
+//! with `-- --move`, they go along: an upload, a download or an echo is begun by one process and ended by
+//! another.
+//!
 //! This file knows when the reactor calls; `exchange` is one request and its reply. The rest is pure:
-//! `request` reads heads, `body` reads bodies, `route` says what there is, `reply` writes heads.
+//! `request` reads heads, `body` reads bodies, `route` says what there is, `reply` writes heads,
+//! `saved` writes sessions down for the next program.
 //!
 //! Left out: TLS, compression, ranges, dates and caching; HTTP/2.
 
@@ -22,6 +27,7 @@ mod exchange;
 mod reply;
 mod request;
 mod route;
+mod saved;
 
 use std::{process::ExitCode, rc::Rc, time::Duration};
 
@@ -152,13 +158,22 @@ impl Service for Http {
         Ok(())
     }
 
+    fn export(&self, session: &Session) -> Option<Vec<u8>> {
+        saved::write(session)
+    }
+
+    fn import(&mut self, _io: &mut Io<'_>, bytes: &[u8]) -> Result<Session> {
+        saved::read(bytes)
+    }
+
     fn on_start(&mut self, net: &mut Net, _start: Start) {
         self.prepare(net.generation(), net.engine());
     }
 }
 
 fn main() -> ExitCode {
-    common::serve("127.0.0.1:8080", Http::new(), |server| {
+    let defaults = common::Defaults { listen: "127.0.0.1:8080", moves: false };
+    common::serve(defaults, Http::new(), |server| {
         server
             .max_message(request::MAX_HEAD) // the longest of what we leave to the reactor
             .first_message_timeout(None) // a head has its own, and gets an answer when it runs out

@@ -26,20 +26,19 @@ pub enum Route {
 impl Route {
     pub fn find(method: Method, path: &str) -> Result<Route, Refusal> {
         if method == Method::Unknown {
-            return Err(Refusal::new(Status::NotImplemented, "unknown method"));
+            return Err(UNKNOWN_METHOD);
         }
-        let (route, methods, allow): (_, &[Method], _) = match path {
-            "/" => (Route::Hello, READ, "GET, HEAD"),
-            "/generation" => (Route::Generation, READ, "GET, HEAD"),
-            "/echo" => (Route::Echo, &[Method::Post], "POST"),
-            "/count" => (Route::Count, &[Method::Post, Method::Put], "POST, PUT"),
-            _ => (bytes(path).ok_or(NOT_FOUND)?, READ, "GET, HEAD"),
+        let (route, methods, refusal): (_, &[Method], _) = match path {
+            "/" => (Route::Hello, READ, NOT_READ),
+            "/generation" => (Route::Generation, READ, NOT_READ),
+            "/echo" => (Route::Echo, &[Method::Post], NOT_POST),
+            "/count" => (Route::Count, &[Method::Post, Method::Put], NOT_SENT),
+            _ => (bytes(path).ok_or(NOT_FOUND)?, READ, NOT_READ),
         };
         if methods.contains(&method) {
             return Ok(route);
         }
-        let refusal = Refusal::new(Status::MethodNotAllowed, "not by this method");
-        Err(Refusal { allow: Some(allow), ..refusal })
+        Err(refusal)
     }
 
     /// Whether it does anything with a body. Any request may have one.
@@ -50,7 +49,19 @@ impl Route {
 
 const READ: &[Method] = &[Method::Get, Method::Head];
 
+const UNKNOWN_METHOD: Refusal = Refusal::new(Status::NotImplemented, "unknown method");
 const NOT_FOUND: Refusal = Refusal::new(Status::NotFound, "there is nothing here");
+const NOT_READ: Refusal = not_by_this_method("GET, HEAD");
+const NOT_POST: Refusal = not_by_this_method("POST");
+const NOT_SENT: Refusal = not_by_this_method("POST, PUT");
+
+/// All of them. A place in it is written down for other programs, so it never changes.
+pub const REFUSALS: [Refusal; 5] = [UNKNOWN_METHOD, NOT_FOUND, NOT_READ, NOT_POST, NOT_SENT];
+
+const fn not_by_this_method(allow: &'static str) -> Refusal {
+    let refusal = Refusal::new(Status::MethodNotAllowed, "not by this method");
+    Refusal { allow: Some(allow), ..refusal }
+}
 
 fn bytes(path: &str) -> Option<Route> {
     let count = path.strip_prefix("/bytes/")?;

@@ -49,6 +49,64 @@ fn answers_do_not_depend_on_how_requests_arrive() {
     every_split(Http::new, input, output.as_bytes());
 }
 
+/// What differs is who says it.
+#[test]
+fn a_restart_between_any_two_bytes_is_not_noticed() {
+    let input = b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nGET\
+        POST /count HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;x\r\nabc\r\n0\r\nX: y\r\n\r\n\
+        POST /none HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody\
+        POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n12345\
+        X";
+    let mut whole = None;
+    for cut in 0..=input.len() {
+        let (mut harness, peer) = start();
+        harness.feed(peer, &input[..cut]);
+        let mut harness = harness.restart(Http::new()).expect("nothing is saved");
+        harness.feed(peer, &input[cut..]);
+        let said = text(&mut harness, peer).replace("X-Generation: 1", "X-Generation: 0");
+        assert!(said.contains("404"));
+        assert_eq!(said, *whole.get_or_insert(said.clone()), "cut after byte {cut}");
+    }
+}
+
+#[test]
+fn an_echo_in_chunks_goes_on_after_a_restart_at_any_byte() {
+    let head = "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let input = format!("{head}3;x\r\nabc\r\n5\r\n12345\r\n0\r\n\r\n");
+    for cut in 0..=input.len() {
+        let (mut harness, peer) = start();
+        harness.feed(peer, &input.as_bytes()[..cut]);
+        let mut harness = harness.restart(Http::new()).expect("nothing is saved");
+        harness.feed(peer, &input.as_bytes()[cut..]);
+        let said = text(&mut harness, peer);
+        let body = said.split_once("\r\n\r\n").expect("a head").1;
+        let lines: Vec<_> = body.split("\r\n").collect();
+        let data: String = lines.iter().skip(1).step_by(2).copied().collect();
+        assert_eq!(data, "abc12345", "cut after byte {cut}: {body:?}");
+        assert!(body.ends_with("\r\n0\r\n\r\n"), "cut after byte {cut}: {body:?}");
+    }
+}
+
+/// The connection is paused and congested meanwhile, and its next request is waiting.
+#[test]
+fn a_download_goes_on_after_each_of_many_restarts() {
+    let (mut harness, peer) = start();
+    harness.set_window(peer, 1000);
+    harness.feed(peer, b"GET /bytes/300000 HTTP/1.1\r\nHost: a\r\n\r\n");
+    harness.feed(peer, GET);
+    let mut answer = Vec::new();
+    for _ in 0..20 {
+        harness = harness.restart(Http::new()).expect("nothing is saved");
+        harness.set_window(peer, 20_000);
+        answer.extend(harness.take(peer));
+    }
+    let answer = String::from_utf8(answer).expect("text");
+    let body = answer.split_once("\r\n\r\n").expect("a head").1;
+    let line = "abcdefghijklmnopqrstuvwxyz-ABCDEFGHIJKLMNOPQRSTUVWXYZ-123456789\n";
+    assert_eq!(body[..300_000], line.repeat(5000)[..300_000]);
+    assert!(body[300_000..].starts_with("HTTP/1.1 200 OK") && body.ends_with(HELLO));
+}
+
 #[test]
 fn the_next_request_waits_for_a_slow_download() {
     let (mut harness, peer) = start();

@@ -11,15 +11,19 @@
 //! redis-cli -s /tmp/kv.sock subscribe news
 //! ```
 //!
-//! A restart by fork (HUP) takes no copy of the keys and writes no file: the child has its parent's heap.
-//! But from the fork on there are two heaps. New clients are served by the child; those who were
-//! connected stay with the parent until they leave, and what they write is written there: the child
-//! does not see it, and it is gone when the last of them has left. Messages do not cross over either. So
-//! clients whose writes matter have to connect anew after a restart, as they do after a failover. A
-//! restart by fork-exec (USR2) is a new program, which begins with no keys.
+//! Clients share the keys, so a restart moves them all: those who stayed behind would write what nobody
+//! else sees, and it would be gone with them. After a restart by fork (HUP) keys and clients are in the
+//! child, without a copy or a file. After one by fork-exec (USR2) they are in a new program: the keys are
+//! written down as `snapshot` says, and nobody is served meanwhile (100 MB, a million keys: below a second;
+//! what takes longer than two is given up, and the old program serves on). Subscriptions, names and
+//! commands that are half sent go along either way.
+//!
+//! With `--no-move` who was connected stays with the old process, and from the restart on there are two
+//! sets of keys.
 //!
 //! This file knows when the reactor calls. `request` reads commands, `commands` carries them out, on the
-//! keys in `store` and the subscriptions in `pubsub`; `resp` is the protocol's words, `glob` its patterns.
+//! keys in `store` and the subscriptions in `pubsub`, all of it
+//! written down by `snapshot`; `resp` is the protocol's words, `glob` its patterns.
 //!
 //! Left out: all types but strings, transactions, scripts, persistence, passwords, version 3 of the
 //! protocol.
@@ -33,6 +37,7 @@ mod pubsub;
 mod reply;
 mod request;
 mod resp;
+mod snapshot;
 mod store;
 
 use std::{
@@ -127,9 +132,32 @@ impl Service for Kv {
         self.watch_expiry(net);
     }
 
-    /// A forked child has its parent's keys, and their alarm. Who listens has stayed with the parent.
+    /// The clock is that of the reactor, but it is not at hand here.
+    fn save(&self) -> Result<Vec<u8>> {
+        Ok(snapshot::write_state(&self.state, Instant::now()))
+    }
+
+    fn load(&mut self, saved: &[u8]) -> Result {
+        self.state = snapshot::read_state(saved, Instant::now())?;
+        Ok(())
+    }
+
+    fn export(&self, session: &Session) -> Option<Vec<u8>> {
+        Some(snapshot::write_session(session))
+    }
+
+    /// Who listens to what is known to the listeners alone.
+    fn import(&mut self, io: &mut Io<'_>, saved: &[u8]) -> Result<Session> {
+        let session = snapshot::read_session(saved)?;
+        self.state.hub.join_all(&session.subscriptions, io.id());
+        Ok(session)
+    }
+
+    /// A forked child has its parent's keys, and their alarm; a new program has to set it. Listeners that
+    /// have stayed behind are forgotten.
     fn on_start(&mut self, net: &mut Net, _start: Start) {
         self.state.hub.retain(|id| net.to(id).is_some());
+        self.watch_expiry(net);
     }
 
     /// The alarm has gone to the new generation; here, too, keys expire as long as somebody asks.
@@ -140,7 +168,8 @@ impl Service for Kv {
 }
 
 fn main() -> ExitCode {
-    common::serve("127.0.0.1:7780", Kv::new(), |server| {
+    let defaults = common::Defaults { listen: "127.0.0.1:7780", moves: true };
+    common::serve(defaults, Kv::new(), |server| {
         server
             .max_message(MAX_COMMAND)
             .max_output(MAX_OUTPUT)

@@ -23,7 +23,7 @@ pub struct Hub {
 type Listeners = BTreeMap<Vec<u8>, BTreeSet<ConnId>>;
 
 /// The subscriptions of one connection, by itself: the same facts from the other side. Plain data.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Subscriptions {
     pub channels: BTreeSet<Vec<u8>>,
     pub patterns: BTreeSet<Vec<u8>>,
@@ -61,6 +61,16 @@ impl Hub {
             && ids.is_empty()
         {
             listeners.remove(name);
+        }
+    }
+
+    /// A connection has come, with what it listens to.
+    pub fn join_all(&mut self, subscriptions: &Subscriptions, id: ConnId) {
+        for name in &subscriptions.channels {
+            self.join(Topic::Channel, name, id);
+        }
+        for name in &subscriptions.patterns {
+            self.join(Topic::Pattern, name, id);
         }
     }
 

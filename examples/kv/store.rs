@@ -99,6 +99,26 @@ impl<H: BuildHasher> Store<H> {
         Store { items: BTreeMap::new(), due: BTreeSet::new(), hasher, draws: 0 }
     }
 
+    /// With these keys, each of which comes once. Sorted first: that takes a fraction of the time of as many
+    /// look-ups.
+    pub fn of(items: Vec<Item>, hasher: H) -> Store<H> {
+        let mut store = Store::with_hasher(hasher);
+        let slots = items.into_iter().map(|item| (store.home(&item.key), item));
+        let mut items: Vec<_> = slots.collect();
+        items.sort_unstable_by_key(|&(home, _)| home);
+        for index in 1..items.len() {
+            if let [(before, _), (slot, _)] = &mut items[index - 1..=index]
+                && before.hash() == slot.hash()
+            {
+                *slot = before.next();
+            }
+        }
+        let due = items.iter().filter_map(|&(slot, ref item)| Some((item.due?, slot)));
+        store.due = due.collect();
+        store.items = items.into_iter().collect();
+        store
+    }
+
     /// Keys, with those that have expired and are not purged yet.
     pub fn len(&self) -> usize {
         self.items.len()
@@ -168,9 +188,19 @@ impl<H: BuildHasher> Store<H> {
         self.due = BTreeSet::new();
     }
 
+    /// All that is live, in no order that means anything.
+    pub fn items(&self, now: Instant) -> impl Iterator<Item = &Item> {
+        self.items.values().filter(move |item| item.is_live(now))
+    }
+
+    /// Bytes of all keys and values, and a little for each.
+    pub fn bytes(&self) -> usize {
+        self.items.values().map(|item| item.key.len() + item.value.len() + 16).sum()
+    }
+
     /// All keys, in no order that means anything.
     pub fn keys(&self, now: Instant) -> impl Iterator<Item = &[u8]> {
-        self.items.values().filter(move |item| item.is_live(now)).map(|item| &*item.key)
+        self.items(now).map(|item| &*item.key)
     }
 
     /// The keys from `cursor` on, some `count` of them, and the cursor for the next call. 0 is the

@@ -252,3 +252,26 @@ fn scan_amid_changes<H: BuildHasher>(
     }
     assert!(stay.iter().all(|key| seen.contains(key)));
 }
+
+/// Made of many keys at once, it is as if they had been set one after the other.
+#[test]
+fn a_store_of_given_keys_finds_each_of_them() {
+    let now = Instant::now();
+    let item = |number: u32| Item {
+        key: number.to_le_bytes().into(),
+        value: vec![number as u8],
+        due: number.is_multiple_of(2).then_some(after(now, 10)),
+    };
+    let mut store = CrowdedStore::of((0..100).map(item).collect(), Default::default());
+    assert_eq!((store.len(), store.expiring()), (100, 50));
+    for number in 0..100u32 {
+        assert_eq!(value(&store, &number.to_le_bytes(), now), Some(vec![number as u8]));
+    }
+    store.purge(100, after(now, 10));
+    assert_eq!((store.len(), store.expiring()), (50, 0));
+    for number in 0..100u32 {
+        let removed = store.remove(&number.to_le_bytes(), now);
+        assert_eq!(removed.is_some(), !number.is_multiple_of(2));
+    }
+    assert_eq!(store.len(), 0);
+}

@@ -123,3 +123,28 @@ fn every_name_in_the_table_is_found() {
         );
     }
 }
+
+#[test]
+fn a_restart_between_any_two_bytes_is_not_noticed() {
+    let input = b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$5\r\na\r\nbc\r\n*2\r\n$3\r\nget\r\n$1\r\nk\r\n\
+        SET n 41 EX 100\r\nINCR n\r\nTTL n\r\nCLIENT SETNAME me\r\nCLIENT GETNAME\r\nCLIENT ID\r\n\
+        SUBSCRIBE news\r\nPSUBSCRIBE n*\r\nUNSUBSCRIBE news\r\n";
+    let output = b"+OK\r\n$5\r\na\r\nbc\r\n+OK\r\n:42\r\n:100\r\n+OK\r\n$2\r\nme\r\n:1\r\n\
+        *3\r\n$9\r\nsubscribe\r\n$4\r\nnews\r\n:1\r\n*3\r\n$10\r\npsubscribe\r\n$2\r\nn*\r\n:2\r\n\
+        *3\r\n$11\r\nunsubscribe\r\n$4\r\nnews\r\n:1\r\n";
+    heirloom::testing::every_split_restarted(Kv::new, input, output);
+}
+
+#[test]
+fn listeners_hear_through_a_restart_and_keys_still_expire() {
+    let (mut harness, peer) = start();
+    ask(&mut harness, peer, "SUBSCRIBE news\r\nPSUBSCRIBE n*");
+    let speaker = harness.connect();
+    ask(&mut harness, speaker, "SET soon v PX 5000\r\nSET never v");
+    let mut harness = harness.restart(Kv::new()).expect("the keys are taken over");
+    assert_eq!(ask(&mut harness, speaker, "PUBLISH news hi"), ":2\r\n");
+    assert!(String::from_utf8_lossy(&harness.take(peer)).contains("$2\r\nhi\r\n"));
+    assert_eq!(harness.service().state.store.len(), 2);
+    harness.advance(Duration::from_millis(5001));
+    assert_eq!(harness.service().state.store.len(), 1);
+}

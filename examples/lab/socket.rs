@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{ALARM, Flood, number};
+use crate::{ALARM, pattern, requests::number, session::Session};
 
 /// What `arm` arms where it is told no number.
 const UNNAMED: Timer = Timer(1);
@@ -24,7 +24,7 @@ const PAUSE: Timer = Timer(u64::MAX);
 /// Does a request whose answer comes later, or is more than a line, or is none.
 pub fn handle(
     io: &mut Io<'_>,
-    flood: &mut Flood,
+    session: &mut Session,
     verb: &str,
     rest: &str,
 ) -> Result<Option<String>> {
@@ -53,8 +53,15 @@ pub fn handle(
             }
         }
         "flood" => {
-            *flood = number(rest)?;
-            pour(io, flood);
+            session.left = number(rest)?;
+            (session.of, session.seed) = (session.left, None);
+            pour(io, session);
+        }
+        "reply" => {
+            let (count, seed) = rest.split_once(' ').ok_or("reply COUNT SEED")?;
+            session.left = number(count)?;
+            (session.of, session.seed) = (session.left, Some(number(seed)?));
+            pour(io, session);
         }
         "burst" => io.send(&vec![b'x'; number(rest)?]), // all at once, whatever the marks say
         _ => return Ok(Some(format!("unknown: {verb}"))),
@@ -63,11 +70,15 @@ pub fn handle(
 }
 
 /// Sends of a flood what the marks allow.
-pub fn pour(io: &mut Io<'_>, flood: &mut Flood) {
-    while *flood > 0 && !io.is_congested() {
-        let piece = (*flood).min(16 * 1024);
-        io.send(&[b'x'; 16 * 1024][..piece]);
-        *flood -= piece;
+pub fn pour(io: &mut Io<'_>, session: &mut Session) {
+    let mut piece = [b'x'; 16 * 1024];
+    while session.left > 0 && !io.is_congested() {
+        let count = session.left.min(piece.len() as u64) as usize;
+        if let Some(seed) = session.seed {
+            pattern::fill(seed, session.of - session.left, &mut piece[..count]);
+        }
+        io.send(&piece[..count]);
+        session.left -= count as u64;
     }
 }
 

@@ -7,7 +7,7 @@ use super::{
     conn::{Conn, Phase},
     id::{ConnId, Source},
     reason::{Origin, Reason},
-    stream::Stream,
+    stream::{Peer, Stream},
 };
 use crate::limits::{ACCEPT_BUDGET, ACCEPT_PAUSE};
 
@@ -93,7 +93,11 @@ impl Net {
     pub(crate) fn insert(&mut self, stream: Stream, phase: Phase) -> io::Result<ConnId> {
         let entry = self.conns.vacant_entry();
         let id = ConnId::new(entry.key(), self.last_serial + 1);
-        let mut conn = Conn::new(id, stream, phase, self.now);
+        let peer = match phase {
+            Phase::Dialing { .. } => Peer::Unknown,
+            _ => stream.peer(),
+        };
+        let mut conn = Conn::new(id, stream, peer, phase, self.now);
         Net::with_registry(&self.poll, |registry| {
             conn.stream.register(registry, Source::Conn(id).token())
         })?;

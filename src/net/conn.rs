@@ -92,11 +92,7 @@ pub(crate) struct Flags {
 }
 
 impl Conn {
-    pub fn new(id: ConnId, stream: Stream, phase: Phase, now: Instant) -> Conn {
-        let peer = match phase {
-            Phase::Dialing { .. } => Peer::Unknown,
-            _ => stream.peer(),
-        };
+    pub fn new(id: ConnId, stream: Stream, peer: Peer, phase: Phase, now: Instant) -> Conn {
         Conn {
             id,
             stream,
@@ -139,6 +135,11 @@ impl Conn {
     /// Whether kept input has not been offered since something changed.
     pub fn has_offer(&self) -> bool {
         !self.input.is_empty() && !self.flags.incomplete
+    }
+
+    /// Whether there is something to send: bytes, or the FIN behind them.
+    pub fn owes_output(&self) -> bool {
+        !self.output.is_empty() || (self.flags.half_close && !self.flags.fin_sent)
     }
 
     /// Whether all input was offered and the service does not know yet that no more will come.

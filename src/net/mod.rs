@@ -113,6 +113,8 @@ pub struct Net {
     deadlines: TimerQueue<Key>,
     /// Connections are on their way to another process, or from one: nobody serves them.
     pub(crate) frozen: bool,
+    /// Since when they are, or were.
+    pub(crate) frozen_at: Instant,
     alarms: Vec<(Alarm, Instant)>,
     /// Of a process that does not serve, and may yet.
     suspended_alarms: Vec<(Alarm, Instant)>,
@@ -153,6 +155,7 @@ impl Net {
             timers: TimerQueue::new(),
             deadlines: TimerQueue::new(),
             frozen: false,
+            frozen_at: now,
             alarms: Vec::new(),
             suspended_alarms: Vec::new(),
             requests: Vec::new(),

@@ -3,7 +3,6 @@
 
 use std::{
     io,
-    os::fd::OwnedFd,
     time::{Duration, Instant},
 };
 
@@ -48,8 +47,7 @@ impl Flags {
             half_close: bit(7),
             fin_sent: bit(8),
             writable_due: bit(9),
-            // Nobody has looked yet: the first read and the first write will tell.
-            readable: true,
+            // What the socket has to say, a fresh registration says: see `epoll(7)`.
             ..Flags::default()
         }
     }
@@ -91,7 +89,7 @@ impl Net {
     /// Stops everything that has to do with connections, until [`thaw`](Self::thaw): what happens
     /// meanwhile is noted and waits.
     pub(crate) fn freeze(&mut self) {
-        self.frozen = true;
+        (self.frozen, self.frozen_at) = (true, Instant::now());
         for id in std::mem::take(&mut self.writable) {
             if let Some(conn) = self.conn(id) {
                 conn.flags.writable_due = true;
@@ -111,7 +109,7 @@ impl Net {
             if self.conns[slot].needs_reading() {
                 self.list(id);
             }
-            if !self.conns[slot].output.is_empty() {
+            if self.conns[slot].owes_output() {
                 self.mark_dirty(id);
             }
         }
@@ -121,14 +119,10 @@ impl Net {
         self.conns.iter().map(|(slot, _)| slot).collect()
     }
 
-    /// Writes one connection down, and makes a descriptor of its socket for the message.
-    pub(crate) fn pack(
-        &self,
-        id: ConnId,
-        session: Option<Vec<u8>>,
-    ) -> io::Result<(Record, OwnedFd)> {
+    /// Writes one connection down. Its socket is for the caller to send along.
+    pub(crate) fn pack(&self, id: ConnId, session: Option<Vec<u8>>) -> (Record, &Stream) {
         let conn = &self.conns[id.slot()];
-        Ok((conn.to_record(session, self.now()), conn.stream.duplicate()?))
+        (conn.to_record(session, self.now()), &conn.stream)
     }
 
     /// Takes connections in, each under the name that it had; they are registered, and nothing is read
@@ -136,12 +130,12 @@ impl Net {
     ///
     /// # Errors
     /// When two claim the same place, or the system does not take one.
-    pub(crate) fn unpack(&mut self, arrivals: Vec<(Record, OwnedFd)>) -> io::Result<Vec<Arrival>> {
+    pub(crate) fn unpack(&mut self, arrivals: Vec<(Record, Stream)>) -> io::Result<Vec<Arrival>> {
         let mut conns = Vec::with_capacity(arrivals.len());
         let mut sessions = Vec::with_capacity(arrivals.len());
-        for (record, fd) in arrivals {
+        for (record, stream) in arrivals {
             let id = ConnId::from_bits(record.id);
-            let (mut conn, session) = self.conn_of(id, record, fd)?;
+            let (mut conn, session) = self.conn_of(id, record, stream);
             let registry = self.poll.as_ref().map(mio::Poll::registry);
             registry.map_or(Ok(()), |r| conn.stream.register(r, Source::Conn(id).token()))?;
             conns.push((id.slot(), conn));
@@ -163,18 +157,14 @@ impl Net {
         Ok(sessions)
     }
 
-    fn conn_of(
-        &self,
-        id: ConnId,
-        record: Record,
-        fd: OwnedFd,
-    ) -> io::Result<(Conn, Option<Vec<u8>>)> {
+    fn conn_of(&self, id: ConnId, record: Record, stream: Stream) -> (Conn, Option<Vec<u8>>) {
         let now = self.now();
         let phase = record.dialing.map_or(Phase::Open, |tag| Phase::Dialing { tag });
-        let mut conn = Conn::new(id, Stream::adopt(fd)?, phase, now);
-        if conn.peer == Peer::Unknown {
-            conn.peer = Peer::from_bytes(&record.peer);
-        }
+        let peer = match Peer::from_bytes(&record.peer) {
+            Peer::Unknown if phase == Phase::Open => stream.peer(),
+            known => known,
+        };
+        let mut conn = Conn::new(id, stream, peer, phase, now);
         let before = |time: Duration| now.checked_sub(time).unwrap_or(now);
         conn.input = record.input;
         conn.output.push(&record.output, &mut Default::default());
@@ -185,7 +175,7 @@ impl Net {
         conn.progress = before(record.stalled);
         (conn.bytes_in, conn.bytes_out) = (record.bytes_in, record.bytes_out);
         conn.flags = Flags::from_bits(record.flags);
-        Ok((conn, record.session))
+        (conn, record.session)
     }
 
     /// Takes out a connection that another process has now. Its client sees nothing of it: the socket

@@ -53,7 +53,7 @@ impl Peer {
         self.to_string().into_bytes()
     }
 
-    /// What [`to_bytes`](Self::to_bytes) wrote, as far as it can be asked for no more: an address.
+    /// What [`to_bytes`](Self::to_bytes) wrote, if it is an address. Of others the kernel knows more.
     pub(crate) fn from_bytes(bytes: &[u8]) -> Peer {
         let text = std::str::from_utf8(bytes).unwrap_or_default();
         text.parse().map_or(Peer::Unknown, Peer::Tcp)
@@ -88,11 +88,14 @@ impl Stream {
         }
     }
 
-    /// A socket that another process had.
+    /// A socket that another process had, with `peer` at its other end as far as that one knew.
     ///
     /// # Errors
     /// When it is no stream of a kind that is known.
-    pub fn adopt(fd: OwnedFd) -> io::Result<Stream> {
+    pub fn adopt(fd: OwnedFd, peer: Peer) -> io::Result<Stream> {
+        if let Peer::Tcp(_) = peer {
+            return Ok(Stream::Tcp(TcpStream::from_std(fd.into())));
+        }
         let address: SockaddrStorage = getsockname(fd.as_raw_fd())?;
         match address.family() {
             Some(AddressFamily::Unix) => {
@@ -105,12 +108,14 @@ impl Stream {
         }
     }
 
-    /// The same socket once more.
-    pub fn duplicate(&self) -> io::Result<OwnedFd> {
+    /// The same stream once more, of one in memory.
+    ///
+    /// # Panics
+    /// When it is none: a socket is sent as it is.
+    pub fn again(&self) -> Stream {
         match self {
-            Stream::Tcp(stream) => stream.as_fd().try_clone_to_owned(),
-            Stream::Unix(stream) => stream.as_fd().try_clone_to_owned(),
-            Stream::Memory(_) => Err(io::ErrorKind::Unsupported.into()),
+            Stream::Memory(pipe) => Stream::Memory(pipe.clone()),
+            _ => panic!("not in memory: {self:?}"),
         }
     }
 

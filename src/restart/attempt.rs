@@ -5,7 +5,7 @@ use std::{
     collections::VecDeque,
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -34,8 +34,9 @@ pub(crate) struct Attempt {
     pub generation: u64,
     pub begun: Instant,
     pub steps: Steps,
-    /// When the new side's next word is overdue.
+    /// When the new side's next word is overdue, and the time that it has for it.
     pub overdue: Instant,
+    pub limit: Duration,
     pub child: Child,
     /// `None` while the program is only asked whether it would serve.
     pub link: Option<Link>,
@@ -87,7 +88,8 @@ pub(crate) fn choose_engine(how: &Restart) -> Result<Engine, RestartError> {
 impl Attempt {
     fn new(task: Task, child: Child) -> Attempt {
         let Task { how, by, engine, generation, begun } = task;
-        let overdue = begun + how.ready_within;
+        let limit = how.ready_within;
+        let overdue = begun + limit;
         let steps = Steps::default();
         let (link, stderr, handed_back) = (None, None, None);
         Attempt {
@@ -98,6 +100,7 @@ impl Attempt {
             begun,
             steps,
             overdue,
+            limit,
             child,
             link,
             ending: false,
@@ -153,6 +156,20 @@ impl Attempt {
         Ok(Attempt { stderr: Some(stderr), ..Attempt::new(task, child) })
     }
 
+    /// From `now` on connections wait for it, so it has less time.
+    pub fn hurry(&mut self, now: Instant) {
+        let overdue = now + self.how.standstill;
+        if overdue < self.overdue {
+            (self.overdue, self.limit) = (overdue, self.how.standstill);
+        }
+    }
+
+    /// From `now` on it has to last.
+    pub fn prove(&mut self, now: Instant) {
+        self.limit = self.how.ready_within;
+        self.overdue = now + self.how.probation + self.limit;
+    }
+
     /// What was asked for, to be begun once more: by the program that has passed its check.
     pub fn task(&self) -> Task {
         Task {
@@ -193,7 +210,7 @@ impl Attempt {
         }
         self.child.end();
         RestartError::TimedOut {
-            limit: self.how.ready_within,
+            limit: self.limit,
             in_probation: self.in_probation(),
             stderr: self.last_words(),
         }

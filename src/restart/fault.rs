@@ -23,7 +23,7 @@ pub(crate) enum Step {
     NewMade,
     /// New: it has everything it needs.
     NewClaimed,
-    /// New: it has a batch of connections.
+    /// New: it has taken in what a new program is handed.
     NewTaken,
     /// New: it has said `Ready`.
     NewReady,

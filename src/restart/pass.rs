@@ -34,7 +34,31 @@ const UNKNOWN_MAX: usize = 64;
 pub(crate) struct Link {
     socket: OwnedFd,
     /// What the socket would not take yet.
-    outbox: VecDeque<(Vec<u8>, Vec<OwnedFd>)>,
+    outbox: VecDeque<(Vec<u8>, Vec<Fd>)>,
+}
+
+/// A descriptor on its way out.
+#[derive(Debug)]
+pub(crate) enum Fd {
+    /// Closed here when it was sent.
+    Owned(OwnedFd),
+    /// Somebody else's. It stays open until it was sent, or this end of the link goes.
+    Lent(RawFd),
+}
+
+impl From<OwnedFd> for Fd {
+    fn from(fd: OwnedFd) -> Fd {
+        Fd::Owned(fd)
+    }
+}
+
+impl AsRawFd for Fd {
+    fn as_raw_fd(&self) -> RawFd {
+        match self {
+            Fd::Owned(fd) => fd.as_raw_fd(),
+            Fd::Lent(raw) => *raw,
+        }
+    }
 }
 
 /// What arrives together.
@@ -82,6 +106,11 @@ impl Link {
 
     /// Sends a message, now or when the socket takes it (see [`flush`](Self::flush)).
     pub fn send(&mut self, message: &Message, fds: Vec<OwnedFd>) -> Result<(), LinkError> {
+        self.send_fds(message, fds.into_iter().map(Fd::Owned).collect())
+    }
+
+    /// The same, with descriptors that may be lent.
+    pub fn send_fds(&mut self, message: &Message, fds: Vec<Fd>) -> Result<(), LinkError> {
         self.outbox.push_back((message.encode(), fds));
         self.flush()
     }

@@ -3,19 +3,20 @@
 
 use std::{os::fd::OwnedFd, time::Instant};
 
-use super::{Estate, Turn};
+use super::{Estate, Succession, Turn};
 use crate::{
     error::{Error, Result},
     limits::{BATCH_BYTES, BATCH_MAX, BATCHES_IN_FLIGHT, STATE_MAX},
-    net::{ConnId, Io, Key, Reason},
+    net::{ConnId, Io, Key, Net, Peer, Reason, Stream},
+    plan::Engine,
     restart::{
         fault::{self, Step},
         link::Message,
         memfd,
-        pass::{FDS_PER_MESSAGE, Link, LinkError},
+        pass::{FDS_PER_MESSAGE, Fd, Link, LinkError},
         record::Record,
     },
-    service::{Move, Service},
+    service::{Move, Service, Start},
 };
 
 /// What has come from the old side and waits to be taken in.
@@ -54,7 +55,7 @@ impl<S: Service> Turn<S> {
         let Some(attempt) = &mut self.succession.attempt else { return Ok(()) };
         if attempt.how.moves {
             self.net.clear_timer(attempt.overdue, Key::NewOverdue);
-            attempt.overdue = attempt.overdue.min(now + attempt.how.standstill);
+            attempt.hurry(now);
             self.net.set_timer(attempt.overdue, Key::NewOverdue);
             self.freeze();
             let outgoing = self.moving().collect();
@@ -62,7 +63,7 @@ impl<S: Service> Turn<S> {
         }
         let saved = self.service.save().map_err(|why| format!("the state was not saved: {why}"))?;
         let state = memfd::seal(&saved).map_err(|e| format!("seal the state: {e}"))?;
-        self.send_to_new(&Message::State, vec![state])?;
+        self.send_to_new(&Message::State, vec![state.into()])?;
         self.send_connections()
     }
 
@@ -81,17 +82,19 @@ impl<S: Service> Turn<S> {
                 fault::point(Step::OldHanded, link);
                 return Ok(());
             }
-            let (records, mut fds) = self.pack_batch().map_err(|e| format!("move: {e}"))?;
+            let (records, mut fds) = self.pack_batch();
             let count = fds.len() as u64;
             if count > 0 {
-                fds.push(memfd::seal(&records).map_err(|e| format!("seal connections: {e}"))?);
+                let records = memfd::seal(&records);
+                fds.push(records.map_err(|e| format!("seal connections: {e}"))?.into());
                 self.succession.attempt.iter_mut().for_each(|attempt| attempt.in_flight += 1);
                 self.send_to_new(&Message::Connections { count }, fds)?;
             }
         }
     }
 
-    fn pack_batch(&mut self) -> std::io::Result<(Vec<u8>, Vec<OwnedFd>)> {
+    /// The sockets are lent: they stay here, frozen, until the new side has served.
+    fn pack_batch(&mut self) -> (Vec<u8>, Vec<Fd>) {
         let (mut records, mut fds) = (Vec::new(), Vec::new());
         while fds.len() < FDS_PER_MESSAGE - 1 && records.len() < BATCH_BYTES {
             let attempt = self.succession.attempt.as_mut();
@@ -102,38 +105,39 @@ impl<S: Service> Turn<S> {
                 self.net.conns[id.slot()].flags.moves = false; // it stays after all
                 continue;
             }
-            let (record, fd) = self.net.pack(id, exported.flatten())?;
+            let (record, stream) = self.net.pack(id, exported.flatten());
             record.encode(&mut records);
-            fds.push(fd);
+            fds.extend(stream.raw_fd().map(Fd::Lent));
         }
-        Ok((records, fds))
+        (records, fds)
     }
 
-    fn send_to_new(
-        &mut self,
-        message: &Message,
-        fds: Vec<OwnedFd>,
-    ) -> std::result::Result<(), String> {
+    fn send_to_new(&mut self, message: &Message, fds: Vec<Fd>) -> std::result::Result<(), String> {
         let link = self.succession.attempt.as_mut().and_then(|attempt| attempt.link.as_mut());
-        match link.map_or(Ok(()), |link| link.send(message, fds)) {
+        match link.map_or(Ok(()), |link| link.send_fds(message, fds)) {
             Ok(()) | Err(LinkError::Closed) => Ok(()), // that it is closed will be heard
             Err(e) => Err(e.to_string()),
         }
     }
 
-    /// The new side has them now. Their sessions live on there, so nobody hears `on_close`.
+    /// The new side has them. Their sessions live on there, so nobody hears `on_close`.
     pub(super) fn let_go(&mut self) {
         if !self.net.frozen {
             return;
         }
         let gone: Vec<_> = self.moving().collect();
         let mut sessions = Vec::with_capacity(gone.len());
+        // The new side serves by now, so this is no part of the time in which nobody does.
+        let standstill = self.net.frozen_at.elapsed();
         for &id in &gone {
             self.net.let_go(id);
             sessions.push(self.sessions.get_mut(id.slot()).and_then(Option::take));
         }
         self.estate = Some(Estate::new(Default::default(), sessions));
-        log::info!("moved: {} connections, {} stay", gone.len(), self.net.connections());
+        let (gone, stay) = (gone.len(), self.net.connections());
+        let ms = standstill.as_secs_f64() * 1e3;
+        log::info!("moved: {gone} connections, {stay} stay; none was served for {ms:.3} ms");
+        self.net.shared = false;
         self.net.thaw();
     }
 
@@ -179,18 +183,66 @@ impl<S: Service> Turn<S> {
             return Ok(());
         }
         let begun = Instant::now();
+        let failed = |e| Error::io("take over", "connections", e);
+        let adopt = |(record, fd): (Record, OwnedFd)| {
+            let peer = Peer::from_bytes(&record.peer);
+            Ok((record, Stream::adopt(fd, peer)?))
+        };
+        let adopted = arrivals.connections.into_iter().map(adopt).collect::<std::io::Result<_>>();
+        self.settle_in(adopted.map_err(failed)?).map_err(failed)?;
+        log::info!("taken over: {count} connections in {:?}", begun.elapsed());
+        Ok(())
+    }
+
+    /// Makes connections of what has come, and sessions of what was exported.
+    pub(super) fn settle_in(&mut self, arrivals: Vec<(Record, Stream)>) -> std::io::Result<()> {
         self.net.freeze();
         self.net.shared = true;
-        let arrived = self.net.unpack(arrivals.connections);
-        for arrival in arrived.map_err(|e| Error::io("take over", "connections", e))? {
+        for arrival in self.net.unpack(arrivals)? {
             self.net.last_serial = self.net.last_serial.max(arrival.id.serial());
             self.net.stats.moved_in += 1;
             if let Some(session) = arrival.session {
                 self.import(arrival.id, &session);
             }
         }
-        log::info!("taken over: {count} connections in {:?}", begun.elapsed());
         Ok(())
+    }
+
+    /// In memory: what a restart by fork-exec does, with the same bytes, and no process.
+    ///
+    /// # Errors
+    /// When the state is not saved or not loaded.
+    pub fn hand_on<N: Service>(mut self, service: N) -> Result<Turn<N>> {
+        self.freeze();
+        let saved = self.service.save()?;
+        let (mut records, mut streams) = (Vec::new(), Vec::new());
+        for id in self.moving().collect::<Vec<_>>() {
+            let session = self.sessions.get(id.slot()).and_then(Option::as_ref);
+            let Some(exported) = session.and_then(|session| self.service.export(session)) else {
+                continue;
+            };
+            let (record, stream) = self.net.pack(id, Some(exported));
+            record.encode(&mut records);
+            streams.push(stream.again());
+        }
+        let mut net = Net::new(None, self.net.now());
+        net.limits = self.net.limits.clone();
+        net.generation = self.net.generation + 1;
+        net.engine = Some(Engine::ForkExec);
+        net.last_serial = self.net.last_serial;
+        let mut heir = Turn::new(service, net, Succession::in_memory(self.net.now()));
+        heir.service.load(&saved)?;
+        let mut records = records.as_slice();
+        let mut next = || Record::decode(&mut records).ok().flatten();
+        let arrival = |stream| Some((next()?, stream));
+        let arrivals: Option<_> = streams.into_iter().map(arrival).collect();
+        let arrivals = arrivals.ok_or("a record that was written is not read")?;
+        heir.settle_in(arrivals).map_err(|e| Error::io("take over", "connections", e))?;
+        self.tell_retired();
+        heir.service.on_start(&mut heir.net, Start::Execed);
+        heir.net.thaw();
+        heir.net.shared = false;
+        Ok(heir)
     }
 
     fn import(&mut self, id: ConnId, saved: &[u8]) {

@@ -52,6 +52,9 @@ impl<S: Service> Turn<S> {
         self.net.last_serial = last_serial;
         let taken = self.take_in();
         self.fail_unless(taken)?;
+        if let Some(old) = &mut self.succession.old {
+            fault::point(Step::NewTaken, Some(&mut old.link));
+        }
         self.say_ready()
     }
 

@@ -79,8 +79,11 @@ impl<S: Service> Turn<S> {
             self.net.thaw();
         }
         match forked? {
-            Side::Old(attempt) => {
+            Side::Old(mut attempt) => {
                 self.net.shared = true; // until the child has closed its copies
+                if self.net.frozen {
+                    attempt.hurry(self.net.now());
+                }
                 Ok(Some(*attempt))
             }
             Side::New(link) => {
@@ -162,7 +165,7 @@ impl<S: Service> Turn<S> {
                     continue;
                 }
                 Ok(Some((Message::Ready { .. }, _))) => Event::Ready,
-                Ok(Some((Message::TakenOver, _))) => {
+                Ok(Some((Message::TakenOver, _))) if self.succession.phase == Phase::Released => {
                     self.taken_over();
                     continue;
                 }
@@ -351,19 +354,17 @@ impl<S: Service> Turn<S> {
 
     /// The new side is ready: this one stops accepting, and keeps its listeners in case it dies.
     pub(super) fn release(&mut self) -> Result {
-        self.net.shared = false; // the child is past closing its copies
+        self.net.shared &= self.net.frozen; // the child is past closing its copies of what stays
         let now = self.net.now();
         let Some(attempt) = &mut self.succession.attempt else { return Ok(()) };
         fault::point(Step::OldReady, attempt.link.as_mut());
         self.net.stop_accepting();
         self.net.suspend_alarms();
         self.net.clear_timer(attempt.overdue, Key::NewOverdue);
-        // Connections on their way are served by nobody.
-        let patience = match self.net.frozen {
-            true => attempt.how.standstill,
-            false => attempt.how.probation + attempt.how.ready_within,
-        };
-        attempt.overdue = now + patience;
+        attempt.prove(now);
+        if self.net.frozen {
+            attempt.hurry(now);
+        }
         self.net.set_timer(attempt.overdue, Key::NewOverdue);
         attempt.steps.ready = Some(now.saturating_duration_since(attempt.begun));
         self.succession.last_generation = attempt.generation;
@@ -387,7 +388,7 @@ impl<S: Service> Turn<S> {
         let now = self.net.now();
         if let Some(attempt) = &mut self.succession.attempt {
             self.net.clear_timer(attempt.overdue, Key::NewOverdue);
-            attempt.overdue = now + attempt.how.probation + attempt.how.ready_within;
+            attempt.prove(now);
             self.net.set_timer(attempt.overdue, Key::NewOverdue);
         }
     }

@@ -32,7 +32,7 @@ pub struct State {
 }
 
 /// What one connection must remember: plain data, so that it can be written down.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Session {
     /// For CLIENT ID.
     pub number: u64,

@@ -1,0 +1,204 @@
+//! How long nobody serves a connection while it moves: from the last answer of the old process to the
+//! first one of the new. And what it costs to write connections down.
+//!
+//! ```sh
+//! cargo bench --bench handover                            # two minutes
+//! cargo bench --bench handover -- fork-exec/10000
+//! ```
+//!
+//! The program is its own server: it starts itself with `--serve`. One connection asks all the time, the
+//! others are idle; what is measured is the longest time that it waits.
+
+#[allow(dead_code)] // of the library's file, what a record needs
+#[path = "../src/limits.rs"]
+mod limits;
+#[allow(dead_code)]
+#[path = "../src/restart"]
+mod restart {
+    pub mod record;
+    mod wire;
+}
+
+use std::{
+    hint::black_box,
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    process::{Child, Command},
+    time::{Duration, Instant},
+};
+
+use criterion::{BenchmarkId, Criterion, Throughput};
+use heirloom::{Io, Origin, Restart, Result, Server, Service};
+use nix::{
+    sys::{
+        resource::{Resource, getrlimit, setrlimit},
+        signal::{Signal, kill},
+    },
+    unistd::Pid,
+};
+use restart::record::Record;
+
+/// The role that the program has beside its main one; an address follows.
+const SERVE: &str = "--serve";
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Answers any byte with the pid.
+struct Who;
+
+impl Service for Who {
+    type Session = ();
+
+    fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result {
+        Ok(())
+    }
+
+    fn on_data(&mut self, io: &mut Io<'_>, _session: &mut (), input: &[u8]) -> Result<usize> {
+        io.send(&std::process::id().to_le_bytes());
+        Ok(input.len())
+    }
+
+    fn export(&self, _session: &()) -> Option<Vec<u8>> {
+        Some(vec![0; 16])
+    }
+
+    fn import(&mut self, _io: &mut Io<'_>, _saved: &[u8]) -> Result {
+        Ok(())
+    }
+}
+
+fn serve(address: &str) -> Result {
+    let how = |how: Restart| how.move_connections().probation(Duration::ZERO);
+    Server::new(Who)?
+        .listen(address)?
+        .idle_timeout(None::<Duration>)
+        .first_message_timeout(None::<Duration>)
+        .restart_on(libc::SIGHUP, how(Restart::fork()))
+        .restart_on(libc::SIGUSR2, how(Restart::fork_exec()))
+        .run()
+}
+
+/// The server, the connections that say nothing, and the one that asks.
+struct Bench {
+    server: Child,
+    idle: Vec<TcpStream>,
+    asker: TcpStream,
+    pid: u32,
+}
+
+impl Bench {
+    fn start(count: usize) -> Bench {
+        let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+        let address = free.expect("a free port");
+        let program = std::env::current_exe().expect("our own path");
+        let server = Command::new(program).arg(SERVE).arg(address.to_string()).spawn();
+        let begun = Instant::now();
+        while TcpStream::connect(address).is_err() {
+            assert!(begun.elapsed() < PATIENCE, "the server does not listen");
+        }
+        let connect = || {
+            let mut stream = TcpStream::connect(address).expect("the server accepts");
+            let pid = ask(&mut stream);
+            (stream, pid)
+        };
+        let idle = (1..count).map(|_| connect().0).collect();
+        let (asker, pid) = connect();
+        asker.set_nodelay(true).expect("an option");
+        Bench { server: server.expect("the server starts"), idle, asker, pid }
+    }
+
+    /// Restarts, and answers how long it was at most from the last answer of the old process to the first
+    /// one of the new: since the last question that the old one has answered, as the answer may have been
+    /// there long before this program was.
+    fn restart(&mut self, signal: Signal) -> Duration {
+        // A turn or two, in which the last restart ends.
+        (0..10).for_each(|_| assert_eq!(ask(&mut self.asker), self.pid));
+        kill(Pid::from_raw(self.pid as i32), signal).expect("the server is there");
+        let begun = Instant::now();
+        let (mut before, mut asked) = (begun, begun);
+        loop {
+            let pid = ask(&mut self.asker);
+            if pid != self.pid {
+                self.pid = pid;
+                return before.elapsed();
+            }
+            (before, asked) = (asked, Instant::now());
+            assert!(begun.elapsed() < PATIENCE, "no new process");
+        }
+    }
+}
+
+impl Drop for Bench {
+    /// Whatever was measured, all connections have gone along.
+    fn drop(&mut self) {
+        for stream in &mut self.idle {
+            assert_eq!(ask(stream), self.pid, "a connection has stayed behind");
+        }
+        let _ = kill(Pid::from_raw(self.pid as i32), Signal::SIGKILL);
+        let _ = self.server.wait();
+        self.idle.clear();
+    }
+}
+
+fn ask(stream: &mut TcpStream) -> u32 {
+    let mut answer = [0; 4];
+    stream.write_all(b"?").and_then(|()| stream.read_exact(&mut answer)).expect("an answer");
+    u32::from_le_bytes(answer)
+}
+
+fn moves(criterion: &mut Criterion) {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).expect("room for the connections");
+    let mut group = criterion.benchmark_group("standstill");
+    group.sample_size(10);
+    for (engine, signal) in [("fork", Signal::SIGHUP), ("fork-exec", Signal::SIGUSR2)] {
+        for count in [1, 1000, 10_000] {
+            group.throughput(Throughput::Elements(count as u64));
+            let mut bench = None;
+            group.bench_function(BenchmarkId::new(engine, count), |bencher| {
+                let bench = bench.get_or_insert_with(|| Bench::start(count));
+                bencher.iter_custom(|rounds| (0..rounds).map(|_| bench.restart(signal)).sum());
+            });
+        }
+    }
+}
+
+fn records(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("record");
+    for (name, bytes) in [("idle", 0), ("64 KiB unsent", 64 * 1024)] {
+        let record = Record {
+            id: 1 << 24,
+            peer: b"127.0.0.1:40000".to_vec(),
+            session: Some(vec![7; 16]),
+            output: vec![7; bytes],
+            timers: vec![(1, Duration::from_secs(1))],
+            bytes_in: 100,
+            ..Record::default()
+        };
+        let mut encoded = Vec::new();
+        record.encode(&mut encoded);
+        group.throughput(Throughput::Bytes(encoded.len() as u64));
+        let mut out = Vec::new();
+        group.bench_function(BenchmarkId::new("encode", name), |bencher| {
+            bencher.iter(|| {
+                out.clear();
+                black_box(&record).encode(&mut out);
+            });
+        });
+        group.bench_function(BenchmarkId::new("decode", name), |bencher| {
+            bencher.iter(|| Record::decode(&mut black_box(encoded.as_slice())));
+        });
+    }
+}
+
+fn main() {
+    let mut args = std::env::args().skip(1);
+    if args.next().as_deref() == Some(SERVE) {
+        let address = args.next().expect("an address");
+        return serve(&address).expect("the server serves");
+    }
+    let mut criterion = Criterion::default().configure_from_args();
+    records(&mut criterion);
+    moves(&mut criterion);
+    criterion.final_summary();
+}

@@ -1,0 +1,57 @@
+//! The room without sockets, and through restarts.
+
+use heirloom::testing::{Harness, Peer, every_split_restarted};
+
+use super::*;
+
+fn said(harness: &mut Harness<Chat>, peer: Peer) -> String {
+    String::from_utf8(harness.take(peer)).expect("text")
+}
+
+/// Nobody hears oneself, so one guest's answers are the question alone, whatever is cut where.
+#[test]
+fn a_restart_at_any_byte_changes_nothing_for_the_speaker() {
+    every_split_restarted(Chat::default, b"\nann\nhello\nworld\n", b"What is your name?\n");
+}
+
+/// What the others hear is the same wherever the line is cut by a restart.
+#[test]
+fn a_restart_at_any_byte_changes_nothing_for_the_others() {
+    let lines = "bob\nhello\nworld\n";
+    for cut in 0..=lines.len() {
+        let mut harness = Harness::new(Chat::default());
+        let (ann, bob) = (harness.connect(), harness.connect());
+        harness.feed(ann, b"ann\n");
+        let (before, after) = lines.split_at(cut);
+        harness.feed(bob, before.as_bytes());
+        let mut harness = harness.restart(Chat::default()).expect("nothing is saved");
+        harness.feed(bob, after.as_bytes());
+        harness.finish(bob);
+        assert_eq!(
+            said(&mut harness, ann),
+            "What is your name?\n* bob is here\nbob: hello\nbob: world\n* bob left\n",
+            "cut after byte {cut}"
+        );
+    }
+}
+
+/// The time for a name goes on through a restart, and ends with the name.
+#[test]
+fn who_has_no_name_is_still_waited_for() {
+    let mut harness = Harness::new(Chat::default());
+    let (silent, ann) = (harness.connect(), harness.connect());
+    harness.feed(ann, b"ann\n");
+    for _ in 0..2 {
+        // Nothing is a name, but it is more than silence.
+        harness.feed(silent, b"\n");
+        harness.advance(Duration::from_secs(9));
+    }
+    let mut harness = harness.restart(Chat::default()).expect("nothing is saved");
+    harness.feed(ann, b"hello\n");
+    harness.feed(silent, b"\n");
+    harness.advance(Duration::from_secs(41));
+    assert!(!harness.is_closed(silent), "59 s after it came");
+    harness.advance(Duration::from_secs(2));
+    assert!(harness.is_closed(silent), "61 s after it came, 43 s after its last line");
+    assert!(!harness.is_closed(ann));
+}

@@ -1,0 +1,77 @@
+//! Whatever a session is, it is the same in the next program; and what is no session does no harm.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn any_after() -> impl Strategy<Value = After> {
+    prop_oneof![Just(After::Keep), Just(After::SayKeepAlive), Just(After::Close)]
+}
+
+fn any_route() -> impl Strategy<Value = Route> {
+    let plain =
+        proptest::sample::select(vec![Route::Hello, Route::Generation, Route::Echo, Route::Count]);
+    prop_oneof![plain, any::<u64>().prop_map(Route::Bytes)]
+}
+
+fn any_framing() -> impl Strategy<Value = Framing> {
+    prop_oneof![any::<u64>().prop_map(Framing::Length), Just(Framing::Chunked)]
+}
+
+prop_compose! {
+    fn any_exchange()(
+        route in any_route(), refusal in proptest::option::of(0..REFUSALS.len()),
+        head_only: bool, framing in any_framing(), after in any_after(), begun: bool,
+    ) -> Exchange {
+        let answer = refusal.map_or(Ok(route), |place| Err(REFUSALS[place]));
+        Exchange { answer, head_only, framing, after, begun }
+    }
+}
+
+fn any_body() -> impl Strategy<Value = Body> {
+    let stage = prop_oneof![
+        any::<u64>().prop_map(|left| body::Stage::Plain { left }),
+        Just(body::Stage::Size),
+        any::<u64>().prop_map(|left| body::Stage::Chunk { left }),
+        Just(body::Stage::ChunkEnd),
+        Just(body::Stage::Trailer),
+    ];
+    (stage, any::<u64>(), any::<usize>(), any::<u64>())
+        .prop_map(|(stage, room, extras, received)| Body { stage, room, extras, received })
+}
+
+fn any_session() -> impl Strategy<Value = Session> {
+    let stage = prop_oneof![
+        any::<()>().prop_map(|()| Stage::Head),
+        (any_exchange(), any_body()).prop_map(|(exchange, body)| Stage::Upload(exchange, body)),
+        (any::<u64>(), any_after()).prop_map(|(left, after)| Stage::Download { left, after }),
+    ];
+    (stage, any::<bool>()).prop_map(|(stage, half_read)| Session {
+        stage,
+        half_read,
+        grace_ends: None,
+    })
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_is_read(session in any_session()) {
+        let written = write(&session).unwrap();
+        prop_assert_eq!(format!("{:?}", read(&written).unwrap()), format!("{session:?}"));
+        for cut in 0..written.len() {
+            prop_assert!(read(&written[..cut]).is_err());
+        }
+        prop_assert!(read(&[written.as_slice(), b"x"].concat()).is_err());
+    }
+
+    #[test]
+    fn random_bytes_do_no_harm(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
+        let _ = read(&[&[VERSION], bytes.as_slice()].concat());
+    }
+}
+
+#[test]
+fn another_version_is_named() {
+    let why = read(&[9, 0, 0]).unwrap_err().to_string();
+    assert!(why.contains("written in format 9, not in 1"), "{why}");
+}

@@ -1,0 +1,179 @@
+//! The requests that are about the process and its restarts; `socket` has those about one connection.
+
+use std::{env, fs, process, str::FromStr, sync::mpsc, thread, time::Duration};
+
+use heirloom::{Alarm, Io, Restart, Result};
+
+use crate::{
+    ALARM, DIAL, Lab, RESTART, UNHOLD, WAIT, say,
+    session::{self, Fails, Fate, Session},
+    settings::adjust,
+    socket,
+};
+
+impl Lab {
+    /// A request and its answer; `None` when the answer comes later.
+    pub fn handle(
+        &mut self,
+        io: &mut Io<'_>,
+        session: &mut Session,
+        line: &str,
+    ) -> Result<Option<String>> {
+        let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let net = io.net();
+        let done = || "ok".to_owned();
+        Ok(Some(match verb {
+            "who" => {
+                let engine = net.engine().map_or("none".to_owned(), |engine| engine.to_string());
+                format!("{} {} {engine}", net.generation(), process::id())
+            }
+            "echo" => rest.to_owned(),
+            "stats" => format!("{:?} connections: {}", net.stats(), net.connections()),
+            "events" => self.events.join(","),
+            "closes" => self.closes.join(","),
+            "fail" => return Err(rest.into()),
+            "hold" => {
+                self.holds.push(net.hold());
+                done()
+            }
+            "unhold" => {
+                let after = number(rest).unwrap_or(0); // milliseconds
+                net.set_alarm(Alarm(UNHOLD), Duration::from_millis(after));
+                done()
+            }
+            "keep" => std::mem::replace(&mut self.kept, rest.to_owned()),
+            "kept" => self.kept.clone(),
+            "drain" => {
+                net.drain();
+                done()
+            }
+            "stop" => {
+                net.stop();
+                done()
+            }
+            _ => match self.handle_process(verb, rest)? {
+                Some(answer) => answer,
+                None => return self.handle_moving(io, session, verb, rest),
+            },
+        }))
+    }
+
+    /// The requests that are about this process; `None`: it is none of them.
+    fn handle_process(&mut self, verb: &str, rest: &str) -> Result<Option<String>> {
+        let done = || "ok".to_owned();
+        Ok(Some(match verb {
+            "fds" => fs::read_dir("/proc/self/fd")?.count().to_string(),
+            "threads" => {
+                self.set_threads(number(rest)?);
+                done()
+            }
+            "print" => {
+                print!("{rest}"); // no newline: it stays in the buffer
+                done()
+            }
+            "chdir" => env::set_current_dir(rest).map(|()| done())?,
+            "env" => env::var(rest).unwrap_or_default(),
+            "run" => run(rest)?,
+            "orphan" => run("sleep 600 >/dev/null 2>&1 & echo $!")?,
+            "nofile" => {
+                let spare = if rest == "max" { None } else { Some(number(rest)?) };
+                socket::limit_descriptors(spare)?;
+                done()
+            }
+            "share" => {
+                self.copies.push(socket::Copies::make()?);
+                done()
+            }
+            _ => return Ok(None),
+        }))
+    }
+
+    /// The requests that are about a connection's way through restarts.
+    fn handle_moving(
+        &mut self,
+        io: &mut Io<'_>,
+        session: &mut Session,
+        verb: &str,
+        rest: &str,
+    ) -> Result<Option<String>> {
+        match verb {
+            "keep-id" => self.state.kept = Some(io.id()),
+            "tell" => {
+                let told =
+                    self.state.kept.and_then(|id| io.to(id).map(|mut io| say(&mut io, rest)));
+                return Ok(Some(if told.is_some() { "told" } else { "nobody" }.to_owned()));
+            }
+            "stay" => session.fate = Fate::Stay,
+            "no-export" => session.fate = Fate::NoExport,
+            "no-import" => session.fate = Fate::NoImport,
+            "no-save" => self.state.fails = Fails::Save,
+            "no-load" => self.state.fails = Fails::Load,
+            "load" => self.state.fails = Fails::Nothing,
+            "outlive-eof" => session.outlives_eof = true,
+            "fin" => io.shutdown_write(),
+            "note" => session.note = rest.into(),
+            "noted" => return Ok(Some(String::from_utf8_lossy(&session.note).into_owned())),
+            "format" => return Ok(Some(session::version().to_string())),
+            _ => return self.handle_later(io, session, verb, rest),
+        }
+        Ok(Some("ok".to_owned()))
+    }
+
+    /// The requests whose answer comes later.
+    fn handle_later(
+        &mut self,
+        io: &mut Io<'_>,
+        session: &mut Session,
+        verb: &str,
+        rest: &str,
+    ) -> Result<Option<String>> {
+        match verb {
+            "restart" => {
+                let how = if rest == "fork" { Restart::fork() } else { Restart::fork_exec() };
+                io.net().restart(adjust(how));
+                self.restarting.push(io.id());
+                self.wait(io, RESTART);
+            }
+            "alarm" => {
+                io.net().set_alarm(Alarm(ALARM), Duration::from_millis(number(rest)?));
+                self.wait(io, ALARM);
+            }
+            "dial" => {
+                let tag = DIAL + io.id().to_bits();
+                io.net().dial(rest, tag)?;
+                self.wait(io, tag);
+            }
+            "wait" => self.wait(io, WAIT),
+            "answer" => {
+                self.answer(io.net(), WAIT, rest);
+                return Ok(Some("ok".to_owned()));
+            }
+            _ => return socket::handle(io, session, verb, rest),
+        }
+        Ok(None)
+    }
+
+    fn set_threads(&mut self, count: usize) {
+        for (sender, thread) in self.threads.drain(..) {
+            drop(sender);
+            let _ = thread.join();
+        }
+        for _ in 0..count {
+            let (sender, receiver) = mpsc::channel::<()>();
+            let thread = thread::spawn(move || {
+                let _ = receiver.recv(); // until its sender goes
+            });
+            self.threads.push((sender, thread));
+        }
+    }
+}
+
+/// What a command says, in one line. It blocks meanwhile, as a server should not.
+fn run(command: &str) -> Result<String> {
+    let output = process::Command::new("sh").args(["-c", command]).output()?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim_end().replace('\n', " "))
+}
+
+pub fn number<N: FromStr>(text: &str) -> Result<N> {
+    text.parse().map_err(|_| format!("not a number: {text:?}").into())
+}

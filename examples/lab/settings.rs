@@ -1,0 +1,140 @@
+//! What the environment says: limits, ways to restart and to drain, and what is to go wrong. Knows no
+//! request.
+//!
+//! `LAB_*` variables, in milliseconds (or `never`), bytes and counts: IDLE FIRST WRITE CLOSE READY PROBATION
+//! STANDSTILL CONNECTIONS MESSAGE OUTPUT, DRAIN DRAIN_SPREAD STOP STOP_SPREAD GENERATIONS DISMISS; and
+//! `LAB_OR_FORK_EXEC=1`, `LAB_MOVE=1` (as `--move`), `LAB_CHECKED=1`.
+//!
+//! - `LAB_BROKEN=FILE`: while the file exists, a new program does what it says: `exit`, `hang`, `panic`,
+//!   `stop` (it stops itself until it gets SIGCONT), `check` (its configuration is bad), `fds` (it has
+//!   room for few descriptors); and a new generation by either engine: `abort` (soon after it began
+//!   to serve), `roll back`.
+//! - `LAB_ALSO=FILE`: it also listens on each line of it.
+//! - `LAB_EXIT`: the exit status of a lab that has drained.
+//! - `LAB_FORMAT=FILE`: the version of the format in which a program writes and reads (see `session`).
+
+use std::{env, fs, path::Path, process, str::FromStr, thread, time::Duration};
+
+use heirloom::{Drain, Restart, Server};
+use nix::sys::{
+    resource::{Resource, setrlimit},
+    signal::{Signal, raise},
+};
+
+use crate::Lab;
+
+/// A number from the environment.
+pub fn setting<N: FromStr>(name: &str) -> Option<N> {
+    env::var(format!("LAB_{name}")).ok()?.parse().ok()
+}
+
+fn millis(name: &str) -> Option<Duration> {
+    setting(name).map(Duration::from_millis)
+}
+
+/// A timeout that can be turned off.
+fn timeout(name: &str, default_secs: u64) -> Option<Duration> {
+    match setting::<String>(name).as_deref() {
+        Some("never") => None,
+        _ => Some(millis(name).unwrap_or(Duration::from_secs(default_secs))),
+    }
+}
+
+pub fn moves() -> bool {
+    setting::<u8>("MOVE").is_some() || env::args().any(|arg| arg == "--move")
+}
+
+pub fn adjust(mut how: Restart) -> Restart {
+    if setting::<u8>("OR_FORK_EXEC").is_some() {
+        how = how.or_fork_exec();
+    }
+    if let Some(limit) = millis("READY") {
+        how = how.ready_within(limit);
+    }
+    if let Some(limit) = millis("STANDSTILL") {
+        how = how.standstill(limit);
+    }
+    if moves() {
+        how = how.move_connections();
+    }
+    if setting::<u8>("CHECKED").is_some() {
+        how = how.checked("--check");
+    }
+    how.probation(millis("PROBATION").unwrap_or(Duration::from_millis(50)))
+}
+
+pub fn tune(mut server: Server<Lab>) -> Server<Lab> {
+    server = server
+        .idle_timeout(timeout("IDLE", 60))
+        .first_message_timeout(timeout("FIRST", 60))
+        .write_timeout(timeout("WRITE", 30))
+        .close_timeout(millis("CLOSE").unwrap_or(Duration::from_secs(5)))
+        .restart_on(libc::SIGHUP, adjust(Restart::fork()))
+        .restart_on(libc::SIGUSR2, adjust(Restart::fork_exec()));
+    if let Some(count) = setting("CONNECTIONS") {
+        server = server.max_connections(count);
+    }
+    if let Some(bytes) = setting("MESSAGE") {
+        server = server.max_message(bytes);
+    }
+    if let Some(bytes) = setting("OUTPUT") {
+        server = server.max_output(bytes);
+    }
+    if let Some(how) = drain("DRAIN") {
+        server = server.drain_on_restart(how);
+    }
+    if let Some(how) = drain("STOP").or_else(|| drain("DRAIN")) {
+        server = server.drain_on_stop(how);
+    }
+    if let Some(count) = setting("GENERATIONS") {
+        server = server.max_generations(count);
+    }
+    if let Some(limit) = millis("DISMISS") {
+        server = server.dismiss_oldest(limit);
+    }
+    listen_also(server)
+}
+
+/// A deadline, and the window of `NAME_SPREAD`.
+fn drain(name: &str) -> Option<Drain> {
+    let spread = millis(&format!("{name}_SPREAD")).unwrap_or_default();
+    millis(name).map(|limit| Drain::deadline(limit).spread(spread))
+}
+
+/// Listens on what `LAB_ALSO` names by now; it ends the program if it cannot.
+fn listen_also(mut server: Server<Lab>) -> Server<Lab> {
+    let list = env::var("LAB_ALSO").ok().and_then(|path| fs::read_to_string(path).ok());
+    for address in list.unwrap_or_default().lines() {
+        server = server.listen(address).unwrap_or_else(|e| panic!("{e}"));
+    }
+    server
+}
+
+/// What a new generation is to do wrong, while the file is there.
+pub fn told() -> Option<String> {
+    let path = env::var("LAB_BROKEN").ok()?;
+    fs::read_to_string(Path::new(&path)).ok().map(|text| text.trim().to_owned())
+}
+
+/// What a new program does instead of serving.
+pub fn break_if_told() {
+    let is_check = env::args().any(|arg| arg == "--check");
+    let is_heir = env::var_os("HEIRLOOM_LINK").is_some();
+    match told().as_deref() {
+        Some("check") if is_check => {
+            eprintln!("lab: line 7 of the configuration is wrong");
+            process::exit(4);
+        }
+        Some("exit") if is_heir => {
+            eprintln!("lab: the configuration is broken");
+            process::exit(3);
+        }
+        Some("hang") if is_heir => thread::sleep(Duration::from_secs(3600)),
+        Some("panic") if is_heir => panic!("lab: as told"),
+        Some("stop") if is_heir => raise(Signal::SIGSTOP).expect("a stop"),
+        Some("fds") if is_heir => {
+            setrlimit(Resource::RLIMIT_NOFILE, 100, 100).expect("a lower limit");
+        }
+        _ => {}
+    }
+}
