@@ -194,16 +194,13 @@ pub trait Service: Sized {
         Ok(Vec::new())
     }
 
-    /// Reads what the old program's service has [saved](Self::save); called in the new process before
-    /// anything else. Default: refuses, unless nothing was saved.
+    /// Reads what the old program's service has [saved](Self::save), unless that was nothing; called in
+    /// the new process before anything else. Default: refuses.
     ///
     /// # Errors
     /// An `Err` ends this process and the restart; the old process serves on.
     fn load(&mut self, saved: &[u8]) -> Result {
-        match saved {
-            [] => Ok(()),
-            _ => Err("this program has no use for the old one's state".into()),
-        }
+        Err("this program has no use for the old one's state".into())
     }
 
     /// Writes a session down for the next program. `None`, the default, lets the connection stay in this

@@ -175,7 +175,7 @@ impl<S: Service> Turn<S> {
     /// Takes in what has come. Nothing is read, written or accepted before this side serves.
     pub(super) fn take_in(&mut self) -> Result {
         let arrivals = std::mem::take(&mut self.succession.arrivals);
-        if let Some(state) = &arrivals.state {
+        if let Some(state) = arrivals.state.as_ref().filter(|state| !state.is_empty()) {
             self.service.load(state)?;
         }
         let count = arrivals.connections.len();
@@ -231,7 +231,9 @@ impl<S: Service> Turn<S> {
         net.engine = Some(Engine::ForkExec);
         net.last_serial = self.net.last_serial;
         let mut heir = Turn::new(service, net, Succession::in_memory(self.net.now()));
-        heir.service.load(&saved)?;
+        if !saved.is_empty() {
+            heir.service.load(&saved)?;
+        }
         let mut records = records.as_slice();
         let mut next = || Record::decode(&mut records).ok().flatten();
         let arrival = |stream| Some((next()?, stream));

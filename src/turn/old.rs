@@ -165,10 +165,6 @@ impl<S: Service> Turn<S> {
                     continue;
                 }
                 Ok(Some((Message::Ready { .. }, _))) => Event::Ready,
-                Ok(Some((Message::TakenOver, _))) if self.succession.phase == Phase::Released => {
-                    self.taken_over();
-                    continue;
-                }
                 // A side that has died since is none to retire for.
                 Ok(Some((Message::Committed, _))) if link.is_cut() => continue,
                 Ok(Some((Message::Committed, _))) => Event::Committed,
@@ -176,9 +172,8 @@ impl<S: Service> Turn<S> {
                     attempt.handed_back = Some(reason);
                     Event::TakeBack
                 }
-                Ok(Some((Message::Ask, _))) => {
-                    let report = self.report();
-                    self.tell_new(&Message::Report(report));
+                Ok(Some((word @ (Message::Ask | Message::TakenOver), _))) => {
+                    self.heed_new(&word);
                     continue;
                 }
                 Ok(Some((Message::Failed { reason }, _))) => {
@@ -209,6 +204,15 @@ impl<S: Service> Turn<S> {
             }
             self.advance(event)?;
         }
+    }
+
+    /// What the new side says beside the steps of the restart.
+    fn heed_new(&mut self, word: &Message) {
+        if *word == Message::TakenOver {
+            return self.taken_over();
+        }
+        let report = self.report();
+        self.tell_new(&Message::Report(report));
     }
 
     fn tell_new(&mut self, message: &Message) {

@@ -29,7 +29,8 @@ fn scenario_08_child_hangs(engine: Engine) {
     assert_eq!(newcomer(&lab).pid, old);
     assert!(is_stopped(new), "it was ended already: too slow a test");
     wait_gone(new);
-    lab.wait_line("restart: the new side had 700ms for its next step and did not take it");
+    let why = lab.wait_line("ERROR: restart: the new side ");
+    assert!(why.contains("700ms"), "{why}");
     assert_eq!(lab.connect().ask("events"), "Fresh,error", "the service was told");
     let failed = traffic.stop();
     assert!(failed.is_empty(), "{failed:?}");

@@ -44,7 +44,13 @@ fn inodes() -> BTreeMap<String, Vec<u64>> {
 
 /// The inode of each address; every one is bound once, and `pid` has it.
 fn sockets(addresses: &[String], pid: i32) -> Vec<u64> {
-    let (inodes, own) = (inodes(), sockets_of(pid));
+    let mut reads = 10;
+    let (mut inodes, own) = (inodes(), sockets_of(pid));
+    // The kernel's table is read in pieces, and loses rows when sockets of others go meanwhile.
+    while addresses.iter().any(|address| !inodes.contains_key(address)) && reads > 0 {
+        inodes.extend(self::inodes());
+        reads -= 1;
+    }
     let socket = |address: &String| match inodes.get(address).map(Vec::as_slice) {
         Some([inode]) if own.contains(inode) => *inode,
         other => panic!("{address}: {other:?}"),
