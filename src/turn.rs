@@ -15,6 +15,7 @@ mod offer;
 mod old;
 mod process;
 mod succession;
+mod successor;
 mod supervised;
 
 use std::time::{Duration, Instant};

@@ -417,7 +417,7 @@ fn a_new_process_that_hangs_is_given_up_after_the_standstill() {
         assert_eq!(client.line(), "x", "{signal} {step}");
         assert!(begun.elapsed() < Duration::from_secs(5), "{signal} {step}");
         assert_eq!(pid(&mut client), old);
-        server.wait_line("the new side was not ready within 400ms");
+        server.wait_line("within 400ms");
         let new = server.restart(signal);
         assert_eq!(pid(&mut client), new);
     }

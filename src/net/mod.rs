@@ -29,7 +29,7 @@ use mio::{Events, Interest, Poll, Registry, unix::SourceFd};
 use slab::Slab;
 
 pub(crate) use self::{
-    conn::{Conn, Phase},
+    conn::{Conn, Flags, Phase},
     id::Source,
     listener::{Address, BY_NAME, CONTROL, Listener},
     process::Request,

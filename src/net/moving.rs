@@ -1,87 +1,20 @@
-//! Connections that leave or arrive whole: between the slab and what travels. Knows no process and no
-//! message.
+//! Connections that leave or arrive whole. Knows no process, and not how they travel.
 
-use std::{
-    io,
-    time::{Duration, Instant},
-};
+use std::{io, time::Instant};
 
 use slab::Slab;
 
 use super::{
-    Conn, Net, Timer,
-    conn::{Flags, Phase},
+    Conn, Net,
+    conn::Phase,
     id::{ConnId, Source},
-    stream::{Peer, Stream},
+    timing::Key,
 };
-use crate::restart::record::Record;
-
-impl Flags {
-    /// What a new program has to know. A bit never gets a second meaning.
-    fn to_bits(self) -> u64 {
-        let bits = [
-            self.fin,
-            self.eof,
-            self.eof_told,
-            self.paused,
-            self.congested,
-            self.incomplete,
-            self.greeted,
-            self.half_close,
-            self.fin_sent,
-            self.writable_due,
-        ];
-        bits.iter().enumerate().fold(0, |all, (place, &bit)| all | u64::from(bit) << place)
-    }
-
-    fn from_bits(bits: u64) -> Flags {
-        let bit = |place: u32| bits >> place & 1 == 1;
-        Flags {
-            fin: bit(0),
-            eof: bit(1),
-            eof_told: bit(2),
-            paused: bit(3),
-            congested: bit(4),
-            incomplete: bit(5),
-            greeted: bit(6),
-            half_close: bit(7),
-            fin_sent: bit(8),
-            writable_due: bit(9),
-            // What the socket has to say, a fresh registration says: see `epoll(7)`.
-            ..Flags::default()
-        }
-    }
-}
 
 impl Conn {
     /// Whether it can go to another process at all. One that is closing has not long to go.
     pub(crate) fn can_move(&self) -> bool {
         matches!(self.phase, Phase::Open | Phase::Dialing { .. }) && !self.flags.control
-    }
-
-    /// The connection written down. `session` is `None` where there is none yet.
-    fn to_record(&self, session: Option<Vec<u8>>, now: Instant) -> Record {
-        let since = |then: Instant| now.saturating_duration_since(then);
-        let left = |&(timer, at): &(Timer, Instant)| (timer.0, at.saturating_duration_since(now));
-        Record {
-            id: self.id.to_bits(),
-            peer: self.peer.to_bytes(),
-            session,
-            dialing: match self.phase {
-                Phase::Dialing { tag } => Some(tag),
-                _ => None,
-            },
-            input: self.input.clone(),
-            output: self.output.to_vec(),
-            want: self.want as u64,
-            timers: self.timers.iter().map(left).collect(),
-            age: since(self.opened),
-            idle: since(self.active),
-            stalled: since(self.progress),
-            bytes_in: self.bytes_in,
-            bytes_out: self.bytes_out,
-            flags: self.flags.to_bits(),
-        }
     }
 }
 
@@ -119,30 +52,18 @@ impl Net {
         self.conns.iter().map(|(slot, _)| slot).collect()
     }
 
-    /// Writes one connection down. Its socket is for the caller to send along.
-    pub(crate) fn pack(&self, id: ConnId, session: Option<Vec<u8>>) -> (Record, &Stream) {
-        let conn = &self.conns[id.slot()];
-        (conn.to_record(session, self.now()), &conn.stream)
-    }
-
     /// Takes connections in, each under the name that it had; they are registered, and nothing is read
     /// or written before [`thaw`](Self::thaw).
     ///
     /// # Errors
     /// When two claim the same place, or the system does not take one.
-    pub(crate) fn unpack(&mut self, arrivals: Vec<(Record, Stream)>) -> io::Result<Vec<Arrival>> {
-        let mut conns = Vec::with_capacity(arrivals.len());
-        let mut sessions = Vec::with_capacity(arrivals.len());
-        for (record, stream) in arrivals {
-            let id = ConnId::from_bits(record.id);
-            let (mut conn, session) = self.conn_of(id, record, stream);
-            let registry = self.poll.as_ref().map(mio::Poll::registry);
-            registry.map_or(Ok(()), |r| conn.stream.register(r, Source::Conn(id).token()))?;
-            conns.push((id.slot(), conn));
-            sessions.push(Arrival { id, session });
+    pub(crate) fn take_in(&mut self, mut arrivals: Vec<Conn>) -> io::Result<()> {
+        for conn in &mut arrivals {
+            let token = Source::Conn(conn.id).token();
+            Net::with_registry(&self.poll, |registry| conn.stream.register(registry, token))?;
         }
-        let count = conns.len();
-        self.conns = Slab::from_iter(conns);
+        let count = arrivals.len();
+        self.conns = arrivals.into_iter().map(|conn| (conn.id.slot(), conn)).collect();
         if self.conns.len() != count {
             return Err(io::Error::other("two connections with the same slot"));
         }
@@ -150,32 +71,13 @@ impl Net {
             let conn = &self.conns[slot];
             let (id, timers) = (conn.id, conn.timers.clone());
             for (timer, at) in timers {
-                self.timers.insert(at, super::Key::Timer(id, timer));
+                self.timers.insert(at, Key::Timer(id, timer));
             }
+            self.last_serial = self.last_serial.max(id.serial());
+            self.stats.moved_in += 1;
             self.schedule_check(id);
         }
-        Ok(sessions)
-    }
-
-    fn conn_of(&self, id: ConnId, record: Record, stream: Stream) -> (Conn, Option<Vec<u8>>) {
-        let now = self.now();
-        let phase = record.dialing.map_or(Phase::Open, |tag| Phase::Dialing { tag });
-        let peer = match Peer::from_bytes(&record.peer) {
-            Peer::Unknown if phase == Phase::Open => stream.peer(),
-            known => known,
-        };
-        let mut conn = Conn::new(id, stream, peer, phase, now);
-        let before = |time: Duration| now.checked_sub(time).unwrap_or(now);
-        conn.input = record.input;
-        conn.output.push(&record.output, &mut Default::default());
-        conn.want = record.want as usize;
-        conn.timers = record.timers.iter().map(|&(key, left)| (Timer(key), now + left)).collect();
-        conn.opened = before(record.age);
-        conn.active = before(record.idle);
-        conn.progress = before(record.stalled);
-        (conn.bytes_in, conn.bytes_out) = (record.bytes_in, record.bytes_out);
-        conn.flags = Flags::from_bits(record.flags);
-        (conn, record.session)
+        Ok(())
     }
 
     /// Takes out a connection that another process has now. Its client sees nothing of it: the socket
@@ -202,11 +104,4 @@ impl Net {
         }
         Ok(())
     }
-}
-
-/// A connection that has come from another process, and what its author wrote down of it.
-pub(crate) struct Arrival {
-    pub id: ConnId,
-    /// `None` while it is being dialed.
-    pub session: Option<Vec<u8>>,
 }

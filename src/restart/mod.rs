@@ -40,6 +40,7 @@ pub(crate) mod link;
 pub(crate) mod memfd;
 #[cfg(test)]
 mod model;
+pub(crate) mod pack;
 pub(crate) mod pass;
 mod program_file;
 pub(crate) mod record;

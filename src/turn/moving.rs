@@ -13,6 +13,7 @@ use crate::{
         fault::{self, Step},
         link::Message,
         memfd,
+        pack::{pack, unpack},
         pass::{FDS_PER_MESSAGE, Fd, Link, LinkError},
         record::Record,
     },
@@ -105,9 +106,9 @@ impl<S: Service> Turn<S> {
                 self.net.conns[id.slot()].flags.moves = false; // it stays after all
                 continue;
             }
-            let (record, stream) = self.net.pack(id, exported.flatten());
-            record.encode(&mut records);
-            fds.extend(stream.raw_fd().map(Fd::Lent));
+            let conn = &self.net.conns[id.slot()];
+            pack(conn, exported.flatten(), self.net.now()).encode(&mut records);
+            fds.extend(conn.stream.raw_fd().map(Fd::Lent));
         }
         (records, fds)
     }
@@ -198,12 +199,16 @@ impl<S: Service> Turn<S> {
     pub(super) fn settle_in(&mut self, arrivals: Vec<(Record, Stream)>) -> std::io::Result<()> {
         self.net.freeze();
         self.net.shared = true;
-        for arrival in self.net.unpack(arrivals)? {
-            self.net.last_serial = self.net.last_serial.max(arrival.id.serial());
-            self.net.stats.moved_in += 1;
-            if let Some(session) = arrival.session {
-                self.import(arrival.id, &session);
-            }
+        let now = self.net.now();
+        let (mut conns, mut sessions) = (Vec::new(), Vec::new());
+        for (record, stream) in arrivals {
+            let (conn, session) = unpack(record, stream, now);
+            sessions.extend(session.map(|session| (conn.id, session)));
+            conns.push(conn);
+        }
+        self.net.take_in(conns)?;
+        for (id, session) in sessions {
+            self.import(id, &session);
         }
         Ok(())
     }
@@ -221,9 +226,9 @@ impl<S: Service> Turn<S> {
             let Some(exported) = session.and_then(|session| self.service.export(session)) else {
                 continue;
             };
-            let (record, stream) = self.net.pack(id, Some(exported));
-            record.encode(&mut records);
-            streams.push(stream.again());
+            let conn = &self.net.conns[id.slot()];
+            pack(conn, Some(exported), self.net.now()).encode(&mut records);
+            streams.push(conn.stream.again());
         }
         let mut net = Net::new(None, self.net.now());
         net.limits = self.net.limits.clone();

@@ -1,0 +1,122 @@
+//! Messages as bytes: there and back, cut short, and made of anything.
+
+use super::*;
+use proptest::prelude::*;
+
+fn any_engine() -> impl Strategy<Value = Engine> {
+    prop_oneof![Just(Engine::Fork), Just(Engine::ForkExec)]
+}
+
+fn any_identity() -> impl Strategy<Value = Identity> {
+    let engine = proptest::option::of(any_engine());
+    (any::<u64>(), any::<u32>(), engine).prop_map(|(generation, pid, engine)| Identity {
+        generation,
+        pid,
+        engine,
+    })
+}
+
+fn any_time() -> impl Strategy<Value = Duration> {
+    (0u64..1 << 50).prop_map(Duration::from_micros)
+}
+
+fn any_report() -> impl Strategy<Value = Report> {
+    let oldest = proptest::option::of(any_time());
+    (".{0,20}", any_time(), any::<u64>(), oldest, any::<u64>()).prop_map(
+        |(phase, age, connections, oldest, holds)| Report {
+            phase,
+            age,
+            connections,
+            oldest,
+            holds,
+        },
+    )
+}
+
+fn any_message() -> impl Strategy<Value = Message> {
+    prop_oneof![
+        (any::<u64>(), any_engine(), any_time(), any_identity()).prop_map(
+            |(generation, engine, probation, old)| Message::Hello {
+                generation,
+                engine,
+                probation,
+                old,
+            }
+        ),
+        prop_oneof![
+            Just(Message::Claim),
+            Just(Message::State),
+            Just(Message::Taken),
+            Just(Message::TakenOver)
+        ],
+        any::<u64>().prop_map(|count| Message::Connections { count }),
+        any::<u64>().prop_map(|last_serial| Message::Handed { last_serial }),
+        proptest::collection::vec(".{0,40}", 0..20).prop_map(|names| Message::Listeners { names }),
+        any_identity().prop_map(|who| Message::Elder { who }),
+        Just(Message::Offered),
+        any::<u32>().prop_map(|pid| Message::Ready { pid }),
+        ".{0,200}".prop_map(|reason| Message::Failed { reason }),
+        Just(Message::Released),
+        Just(Message::Committed),
+        ".{0,200}".prop_map(|reason| Message::TakeBack { reason }),
+        Just(Message::Resumed),
+        proptest::option::of(any_time()).prop_map(|within| Message::Dismissed { within }),
+        Just(Message::Ask),
+        any_report().prop_map(Message::Report),
+        any::<u32>().prop_map(|pid| Message::Supervisor { pid }),
+        (any_identity(), proptest::option::of(any::<u32>()))
+            .prop_map(|(who, maker)| Message::Main { who, maker }),
+        any::<u32>().prop_map(|pid| Message::Retired { pid }),
+        any::<u32>().prop_map(|pid| Message::Leaving { pid }),
+        (any::<u32>(), any::<u8>()).prop_map(|(pid, code)| Message::Ended { pid, code }),
+    ]
+}
+
+#[test]
+fn another_version_is_named() {
+    let mut bytes = Message::Offered.encode();
+    bytes[4] = 9;
+    assert_eq!(Message::decode(&bytes), Err(Malformed::Version(9)));
+}
+
+#[test]
+fn a_long_reason_is_cut_between_characters() {
+    let reason = "ö".repeat(REASON_MAX);
+    let bytes = Message::Failed { reason }.encode();
+    let Ok(Some(Message::Failed { reason })) = Message::decode(&bytes) else { panic!() };
+    assert!(reason.len() <= REASON_MAX && reason.ends_with('ö'));
+}
+
+proptest! {
+    #[test]
+    fn what_is_encoded_is_decoded(message in any_message()) {
+        prop_assert_eq!(Message::decode(&message.encode()), Ok(Some(message)));
+    }
+
+    #[test]
+    fn unknown_fields_are_skipped(message in any_message(), value in proptest::collection::vec(any::<u8>(), 0..50)) {
+        let mut bytes = message.encode();
+        put(&mut bytes, 999, &value);
+        prop_assert_eq!(Message::decode(&bytes), Ok(Some(message)));
+    }
+
+    #[test]
+    fn a_cut_message_is_never_another(message in any_message(), cut in 0usize..200) {
+        let bytes = message.encode();
+        let cut = cut.min(bytes.len().saturating_sub(1));
+        if let Ok(Some(other)) = Message::decode(&bytes[..cut]) {
+            // What is optional or a list may be lost at a field's border: the link keeps messages
+            // whole, and a list is as long as the descriptors that come with it.
+            let is_same_kind = other.kind() == message.kind();
+            prop_assert!(is_same_kind);
+        }
+    }
+
+    #[test]
+    fn random_bytes_do_no_harm(bytes in proptest::collection::vec(any::<u8>(), 0..300), kind in 0u16..30) {
+        let _ = Message::decode(&bytes);
+        let mut framed = wire::begin(kind);
+        framed.extend(&bytes);
+        let _ = Message::decode(&framed);
+    }
+}

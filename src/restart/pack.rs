@@ -1,0 +1,88 @@
+//! Between a connection and its record: what of it travels, and how it is made again. Knows no link.
+
+use std::time::{Duration, Instant};
+
+use super::record::Record;
+use crate::net::{Conn, ConnId, Flags, Peer, Phase, Stream, Timer};
+
+/// The connection written down. `session` is `None` where there is none yet.
+pub(crate) fn pack(conn: &Conn, session: Option<Vec<u8>>, now: Instant) -> Record {
+    let since = |then: Instant| now.saturating_duration_since(then);
+    let left = |&(timer, at): &(Timer, Instant)| (timer.0, at.saturating_duration_since(now));
+    Record {
+        id: conn.id.to_bits(),
+        peer: conn.peer.to_bytes(),
+        session,
+        dialing: match conn.phase {
+            Phase::Dialing { tag } => Some(tag),
+            _ => None,
+        },
+        input: conn.input.clone(),
+        output: conn.output.to_vec(),
+        want: conn.want as u64,
+        timers: conn.timers.iter().map(left).collect(),
+        age: since(conn.opened),
+        idle: since(conn.active),
+        stalled: since(conn.progress),
+        bytes_in: conn.bytes_in,
+        bytes_out: conn.bytes_out,
+        flags: to_bits(&conn.flags),
+    }
+}
+
+/// The connection again, of `stream`, and what its author wrote down of it; `None` while it is being
+/// dialed. Times go on where they were.
+pub(crate) fn unpack(record: Record, stream: Stream, now: Instant) -> (Conn, Option<Vec<u8>>) {
+    let phase = record.dialing.map_or(Phase::Open, |tag| Phase::Dialing { tag });
+    let peer = match Peer::from_bytes(&record.peer) {
+        Peer::Unknown if phase == Phase::Open => stream.peer(),
+        known => known,
+    };
+    let mut conn = Conn::new(ConnId::from_bits(record.id), stream, peer, phase, now);
+    let before = |time: Duration| now.checked_sub(time).unwrap_or(now);
+    conn.input = record.input;
+    conn.output.push(&record.output, &mut Default::default());
+    conn.want = record.want as usize;
+    conn.timers = record.timers.iter().map(|&(key, left)| (Timer(key), now + left)).collect();
+    conn.opened = before(record.age);
+    conn.active = before(record.idle);
+    conn.progress = before(record.stalled);
+    (conn.bytes_in, conn.bytes_out) = (record.bytes_in, record.bytes_out);
+    conn.flags = from_bits(record.flags);
+    (conn, record.session)
+}
+
+/// What a new program has to know. A bit never gets a second meaning.
+fn to_bits(flags: &Flags) -> u64 {
+    let bits = [
+        flags.fin,
+        flags.eof,
+        flags.eof_told,
+        flags.paused,
+        flags.congested,
+        flags.incomplete,
+        flags.greeted,
+        flags.half_close,
+        flags.fin_sent,
+        flags.writable_due,
+    ];
+    bits.iter().enumerate().fold(0, |all, (place, &bit)| all | u64::from(bit) << place)
+}
+
+fn from_bits(bits: u64) -> Flags {
+    let bit = |place: u32| bits >> place & 1 == 1;
+    Flags {
+        fin: bit(0),
+        eof: bit(1),
+        eof_told: bit(2),
+        paused: bit(3),
+        congested: bit(4),
+        incomplete: bit(5),
+        greeted: bit(6),
+        half_close: bit(7),
+        fin_sent: bit(8),
+        writable_due: bit(9),
+        // What the socket has to say, a fresh registration says: see `epoll(7)`.
+        ..Flags::default()
+    }
+}
