@@ -387,6 +387,7 @@ fn every_end_is_told_once_over_the_whole_chain() {
         let last = clients.last_mut().expect("one is left");
         common::wait_for("five ends", || last.ask("closes").split(',').count() == 5);
     }
+    server.wait_lines("DEBUG: close ", ended); // the log may be a moment behind
     assert_eq!(server.count_lines("DEBUG: close "), ended, "{}", server.log());
 }
 
