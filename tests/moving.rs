@@ -430,10 +430,12 @@ fn nothing_is_left_open_behind_a_connection_that_moves() {
     let mut client = server.connect();
     assert_eq!(client.ask("echo x"), "x");
     server.restart(Signal::SIGUSR2);
+    server.wait_line("generation 0 is gone"); // and with it the link to it
     let before = client.ask("fds");
     for signal in BOTH.into_iter().cycle().take(4) {
         server.restart(signal);
     }
+    server.wait_line("generation 4 is gone");
     common::wait_for("the fds of before", || client.ask("fds") == before);
     client.send("abort\n");
     assert_eq!(client.read_to_end().expect("nobody else has the socket"), b"");
