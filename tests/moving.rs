@@ -387,6 +387,7 @@ fn every_end_is_told_once_over_the_whole_chain() {
         let last = clients.last_mut().expect("one is left");
         common::wait_for("five ends", || last.ask("closes").split(',').count() == 5);
     }
+    server.wait_lines("DEBUG: close ", ended); // the log may be a moment behind
     assert_eq!(server.count_lines("DEBUG: close "), ended, "{}", server.log());
 }
 
@@ -429,10 +430,12 @@ fn nothing_is_left_open_behind_a_connection_that_moves() {
     let mut client = server.connect();
     assert_eq!(client.ask("echo x"), "x");
     server.restart(Signal::SIGUSR2);
+    server.wait_line("generation 0 is gone"); // and with it the link to it
     let before = client.ask("fds");
     for signal in BOTH.into_iter().cycle().take(4) {
         server.restart(signal);
     }
+    server.wait_line("generation 4 is gone");
     common::wait_for("the fds of before", || client.ask("fds") == before);
     client.send("abort\n");
     assert_eq!(client.read_to_end().expect("nobody else has the socket"), b"");

@@ -7,7 +7,8 @@ mod pattern;
 
 use std::{
     io::{Read, Write},
-    net::TcpStream,
+    net::{SocketAddrV4, TcpStream},
+    os::fd::AsRawFd,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -19,7 +20,10 @@ use common::{DEADLINE, Dir, Server};
 use nix::sys::{
     resource::{Resource, getrlimit, setrlimit},
     signal::Signal,
-    socket::{setsockopt, sockopt::RcvBuf},
+    socket::{
+        AddressFamily, SockFlag, SockType, SockaddrIn, connect, setsockopt, socket,
+        sockopt::{RcvBuf, TcpMaxSeg},
+    },
 };
 
 const REPLY: u64 = 1024 * 1024;
@@ -82,11 +86,16 @@ impl Conn {
     }
 }
 
-/// A connection on which little is under way, so that most of a reply has to wait in the server.
+/// A connection on which little is under way, so that most of a reply has to wait in the server: what
+/// the kernel holds for a sender grows with the size of a segment, which is 64 KiB on the loopback.
 fn connect_narrow(address: &str) -> TcpStream {
-    let stream = TcpStream::connect(address).expect("the server accepts");
-    setsockopt(&stream, RcvBuf, &(2 * PIECE)).expect("an option");
-    stream
+    let address: SocketAddrV4 = address.parse().expect("an address of digits");
+    let (family, kind) = (AddressFamily::Inet, SockType::Stream);
+    let socket = socket(family, kind, SockFlag::empty(), None).expect("a socket");
+    setsockopt(&socket, TcpMaxSeg, &1000).expect("an option");
+    setsockopt(&socket, RcvBuf, &(2 * PIECE)).expect("an option");
+    connect(socket.as_raw_fd(), &SockaddrIn::from(address)).expect("the server accepts");
+    TcpStream::from(socket)
 }
 
 /// Clients that read all the time.
@@ -115,7 +124,7 @@ impl Load {
                     }
                 }
                 // The others have been compared so far; these show that the end is there, too.
-                conns.into_iter().step_by(8).for_each(Conn::finish);
+                conns.into_iter().step_by(40).for_each(Conn::finish);
             }));
         }
         Load { threads, stop, bytes }
