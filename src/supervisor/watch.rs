@@ -186,6 +186,9 @@ impl Watch {
         now: Instant,
     ) -> Vec<Action> {
         let is_known = self.known.iter().any(|known| known.pid == pid);
+        if self.phase != (Phase::Making { pid: Some(pid) }) {
+            self.forwarded.clear(); // they were for another one
+        }
         let actions = match self.phase {
             Phase::Watching if !is_known && maker != self.main => {
                 return vec![Action::Kill { pid }];
@@ -206,7 +209,6 @@ impl Watch {
         }
         self.next_generation = self.next_generation.max(generation + 1);
         (self.main, self.code) = (Some(pid), None);
-        self.forwarded.clear();
         actions
     }
 
@@ -289,6 +291,7 @@ impl Watch {
             Phase::Ending { .. } => self.known.iter().map(forward).collect(),
             Phase::Making { .. } => {
                 self.told_to_leave |= leave;
+                self.forwarded.push(signal);
                 vec![Action::Prompt(signal)]
             }
             Phase::Bereft { .. } if leave => {
@@ -314,6 +317,7 @@ impl Watch {
             return late.map(|known| Action::Kill { pid: known.pid }).collect();
         }
         self.phase = Phase::Making { pid: None };
+        self.forwarded.clear();
         let generation = self.next_generation;
         vec![Action::Make { generation }]
     }
