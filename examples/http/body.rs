@@ -4,7 +4,7 @@
 //! What it does not take stays with the reactor: a line of the chunked coding that is not whole, and
 //! never more than one.
 
-use crate::{
+use super::{
     reply::{Refusal, Status},
     request::{Framing, MAX_HEAD},
 };

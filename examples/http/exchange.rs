@@ -14,7 +14,7 @@ use std::{fmt::Display, io::Write, rc::Rc, time::Instant};
 
 use heirloom::{Error, Io, Result};
 
-use crate::{
+use super::{
     BLOCK, FAREWELL, GRACE, HEAD_DUE, HEAD_TIME, HELLO, Http,
     body::Body,
     reply::{After, BYTES, CONTINUE, Extent, Head, JSON, LAST_CHUNK, Refusal, Status, TEXT},

@@ -33,7 +33,7 @@ use std::{process::ExitCode, rc::Rc, time::Duration};
 
 use heirloom::{Engine, Io, Net, Origin, Result, Service, Start, Timer};
 
-use crate::{
+use self::{
     exchange::{Session, Stage},
     reply::{After, Extent, Head, Refusal, Status, TEXT},
 };

@@ -8,7 +8,7 @@
 
 use httparse::{Error, Header, Status as Parsed};
 
-use crate::reply::{After, Refusal, Status};
+use super::reply::{After, Refusal, Status};
 
 /// The longest head: nginx's 4 times 8 KiB seem much for a client without cookies, Go allows 1 MiB.
 pub const MAX_HEAD: usize = 16 * 1024;

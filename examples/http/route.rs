@@ -1,6 +1,6 @@
 //! What there is to be asked for, and by which methods. Pure: knows no connection.
 
-use crate::{
+use super::{
     reply::{Refusal, Status},
     request::Method,
 };

@@ -15,7 +15,7 @@
 
 use heirloom::Result;
 
-use crate::{
+use super::{
     body::{self, Body},
     exchange::{Exchange, Session, Stage},
     reply::After,

@@ -47,7 +47,7 @@ use std::{
 
 use heirloom::{Alarm, ConnId, Io, Net, Origin, Reason, Result, Service, Start};
 
-use crate::{
+use self::{
     commands::{Call, Session, State},
     pubsub::Hub,
     request::{MAX_COMMAND, Reader, Request},

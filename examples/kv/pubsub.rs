@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use heirloom::ConnId;
 
-use crate::glob;
+use super::glob;
 
 /// What can be subscribed to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

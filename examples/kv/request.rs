@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use crate::resp::{CRLF, Line, MAX_BULK, MAX_LINE, integer, line};
+use super::resp::{CRLF, Line, MAX_BULK, MAX_LINE, integer, line};
 
 /// The longest command altogether (Redis: `client-query-buffer-limit`, 1 GB).
 pub const MAX_COMMAND: usize = 1024 * 1024 * 1024;

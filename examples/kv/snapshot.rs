@@ -19,7 +19,7 @@ use std::{
 
 use heirloom::Result;
 
-use crate::{
+use super::{
     commands::{Session, State},
     pubsub::{Hub, Topic},
     store::{Item, Store},

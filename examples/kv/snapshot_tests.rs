@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
+use super::super::{pubsub::Subscriptions, store::Expiry};
 use super::*;
-use crate::{pubsub::Subscriptions, store::Expiry};
 
 type Keys = BTreeMap<Vec<u8>, (Vec<u8>, Option<u64>)>;
 

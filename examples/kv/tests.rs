@@ -72,7 +72,7 @@ fn keys_expire_in_a_process_that_is_leaving_too() {
 fn whoever_stayed_with_the_parent_is_forgotten() {
     let (mut harness, peer) = start();
     let gone = ConnId::from_bits(u64::MAX);
-    harness.service().state.hub.join(crate::pubsub::Topic::Channel, b"news", gone);
+    harness.service().state.hub.join(super::pubsub::Topic::Channel, b"news", gone);
     ask(&mut harness, peer, "SUBSCRIBE news");
     let speaker = harness.connect();
     assert_eq!(ask(&mut harness, speaker, "PUBLISH news hi"), ":1\r\n");

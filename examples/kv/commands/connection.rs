@@ -1,10 +1,10 @@
 //! Commands about the connection itself.
 
-use super::{Answer, Call, Capitals, Fault, NOT_AN_INTEGER};
-use crate::{
+use super::super::{
     commands::info::VERSION,
     resp::{self, integer},
 };
+use super::{Answer, Call, Capitals, Fault, NOT_AN_INTEGER};
 
 /// A subscriber hears the answer in the form of a message.
 pub fn ping(call: &mut Call<'_, '_>) -> Answer {

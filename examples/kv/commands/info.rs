@@ -2,11 +2,11 @@
 
 use std::{fmt::Write, process};
 
+use super::super::{glob, resp};
 use super::{
     Answer, Call,
     table::{self, Kind, Spec},
 };
-use crate::{glob, resp};
 
 /// The Redis that this one resembles; clients look at it to know what they may use.
 pub const VERSION: &str = "7.0.15";

@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Answer, Call, Capitals, Fault, NOT_AN_INTEGER, SYNTAX};
-use crate::{
+use super::super::{
     glob,
     request::Args,
     resp::{self, integer},
 };
+use super::{Answer, Call, Capitals, Fault, NOT_AN_INTEGER, SYNTAX};
 
 /// How many keys SCAN looks at unless told.
 const SCAN_COUNT: usize = 10;

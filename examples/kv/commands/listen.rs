@@ -4,8 +4,8 @@ use std::rc::Rc;
 
 use heirloom::{ConnId, Io};
 
+use super::super::{pubsub::Topic, resp};
 use super::{Answer, Call};
-use crate::{pubsub::Topic, resp};
 
 /// A listener that is so many bytes behind is cut off (Redis: `client-output-buffer-limit pubsub`,
 /// 32 MB): what others say must not pile up without end.

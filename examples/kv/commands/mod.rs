@@ -12,7 +12,7 @@ use std::{borrow::Cow, time::Instant};
 use heirloom::Io;
 
 use self::table::{Kind, Spec};
-use crate::{
+use super::{
     pubsub::{Hub, Subscriptions},
     request::Args,
     resp,

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::{Answer, Call, Capitals, NOT_AN_INTEGER, SYNTAX, keys::lifetime};
-use crate::{
+use super::super::{
     request::Args,
     resp::{self, Decimal, MAX_BULK, integer},
     store::Expiry,
 };
+use super::{Answer, Call, Capitals, NOT_AN_INTEGER, SYNTAX, keys::lifetime};
 
 pub fn get(call: &mut Call<'_, '_>) -> Answer {
     let item = call.state.store.get(call.args.at(1), call.io.now());

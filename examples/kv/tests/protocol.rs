@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use crate::{
+use super::super::{
     reply::{Reply, reply},
     request::{MAX_COMMAND, Malformed, Reader, Request},
     resp::{self, Decimal, Line, MAX_BULK, MAX_LINE},
