@@ -114,7 +114,7 @@ fn two_netcats_chat_through_ten_upgrades() {
 }
 
 /// Bytes enough for a transfer that is longer than ten upgrades, each with its probation.
-const BYTES: usize = 60_000_000;
+const BYTES: usize = 16_000_000;
 const RATE: &str = "2M";
 
 #[test]
