@@ -102,6 +102,7 @@ impl<S: Service> Server<S> {
         let (net, succession) = (&mut server.net, &mut server.succession);
         net.generation = inheritance.generation;
         let maker = inheritance.supervisor.as_ref().map(|supervisor| supervisor.pid);
+        maker.into_iter().for_each(|pid| succession.manager.follow(pid));
         let has_old = maker != Some(inheritance.old.pid);
         net.engine = has_old.then_some(inheritance.engine);
         succession.old = Some(Generation::new(inheritance.old, link));

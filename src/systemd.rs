@@ -36,6 +36,9 @@ pub(crate) struct Manager {
     /// This is the process that it takes for the service. By default (`NotifyAccess=main`) it believes no
     /// other, so no other speaks.
     is_main: bool,
+    /// A supervisor is the main process for the manager, whichever generation serves: it has to believe the
+    /// others as well (`NotifyAccess=all`).
+    stable_pid: Option<u32>,
     /// Our end of a pipe whose other end it closes when it has read everything that was sent before.
     barrier: Option<OwnedFd>,
     /// One failure was logged, and the next would say the same.
@@ -63,9 +66,14 @@ impl Manager {
         Manager { address, watchdog, ..Manager::default() }
     }
 
+    /// The main process is and remains that one, a supervisor.
+    pub fn follow(&mut self, supervisor: u32) {
+        self.stable_pid = Some(supervisor);
+    }
+
     /// Whether it takes this process for the service, and would end all others with it.
     pub fn follows_us(&self) -> bool {
-        self.is_main && self.address.is_some()
+        self.is_main && self.address.is_some() && self.stable_pid.is_none()
     }
 
     /// The time from one [`ping`](Self::ping) to the next: half of what is allowed, as
@@ -97,7 +105,7 @@ impl Manager {
     /// This process serves and stays what it was, or has become it: after a restart that came to nothing,
     /// or after the old side's death.
     pub fn still_ready(&mut self, status: &str) {
-        let main = NotifyState::MainPid(process::id());
+        let main = NotifyState::MainPid(self.stable_pid.unwrap_or(process::id()));
         self.tell(&[main, NotifyState::Ready, NotifyState::Status(line(status))]);
     }
 
@@ -126,7 +134,7 @@ impl Manager {
     /// The successor is the main process: in one message, which only this one may send, and which counts
     /// as a ping, so that the successor's first has its full time. Then a [barrier](Self::barrier).
     pub fn hand_over(&mut self, successor: u32, status: &str) {
-        let main = NotifyState::MainPid(successor);
+        let main = NotifyState::MainPid(self.stable_pid.unwrap_or(successor));
         let mut words = vec![main, NotifyState::Ready, NotifyState::Status(line(status))];
         words.extend(self.watchdog.map(|_| NotifyState::Watchdog));
         let told = self.tell(&words);

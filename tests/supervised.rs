@@ -360,8 +360,8 @@ fn first_process(name: &str, args: &[&str]) -> Option<(Server, i32)> {
 }
 
 #[test]
-fn the_first_process_of_a_container() {
-    let name = "the_first_process_of_a_container";
+fn scenario_14_the_first_process_of_a_container() {
+    let name = "scenario_14_the_first_process_of_a_container";
     let Some((mut server, first)) = first_process(name, &["--supervised"]) else { return };
     server.wait_line("[1] INFO: supervisor: generation 0 is main");
     for generation in 1..=5 {

@@ -356,3 +356,23 @@ fn managed_anew(dir: &Dir) -> Setup {
     let (manager, setup) = (Manager::new(&dir.path("notify-2")), Server::of("lab"));
     setup.env("NOTIFY_SOCKET", manager.path.display()).env("LAB_PROBATION", 50)
 }
+
+/// Whichever generation speaks, the process that the manager knows is the supervisor.
+#[test]
+fn a_supervisor_stays_the_main_process() {
+    for engine in ENGINES {
+        let dir = Dir::new();
+        let (mut manager, setup) = managed(&dir, 50);
+        let mut server = setup.arg("--supervised").start();
+        let supervisor = server.child.id() as i32;
+        assert_ready(&manager.next(), supervisor);
+        send(supervisor, engine);
+        assert_reloading(&manager.next());
+        assert_ready(&manager.next(), supervisor);
+        manager.next().close_pipe();
+        send(supervisor, Signal::SIGTERM);
+        let word = manager.next();
+        assert!(word.has("STOPPING=1"), "{word:?}");
+        assert!(server.wait_exit().success());
+    }
+}

@@ -263,7 +263,8 @@ impl<S: Service> Turn<S> {
         self.net.unwatch(&old.link);
         // Where the old side is gone, nobody needs to hear it.
         let told = old.link.send(&Message::Committed, Vec::new()).is_ok();
-        self.take_over_from(told);
+        // A supervisor says nothing to a service manager.
+        self.take_over_from(told && !self.is_supervisor(old.who));
         if told && !self.is_supervisor(old.who) {
             fault::point(Step::NewCommitted, Some(&mut old.link));
             self.net.watch(&old.link, Source::Leavers)?;
