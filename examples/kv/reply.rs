@@ -1,6 +1,6 @@
 //! Replies as servers send them, for clients. Pure: knows no command.
 
-use crate::resp::{CRLF, Line, MAX_BULK, integer, line};
+use super::resp::{CRLF, Line, MAX_BULK, integer, line};
 
 /// How deep arrays may be nested. The deepest that Redis sends are some four levels deep.
 const MAX_DEPTH: usize = 16;
