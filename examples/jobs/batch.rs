@@ -87,7 +87,7 @@ impl Batch {
         let mut ids =
             self.0.iter().filter(|(_, job)| job.step == Step::Uncounted).map(|(id, _)| *id);
         let first = ids.next()?;
-        Some((first, ids.last().unwrap_or(first)))
+        Some((first, ids.next_back().unwrap_or(first)))
     }
 
     /// How often jobs were delivered. One that was to be counted and is not named here has gone to yet

@@ -382,6 +382,7 @@ impl Service for Worker {
     /// Asks for no more. The alarms have gone to the new generation, so those that are still needed are set
     /// anew.
     fn on_retire(&mut self, net: &mut Net) {
+        log::info!("{}: fetches no more, {} jobs in hand", self.name, self.batch.len());
         self.stage = Stage::Finishing;
         if self.fetch.owes(Request::brings_jobs)
             && let Some(number) = self.fetch_number
