@@ -213,7 +213,7 @@ fn a_kill_loses_no_job_and_repeats_only_what_was_in_hand() {
     let repeated: Vec<_> = done.iter().filter(|(_, doings)| doings.len() > 1).collect();
     for (job, doings) in &repeated {
         let [before @ .., last] = doings.as_slice() else { unreachable!("done more than once") };
-        assert_eq!(last.deliveries as usize, doings.len(), "{job}: {doings:?}");
+        assert!(last.deliveries as usize >= doings.len(), "{job}: {doings:?}");
         for doing in before {
             let in_hand = killed.in_hand.get(&doing.worker);
             assert!(in_hand.is_some_and(|jobs| jobs.contains(*job)), "{job}: {doings:?}");

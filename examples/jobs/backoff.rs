@@ -7,7 +7,7 @@ const LONGEST: Duration = Duration::from_secs(5);
 
 /// Each wait is up to twice as long as the one before, and random from its half on: clients that have
 /// lost the same server do not come back at the same moment.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Backoff {
     failures: u32,
 }

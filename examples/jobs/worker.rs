@@ -81,8 +81,8 @@ pub struct Worker {
     work: Line,
     /// What Redis calls the fetch line.
     fetch_number: Option<i64>,
-    /// Where the search for jobs of dead workers goes on.
-    cursor: EntryId,
+    /// While jobs of dead workers are searched for: where the search goes on.
+    search: Option<EntryId>,
     /// Keeps this process until it has left the group.
     hold: Option<Hold>,
 }
@@ -100,7 +100,7 @@ impl Worker {
             fetch: Line::new(FETCH),
             work: Line::new(WORK),
             fetch_number: None,
-            cursor: EntryId::default(),
+            search: None,
             hold: None,
         }
     }
@@ -125,7 +125,7 @@ impl Worker {
                 self.ask(net, Request::Acknowledge { entry });
             }
             self.count_deliveries(net);
-            self.take_over(net);
+            self.search = Some(EntryId::default());
         }
         self.go_on(net);
     }
@@ -183,7 +183,7 @@ impl Worker {
 
     fn taken_over(&mut self, net: &mut Net, reply: &Reply<'_>) -> Result {
         let (next, entries) = request::taken_over(reply)?;
-        self.cursor = next;
+        self.search = Some(next).filter(|&next| next != EntryId::default()); // which is the end
         if !entries.is_empty() {
             log::info!("{}: took over {} jobs", self.name, entries.len());
             self.batch.take_over(entries);
@@ -218,11 +218,14 @@ impl Worker {
             let request = Request::Fetch { count: COUNT, block_ms: BLOCK_MS };
             self.fetch.ask(net, &self.name, request);
         }
+        self.take_over(net);
         if self.batch.has_work() {
             net.set_alarm(PIECE, Duration::ZERO); // in the next turn, after everybody else
         }
-        if self.stage == Stage::Finishing && self.has_finished() {
-            self.tidy(net);
+        match self.stage {
+            Stage::Finishing if self.has_finished() => self.tidy(net),
+            Stage::Tidying if !self.work.is_up(net) => self.leave(net), // the name stays
+            _ => {}
         }
     }
 
@@ -233,14 +236,17 @@ impl Worker {
             && self.work.is_up(net)
     }
 
-    /// Asks for jobs whose worker has not renewed its lease.
+    /// Asks for jobs whose worker has not renewed its lease, as far as there is room for them.
     fn take_over(&mut self, net: &mut Net) {
-        let busy = self
-            .work
-            .owes(|request| request.brings_jobs() || matches!(request, Request::Deliveries { .. }));
-        if self.may_have_more(net) && !busy {
+        let is_busy = |request: &Request| {
+            request.brings_jobs() || matches!(request, Request::Deliveries { .. })
+        };
+        if let Some(from) = self.search
+            && self.may_have_more(net)
+            && !self.work.owes(is_busy)
+        {
             let idle_ms = self.lease.as_millis() as u64;
-            self.ask(net, Request::TakeOver { idle_ms, from: self.cursor, count: COUNT });
+            self.ask(net, Request::TakeOver { idle_ms, from, count: COUNT });
         }
     }
 
@@ -278,10 +284,11 @@ impl Worker {
         if !entries.is_empty() {
             self.ask(net, Request::Renew { idle_ms: self.lease.as_millis() as u64 / 2, entries });
         }
-        self.take_over(net);
         if self.stage != Stage::Left {
             net.set_alarm(LEASE, self.lease / 4);
         }
+        self.search.get_or_insert_default();
+        self.go_on(net);
     }
 
     fn stats(&self, net: &Net) -> String {
