@@ -412,7 +412,9 @@ proptest! {
                 recorded.insert(id);
                 batch.recorded(id);
             }
-            batch.unacknowledged().into_iter().for_each(|id| drop(batch.acknowledged(id)));
+            for id in batch.unacknowledged() {
+                batch.acknowledged(id);
+            }
         }
         prop_assert_eq!(recorded.len() as u64, next);
     }

@@ -64,9 +64,17 @@ use std::{env, process::ExitCode, time::Duration};
 
 use worker::Worker;
 
+/// In seconds. A shorter one would run out at every standstill. A quarter of it passes between two words to
+/// Redis, which has to be less than the idle timeout.
+const LEASES: std::ops::RangeInclusive<f64> = 1.0..=200.0;
+
 fn main() -> ExitCode {
     let redis = env::var("JOBS_REDIS").unwrap_or_else(|_| "127.0.0.1:6379".to_owned());
-    let lease = env::var("JOBS_LEASE").ok().and_then(|seconds| seconds.parse().ok());
-    let lease = Duration::try_from_secs_f64(lease.unwrap_or(30.0)).unwrap_or(Duration::MAX);
-    common::serve("127.0.0.1:7781", Worker::new(redis, lease), |server| server)
+    let lease = env::var("JOBS_LEASE").unwrap_or_else(|_| "30".to_owned());
+    let Some(lease) = lease.parse().ok().filter(|seconds| LEASES.contains(seconds)) else {
+        eprintln!("jobs: JOBS_LEASE: {lease:?} is no number of seconds from 1 to 200");
+        return ExitCode::from(2);
+    };
+    let worker = Worker::new(redis, Duration::from_secs_f64(lease));
+    common::serve("127.0.0.1:7781", worker, |server| server)
 }
