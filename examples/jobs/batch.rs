@@ -1,7 +1,7 @@
 //! The jobs that this process has in hand, and how far each of them is. Pure: knows no Redis, no socket
 //! and no clock.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use super::request::{Entry, EntryId};
 
@@ -44,6 +44,35 @@ impl Job {
     /// Its effect may exist twice.
     pub fn is_repeated(&self) -> bool {
         self.deliveries > 1 || self.in_doubt
+    }
+}
+
+/// What has become of jobs that were in hand.
+#[derive(Debug, Default)]
+pub struct Counts {
+    done: u64,
+    /// Of these, jobs whose effect may exist twice.
+    repeated: u64,
+    /// Given up, since they were tried too often.
+    failed: u64,
+}
+
+impl Counts {
+    /// One more is acknowledged.
+    pub fn add(&mut self, job: &Job) {
+        if job.is_failed() {
+            self.failed += 1;
+        } else {
+            self.done += 1;
+            self.repeated += u64::from(job.is_repeated());
+        }
+    }
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Counts { done, repeated, failed } = self;
+        write!(f, "done={done} repeated={repeated} failed={failed}")
     }
 }
 

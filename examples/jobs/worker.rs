@@ -7,7 +7,7 @@ use std::{io, process, time::Duration};
 use heirloom::{Alarm, ConnId, Hold, Io, Move, Net, Origin, Reason, Result, Service, Start, codec};
 
 use super::{
-    batch::Batch,
+    batch::{Batch, Counts},
     line::Line,
     reply::{Reply, reply},
     request::{self, EntryId, Request},
@@ -46,16 +46,6 @@ enum Stage {
     Tidying,
     /// Is no worker any more.
     Left,
-}
-
-/// What this generation has done.
-#[derive(Debug, Default)]
-struct Counts {
-    done: u64,
-    /// Of these, jobs whose effect may exist twice.
-    repeated: u64,
-    /// Given up, since they were tried too often.
-    failed: u64,
 }
 
 /// Who is at the other end.
@@ -200,9 +190,7 @@ impl Worker {
 
     fn acknowledged(&mut self, entry: EntryId) {
         if let Some(job) = self.batch.acknowledged(entry) {
-            let Counts { done, repeated, failed } = &mut self.counts;
-            *if job.is_failed() { failed } else { done } += 1;
-            *repeated += u64::from(job.is_repeated() && !job.is_failed());
+            self.counts.add(&job);
         }
     }
 
@@ -292,14 +280,10 @@ impl Worker {
     }
 
     fn stats(&self, net: &Net) -> String {
-        let Counts { done, repeated, failed } = &self.counts;
+        let Worker { name, stage, counts, batch, .. } = self;
+        let (generation, pid, in_hand) = (net.generation(), process::id(), batch.len());
         format!(
-            "generation={} pid={} worker={} stage={:?} done={done} in_hand={} repeated={repeated} failed={failed}\n",
-            net.generation(),
-            process::id(),
-            self.name,
-            self.stage,
-            self.batch.len(),
+            "generation={generation} pid={pid} worker={name} stage={stage:?} in_hand={in_hand} {counts}\n"
         )
     }
 }
