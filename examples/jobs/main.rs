@@ -3,12 +3,12 @@
 //! ```sh
 //! redis-server --port 6379 &                     # Redis 7
 //! cargo run --release --example jobs             # then, elsewhere:
-//! for n in $(seq 100); do redis-cli xadd jobs '*' text "job $n" rounds 3000000; done > /dev/null
+//! for n in $(seq 100); do redis-cli xadd jobs '*' text "job $n" rounds 9999999; done > /dev/null
 //! echo stats | nc -q1 127.0.0.1 7781             # while they are done,
 //! pkill -HUP -x -o jobs                          # a new generation by fork,
 //! pkill -USR2 -x -n jobs                         # and one by fork-exec
-//! redis-cli llen jobs:done                       # 100
-//! redis-cli xinfo consumers jobs workers         # one for each generation that has jobs in hand
+//! redis-cli xinfo consumers jobs workers         # a generation that has jobs in hand is one
+//! redis-cli llen jobs:done                       # 100, after some seconds
 //! redis-cli lrange jobs:done 0 2                 # entry,worker,deliveries,digest
 //! ```
 //!
@@ -60,21 +60,32 @@ mod request;
 mod resp;
 mod worker;
 
-use std::{env, process::ExitCode, time::Duration};
+use std::{env, net::SocketAddr, ops::RangeInclusive, process::ExitCode, time::Duration};
 
 use worker::Worker;
 
 /// In seconds. A shorter one would run out at every standstill. A quarter of it passes between two words to
 /// Redis, which has to be less than the idle timeout.
-const LEASES: std::ops::RangeInclusive<f64> = 1.0..=200.0;
+const LEASES: RangeInclusive<f64> = 1.0..=200.0;
 
 fn main() -> ExitCode {
+    match worker() {
+        Ok(worker) => common::serve("127.0.0.1:7781", worker, |server| server),
+        Err(why) => {
+            eprintln!("jobs: {why}");
+            ExitCode::from(2) // as with a wrong command line
+        }
+    }
+}
+
+fn worker() -> Result<Worker, String> {
     let redis = env::var("JOBS_REDIS").unwrap_or_else(|_| "127.0.0.1:6379".to_owned());
+    if !redis.starts_with("unix:") && redis.parse::<SocketAddr>().is_err() {
+        return Err(format!("JOBS_REDIS: {redis:?} is neither ip:port nor unix:/path"));
+    }
     let lease = env::var("JOBS_LEASE").unwrap_or_else(|_| "30".to_owned());
-    let Some(lease) = lease.parse().ok().filter(|seconds| LEASES.contains(seconds)) else {
-        eprintln!("jobs: JOBS_LEASE: {lease:?} is no number of seconds from 1 to 200");
-        return ExitCode::from(2);
-    };
-    let worker = Worker::new(redis, Duration::from_secs_f64(lease));
-    common::serve("127.0.0.1:7781", worker, |server| server)
+    match lease.parse().ok().filter(|seconds| LEASES.contains(seconds)) {
+        Some(seconds) => Ok(Worker::new(redis, Duration::from_secs_f64(seconds))),
+        None => Err(format!("JOBS_LEASE: {lease:?} is no number of seconds from 1 to 200")),
+    }
 }
