@@ -2,6 +2,8 @@
 //! not everywhere, so they are ignored unless asked for: `cargo test --test kv_redis -- --ignored`.
 
 mod common;
+#[path = "common/redis.rs"]
+mod redis;
 #[path = "../examples/kv/reply.rs"]
 mod reply;
 #[allow(dead_code)]
@@ -12,47 +14,13 @@ mod wire;
 
 use std::{
     path::Path,
-    process::{Child, Command, Output, Stdio},
+    process::{Command, Output, Stdio},
 };
 
-use common::{DEADLINE, Dir, Server, wait_for};
+use common::{DEADLINE, Server};
 use nix::sys::signal::Signal;
+use redis::Redis;
 use wire::{Wire, shown};
-
-/// A real one, on a Unix socket of its own, with no file and one database.
-struct Redis {
-    child: Child,
-    dir: Dir,
-}
-
-impl Redis {
-    fn start() -> Redis {
-        let dir = Dir::new();
-        let child = Command::new("redis-server")
-            .args(["--port", "0", "--save", "", "--appendonly", "no", "--databases", "1"])
-            .arg("--unixsocket")
-            .arg(dir.path("redis"))
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("redis-server is installed");
-        let redis = Redis { child, dir };
-        wait_for("redis-server", || {
-            std::os::unix::net::UnixStream::connect(redis.dir.path("redis")).is_ok()
-        });
-        redis
-    }
-
-    fn connect(&self) -> Wire {
-        Wire::connect(&format!("unix:{}", self.dir.path("redis").display()))
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 /// Commands whose replies depend on nothing but the commands before, as people type them.
 const TRANSCRIPT: &str = include_str!("kv_transcript.txt");

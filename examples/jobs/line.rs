@@ -1,0 +1,128 @@
+//! A connection to Redis that comes back: where it stands, and which answers it owes. Knows no job.
+
+use std::{
+    collections::VecDeque,
+    hash::{BuildHasher, RandomState},
+    process,
+};
+
+use heirloom::{Alarm, ConnId, Io, Net};
+
+use super::{backoff::Backoff, request::Request, resp::Sink};
+
+/// One line. Its number is the tag of its dials, and the alarm that dials again.
+#[derive(Debug)]
+pub struct Line {
+    number: u64,
+    state: State,
+    /// Asked and not answered yet; Redis answers in order.
+    asked: VecDeque<Request>,
+    backoff: Backoff,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum State {
+    Down,
+    Dialing,
+    Up(ConnId),
+}
+
+impl Line {
+    pub fn new(number: u64) -> Line {
+        let (asked, backoff) = (VecDeque::new(), Backoff::default());
+        Line { number, state: State::Down, asked, backoff }
+    }
+
+    /// Dials, unless it is there or on its way.
+    pub fn open(&mut self, net: &mut Net, address: &str) {
+        if self.state != State::Down {
+            return;
+        }
+        match net.dial(address, self.number) {
+            Ok(()) => self.state = State::Dialing,
+            Err(why) => {
+                log::error!("{why}"); // no time will mend it
+                net.stop();
+            }
+        }
+    }
+
+    /// A dial has come about. `false`: nobody waits for it any more.
+    pub fn opened(&mut self, id: ConnId) -> bool {
+        let awaited = self.is_dialing();
+        if awaited {
+            self.state = State::Up(id);
+        }
+        awaited
+    }
+
+    /// It is gone, or was not to be had.
+    pub fn lost(&mut self) {
+        self.state = State::Down;
+        self.asked.clear();
+    }
+
+    /// Has it dialed again after a while.
+    pub fn open_later(&mut self, net: &mut Net) {
+        // A forked child has its parent's random numbers, so its name is mixed in.
+        let random = RandomState::new().hash_one(process::id());
+        net.set_alarm(Alarm(self.number), self.backoff.next(random));
+    }
+
+    /// Ends it in good order.
+    pub fn close(&mut self, net: &mut Net) {
+        if let State::Up(id) = self.state
+            && let Some(mut io) = net.to(id)
+        {
+            io.close();
+        }
+        self.lost();
+    }
+
+    pub fn is(&self, id: ConnId) -> bool {
+        self.state == State::Up(id)
+    }
+
+    pub fn is_dialing(&self) -> bool {
+        self.state == State::Dialing
+    }
+
+    pub fn is_down(&self) -> bool {
+        self.state == State::Down
+    }
+
+    /// Whether anything can be asked: one that is being closed is up and takes nothing.
+    pub fn is_up(&self, net: &mut Net) -> bool {
+        matches!(self.state, State::Up(id) if net.to(id).is_some())
+    }
+
+    /// Asks as the consumer `me`; nothing happens where it is not up.
+    pub fn ask(&mut self, net: &mut Net, me: &str, request: Request) {
+        if let State::Up(id) = self.state
+            && let Some(mut io) = net.to(id)
+        {
+            request.write(me, &mut io);
+            self.asked.push_back(request);
+        }
+    }
+
+    /// What the next answer is to.
+    pub fn answered(&mut self) -> Option<Request> {
+        self.asked.pop_front()
+    }
+
+    /// It does what it is for.
+    pub fn proven(&mut self) {
+        self.backoff.reset();
+    }
+
+    pub fn owes(&self, what: impl Fn(&Request) -> bool) -> bool {
+        self.asked.iter().any(what)
+    }
+}
+
+impl Sink for Io<'_> {
+    fn put(&mut self, bytes: &[u8]) {
+        self.send(bytes);
+    }
+}
