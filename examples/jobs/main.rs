@@ -70,7 +70,11 @@ const LEASES: RangeInclusive<f64> = 1.0..=200.0;
 
 fn main() -> ExitCode {
     match worker() {
-        Ok(worker) => common::serve("127.0.0.1:7781", worker, |server| server),
+        Ok(worker) => common::serve(
+            common::Defaults { listen: "127.0.0.1:7781", moves: false },
+            worker,
+            |server| server,
+        ),
         Err(why) => {
             eprintln!("jobs: {why}");
             ExitCode::from(2) // as with a wrong command line
