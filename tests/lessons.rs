@@ -9,7 +9,7 @@ use common::{example, run_to_end};
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// Every lesson and its verdict. A number in `<>` has to be more than zero and stands for any such.
-const VERDICTS: [(&str, &str); 17] = [
+const VERDICTS: [(&str, &str); 19] = [
     ("shared-epoll", "wrong way lost 20 of 20 clients; right way lost 0 of 20"),
     ("missing-fin", "wrong way showed the end to 0 of 10 clients; right way to 10 of 10"),
     ("ghost-events", "wrong way was woken for 10 of 10 closed connections; right way for 0 of 10"),
@@ -27,6 +27,8 @@ const VERDICTS: [(&str, &str); 17] = [
     ("reuseport", "wrong way lost <43> of 100 clients; right way lost 0 of 100"),
     ("emfile", "wrong way left <7> of 10 clients waiting; right way 0 of 10"),
     ("short-read", "wrong way never finished 10 of 10 connections; right way 0 of 10"),
+    ("lost-bytes", "wrong way refused 20 of 20 requests; right way refused 0 of 20"),
+    ("truncated-fds", "wrong way lost <7> of 10 clients; right way lost 0 of 10"),
     ("deleted-exe", "wrong way started the old program, or nothing; right way the new program"),
     ("sigchld", "wrong way left <4> of 5 children as zombies; right way 0 of 5"),
     ("late-eof", "wrong way heard of 0 of 3 deaths; right way of 3 of 3"),
@@ -94,6 +96,8 @@ lessons! {
     a_queue_that_is_closed_resets_its_clients: "reuseport";
     an_accept_that_failed_has_no_second_edge: "emfile";
     a_short_read_with_the_fin_is_not_the_end: "short-read";
+    what_was_read_does_not_go_along_by_itself: "lost-bytes";
+    descriptors_that_do_not_fit_are_closed_on_the_way: "truncated-fds";
     an_upgrade_by_proc_self_exe_starts_the_old_program: "deleted-exe";
     several_deaths_are_one_signal: "sigchld";
     the_end_of_a_pipe_is_late_where_it_was_inherited: "late-eof";
@@ -137,6 +141,22 @@ fn each_lesson_is_listed_tested_and_short() {
         let file = format!("examples/lessons/{}.rs", name.replace('-', "_"));
         let source = fs::read_to_string(Path::new(ROOT).join(&file)).expect(&file);
         assert!(source.lines().count() < 100, "{file} is longer than a lesson");
+    }
+}
+
+#[test]
+fn the_guide_names_lessons_that_exist() {
+    let page =
+        fs::read_to_string(Path::new(ROOT).join("src/guide/fork_or_exec.rs")).expect("a page");
+    let (_, table) = page.split_once("# What a fork shares").expect("the table of traps");
+    let in_table = table.lines().filter_map(|line| line.strip_suffix("` |")?.rsplit('`').next());
+    let text = page.replace("\n//!", "");
+    let in_text = text.split("(`lessons --").skip(1);
+    let in_text = in_text.filter_map(|rest| Some(rest.split('`').next()?.trim()));
+    let named: BTreeSet<_> = in_table.chain(in_text).collect();
+    assert!(named.len() >= 10, "{named:?}");
+    for name in named {
+        assert!(VERDICTS.iter().any(|(lesson, _)| *lesson == name), "there is no lesson {name}");
     }
 }
 

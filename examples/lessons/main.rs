@@ -15,6 +15,7 @@ mod emfile;
 mod fork_cost;
 mod ghost_events;
 mod late_eof;
+mod lost_bytes;
 mod lost_lock;
 mod missing_fin;
 mod process;
@@ -26,6 +27,7 @@ mod shutdown;
 mod sigchld;
 mod stale_fd;
 mod tell;
+mod truncated_fds;
 mod wire;
 
 use std::{
@@ -55,7 +57,7 @@ struct Verdict {
 }
 
 /// In the order in which they are best read.
-const LESSONS: [Lesson; 17] = [
+const LESSONS: [Lesson; 19] = [
     // What a fork shares.
     shared_epoll::LESSON,
     missing_fin::LESSON,
@@ -74,6 +76,9 @@ const LESSONS: [Lesson; 17] = [
     reuseport::LESSON,
     emfile::LESSON,
     short_read::LESSON,
+    // What goes along.
+    lost_bytes::LESSON,
+    truncated_fds::LESSON,
     // Which program, and is it alive?
     deleted_exe::LESSON,
     sigchld::LESSON,

@@ -5,7 +5,11 @@ use std::{
     env,
     ffi::OsString,
     io::{self, PipeReader, Read, Write},
-    os::fd::{AsFd, FromRawFd, OwnedFd, RawFd},
+    mem,
+    os::{
+        fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd},
+        unix::net::UnixDatagram,
+    },
     panic::{AssertUnwindSafe, catch_unwind},
     ptr,
     time::Duration,
@@ -149,6 +153,34 @@ pub fn close_all(fds: impl IntoIterator<Item = RawFd>) {
         // SAFETY: the owner of the number does nothing with it any more, or the lesson is about what
         // happens if it does.
         unsafe { libc::close(fd) };
+    }
+}
+
+/// Receives one message with descriptors; whether some of those that were sent did not come. (nix would
+/// not hand out any in that case.)
+pub fn receive(link: &UnixDatagram) -> Result<(Vec<OwnedFd>, bool)> {
+    let (mut bytes, mut control) = ([0_u8; 64], [0_usize; 64]);
+    // SAFETY: the header leads to both buffers, which are there until the end, and the control buffer
+    // is aligned as its own headers have to be. What it says comes from the kernel, which has
+    // just made the descriptors for us, and told nobody else.
+    unsafe {
+        let mut slice = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
+        let mut message: libc::msghdr = mem::zeroed();
+        (message.msg_iov, message.msg_iovlen) = (&mut slice, 1);
+        message.msg_control = control.as_mut_ptr().cast();
+        message.msg_controllen = size_of_val(&control);
+        if libc::recvmsg(link.as_raw_fd(), &mut message, libc::MSG_CMSG_CLOEXEC) < 0 {
+            return Err(io::Error::last_os_error().into());
+        }
+        let mut descriptors = Vec::new();
+        let part = libc::CMSG_FIRSTHDR(&message);
+        if !part.is_null() && (*part).cmsg_type == libc::SCM_RIGHTS {
+            let count = ((*part).cmsg_len - libc::CMSG_LEN(0) as usize) / size_of::<RawFd>();
+            let numbers = libc::CMSG_DATA(part).cast::<RawFd>();
+            let number = |at| OwnedFd::from_raw_fd(numbers.add(at).read_unaligned());
+            descriptors.extend((0..count).map(number));
+        }
+        Ok((descriptors, message.msg_flags & libc::MSG_CTRUNC != 0))
     }
 }
 
