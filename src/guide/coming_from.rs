@@ -28,8 +28,9 @@
 //! | see the generations | `ps` | `heirloom status`, `heirloom top` |
 //! | keep old workers from piling up | `worker_shutdown_timeout` | [`drain_on_restart`](crate::Server::drain_on_restart), [`max_generations`](crate::Server::max_generations) |
 //!
-//! Three differences to know. The signals mean nothing until you say so. TERM drains here, and ends at
-//! once there. And there is no master: the process that serves is the one that restarts, unless a
+//! Three differences to know. HUP and USR2 end the process, as they do in any program, until
+//! [`restart_on`](crate::Server::restart_on) gives them a meaning. TERM drains here, and ends at once
+//! there. And there is no master: the process that serves is the one that restarts, unless a
 //! [supervisor](crate::Server::supervised) stands in front.
 //!
 //! ```no_run
