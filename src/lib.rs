@@ -65,7 +65,9 @@
 //! - [`Server`] is how it starts; [`Restart`] and [`Drain`] say how it is replaced and how it leaves.
 //! - [`limits`] has every fixed size and time with its reason; [`codec`] cuts bytes into messages.
 //! - [`testing`] runs a service without sockets and without time.
-//! - The examples, in this order: `echo`, `chat`, `kv`, `http`. ARCHITECTURE.md tells one turn of the
+//! - [`guide`] grows a server step by step, weighs fork against fork-exec, and translates from others.
+//! - The examples, in this order: `echo`, `chat`, `kv`, `http`; and `lessons`, which shows every trap of a
+//!   restart and the way out of it. ARCHITECTURE.md tells one turn of the
 //!   loop and one restart phase by phase.
 //!
 //! The descriptors, signals and processes of a restart are described in `fork(2)`,
@@ -77,6 +79,7 @@ mod buffer;
 pub mod codec;
 mod control;
 mod error;
+pub mod guide;
 pub mod limits;
 mod net;
 mod pidfile;

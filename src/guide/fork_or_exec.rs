@@ -1,0 +1,110 @@
+//! Fork against fork-exec: what each engine carries over, what it costs, and when to use which.
+//!
+//! Both make the next generation of a server, speak the same protocol with it, and roll back in the
+//! same cases. They differ in what the new process begins with.
+//!
+//! | | [`Restart::fork`](crate::Restart::fork) | [`Restart::fork_exec`](crate::Restart::fork_exec) |
+//! |---|---|---|
+//! | system call | `fork(2)` | `posix_spawn(3)` |
+//! | code | the same | what is at the program's path now |
+//! | heap | all of it, shared page by page until one side writes | empty |
+//! | `self` | as it was | what [`load`](crate::Service::load) makes of what [`save`](crate::Service::save) wrote |
+//! | listeners | the same sockets | the same sockets, sent over a Unix socket |
+//! | connections | stay; or [move](crate::Restart::move_connections) as they are | stay; or move, by [`export`](crate::Service::export) and [`import`](crate::Service::import) |
+//! | threads | refused with more than one, or [`or_fork_exec`](crate::Restart::or_fork_exec) | any number |
+//! | cost | grows with the heap | does not |
+//! | told to the service | [`Start::Forked`](crate::Start::Forked) | [`Start::Execed`](crate::Start::Execed) |
+//! | use it to | reload: a new configuration, a warm cache | upgrade: a new version |
+//!
+//! # What it costs
+//!
+//! How long the call holds up the server, by the size of the heap. Measured on one machine (Linux 6.18,
+//! x86-64, 2 cores): absolute times vary from machine to machine, the ratios are the point.
+//!
+//! | touched heap | `fork` | `fork`, heap on huge pages | `posix_spawn` | fork, then exec (`Command` with `pre_exec`) |
+//! |---|---|---|---|---|
+//! | 10 MB | 0.2 ms | 0.1 ms | 0.13 ms | 0.6 ms |
+//! | 256 MB | 4.7 ms | 0.2 ms | 0.15 ms | 8.9 ms |
+//! | 1 GiB | 15 ms | 0.7 ms | 0.16 ms | 35 ms |
+//! | 4 GiB | 67 ms | 1.7 ms | 0.10 ms | 135 ms |
+//!
+//! On yours:
+//!
+//! ```sh
+//! cargo run --release --example lessons -- fork-cost 10 256 1024 4096
+//! ```
+//!
+//! A fork copies no page. It copies the page tables, 8 bytes for each page of 4 KiB that was touched,
+//! and marks every page as shared. So the pause grows with the heap, and nearly vanishes where the heap
+//! is on huge pages: on a system whose `/sys/kernel/mm/transparent_hugepage/enabled` says `madvise`,
+//! start the program with `GLIBC_TUNABLES=glibc.malloc.hugetlb=1`. `posix_spawn` shares the address
+//! space until the new program runs, and copies nothing. The last column is what a program pays that
+//! forks in order to exec.
+//!
+//! There is a second bill, which is paid in small coins: for as long as both processes live, the first
+//! write to a page that they share copies it, 2 to 13 µs each. Where the old process is busy for long,
+//! or the new one cleans up what it has inherited, memory doubles in the end. The child here closes its
+//! parent's connections by number and gives their memory back in pieces, after it serves (`lessons --
+//! copy-on-write`).
+//!
+//! What fork-exec pays instead is the new program's own start: reading its configuration, filling its
+//! caches. Meanwhile the old process goes on accepting, so that nobody waits for it.
+//!
+//! # Which one
+//!
+//! - **Only the code is new:** fork-exec. A fork would run the old code again.
+//! - **The heap is worth more than the pause** (a cache that takes minutes to fill): fork, and huge
+//!   pages beyond some hundred MB.
+//! - **There are threads** (a thread pool, a client library that starts one): fork-exec. In a forked
+//!   child only the calling thread lives on, and locks that others held are never released (`lessons --
+//!   lost-lock`).
+//! - **Many gigabytes, and no pause is allowed:** fork-exec with [`save`](crate::Service::save), as far
+//!   as the state can be written down.
+//!
+//! Most servers use both:
+//!
+//! ```
+//! use heirloom::Restart;
+//! use std::time::Duration;
+//!
+//! // HUP: read the configuration again, keep the cache. With threads, be content with an upgrade.
+//! let reload = Restart::fork().or_fork_exec();
+//!
+//! // USR2: the new version has to say first that it likes its configuration, and then has ten seconds in
+//! // which to fail: if it dies in that time, the old one serves again and nobody was refused.
+//! let upgrade = Restart::fork_exec().checked("--check").probation(Duration::from_secs(10));
+//! assert_ne!(reload, upgrade);
+//! ```
+//!
+//! # What a fork shares, and a fork-exec does not
+//!
+//! This is what makes forking a server difficult, and what the reactor does about it. Each line is a
+//! lesson that can be run: `cargo run --example lessons -- NAME`.
+//!
+//! | shared or copied | what goes wrong | lesson |
+//! |---|---|---|
+//! | the epoll set | a child that deregisters takes its parent's events | `shared-epoll` |
+//! | sockets | a close in the parent sends no FIN while the child has a copy | `missing-fin` |
+//! | the parent's interest list | it is woken for connections that it has closed | `ghost-events` |
+//! | the connection itself | a `shutdown` in the child ends it for both | `shutdown` |
+//! | values that own a number | dropped late, they close what has the number by then | `stale-fd` |
+//! | mio's notes about a socket | debug builds refuse it in another `Poll` | `rewrap` |
+//! | buffered output | is written twice | `doubled-stdout` |
+//! | guards | a child that fails removes its parent's files | `drop-guards` |
+//! | locks | held for ever by a thread that is not there | `lost-lock` |
+//!
+//! Hash keys and the state of random number generators are the same in both processes as well; a
+//! service for which that matters reseeds in [`on_start`](crate::Service::on_start).
+//!
+//! # When it fails
+//!
+//! | | fork | fork-exec |
+//! |---|---|---|
+//! | the program is missing, or not executable | cannot happen | told before anything is started |
+//! | it does not like its configuration | your [`on_start`](crate::Service::on_start) decides | [`checked`](crate::Restart::checked), or its exit status |
+//! | it dies, hangs, or runs out of time before it is ready | the old one has never stopped accepting | the same |
+//! | it dies in its probation | the old one accepts again at once | the same |
+//! | it serves, and serves badly | [`roll_back`](crate::Net::roll_back), or `heirloom rollback` | the same |
+//!
+//! The reason is told to [`on_restart_ended`](crate::Service::on_restart_ended), to the log, and to
+//! whoever has asked over the control socket; for a new program with the last lines of its stderr.
