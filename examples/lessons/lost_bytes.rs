@@ -16,9 +16,9 @@ pub const LESSON: Lesson = Lesson {
     title: "a connection moves, and half a request stays behind",
     teach,
     places: &[
-        ("src/net/moving.rs", "pack", "a connection that moves takes its buffers along"),
+        ("src/restart/pack.rs", "pack", "a connection that moves takes its buffers along"),
         (
-            "src/net/moving.rs",
+            "src/restart/pack.rs",
             "to_record",
             "unread input, unsent output, timers with the time that is left, flags",
         ),
