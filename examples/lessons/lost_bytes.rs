@@ -19,7 +19,7 @@ pub const LESSON: Lesson = Lesson {
         ("src/restart/pack.rs", "pack", "a connection that moves takes its buffers along"),
         (
             "src/restart/pack.rs",
-            "to_record",
+            "unpack",
             "unread input, unsent output, timers with the time that is left, flags",
         ),
         ("src/turn/moving.rs", "freeze", "and nobody reads it while it is on its way"),
