@@ -8,7 +8,7 @@
 //! | command | what the reply waits for |
 //! |---|---|
 //! | `status` | the other generations' answers, half a second at most; a line of `key=value` for each. The first line names the supervisor, if there is one |
-//! | `restart [fork\|fork-exec]` | the verdict: the new generation has committed, or there is none and why |
+//! | `restart [fork\|fork-exec] [move]` | the verdict: the new generation has committed, or there is none and why |
 //! | `rollback` | that the old generation serves again, if a new one is in its probation |
 //! | `drain` | nothing: all generations stop accepting, serve what they have, and exit |
 //! | `stop` | nothing: all generations abort what they have and exit |
@@ -29,8 +29,11 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Command {
     Status,
-    /// With the engine of the first restart that a signal asks for, unless one is named.
-    Restart(Option<Engine>),
+    /// Like the first restart that a signal asks for, with this engine if one is named.
+    Restart {
+        engine: Option<Engine>,
+        moves: bool,
+    },
     RollBack,
     Drain,
     Stop,
@@ -38,7 +41,7 @@ pub(crate) enum Command {
 }
 
 pub(crate) const HELP: &str =
-    "ok: status | restart [fork|fork-exec] | rollback | drain | stop | help";
+    "ok: status | restart [fork|fork-exec] [move] | rollback | drain | stop | help";
 
 impl Command {
     /// Reads a request, without its newline.
@@ -47,16 +50,27 @@ impl Command {
     /// What is wrong with it, as a reply.
     pub fn parse(line: &str) -> Result<Command, String> {
         let words: Vec<_> = line.split_whitespace().collect();
+        let unknown = || format!("error: {line:?} is no request; try help");
         Ok(match words[..] {
             ["status"] => Command::Status,
-            ["restart"] => Command::Restart(None),
-            ["restart", "fork"] => Command::Restart(Some(Engine::Fork)),
-            ["restart", "fork-exec"] => Command::Restart(Some(Engine::ForkExec)),
+            ["restart", ref how @ ..] => {
+                let (moves, engine) = match how {
+                    [engine @ .., "move"] => (true, engine),
+                    engine => (false, engine),
+                };
+                let engine = match engine {
+                    [] => None,
+                    ["fork"] => Some(Engine::Fork),
+                    ["fork-exec"] => Some(Engine::ForkExec),
+                    _ => return Err(unknown()),
+                };
+                Command::Restart { engine, moves }
+            }
             ["rollback"] => Command::RollBack,
             ["drain"] => Command::Drain,
             ["stop"] => Command::Stop,
             ["help"] => Command::Help,
-            _ => return Err(format!("error: {line:?} is no request; try help")),
+            _ => return Err(unknown()),
         })
     }
 }
@@ -145,11 +159,22 @@ mod tests {
     #[test]
     fn a_request_is_a_command_and_words() {
         assert_eq!(Command::parse("status"), Ok(Command::Status));
+        let restart = |engine, moves| Ok(Command::Restart { engine, moves });
+        assert_eq!(Command::parse("restart"), restart(None, false));
+        assert_eq!(Command::parse("restart move"), restart(None, true));
         assert_eq!(
-            Command::parse(" restart  fork-exec\r"),
-            Ok(Command::Restart(Some(Engine::ForkExec)))
+            Command::parse(" restart  fork-exec move\r"),
+            restart(Some(Engine::ForkExec), true)
         );
-        for wrong in ["", "Status", "restart exec", "restart fork fork", "stop now", "\u{0}"] {
+        for wrong in [
+            "",
+            "Status",
+            "restart exec",
+            "restart move fork",
+            "restart fork fork",
+            "stop now",
+            "\u{0}",
+        ] {
             let why = Command::parse(wrong).unwrap_err();
             assert!(why.starts_with("error: ") && why.contains("is no request"), "{why}");
         }

@@ -3,13 +3,16 @@
 //! You write a [`Service`]: what to do with bytes that arrive. The reactor does the rest on one
 //! thread. When a new generation of the server is wanted, it is made by `fork()` (the same code, the
 //! whole warm heap) or by fork-exec (new code, a fresh heap). The new process accepts from the same
-//! sockets; the old one serves the connections that it has until they end.
+//! sockets; the established connections stay with the old one until they end, or go along.
 //!
 //! Goals:
 //! - no new client is refused or reset by a restart, and an established one stays where it is until
 //!   it ends (it has an hour for that, unless told otherwise), or
 //!   [moves along](Restart::move_connections) in the middle of whatever it does;
 //! - a new side that does not become ready changes nothing: the old one has never stopped accepting;
+//!   and one that fails in its [probation](Restart::probation) is replaced by the old one;
+//! - whoever asks for a restart is [told how it went](Verdict), and an operator
+//!   [sees every generation](Server::control);
 //! - shared state is a field of the service: no locks, no channels, no `async`;
 //! - what a peer may use is limited, in bytes and in time, from the first line of code on;
 //! - code that can be read from end to end, to learn how a hot restart works.
@@ -57,18 +60,19 @@
 //! 4. The reactor stores no closures: everything it stores can be written down, and that is why it
 //!    can restart.
 //! 5. Between callbacks every session stands at a boundary that you chose, since partial bytes stay
-//!    with the reactor: the end of any turn is a safe moment to fork.
+//!    with the reactor: the end of any turn is a safe moment to fork, or to write everything down.
 //!
 //! # Where to read next
 //!
 //! - [`Service`] is what you write, [`Io`] is one connection in its hands, [`Net`] is everything else.
-//! - [`Server`] is how it starts; [`Restart`] and [`Drain`] say how it is replaced and how it leaves.
+//! - [`Server`] is how it starts; [`Restart`] and [`Drain`] say how it is replaced and how it leaves;
+//!   [`Verdict`] says how that went.
 //! - [`limits`] has every fixed size and time with its reason; [`codec`] cuts bytes into messages.
 //! - [`testing`] runs a service without sockets and without time.
 //! - [`guide`] grows a server step by step, weighs fork against fork-exec, and translates from others.
-//! - The examples, in this order: `echo`, `chat`, `kv`, `http`; and `lessons`, which shows every trap of a
-//!   restart and the way out of it. ARCHITECTURE.md tells one turn of the
-//!   loop and one restart phase by phase.
+//! - The examples, in this order: `echo`, `chat`, `kv`, `http`, `jobs`; and `lessons`, which shows every trap
+//!   of a restart and the way out of it. README.md is for operators, too: the program `heirloom`, systemd,
+//!   a stable process id. ARCHITECTURE.md tells one turn of the loop and one restart phase by phase.
 //!
 //! The descriptors, signals and processes of a restart are described in `fork(2)`,
 //! `posix_spawn(3)`, `epoll(7)`, `unix(7)` and `pidfd_open(2)`.

@@ -72,8 +72,8 @@ pub const STDERR_PIPE: i32 = 1024 * 1024;
 /// meanwhile, so nobody waits for this but the one who asked.
 pub const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// How long a new program waits for the next message of the handover before it gives up. Its old
-/// side sends them all before anything else, so only a hung one lets this pass.
+/// How long a new program waits for what it is offered, and then for what it is handed, before it gives
+/// up. Only an old side that hangs lets this pass.
 pub const HANDOVER_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A retired process aborts what is still open after this long. Long enough for a download or a
@@ -89,7 +89,8 @@ pub const DRAIN_ON_STOP: Duration = Duration::from_secs(30);
 pub const GENERATIONS: usize = 50;
 
 /// How long a new side that is ready waits for the old one to stop accepting, before it serves all
-/// the same: an old side that is alive answers within a turn, and two that accept do no harm.
+/// the same: an old side that is alive answers within a turn, and two that accept do no harm. One that
+/// hangs and holds up connections that move is killed then.
 pub const RELEASE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// A generation that was told to leave by a deadline and is still there this much later is killed.

@@ -61,7 +61,8 @@ impl Restart {
     /// Clients that wait this long begin to believe in a failure.
     const STANDSTILL: Duration = Duration::from_secs(2);
 
-    /// Restart by `fork()`: same code, warm heap. Refused while the process has more than one
+    /// Restart by `fork()`: same code, warm heap. Established connections stay with the old process,
+    /// unless told otherwise. Refused while the process has more than one
     /// thread, since only the calling thread lives on in the child (see `fork(2)`). It blocks this
     /// process for as long as the kernel copies its page tables, which grows with the heap.
     pub fn fork() -> Restart {
@@ -95,7 +96,15 @@ impl Restart {
     }
 
     /// The new side serves for this long before the old one lets go of the listeners (2 s unless told).
-    /// If it dies in that time, the old one accepts again at once, and no client is refused.
+    /// If it dies in that time, or [asks for it](crate::Net::roll_back), the old one accepts again at
+    /// once, and no client is refused.
+    ///
+    /// ```
+    /// # use heirloom::Restart;
+    /// # use std::time::Duration;
+    /// // What is wrong with this program shows when its first batch is due.
+    /// let upgrade = Restart::fork_exec().probation(Duration::from_secs(90));
+    /// ```
     pub fn probation(self, time: Duration) -> Restart {
         Restart { probation: time.min(FAR_FUTURE), ..self }
     }
@@ -106,13 +115,31 @@ impl Restart {
     ///
     /// A connection stays behind and drains if its service [says so](crate::Service::on_move), if
     /// `export` answers `None`, or if it is closing already. Until the new generation serves, nothing
-    /// is lost if it fails; if it dies after that, its connections die with it.
+    /// is lost if it fails; if it dies after that, its connections die with it, and if it is rolled back,
+    /// they stay with it until they end.
+    ///
+    /// ```
+    /// # use heirloom::{Restart, Server, Service};
+    /// fn tune<S: Service>(server: Server<S>) -> Server<S> {
+    ///     server
+    ///         .restart_on(libc::SIGHUP, Restart::fork().move_connections())
+    ///         .restart_on(libc::SIGUSR2, Restart::fork_exec().move_connections())
+    /// }
+    /// ```
     pub fn move_connections(self) -> Restart {
         Restart { moves: true, ..self }
     }
 
     /// While connections move nobody serves them. If it takes longer than `limit` (2 s unless told), the
     /// restart is given up and the old generation goes on with them.
+    ///
+    /// ```
+    /// # use heirloom::Restart;
+    /// # use std::time::Duration;
+    /// // There is much to save, and clients that wait are better than a cold cache.
+    /// let upgrade =
+    ///     Restart::fork_exec().move_connections().standstill(Duration::from_secs(10));
+    /// ```
     pub fn standstill(self, limit: Duration) -> Restart {
         Restart { standstill: limit.min(FAR_FUTURE), ..self }
     }
@@ -121,6 +148,15 @@ impl Restart {
     /// with 0: a program can say there that its configuration is good
     /// ([`Server::dry_run`](crate::Server::dry_run)). A fork runs the code that runs already, so
     /// it asks nobody.
+    ///
+    /// ```
+    /// # use heirloom::{Restart, Result, Server, Service};
+    /// fn build<S: Service>(service: S) -> Result<Server<S>> {
+    ///     let is_check = std::env::args().any(|arg| arg == "--check");
+    ///     let server = if is_check { Server::dry_run(service)? } else { Server::new(service)? };
+    ///     Ok(server.restart_on(libc::SIGUSR2, Restart::fork_exec().checked("--check")))
+    /// }
+    /// ```
     pub fn checked(self, flag: impl Into<String>) -> Restart {
         Restart { check: Some(flag.into()), ..self }
     }
@@ -168,6 +204,13 @@ impl Drain {
     /// Tell the connections one after the other over `window`, oldest first and with some jitter,
     /// instead of all at once: their clients then do not come back all at once either. With a
     /// deadline, each of them has what is left of it after the window, counted from when it was told.
+    ///
+    /// ```
+    /// # use heirloom::Drain;
+    /// # use std::time::Duration;
+    /// // Whoever is told first has to be gone after a minute, whoever is told last a minute later.
+    /// let drain = Drain::deadline(Duration::from_secs(120)).spread(Duration::from_secs(60));
+    /// ```
     pub fn spread(self, window: Duration) -> Drain {
         Drain { spread: window.min(FAR_FUTURE), ..self }
     }

@@ -123,7 +123,23 @@ impl<S: Service> Server<S> {
     /// works ([`Restart::checked`](crate::Restart::checked)).
     ///
     /// # Errors
-    /// When the system refuses an epoll set.
+    /// When the system refuses an epoll set. [`listen`](Self::listen) and the others refuse what makes no
+    /// sense, but an address in use does: the server that is to be replaced has it.
+    ///
+    /// ```
+    /// # use heirloom::{Io, Origin, Result, Server, Service};
+    /// # struct Echo;
+    /// # impl Service for Echo {
+    /// #     type Session = ();
+    /// #     fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result { Ok(()) }
+    /// #     fn on_data(&mut self, _io: &mut Io<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+    /// #         Ok(input.len())
+    /// #     }
+    /// # }
+    /// assert!(Server::dry_run(Echo)?.listen("127.0.0.1:7777").is_ok());
+    /// assert!(Server::dry_run(Echo)?.listen("127.0.0.1").is_err()); // no port
+    /// # Ok::<(), heirloom::Error>(())
+    /// ```
     pub fn dry_run(service: S) -> Result<Server<S>> {
         Ok(Server { is_dry_run: true, ..Server::bare(service)? })
     }
@@ -226,6 +242,13 @@ impl<S: Service> Server<S> {
     ///
     /// # Errors
     /// When the path is in use or lies in a directory that does not exist.
+    ///
+    /// ```
+    /// # use heirloom::{Result, Server, Service};
+    /// fn tune<S: Service>(server: Server<S>) -> Result<Server<S>> {
+    ///     server.control("/run/echo/control") // `heirloom --control /run/echo/control status`
+    /// }
+    /// ```
     pub fn control(mut self, path: impl AsRef<Path>) -> Result<Server<S>> {
         let name = format!("{CONTROL}unix:{}", path.as_ref().display());
         self.control = self.claim_or_bind(&name)?;

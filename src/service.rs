@@ -32,11 +32,12 @@ pub enum Start {
     Forked,
     /// A new program, with the old one's listeners, and what was saved and imported.
     Execed,
-    /// The new side died after this process had stopped accepting: it serves again.
+    /// The new side has died, or was rolled back, after this process had stopped accepting: it serves
+    /// again.
     Resumed,
 }
 
-/// Whether a connection goes along with a restart.
+/// Whether a connection goes along with a restart: the answer of [`Service::on_move`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Move {
     /// It goes to the new process.
@@ -59,7 +60,7 @@ pub enum Move {
 /// 4. The reactor stores no closures: everything it stores can be written down, and that is why it
 ///    can restart.
 /// 5. Between callbacks every session stands at a boundary that you chose, since partial bytes stay
-///    with the reactor: the end of any turn is a safe moment to fork.
+///    with the reactor: the end of any turn is a safe moment to fork, or to write everything down.
 ///
 /// ```
 /// use heirloom::{Io, Origin, Result, Service};
@@ -151,18 +152,29 @@ pub trait Service: Sized {
         Ok(())
     }
 
-    /// This process is leaving; called once for each connection. Default: nothing, it is served to
-    /// its end. The place to say goodbye where a protocol has a word for it.
+    /// This process is leaving; called once for each connection that it still has, for all in the same
+    /// turn or one after the other ([`Drain::spread`](crate::Drain::spread)). Default: nothing, it is
+    /// served to its end. The place to say goodbye where a protocol has a word for it.
     ///
     /// # Errors
     /// An `Err` closes this connection.
+    ///
+    /// ```
+    /// # use heirloom::{Io, Result};
+    /// fn on_drain(io: &mut Io<'_>) -> Result {
+    ///     io.send(b"* moving house, please call again\n");
+    ///     io.close();
+    ///     Ok(())
+    /// }
+    /// ```
     fn on_drain(&mut self, io: &mut Io<'_>, session: &mut Self::Session) -> Result {
         Ok(())
     }
 
     /// The connection is gone; `id` leads nowhere any more. Called exactly once per session, in the
     /// process that served it last: neither does a forked child hear of the connections that its parent
-    /// has kept, nor the old process of those that have moved. What is sent to others from here still leaves in this turn.
+    /// has kept, nor the old process of those that have moved. What is sent to others from here still
+    /// leaves in this turn.
     fn on_close(&mut self, net: &mut Net, id: ConnId, session: Self::Session, why: Reason) {}
 
     /// What [`Net::dial`] was asked for did not come about.
@@ -177,48 +189,124 @@ pub trait Service: Sized {
 
     /// This process serves only what it has from now on: the place to stop consuming messages.
     /// [`Net::hold`] keeps the process until the work in hand is done.
+    ///
+    /// It comes as soon as the new side is ready, so it may be taken back: should that one fail,
+    /// [`on_start`](Self::on_start) is called with [`Start::Resumed`].
     fn on_retire(&mut self, net: &mut Net) {}
 
     /// Whether a connection goes along in a restart that
-    /// [moves connections](crate::Restart::move_connections). Default: yes.
+    /// [moves connections](crate::Restart::move_connections). Default: yes. Not asked for one that is
+    /// closing, which stays, and for one that is still being dialed, which goes.
+    ///
+    /// ```
+    /// # use heirloom::Move;
+    /// # struct Session { is_encrypted: bool }
+    /// fn on_move(session: &Session) -> Move {
+    ///     if session.is_encrypted { Move::Stay } else { Move::Yes } // its keys cannot be written down
+    /// }
+    /// ```
     fn on_move(&self, session: &Self::Session) -> Move {
         Move::Yes
     }
 
-    /// Writes down what the service knows, for the next program. Called in the old process at a restart
-    /// by fork-exec, when nothing more will change if connections move along. Default: nothing.
+    /// Writes down what the service knows, for the next program. Called in the old process at each restart
+    /// by fork-exec, when the new program has run up to [`run`](crate::Server::run). If connections move
+    /// along, nothing more changes from then on; otherwise this process goes on, and what it learns
+    /// after that stays with it. Default: nothing.
     ///
     /// # Errors
     /// An `Err` ends the restart; this process serves on.
+    ///
+    /// ```
+    /// use heirloom::{Io, Origin, Result, Service, testing::Harness};
+    ///
+    /// /// Answers each byte with how many all clients have sent.
+    /// #[derive(Default)]
+    /// struct Count(u64);
+    ///
+    /// impl Service for Count {
+    ///     type Session = ();
+    ///     fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result {
+    ///         Ok(())
+    ///     }
+    ///     fn on_data(&mut self, io: &mut Io<'_>, _: &mut (), _: &[u8]) -> Result<usize> {
+    ///         self.0 += 1;
+    ///         io.send(self.0.to_string().as_bytes());
+    ///         Ok(1)
+    ///     }
+    ///     fn save(&self) -> Result<Vec<u8>> {
+    ///         Ok(self.0.to_le_bytes().to_vec())
+    ///     }
+    ///     fn load(&mut self, saved: &[u8]) -> Result {
+    ///         let bytes = saved.try_into().map_err(|_| "not a count: the format is another one")?;
+    ///         self.0 = u64::from_le_bytes(bytes);
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// let mut harness = Harness::new(Count::default());
+    /// let peer = harness.connect();
+    /// harness.feed(peer, b"xx");
+    /// let mut harness = harness.restart(Count::default())?;
+    /// let peer = harness.connect();
+    /// harness.feed(peer, b"x");
+    /// assert_eq!(harness.take(peer), b"3");
+    /// # Ok::<(), heirloom::Error>(())
+    /// ```
     fn save(&self) -> Result<Vec<u8>> {
         Ok(Vec::new())
     }
 
     /// Reads what the old program's service has [saved](Self::save), unless that was nothing; called in
-    /// the new process before anything else. Default: refuses.
+    /// the new process before any other callback. Default: refuses.
     ///
     /// # Errors
-    /// An `Err` ends this process and the restart; the old process serves on.
+    /// An `Err` ends this process and the restart; the old process serves on. So this is the place to find
+    /// out that a state cannot be understood; [`save`](Self::save) has an example.
     fn load(&mut self, saved: &[u8]) -> Result {
         Err("this program has no use for the old one's state".into())
     }
 
-    /// Writes a session down for the next program. `None`, the default, lets the connection stay in this
-    /// process until it ends.
+    /// Writes a session down for the next program, at a restart by fork-exec that
+    /// [moves connections](crate::Restart::move_connections). `None`, the default, lets the connection
+    /// stay in this process until it ends. A fork has the session as it is, and does not ask.
+    ///
+    /// [`testing::every_split_restarted`](crate::testing::every_split_restarted) finds out what it
+    /// forgets, and has an example.
     fn export(&self, session: &Self::Session) -> Option<Vec<u8>> {
         None
     }
 
     /// Reads what [`export`](Self::export) has written. The connection has its id, its peer, its timers and
-    /// all bytes that were on the way; what is sent here goes behind them.
+    /// all bytes that were on the way; what is sent here goes behind them. Ids of other connections that
+    /// move lead to them already, whoever is imported first.
     ///
     /// # Errors
     /// An `Err` closes the connection.
+    ///
+    /// ```
+    /// # use heirloom::{ConnId, Io, Result};
+    /// # use std::collections::BTreeSet;
+    /// /// A room is made of those who arrive: no `save` needs to know them.
+    /// fn import(room: &mut BTreeSet<ConnId>, io: &mut Io<'_>, saved: &[u8]) -> Result<String> {
+    ///     room.insert(io.id());
+    ///     String::from_utf8(saved.to_vec()).map_err(|_| "not a name".into())
+    /// }
+    /// ```
     fn import(&mut self, io: &mut Io<'_>, saved: &[u8]) -> Result<Self::Session> {
         Err("this program does not take over connections".into())
     }
 
     /// A restart that this process began is decided, well or badly. After a good one this process has
-    /// been retired since the new one was ready; after a bad one it serves on.
+    /// been retired since the new one was ready; after a bad one it serves on, unless it was told to stop.
+    ///
+    /// ```
+    /// # use heirloom::Verdict;
+    /// fn on_restart_ended(failures: &mut u64, verdict: &Verdict) {
+    ///     if let Err(why) = &verdict.outcome {
+    ///         *failures += 1; // for a metric; the log has it already
+    ///     }
+    /// }
+    /// ```
     fn on_restart_ended(&mut self, net: &mut Net, verdict: &Verdict) {}
 }

@@ -1,9 +1,10 @@
 //! One turn of the loop in named phases. The only caller of a [`Service`].
 //!
-//! `offer` brings input to the service, `control` to the operator's socket. `process` carries out what
-//! the restart's state machine decides, with `old`, `new` and `leave` for the three parts that a process
-//! can play, `supervised` for whom it tells, and `succession` for what it has to remember. ARCHITECTURE.md numbers the phases as they
-//! are numbered here.
+//! `offer` brings input to the service, `control` brings an operator's to the turn. `process` carries out
+//! what the restart's state machine decides: `successor` makes the new process, `old`, `new` and `leave`
+//! are the three parts that a process can play, `moving` is about the connections that go along, `manager`
+//! and `supervised` tell others, and `succession` is what has to be remembered. ARCHITECTURE.md numbers the
+//! phases as they are numbered here.
 
 mod control;
 mod estate;

@@ -31,19 +31,51 @@ pub struct Verdict {
     pub outcome: std::result::Result<u32, RestartError>,
 }
 
-/// When a restart took its steps, counted from the request; `None` for those that it did not take.
+/// When a restart took its steps; `None` for those that it did not take.
+///
+/// ```
+/// use heirloom::Steps;
+///
+/// fn describe(steps: &Steps) -> &'static str {
+///     match (steps.ready, steps.committed) {
+///         (_, Some(_)) => "it serves",
+///         (Some(_), None) => "it has served, and did not last",
+///         (None, None) => "it was never ready",
+///     }
+/// }
+/// assert_eq!(describe(&Steps::default()), "it was never ready");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Steps {
-    /// The new process was made. So long the old one stood still.
+    /// How long it took to make the new process. So long the old one did nothing else.
     pub made: Option<Duration>,
-    /// It was ready, and the old one stopped accepting.
+    /// It was ready, and the old one stopped accepting; counted from the request.
     pub ready: Option<Duration>,
-    /// It had served through its probation and committed.
+    /// It had served through its probation and committed; counted from the request.
     pub committed: Option<Duration>,
 }
 
-/// Why there is no new generation. The old one serves on as if nothing had happened.
+/// Why there is no new generation. Unless this process was [told to stop](Self::Stopped), or was
+/// [draining](Self::Draining) already, it serves on.
+///
+/// ```
+/// use heirloom::RestartError;
+///
+/// /// Whether it is worthwhile to try the same again later.
+/// fn may_pass(why: &RestartError) -> bool {
+///     matches!(why, RestartError::InProgress | RestartError::TooMany { .. })
+/// }
+///
+/// /// Whether clients may have seen the new generation.
+/// fn has_served(why: &RestartError) -> bool {
+///     use RestartError::*;
+///     matches!(
+///         why,
+///         RolledBack { .. } | Died { in_probation: true, .. } | TimedOut { in_probation: true, .. }
+///     )
+/// }
+/// ```
 ///
 /// ```
 /// use heirloom::RestartError;

@@ -158,10 +158,9 @@ fn restarts_that_move_connections_fail_nobody() {
     let held = json.split("\"held\":").skip(2);
     let held: Vec<_> = held.map(|rest| rest.split(',').next().unwrap_or_default()).collect();
     assert_eq!(held.len(), 7, "{json}");
-    assert!(
-        held.iter().all(|&count| count.parse::<u32>().is_ok_and(|count| count >= 30)),
-        "{json}"
-    );
+    // The first restart may come before all of them have connected.
+    let all_held = |count: &&str| count.parse::<u32>().is_ok_and(|count| count >= 30);
+    assert!(held[1..].iter().all(all_held), "{json}");
     assert_eq!(view.matches("in which nobody served").count(), 6, "{view}");
 }
 

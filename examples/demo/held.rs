@@ -1,6 +1,6 @@
 //! Long-lived connections that keep asking through the restarts. Each stays with the process that
-//! accepted it, or moves to each new one if that is what the server does; it outlives a few restarts, says goodbye and comes again, so that the old processes are
-//! seen to drain and to leave.
+//! accepted it, or moves to each new one if that is what the server does; it outlives a few restarts, says
+//! goodbye and comes again, so that the old processes are seen to drain and to leave.
 
 use std::{
     net::SocketAddr,

@@ -4,8 +4,9 @@
 //! written = version u8  (tag u8  length u32  value)*
 //! ```
 //!
-//! The file that `LAB_FORMAT` names says which version of the program this is. Version 2 has a field more than version 1; each skips what it
-//! does not know, so they go together. Version 3 reads both, and neither reads version 3.
+//! The file that `LAB_FORMAT` names says which version of the program this is. Version 2 has a field more
+//! than version 1; each skips what it does not know, so they go together. Version 3 reads both, and neither
+//! reads version 3.
 
 use std::{collections::BTreeMap, env, fs, sync::OnceLock};
 

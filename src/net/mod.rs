@@ -249,9 +249,10 @@ impl Net {
         });
     }
 
-    /// In a forked child: begins as another process of this `generation`, with `conns` of the parent's connections. The
-    /// listeners stay, and the alarms, until it serves. The caller has taken all connections out
-    /// before: dropping one here would close a number that is no longer its own.
+    /// In a forked child: begins as another process of this `generation`, with `conns`, the connections
+    /// that have moved. The listeners stay, and so do the alarms, which rest until it serves. The
+    /// caller has taken all connections out before: dropping one here would close a number that is no
+    /// longer its own.
     pub(crate) fn begin_anew(&mut self, poll: Poll, generation: u64, conns: Slab<Conn>) -> Result {
         let fresh = Net::new(Some(poll), self.now);
         let old = std::mem::replace(self, fresh);

@@ -10,6 +10,19 @@ use crate::{
 ///
 /// A message consumer takes one per message that it has fetched and not acknowledged. Taken by
 /// [`Net::hold`], given back by [`Net::unhold`]; dropping it gives nothing back.
+///
+/// ```
+/// # use heirloom::{Hold, Net};
+/// fn fetched(net: &mut Net, unacknowledged: &mut Vec<Hold>) {
+///     unacknowledged.push(net.hold());
+/// }
+///
+/// fn acknowledged(net: &mut Net, unacknowledged: &mut Vec<Hold>) {
+///     if let Some(hold) = unacknowledged.pop() {
+///         net.unhold(hold);
+///     }
+/// }
+/// ```
 #[derive(Debug)]
 #[must_use = "give it back with `Net::unhold`, or this process never drains"]
 pub struct Hold {
@@ -66,8 +79,8 @@ impl Net {
                 && self.conns.iter().all(|(_, conn)| is_done(conn)))
     }
 
-    /// Asks for a new generation. It is begun at the end of this turn; how it went is told to
-    /// [`on_restart_ended`](crate::Service::on_restart_ended).
+    /// Asks for a new generation. It is begun later in this turn, when no callback is under way; how it
+    /// went is told to [`on_restart_ended`](crate::Service::on_restart_ended).
     pub fn restart(&mut self, how: Restart) {
         self.requests.push(Request::Restart { how, by: None });
     }
@@ -75,6 +88,16 @@ impl Net {
     /// Asks that the restart which made this process be undone, while it is in its
     /// [probation](Restart::probation): the old generation accepts again, and this one serves what it
     /// has. For a service that finds out only at work that it cannot do it.
+    ///
+    /// ```
+    /// # use heirloom::Net;
+    /// /// Of an alarm that `on_start` has set.
+    /// fn on_alarm(net: &mut Net, has_upstream: bool) {
+    ///     if !has_upstream {
+    ///         net.roll_back("no upstream to be reached"); // whoever has asked for the restart reads it
+    ///     }
+    /// }
+    /// ```
     pub fn roll_back(&mut self, reason: impl Into<String>) {
         self.requests.push(Request::RollBack { reason: reason.into(), by: None });
     }
@@ -93,8 +116,8 @@ impl Net {
         self.requests.push(Request::Stop);
     }
 
-    /// The number of this process in the succession. The one that was started by hand is 0, and
-    /// each restart that succeeds adds one.
+    /// The number of this process in the succession. The one that was started first is 0, and each that
+    /// has come to serve since, also one that was rolled back, has the next number.
     pub fn generation(&self) -> u64 {
         self.generation
     }

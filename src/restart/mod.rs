@@ -3,17 +3,18 @@
 //! ```text
 //!  old: Serving                              new
 //!   |  fork() or posix_spawn()            -> | fork: the child turns itself into an heir
-//!   |  Hello, Listeners, Elder, Offered   -> | exec: main() runs, listen() claims by name
+//!   |  exec: Hello, Listeners, Elder,     -> | exec: main() runs, listen() claims by name
+//!   |        Supervisor, Offered             |
 //!  old: Starting, still accepting            | new: Waiting
 //!   |                                     <- | exec: Claim
 //!   |  exec: State, Connections, Handed   -> | exec: load, import; touches nothing
 //!   |                                     <- | Ready                        (or Failed)
-//!   |  stops accepting, keeps its listeners
-//!   |  Released                           -> | accepts; on_start
-//!  old: Released                          <- | TakenOver, if connections move
-//!   |                                        | new: Probation
+//!   |  stops accepting, keeps its listeners; on_retire
+//!   |  Released                           ->
+//!  old: Released                          <- | TakenOver: what moves is its own
+//!   |                                        | accepts; on_start. new: Probation
 //!   |                                     <- | Committed, after the probation
-//!   |  closes its listeners; on_retire       | new: Serving
+//!   |  closes its listeners; on_drain        | new: Serving
 //!  old: Retired, drains, exits when empty
 //! ```
 //!

@@ -169,6 +169,17 @@ impl<S: Service> Server<S> {
     ///
     /// The first process runs `main` up to `run`, so a configuration that is wrong or an address in
     /// use ends it as it would end any server; its service is dropped then.
+    ///
+    /// ```no_run
+    /// # use heirloom::{Restart, Result, Server, Service};
+    /// fn serve<S: Service>(service: S) -> Result {
+    ///     Server::new(service)?
+    ///         .listen("0.0.0.0:7777")?
+    ///         .restart_on(libc::SIGUSR2, Restart::fork_exec())
+    ///         .supervised()
+    ///         .run()
+    /// }
+    /// ```
     pub fn supervised(mut self) -> Server<S> {
         self.is_supervised = true;
         self
@@ -181,7 +192,8 @@ impl<S: Service> Server<S> {
         self
     }
 
-    /// How a process that was told to stop treats its connections (aborts them after 30 s).
+    /// How a process that was told to stop treats its connections (aborts them after 30 s). The older
+    /// generations are told to leave within the same time.
     pub fn drain_on_stop(mut self, how: Drain) -> Server<S> {
         self.succession.drain_on_stop = how;
         self
@@ -189,7 +201,16 @@ impl<S: Service> Server<S> {
 
     /// Lets at most this many generations live at a time (50): one that serves, and those that still
     /// drain. A restart that would make one more is refused with
-    /// [`RestartError::TooMany`](crate::RestartError::TooMany).
+    /// [`RestartError::TooMany`](crate::RestartError::TooMany). A limit of one allows no restart.
+    ///
+    /// ```
+    /// # use heirloom::{Server, Service};
+    /// # use std::time::Duration;
+    /// /// One that serves and two that drain; the older of these has ten seconds when a fourth is due.
+    /// fn tune<S: Service>(server: Server<S>) -> Server<S> {
+    ///     server.max_generations(3).dismiss_oldest(Duration::from_secs(10))
+    /// }
+    /// ```
     pub fn max_generations(mut self, count: usize) -> Server<S> {
         self.succession.max_generations = count.max(1);
         self

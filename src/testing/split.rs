@@ -5,7 +5,7 @@ use crate::service::Service;
 
 /// Checks that `input` is answered by `output`, however it arrives: whole, cut in two at every byte,
 /// and byte by byte. Most protocol bugs are at a cut. `service` makes a fresh one for each run. The
-/// [module](self) has an example.
+/// [module](crate::testing) has an example.
 ///
 /// # Panics
 /// When an answer differs; the message says at which cut.

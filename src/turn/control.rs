@@ -63,8 +63,9 @@ impl<S: Service> Turn<S> {
                     self.answer_status();
                 }
             }
-            Ok(Command::Restart(engine)) => {
+            Ok(Command::Restart { engine, moves }) => {
                 let how = self.template(engine);
+                let how = if moves { how.move_connections() } else { how };
                 self.wait_for_answer(id);
                 self.net.requests.push(Request::Restart { how, by: Some(id) });
             }

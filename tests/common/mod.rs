@@ -29,7 +29,7 @@ use nix::{
 };
 
 /// How long a test waits for anything before it fails. Generous: machines are loaded at times.
-pub const DEADLINE: Duration = Duration::from_secs(20);
+pub const DEADLINE: Duration = Duration::from_secs(45);
 
 /// The built binary of an example: `cargo test` puts it beside the tests.
 pub fn example(name: &str) -> PathBuf {

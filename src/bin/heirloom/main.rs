@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! heirloom [--control PATH] status [--json]
-//! heirloom [--control PATH] restart [--fork | --fork-exec]
+//! heirloom [--control PATH] restart [--fork | --fork-exec] [--move]
 //! heirloom [--control PATH] rollback | drain | stop
 //! heirloom [--control PATH] top [--every SECONDS] [--count N]
 //! ```
@@ -26,7 +26,7 @@ use lexopt::{Arg, Parser, ValueExt};
 use show::{Generation, Json, Table};
 
 const USAGE: &str = "usage: heirloom [--control PATH] status [--json]
-       heirloom [--control PATH] restart [--fork | --fork-exec]
+       heirloom [--control PATH] restart [--fork | --fork-exec] [--move]
        heirloom [--control PATH] rollback | drain | stop
        heirloom [--control PATH] top [--every SECONDS] [--count N]
 HEIRLOOM_CONTROL stands in for --control.";
@@ -78,7 +78,7 @@ fn parse() -> Result<Option<Options>, Failure> {
         every: Duration::from_secs(1),
         count: u64::MAX,
     };
-    let mut engine = None;
+    let (mut engine, mut moves) = (None, None);
     let mut parser = Parser::from_env();
     while let Some(arg) = parser.next()? {
         match arg {
@@ -86,6 +86,7 @@ fn parse() -> Result<Option<Options>, Failure> {
             Arg::Long("json") => options.json = true,
             Arg::Long("fork") if engine.is_none() => engine = Some("fork"),
             Arg::Long("fork-exec") if engine.is_none() => engine = Some("fork-exec"),
+            Arg::Long("move") => moves = Some("move"),
             Arg::Long("every") => {
                 options.every = Duration::try_from_secs_f64(parser.value()?.parse()?)?;
             }
@@ -102,13 +103,14 @@ fn parse() -> Result<Option<Options>, Failure> {
     if !COMMANDS.contains(&command) {
         return Err(format!("{command:?} is no command\n{USAGE}").into());
     }
-    if engine.is_some() && command != "restart" {
-        return Err("--fork and --fork-exec go with restart".into());
+    if (engine.is_some() || moves.is_some()) && command != "restart" {
+        return Err("--fork, --fork-exec and --move go with restart".into());
     }
     if options.control.as_os_str().is_empty() {
         return Err("which server? Say --control PATH, or set HEIRLOOM_CONTROL".into());
     }
-    options.command = [command].into_iter().chain(engine).collect::<Vec<_>>().join(" ");
+    options.command =
+        [command].into_iter().chain(engine).chain(moves).collect::<Vec<_>>().join(" ");
     Ok(Some(options))
 }
 
