@@ -15,7 +15,7 @@
 //!
 //! Non-goals:
 //! - more than one thread, or work that blocks: one process is one core;
-//! - TLS, HTTP, UDP: what a service does with its bytes is its own business;
+//! - TLS, HTTP, QUIC: what a service does with its bytes is its own business;
 //! - systems other than 64-bit Linux;
 //! - moving established connections to the new process: they stay where they are until they end;
 //! - keeping state over a crash, or over a fork-exec: a new program begins with an empty heap.
@@ -94,7 +94,7 @@ mod turn;
 mod verdict;
 
 pub use error::{Error, Result};
-pub use net::{Alarm, ConnId, Hold, Io, Net, Peer, Timer};
+pub use net::{Alarm, ConnId, DatagramPeer, Hold, Io, Net, Peer, SocketId, Timer};
 pub use plan::{Drain, Engine, Restart};
 pub use server::Server;
 pub use service::{Move, Origin, Reason, Service, Start};

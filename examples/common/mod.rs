@@ -1,6 +1,6 @@
 //! The command line that all servers here share. Knows no protocol.
 //!
-//! `--listen ADDR` (repeatable), `--pid-file PATH`, `--control PATH`, `--probation SECONDS`; `--supervised`
+//! `--listen ADDR`, `--datagrams ADDR` (both repeatable), `--pid-file PATH`, `--control PATH`, `--probation SECONDS`; `--supervised`
 //! puts a process with a stable pid in front; `--check` only looks whether the rest makes sense. HUP
 //! restarts by fork, USR2 by fork-exec, TERM and INT drain and exit, a second one exits
 //! now. `RUST_LOG` sets how much is logged (`info`).
@@ -17,6 +17,7 @@ const EXIT_USAGE: u8 = 2;
 #[derive(Default)]
 struct Options {
     listen: Vec<String>,
+    datagrams: Vec<String>,
     pid_file: Option<PathBuf>,
     control: Option<PathBuf>,
     check: bool,
@@ -36,8 +37,8 @@ pub fn serve<S: Service>(
         Ok(Some(options)) => options,
         Ok(None) => {
             println!(
-                "usage: {name} [--listen HOST:PORT|unix:PATH]... [--pid-file PATH] [--control PATH] \
-                 [--probation SECONDS] [--supervised] [--check]"
+                "usage: {name} [--listen HOST:PORT|unix:PATH]... [--datagrams HOST:PORT|unix:PATH]... \
+                 [--pid-file PATH] [--control PATH] [--probation SECONDS] [--supervised] [--check]"
             );
             return ExitCode::SUCCESS;
         }
@@ -64,6 +65,7 @@ fn parse(
     while let Some(arg) = parser.next()? {
         match arg {
             Arg::Long("listen") => options.listen.push(parser.value()?.string()?),
+            Arg::Long("datagrams") => options.datagrams.push(parser.value()?.string()?),
             Arg::Long("pid-file") => options.pid_file = Some(parser.value()?.into()),
             Arg::Long("control") => options.control = Some(parser.value()?.into()),
             Arg::Long("probation") => {
@@ -90,6 +92,9 @@ fn build<S: Service>(service: S, options: Options) -> Result<Server<S>> {
         .restart_on(libc::SIGUSR2, tuned(Restart::fork_exec().checked("--check")));
     for address in &options.listen {
         server = server.listen(address)?;
+    }
+    for address in &options.datagrams {
+        server = server.datagrams(address)?;
     }
     if let Some(path) = options.pid_file {
         server = server.pid_file(path)?;

@@ -86,6 +86,17 @@ impl Link {
         self.flush()
     }
 
+    /// Sends a message only if the socket takes it now, behind nothing else; tells whether.
+    pub fn send_now(&mut self, message: &Message) -> bool {
+        if self.has_unsent() {
+            return false;
+        }
+        // A side that is gone takes nothing; reading will tell.
+        let taken = self.send(message, Vec::new()).is_ok() && !self.has_unsent();
+        self.outbox.clear();
+        taken
+    }
+
     /// Says something that is no message.
     #[cfg(debug_assertions)]
     pub fn send_garbage(&mut self) {

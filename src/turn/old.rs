@@ -93,7 +93,7 @@ impl<S: Service> Turn<S> {
         let elders = self.succession.leavers.iter();
         let offer = Offer {
             old: self.succession.identity(&self.net),
-            listeners: self.net.listeners.iter().map(|l| (l.name.as_str(), l.as_fd())).collect(),
+            listeners: self.net.passed_on().collect(),
             elders: elders.map(|elder| (elder.who, elder.link.as_fd())).collect(),
             supervisor: self.succession.supervisor.as_ref().map(|s| (s.pid, s.as_fd())),
         };
@@ -142,6 +142,7 @@ impl<S: Service> Turn<S> {
 
     /// What the new side says to this one.
     pub(super) fn hear_new(&mut self) -> Result {
+        let mut taken = 0;
         loop {
             let Some(attempt) = &mut self.succession.attempt else { return Ok(()) };
             let Some(link) = &mut attempt.link else { return Ok(()) };
@@ -170,6 +171,12 @@ impl<S: Service> Turn<S> {
                 Ok(Some((Message::TakeBack { reason }, _))) => {
                     attempt.handed_back = Some(reason);
                     Event::TakeBack
+                }
+                Ok(Some((Message::Datagrams { letters }, _))) => {
+                    if !self.deliver_some(letters, &mut taken, Source::Link) {
+                        return Ok(());
+                    }
+                    continue;
                 }
                 Ok(Some((Message::Ask, _))) => {
                     let report = self.report();
@@ -354,6 +361,7 @@ impl<S: Service> Turn<S> {
         let Some(attempt) = &mut self.succession.attempt else { return Ok(()) };
         fault::point(Step::OldReady, attempt.link.as_mut());
         self.net.stop_accepting();
+        self.net.stop_reading();
         self.net.suspend_alarms();
         self.net.clear_timer(attempt.overdue, Key::NewOverdue);
         // Connections on their way are served by nobody.
@@ -369,6 +377,7 @@ impl<S: Service> Turn<S> {
         for elder in &self.succession.leavers {
             self.net.unwatch(&elder.link);
         }
+        self.discard_mail();
         self.tell_retired();
         self.tell_new(&Message::Released);
         let link = self.succession.attempt.as_mut().and_then(|attempt| attempt.link.as_mut());
