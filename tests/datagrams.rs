@@ -271,7 +271,7 @@ fn a_flood_of_datagrams_does_not_keep_connections_waiting() {
                 }
             });
         }
-        for _ in 0..20 {
+        while status(&mut late, "datagrams_in") < 20_000 && Instant::now() < until {
             for client in [&mut early, &mut late] {
                 let begun = Instant::now();
                 client.ask("status");
@@ -281,8 +281,8 @@ fn a_flood_of_datagrams_does_not_keep_connections_waiting() {
         stop.store(true, Ordering::Relaxed);
     });
     assert!(slowest < PROMPT, "{slowest:?}");
-    assert!(status(&mut late, "datagrams_in") > 1000, "there was no flood");
-    assert!(status(&mut early, "datagrams_out") > 100, "the old generation had none of it");
+    assert!(status(&mut late, "datagrams_in") >= 20_000, "there was no flood");
+    assert!(status(&mut early, "datagrams_out") > 1000, "the old generation had none of it");
     assert_eq!(status_pid(&mut early), pid);
 }
 

@@ -190,7 +190,7 @@ impl<S: Service> Turn<S> {
     pub(super) fn hear_leavers(&mut self) -> Result {
         let mut gone = Vec::new();
         for (index, leaver) in self.succession.leavers.iter_mut().enumerate() {
-            let _ = leaver.link.flush(); // its end will be heard
+            let _ = leaver.link.flush(); // one that is gone may have said something before
             loop {
                 match leaver.link.receive() {
                     Ok(None) => break,

@@ -134,7 +134,8 @@ impl<S: Service> Turn<S> {
     pub(super) fn hear_old(&mut self) -> Result {
         loop {
             let Some(old) = &mut self.succession.old else { return Ok(()) };
-            match old.link.flush().and_then(|()| old.link.receive()) {
+            let _ = old.link.flush(); // a side that is gone may have said something before
+            match old.link.receive() {
                 Ok(None) => return Ok(()),
                 Ok(Some((message @ (Message::State | Message::Connections { .. }), fds))) => {
                     let received = self.receive(message, fds).map_err(Error::from);
