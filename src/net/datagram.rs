@@ -347,6 +347,15 @@ mod tests {
     }
 
     #[test]
+    fn a_forked_child_does_not_send_what_its_parent_will() {
+        let mut net = net(0);
+        net.send_to(SOCKET, &DatagramPeer::Memory(0), b"hello");
+        net.flush_datagrams();
+        let child = net.datagrams.pop().expect("one").anew();
+        assert!(!child.has_unsent() && !child.is_due());
+    }
+
+    #[test]
     fn nobody_hears_of_a_socket_that_is_not_there() {
         let mut net = net(1);
         net.send_to(SocketId(1), &DatagramPeer::Memory(0), b"hello");

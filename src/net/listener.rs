@@ -346,4 +346,16 @@ mod tests {
             assert!(error.starts_with(&format!("listen on {wrong}:")), "{error}");
         }
     }
+
+    #[test]
+    fn a_socket_of_another_kind_than_its_name_says_is_refused() {
+        let datagrams = || UdpSocket::bind("127.0.0.1:0").expect("a free port").into();
+        let stream = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port").into();
+        let name = format!("{DATAGRAMS}127.0.0.1:0");
+        assert!(Listener::adopt(name.clone(), datagrams()).is_ok());
+        for (name, fd) in [(name, stream), ("127.0.0.1:0".to_owned(), datagrams())] {
+            let error = Listener::adopt(name, fd).unwrap_err().to_string();
+            assert!(error.ends_with("a socket of another kind"), "{error}");
+        }
+    }
 }

@@ -107,3 +107,90 @@ impl<S: Service> Turn<S> {
         self.route(socket, from, bytes);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{net::UdpSocket, time::Instant};
+
+    use mio::Poll;
+
+    use super::*;
+    use crate::{
+        error::Result,
+        net::{Datagrams, Io, Listener, Net, Origin, name_of},
+        turn::Succession,
+    };
+
+    /// Counts what comes.
+    struct Counter(usize);
+
+    impl Service for Counter {
+        type Session = ();
+
+        fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result {
+            Ok(())
+        }
+
+        fn on_data(&mut self, _io: &mut Io<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+            Ok(input.len())
+        }
+
+        fn on_datagram(&mut self, _: &mut Net, _: SocketId, _: &DatagramPeer, _: &[u8]) {
+            self.0 += 1;
+        }
+    }
+
+    /// A server that reads datagrams, and a client of it.
+    fn served() -> (Turn<Counter>, UdpSocket) {
+        let now = Instant::now();
+        let mut net = Net::new(Some(Poll::new().unwrap()), now);
+        let socket = Listener::bind(&name_of("127.0.0.1:0")).unwrap();
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        client.connect(socket.address.to_string()).unwrap();
+        net.datagrams.push(Datagrams::of(socket));
+        net.start_accepting().unwrap();
+        (Turn::new(Counter(0), net, Succession::in_memory(now)), client)
+    }
+
+    #[test]
+    fn a_turn_reads_no_more_than_its_budget() {
+        let (mut turn, client) = served();
+        for _ in 0..DATAGRAM_BUDGET + 1 {
+            client.send(b"hello").unwrap();
+        }
+        turn.act().unwrap();
+        assert_eq!(turn.service.0, DATAGRAM_BUDGET);
+        assert_eq!(turn.wait(), Some(std::time::Duration::ZERO), "the rest would wait for an edge");
+        turn.act().unwrap();
+        assert_eq!(turn.service.0, DATAGRAM_BUDGET + 1);
+        assert_eq!(turn.wait(), None);
+        // Long ones use up the bytes first: a batch goes over, a second one does not come.
+        for _ in 0..40 {
+            client.send(&[0; 4000]).unwrap();
+        }
+        turn.poll().unwrap();
+        turn.act().unwrap();
+        assert_eq!(turn.service.0, DATAGRAM_BUDGET + 1 + crate::limits::DATAGRAM_BATCH);
+    }
+
+    #[test]
+    fn nobody_reads_while_connections_move_or_another_process_serves() {
+        let (mut turn, client) = served();
+        turn.net.freeze();
+        client.send(b"hello").unwrap();
+        turn.poll().unwrap();
+        turn.act().unwrap();
+        assert_eq!(turn.service.0, 0, "its state is on the way to another process");
+        turn.net.thaw();
+        turn.act().unwrap();
+        assert_eq!(turn.service.0, 1);
+        turn.net.stop_reading();
+        client.send(b"hello").unwrap();
+        turn.act().unwrap();
+        assert_eq!(turn.service.0, 1);
+        // Taken up again, it looks without waiting for an edge.
+        turn.net.start_accepting().unwrap();
+        turn.act().unwrap();
+        assert_eq!(turn.service.0, 2);
+    }
+}
