@@ -65,7 +65,7 @@
 //! - [`Server`] is how it starts; [`Restart`] and [`Drain`] say how it is replaced and how it leaves.
 //! - [`limits`] has every fixed size and time with its reason; [`codec`] cuts bytes into messages.
 //! - [`testing`] runs a service without sockets and without time.
-//! - The examples, in this order: `echo`, `chat`, `kv`, `http`. ARCHITECTURE.md tells one turn of the
+//! - The examples, in this order: `echo`, `chat`, `kv`, `http`, `flows`. ARCHITECTURE.md tells one turn of the
 //!   loop and one restart phase by phase.
 //!
 //! The descriptors, signals and processes of a restart are described in `fork(2)`,
