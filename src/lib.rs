@@ -19,7 +19,7 @@
 //!
 //! Non-goals:
 //! - more than one thread, or work that blocks: one process is one core;
-//! - TLS, HTTP, UDP: what a service does with its bytes is its own business;
+//! - TLS, HTTP, QUIC: what a service does with its bytes is its own business;
 //! - systems other than 64-bit Linux;
 //! - keeping state over a crash.
 //!
@@ -70,7 +70,7 @@
 //! - [`limits`] has every fixed size and time with its reason; [`codec`] cuts bytes into messages.
 //! - [`testing`] runs a service without sockets and without time.
 //! - [`guide`] grows a server step by step, weighs fork against fork-exec, and translates from others.
-//! - The examples, in this order: `echo`, `chat`, `kv`, `http`, `jobs`; and `lessons`, which shows every trap
+//! - The examples, in this order: `echo`, `chat`, `kv`, `http`, `jobs`, `flows`; and `lessons`, which shows every trap
 //!   of a restart and the way out of it. README.md is for operators, too: the program `heirloom`, systemd,
 //!   a stable process id. ARCHITECTURE.md tells one turn of the loop and one restart phase by phase.
 //!
@@ -101,7 +101,7 @@ mod turn;
 mod verdict;
 
 pub use error::{Error, Result};
-pub use net::{Alarm, ConnId, Hold, Io, Net, Peer, Timer};
+pub use net::{Alarm, ConnId, DatagramPeer, Hold, Io, Net, Peer, SocketId, Timer};
 pub use plan::{Drain, Engine, Restart};
 pub use server::Server;
 pub use service::{Move, Origin, Reason, Service, Start};

@@ -49,6 +49,33 @@ pub const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 /// percent (sozu does the same), so that it does not stop and go with each client.
 pub const ACCEPT_RESUME_PERCENT: usize = 90;
 
+/// Datagrams read or written by one system call (`recvmmsg(2)`, `sendmmsg(2)`). With 32 the call itself is
+/// a small part of the cost, and the room for a batch, which is only touched where it is used, is 2 MiB.
+pub const DATAGRAM_BATCH: usize = 32;
+
+/// A longer datagram is dropped and counted. UDP has none (65,507 bytes over IPv4); a Unix socket may.
+pub const DATAGRAM_MAX: usize = 64 * 1024;
+
+/// Datagrams from one socket in one turn, unless [`READ_BUDGET`] is used up before: a flood may not starve
+/// the connections. What a batch brings is handled whole, so a turn may go over by one.
+pub const DATAGRAM_BUDGET: usize = 4 * DATAGRAM_BATCH;
+
+/// Unsent datagrams of one socket: as much as a burst of answers to one turn's input. More is dropped.
+pub const DATAGRAM_OUTPUT: usize = 1024 * 1024;
+
+/// Room in the kernel's receive buffer of a datagram socket, as far as `net.core.rmem_max` goes. It is what
+/// holds datagrams while two generations change places: some 5,000 short ones.
+pub const DATAGRAM_BUFFER: usize = 4 * 1024 * 1024;
+
+/// Datagrams on their way to an older generation that it does not take yet. More is dropped.
+pub const FORWARD_QUEUE: usize = 1024 * 1024;
+
+/// A message with datagrams for an older generation is sent when it has this many bytes.
+pub const FORWARD_BYTES: usize = 32 * 1024;
+
+/// Such messages that one turn takes in, for the same reason as [`DATAGRAM_BUDGET`].
+pub const FORWARD_BUDGET: usize = 8;
+
 /// Room for clients in the kernel's accept queue. The kernel cuts it to `net.core.somaxconn`
 /// (4096 by default): the queue is what holds clients while two generations change places.
 pub const BACKLOG: i32 = 4096;

@@ -1,5 +1,6 @@
 //! From `main` to the loop: what a server is told before it runs.
 
+mod datagrams;
 mod options;
 
 use std::{
@@ -15,7 +16,7 @@ use nix::sys::{
 
 use crate::{
     error::{Error, Result},
-    net::{BY_NAME, CONTROL, Listener, Net},
+    net::{BY_NAME, CONTROL, Datagrams, Listener, Net},
     pidfile::PidFile,
     plan::{Engine, Restart},
     restart::{
@@ -202,7 +203,8 @@ impl<S: Service> Server<S> {
 
     /// What was bound for a server that cannot run is not left behind.
     fn withdraw(&self) {
-        self.net.listeners.iter().for_each(Listener::withdraw);
+        let datagrams = self.net.datagrams.iter().filter_map(Datagrams::socket);
+        self.net.listeners.iter().chain(datagrams).for_each(Listener::withdraw);
     }
 
     /// `None` in a dry run, which only looks whether the name makes sense.
@@ -288,8 +290,10 @@ impl<S: Service> Server<S> {
 impl<S: Service> Server<S> {
     /// Makes this process the supervisor of one that serves. Only an error comes back.
     fn supervise(self) -> Result {
-        let Server { service, net, succession, .. } = self;
+        let Server { service, mut net, succession, .. } = self;
         drop(service);
+        let datagrams = net.datagrams.into_iter().filter_map(Datagrams::into_socket);
+        net.listeners.extend(datagrams);
         let mut how = succession.triggers.iter().filter_map(|(_, trigger)| match trigger {
             Trigger::Restart(how) if how.engine == Engine::ForkExec => Some(how.clone()),
             Trigger::Restart(_) | Trigger::Leave => None,

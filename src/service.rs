@@ -5,7 +5,7 @@ use std::io;
 pub use crate::net::{Origin, Reason};
 use crate::{
     error::Result,
-    net::{Alarm, ConnId, Io, Net, Timer},
+    net::{Alarm, ConnId, DatagramPeer, Io, Net, SocketId, Timer},
     verdict::Verdict,
 };
 
@@ -179,6 +179,38 @@ pub trait Service: Sized {
 
     /// What [`Net::dial`] was asked for did not come about.
     fn on_dial_failed(&mut self, net: &mut Net, tag: u64, why: io::Error) {}
+
+    /// A datagram came, whole: `bytes` may be empty, and one longer than
+    /// [`limits::DATAGRAM_MAX`](crate::limits::DATAGRAM_MAX) does not come at all. Default: nothing.
+    ///
+    /// There is no session, since nothing says when a peer is gone. A service that has flows keeps them in
+    /// `self`, ends them by an [alarm](Net::set_alarm), and takes a [hold](Net::hold) while it has any, so
+    /// that a process which was replaced stays for them.
+    fn on_datagram(&mut self, net: &mut Net, socket: SocketId, from: &DatagramPeer, bytes: &[u8]) {}
+
+    /// Which generation is to have a datagram, asked before [`on_datagram`](Self::on_datagram) in the one that
+    /// reads, which is the newest. `None`, the default: this one.
+    ///
+    /// For protocols with flows. A server that puts its [number](Net::generation) into the ids that it gives
+    /// out, as QUIC lets it do, reads it back here, and each flow stays with the generation that
+    /// it began with: the datagram is forwarded there, and answered from there, by the same socket. If that
+    /// generation is gone, the datagram is this one's.
+    ///
+    /// Where the client's packets say nothing of the kind, answer `None` and carry the flows
+    /// over: by fork `self` has them (those that began since the fork excepted), by fork-exec
+    /// [`save`](Self::save) can write them down.
+    ///
+    /// ```
+    /// # use heirloom::{DatagramPeer, SocketId};
+    /// fn generation_of(_: SocketId, _: &DatagramPeer, bytes: &[u8]) -> Option<u64> {
+    ///     let id = bytes.first_chunk::<8>()?; // a packet begins with its flow's id
+    ///     let id = u64::from_be_bytes(*id);
+    ///     (id != 0).then_some(id >> 40) // which has the generation in front
+    /// }
+    /// ```
+    fn generation_of(&self, socket: SocketId, from: &DatagramPeer, bytes: &[u8]) -> Option<u64> {
+        None
+    }
 
     /// An alarm of the service went off.
     fn on_alarm(&mut self, net: &mut Net, key: Alarm) {}

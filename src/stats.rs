@@ -37,6 +37,16 @@ pub struct Stats {
     pub reads: u64,
     /// Calls of `write` and `writev`.
     pub writes: u64,
+    /// Datagrams read, and not too long.
+    pub datagrams_in: u64,
+    /// Datagrams that a socket has taken.
+    pub datagrams_out: u64,
+    /// Datagrams that this process has read and an older generation has got.
+    pub datagrams_forwarded: u64,
+    /// Datagrams longer than [`limits::DATAGRAM_MAX`](crate::limits::DATAGRAM_MAX): not given to the service.
+    pub datagrams_truncated: u64,
+    /// Datagrams that were to be sent or forwarded, and could not.
+    pub datagrams_dropped: u64,
     /// Turns of the loop, which is calls of `epoll_wait`.
     pub turns: u64,
     /// Readiness events for connections that were gone already. They are harmless, and rare.

@@ -37,7 +37,7 @@ pub use split::{every_split, every_split_restarted};
 
 use crate::{
     error::Result,
-    net::{ConnId, Net, Origin, Phase, Stream, memory::Pipe},
+    net::{ConnId, DatagramPeer, Datagrams, Net, Origin, Phase, SocketId, Stream, memory::Pipe},
     plan::Restart,
     service::{Service, Start},
     turn::{Succession, Turn},
@@ -188,6 +188,41 @@ impl<S: Service> Harness<S> {
     /// Whether the server has sent its FIN or aborted.
     pub fn is_closed(&self, peer: Peer) -> bool {
         self.pipes[peer.0].0.is_finished()
+    }
+
+    /// A datagram arrives by `socket`. Every peer is a [`DatagramPeer`], such as `DatagramPeer::Memory(1)`.
+    ///
+    /// ```
+    /// # use heirloom::{DatagramPeer, Io, Net, Origin, Result, Service, SocketId, testing::Harness};
+    /// # struct Mirror;
+    /// # impl Service for Mirror {
+    /// #     type Session = ();
+    /// #     fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result { Ok(()) }
+    /// #     fn on_data(&mut self, _io: &mut Io<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+    /// #         Ok(input.len())
+    /// #     }
+    /// #     fn on_datagram(&mut self, net: &mut Net, socket: SocketId, from: &DatagramPeer, bytes: &[u8]) {
+    /// #         net.send_to(socket, from, bytes);
+    /// #     }
+    /// # }
+    /// let mut harness = Harness::new(Mirror); // which sends datagrams back
+    /// let (socket, peer) = (SocketId(0), DatagramPeer::Memory(7));
+    /// harness.datagram(socket, &peer, b"hello");
+    /// assert_eq!(harness.sent_datagrams(socket), [(peer, b"hello".to_vec())]);
+    /// ```
+    pub fn datagram(&mut self, socket: SocketId, from: &DatagramPeer, bytes: &[u8]) {
+        while self.turn.net.datagrams.len() <= socket.0 {
+            self.turn.net.datagrams.push(Datagrams::in_memory());
+        }
+        self.turn.receive_in_memory(socket, from, bytes);
+        self.settle();
+    }
+
+    /// Datagrams that the service has sent by `socket` since the last call, and to whom. A socket exists
+    /// once a datagram has come by it.
+    pub fn sent_datagrams(&mut self, socket: SocketId) -> Vec<(DatagramPeer, Vec<u8>)> {
+        let socket = self.turn.net.datagrams.get_mut(socket.0);
+        socket.map_or(Vec::new(), Datagrams::take_sent)
     }
 
     /// Lets time pass, timer by timer. The clock is the harness's own: nothing waits.

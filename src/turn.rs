@@ -7,6 +7,7 @@
 //! phases as they are numbered here.
 
 mod control;
+mod datagram;
 mod estate;
 mod leave;
 mod manager;
@@ -26,7 +27,7 @@ use mio::Events;
 use crate::{
     error::{Error, Result},
     limits::{ACCEPT_BUDGET, EVENTS, READ_BUDGET},
-    net::{ConnId, Io, Key, Net, Origin, Phase as ConnPhase, Reason, Source},
+    net::{ConnId, Inbox, Io, Key, Net, Origin, Phase as ConnPhase, Reason, Source},
     restart::{Event, Phase},
     service::Service,
 };
@@ -46,6 +47,8 @@ pub(crate) struct Turn<S: Service> {
     /// What every connection is read into.
     buffer: Box<[u8]>,
     events: Events,
+    /// What datagrams are read into.
+    inbox: Inbox,
     /// Sources that are no sockets and have something to say in this turn.
     heard: Vec<Source>,
     /// In a forked child: what the parent's connections have left in memory.
@@ -60,6 +63,7 @@ impl<S: Service> Turn<S> {
             net,
             buffer: vec![0; READ_BUDGET].into_boxed_slice(),
             events: Events::with_capacity(EVENTS),
+            inbox: Inbox::default(),
             heard: Vec::new(),
             succession,
             estate: None,
@@ -89,9 +93,11 @@ impl<S: Service> Turn<S> {
         Ok(())
     }
 
-    /// How long to sleep: not at all while there is an estate to settle, which begins when it serves.
+    /// How long to sleep: not at all while somebody is still to be heard, nor while there is an estate to
+    /// settle, which begins when it serves.
     fn wait(&self) -> Option<Duration> {
         match &self.estate {
+            _ if !self.heard.is_empty() => Some(Duration::ZERO),
             Some(_) if self.succession.phase() != Phase::Waiting => Some(Duration::ZERO),
             _ => self.net.wait(),
         }
@@ -103,6 +109,7 @@ impl<S: Service> Turn<S> {
         self.hear()?;
         self.accept();
         self.read();
+        self.read_datagrams();
         self.due()?;
         self.decide()?;
         self.flush();

@@ -1,9 +1,9 @@
 //! The command line that all servers here share. Knows no protocol.
 //!
-//! `--listen ADDR` (repeatable), `--pid-file PATH`, `--control PATH`, `--probation SECONDS`; `--move`:
-//! established connections go to the new process at a restart, `--no-move`: they stay with the old one;
-//! `--supervised` puts a process with a stable pid in front; `--check` only looks whether the rest makes sense.
-//! HUP restarts by fork, USR2 by fork-exec, TERM and INT drain and exit, a second one exits
+//! `--listen ADDR`, `--datagrams ADDR` (both repeatable), `--pid-file PATH`, `--control PATH`,
+//! `--probation SECONDS`; `--move`: established connections go to the new process at a restart, `--no-move`:
+//! they stay with the old one; `--supervised` puts a process with a stable pid in front; `--check` only looks
+//! whether the rest makes sense. HUP restarts by fork, USR2 by fork-exec, TERM and INT drain and exit, a second one exits
 //! now. `RUST_LOG` sets how much is logged (`info`).
 
 use std::{ffi::OsString, io::Write, path::PathBuf, process, process::ExitCode, time::Duration};
@@ -25,6 +25,7 @@ pub struct Defaults {
 #[derive(Default)]
 struct Options {
     listen: Vec<String>,
+    datagrams: Vec<String>,
     pid_file: Option<PathBuf>,
     control: Option<PathBuf>,
     moves: bool,
@@ -45,8 +46,9 @@ pub fn serve<S: Service>(
         Ok(Some(options)) => options,
         Ok(None) => {
             println!(
-                "usage: {name} [--listen HOST:PORT|unix:PATH]... [--pid-file PATH] [--control PATH] \
-                 [--probation SECONDS] [--move|--no-move] [--supervised] [--check]"
+                "usage: {name} [--listen HOST:PORT|unix:PATH]... [--datagrams HOST:PORT|unix:PATH]... \
+                 [--pid-file PATH] [--control PATH] [--probation SECONDS] [--move|--no-move] \
+                 [--supervised] [--check]"
             );
             return ExitCode::SUCCESS;
         }
@@ -74,6 +76,7 @@ fn parse(
     while let Some(arg) = parser.next()? {
         match arg {
             Arg::Long("listen") => options.listen.push(parser.value()?.string()?),
+            Arg::Long("datagrams") => options.datagrams.push(parser.value()?.string()?),
             Arg::Long("pid-file") => options.pid_file = Some(parser.value()?.into()),
             Arg::Long("control") => options.control = Some(parser.value()?.into()),
             Arg::Long("probation") => {
@@ -105,6 +108,9 @@ fn build<S: Service>(service: S, options: Options) -> Result<Server<S>> {
         .restart_on(libc::SIGUSR2, how(Restart::fork_exec().checked("--check")));
     for address in &options.listen {
         server = server.listen(address)?;
+    }
+    for address in &options.datagrams {
+        server = server.datagrams(address)?;
     }
     if let Some(path) = options.pid_file {
         server = server.pid_file(path)?;

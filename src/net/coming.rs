@@ -12,14 +12,15 @@ use super::{
 use crate::limits::{ACCEPT_BUDGET, ACCEPT_PAUSE};
 
 impl Net {
-    /// Begins to accept on every listener; clients that are queued already are found as well.
+    /// Begins to accept on every listener, and to read datagrams; clients that are queued already are found
+    /// as well.
     pub(crate) fn start_accepting(&mut self) -> io::Result<()> {
         self.accepting = true;
         for (index, listener) in self.listeners.iter_mut().enumerate() {
             let token = Source::Listener(index).token();
             Net::with_registry(&self.poll, |registry| listener.register(registry, token))?;
         }
-        Ok(())
+        self.start_reading()
     }
 
     /// Leaves the accept queues alone; the listeners stay open, so the queues go on filling.

@@ -30,6 +30,11 @@ impl Net {
                     listener.ready = true;
                 }
             }
+            Source::Datagrams(index) => {
+                if let Some(socket) = self.datagrams.get_mut(index) {
+                    socket.note(event.is_readable() || event.is_error(), event.is_writable());
+                }
+            }
             other => return Some(other),
         }
         None
@@ -161,6 +166,7 @@ impl Net {
         }
         list.append(&mut self.dirty);
         self.dirty = list;
+        self.flush_datagrams();
     }
 
     /// One `write` of at most the budget. A short one means that the socket is full.

@@ -102,11 +102,16 @@ pub(crate) enum Source {
     /// The service manager has read everything that this process has told it.
     Barrier,
     Listener(usize),
+    /// A datagram socket.
+    Datagrams(usize),
     Conn(ConnId),
 }
 
 /// Listener tokens begin here; the numbers below are the single sources.
 const FIRST_LISTENER: usize = 16;
+
+/// Those of datagram sockets begin here.
+const FIRST_DATAGRAMS: usize = 1 << (SLOT_BITS - 1);
 
 impl Source {
     pub fn token(self) -> Token {
@@ -119,6 +124,7 @@ impl Source {
             Source::Newest => 5,
             Source::Barrier => 6,
             Source::Listener(index) => FIRST_LISTENER + index,
+            Source::Datagrams(index) => FIRST_DATAGRAMS + index,
             Source::Conn(id) => id.0 as usize,
         })
     }
@@ -132,7 +138,8 @@ impl Source {
             4 => Source::Leavers,
             5 => Source::Newest,
             6 => Source::Barrier,
-            _ if bits >> SLOT_BITS == 0 => Source::Listener(bits - FIRST_LISTENER),
+            _ if bits < FIRST_DATAGRAMS => Source::Listener(bits - FIRST_LISTENER),
+            _ if bits >> SLOT_BITS == 0 => Source::Datagrams(bits - FIRST_DATAGRAMS),
             _ => Source::Conn(ConnId(bits as u64)),
         }
     }
@@ -156,6 +163,8 @@ mod tests {
             Source::Barrier,
             Source::Listener(0),
             Source::Listener(300),
+            Source::Datagrams(0),
+            Source::Datagrams(300),
             Source::Conn(ConnId::new(0, 1)),
             Source::Conn(ConnId::new(ConnId::MAX_SLOT, (1 << 40) - 1)),
         ] {

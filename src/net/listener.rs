@@ -2,10 +2,13 @@
 
 use std::{
     fmt, fs, io,
-    net::{SocketAddr, ToSocketAddrs},
+    net::{SocketAddr, ToSocketAddrs, UdpSocket},
     os::{
         fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
-        unix::fs::{FileTypeExt, MetadataExt},
+        unix::{
+            fs::{FileTypeExt, MetadataExt},
+            net::{UnixDatagram, UnixListener as StdListener},
+        },
     },
     path::{Path, PathBuf},
 };
@@ -17,17 +20,16 @@ use mio::{
 };
 use nix::sys::{
     socket::{
-        AddressFamily, Backlog, SockType, SockaddrLike, SockaddrStorage, getsockname, getsockopt,
-        listen, sockopt,
+        AddressFamily, SockType, SockaddrLike, SockaddrStorage, getsockname, getsockopt, sockopt,
     },
     stat::{Mode, umask},
 };
 
-use super::stream::Stream;
-use crate::{
-    error::{Error, Result},
-    limits::BACKLOG,
+use super::{
+    bind::{bind_datagrams, bind_stream},
+    stream::Stream,
 };
+use crate::error::{Error, Result};
 
 /// Where to listen or to dial: `host:port`, or `unix:/path`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +63,11 @@ impl Address {
             Some(address) => Ok(address),
             None => text.parse().map(Address::Tcp).map_err(|_| malformed(operation, text)),
         }
+    }
+
+    /// Where a Unix socket is bound.
+    fn bound(address: &std::os::unix::net::SocketAddr) -> Address {
+        Address::Unix(address.as_pathname().unwrap_or(Path::new("")).to_owned())
     }
 
     fn unix(operation: &'static str, text: &str) -> Result<Option<Address>> {
@@ -108,10 +115,16 @@ pub(crate) struct Listener {
 enum Socket {
     Tcp(TcpListener),
     Unix(UnixListener),
+    /// Accepts nobody: [`Datagrams`](super::Datagrams) reads it, or nobody here does.
+    Datagrams(OwnedFd),
 }
 
 /// What the name of a control socket begins with; its address follows.
 pub(crate) const CONTROL: &str = "control ";
+
+/// What the name of a datagram socket begins with; its address follows. So the same address may be
+/// listened on as well.
+pub(super) const DATAGRAMS: &str = "datagrams ";
 
 /// What the name of an activated socket begins with; the service manager's name for it follows. All
 /// generations know it by that, so that each finds it by name or by address like the first.
@@ -124,13 +137,16 @@ impl Listener {
     /// Binds a new socket.
     pub fn bind(name: &str) -> Result<Listener> {
         let failed = |e| Error::io("listen on", name, e);
-        let address = name.strip_prefix(CONTROL).unwrap_or(name);
-        let address = Address::resolve("listen on", address)?;
+        let address = Address::resolve("listen on", address_in(name))?;
         // A control socket is for its owner alone, from its first moment.
         let mask = name.starts_with(CONTROL).then(|| umask(Mode::from_bits_truncate(0o177)));
-        let listener = Listener::bind_to(&address).map_err(failed);
+        let listener = match name.starts_with(DATAGRAMS) {
+            true => bind_datagrams(&address),
+            false => bind_stream(&address),
+        };
         mask.map(umask);
-        Ok(Listener { is_new: true, ..Listener::adopt(name.to_owned(), listener?)? })
+        let listener = Listener::adopt(name.to_owned(), listener.map_err(failed)?)?;
+        Ok(Listener { is_new: true, ..listener })
     }
 
     /// Takes over a socket that the service manager has opened and calls `name`.
@@ -160,37 +176,36 @@ impl Listener {
         if name.starts_with(BY_NAME) {
             return Ok(()); // it can only be there when the manager starts the program
         }
-        let name = name.strip_prefix(CONTROL).unwrap_or(name);
-        let Address::Unix(path) = Address::resolve("listen on", name)? else { return Ok(()) };
+        let address = Address::resolve("listen on", address_in(name))?;
+        let Address::Unix(path) = address else { return Ok(()) };
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
         fs::metadata(parent.unwrap_or(Path::new(".")))
             .map(drop)
             .map_err(|e| Error::io("listen on", name, e))
     }
 
-    fn bind_to(address: &Address) -> io::Result<OwnedFd> {
-        let fd: OwnedFd = match address {
-            Address::Tcp(address) => std::net::TcpListener::bind(address)?.into(),
-            // Absolute, so that it is found again at the end, wherever the process has gone.
-            Address::Unix(path) => bind_unix(&std::path::absolute(path)?)?.into(),
-        };
-        listen(&fd, Backlog::new(BACKLOG).unwrap_or(Backlog::MAXCONN))?;
-        Ok(fd)
-    }
-
-    /// Takes over a socket that listens already.
+    /// Takes over a socket that listens already, or has a datagram socket's name and is one.
     pub fn adopt(name: String, fd: OwnedFd) -> Result<Listener> {
         let failed = |e: io::Error| Error::io("take over listener", &name, e);
+        let kind = getsockopt(&fd, sockopt::SockType).map_err(|e| failed(e.into()))?;
         let bound: SockaddrStorage = getsockname(fd.as_raw_fd()).map_err(|e| failed(e.into()))?;
-        let (socket, address) = match bound.family() {
-            Some(AddressFamily::Unix) => {
-                let socket = std::os::unix::net::UnixListener::from(fd);
-                socket.set_nonblocking(true).map_err(failed)?;
-                let path = socket.local_addr().map_err(failed)?;
-                let path = path.as_pathname().unwrap_or(Path::new("")).to_owned();
-                (Socket::Unix(UnixListener::from_std(socket)), Address::Unix(path))
+        let is_unix = bound.family() == Some(AddressFamily::Unix);
+        let (socket, address) = match (is_unix, kind == SockType::Datagram) {
+            (_, is_datagram) if is_datagram != name.starts_with(DATAGRAMS) => {
+                return Err(Error::invalid(
+                    "take over listener",
+                    &name,
+                    "a socket of another kind",
+                ));
             }
-            _ => {
+            (_, true) => Listener::adopt_datagrams(fd, is_unix).map_err(failed)?,
+            (true, false) => {
+                let socket = StdListener::from(fd);
+                socket.set_nonblocking(true).map_err(failed)?;
+                let address = Address::bound(&socket.local_addr().map_err(failed)?);
+                (Socket::Unix(UnixListener::from_std(socket)), address)
+            }
+            (false, false) => {
                 let socket = std::net::TcpListener::from(fd);
                 socket.set_nonblocking(true).map_err(failed)?;
                 let address = Address::Tcp(socket.local_addr().map_err(failed)?);
@@ -206,11 +221,24 @@ impl Listener {
         Ok(Listener { name, address, socket, inode, is_control, is_new: false, ready: false })
     }
 
+    /// Each call of it says that it must not block, so the socket is left as it is.
+    fn adopt_datagrams(fd: OwnedFd, is_unix: bool) -> io::Result<(Socket, Address)> {
+        if is_unix {
+            let socket = UnixDatagram::from(fd);
+            let address = Address::bound(&socket.local_addr()?);
+            return Ok((Socket::Datagrams(socket.into()), address));
+        }
+        let socket = UdpSocket::from(fd);
+        let address = Address::Tcp(socket.local_addr()?);
+        Ok((Socket::Datagrams(socket.into()), address))
+    }
+
     /// The next client in the queue. The kernel sets close-on-exec and non-blocking (`accept4`).
     pub fn accept(&self) -> io::Result<Stream> {
         match &self.socket {
             Socket::Tcp(socket) => socket.accept().map(|(stream, _)| Stream::Tcp(stream)),
             Socket::Unix(socket) => socket.accept().map(|(stream, _)| Stream::Unix(stream)),
+            Socket::Datagrams(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 
@@ -220,6 +248,7 @@ impl Listener {
         match &mut self.socket {
             Socket::Tcp(socket) => socket.register(registry, token, Interest::READABLE),
             Socket::Unix(socket) => socket.register(registry, token, Interest::READABLE),
+            Socket::Datagrams(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 
@@ -229,6 +258,7 @@ impl Listener {
         match &mut self.socket {
             Socket::Tcp(socket) => socket.deregister(registry),
             Socket::Unix(socket) => socket.deregister(registry),
+            Socket::Datagrams(_) => Ok(()),
         }
     }
 
@@ -238,6 +268,7 @@ impl Listener {
         let fd = match self.socket {
             Socket::Tcp(socket) => socket.into(),
             Socket::Unix(socket) => socket.into(),
+            Socket::Datagrams(socket) => socket,
         };
         let inode = self.inode;
         Ok(Listener { inode, ..Listener::adopt(self.name, fd)? })
@@ -266,6 +297,7 @@ impl AsFd for Listener {
         match &self.socket {
             Socket::Tcp(socket) => socket.as_fd(),
             Socket::Unix(socket) => socket.as_fd(),
+            Socket::Datagrams(socket) => socket.as_fd(),
         }
     }
 }
@@ -276,24 +308,10 @@ impl AsRawFd for Listener {
     }
 }
 
-/// Binds `path`; a socket file that nobody listens on any more is replaced.
-fn bind_unix(path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
-    use std::os::unix::net::UnixListener;
-    match UnixListener::bind(path) {
-        Err(e) if e.kind() == io::ErrorKind::AddrInUse => {
-            let is_socket = fs::symlink_metadata(path).is_ok_and(|at| at.file_type().is_socket());
-            // This does not block: one whose queue is full is in use.
-            let refused = mio::net::UnixStream::connect(path)
-                .is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused);
-            if !(is_socket && refused) {
-                return Err(e);
-            }
-            log::info!("{} is a stale socket, replacing it", path.display());
-            fs::remove_file(path)?;
-            UnixListener::bind(path)
-        }
-        result => result,
-    }
+/// The address in a listener's name.
+fn address_in(name: &str) -> &str {
+    let kinds = [CONTROL, DATAGRAMS];
+    kinds.iter().find_map(|kind| name.strip_prefix(kind)).unwrap_or(name)
 }
 
 /// What a server can accept on: a stream socket that listens.
@@ -326,6 +344,18 @@ mod tests {
         for wrong in ["", "80", "127.0.0.1", "unix:", "127.0.0.1:99999", "nonsense"] {
             let error = Address::resolve("listen on", wrong).unwrap_err().to_string();
             assert!(error.starts_with(&format!("listen on {wrong}:")), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_socket_of_another_kind_than_its_name_says_is_refused() {
+        let datagrams = || UdpSocket::bind("127.0.0.1:0").expect("a free port").into();
+        let stream = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port").into();
+        let name = format!("{DATAGRAMS}127.0.0.1:0");
+        assert!(Listener::adopt(name.clone(), datagrams()).is_ok());
+        for (name, fd) in [(name, stream), ("127.0.0.1:0".to_owned(), datagrams())] {
+            let error = Listener::adopt(name, fd).unwrap_err().to_string();
+            assert!(error.ends_with("a socket of another kind"), "{error}");
         }
     }
 }

@@ -4,8 +4,12 @@
 //! `conn` is the data of one connection; it comes, goes and moves in the files of these names; `flow` moves
 //! its bytes, `timing` watches its deadlines, `io` is what a callback may do with it.
 
+mod bind;
 mod coming;
 mod conn;
+mod datagram;
+mod datagram_batch;
+mod datagram_peer;
 mod flow;
 mod going;
 mod id;
@@ -30,6 +34,8 @@ use slab::Slab;
 
 pub(crate) use self::{
     conn::{Conn, Flags, Phase},
+    datagram::{Datagrams, name_of},
+    datagram_batch::Inbox,
     id::Source,
     listener::{Address, BY_NAME, CONTROL, Listener},
     process::Request,
@@ -37,6 +43,7 @@ pub(crate) use self::{
     timing::Key,
 };
 pub use self::{
+    datagram_peer::{DatagramPeer, SocketId},
     id::ConnId,
     io::Io,
     process::Hold,
@@ -81,6 +88,7 @@ pub struct Net {
     // The kernel. `None` in a test, where streams are in memory.
     pub(crate) poll: Option<Poll>,
     pub(crate) listeners: Vec<Listener>,
+    pub(crate) datagrams: Vec<Datagrams>,
     /// Whether clients are to be accepted: from start to retirement.
     accepting: bool,
     /// Accepting waits for a descriptor, until this time at the latest.
@@ -138,6 +146,7 @@ impl Net {
             limits: Limits::default(),
             poll,
             listeners: Vec::new(),
+            datagrams: Vec::new(),
             accepting: false,
             starved_until: None,
             full: false,
@@ -263,6 +272,7 @@ impl Net {
         for listener in old.listeners {
             self.listeners.push(listener.rewrap()?);
         }
+        self.datagrams = old.datagrams.into_iter().map(Datagrams::anew).collect();
         self.timers = old.timers;
         self.alarms = old.alarms;
         self.suspend_alarms();

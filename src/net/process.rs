@@ -1,6 +1,6 @@
 //! What a callback may ask of the process, and what it may know about it.
 
-use super::{Conn, ConnId, Net};
+use super::{Conn, ConnId, Datagrams, Net};
 use crate::{
     plan::{Engine, Restart},
     stats::Stats,
@@ -76,7 +76,8 @@ impl Net {
         self.hurried
             || (self.connections() == 0
                 && self.holds == 0
-                && self.conns.iter().all(|(_, conn)| is_done(conn)))
+                && self.conns.iter().all(|(_, conn)| is_done(conn))
+                && !self.datagrams.iter().any(Datagrams::has_unsent))
     }
 
     /// Asks for a new generation. It is begun later in this turn, when no callback is under way; how it

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Alarm, Net, Phase, Timer, id::ConnId, reason::Reason};
+use super::{Alarm, Datagrams, Net, Phase, Timer, id::ConnId, reason::Reason};
 use crate::limits::FAR_FUTURE;
 
 /// What is due when its time comes. Plain data, so it can be carried to another process.
@@ -42,6 +42,7 @@ impl Net {
             && self.dead.is_empty()
             && self.refused_dials.is_empty()
             && self.requests.is_empty()
+            && !self.datagrams.iter().any(Datagrams::is_busy)
             && !(0..self.listeners.len()).any(|i| self.listeners[i].ready && self.may_accept(i))
     }
 

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::wire::{self, Fields, Malformed, put, put_number, put_time};
+use super::{
+    letter::{Letter, letters, put_letters},
+    wire::{self, Fields, Malformed, put, put_number, put_time},
+};
 use crate::plan::Engine;
 
 /// No message is longer. The longest is a batch of listener names: 253 of them, 255 bytes each.
@@ -70,6 +73,8 @@ pub(crate) enum Message {
     Leaving { pid: u32 },
     /// To the supervisor: a process that I have made has ended, with this status.
     Ended { pid: u32, code: u8 },
+    /// The newest to an older one: these are of your flows.
+    Datagrams { letters: Vec<Letter> },
 }
 
 /// Which generation a process is.
@@ -118,6 +123,7 @@ const MAIN: u16 = 21;
 const RETIRED: u16 = 22;
 const LEAVING: u16 = 23;
 const ENDED: u16 = 24;
+const DATAGRAMS: u16 = 30;
 
 const GENERATION: u16 = 1;
 const ENGINE: u16 = 2;
@@ -173,6 +179,7 @@ impl Message {
             Message::Dismissed { within } => {
                 within.iter().for_each(|time| put_time(&mut out, WITHIN, *time));
             }
+            Message::Datagrams { letters } => put_letters(&mut out, letters),
             Message::Connections { count } => put_number(&mut out, CONNECTIONS, *count),
             Message::Handed { last_serial } => put_number(&mut out, LAST_SERIAL, *last_serial),
             Message::Report(report) => {
@@ -221,6 +228,7 @@ impl Message {
             Message::Retired { .. } => RETIRED,
             Message::Leaving { .. } => LEAVING,
             Message::Ended { .. } => ENDED,
+            Message::Datagrams { .. } => DATAGRAMS,
         }
     }
 
@@ -269,6 +277,7 @@ impl Message {
             RETIRED => Message::Retired { pid: pid(fields)? },
             LEAVING => Message::Leaving { pid: pid(fields)? },
             ENDED => Message::Ended { pid: pid(fields)?, code: code(fields)? },
+            DATAGRAMS => Message::Datagrams { letters: letters(fields)? },
             _ => return Ok(None),
         }))
     }

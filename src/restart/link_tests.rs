@@ -33,6 +33,11 @@ fn any_report() -> impl Strategy<Value = Report> {
     )
 }
 
+fn any_letter() -> impl Strategy<Value = Letter> {
+    let bytes = || proptest::collection::vec(any::<u8>(), 0..20);
+    (".{0,20}", bytes(), bytes()).prop_map(|(socket, from, bytes)| Letter { socket, from, bytes })
+}
+
 fn any_message() -> impl Strategy<Value = Message> {
     prop_oneof![
         (any::<u64>(), any_engine(), any_time(), any_identity()).prop_map(
@@ -69,6 +74,8 @@ fn any_message() -> impl Strategy<Value = Message> {
         any::<u32>().prop_map(|pid| Message::Retired { pid }),
         any::<u32>().prop_map(|pid| Message::Leaving { pid }),
         (any::<u32>(), any::<u8>()).prop_map(|(pid, code)| Message::Ended { pid, code }),
+        proptest::collection::vec(any_letter(), 0..5)
+            .prop_map(|letters| Message::Datagrams { letters }),
     ]
 }
 

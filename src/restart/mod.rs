@@ -37,6 +37,7 @@ pub(crate) mod exec;
 pub(crate) mod fault;
 pub(crate) mod fork;
 pub(crate) mod inherit;
+pub(crate) mod letter;
 pub(crate) mod link;
 pub(crate) mod memfd;
 #[cfg(test)]

@@ -62,7 +62,7 @@ impl AsRawFd for Fd {
 }
 
 /// What arrives together.
-type Parcel<T> = (T, Vec<OwnedFd>);
+pub(crate) type Parcel<T> = (T, Vec<OwnedFd>);
 
 /// What is wrong with the link.
 #[derive(Debug)]
@@ -113,6 +113,17 @@ impl Link {
     pub fn send_fds(&mut self, message: &Message, fds: Vec<Fd>) -> Result<(), LinkError> {
         self.outbox.push_back((message.encode(), fds));
         self.flush()
+    }
+
+    /// Sends a message only if the socket takes it now, behind nothing else; tells whether.
+    pub fn send_now(&mut self, message: &Message) -> bool {
+        if self.has_unsent() {
+            return false;
+        }
+        // A side that is gone takes nothing; reading will tell.
+        let taken = self.send(message, Vec::new()).is_ok() && !self.has_unsent();
+        self.outbox.clear();
+        taken
     }
 
     /// Says something that is no message.

@@ -15,7 +15,7 @@ use super::{Asked, Turn};
 use crate::{
     error::Result,
     limits::REPORT_PATIENCE,
-    net::{ConnId, Key, Reason, Source},
+    net::{ConnId, Datagrams, Key, Listener, Reason, Source},
     plan::Drain,
     restart::{
         Event, Phase,
@@ -33,6 +33,7 @@ impl<S: Service> Turn<S> {
     /// Another generation serves: this one serves what it has, and ends.
     pub(super) fn retire(&mut self) -> Result {
         self.net.stop_accepting();
+        self.net.stop_reading();
         self.tell_retirement();
         if let Some(mut attempt) = self.detach() {
             fault::point(Step::OldCommitted, attempt.link.as_mut());
@@ -72,6 +73,7 @@ impl<S: Service> Turn<S> {
         for listener in self.net.listeners.drain(..) {
             listener.unlink();
         }
+        self.net.datagrams.iter().filter_map(Datagrams::socket).for_each(Listener::unlink);
         let within = self.succession.drain_on_stop.deadline;
         for elder in &mut self.succession.leavers {
             let _ = elder.link.send(&Message::Dismissed { within }, Vec::new());
@@ -164,6 +166,7 @@ impl<S: Service> Turn<S> {
 
     /// What the newest generation says to this one, which drains.
     pub(super) fn hear_newest(&mut self) -> Result {
+        let mut taken = 0;
         loop {
             let Some(newest) = &mut self.succession.newest else { return Ok(()) };
             match newest.receive() {
@@ -173,6 +176,11 @@ impl<S: Service> Turn<S> {
                     let report = self.report();
                     if let Some(newest) = &mut self.succession.newest {
                         let _ = newest.send(&Message::Report(report), Vec::new());
+                    }
+                }
+                Ok(Some((Message::Datagrams { letters }, _))) => {
+                    if !self.deliver_some(letters, &mut taken, Source::Newest) {
+                        return Ok(());
                     }
                 }
                 Ok(Some(_)) | Err(LinkError::Malformed(_)) => {}
@@ -190,6 +198,7 @@ impl<S: Service> Turn<S> {
     pub(super) fn hear_leavers(&mut self) -> Result {
         let mut gone = Vec::new();
         for (index, leaver) in self.succession.leavers.iter_mut().enumerate() {
+            let _ = leaver.link.flush(); // one that is gone may have said something before
             loop {
                 match leaver.link.receive() {
                     Ok(None) => break,

@@ -143,6 +143,7 @@ impl<S: Service> Turn<S> {
     pub(super) fn hear_old(&mut self) -> Result {
         loop {
             let Some(old) = &mut self.succession.old else { return Ok(()) };
+            let _ = old.link.flush(); // a side that is gone may have said something before
             match old.link.receive() {
                 Ok(None) => return Ok(()),
                 Ok(Some((message @ (Message::State | Message::Connections { .. }), fds))) => {

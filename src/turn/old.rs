@@ -13,7 +13,7 @@ use crate::{
         attempt::{Attempt, Task},
         fault::{self, Step},
         link::{Identity, Message},
-        pass::LinkError,
+        pass::{LinkError, Parcel},
         step,
     },
     service::{Service, Start},
@@ -23,6 +23,7 @@ use crate::{
 impl<S: Service> Turn<S> {
     /// What the new side says to this one.
     pub(super) fn hear_new(&mut self) -> Result {
+        let mut taken = 0;
         loop {
             let Some(attempt) = &mut self.succession.attempt else { return Ok(()) };
             let Some(link) = &mut attempt.link else { return Ok(()) };
@@ -48,12 +49,14 @@ impl<S: Service> Turn<S> {
                     attempt.handed_back = Some(reason);
                     Event::TakeBack
                 }
-                Ok(Some((word @ (Message::Ask | Message::TakenOver), _))) => {
-                    self.heed_new(&word);
+                Ok(Some((Message::Datagrams { letters }, _))) => {
+                    if !self.deliver_some(letters, &mut taken, Source::Link) {
+                        return Ok(());
+                    }
                     continue;
                 }
-                Ok(Some((Message::Failed { reason }, _))) => {
-                    self.give_up(|attempt| attempt.failed(reason))?;
+                Ok(Some((word @ (Message::Ask | Message::TakenOver), _))) => {
+                    self.heed_new(&word);
                     continue;
                 }
                 // While this side accepts, there is time to hear how the new one ends.
@@ -65,12 +68,9 @@ impl<S: Service> Turn<S> {
                     self.give_up(Attempt::died)?;
                     continue;
                 }
-                Ok(Some((other, _))) => {
-                    self.give_up(|attempt| attempt.failed(format!("it said {other:?}")))?;
-                    continue;
-                }
-                Err(e) => {
-                    self.give_up(|attempt| attempt.failed(e.to_string()))?;
+                other => {
+                    let why = complaint(other);
+                    self.give_up(|attempt| attempt.failed(why))?;
                     continue;
                 }
             };
@@ -225,6 +225,7 @@ impl<S: Service> Turn<S> {
         let Some(attempt) = &mut self.succession.attempt else { return Ok(()) };
         fault::point(Step::OldReady, attempt.link.as_mut());
         self.net.stop_accepting();
+        self.net.stop_reading();
         self.net.suspend_alarms();
         self.net.clear_timer(attempt.overdue, Key::NewOverdue);
         attempt.prove(now);
@@ -238,6 +239,7 @@ impl<S: Service> Turn<S> {
         for elder in &self.succession.leavers {
             self.net.unwatch(&elder.link);
         }
+        self.discard_mail();
         self.tell_retired();
         self.tell_new(&Message::Released);
         let link = self.succession.attempt.as_mut().and_then(|attempt| attempt.link.as_mut());
@@ -337,5 +339,15 @@ impl<S: Service> Turn<S> {
             }
         }
         Ok(())
+    }
+}
+
+/// What the new side has said instead of what it should.
+fn complaint(received: std::result::Result<Option<Parcel<Message>>, LinkError>) -> String {
+    match received {
+        Ok(Some((Message::Failed { reason }, _))) => reason,
+        Ok(Some((other, _))) => format!("it said {other:?}"),
+        Ok(None) => "it said nothing".into(),
+        Err(e) => e.to_string(),
     }
 }

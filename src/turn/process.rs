@@ -6,7 +6,7 @@ use std::process;
 use super::{Asked, Trigger, Turn};
 use crate::{
     error::{Error, Result},
-    net::{Request, Source},
+    net::{Datagrams, Request, Source},
     restart::{Action, Event, Phase, step},
     service::{Service, Start},
     signal::{Sender, Signals},
@@ -24,7 +24,7 @@ impl<S: Service> Turn<S> {
             Source::Leavers => self.hear_leavers()?,
             Source::Newest => self.hear_newest()?,
             Source::Barrier => self.hear_barrier(),
-            Source::Listener(_) | Source::Conn(_) => {}
+            Source::Listener(_) | Source::Datagrams(_) | Source::Conn(_) => {}
         }
         Ok(())
     }
@@ -127,7 +127,8 @@ impl<S: Service> Turn<S> {
         self.tell_main();
         self.write_pid_file();
         let names = self.net.listeners.iter().filter(|l| !l.is_control);
-        let names: Vec<_> = names.map(|l| l.address.to_string()).collect();
+        let datagrams = self.net.datagrams.iter().map(Datagrams::address);
+        let names: Vec<_> = names.map(|l| l.address.to_string()).chain(datagrams).collect();
         log::info!(
             "ready: generation {generation} ({}), pid {}, listening on {}",
             self.net.engine().map_or("none".into(), |engine| engine.to_string()),

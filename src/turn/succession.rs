@@ -18,6 +18,7 @@ use crate::{
         drain::Departure,
         exec::Launch,
         fork::Unready,
+        letter::Mail,
         link::{Identity, Report},
         pass::Link,
         stderr::{Heard, Stderr},
@@ -150,11 +151,13 @@ pub(crate) struct Generation {
     pub asked: bool,
     /// It was told to leave by then.
     pub overdue: Option<Instant>,
+    /// Datagrams of its flows that this one has read.
+    pub mail: Mail,
 }
 
 impl Generation {
     pub fn new(who: Identity, link: Link) -> Generation {
-        Generation { who, link, report: None, asked: false, overdue: None }
+        Generation { who, link, report: None, asked: false, overdue: None, mail: Mail::default() }
     }
 }
 
@@ -213,6 +216,8 @@ impl Succession {
         self.attempt = None;
         self.ready = false;
         self.askers.clear();
+        // It is the parent's to send.
+        self.leavers.iter_mut().for_each(|elder| elder.mail = Mail::default());
         self.manager.fall_silent();
         self.begun = now;
     }

@@ -92,7 +92,7 @@ impl<S: Service> Turn<S> {
         let elders = self.succession.leavers.iter();
         let offer = Offer {
             old: self.succession.identity(&self.net),
-            listeners: self.net.listeners.iter().map(|l| (l.name.as_str(), l.as_fd())).collect(),
+            listeners: self.net.passed_on().collect(),
             elders: elders.map(|elder| (elder.who, elder.link.as_fd())).collect(),
             supervisor: self.succession.supervisor.as_ref().map(|s| (s.pid, s.as_fd())),
         };

@@ -1,7 +1,5 @@
 //! What a generation tells its supervisor, if it has one.
 
-use std::os::fd::AsFd;
-
 use super::Turn;
 use crate::{
     net::Source,
@@ -15,8 +13,7 @@ impl<S: Service> Turn<S> {
         let who = self.succession.identity(&self.net);
         let maker = self.succession.old.as_ref().map(|old| old.who.pid);
         if let Some(supervisor) = &mut self.succession.supervisor {
-            let listeners = self.net.listeners.iter();
-            supervisor.say_main(who, maker, listeners.map(|l| (l.name.as_str(), l.as_fd())));
+            supervisor.say_main(who, maker, self.net.passed_on());
         }
     }
 

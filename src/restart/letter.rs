@@ -1,0 +1,158 @@
+//! Datagrams that one generation reads and another one is to have: how they wait, and how they are
+//! written in a message. Knows no socket.
+
+use std::collections::VecDeque;
+
+use super::{
+    link::Message,
+    pass::Link,
+    wire::{Fields, Malformed, put},
+};
+use crate::limits::{FORWARD_BYTES, FORWARD_QUEUE};
+
+/// A datagram on its way from generation to generation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Letter {
+    /// The name of the socket that it came by.
+    pub socket: String,
+    /// Who has sent it, in the form that `net` gives it.
+    pub from: Vec<u8>,
+    pub bytes: Vec<u8>,
+}
+
+const SOCKET: u16 = 1;
+const FROM: u16 = 2;
+const BYTES: u16 = 3;
+
+/// Each letter is three fields.
+pub(super) fn put_letters(out: &mut Vec<u8>, letters: &[Letter]) {
+    for letter in letters {
+        put(out, SOCKET, letter.socket.as_bytes());
+        put(out, FROM, &letter.from);
+        put(out, BYTES, &letter.bytes);
+    }
+}
+
+pub(super) fn letters(fields: Fields<'_>) -> Result<Vec<Letter>, Malformed> {
+    let sockets = fields.texts(SOCKET, "socket")?;
+    let (from, bytes) = (fields.all(FROM)?, fields.all(BYTES)?);
+    if sockets.len() != from.len() || from.len() != bytes.len() {
+        return Err(Malformed::Field("letter"));
+    }
+    let all = sockets.into_iter().zip(from).zip(bytes);
+    let letter = |((socket, from), bytes): ((String, &[u8]), &[u8])| Letter {
+        socket,
+        from: from.to_vec(),
+        bytes: bytes.to_vec(),
+    };
+    Ok(all.map(letter).collect())
+}
+
+/// Letters for one generation that have not left. They are kept here and not by the link, so that what
+/// is said about the restart itself never stands behind them.
+#[derive(Debug, Default)]
+pub(crate) struct Mail {
+    letters: VecDeque<Letter>,
+    bytes: usize,
+}
+
+impl Mail {
+    /// `false`: there are too many already, and this one is lost.
+    pub fn push(&mut self, letter: Letter) -> bool {
+        let size = letter.size();
+        let fits = self.bytes + size <= FORWARD_QUEUE;
+        if fits {
+            self.bytes += size;
+            self.letters.push_back(letter);
+        }
+        fits
+    }
+
+    /// Sends as many as the link takes now, and answers how many these are.
+    pub fn post(&mut self, link: &mut Link) -> usize {
+        let mut sent = 0;
+        while !self.letters.is_empty() {
+            let mut size = 0;
+            let is_in = |letter: &&Letter| {
+                let fits = size < FORWARD_BYTES;
+                size += letter.size();
+                fits
+            };
+            let count = self.letters.iter().take_while(is_in).count();
+            let message = Message::Datagrams { letters: self.letters.drain(..count).collect() };
+            let taken = link.send_now(&message);
+            let Message::Datagrams { letters } = message else { break };
+            if !taken {
+                letters.into_iter().rev().for_each(|letter| self.letters.push_front(letter));
+                break;
+            }
+            self.bytes -= letters.iter().map(Letter::size).sum::<usize>();
+            sent += count;
+        }
+        sent
+    }
+
+    /// Gives up what has not left; answers how many these were.
+    pub fn discard(&mut self) -> usize {
+        std::mem::take(self).letters.len()
+    }
+}
+
+impl Letter {
+    /// What it takes, roughly: an empty one takes memory, too.
+    fn size(&self) -> usize {
+        size_of::<Letter>() + self.socket.len() + self.from.len() + self.bytes.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn letter(number: usize) -> Letter {
+        let socket = "datagrams 127.0.0.1:0".to_owned();
+        Letter { socket, from: b"u127.0.0.1:80".to_vec(), bytes: number.to_le_bytes().to_vec() }
+    }
+
+    #[test]
+    fn mail_arrives_in_order_and_waits_for_room() {
+        let (mut near, mut far) = Link::pair().unwrap();
+        let (mut mail, mut pushed, mut sent, mut next) = (Mail::default(), 0, 0, 0);
+        while mail.push(letter(pushed)) {
+            pushed += 1;
+        }
+        assert!(pushed > 1000);
+        while sent < pushed {
+            sent += mail.post(&mut near);
+            assert!(!near.has_unsent(), "it stands before what else is to be said");
+            while let Some((message, _)) = far.receive().unwrap() {
+                let Message::Datagrams { letters } = message else { panic!("{message:?}") };
+                for received in letters {
+                    assert_eq!(received, letter(next));
+                    next += 1;
+                }
+            }
+        }
+        assert_eq!((next, mail.bytes), (pushed, 0));
+    }
+
+    #[test]
+    fn the_longest_letters_fit_into_a_message() {
+        let (mut near, mut far) = Link::pair().unwrap();
+        let mut mail = Mail::default();
+        let long = Letter { bytes: vec![7; crate::limits::DATAGRAM_MAX], ..letter(0) };
+        let almost = Letter { bytes: vec![7; FORWARD_BYTES - 500], ..letter(0) };
+        assert!(mail.push(almost.clone()) && mail.push(long.clone()));
+        assert_eq!(mail.post(&mut near), 2);
+        let (message, _) = far.receive().unwrap().unwrap();
+        assert_eq!(message, Message::Datagrams { letters: vec![almost, long] });
+    }
+
+    #[test]
+    fn mail_that_is_given_up_leaves_room() {
+        let mut mail = Mail::default();
+        assert!(mail.push(letter(1)) && mail.push(letter(2)));
+        assert_eq!(mail.discard(), 2);
+        assert_eq!(mail.discard(), 0);
+    }
+}
