@@ -94,9 +94,12 @@ mod turn;
 mod verdict;
 
 pub use error::{Error, Result};
-pub use net::{Alarm, ConnId, Hold, Io, Net, Peer, Timer};
+pub use net::{
+    Alarm, Backoff, ConnId, Deferred, Hold, Inbox, Io, Mailbox, Net, Peer, PendingAlarm, Timer,
+    Undelivered, mailbox,
+};
 pub use plan::{Drain, Engine, Restart};
 pub use server::Server;
-pub use service::{Move, Origin, Reason, Service, Start};
+pub use service::{Mail, Move, Origin, Reason, Service, Start};
 pub use stats::Stats;
 pub use verdict::{RestartError, Steps, Verdict};

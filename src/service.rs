@@ -5,7 +5,7 @@ use std::io;
 pub use crate::net::{Origin, Reason};
 use crate::{
     error::Result,
-    net::{Alarm, ConnId, Io, Net, Timer},
+    net::{Alarm, ConnId, Deferred, Io, Net, Timer},
     verdict::Verdict,
 };
 
@@ -168,8 +168,11 @@ pub trait Service: Sized {
     /// What [`Net::dial`] was asked for did not come about.
     fn on_dial_failed(&mut self, net: &mut Net, tag: u64, why: io::Error) {}
 
-    /// An alarm of the service went off.
+    /// An alarm of the service went off: see [`Net::set_alarm`] for which process it does that in.
     fn on_alarm(&mut self, net: &mut Net, key: Alarm) {}
+
+    /// The next piece of work that was cut into pieces: see [`Net::defer`].
+    fn on_deferred(&mut self, net: &mut Net, key: Deferred) {}
 
     /// This process serves from now on: the place to set alarms, to begin to consume messages, and
     /// after [`Start::Forked`] to let go of ids that lead nowhere.
@@ -224,4 +227,14 @@ pub trait Service: Sized {
     /// A restart that this process began is decided, well or badly. After a good one this process has
     /// been retired since the new one was ready; after a bad one it serves on.
     fn on_restart_ended(&mut self, net: &mut Net, verdict: &Verdict) {}
+}
+
+/// A service that is told something by another thread, through a [mailbox](crate::mailbox()).
+///
+/// A trait of its own, so that a service names the types that it understands, each with its method, and a
+/// service without threads has nothing to do with it.
+pub trait Mail<M>: Service {
+    /// What another thread has posted. Letters come in the order in which they were posted, each once, in
+    /// the process that they were posted in: also while it drains.
+    fn on_mail(&mut self, net: &mut Net, mail: M);
 }

@@ -33,9 +33,9 @@ use std::time::{Duration, Instant};
 
 use crate::{
     error::Result,
-    net::{ConnId, Net, Origin, Phase, Stream, memory::Pipe},
+    net::{ConnId, Inbox, Net, Origin, Phase, Stream, memory::Pipe},
     plan::Restart,
-    service::{Service, Start},
+    service::{Mail, Service, Start},
     turn::{Succession, Turn},
 };
 
@@ -68,6 +68,17 @@ impl<S: Service> Harness<S> {
         let mut harness = Harness { turn, pipes: Vec::new() };
         harness.settle();
         harness
+    }
+
+    /// Takes a [mailbox](crate::mailbox())'s letters to the service. No bell rings here: letters are looked for whenever
+    /// something happens, such as [`advance`](Self::advance) by no time at all.
+    pub fn inbox<M: 'static>(mut self, inbox: Inbox<M>) -> Harness<S>
+    where
+        S: Mail<M>,
+    {
+        self.turn.inboxes.add(inbox);
+        self.settle();
+        self
     }
 
     /// The service, to look at what it knows.

@@ -15,14 +15,15 @@
 //! `LAB_ALSO=FILE`: it also listens on each line of it.
 //! `LAB_EXIT` is the exit status of a lab that has drained.
 
+mod beyond;
 #[path = "../common/mod.rs"]
 mod common;
 mod policy;
 mod socket;
 
 use heirloom::{
-    Alarm, ConnId, Hold, Io, Net, Origin, Reason, Restart, RestartError, Result, Server, Service,
-    Start, Timer, Verdict, codec,
+    Alarm, ConnId, Deferred, Io, Mail, Net, Origin, Reason, Restart, RestartError, Result, Server,
+    Service, Start, Timer, Verdict, codec,
 };
 use nix::sys::signal::{Signal, raise};
 use std::{
@@ -38,7 +39,8 @@ const LINE: usize = 1024 * 1024;
 struct Lab {
     /// Threads that wait; each ends when its sender goes.
     threads: Vec<(mpsc::Sender<()>, thread::JoinHandle<()>)>,
-    holds: Vec<Hold>,
+    /// What is no connection.
+    beyond: beyond::Beyond,
     /// Second descriptors of our sockets, for `share`.
     copies: Vec<socket::Copies>,
     /// Who waits for an answer to come: to `alarm`, `dial`.
@@ -58,6 +60,9 @@ const UNHOLD: u64 = 0;
 const ALARM: u64 = 1;
 const ABORT: u64 = 2;
 const DIAL: u64 = 3;
+
+/// Letters that the mailbox holds.
+const MAILBOX: usize = 1000;
 
 /// How long a generation that is to abort serves before.
 const BEFORE_ABORT: Duration = Duration::from_millis(100);
@@ -125,13 +130,13 @@ impl Lab {
                 print!("{rest}"); // no newline: it stays in the buffer
                 "ok".to_owned()
             }
-            "hold" => {
-                self.holds.push(net.hold());
-                "ok".to_owned()
-            }
             "unhold" => {
                 let after = number(rest).unwrap_or(0); // milliseconds
                 net.set_alarm(Alarm(UNHOLD), Duration::from_millis(after));
+                "ok".to_owned()
+            }
+            "release" => {
+                self.beyond.unhold(net, rest);
                 "ok".to_owned()
             }
             "keep" => std::mem::replace(&mut self.kept, rest.to_owned()),
@@ -190,7 +195,10 @@ impl Lab {
                 io.net().dial(rest, tag)?;
                 self.wait(io, tag);
             }
-            _ => return socket::handle(io, flood, verb, rest),
+            _ => match self.beyond.handle(io, verb, rest)? {
+                None => return socket::handle(io, flood, verb, rest),
+                answer => return Ok(answer),
+            },
         }
         Ok(None)
     }
@@ -200,6 +208,12 @@ impl Lab {
 fn run(command: &str) -> Result<String> {
     let output = process::Command::new("sh").args(["-c", command]).output()?;
     Ok(String::from_utf8_lossy(&output.stdout).trim_end().replace('\n', " "))
+}
+
+impl Mail<String> for Lab {
+    fn on_mail(&mut self, net: &mut Net, mail: String) {
+        self.beyond.received(net, mail);
+    }
 }
 
 fn number<N: FromStr>(text: &str) -> Result<N> {
@@ -261,14 +275,20 @@ impl Service for Lab {
 
     fn on_alarm(&mut self, net: &mut Net, key: Alarm) {
         if key.0 == UNHOLD {
-            return self.holds.drain(..).for_each(|hold| net.unhold(hold));
+            return self.beyond.unhold(net, "");
         }
         if key.0 == ABORT {
             eprintln!("lab: aborts as told");
             process::abort();
         }
-        self.events.push("alarm".to_owned());
-        self.answer(net, key.0, "alarm");
+        if !self.beyond.alarm(net, key) {
+            self.events.push("alarm".to_owned());
+            self.answer(net, key.0, "alarm");
+        }
+    }
+
+    fn on_deferred(&mut self, net: &mut Net, key: Deferred) {
+        self.beyond.deferred(net, key);
     }
 
     fn on_start(&mut self, net: &mut Net, start: Start) {
@@ -278,6 +298,7 @@ impl Service for Lab {
             self.restarting.clear();
         }
         self.events.push(format!("{start:?}"));
+        self.beyond.start(net, start);
         if matches!(start, Start::Forked | Start::Execed) {
             match told().as_deref() {
                 Some("abort") => net.set_alarm(Alarm(ABORT), BEFORE_ABORT),
@@ -360,6 +381,12 @@ fn tune(mut server: Server<Lab>) -> Server<Lab> {
     if let Some(count) = setting("CONNECTIONS") {
         server = server.max_connections(count);
     }
+    if let Some(count) = setting("PER_DESTINATION") {
+        server = server.max_per_destination(count);
+    }
+    if let Some(limit) = millis("DIAL") {
+        server = server.dial_timeout(limit);
+    }
     if let Some(bytes) = setting("MESSAGE") {
         server = server.max_message(bytes);
     }
@@ -397,7 +424,11 @@ fn break_if_told() {
 
 fn main() -> ExitCode {
     break_if_told();
-    let status = common::serve("127.0.0.1:7779", Lab::default(), tune);
+    let (mailbox, inbox) = heirloom::mailbox(MAILBOX);
+    let mailbox = setting::<u8>("MAILBOX").map(|_| mailbox); // dropped, it does not exist
+    let lab = Lab { beyond: beyond::Beyond::with(mailbox), ..Lab::default() };
+    let tune = |server| tune(server).inbox(inbox).expect("an event");
+    let status = common::serve("127.0.0.1:7779", lab, tune);
     match setting::<u8>("EXIT") {
         Some(own) if status == ExitCode::SUCCESS => ExitCode::from(own),
         _ => status,

@@ -101,6 +101,8 @@ pub(crate) enum Source {
     Newest,
     /// The service manager has read everything that this process has told it.
     Barrier,
+    /// Another thread has posted something.
+    Mail,
     Listener(usize),
     Conn(ConnId),
 }
@@ -118,6 +120,7 @@ impl Source {
             Source::Leavers => 4,
             Source::Newest => 5,
             Source::Barrier => 6,
+            Source::Mail => 15,
             Source::Listener(index) => FIRST_LISTENER + index,
             Source::Conn(id) => id.0 as usize,
         })
@@ -132,6 +135,7 @@ impl Source {
             4 => Source::Leavers,
             5 => Source::Newest,
             6 => Source::Barrier,
+            15 => Source::Mail,
             _ if bits >> SLOT_BITS == 0 => Source::Listener(bits - FIRST_LISTENER),
             _ => Source::Conn(ConnId(bits as u64)),
         }
@@ -154,6 +158,7 @@ mod tests {
             Source::Leavers,
             Source::Newest,
             Source::Barrier,
+            Source::Mail,
             Source::Listener(0),
             Source::Listener(300),
             Source::Conn(ConnId::new(0, 1)),

@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// Where to listen or to dial: `host:port`, or `unix:/path`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Address {
     Tcp(SocketAddr),
     Unix(PathBuf),

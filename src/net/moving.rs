@@ -10,7 +10,7 @@ use std::{
 use slab::Slab;
 
 use super::{
-    Conn, Net, Timer,
+    Address, Conn, Net, Timer,
     conn::{Flags, Phase},
     id::{ConnId, Source},
     stream::{Peer, Stream},
@@ -73,6 +73,7 @@ impl Conn {
                 Phase::Dialing { tag } => Some(tag),
                 _ => None,
             },
+            destination: self.destination.as_ref().map(|address| address.to_string()),
             input: self.input.clone(),
             output: self.output.to_vec(),
             want: self.want as u64,
@@ -154,6 +155,7 @@ impl Net {
         }
         for slot in self.slots() {
             let conn = &self.conns[slot];
+            self.destinations.add(conn);
             let (id, timers) = (conn.id, conn.timers.clone());
             for (timer, at) in timers {
                 self.timers.insert(at, super::Key::Timer(id, timer));
@@ -176,6 +178,10 @@ impl Net {
             conn.peer = Peer::from_bytes(&record.peer);
         }
         let before = |time: Duration| now.checked_sub(time).unwrap_or(now);
+        conn.destination = match &record.destination {
+            Some(text) => Address::literal("dial", text).ok().map(Box::new),
+            None => None,
+        };
         conn.input = record.input;
         conn.output.push(&record.output, &mut Default::default());
         conn.want = record.want as usize;
@@ -194,6 +200,7 @@ impl Net {
         let mut conn = self.conns.remove(id.slot());
         let _ = Net::with_registry(&self.poll, |registry| conn.stream.deregister(registry));
         self.forget_deadlines(id, &conn.timers, conn.check_at);
+        self.destinations.remove(&conn);
         self.stats.moved_out += 1;
     }
 
@@ -209,6 +216,7 @@ impl Net {
             (conn.flags.listed, conn.flags.dirty, conn.flags.blocked) = (false, false, false);
             let registry = self.poll.as_ref().map(mio::Poll::registry);
             registry.map_or(Ok(()), |r| conn.stream.register(r, Source::Conn(id).token()))?;
+            self.destinations.add(conn);
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::wire::{self, Fields, Malformed, put, put_number, put_time};
-use crate::plan::Engine;
+use crate::{limits::FAR_FUTURE, plan::Engine};
 
 /// No message is longer. The longest is a batch of listener names: 253 of them, 255 bytes each.
 pub(crate) const MESSAGE_MAX: usize = 128 * 1024;
@@ -70,7 +70,13 @@ pub(crate) enum Message {
     Leaving { pid: u32 },
     /// To the supervisor: a process that I have made has ended, with this status.
     Ended { pid: u32, code: u8 },
+    /// Old to new, with the state: my alarms. New to old, until it has committed: what is new about them.
+    Alarms(Vec<AlarmWord>),
 }
+
+/// What is said of an alarm: its key, and unless it is not set any more, the time that is left of it
+/// and how often it comes after that.
+pub(crate) type AlarmWord = (u64, Option<(Duration, Option<Duration>)>);
 
 /// Which generation a process is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +97,8 @@ pub(crate) struct Report {
     pub oldest: Option<Duration>,
     /// Work in hand that is no connection.
     pub holds: u64,
+    /// The names of the oldest few.
+    pub held: Vec<String>,
 }
 
 // Kinds and tags are never given a second meaning.
@@ -118,6 +126,7 @@ const MAIN: u16 = 21;
 const RETIRED: u16 = 22;
 const LEAVING: u16 = 23;
 const ENDED: u16 = 24;
+const ALARMS: u16 = 40;
 
 const GENERATION: u16 = 1;
 const ENGINE: u16 = 2;
@@ -138,6 +147,8 @@ const OWN_GENERATION: u16 = 14;
 const OWN_ENGINE: u16 = 15;
 const MAKER: u16 = 20;
 const CODE: u16 = 21;
+const ALARM: u16 = 40;
+const HELD: u16 = 41;
 
 impl Message {
     /// The message as bytes.
@@ -181,6 +192,10 @@ impl Message {
                 put_number(&mut out, CONNECTIONS, report.connections);
                 report.oldest.iter().for_each(|time| put_time(&mut out, OLDEST, *time));
                 put_number(&mut out, HOLDS, report.holds);
+                report.held.iter().for_each(|name| put(&mut out, HELD, name.as_bytes()));
+            }
+            Message::Alarms(words) => {
+                words.iter().for_each(|word| put(&mut out, ALARM, &alarm_bytes(word)));
             }
             Message::Offered
             | Message::Claim
@@ -221,6 +236,7 @@ impl Message {
             Message::Retired { .. } => RETIRED,
             Message::Leaving { .. } => LEAVING,
             Message::Ended { .. } => ENDED,
+            Message::Alarms(_) => ALARMS,
         }
     }
 
@@ -257,6 +273,7 @@ impl Message {
                 connections: fields.number(CONNECTIONS, "connections")?,
                 oldest: fields.maybe_time(OLDEST, "oldest")?,
                 holds: fields.number(HOLDS, "holds")?,
+                held: fields.texts(HELD, "held")?,
             }),
             SUPERVISOR => Message::Supervisor { pid: pid(fields)? },
             MAIN => Message::Main {
@@ -269,6 +286,7 @@ impl Message {
             RETIRED => Message::Retired { pid: pid(fields)? },
             LEAVING => Message::Leaving { pid: pid(fields)? },
             ENDED => Message::Ended { pid: pid(fields)?, code: code(fields)? },
+            ALARMS => Message::Alarms(alarms(fields)?),
             _ => return Ok(None),
         }))
     }
@@ -280,6 +298,32 @@ fn engine(bytes: &[u8]) -> Result<Engine, Malformed> {
         [1] => Ok(Engine::ForkExec),
         _ => Err(Malformed::Field("engine")),
     }
+}
+
+/// Key, 0 to 2 times: left, interval; each a number of eight bytes.
+fn alarm_bytes((key, times): &AlarmWord) -> Vec<u8> {
+    let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    let mut bytes = key.to_le_bytes().to_vec();
+    if let Some((left, every)) = times {
+        bytes.extend(micros(*left).to_le_bytes());
+        every.iter().for_each(|every| bytes.extend(micros(*every).to_le_bytes()));
+    }
+    bytes
+}
+
+fn alarms(fields: Fields<'_>) -> Result<Vec<AlarmWord>, Malformed> {
+    let mut words = Vec::new();
+    for bytes in fields.all(ALARM)? {
+        let (numbers, rest) = bytes.as_chunks::<8>();
+        let number = |at: usize| numbers.get(at).map(|bytes| u64::from_le_bytes(*bytes));
+        // An `Instant` must be able to move by it.
+        let time = |at| number(at).map(|micros| Duration::from_micros(micros).min(FAR_FUTURE));
+        let (Some(key), [], ..=3) = (number(0), rest, numbers.len()) else {
+            return Err(Malformed::Field("alarm"));
+        };
+        words.push((key, time(1).map(|left| (left, time(2)))));
+    }
+    Ok(words)
 }
 
 fn put_identity(out: &mut Vec<u8>, who: &Identity) {
@@ -335,15 +379,22 @@ mod tests {
 
     fn any_report() -> impl Strategy<Value = Report> {
         let oldest = proptest::option::of(any_time());
-        (".{0,20}", any_time(), any::<u64>(), oldest, any::<u64>()).prop_map(
-            |(phase, age, connections, oldest, holds)| Report {
+        let held = proptest::collection::vec(".{0,20}", 0..4);
+        (".{0,20}", any_time(), any::<u64>(), oldest, any::<u64>(), held).prop_map(
+            |(phase, age, connections, oldest, holds, held)| Report {
                 phase,
                 age,
                 connections,
                 oldest,
                 holds,
+                held,
             },
         )
+    }
+
+    fn any_alarm() -> impl Strategy<Value = AlarmWord> {
+        let every = proptest::option::of(any_time());
+        (any::<u64>(), proptest::option::of((any_time(), every)))
     }
 
     fn any_message() -> impl Strategy<Value = Message> {
@@ -383,6 +434,7 @@ mod tests {
             any::<u32>().prop_map(|pid| Message::Retired { pid }),
             any::<u32>().prop_map(|pid| Message::Leaving { pid }),
             (any::<u32>(), any::<u8>()).prop_map(|(pid, code)| Message::Ended { pid, code }),
+            proptest::collection::vec(any_alarm(), 0..20).prop_map(Message::Alarms),
         ]
     }
 
@@ -427,7 +479,7 @@ mod tests {
         }
 
         #[test]
-        fn random_bytes_do_no_harm(bytes in proptest::collection::vec(any::<u8>(), 0..300), kind in 0u16..30) {
+        fn random_bytes_do_no_harm(bytes in proptest::collection::vec(any::<u8>(), 0..300), kind in 0u16..50) {
             let _ = Message::decode(&bytes);
             let mut framed = wire::begin(kind);
             framed.extend(&bytes);

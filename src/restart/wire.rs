@@ -117,7 +117,7 @@ impl<'a> Fields<'a> {
         self.try_for_each(|field| field.map(drop))
     }
 
-    fn all(self, tag: u16) -> Result<Vec<&'a [u8]>, Malformed> {
+    pub fn all(self, tag: u16) -> Result<Vec<&'a [u8]>, Malformed> {
         let mut found = Vec::new();
         for field in self {
             let (at, value) = field?;

@@ -182,6 +182,7 @@ impl<S: Service> Turn<S> {
     pub(super) fn hear_leavers(&mut self) -> Result {
         let mut gone = Vec::new();
         for (index, leaver) in self.succession.leavers.iter_mut().enumerate() {
+            let _ = leaver.link.flush(); // it may wait to hear that this side has committed
             loop {
                 match leaver.link.receive() {
                     Ok(None) => break,
@@ -272,6 +273,7 @@ impl<S: Service> Turn<S> {
             connections: self.net.connections() as u64,
             oldest: oldest.map(age),
             holds: self.net.holds() as u64,
+            held: self.net.held(),
         }
     }
 }

@@ -134,12 +134,14 @@ impl<S: Service> Turn<S> {
     pub(super) fn hear_old(&mut self) -> Result {
         loop {
             let Some(old) = &mut self.succession.old else { return Ok(()) };
+            let _ = old.link.flush(); // there may be room by now for what it did not take
             match old.link.receive() {
                 Ok(None) => return Ok(()),
                 Ok(Some((message @ (Message::State | Message::Connections { .. }), fds))) => {
                     let received = self.receive(message, fds).map_err(Error::from);
                     self.fail_unless(received)?;
                 }
+                Ok(Some((Message::Alarms(words), _))) => self.inherit_alarms(words),
                 Ok(Some((Message::Handed { last_serial }, _))) => self.handed(last_serial)?,
                 Ok(Some((Message::Released, _))) => self.advance(Event::Released)?,
                 // A side that has died since does not serve.
@@ -210,6 +212,7 @@ impl<S: Service> Turn<S> {
             // Before anything is done to them: both sides have them until this is said.
             let _ = old.link.send(&Message::TakenOver, Vec::new());
         }
+        self.net.note_alarms();
         self.net.resume_alarms();
         let start = match self.net.engine() {
             Some(Engine::Fork) => Start::Forked,
@@ -264,6 +267,8 @@ impl<S: Service> Turn<S> {
             self.tell_main(); // the old side has said that it is, and is gone
         }
         self.net.shared = false;
+        self.net.stop_noting_alarms();
+        self.net.resume_alarms(); // a side that was handing them back
         self.drop_unwanted();
         log::info!("committed: generation {} stays", self.net.generation());
         Ok(())
@@ -297,6 +302,8 @@ impl<S: Service> Turn<S> {
         log::info!("rolled back: {reason}");
         let message = Message::TakeBack { reason: reason.to_owned() };
         self.take_over_stderr();
+        self.tell_alarms();
+        self.net.suspend_alarms();
         if let Some(old) = &mut self.succession.old {
             let _ = old.link.send(&message, Vec::new());
             fault::point(Step::NewHandedBack, Some(&mut old.link));

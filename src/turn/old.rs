@@ -58,7 +58,7 @@ impl<S: Service> Turn<S> {
         if self.succession.living() >= self.succession.max_generations {
             return self.make_room_for(task).map(|()| None);
         }
-        let task = Task { engine: choose_engine(&task.how)?, ..task };
+        let task = Task { engine: choose_engine(&task.how, self.inboxes.count())?, ..task };
         if task.engine == Engine::ForkExec {
             self.succession.launch.preflight()?;
             return match task.how.check.clone() {
@@ -78,6 +78,7 @@ impl<S: Service> Turn<S> {
         match forked? {
             Side::Old(attempt) => {
                 self.net.shared = true; // until the child has closed its copies
+                self.net.suspend_alarms();
                 Ok(Some(*attempt))
             }
             Side::New(link) => {
@@ -162,6 +163,10 @@ impl<S: Service> Turn<S> {
                 Ok(Some((Message::Ready { .. }, _))) => Event::Ready,
                 Ok(Some((Message::TakenOver, _))) => {
                     self.taken_over();
+                    continue;
+                }
+                Ok(Some((Message::Alarms(words), _))) => {
+                    self.hear_alarms(words);
                     continue;
                 }
                 // A side that has died since is none to retire for.
@@ -288,11 +293,20 @@ impl<S: Service> Turn<S> {
         if let Some(file) = &self.succession.pid_file {
             file.clear_up_after(attempt.child.pid.as_raw());
         }
+        let mut had_taken_over = false;
+        for message in attempt.unheard() {
+            match message {
+                Message::TakenOver => had_taken_over = true,
+                Message::Alarms(words) => self.hear_alarms(words),
+                _ => {}
+            }
+        }
         match self.net.frozen {
-            true if attempt.had_taken_over() => self.let_go(),
+            true if had_taken_over => self.let_go(),
             true => self.net.thaw(),
             false => {}
         }
+        self.net.resume_alarms();
         self.advance(Event::NewGone)?;
         self.verdict(&attempt.task(), attempt.steps, Err(why));
         Ok(())
@@ -354,7 +368,6 @@ impl<S: Service> Turn<S> {
         let Some(attempt) = &mut self.succession.attempt else { return Ok(()) };
         fault::point(Step::OldReady, attempt.link.as_mut());
         self.net.stop_accepting();
-        self.net.suspend_alarms();
         self.net.clear_timer(attempt.overdue, Key::NewOverdue);
         // Connections on their way are served by nobody.
         let patience = match self.net.frozen {
@@ -447,6 +460,7 @@ impl<S: Service> Turn<S> {
             if self.net.frozen {
                 self.net.thaw();
             }
+            self.net.resume_alarms();
             self.verdict(&attempt.task(), attempt.steps, Err(why));
         }
     }

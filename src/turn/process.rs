@@ -24,7 +24,7 @@ impl<S: Service> Turn<S> {
             Source::Leavers => self.hear_leavers()?,
             Source::Newest => self.hear_newest()?,
             Source::Barrier => self.hear_barrier(),
-            Source::Listener(_) | Source::Conn(_) => {}
+            Source::Mail | Source::Listener(_) | Source::Conn(_) => {}
         }
         Ok(())
     }
@@ -81,6 +81,7 @@ impl<S: Service> Turn<S> {
     /// After everything: a process that is leaving goes when nothing is left.
     pub(super) fn settle(&mut self) -> Result {
         self.look_after_stderr();
+        self.tell_alarms();
         if self.net.draining && self.net.is_empty() && !self.is_kept_by_manager() {
             self.advance(Event::Empty)
         } else {
@@ -119,6 +120,8 @@ impl<S: Service> Turn<S> {
         let generation = self.net.generation();
         self.succession.last_generation = self.succession.last_generation.max(generation);
         self.service.on_start(&mut self.net, start);
+        self.net.forget_inherited_alarms();
+        self.tell_alarms();
         self.tell_main();
         self.write_pid_file();
         let names = self.net.listeners.iter().filter(|l| !l.is_control);
@@ -153,6 +156,7 @@ impl<S: Service> Turn<S> {
     /// After the last turn.
     pub(super) fn end(&mut self) {
         self.succession.unready = None; // a child that has never served ends here
+        self.receive_last_mail();
         if let Some(file) = &self.succession.pid_file {
             file.remove();
         }
