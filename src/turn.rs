@@ -108,6 +108,7 @@ impl<S: Service> Turn<S> {
         self.read();
         self.due()?;
         self.decide()?;
+        self.tell_alarms(); // before anybody reads an answer that rests on them
         self.flush();
         self.writable();
         self.reap();

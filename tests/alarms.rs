@@ -3,15 +3,14 @@
 mod common;
 
 use std::{
-    fs,
-    path::PathBuf,
     thread,
     time::{Duration, Instant},
 };
 
 use common::{
-    Client, Setup,
-    restart::{Engine, Lab, slay},
+    Client,
+    journal::Journaled,
+    restart::{Engine, slay},
     wait_for, wait_gone,
 };
 use heirloom::{Alarm, Io, Net, Origin, Result, Service, Start, testing::Harness};
@@ -25,72 +24,6 @@ for_both_engines!(
     a_hundred_alarms_over_five_restarts_and_three_deaths_come_once_each,
 );
 
-/// A line of the journal: which generation did it, in which process, and what.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Entry {
-    generation: u64,
-    pid: i32,
-    what: String,
-}
-
-/// A lab whose generations write down what they do.
-struct Journaled {
-    lab: Lab,
-    path: PathBuf,
-    _dir: common::Dir,
-}
-
-impl Journaled {
-    fn with(probation: u64, adjust: impl FnOnce(Setup) -> Setup) -> Journaled {
-        let dir = common::Dir::new();
-        let path = dir.path("journal");
-        let lab = Lab::with(|setup| {
-            adjust(setup.env("LAB_JOURNAL", path.display()).env("LAB_PROBATION", probation))
-        });
-        Journaled { lab, path, _dir: dir }
-    }
-
-    fn entries(&self) -> Vec<Entry> {
-        let text = fs::read_to_string(&self.path).unwrap_or_default();
-        let entry = |line: &str| {
-            let words: Vec<_> = line.splitn(3, ' ').collect();
-            let [generation, pid, what] = words[..] else { panic!("{line:?}") };
-            Entry {
-                generation: generation.parse().expect("a number"),
-                pid: pid.parse().expect("a pid"),
-                what: what.to_owned(),
-            }
-        };
-        text.lines().map(entry).collect()
-    }
-
-    fn of(&self, what: &str) -> Vec<Entry> {
-        self.entries().into_iter().filter(|entry| entry.what == what).collect()
-    }
-
-    fn wait(&self, what: &str, count: usize) -> Vec<Entry> {
-        wait_for(&format!("{count} times {what:?}"), || self.of(what).len() >= count);
-        self.of(what)
-    }
-
-    /// Restarts as far as the probation, and answers the new pid.
-    fn begin_restart(&self, engine: Engine) -> i32 {
-        let ready = self.lab.count_lines("ready: generation");
-        let old = self.lab.pid();
-        self.lab.signal(engine.signal());
-        self.lab.wait_lines("ready: generation", ready + 1);
-        wait_for("the new side's pid file", || self.lab.pid() != old);
-        self.lab.pid()
-    }
-
-    /// Sets an alarm that comes when all others have, and waits for it.
-    fn wait_for_quiet(&self, millis: u64) {
-        let mut client = self.lab.connect();
-        client.ask(&format!("once 9999 {millis}"));
-        self.wait("alarm 9999", 1);
-    }
-}
-
 fn ms(count: u64) -> Duration {
     Duration::from_millis(count)
 }
@@ -103,7 +36,7 @@ fn a_one_shot_alarm_that_spans_a_restart_comes_once_and_in_the_new_process(engin
     let came = lab.wait("alarm 1", 1);
     assert!(begun.elapsed() >= ms(1500), "it came after {:?}", begun.elapsed());
     assert_eq!((came[0].generation, came[0].pid), (1, new));
-    lab.wait_for_quiet(300);
+    wait_for_quiet(&lab, 300);
     assert_eq!(lab.of("alarm 1").len(), 1);
 }
 
@@ -126,23 +59,24 @@ fn what_went_off_in_the_probation_is_not_repeated_by_the_old_side_when_the_new_o
 ) {
     let lab = Journaled::with(60_000, |setup| setup);
     let old = lab.lab.pid();
-    lab.lab.connect().ask("once 1 1200 2 3500 3 60000");
+    lab.lab.connect().ask("once 1 2500 2 6000 3 60000");
     let new = lab.begin_restart(engine);
     let came = lab.wait("alarm 1", 1);
     assert_eq!(came[0].pid, new, "it came before the restart: too slow a test");
     // What the new side sets is not lost with it; what it clears stays cleared.
     let mut client = lab.lab.connect();
     assert_eq!(client.who().pid, new);
-    client.ask("once 4 2600");
+    client.ask("once 4 4000");
     client.ask("clear 3");
     slay(new);
     lab.lab.wait_line("restart: the new side ended in its probation");
     let mut client = lab.lab.connect();
     assert_eq!(client.who().pid, old);
-    assert!(["2,4", "4"].contains(&&*client.ask("alarms")));
+    let set = client.ask("alarms");
+    assert!(["2,4", "4"].contains(&&*set), "{set}");
     let (two, four) = (lab.wait("alarm 2", 1), lab.wait("alarm 4", 1));
     assert_eq!([two[0].pid, four[0].pid], [old, old]);
-    lab.wait_for_quiet(300);
+    wait_for_quiet(&lab, 300);
     let keys: Vec<_> = lab.entries().into_iter().map(|entry| entry.what).collect();
     assert_eq!(keys.len(), 4, "{keys:?}");
 }
@@ -150,11 +84,13 @@ fn what_went_off_in_the_probation_is_not_repeated_by_the_old_side_when_the_new_o
 fn what_went_off_in_the_probation_is_not_repeated_after_a_roll_back(engine: Engine) {
     let files = common::Dir::new();
     let control = files.path("control");
-    let lab = Journaled::with(60_000, |setup| setup.arg("--control").arg(control.display().to_string()));
+    let lab =
+        Journaled::with(60_000, |setup| setup.arg("--control").arg(control.display().to_string()));
     let old = lab.lab.pid();
     let mut early = lab.lab.connect();
-    early.ask("once 1 1200 2 3000");
+    early.ask("once 1 2500 2 5500");
     early.ask("every 3 40");
+    lab.wait("alarm 3", 2);
     let new = lab.begin_restart(engine);
     let mut late = lab.lab.connect(); // it keeps the new process alive
     assert_eq!(lab.wait("alarm 1", 1)[0].pid, new, "too slow a test");
@@ -163,7 +99,7 @@ fn what_went_off_in_the_probation_is_not_repeated_after_a_roll_back(engine: Engi
     assert!(answer[0].starts_with("ok: generation 0 serves again"), "{answer:?}");
     assert_eq!(lab.wait("alarm 2", 1)[0].pid, old);
     assert_eq!((&*early.ask("alarms"), &*late.ask("alarms")), ("3", ""));
-    lab.wait_for_quiet(200);
+    wait_for_quiet(&lab, 200);
     for what in ["alarm 1", "alarm 2"] {
         assert_eq!(lab.of(what).len(), 1, "{what}");
     }
@@ -188,13 +124,19 @@ fn a_new_side_that_never_serves_leaves_the_old_ones_alarms_as_they_were(engine: 
     assert_eq!(lab.of("alarm 1").len(), 1);
 }
 
-/// The whole promise at once: one-shot alarms all over two seconds and more, and meanwhile restarts that
+/// Sets an alarm that comes when all others have, and waits for it.
+fn wait_for_quiet(lab: &Journaled, millis: u64) {
+    lab.lab.connect().ask(&format!("once 9999 {millis}"));
+    lab.wait("alarm 9999", 1);
+}
+
+/// The whole promise at once: one-shot alarms all over six seconds, and meanwhile restarts that
 /// succeed, and new sides that are killed in their probation.
 fn a_hundred_alarms_over_five_restarts_and_three_deaths_come_once_each(engine: Engine) {
     const COUNT: u64 = 100;
-    let lab = Journaled::with(150, |setup| setup);
+    let lab = Journaled::with(500, |setup| setup);
     let mut client = lab.lab.connect();
-    let pairs: Vec<_> = (0..COUNT).map(|n| format!("{n} {}", 300 + 40 * n)).collect();
+    let pairs: Vec<_> = (0..COUNT).map(|n| format!("{n} {}", 300 + 60 * n)).collect();
     client.ask(&format!("once {}", pairs.join(" ")));
     drop(client);
     for round in 0..8 {
@@ -214,7 +156,7 @@ fn a_hundred_alarms_over_five_restarts_and_three_deaths_come_once_each(engine: E
     }
     let last = format!("alarm {}", COUNT - 1);
     lab.wait(&last, 1);
-    lab.wait_for_quiet(300);
+    wait_for_quiet(&lab, 300);
     for n in 0..COUNT {
         let what = format!("alarm {n}");
         assert_eq!(lab.of(&what).len(), 1, "{what}: {:?}", lab.of(&what));

@@ -131,7 +131,10 @@ impl Net {
 fn as_word(name: &str) -> String {
     let plain =
         |c: char| if c.is_whitespace() || c.is_control() || ",=".contains(c) { '_' } else { c };
-    name.chars().take(HELD_NAME_CHARS).map(plain).collect()
+    match name {
+        "" => "_".to_owned(),
+        name => name.chars().take(HELD_NAME_CHARS).map(plain).collect(),
+    }
 }
 
 #[cfg(test)]
@@ -161,7 +164,11 @@ mod tests {
         let mut net = Net::new(None, Instant::now());
         let _hold = net.hold("a b,c=d\ne");
         let _hold = net.hold("ö".repeat(1000));
-        assert_eq!(net.held(), ["a_b_c_d_e".to_owned(), "ö".repeat(HELD_NAME_CHARS)]);
+        let _hold = net.hold("");
+        assert_eq!(
+            net.held(),
+            ["a_b_c_d_e".to_owned(), "ö".repeat(HELD_NAME_CHARS), "_".to_owned()]
+        );
     }
 
     #[test]

@@ -10,7 +10,7 @@ use nix::{
 };
 use slab::Slab;
 
-use super::{Estate, Generation, Turn, moving::claim};
+use super::{Estate, Generation, Inboxes, Turn, moving::claim};
 use crate::{
     error::{Error, Result},
     limits::{HANDOVER_PATIENCE, RELEASE_PATIENCE},
@@ -97,6 +97,7 @@ impl<S: Service> Turn<S> {
         // Then a kernel of its own: the old epoll set is the parent's, and is only closed.
         let poll = Poll::new().map_err(|e| Error::io("make", "an epoll set", e))?;
         self.net.begin_anew(poll, kept)?;
+        self.inboxes = Inboxes::none(); // nobody can post there, or there would be no fork
         (self.net.frozen, self.net.shared) = (moves, moves);
         self.net.stats.moved_in = self.net.connections() as u64;
         self.heard.clear();

@@ -4,6 +4,7 @@
 //! the [`Server`] goes, with all its generations.
 #![allow(dead_code)] // each test file uses its part of this
 
+pub mod journal;
 pub mod ops;
 pub mod restart;
 pub mod traffic;
