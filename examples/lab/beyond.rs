@@ -2,12 +2,15 @@
 
 use std::{fs, io::Write, process, sync::mpsc, thread, time::Duration};
 
-use heirloom::{Alarm, Deferred, Hold, Io, Mailbox, Net, Result, Start};
+use heirloom::{Alarm, Deferred, Hold, Inbox, Io, Mail, Mailbox, Net, Result, Start};
 
-use crate::number;
+use crate::{Lab, number, setting};
 
 /// Keys from here on are journaled; those below are the lab's own.
 const FIRST_KEY: u64 = 100;
+
+/// Letters that the mailbox holds.
+const MAILBOX: usize = 1000;
 
 /// What is left behind by these requests.
 #[derive(Default)]
@@ -19,7 +22,7 @@ pub struct Beyond {
     /// A thread that posts what it is given; it ends when its sender goes.
     poster: Option<mpsc::Sender<(String, Duration)>>,
     /// Mail that came.
-    pub mail: Vec<String>,
+    mail: Vec<String>,
 }
 
 /// A line of `LAB_JOURNAL`, where all generations write down what must be done exactly once.
@@ -31,8 +34,11 @@ pub fn journal(net: &Net, what: &str) {
 }
 
 impl Beyond {
-    pub fn with(mailbox: Option<Mailbox<String>>) -> Beyond {
-        Beyond { mailbox, ..Beyond::default() }
+    /// With a mailbox if there is to be one; otherwise it is dropped, and so does not exist.
+    pub fn new() -> (Beyond, Inbox<String>) {
+        let (mailbox, inbox) = heirloom::mailbox(MAILBOX);
+        let mailbox = setting::<u8>("MAILBOX").map(|_| mailbox);
+        (Beyond { mailbox, ..Beyond::default() }, inbox)
     }
 
     /// A request and its answer; `None`: it is none of these.
@@ -137,11 +143,6 @@ impl Beyond {
         }
     }
 
-    pub fn received(&mut self, net: &mut Net, text: String) {
-        journal(net, &format!("mail {text}"));
-        self.mail.push(text);
-    }
-
     pub fn start(&mut self, net: &mut Net, start: Start) {
         if start != Start::Resumed {
             self.holds.clear(); // a forked child's are its parent's
@@ -150,5 +151,12 @@ impl Beyond {
         for alarm in net.inherited_alarms() {
             net.resume_alarm(alarm);
         }
+    }
+}
+
+impl Mail<String> for Lab {
+    fn on_mail(&mut self, net: &mut Net, text: String) {
+        journal(net, &format!("mail {text}"));
+        self.beyond.mail.push(text);
     }
 }

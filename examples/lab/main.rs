@@ -8,7 +8,8 @@
 //! One line asks, one line answers. `LAB_*` variables set the limits, in milliseconds (or
 //! `never`) and counts:
 //! IDLE FIRST WRITE CLOSE READY PROBATION CONNECTIONS MESSAGE OUTPUT, DRAIN DRAIN_SPREAD STOP STOP_SPREAD
-//! GENERATIONS DISMISS, and `LAB_OR_FORK_EXEC=1`, `LAB_MOVE=1`, `LAB_CHECKED=1`.
+//! GENERATIONS DISMISS, DIAL PER_DESTINATION, and `LAB_OR_FORK_EXEC=1`, `LAB_MOVE=1`, `LAB_CHECKED=1`, `LAB_MAILBOX=1`.
+//! `LAB_JOURNAL=FILE`: all generations write down there which alarms, pieces and letters came.
 //! `LAB_BROKEN=FILE`: while the file exists, a new program does what it says: `exit`, `hang`, `panic`,
 //! `stop` (it stops itself until it gets SIGCONT), `check` (its configuration is bad); and a new
 //! generation by either engine: `abort` (soon after it began to serve), `roll back`.
@@ -16,19 +17,19 @@
 //! `LAB_EXIT` is the exit status of a lab that has drained.
 
 mod beyond;
+mod broken;
 #[path = "../common/mod.rs"]
 mod common;
 mod policy;
 mod socket;
 
 use heirloom::{
-    Alarm, ConnId, Deferred, Io, Mail, Net, Origin, Reason, Restart, RestartError, Result, Server,
+    Alarm, ConnId, Deferred, Io, Net, Origin, Reason, Restart, RestartError, Result, Server,
     Service, Start, Timer, Verdict, codec,
 };
-use nix::sys::signal::{Signal, raise};
 use std::{
-    collections::BTreeMap, env, fs, path::Path, process, process::ExitCode, str::FromStr,
-    sync::mpsc, thread, time::Duration,
+    collections::BTreeMap, env, fs, process, process::ExitCode, str::FromStr, sync::mpsc, thread,
+    time::Duration,
 };
 
 /// The longest request line, unless the test is about the reactor's own limit.
@@ -60,9 +61,6 @@ const UNHOLD: u64 = 0;
 const ALARM: u64 = 1;
 const ABORT: u64 = 2;
 const DIAL: u64 = 3;
-
-/// Letters that the mailbox holds.
-const MAILBOX: usize = 1000;
 
 /// How long a generation that is to abort serves before.
 const BEFORE_ABORT: Duration = Duration::from_millis(100);
@@ -210,12 +208,6 @@ fn run(command: &str) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).trim_end().replace('\n', " "))
 }
 
-impl Mail<String> for Lab {
-    fn on_mail(&mut self, net: &mut Net, mail: String) {
-        self.beyond.received(net, mail);
-    }
-}
-
 fn number<N: FromStr>(text: &str) -> Result<N> {
     text.parse().map_err(|_| format!("not a number: {text:?}").into())
 }
@@ -300,7 +292,7 @@ impl Service for Lab {
         self.events.push(format!("{start:?}"));
         self.beyond.start(net, start);
         if matches!(start, Start::Forked | Start::Execed) {
-            match told().as_deref() {
+            match broken::told().as_deref() {
                 Some("abort") => net.set_alarm(Alarm(ABORT), BEFORE_ABORT),
                 Some("roll back") => net.roll_back("lab: as told"),
                 _ => {}
@@ -381,12 +373,6 @@ fn tune(mut server: Server<Lab>) -> Server<Lab> {
     if let Some(count) = setting("CONNECTIONS") {
         server = server.max_connections(count);
     }
-    if let Some(count) = setting("PER_DESTINATION") {
-        server = server.max_per_destination(count);
-    }
-    if let Some(limit) = millis("DIAL") {
-        server = server.dial_timeout(limit);
-    }
     if let Some(bytes) = setting("MESSAGE") {
         server = server.max_message(bytes);
     }
@@ -396,37 +382,10 @@ fn tune(mut server: Server<Lab>) -> Server<Lab> {
     listen_also(policy::tune(server))
 }
 
-/// What a new generation is to do wrong, while the file is there.
-fn told() -> Option<String> {
-    let path = env::var("LAB_BROKEN").ok()?;
-    fs::read_to_string(Path::new(&path)).ok().map(|text| text.trim().to_owned())
-}
-
-/// What a new program does instead of serving.
-fn break_if_told() {
-    let is_check = env::args().any(|arg| arg == "--check");
-    let is_heir = env::var_os("HEIRLOOM_LINK").is_some();
-    match told().as_deref() {
-        Some("check") if is_check => {
-            eprintln!("lab: line 7 of the configuration is wrong");
-            process::exit(4);
-        }
-        Some("exit") if is_heir => {
-            eprintln!("lab: the configuration is broken");
-            process::exit(3);
-        }
-        Some("hang") if is_heir => thread::sleep(Duration::from_secs(3600)),
-        Some("panic") if is_heir => panic!("lab: as told"),
-        Some("stop") if is_heir => raise(Signal::SIGSTOP).expect("a stop"),
-        _ => {}
-    }
-}
-
 fn main() -> ExitCode {
-    break_if_told();
-    let (mailbox, inbox) = heirloom::mailbox(MAILBOX);
-    let mailbox = setting::<u8>("MAILBOX").map(|_| mailbox); // dropped, it does not exist
-    let lab = Lab { beyond: beyond::Beyond::with(mailbox), ..Lab::default() };
+    broken::break_if_told();
+    let (beyond, inbox) = beyond::Beyond::new();
+    let lab = Lab { beyond, ..Lab::default() };
     let tune = |server| tune(server).inbox(inbox).expect("an event");
     let status = common::serve("127.0.0.1:7779", lab, tune);
     match setting::<u8>("EXIT") {

@@ -1,5 +1,5 @@
-//! What the lab's settings say about coming and going: how a generation drains and how many there may
-//! be. Knows no request.
+//! What the lab's settings say about coming and going: how a generation drains, how many there may
+//! be, and how it dials. Knows no request.
 
 use heirloom::{Drain, Server};
 
@@ -11,6 +11,12 @@ pub fn tune(mut server: Server<Lab>) -> Server<Lab> {
     }
     if let Some(how) = drain("STOP").or_else(|| drain("DRAIN")) {
         server = server.drain_on_stop(how);
+    }
+    if let Some(count) = setting("PER_DESTINATION") {
+        server = server.max_per_destination(count);
+    }
+    if let Some(limit) = millis("DIAL") {
+        server = server.dial_timeout(limit);
     }
     if let Some(count) = setting("GENERATIONS") {
         server = server.max_generations(count);

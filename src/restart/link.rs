@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use super::wire::{self, Fields, Malformed, put, put_number, put_time};
-use crate::{limits::FAR_FUTURE, plan::Engine};
+use super::{
+    alarm_word::AlarmWord,
+    wire::{self, Fields, Malformed, put, put_number, put_time},
+};
+use crate::plan::Engine;
 
 /// No message is longer. The longest is a batch of listener names: 253 of them, 255 bytes each.
 pub(crate) const MESSAGE_MAX: usize = 128 * 1024;
@@ -73,10 +76,6 @@ pub(crate) enum Message {
     /// Old to new, with the state: my alarms. New to old, until it has committed: what is new about them.
     Alarms(Vec<AlarmWord>),
 }
-
-/// What is said of an alarm: its key, and unless it is not set any more, the time that is left of it
-/// and how often it comes after that.
-pub(crate) type AlarmWord = (u64, Option<(Duration, Option<Duration>)>);
 
 /// Which generation a process is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -195,7 +194,7 @@ impl Message {
                 report.held.iter().for_each(|name| put(&mut out, HELD, name.as_bytes()));
             }
             Message::Alarms(words) => {
-                words.iter().for_each(|word| put(&mut out, ALARM, &alarm_bytes(word)));
+                words.iter().for_each(|word| put(&mut out, ALARM, &word.to_bytes()));
             }
             Message::Offered
             | Message::Claim
@@ -286,7 +285,7 @@ impl Message {
             RETIRED => Message::Retired { pid: pid(fields)? },
             LEAVING => Message::Leaving { pid: pid(fields)? },
             ENDED => Message::Ended { pid: pid(fields)?, code: code(fields)? },
-            ALARMS => Message::Alarms(alarms(fields)?),
+            ALARMS => Message::Alarms(AlarmWord::all_of(fields, ALARM)?),
             _ => return Ok(None),
         }))
     }
@@ -298,32 +297,6 @@ fn engine(bytes: &[u8]) -> Result<Engine, Malformed> {
         [1] => Ok(Engine::ForkExec),
         _ => Err(Malformed::Field("engine")),
     }
-}
-
-/// Key, 0 to 2 times: left, interval; each a number of eight bytes.
-fn alarm_bytes((key, times): &AlarmWord) -> Vec<u8> {
-    let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-    let mut bytes = key.to_le_bytes().to_vec();
-    if let Some((left, every)) = times {
-        bytes.extend(micros(*left).to_le_bytes());
-        every.iter().for_each(|every| bytes.extend(micros(*every).to_le_bytes()));
-    }
-    bytes
-}
-
-fn alarms(fields: Fields<'_>) -> Result<Vec<AlarmWord>, Malformed> {
-    let mut words = Vec::new();
-    for bytes in fields.all(ALARM)? {
-        let (numbers, rest) = bytes.as_chunks::<8>();
-        let number = |at: usize| numbers.get(at).map(|bytes| u64::from_le_bytes(*bytes));
-        // An `Instant` must be able to move by it.
-        let time = |at| number(at).map(|micros| Duration::from_micros(micros).min(FAR_FUTURE));
-        let (Some(key), [], ..=3) = (number(0), rest, numbers.len()) else {
-            return Err(Malformed::Field("alarm"));
-        };
-        words.push((key, time(1).map(|left| (left, time(2)))));
-    }
-    Ok(words)
 }
 
 fn put_identity(out: &mut Vec<u8>, who: &Identity) {
@@ -394,7 +367,8 @@ mod tests {
 
     fn any_alarm() -> impl Strategy<Value = AlarmWord> {
         let every = proptest::option::of(any_time());
-        (any::<u64>(), proptest::option::of((any_time(), every)))
+        let times = proptest::option::of((any_time(), every));
+        (any::<u64>(), times).prop_map(|(key, times)| AlarmWord { key, times })
     }
 
     fn any_message() -> impl Strategy<Value = Message> {

@@ -16,10 +16,7 @@ use super::Turn;
 use crate::{
     limits::ALARMS_PER_MESSAGE,
     net::{Alarm, AlarmNews},
-    restart::{
-        Phase,
-        link::{AlarmWord, Message},
-    },
+    restart::{Phase, alarm_word::AlarmWord, attempt::Attempt, link::Message},
     service::Service,
 };
 
@@ -56,6 +53,20 @@ impl<S: Service> Turn<S> {
         }
     }
 
+    /// The same of one that has ended, and what else it had said and nobody has heard: whether it
+    /// had taken over the connections.
+    pub(super) fn hear_last_words(&mut self, attempt: &mut Attempt) -> bool {
+        let mut had_taken_over = false;
+        for message in attempt.unheard() {
+            match message {
+                Message::TakenOver => had_taken_over = true,
+                Message::Alarms(words) => self.hear_alarms(words),
+                _ => {}
+            }
+        }
+        had_taken_over
+    }
+
     /// On a new program that does not serve yet.
     pub(super) fn inherit_alarms(&mut self, words: Vec<AlarmWord>) {
         if self.succession.phase == Phase::Waiting {
@@ -65,11 +76,11 @@ impl<S: Service> Turn<S> {
 }
 
 fn news(words: Vec<AlarmWord>) -> Vec<AlarmNews> {
-    words.into_iter().map(|(key, times)| (Alarm(key), times)).collect()
+    words.into_iter().map(|AlarmWord { key, times }| (Alarm(key), times)).collect()
 }
 
 fn messages(news: &[AlarmNews]) -> impl Iterator<Item = Message> {
-    let word = |&(Alarm(key), times): &AlarmNews| (key, times);
+    let word = |&(Alarm(key), times): &AlarmNews| AlarmWord { key, times };
     news.chunks(ALARMS_PER_MESSAGE)
         .map(move |part| Message::Alarms(part.iter().map(word).collect()))
 }

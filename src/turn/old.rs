@@ -293,14 +293,7 @@ impl<S: Service> Turn<S> {
         if let Some(file) = &self.succession.pid_file {
             file.clear_up_after(attempt.child.pid.as_raw());
         }
-        let mut had_taken_over = false;
-        for message in attempt.unheard() {
-            match message {
-                Message::TakenOver => had_taken_over = true,
-                Message::Alarms(words) => self.hear_alarms(words),
-                _ => {}
-            }
-        }
+        let had_taken_over = self.hear_last_words(&mut attempt);
         match self.net.frozen {
             true if had_taken_over => self.let_go(),
             true => self.net.thaw(),
