@@ -174,12 +174,14 @@ pub trait Service: Sized {
     /// The next piece of work that was cut into pieces: see [`Net::defer`].
     fn on_deferred(&mut self, net: &mut Net, key: Deferred) {}
 
-    /// This process serves from now on: the place to set alarms, to begin to consume messages, and
-    /// after [`Start::Forked`] to let go of ids that lead nowhere.
+    /// This process serves from now on: the place to set alarms, to begin to consume messages,
+    /// after [`Start::Forked`] to let go of ids that lead nowhere, and after [`Start::Execed`] to resume
+    /// the [alarms of the old program](Net::inherited_alarms).
     fn on_start(&mut self, net: &mut Net, start: Start) {}
 
     /// This process serves only what it has from now on: the place to stop consuming messages.
-    /// [`Net::hold`] keeps the process until the work in hand is done.
+    /// [`Net::hold`] keeps the process until the work in hand is done. Alarms have gone to the new process by
+    /// now; what is set here is this one's own.
     fn on_retire(&mut self, net: &mut Net) {}
 
     /// Whether a connection goes along in a restart that

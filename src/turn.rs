@@ -108,7 +108,6 @@ impl<S: Service> Turn<S> {
         self.read();
         self.due()?;
         self.decide()?;
-        self.tell_alarms(); // before anybody reads an answer that rests on them
         self.flush();
         self.writable();
         self.reap();
@@ -198,6 +197,7 @@ impl<S: Service> Turn<S> {
     /// 7. Output: one write for each connection that has some.
     fn flush(&mut self) {
         if !self.net.frozen {
+            self.tell_alarms(); // before anybody reads an answer that rests on them
             self.net.flush();
         }
     }

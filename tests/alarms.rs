@@ -21,6 +21,7 @@ for_both_engines!(
     what_went_off_in_the_probation_is_not_repeated_by_the_old_side_when_the_new_one_is_killed,
     what_went_off_in_the_probation_is_not_repeated_after_a_roll_back,
     a_new_side_that_never_serves_leaves_the_old_ones_alarms_as_they_were,
+    an_alarm_whose_process_dies_of_it_is_called_again_and_not_lost,
     a_hundred_alarms_over_five_restarts_and_three_deaths_come_once_each,
 );
 
@@ -122,6 +123,21 @@ fn a_new_side_that_never_serves_leaves_the_old_ones_alarms_as_they_were(engine: 
     assert_eq!(lab.wait("alarm 1", 1)[0].pid, old);
     assert!(begun.elapsed() >= ms(1500));
     assert_eq!(lab.of("alarm 1").len(), 1);
+}
+
+/// The one exception: nobody can know how far it came.
+fn an_alarm_whose_process_dies_of_it_is_called_again_and_not_lost(engine: Engine) {
+    let lab = Journaled::with(60_000, |setup| setup);
+    let old = lab.lab.pid();
+    lab.lab.connect().ask("once 1 2500 2 3500");
+    let new = lab.begin_restart(engine);
+    assert_eq!(lab.of("alarm 1").len(), 0, "too slow a test");
+    lab.lab.break_programs("die in alarm");
+    let came = lab.wait("alarm 1", 2);
+    assert_eq!([came[0].pid, came[1].pid], [new, old]);
+    assert_eq!(lab.wait("alarm 2", 1)[0].pid, old);
+    wait_for_quiet(&lab, 200);
+    assert_eq!((lab.of("alarm 1").len(), lab.of("alarm 2").len()), (2, 1));
 }
 
 /// Sets an alarm that comes when all others have, and waits for it.

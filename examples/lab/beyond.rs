@@ -4,7 +4,7 @@ use std::{fs, io::Write, process, sync::mpsc, thread, time::Duration};
 
 use heirloom::{Alarm, Deferred, Hold, Inbox, Io, Mail, Mailbox, Net, Result, Start};
 
-use crate::{Lab, number, setting};
+use crate::{Lab, broken, number, setting};
 
 /// Keys from here on are journaled; those below are the lab's own.
 const FIRST_KEY: u64 = 100;
@@ -129,6 +129,9 @@ impl Beyond {
     pub fn alarm(&mut self, net: &mut Net, Alarm(key): Alarm) -> bool {
         let Some(key) = key.checked_sub(FIRST_KEY) else { return false };
         journal(net, &format!("alarm {key}"));
+        if net.generation() > 0 && broken::told().as_deref() == Some("die in alarm") {
+            process::abort();
+        }
         true
     }
 

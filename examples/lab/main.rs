@@ -12,7 +12,7 @@
 //! `LAB_JOURNAL=FILE`: all generations write down there which alarms, pieces and letters came.
 //! `LAB_BROKEN=FILE`: while the file exists, a new program does what it says: `exit`, `hang`, `panic`,
 //! `stop` (it stops itself until it gets SIGCONT), `check` (its configuration is bad); and a new
-//! generation by either engine: `abort` (soon after it began to serve), `roll back`.
+//! generation by either engine: `abort` (soon after it began to serve), `roll back`, `die in alarm`.
 //! `LAB_ALSO=FILE`: it also listens on each line of it.
 //! `LAB_EXIT` is the exit status of a lab that has drained.
 

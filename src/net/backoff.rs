@@ -12,7 +12,7 @@ use std::{
 /// and when it is over is the author's business.
 ///
 /// ```
-/// use heirloom::{Alarm, Backoff, Io, Net, Result};
+/// use heirloom::{Alarm, Backoff, Io, Net};
 /// use std::time::Duration;
 ///
 /// const AGAIN: Alarm = Alarm(1);

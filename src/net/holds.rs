@@ -97,7 +97,8 @@ impl Net {
     /// take their turns in the order in which they were deferred, so two jobs that each defer their next piece
     /// advance side by side.
     ///
-    /// Deferred work belongs to the process that deferred it, which does not exit before it is done.
+    /// Deferred work belongs to the process that deferred it, which does not exit before it is done
+    /// (but at its [drain deadline](crate::Drain::deadline)).
     /// A new generation begins with none, by either engine: a forked child that has a half-done job
     /// in its heap leaves it to its parent.
     ///

@@ -25,7 +25,8 @@ use super::{Net, id::Source};
 /// [`or_fork_exec`](crate::Restart::or_fork_exec). The thread and its mailbox stay with the old process,
 /// and so does what is on the way; it is received there until the process ends. A thread keeps nobody
 /// alive: take a [hold](crate::Net::hold) for what must still arrive. The new program makes a mailbox and
-/// a thread of its own.
+/// a thread of its own. (So does a first process that becomes a
+/// [supervisor](crate::Server::supervised): there the mailbox is closed at once.)
 ///
 /// ```no_run
 /// use heirloom::{Io, Mail, Net, Origin, Restart, Result, Server, Service};

@@ -147,7 +147,7 @@ impl<S: Service> Server<S> {
     }
 
     /// Takes the letters of a [mailbox](crate::mailbox()) to [`on_mail`](Mail::on_mail). May be called
-    /// several times, also for letters of several types.
+    /// several times, also for letters of several types. One that nobody can post to is dropped.
     ///
     /// # Errors
     /// When the system refuses the event by which other threads wake the loop.
@@ -155,8 +155,10 @@ impl<S: Service> Server<S> {
     where
         S: Mail<M>,
     {
-        inbox.attach(&mut self.net).map_err(|e| Error::io("make", "a bell for mail", e))?;
-        self.inboxes.add(inbox);
+        if inbox.exists() {
+            inbox.attach(&mut self.net).map_err(|e| Error::io("make", "a bell for mail", e))?;
+            self.inboxes.add(inbox);
+        }
         Ok(self)
     }
 

@@ -213,7 +213,6 @@ impl<S: Service> Turn<S> {
             // Before anything is done to them: both sides have them until this is said.
             let _ = old.link.send(&Message::TakenOver, Vec::new());
         }
-        self.net.note_alarms();
         self.net.resume_alarms();
         let start = match self.net.engine() {
             Some(Engine::Fork) => Start::Forked,
@@ -221,6 +220,7 @@ impl<S: Service> Turn<S> {
             None => Start::Fresh, // the supervisor has made it
         };
         self.start_serving(start)?;
+        self.net.note_alarms(); // how `on_start` begins is the new side's own
         if let Some(unready) = self.succession.unready.take() {
             unready.disarm();
         }

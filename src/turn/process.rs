@@ -121,7 +121,6 @@ impl<S: Service> Turn<S> {
         self.succession.last_generation = self.succession.last_generation.max(generation);
         self.service.on_start(&mut self.net, start);
         self.net.forget_inherited_alarms();
-        self.tell_alarms();
         self.tell_main();
         self.write_pid_file();
         let names = self.net.listeners.iter().filter(|l| !l.is_control);
