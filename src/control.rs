@@ -87,20 +87,21 @@ impl fmt::Display for StatusLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Identity { generation, pid, engine } = self.who;
         let engine = engine.map_or("none".to_owned(), |engine| engine.to_string());
-        let Some(Report { phase, age, connections, oldest, holds }) = self.report else {
+        let Some(Report { phase, age, connections, oldest, holds, held }) = self.report else {
             let phase = self.phase;
             return write!(
                 f,
                 "generation={generation} pid={pid} engine={engine} phase={phase} age=- connections=- \
-                 oldest=- holds=-"
+                 oldest=- holds=- held=-"
             );
         };
         let age = Seconds(Some(*age));
         let oldest = Seconds(*oldest);
+        let held = if held.is_empty() { "-".to_owned() } else { held.join(",") };
         write!(
             f,
             "generation={generation} pid={pid} engine={engine} phase={phase} age={age} \
-             connections={connections} oldest={oldest} holds={holds}"
+             connections={connections} oldest={oldest} holds={holds} held={held}"
         )
     }
 }
@@ -192,19 +193,21 @@ mod tests {
         let silent = StatusLine { who, phase: "silent", report: None };
         assert_eq!(
             silent.to_string(),
-            "generation=3 pid=7 engine=none phase=silent age=- connections=- oldest=- holds=-"
+            "generation=3 pid=7 engine=none phase=silent age=- connections=- oldest=- holds=- held=-"
         );
         let report = Report {
             phase: "serving".into(),
             age: Duration::from_millis(1500),
             connections: 2,
             oldest: None,
-            holds: 1,
+            holds: 2,
+            held: vec!["job_7".into(), "job_8".into()],
         };
         let who = Identity { engine: Some(Engine::Fork), ..who };
         assert_eq!(
             StatusLine { who, phase: "silent", report: Some(&report) }.to_string(),
-            "generation=3 pid=7 engine=fork phase=serving age=1.500 connections=2 oldest=- holds=1"
+            "generation=3 pid=7 engine=fork phase=serving age=1.500 connections=2 oldest=- \
+             holds=2 held=job_7,job_8"
         );
     }
 }

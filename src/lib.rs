@@ -101,9 +101,12 @@ mod turn;
 mod verdict;
 
 pub use error::{Error, Result};
-pub use net::{Alarm, ConnId, DatagramPeer, Hold, Io, Net, Peer, SocketId, Timer};
+pub use net::{
+    Alarm, Backoff, ConnId, DatagramPeer, Deferred, Hold, Inbox, Io, Mailbox, Net, Peer,
+    PendingAlarm, SocketId, Timer, Undelivered, mailbox,
+};
 pub use plan::{Drain, Engine, Restart};
 pub use server::Server;
-pub use service::{Move, Origin, Reason, Service, Start};
+pub use service::{Mail, Move, Origin, Reason, Service, Start};
 pub use stats::Stats;
 pub use verdict::{RestartError, Steps, Verdict};

@@ -38,6 +38,10 @@ pub const POOL_BYTES: usize = 4 * 1024 * 1024;
 /// A buffer that has grown past this is given back to the allocator instead of the pool.
 pub const POOL_BUFFER: usize = 64 * 1024;
 
+/// Letters taken from one mailbox in one turn: a thread that posts without end may not starve the
+/// clients.
+pub const MAIL_BUDGET: usize = 64;
+
 /// Events taken from the kernel in one turn (libevent's ceiling is 4096, redis takes all).
 pub const EVENTS: usize = 1024;
 
@@ -80,7 +84,8 @@ pub const FORWARD_BUDGET: usize = 8;
 /// (4096 by default): the queue is what holds clients while two generations change places.
 pub const BACKLOG: i32 = 4096;
 
-/// How long a dialed connection may take to be established; the kernel's own limit is minutes.
+/// How long a dialed connection may take to be established, unless told otherwise; the kernel's own
+/// limit is minutes.
 pub const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Inherited sessions dropped per turn in a forked child. Each drop may copy a page that the
@@ -161,6 +166,17 @@ pub const BARRIER_PATIENCE: Duration = Duration::from_secs(5);
 /// The longest request on the control socket.
 pub const CONTROL_LINE: usize = 1024;
 
+/// A status names this many holds, the oldest: those are the ones that a drain waits for.
+pub(crate) const HELD_NAMES: usize = 3;
+/// And of each name this much.
+pub(crate) const HELD_NAME_CHARS: usize = 40;
+
+/// No interval is shorter: the poll sleeps in whole milliseconds.
+pub const INTERVAL_MIN: Duration = Duration::from_millis(1);
+
+/// Alarms in one message between two generations, of some thirty bytes each.
+pub(crate) const ALARMS_PER_MESSAGE: usize = 2048;
+
 /// Where a longer time is asked for, this is meant: an `Instant` cannot be moved by `Duration::MAX`.
 pub const FAR_FUTURE: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
@@ -175,6 +191,10 @@ pub(crate) struct Limits {
     pub write: Option<Duration>,
     /// After our FIN the peer has this long to send its own.
     pub close: Duration,
+    /// A dialed connection must be established within this time.
+    pub dial: Duration,
+    /// Connections to one destination at a time.
+    pub per_destination: usize,
     /// Connections at a time.
     pub connections: usize,
     /// Input kept for one incomplete message.
@@ -190,6 +210,8 @@ impl Default for Limits {
             first_message: Some(Duration::from_secs(10)),
             write: Some(Duration::from_secs(30)),
             close: Duration::from_secs(5),
+            dial: DIAL_TIMEOUT,
+            per_destination: usize::MAX,
             connections: 1_000_000,
             message: 16 * 1024 * 1024,
             output: 16 * 1024 * 1024,

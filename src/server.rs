@@ -28,7 +28,7 @@ use crate::{
     signal::{self, Signals},
     supervisor::{self, Orders},
     systemd::Manager,
-    turn::{Generation, Succession, Trigger, Turn},
+    turn::{Generation, Inboxes, Succession, Trigger, Turn},
 };
 
 /// A server to be: a service, where it listens, and what it may use.
@@ -66,6 +66,7 @@ pub struct Server<S: Service> {
     service: S,
     net: Net,
     succession: Succession,
+    inboxes: Inboxes<S>,
     /// Listeners of the old generation that were not asked for yet.
     unclaimed: Vec<Listener>,
     /// Comes last of the listeners, so that the author's are numbered from 0.
@@ -154,7 +155,17 @@ impl<S: Service> Server<S> {
         let net = Net::new(Some(poll), now);
         let (unclaimed, control) = (Vec::new(), None);
         let (is_dry_run, is_supervised) = (false, false);
-        Ok(Server { service, net, succession, unclaimed, control, is_dry_run, is_supervised })
+        let inboxes = Inboxes::none();
+        Ok(Server {
+            service,
+            net,
+            succession,
+            inboxes,
+            unclaimed,
+            control,
+            is_dry_run,
+            is_supervised,
+        })
     }
 
     /// Listens on `address`: `host:port`, or `unix:/path`. May be called several times.
@@ -283,7 +294,9 @@ impl<S: Service> Server<S> {
         self.succession.unwanted = self.unclaimed;
         let wanted: SigSet = self.succession.triggers.iter().map(|(signal, _)| *signal).collect();
         self.succession.signals = Some(Signals::hear(wanted)?);
-        Turn::new(self.service, self.net, self.succession).run()
+        let mut turn = Turn::new(self.service, self.net, self.succession);
+        turn.inboxes = self.inboxes;
+        turn.run()
     }
 }
 

@@ -5,7 +5,7 @@ use std::io;
 pub use crate::net::{Origin, Reason};
 use crate::{
     error::Result,
-    net::{Alarm, ConnId, DatagramPeer, Io, Net, SocketId, Timer},
+    net::{Alarm, ConnId, DatagramPeer, Deferred, Io, Net, SocketId, Timer},
     verdict::Verdict,
 };
 
@@ -212,15 +212,20 @@ pub trait Service: Sized {
         None
     }
 
-    /// An alarm of the service went off.
+    /// An alarm of the service went off: see [`Net::set_alarm`] for which process it does that in.
     fn on_alarm(&mut self, net: &mut Net, key: Alarm) {}
 
-    /// This process serves from now on: the place to set alarms, to begin to consume messages, and
-    /// after [`Start::Forked`] to let go of ids that lead nowhere.
+    /// The next piece of work that was cut into pieces: see [`Net::defer`].
+    fn on_deferred(&mut self, net: &mut Net, key: Deferred) {}
+
+    /// This process serves from now on: the place to set alarms, to begin to consume messages,
+    /// after [`Start::Forked`] to let go of ids that lead nowhere, and after [`Start::Execed`] to resume
+    /// the [alarms of the old program](Net::inherited_alarms).
     fn on_start(&mut self, net: &mut Net, start: Start) {}
 
     /// This process serves only what it has from now on: the place to stop consuming messages.
-    /// [`Net::hold`] keeps the process until the work in hand is done.
+    /// [`Net::hold`] keeps the process until the work in hand is done. Alarms have gone to the new process by
+    /// now; what is set here is this one's own.
     ///
     /// It comes as soon as the new side is ready, so it may be taken back: should that one fail,
     /// [`on_start`](Self::on_start) is called with [`Start::Resumed`].
@@ -341,4 +346,14 @@ pub trait Service: Sized {
     /// }
     /// ```
     fn on_restart_ended(&mut self, net: &mut Net, verdict: &Verdict) {}
+}
+
+/// A service that is told something by another thread, through a [mailbox](crate::mailbox()).
+///
+/// A trait of its own, so that a service names the types that it understands, each with its method, and a
+/// service without threads has nothing to do with it.
+pub trait Mail<M>: Service {
+    /// What another thread has posted. Letters come in the order in which they were posted, each once, in
+    /// the process that they were posted in: also while it drains.
+    fn on_mail(&mut self, net: &mut Net, mail: M);
 }

@@ -49,6 +49,14 @@ pub struct Stats {
     pub datagrams_dropped: u64,
     /// Turns of the loop, which is calls of `epoll_wait`.
     pub turns: u64,
+    /// Ticks of [intervals](crate::Net::set_interval) that were coalesced with a later one.
+    pub ticks_missed: u64,
+    /// Holds that were given up because [their time](crate::Net::hold_within) was over.
+    pub holds_expired: u64,
+    /// Pieces of [deferred](crate::Net::defer) work.
+    pub pieces: u64,
+    /// Letters [received](crate::Mail::on_mail).
+    pub mails: u64,
     /// Readiness events for connections that were gone already. They are harmless, and rare.
     pub ghosts: u64,
     /// Times that accepting was paused because descriptors ran out.

@@ -37,9 +37,11 @@ pub use split::{every_split, every_split_restarted};
 
 use crate::{
     error::Result,
-    net::{ConnId, DatagramPeer, Datagrams, Net, Origin, Phase, SocketId, Stream, memory::Pipe},
+    net::{
+        ConnId, DatagramPeer, Datagrams, Inbox, Net, Origin, Phase, SocketId, Stream, memory::Pipe,
+    },
     plan::Restart,
-    service::{Service, Start},
+    service::{Mail, Service, Start},
     turn::{Succession, Turn},
 };
 
@@ -72,6 +74,17 @@ impl<S: Service> Harness<S> {
         let mut harness = Harness { turn, pipes: Vec::new() };
         harness.settle();
         harness
+    }
+
+    /// Takes a [mailbox](crate::mailbox())'s letters to the service. No bell rings here: letters are looked for whenever
+    /// something happens, such as [`advance`](Self::advance) by no time at all.
+    pub fn inbox<M: 'static>(mut self, inbox: Inbox<M>) -> Harness<S>
+    where
+        S: Mail<M>,
+    {
+        self.turn.inboxes.add(inbox);
+        self.settle();
+        self
     }
 
     /// The service, to look at what it knows.

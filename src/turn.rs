@@ -6,10 +6,12 @@
 //! and `supervised` tell others, and `succession` is what has to be remembered. ARCHITECTURE.md numbers the
 //! phases as they are numbered here.
 
+mod alarms;
 mod control;
 mod datagram;
 mod estate;
 mod leave;
+mod mail;
 mod manager;
 mod moving;
 mod new;
@@ -27,11 +29,12 @@ use mio::Events;
 use crate::{
     error::{Error, Result},
     limits::{ACCEPT_BUDGET, EVENTS, READ_BUDGET},
-    net::{ConnId, Inbox, Io, Key, Net, Origin, Phase as ConnPhase, Reason, Source},
+    net::{ConnId, DatagramInbox, Io, Key, Net, Origin, Phase as ConnPhase, Reason, Source},
     restart::{Event, Phase},
     service::Service,
 };
 use estate::Estate;
+pub(crate) use mail::Inboxes;
 pub(crate) use succession::{Asked, AtMax, Generation, Succession, Trigger};
 
 /// A server at work. Three disjoint fields make the callbacks possible: each gets one `&mut` to the
@@ -44,11 +47,12 @@ pub(crate) struct Turn<S: Service> {
     /// By slot, beside the slab of connections.
     sessions: Vec<Option<S::Session>>,
     pub net: Net,
+    pub inboxes: Inboxes<S>,
     /// What every connection is read into.
     buffer: Box<[u8]>,
     events: Events,
     /// What datagrams are read into.
-    inbox: Inbox,
+    inbox: DatagramInbox,
     /// Sources that are no sockets and have something to say in this turn.
     heard: Vec<Source>,
     /// In a forked child: what the parent's connections have left in memory.
@@ -61,9 +65,10 @@ impl<S: Service> Turn<S> {
             service,
             sessions: Vec::new(),
             net,
+            inboxes: Inboxes::none(),
             buffer: vec![0; READ_BUDGET].into_boxed_slice(),
             events: Events::with_capacity(EVENTS),
-            inbox: Inbox::default(),
+            inbox: DatagramInbox::default(),
             heard: Vec::new(),
             succession,
             estate: None,
@@ -117,14 +122,16 @@ impl<S: Service> Turn<S> {
         self.reap();
         // `on_writable` and `on_close` send too: never sleep with unsent output.
         self.flush();
+        self.work();
         self.settle()
     }
 
-    /// 2. Signals, the link to the other side of a restart, children.
+    /// 2. Signals, the link to the other side of a restart, children; mail.
     fn hear(&mut self) -> Result {
         for source in std::mem::take(&mut self.heard) {
             self.hear_source(source)?;
         }
+        self.receive_mail();
         Ok(())
     }
 
@@ -180,7 +187,7 @@ impl<S: Service> Turn<S> {
                 Key::Timer(id, timer) => {
                     self.call(id, |service, io, session| service.on_timer(io, session, timer));
                 }
-                Key::Alarm(key) => self.service.on_alarm(&mut self.net, key),
+                Key::Alarm(key) => self.ring(key),
                 Key::NewOverdue => self.new_side_overdue()?,
                 Key::OldSilent => self.old_side_silent()?,
                 Key::Proven => self.advance(Event::Proven)?,
@@ -189,7 +196,7 @@ impl<S: Service> Turn<S> {
                 Key::Reports => self.reports_due(),
                 Key::Watchdog => self.watchdog_due(),
                 Key::Barrier => self.barrier_overdue(),
-                Key::Check(_) | Key::Accept => {}
+                Key::Check(_) | Key::Hold(_) | Key::Accept => {}
             }
         }
         Ok(())
@@ -199,6 +206,7 @@ impl<S: Service> Turn<S> {
     /// 7. Output: one write for each connection that has some.
     fn flush(&mut self) {
         if !self.net.frozen {
+            self.tell_alarms(); // before anybody reads an answer that rests on them
             self.net.flush();
         }
     }
@@ -220,6 +228,14 @@ impl<S: Service> Turn<S> {
             if let Some(session) = self.sessions.get_mut(id.slot()).and_then(Option::take) {
                 self.service.on_close(&mut self.net, id, session, why);
             }
+        }
+    }
+
+    /// 11. One piece of deferred work, now that everybody has had an answer; the next turn comes at once.
+    fn work(&mut self) {
+        if let Some(key) = self.net.next_deferred() {
+            self.net.stats.pieces += 1;
+            self.service.on_deferred(&mut self.net, key);
         }
     }
 

@@ -95,6 +95,12 @@ pub enum RestartError {
         /// The threads of the process, this one included.
         count: usize,
     },
+    /// There is a [mailbox](crate::mailbox()), so other threads post to it, even if none happens to
+    /// run just now; fork would leave them behind.
+    Mailbox {
+        /// How many there are.
+        count: usize,
+    },
     /// There are as many generations as [`max_generations`](crate::Server::max_generations) allows.
     TooMany {
         /// How many there are.
@@ -163,6 +169,11 @@ impl fmt::Display for RestartError {
                 f,
                 "fork refused: the process has {count} threads, and only one would live on in the \
                  child (use Restart::fork_exec, or .or_fork_exec())"
+            ),
+            Mailbox { count } => write!(
+                f,
+                "fork refused: mailboxes exist ({count}), and the threads that post there would not live \
+                 on in the child (use Restart::fork_exec, or .or_fork_exec())"
             ),
             TooMany { living, oldest: (generation, pid) } => write!(
                 f,

@@ -27,7 +27,7 @@ impl Service for Restless {
     }
 
     fn on_close(&mut self, net: &mut Net, _id: ConnId, _: (), _why: Reason) {
-        self.0.push(net.hold());
+        self.0.push(net.hold("work"));
     }
 }
 

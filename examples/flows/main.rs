@@ -62,7 +62,7 @@ impl Echo {
         match (self.flows.len(), self.hold.take()) {
             (0, Some(hold)) => net.unhold(hold),
             (0, None) => {}
-            (_, hold) => self.hold = Some(hold.unwrap_or_else(|| net.hold())),
+            (_, hold) => self.hold = Some(hold.unwrap_or_else(|| net.hold("flows"))),
         }
     }
 }

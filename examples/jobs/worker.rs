@@ -362,7 +362,7 @@ impl Service for Worker {
         self.names += 1;
         self.name = format!("{}-{}-{}", net.generation(), process::id(), self.names);
         self.stage = Stage::Serving;
-        self.hold.get_or_insert_with(|| net.hold());
+        self.hold.get_or_insert_with(|| net.hold("jobs in hand"));
         let address = self.redis.clone();
         self.fetch.open(net, &address);
         self.work.open(net, &address);

@@ -8,6 +8,7 @@
 //! One line asks, one line answers: `requests` has them all. `settings` has the `LAB_*` variables that set
 //! limits and say what goes wrong.
 
+mod beyond;
 #[path = "../common/mod.rs"]
 mod common;
 mod pattern;
@@ -19,7 +20,7 @@ mod socket;
 use std::{process, process::ExitCode, sync::mpsc, thread, time::Duration};
 
 use heirloom::{
-    Alarm, ConnId, Hold, Io, Move, Net, Origin, Reason, RestartError, Result, Service, Start,
+    Alarm, ConnId, Deferred, Io, Move, Net, Origin, Reason, RestartError, Result, Service, Start,
     Timer, Verdict, codec,
 };
 use session::{Fate, Session, State};
@@ -32,7 +33,8 @@ const LINE: usize = 1024 * 1024;
 struct Lab {
     /// Threads that wait; each ends when its sender goes.
     threads: Vec<(mpsc::Sender<()>, thread::JoinHandle<()>)>,
-    holds: Vec<Hold>,
+    /// What is no connection.
+    beyond: beyond::Beyond,
     /// Second descriptors of our sockets, for `share`.
     copies: Vec<socket::Copies>,
     /// What a new program is told, too.
@@ -140,14 +142,20 @@ impl Service for Lab {
 
     fn on_alarm(&mut self, net: &mut Net, key: Alarm) {
         if key.0 == UNHOLD {
-            return self.holds.drain(..).for_each(|hold| net.unhold(hold));
+            return self.beyond.unhold(net, "");
         }
         if key.0 == ABORT {
             eprintln!("lab: aborts as told");
             process::abort();
         }
-        self.events.push("alarm".to_owned());
-        self.answer(net, key.0, "alarm");
+        if !self.beyond.alarm(net, key) {
+            self.events.push("alarm".to_owned());
+            self.answer(net, key.0, "alarm");
+        }
+    }
+
+    fn on_deferred(&mut self, net: &mut Net, key: Deferred) {
+        self.beyond.deferred(net, key);
     }
 
     fn on_start(&mut self, net: &mut Net, start: Start) {
@@ -162,6 +170,7 @@ impl Service for Lab {
             self.events.clear();
             self.restarting.clear();
         }
+        self.beyond.start(net, start);
         self.events.push(format!("{start:?}"));
         match settings::told().as_deref().filter(|_| is_heir) {
             Some("abort") => net.set_alarm(Alarm(ABORT), BEFORE_ABORT),
@@ -214,7 +223,11 @@ fn main() -> ExitCode {
     settings::break_if_told();
     session::version(); // what the file says later is for later programs
     let defaults = common::Defaults { listen: "127.0.0.1:7779", moves: settings::moves() };
-    let status = common::serve(defaults, Lab::default(), settings::tune);
+    let (beyond, inbox) = beyond::Beyond::new();
+    let lab = Lab { beyond, ..Lab::default() };
+    let status = common::serve(defaults, lab, |server| {
+        settings::tune(server).inbox(inbox).expect("an event")
+    });
     match settings::setting::<u8>("EXIT") {
         Some(own) if status == ExitCode::SUCCESS => ExitCode::from(own),
         _ => status,

@@ -1,4 +1,5 @@
-//! The requests that are about the process and its restarts; `socket` has those about one connection.
+//! The requests that are about the process and its restarts; `beyond` has those about what is no
+//! connection, `socket` those about one.
 
 use std::{env, fs, process, str::FromStr, sync::mpsc, thread, time::Duration};
 
@@ -32,13 +33,13 @@ impl Lab {
             "events" => self.events.join(","),
             "closes" => self.closes.join(","),
             "fail" => return Err(rest.into()),
-            "hold" => {
-                self.holds.push(net.hold());
-                done()
-            }
             "unhold" => {
                 let after = number(rest).unwrap_or(0); // milliseconds
                 net.set_alarm(Alarm(UNHOLD), Duration::from_millis(after));
+                done()
+            }
+            "release" => {
+                self.beyond.unhold(net, rest);
                 done()
             }
             "keep" => std::mem::replace(&mut self.kept, rest.to_owned()),
@@ -148,7 +149,12 @@ impl Lab {
                 self.answer(io.net(), WAIT, rest);
                 return Ok(Some("ok".to_owned()));
             }
-            _ => return socket::handle(io, session, verb, rest),
+            _ => {
+                return match self.beyond.handle(io, verb, rest)? {
+                    None => socket::handle(io, session, verb, rest),
+                    answer => Ok(answer),
+                };
+            }
         }
         Ok(None)
     }

@@ -1,4 +1,4 @@
-//! How connections come: accepted up to the limits, or dialed.
+//! How connections come: accepted up to the limits. How they are dialed is in `dialing`.
 
 use std::io;
 
@@ -6,7 +6,6 @@ use super::{
     Net,
     conn::{Conn, Phase},
     id::{ConnId, Source},
-    reason::{Origin, Reason},
     stream::{Peer, Stream},
 };
 use crate::limits::{ACCEPT_BUDGET, ACCEPT_PAUSE};
@@ -108,32 +107,5 @@ impl Net {
         self.full |= self.connections() >= self.limits.connections; // `make_room` takes it back
         self.schedule_check(id);
         Ok(id)
-    }
-
-    /// Decides a dial that has seen an event. `Some` when the connection stands.
-    pub(crate) fn finish_dial(&mut self, id: ConnId) -> Option<Origin> {
-        let now = self.now;
-        let conn = self.conn(id)?;
-        let Phase::Dialing { tag } = conn.phase else { return None };
-        match conn.stream.connected()? {
-            Ok(()) => {
-                let _ = conn.stream.set_nodelay();
-                conn.phase = Phase::Open;
-                conn.peer = conn.stream.peer();
-                conn.active = now;
-                self.stats.dialed += 1;
-                self.schedule_check(id);
-                Some(Origin::Dialed { tag })
-            }
-            Err(e) => {
-                self.refused_dials.push((tag, e));
-                self.kill(id, Reason::Closed);
-                None
-            }
-        }
-    }
-
-    pub(crate) fn take_refused_dials(&mut self) -> Vec<(u64, io::Error)> {
-        std::mem::take(&mut self.refused_dials)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Timer, id::ConnId, reason::Reason, stream::Peer, stream::Stream};
+use super::{Address, Timer, id::ConnId, reason::Reason, stream::Peer, stream::Stream};
 use crate::{buffer::Output, limits::Limits};
 
 /// The life of a connection. It only moves down this list.
@@ -26,6 +26,8 @@ pub(crate) struct Conn {
     pub id: ConnId,
     pub stream: Stream,
     pub peer: Peer,
+    /// Where it was dialed to, if it was. Boxed, since most were not.
+    pub destination: Option<Box<Address>>,
     pub phase: Phase,
     /// Input that was read and not taken: the beginning of a message, or what arrived before a pause.
     pub input: Vec<u8>,
@@ -97,6 +99,7 @@ impl Conn {
             id,
             stream,
             peer,
+            destination: None,
             phase,
             input: Vec::new(),
             want: 0,
@@ -151,9 +154,7 @@ impl Conn {
     pub fn deadline(&self, limits: &Limits) -> Option<(Instant, Reason)> {
         match self.phase {
             Phase::Dead => None,
-            Phase::Dialing { .. } => {
-                Some((self.opened + crate::limits::DIAL_TIMEOUT, Reason::NoProgress))
-            }
+            Phase::Dialing { .. } => Some((self.opened + limits.dial, Reason::NoProgress)),
             Phase::Lingering => Some((self.active + limits.close, Reason::NoFin)),
             _ if !self.output.is_empty() => {
                 limits.write.map(|limit| (self.progress + limit, Reason::NoProgress))

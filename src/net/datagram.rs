@@ -14,7 +14,7 @@ use nix::{
 
 use super::{
     Net,
-    datagram_batch::{Inbox, Outbox},
+    datagram_batch::{DatagramInbox, Outbox},
     datagram_peer::{DatagramPeer, SocketId},
     id::Source,
     listener::{Address, DATAGRAMS, Listener},
@@ -184,7 +184,7 @@ impl Net {
     }
 
     /// The next batch from a socket. `false` when there is none for now.
-    pub(crate) fn receive(&mut self, index: usize, inbox: &mut Inbox) -> bool {
+    pub(crate) fn receive(&mut self, index: usize, inbox: &mut DatagramInbox) -> bool {
         let mut failed = false;
         loop {
             let socket = &mut self.datagrams[index];

@@ -87,14 +87,14 @@ impl Outbox {
 
 /// A batch of datagrams that was read, and the room for the next.
 #[derive(Debug, Default)]
-pub(crate) struct Inbox {
+pub(crate) struct DatagramInbox {
     /// In pieces of [`DATAGRAM_MAX`]. Untouched pages cost nothing.
     bytes: Box<[u8]>,
     /// Who has sent each, in which piece it is, and how long it is.
     letters: Vec<(DatagramPeer, usize, usize)>,
 }
 
-impl Inbox {
+impl DatagramInbox {
     pub fn letters(&self) -> impl Iterator<Item = (&DatagramPeer, &[u8])> {
         self.letters
             .iter()

@@ -56,6 +56,7 @@ impl Net {
         self.forget_deadlines(id, &conn.timers, conn.check_at);
         conn.output.clear(&mut self.pool);
         self.pool.give(std::mem::take(&mut conn.input));
+        self.destinations.remove(&conn);
         self.controls -= usize::from(conn.flags.control);
         self.make_room();
         let reason = conn.reason.take().map_or(Reason::Closed, |reason| *reason);

@@ -101,6 +101,8 @@ pub(crate) enum Source {
     Newest,
     /// The service manager has read everything that this process has told it.
     Barrier,
+    /// Another thread has posted something.
+    Mail,
     Listener(usize),
     /// A datagram socket.
     Datagrams(usize),
@@ -123,6 +125,7 @@ impl Source {
             Source::Leavers => 4,
             Source::Newest => 5,
             Source::Barrier => 6,
+            Source::Mail => 15,
             Source::Listener(index) => FIRST_LISTENER + index,
             Source::Datagrams(index) => FIRST_DATAGRAMS + index,
             Source::Conn(id) => id.0 as usize,
@@ -138,6 +141,7 @@ impl Source {
             4 => Source::Leavers,
             5 => Source::Newest,
             6 => Source::Barrier,
+            15 => Source::Mail,
             _ if bits < FIRST_DATAGRAMS => Source::Listener(bits - FIRST_LISTENER),
             _ if bits >> SLOT_BITS == 0 => Source::Datagrams(bits - FIRST_DATAGRAMS),
             _ => Source::Conn(ConnId(bits as u64)),
@@ -161,6 +165,7 @@ mod tests {
             Source::Leavers,
             Source::Newest,
             Source::Barrier,
+            Source::Mail,
             Source::Listener(0),
             Source::Listener(300),
             Source::Datagrams(0),

@@ -32,7 +32,7 @@ use super::{
 use crate::error::{Error, Result};
 
 /// Where to listen or to dial: `host:port`, or `unix:/path`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Address {
     Tcp(SocketAddr),
     Unix(PathBuf),

@@ -4,17 +4,22 @@
 //! `conn` is the data of one connection; it comes, goes and moves in the files of these names; `flow` moves
 //! its bytes, `timing` watches its deadlines, `io` is what a callback may do with it.
 
+mod alarms;
+mod backoff;
 mod bind;
 mod coming;
 mod conn;
 mod datagram;
 mod datagram_batch;
 mod datagram_peer;
+mod dialing;
 mod flow;
 mod going;
+mod holds;
 mod id;
 mod io;
 mod listener;
+mod mailbox;
 pub(crate) mod memory;
 mod moving;
 mod process;
@@ -26,29 +31,36 @@ use std::{
     fmt,
     io::Result as IoResult,
     os::fd::AsRawFd,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use mio::{Events, Interest, Poll, Registry, unix::SourceFd};
+use mio::{Events, Interest, Poll, Registry, Waker, unix::SourceFd};
 use slab::Slab;
 
+pub use self::{
+    alarms::PendingAlarm,
+    backoff::Backoff,
+    datagram_peer::{DatagramPeer, SocketId},
+    holds::Hold,
+    id::ConnId,
+    io::Io,
+    mailbox::{Inbox, Mailbox, Undelivered, mailbox},
+    reason::{Origin, Reason},
+    stream::Peer,
+};
 pub(crate) use self::{
+    alarms::{AlarmNews, Alarms},
     conn::{Conn, Flags, Phase},
     datagram::{Datagrams, name_of},
-    datagram_batch::Inbox,
+    datagram_batch::DatagramInbox,
+    dialing::Destinations,
+    holds::Work,
     id::Source,
     listener::{Address, BY_NAME, CONTROL, Listener},
     process::Request,
     stream::Stream,
     timing::Key,
-};
-pub use self::{
-    datagram_peer::{DatagramPeer, SocketId},
-    id::ConnId,
-    io::Io,
-    process::Hold,
-    reason::{Origin, Reason},
-    stream::Peer,
 };
 use crate::{
     buffer::Pool,
@@ -64,9 +76,15 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timer(pub u64);
 
-/// Names a timer of the service, which belongs to no connection. Set by [`Net::set_alarm`].
+/// Names a timer of the service, which belongs to no connection. Set by [`Net::set_alarm`] and
+/// [`Net::set_interval`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Alarm(pub u64);
+
+/// Names work that is done in pieces. Given by [`Net::defer`], and back by
+/// [`on_deferred`](crate::Service::on_deferred).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Deferred(pub u64);
 
 /// What a process in memory does not do.
 #[derive(Debug, Default)]
@@ -98,6 +116,8 @@ pub struct Net {
 
     // The connections.
     pub(crate) conns: Slab<Conn>,
+    /// Where the dialed ones of them lead.
+    destinations: Destinations,
     /// How many of them are of the control socket.
     controls: usize,
     /// Of the connection that came last. Never runs back, also not in a successor.
@@ -123,14 +143,16 @@ pub struct Net {
     pub(crate) frozen: bool,
     /// Since when they are, or were.
     pub(crate) frozen_at: Instant,
-    alarms: Vec<(Alarm, Instant)>,
-    /// Of a process that does not serve, and may yet.
-    suspended_alarms: Vec<(Alarm, Instant)>,
+    alarms: Alarms,
 
     // The process.
     pub(crate) requests: Vec<Request>,
     pub(crate) draining: bool,
-    holds: usize,
+    work: Work,
+    /// Wakes the loop for the mailboxes, if there are any.
+    bell: Option<Arc<Waker>>,
+    /// Letters are left over from this turn.
+    pub(crate) mail_waits: bool,
     /// Everything was aborted: what begins now is not waited for.
     hurried: bool,
     /// Another process may have our connections too, so a close alone may not end them.
@@ -151,6 +173,7 @@ impl Net {
             starved_until: None,
             full: false,
             conns: Slab::new(),
+            destinations: Destinations::default(),
             controls: 0,
             last_serial: 0,
             pool: Pool::default(),
@@ -165,11 +188,12 @@ impl Net {
             deadlines: TimerQueue::new(),
             frozen: false,
             frozen_at: now,
-            alarms: Vec::new(),
-            suspended_alarms: Vec::new(),
+            alarms: Alarms::default(),
             requests: Vec::new(),
             draining: false,
-            holds: 0,
+            work: Work::default(),
+            bell: None,
+            mail_waits: false,
             hurried: false,
             shared: false,
             stats: Stats::default(),
@@ -205,41 +229,6 @@ impl Net {
     /// How many connections there are, those that are closing included.
     pub fn connections(&self) -> usize {
         self.conns.len() - self.controls
-    }
-
-    /// Connects to `address` (`ip:port` or `unix:/path`; no host name, since a look-up blocks).
-    ///
-    /// When the connection stands, [`on_open`](crate::Service::on_open) is called with
-    /// [`Origin::Dialed`] and `tag`, otherwise (also after
-    /// [`limits::DIAL_TIMEOUT`](crate::limits::DIAL_TIMEOUT)) [`on_dial_failed`](crate::Service::on_dial_failed).
-    ///
-    /// # Errors
-    /// When `address` is none. What the network says comes later.
-    ///
-    /// ```
-    /// # use heirloom::{Io, Result};
-    /// /// A proxy: `tag` pairs the two sides, and the client waits for the upstream.
-    /// fn begin(io: &mut Io<'_>) -> Result {
-    ///     let tag = io.id().to_bits();
-    ///     io.pause();
-    ///     io.net().dial("127.0.0.1:6379", tag)
-    /// }
-    /// ```
-    pub fn dial(&mut self, address: &str, tag: u64) -> Result {
-        let target = Address::literal("dial", address)?;
-        if self.poll.is_none() {
-            self.staged.dials.push((address.to_owned(), tag));
-            return Ok(());
-        }
-        match Stream::connect(&target) {
-            Ok(stream) => {
-                if let Err(e) = self.insert(stream, Phase::Dialing { tag }) {
-                    self.refused_dials.push((tag, e));
-                }
-            }
-            Err(e) => self.refused_dials.push((tag, e)),
-        }
-        Ok(())
     }
 
     /// Adds an event source that is no connection; edge-triggered like all others.
@@ -332,10 +321,10 @@ mod tests {
     #[test]
     fn a_hold_of_the_parent_does_not_undo_one_of_the_child() {
         let mut net = Net::new(None, Instant::now());
-        let inherited = net.hold();
+        let inherited = net.hold("inherited");
         let mut net = fork_of(net);
         assert!(net.is_empty());
-        let own = net.hold();
+        let own = net.hold("own");
         net.unhold(inherited);
         assert!(!net.is_empty());
         net.unhold(own);

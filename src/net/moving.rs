@@ -69,6 +69,7 @@ impl Net {
         }
         for slot in self.slots() {
             let conn = &self.conns[slot];
+            self.destinations.add(conn);
             let (id, timers) = (conn.id, conn.timers.clone());
             for (timer, at) in timers {
                 self.timers.insert(at, Key::Timer(id, timer));
@@ -86,6 +87,7 @@ impl Net {
         let mut conn = self.conns.remove(id.slot());
         let _ = Net::with_registry(&self.poll, |registry| conn.stream.deregister(registry));
         self.forget_deadlines(id, &conn.timers, conn.check_at);
+        self.destinations.remove(&conn);
         self.stats.moved_out += 1;
     }
 
@@ -101,6 +103,7 @@ impl Net {
             (conn.flags.listed, conn.flags.dirty, conn.flags.blocked) = (false, false, false);
             let registry = self.poll.as_ref().map(mio::Poll::registry);
             registry.map_or(Ok(()), |r| conn.stream.register(r, Source::Conn(id).token()))?;
+            self.destinations.add(conn);
         }
         Ok(())
     }

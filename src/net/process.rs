@@ -6,30 +6,6 @@ use crate::{
     stats::Stats,
 };
 
-/// Work in hand that is no connection: while one exists, a draining process does not exit.
-///
-/// A message consumer takes one per message that it has fetched and not acknowledged. Taken by
-/// [`Net::hold`], given back by [`Net::unhold`]; dropping it gives nothing back.
-///
-/// ```
-/// # use heirloom::{Hold, Net};
-/// fn fetched(net: &mut Net, unacknowledged: &mut Vec<Hold>) {
-///     unacknowledged.push(net.hold());
-/// }
-///
-/// fn acknowledged(net: &mut Net, unacknowledged: &mut Vec<Hold>) {
-///     if let Some(hold) = unacknowledged.pop() {
-///         net.unhold(hold);
-///     }
-/// }
-/// ```
-#[derive(Debug)]
-#[must_use = "give it back with `Net::unhold`, or this process never drains"]
-pub struct Hold {
-    /// Who counts it: a forked child has copies of its parent's.
-    generation: u64,
-}
-
 /// What a callback has asked of the process; done in the decision phase of the turn.
 #[derive(Debug)]
 pub(crate) enum Request {
@@ -47,26 +23,9 @@ pub(crate) enum Request {
 }
 
 impl Net {
-    /// Keeps this process from exiting, while it drains, until the hold is given back.
-    pub fn hold(&mut self) -> Hold {
-        self.holds += 1;
-        Hold { generation: self.generation }
-    }
-
-    /// Gives a hold back. In a forked child those of its parent count for nothing.
-    pub fn unhold(&mut self, hold: Hold) {
-        if hold.generation == self.generation {
-            self.holds = self.holds.saturating_sub(1);
-        }
-    }
-
     /// Waits for nobody's work any more, nor for what an `on_close` may begin.
     pub(crate) fn hurry(&mut self) {
         self.hurried = true;
-    }
-
-    pub(crate) fn holds(&self) -> usize {
-        self.holds
     }
 
     /// Whether nothing is left that a draining process has to wait for. A control connection has had its
@@ -75,7 +34,9 @@ impl Net {
         let is_done = |conn: &Conn| conn.output.is_empty();
         self.hurried
             || (self.connections() == 0
-                && self.holds == 0
+                && self.holds() == 0
+                && !self.has_deferred()
+                && !self.mail_waits
                 && self.conns.iter().all(|(_, conn)| is_done(conn))
                 && !self.datagrams.iter().any(Datagrams::has_unsent))
     }

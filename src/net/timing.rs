@@ -23,6 +23,8 @@ pub(crate) enum Key {
     Proven,
     /// Something of the departure of a draining process is due.
     Departure,
+    /// The time of a hold is over.
+    Hold(u64),
     /// An older generation should have left by now.
     LeaverOverdue,
     /// The other generations should have said by now how they are.
@@ -43,6 +45,8 @@ impl Net {
             && self.refused_dials.is_empty()
             && self.requests.is_empty()
             && !self.datagrams.iter().any(Datagrams::is_busy)
+            && !self.has_deferred()
+            && !self.mail_waits
             && !(0..self.listeners.len()).any(|i| self.listeners[i].ready && self.may_accept(i))
     }
 
@@ -64,6 +68,9 @@ impl Net {
     /// Takes out what is due, if anything still is: callbacks may disarm timers in between.
     pub(crate) fn next_due(&mut self) -> Option<Key> {
         if let Some((_, key)) = self.deadlines.pop(self.now) {
+            if let Key::Hold(number) = key {
+                self.expire_hold(number);
+            }
             return Some(key);
         }
         if self.frozen {
@@ -76,7 +83,7 @@ impl Net {
                     conn.timers.retain(|&armed| armed != (timer, at));
                 }
             }
-            Key::Alarm(alarm) => self.alarms.retain(|&set| set != (alarm, at)),
+            Key::Alarm(alarm) => self.ring(alarm, at),
             Key::Check(id) => self.check(id),
             Key::Accept => self.starved_until = None,
             _ => {}
@@ -88,56 +95,6 @@ impl Net {
     /// anew whenever it runs out comes once a turn, and not for ever in one.
     pub(super) fn later(&self, after: Duration) -> Instant {
         self.now + after.clamp(Duration::from_nanos(1), FAR_FUTURE)
-    }
-
-    /// Has [`on_alarm`](crate::Service::on_alarm) called with `key`, `after` from now. One that
-    /// is set already is set anew.
-    ///
-    /// Alarms belong to the service, so at a restart they go to the new generation: a forked one
-    /// has them as they are. In the old one they stand still from the moment when it stops accepting, and
-    /// go on if it ever accepts again; [`on_retire`](crate::Service::on_retire) may set others.
-    ///
-    /// ```
-    /// # use heirloom::{Alarm, Net};
-    /// fn on_alarm(net: &mut Net, key: Alarm) {
-    ///     net.set_alarm(key, std::time::Duration::from_secs(1)); // it comes once: set it again
-    /// }
-    /// ```
-    pub fn set_alarm(&mut self, key: Alarm, after: Duration) {
-        self.clear_alarm(key);
-        let at = self.later(after);
-        self.alarms.push((key, at));
-        self.timers.insert(at, Key::Alarm(key));
-    }
-
-    /// Takes an alarm back; nothing happens if it was not set.
-    pub fn clear_alarm(&mut self, key: Alarm) {
-        if let Some(found) = self.alarms.iter().position(|&(set, _)| set == key) {
-            let (_, at) = self.alarms.swap_remove(found);
-            self.timers.remove(at, Key::Alarm(key));
-        }
-    }
-
-    /// Stops all alarms; they may be resumed.
-    pub(crate) fn suspend_alarms(&mut self) {
-        self.suspended_alarms = std::mem::take(&mut self.alarms);
-        for &(key, at) in &self.suspended_alarms {
-            self.timers.remove(at, Key::Alarm(key));
-        }
-    }
-
-    /// Alarms that were suspended go on, but for those that were set anew meanwhile.
-    pub(crate) fn resume_alarms(&mut self) {
-        for (key, at) in std::mem::take(&mut self.suspended_alarms) {
-            if !self.alarms.iter().any(|&(set, _)| set == key) {
-                self.alarms.push((key, at));
-                self.timers.insert(at, Key::Alarm(key));
-            }
-        }
-    }
-
-    pub(crate) fn forget_suspended_alarms(&mut self) {
-        self.suspended_alarms.clear();
     }
 
     pub(super) fn arm(&mut self, id: ConnId, timer: Timer, after: Duration) {

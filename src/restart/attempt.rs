@@ -70,10 +70,18 @@ pub(crate) enum Side {
     New(Link),
 }
 
-/// Which engine is to be used: the one asked for, unless threads forbid it.
-pub(crate) fn choose_engine(how: &Restart) -> Result<Engine, RestartError> {
+/// Which engine is to be used: the one asked for, unless threads forbid it, or mailboxes, which are for
+/// threads.
+pub(crate) fn choose_engine(how: &Restart, mailboxes: usize) -> Result<Engine, RestartError> {
     if how.engine == Engine::ForkExec {
         return Ok(Engine::ForkExec);
+    }
+    if mailboxes > 0 && how.or_fork_exec {
+        log::info!("{mailboxes} mailboxes: fork-exec instead of fork");
+        return Ok(Engine::ForkExec);
+    }
+    if mailboxes > 0 {
+        return Err(RestartError::Mailbox { count: mailboxes });
     }
     match fork::thread_count() {
         1 => Ok(Engine::Fork),
@@ -227,15 +235,11 @@ impl Attempt {
         RestartError::Stopped
     }
 
-    /// Whether the new side, which has ended, had said that the connections are its own.
-    pub fn had_taken_over(&mut self) -> bool {
-        let Some(link) = &mut self.link else { return false };
-        while let Ok(Some((message, _))) = link.receive() {
-            if message == Message::TakenOver {
-                return true;
-            }
-        }
-        false
+    /// What the new side, which has ended, had said before and nobody has heard.
+    pub fn unheard(&mut self) -> Vec<Message> {
+        let Some(link) = &mut self.link else { return Vec::new() };
+        let messages = std::iter::from_fn(|| link.receive().ok().flatten());
+        messages.map(|(message, _)| message).collect()
     }
 
     fn in_probation(&self) -> bool {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{
+    alarm_word::AlarmWord,
     letter::{Letter, letters, put_letters},
     wire::{self, Fields, Malformed, put, put_number, put_time},
 };
@@ -75,6 +76,8 @@ pub(crate) enum Message {
     Ended { pid: u32, code: u8 },
     /// The newest to an older one: these are of your flows.
     Datagrams { letters: Vec<Letter> },
+    /// Old to new, with the state: my alarms. New to old, until it has committed: what is new about them.
+    Alarms(Vec<AlarmWord>),
 }
 
 /// Which generation a process is.
@@ -96,6 +99,8 @@ pub(crate) struct Report {
     pub oldest: Option<Duration>,
     /// Work in hand that is no connection.
     pub holds: u64,
+    /// The names of the oldest few.
+    pub held: Vec<String>,
 }
 
 // Kinds and tags are never given a second meaning.
@@ -124,6 +129,7 @@ const RETIRED: u16 = 22;
 const LEAVING: u16 = 23;
 const ENDED: u16 = 24;
 const DATAGRAMS: u16 = 30;
+const ALARMS: u16 = 40;
 
 const GENERATION: u16 = 1;
 const ENGINE: u16 = 2;
@@ -144,6 +150,8 @@ const OWN_GENERATION: u16 = 14;
 const OWN_ENGINE: u16 = 15;
 const MAKER: u16 = 20;
 const CODE: u16 = 21;
+const ALARM: u16 = 40;
+const HELD: u16 = 41;
 
 impl Message {
     /// The message as bytes.
@@ -188,6 +196,10 @@ impl Message {
                 put_number(&mut out, CONNECTIONS, report.connections);
                 report.oldest.iter().for_each(|time| put_time(&mut out, OLDEST, *time));
                 put_number(&mut out, HOLDS, report.holds);
+                report.held.iter().for_each(|name| put(&mut out, HELD, name.as_bytes()));
+            }
+            Message::Alarms(words) => {
+                words.iter().for_each(|word| put(&mut out, ALARM, &word.to_bytes()));
             }
             Message::Offered
             | Message::Claim
@@ -229,6 +241,7 @@ impl Message {
             Message::Leaving { .. } => LEAVING,
             Message::Ended { .. } => ENDED,
             Message::Datagrams { .. } => DATAGRAMS,
+            Message::Alarms(_) => ALARMS,
         }
     }
 
@@ -265,6 +278,7 @@ impl Message {
                 connections: fields.number(CONNECTIONS, "connections")?,
                 oldest: fields.maybe_time(OLDEST, "oldest")?,
                 holds: fields.number(HOLDS, "holds")?,
+                held: fields.texts(HELD, "held")?,
             }),
             SUPERVISOR => Message::Supervisor { pid: pid(fields)? },
             MAIN => Message::Main {
@@ -278,6 +292,7 @@ impl Message {
             LEAVING => Message::Leaving { pid: pid(fields)? },
             ENDED => Message::Ended { pid: pid(fields)?, code: code(fields)? },
             DATAGRAMS => Message::Datagrams { letters: letters(fields)? },
+            ALARMS => Message::Alarms(AlarmWord::all_of(fields, ALARM)?),
             _ => return Ok(None),
         }))
     }

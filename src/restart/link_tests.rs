@@ -22,13 +22,15 @@ fn any_time() -> impl Strategy<Value = Duration> {
 
 fn any_report() -> impl Strategy<Value = Report> {
     let oldest = proptest::option::of(any_time());
-    (".{0,20}", any_time(), any::<u64>(), oldest, any::<u64>()).prop_map(
-        |(phase, age, connections, oldest, holds)| Report {
+    let held = proptest::collection::vec(".{0,20}", 0..4);
+    (".{0,20}", any_time(), any::<u64>(), oldest, any::<u64>(), held).prop_map(
+        |(phase, age, connections, oldest, holds, held)| Report {
             phase,
             age,
             connections,
             oldest,
             holds,
+            held,
         },
     )
 }
@@ -36,6 +38,12 @@ fn any_report() -> impl Strategy<Value = Report> {
 fn any_letter() -> impl Strategy<Value = Letter> {
     let bytes = || proptest::collection::vec(any::<u8>(), 0..20);
     (".{0,20}", bytes(), bytes()).prop_map(|(socket, from, bytes)| Letter { socket, from, bytes })
+}
+
+fn any_alarm() -> impl Strategy<Value = AlarmWord> {
+    let every = proptest::option::of(any_time());
+    let times = proptest::option::of((any_time(), every));
+    (any::<u64>(), times).prop_map(|(key, times)| AlarmWord { key, times })
 }
 
 fn any_message() -> impl Strategy<Value = Message> {
@@ -74,6 +82,7 @@ fn any_message() -> impl Strategy<Value = Message> {
         any::<u32>().prop_map(|pid| Message::Retired { pid }),
         any::<u32>().prop_map(|pid| Message::Leaving { pid }),
         (any::<u32>(), any::<u8>()).prop_map(|(pid, code)| Message::Ended { pid, code }),
+        proptest::collection::vec(any_alarm(), 0..20).prop_map(Message::Alarms),
         proptest::collection::vec(any_letter(), 0..5)
             .prop_map(|letters| Message::Datagrams { letters }),
     ]

@@ -30,6 +30,7 @@
 //! `table` is the machine itself and `model` its proof: every order of messages, deaths, silences
 //! and requests, walked to the end. The rest carries messages and makes processes.
 
+pub(crate) mod alarm_word;
 pub(crate) mod attempt;
 pub(crate) mod child;
 pub(crate) mod drain;

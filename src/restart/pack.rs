@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::record::Record;
-use crate::net::{Conn, ConnId, Flags, Peer, Phase, Stream, Timer};
+use crate::net::{Address, Conn, ConnId, Flags, Peer, Phase, Stream, Timer};
 
 /// The connection written down. `session` is `None` where there is none yet.
 pub(crate) fn pack(conn: &Conn, session: Option<Vec<u8>>, now: Instant) -> Record {
@@ -17,6 +17,7 @@ pub(crate) fn pack(conn: &Conn, session: Option<Vec<u8>>, now: Instant) -> Recor
             Phase::Dialing { tag } => Some(tag),
             _ => None,
         },
+        destination: conn.destination.as_ref().map(|address| address.to_string()),
         input: conn.input.clone(),
         output: conn.output.to_vec(),
         want: conn.want as u64,
@@ -40,6 +41,11 @@ pub(crate) fn unpack(record: Record, stream: Stream, now: Instant) -> (Conn, Opt
     };
     let mut conn = Conn::new(ConnId::from_bits(record.id), stream, peer, phase, now);
     let before = |time: Duration| now.checked_sub(time).unwrap_or(now);
+    conn.destination = record
+        .destination
+        .as_deref()
+        .and_then(|text| Address::literal("dial", text).ok())
+        .map(Box::new);
     conn.input = record.input;
     conn.output.push(&record.output, &mut Default::default());
     conn.want = record.want as usize;

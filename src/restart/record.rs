@@ -22,6 +22,8 @@ pub(crate) struct Record {
     pub session: Option<Vec<u8>>,
     /// What was given to `dial`, while the connection is not established.
     pub dialing: Option<u64>,
+    /// Where it was dialed to, if it was.
+    pub destination: Option<String>,
     /// Read and not taken.
     pub input: Vec<u8>,
     /// Queued and not sent.
@@ -55,6 +57,7 @@ const STALLED: u16 = 11;
 const BYTES_IN: u16 = 12;
 const BYTES_OUT: u16 = 13;
 const FLAGS: u16 = 14;
+const DESTINATION: u16 = 20;
 
 impl Record {
     /// Appends the record. What is empty or zero takes no place.
@@ -68,6 +71,9 @@ impl Record {
         }
         if let Some(tag) = self.dialing {
             put_number(out, DIALING, tag);
+        }
+        if let Some(address) = &self.destination {
+            put(out, DESTINATION, address.as_bytes());
         }
         for (tag, bytes) in [(INPUT, &self.input), (OUTPUT, &self.output)] {
             if !bytes.is_empty() {
@@ -127,6 +133,7 @@ impl Record {
             PEER => self.peer = value.to_vec(),
             SESSION => self.session = Some(value.to_vec()),
             DIALING => self.dialing = Some(number(value)?),
+            DESTINATION => self.destination = Some(String::from_utf8_lossy(value).into_owned()),
             INPUT => self.input = value.to_vec(),
             OUTPUT => self.output = value.to_vec(),
             WANT => self.want = number(value)?,
@@ -168,7 +175,7 @@ mod tests {
 
     prop_compose! {
         fn any_record()(
-            id in 1u64.., dialing: Option<u64>,
+            id in 1u64.., dialing: Option<u64>, destination in proptest::option::of(".{0,20}"),
             bytes in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..40), 4),
             numbers: [u64; 4], times in proptest::collection::vec(any_time(), 3),
             timers in proptest::collection::vec((any::<u64>(), any_time()), 0..4),
@@ -178,6 +185,7 @@ mod tests {
                 peer: bytes[0].clone(),
                 session: dialing.is_none().then(|| bytes[1].clone()),
                 dialing,
+                destination,
                 input: bytes[2].clone(),
                 output: bytes[3].clone(),
                 want: numbers[0],

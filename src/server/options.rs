@@ -6,9 +6,11 @@ use nix::sys::signal::{SigSet, Signal};
 
 use super::Server;
 use crate::{
+    error::{Error, Result},
     limits::FAR_FUTURE,
+    net::Inbox,
     plan::{Drain, Restart},
-    service::Service,
+    service::{Mail, Service},
     signal,
     turn::{AtMax, Trigger},
 };
@@ -81,6 +83,25 @@ impl<S: Service> Server<S> {
         self
     }
 
+    /// Gives a [dialed](crate::Net::dial) connection this long to be established (10 s).
+    ///
+    /// After it [`on_dial_failed`](Service::on_dial_failed) is told `TimedOut`.
+    pub fn dial_timeout(mut self, limit: Duration) -> Server<S> {
+        self.net.limits.dial = limit.min(FAR_FUTURE);
+        self
+    }
+
+    /// Lets at most this many [dialed](crate::Net::dial) connections lead to one address at a time (no limit),
+    /// those that are not established yet and those that are closing included. One more is refused:
+    /// [`on_dial_failed`](Service::on_dial_failed) is told `QuotaExceeded`.
+    ///
+    /// A peer that is slow to answer then costs a known number of descriptors. Each process counts its
+    /// own: while an old one drains, both have as many.
+    pub fn max_per_destination(mut self, count: usize) -> Server<S> {
+        self.net.limits.per_destination = count.max(1);
+        self
+    }
+
     /// Serves at most this many connections at a time (a million); more wait in the accept queue
     /// until the count has fallen to 90 %.
     ///
@@ -123,6 +144,22 @@ impl<S: Service> Server<S> {
     pub fn max_output(mut self, bytes: usize) -> Server<S> {
         self.net.limits.output = bytes;
         self
+    }
+
+    /// Takes the letters of a [mailbox](crate::mailbox()) to [`on_mail`](Mail::on_mail). May be called
+    /// several times, also for letters of several types. One that nobody can post to is dropped.
+    ///
+    /// # Errors
+    /// When the system refuses the event by which other threads wake the loop.
+    pub fn inbox<M: 'static>(mut self, inbox: Inbox<M>) -> Result<Server<S>>
+    where
+        S: Mail<M>,
+    {
+        if inbox.exists() {
+            inbox.attach(&mut self.net).map_err(|e| Error::io("make", "a bell for mail", e))?;
+            self.inboxes.add(inbox);
+        }
+        Ok(self)
     }
 
     /// Restarts in this way when `signal` comes. SIGTERM and SIGINT can be given that meaning, too.

@@ -289,6 +289,7 @@ impl<S: Service> Turn<S> {
             connections: self.net.connections() as u64,
             oldest: oldest.map(age),
             holds: self.net.holds() as u64,
+            held: self.net.held(),
         }
     }
 }

@@ -65,6 +65,9 @@ impl<S: Service> Turn<S> {
         let saved = self.service.save().map_err(|why| format!("the state was not saved: {why}"))?;
         let state = memfd::seal(&saved).map_err(|e| format!("seal the state: {e}"))?;
         self.send_to_new(&Message::State, vec![state.into()])?;
+        for message in self.hand_over_alarms() {
+            self.send_to_new(&message, Vec::new())?;
+        }
         self.send_connections()
     }
 

@@ -10,7 +10,7 @@ use nix::{
 };
 use slab::Slab;
 
-use super::{Estate, Generation, Turn, moving::claim};
+use super::{Estate, Generation, Inboxes, Turn, moving::claim};
 use crate::{
     error::{Error, Result},
     limits::{HANDOVER_PATIENCE, RELEASE_PATIENCE},
@@ -106,6 +106,7 @@ impl<S: Service> Turn<S> {
         // Then a kernel of its own: the old epoll set is the parent's, and is only closed.
         let poll = Poll::new().map_err(|e| Error::io("make", "an epoll set", e))?;
         self.net.begin_anew(poll, generation, kept)?;
+        self.inboxes = Inboxes::none(); // nobody can post there, or there would be no fork
         (self.net.frozen, self.net.shared) = (moves, moves);
         self.net.stats.moved_in = self.net.connections() as u64;
         self.heard.clear();
@@ -150,6 +151,7 @@ impl<S: Service> Turn<S> {
                     let received = self.receive(message, fds).map_err(Error::from);
                     self.fail_unless(received)?;
                 }
+                Ok(Some((Message::Alarms(words), _))) => self.inherit_alarms(words),
                 Ok(Some((Message::Handed { last_serial }, _))) => self.handed(last_serial)?,
                 Ok(Some((Message::Released, _))) => self.advance(Event::Released)?,
                 // A side that has died since does not serve.
@@ -227,6 +229,7 @@ impl<S: Service> Turn<S> {
             None => Start::Fresh, // the supervisor has made it
         };
         self.start_serving(start)?;
+        self.net.note_alarms(); // how `on_start` begins is the new side's own
         if let Some(unready) = self.succession.unready.take() {
             unready.disarm();
         }
@@ -275,6 +278,8 @@ impl<S: Service> Turn<S> {
             self.tell_main(); // the old side has said that it is, and is gone
         }
         self.net.shared = false;
+        self.net.stop_noting_alarms();
+        self.net.resume_alarms(); // a side that was handing them back
         self.drop_unwanted();
         log::info!("committed: generation {} stays", self.net.generation());
         Ok(())
@@ -309,6 +314,8 @@ impl<S: Service> Turn<S> {
         log::info!("rolled back: {reason}");
         let message = Message::TakeBack { reason: reason.to_owned() };
         self.take_over_stderr();
+        self.tell_alarms();
+        self.net.suspend_alarms();
         if let Some(old) = &mut self.succession.old {
             let _ = old.link.send(&message, Vec::new());
             fault::point(Step::NewHandedBack, Some(&mut old.link));

@@ -42,6 +42,10 @@ impl<S: Service> Turn<S> {
                     continue;
                 }
                 Ok(Some((Message::Ready { .. }, _))) => Event::Ready,
+                Ok(Some((Message::Alarms(words), _))) => {
+                    self.hear_alarms(words);
+                    continue;
+                }
                 // A side that has died since is none to retire for.
                 Ok(Some((Message::Committed, _))) if link.is_cut() => continue,
                 Ok(Some((Message::Committed, _))) => Event::Committed,
@@ -159,11 +163,13 @@ impl<S: Service> Turn<S> {
         if let Some(file) = &self.succession.pid_file {
             file.clear_up_after(attempt.child.pid.as_raw());
         }
+        let had_taken_over = self.hear_last_words(&mut attempt);
         match self.net.frozen {
-            true if attempt.had_taken_over() => self.let_go(),
+            true if had_taken_over => self.let_go(),
             true => self.net.thaw(),
             false => {}
         }
+        self.net.resume_alarms();
         self.advance(Event::NewGone)?;
         self.verdict(&attempt.task(), attempt.steps, Err(why));
         Ok(())
@@ -226,7 +232,6 @@ impl<S: Service> Turn<S> {
         fault::point(Step::OldReady, attempt.link.as_mut());
         self.net.stop_accepting();
         self.net.stop_reading();
-        self.net.suspend_alarms();
         self.net.clear_timer(attempt.overdue, Key::NewOverdue);
         attempt.prove(now);
         if self.net.frozen {
@@ -318,6 +323,7 @@ impl<S: Service> Turn<S> {
             if self.net.frozen {
                 self.net.thaw();
             }
+            self.net.resume_alarms();
             self.verdict(&attempt.task(), attempt.steps, Err(why));
         }
     }

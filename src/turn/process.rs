@@ -24,7 +24,7 @@ impl<S: Service> Turn<S> {
             Source::Leavers => self.hear_leavers()?,
             Source::Newest => self.hear_newest()?,
             Source::Barrier => self.hear_barrier(),
-            Source::Listener(_) | Source::Datagrams(_) | Source::Conn(_) => {}
+            Source::Mail | Source::Listener(_) | Source::Datagrams(_) | Source::Conn(_) => {}
         }
         Ok(())
     }
@@ -86,6 +86,7 @@ impl<S: Service> Turn<S> {
     /// After everything: a process that is leaving goes when nothing is left.
     pub(super) fn settle(&mut self) -> Result {
         self.look_after_stderr();
+        self.tell_alarms();
         if self.net.draining && self.net.is_empty() && !self.is_kept_by_manager() {
             self.advance(Event::Empty)
         } else {
@@ -124,6 +125,7 @@ impl<S: Service> Turn<S> {
         let generation = self.net.generation();
         self.succession.last_generation = self.succession.last_generation.max(generation);
         self.service.on_start(&mut self.net, start);
+        self.net.forget_inherited_alarms();
         self.tell_main();
         self.write_pid_file();
         let names = self.net.listeners.iter().filter(|l| !l.is_control);
@@ -159,6 +161,7 @@ impl<S: Service> Turn<S> {
     /// After the last turn.
     pub(super) fn end(&mut self) {
         self.succession.unready = None; // a child that has never served ends here
+        self.receive_last_mail();
         // Left open, for the end of it tells the newest generation that this process is gone, and not
         // only that it has nothing more to do: there may be no more processes than it allows.
         std::mem::forget(self.succession.newest.take());

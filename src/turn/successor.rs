@@ -55,7 +55,7 @@ impl<S: Service> Turn<S> {
         if self.succession.living() >= self.succession.max_generations {
             return self.make_room_for(task).map(|()| None);
         }
-        let task = Task { engine: choose_engine(&task.how)?, ..task };
+        let task = Task { engine: choose_engine(&task.how, self.inboxes.count())?, ..task };
         if task.engine == Engine::ForkExec {
             self.succession.launch.preflight()?;
             return match task.how.check.clone() {
@@ -75,6 +75,7 @@ impl<S: Service> Turn<S> {
         match forked? {
             Side::Old(mut attempt) => {
                 self.net.shared = true; // until the child has closed its copies
+                self.net.suspend_alarms();
                 if self.net.frozen {
                     attempt.hurry(self.net.now());
                 }

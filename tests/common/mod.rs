@@ -5,6 +5,7 @@
 #![allow(dead_code)] // each test file uses its part of this
 
 pub mod churn;
+pub mod journal;
 pub mod ops;
 pub mod restart;
 pub mod traffic;

@@ -10,8 +10,8 @@ pub struct Generation {
 }
 
 /// What the server tells of each.
-const FIELDS: [&str; 8] =
-    ["generation", "pid", "engine", "phase", "age", "connections", "oldest", "holds"];
+const FIELDS: [&str; 9] =
+    ["generation", "pid", "engine", "phase", "age", "connections", "oldest", "holds", "held"];
 
 impl Generation {
     /// Reads a line of `key=value`.
@@ -58,14 +58,14 @@ impl fmt::Display for Table<'_> {
 
 fn row(
     f: &mut fmt::Formatter<'_>,
-    [generation, pid, engine, phase, age, connections, oldest, holds]: [&str; 8],
+    [generation, pid, engine, phase, age, connections, oldest, holds, held]: [&str; 9],
     private: &str,
     shared: &str,
 ) -> fmt::Result {
     writeln!(
         f,
         "{generation:>10} {pid:>8} {engine:<9} {phase:<18} {age:>10} {connections:>11} {oldest:>10} \
-         {holds:>5} {private:>9} {shared:>9}"
+         {holds:>5} {private:>9} {shared:>9} {held}"
     )
 }
 
@@ -103,13 +103,13 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_null() {
-        let line =
-            "generation=3 pid=0 engine=none phase=silent age=- connections=- oldest=- holds=-";
+        let line = "generation=3 pid=0 engine=none phase=silent age=- connections=- oldest=- holds=- \
+             held=-";
         assert_eq!(
             Json(&[Generation::read(line)]).to_string(),
             "[{\"generation\":3,\"pid\":0,\"engine\":\"none\",\"phase\":\"silent\",\"age\":null,\
-             \"connections\":null,\"oldest\":null,\"holds\":null,\"private_bytes\":null,\
-             \"shared_bytes\":null}]"
+             \"connections\":null,\"oldest\":null,\"holds\":null,\"held\":null,\
+             \"private_bytes\":null,\"shared_bytes\":null}]"
         );
     }
 
@@ -118,6 +118,6 @@ mod tests {
         let own = format!("generation=1 pid={} engine=fork phase=serving", std::process::id());
         let table = Table(&[Generation::read(&own)]).to_string();
         assert_eq!(table.lines().count(), 2);
-        assert!(table.contains("serving") && table.trim_end().ends_with('M'), "{table}");
+        assert!(table.contains("serving") && table.trim_end().ends_with("M -"), "{table}");
     }
 }

@@ -1,0 +1,123 @@
+//! Connections that this process makes: how many there may be to one destination, and how each ends or
+//! begins.
+
+use std::{collections::BTreeMap, io};
+
+use super::{
+    Net,
+    conn::{Conn, Phase},
+    id::ConnId,
+    listener::Address,
+    reason::{Origin, Reason},
+    stream::Stream,
+};
+use crate::error::Result;
+
+/// How many connections there are to each destination.
+#[derive(Debug, Default)]
+pub(crate) struct Destinations(BTreeMap<Address, usize>);
+
+impl Destinations {
+    fn count(&self, address: &Address) -> usize {
+        self.0.get(address).copied().unwrap_or(0)
+    }
+
+    /// A connection comes; one that was accepted counts for nobody.
+    pub(super) fn add(&mut self, conn: &Conn) {
+        if let Some(address) = conn.destination.as_deref() {
+            *self.0.entry(address.clone()).or_insert(0) += 1;
+        }
+    }
+
+    /// It goes.
+    pub(super) fn remove(&mut self, conn: &Conn) {
+        if let Some(address) = conn.destination.as_deref()
+            && let Some(count) = self.0.get_mut(address)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.0.remove(address);
+            }
+        }
+    }
+}
+
+impl Net {
+    /// Connects to `address`: `ip:port` or `unix:/path`. No host name: a look-up blocks, and how to
+    /// ask without blocking, for how long an answer holds and which of several addresses comes first
+    /// are questions of their own. Resolve before [`run`](crate::Server::run), or in a thread with a
+    /// [mailbox](crate::mailbox()), and bring the address.
+    ///
+    /// When the connection stands, [`on_open`](crate::Service::on_open) is called with
+    /// [`Origin::Dialed`] and `tag`, otherwise [`on_dial_failed`](crate::Service::on_dial_failed): also after the
+    /// [dial timeout](crate::Server::dial_timeout), and at once (`QuotaExceeded`) where there are as many
+    /// connections to this address as [may be](crate::Server::max_per_destination).
+    /// [`Backoff`](crate::Backoff) says when to try again.
+    ///
+    /// A dialed connection is one like any other: at a restart it stays and drains, or
+    /// [moves](crate::Restart::move_connections), even before it stands.
+    ///
+    /// # Errors
+    /// When `address` is none. What the network says comes later.
+    ///
+    /// ```
+    /// # use heirloom::{Io, Result};
+    /// /// A proxy: `tag` pairs the two sides, and the client waits for the upstream.
+    /// fn begin(io: &mut Io<'_>) -> Result {
+    ///     let tag = io.id().to_bits();
+    ///     io.pause();
+    ///     io.net().dial("127.0.0.1:6379", tag)
+    /// }
+    /// ```
+    pub fn dial(&mut self, address: &str, tag: u64) -> Result {
+        let target = Address::literal("dial", address)?;
+        if self.poll.is_none() {
+            self.staged.dials.push((address.to_owned(), tag));
+            return Ok(());
+        }
+        if let Err(e) = self.begin_dial(target, tag) {
+            self.refused_dials.push((tag, e));
+        }
+        Ok(())
+    }
+
+    fn begin_dial(&mut self, target: Address, tag: u64) -> io::Result<()> {
+        let limit = self.limits.per_destination;
+        if self.destinations.count(&target) >= limit {
+            let why = format!("{limit} connections to {target}, which is the limit");
+            return Err(io::Error::new(io::ErrorKind::QuotaExceeded, why));
+        }
+        let id = self.insert(Stream::connect(&target)?, Phase::Dialing { tag })?;
+        let conn = &mut self.conns[id.slot()];
+        conn.destination = Some(Box::new(target));
+        self.destinations.add(conn);
+        Ok(())
+    }
+
+    /// Decides a dial that has seen an event. `Some` when the connection stands.
+    pub(crate) fn finish_dial(&mut self, id: ConnId) -> Option<Origin> {
+        let now = self.now;
+        let conn = self.conn(id)?;
+        let Phase::Dialing { tag } = conn.phase else { return None };
+        match conn.stream.connected()? {
+            Ok(()) => {
+                let _ = conn.stream.set_nodelay();
+                conn.phase = Phase::Open;
+                conn.peer = conn.stream.peer();
+                conn.active = now;
+                self.stats.dialed += 1;
+                self.schedule_check(id);
+                Some(Origin::Dialed { tag })
+            }
+            Err(e) => {
+                self.refused_dials.push((tag, e));
+                self.kill(id, Reason::Closed);
+                None
+            }
+        }
+    }
+
+    pub(crate) fn take_refused_dials(&mut self) -> Vec<(u64, io::Error)> {
+        std::mem::take(&mut self.refused_dials)
+    }
+}

@@ -1,0 +1,86 @@
+//! Who has the alarms in a restart. They go with the state of the service: from the old side to the new
+//! one when that is copied, and back if the new one does not last.
+//!
+//! ```text
+//!  old                                    new
+//!   |  fork: a copy of the heap         -> | set, standing still
+//!   |  exec: State, Alarms              -> | offered to `on_start`
+//!  standing still                          |
+//!   |  Released                         -> | go on
+//!   |                                   <- | Alarms: what went off, what was set, what was cleared
+//!   |                                   <- | Committed: the old side forgets them
+//!  go on, as they stand by now             | or it is gone, or TakeBack: standing still
+//! ```
+
+use super::Turn;
+use crate::{
+    limits::ALARMS_PER_MESSAGE,
+    net::{Alarm, AlarmNews},
+    restart::{Phase, alarm_word::AlarmWord, attempt::Attempt, link::Message},
+    service::Service,
+};
+
+impl<S: Service> Turn<S> {
+    /// An alarm goes off. That it did is told at once: were it told before, one that ends the process
+    /// would be lost; were it told later, more of them would be repeated.
+    pub(super) fn ring(&mut self, key: Alarm) {
+        self.service.on_alarm(&mut self.net, key);
+        self.tell_alarms();
+    }
+
+    /// On a new side that serves: tells the old one what is new about the alarms, if it may yet get them
+    /// back.
+    pub(super) fn tell_alarms(&mut self) {
+        let news = self.net.take_alarm_news();
+        if let Some(old) = &mut self.succession.old {
+            for message in messages(&news) {
+                // A failure means that the old side is gone; the link will say so.
+                let _ = old.link.send(&message, Vec::new());
+            }
+        }
+    }
+
+    /// On an old side, whose state was just saved: the alarms for the new program.
+    pub(super) fn hand_over_alarms(&mut self) -> Vec<Message> {
+        self.net.suspend_alarms();
+        messages(&self.net.suspended_alarms()).collect()
+    }
+
+    /// On an old side that has released: the new one's word about the alarms.
+    pub(super) fn hear_alarms(&mut self, words: Vec<AlarmWord>) {
+        if self.succession.phase == Phase::Released {
+            self.net.hear_alarm_news(news(words));
+        }
+    }
+
+    /// The same of one that has ended, and what else it had said and nobody has heard: whether it
+    /// had taken over the connections.
+    pub(super) fn hear_last_words(&mut self, attempt: &mut Attempt) -> bool {
+        let mut had_taken_over = false;
+        for message in attempt.unheard() {
+            match message {
+                Message::TakenOver => had_taken_over = true,
+                Message::Alarms(words) => self.hear_alarms(words),
+                _ => {}
+            }
+        }
+        had_taken_over
+    }
+
+    /// On a new program that does not serve yet.
+    pub(super) fn inherit_alarms(&mut self, words: Vec<AlarmWord>) {
+        if self.succession.phase == Phase::Waiting {
+            self.net.inherit_alarms(news(words));
+        }
+    }
+}
+
+fn news(words: Vec<AlarmWord>) -> Vec<AlarmNews> {
+    words.into_iter().map(|AlarmWord { key, times }| (Alarm(key), times)).collect()
+}
+
+fn messages(news: &[AlarmNews]) -> impl Iterator<Item = Message> {
+    let word = |&(Alarm(key), times): &AlarmNews| AlarmWord { key, times };
+    news.chunks(ALARMS_PER_MESSAGE)
+        .map(move |part| Message::Alarms(part.iter().map(word).collect()))
+}

@@ -1,0 +1,94 @@
+//! How mail reaches the service: by the budget, each letter once. Knows no thread.
+
+use std::fmt;
+
+use super::Turn;
+use crate::{
+    limits::MAIL_BUDGET,
+    net::{Inbox, Net},
+    service::{Mail, Service},
+};
+
+/// An inbox whose letters the service understands, whatever they are.
+trait Deliver<S> {
+    /// Up to the budget; `false`: nothing is left.
+    fn deliver(&self, service: &mut S, net: &mut Net) -> bool;
+    /// What there is, and then no more.
+    fn deliver_last(&self, service: &mut S, net: &mut Net);
+    fn is_empty(&self) -> bool;
+    fn exists(&self) -> bool;
+}
+
+impl<S: Mail<M>, M> Deliver<S> for Inbox<M> {
+    fn deliver(&self, service: &mut S, net: &mut Net) -> bool {
+        for letter in self.take(MAIL_BUDGET) {
+            net.stats.mails += 1;
+            service.on_mail(net, letter);
+        }
+        !Deliver::<S>::is_empty(self)
+    }
+
+    fn deliver_last(&self, service: &mut S, net: &mut Net) {
+        for letter in self.close() {
+            net.stats.mails += 1;
+            service.on_mail(net, letter);
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        Inbox::is_empty(self)
+    }
+
+    fn exists(&self) -> bool {
+        Inbox::exists(self)
+    }
+}
+
+/// All inboxes of a service.
+pub(crate) struct Inboxes<S>(Vec<Box<dyn Deliver<S>>>);
+
+impl<S: Service> Inboxes<S> {
+    pub fn none() -> Inboxes<S> {
+        Inboxes(Vec::new())
+    }
+
+    pub fn add<M: 'static>(&mut self, inbox: Inbox<M>)
+    where
+        S: Mail<M>,
+    {
+        self.0.push(Box::new(inbox));
+    }
+
+    /// How many there are that may bring something.
+    pub fn count(&self) -> usize {
+        self.0.iter().filter(|inbox| inbox.exists()).count()
+    }
+}
+
+impl<S> fmt::Debug for Inboxes<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Inboxes").field(&self.0.len()).finish()
+    }
+}
+
+impl<S: Service> Turn<S> {
+    /// Part of phase 2: mail. While connections are frozen it waits.
+    pub(super) fn receive_mail(&mut self) {
+        let frozen = self.net.frozen;
+        let mut left = false;
+        for inbox in &self.inboxes.0 {
+            left |= match frozen {
+                true => !inbox.is_empty(),
+                false => inbox.deliver(&mut self.service, &mut self.net),
+            };
+        }
+        self.net.mail_waits = left;
+    }
+
+    /// After the last turn: nothing that was posted is lost.
+    pub(super) fn receive_last_mail(&mut self) {
+        for inbox in &self.inboxes.0 {
+            inbox.deliver_last(&mut self.service, &mut self.net);
+        }
+    }
+}
