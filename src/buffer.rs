@@ -7,16 +7,22 @@ use crate::limits::{POOL_BUFFER, POOL_BYTES, SHARE_FROM, WRITE_SLICES};
 /// Unsent output of one connection.
 ///
 /// Nearly all output is short: it is appended to `head` and leaves with one `write`. Only a shared
-/// segment makes `rest` necessary, and with it `writev`. Empty, it owns no memory.
+/// segment makes a `tail` necessary, and with it `writev`. Empty, it owns no memory.
 #[derive(Debug, Default)]
 pub(crate) struct Output {
     /// Copied bytes that go first.
     head: Vec<u8>,
-    /// What follows `head`, in order.
-    rest: VecDeque<Segment>,
-    /// Bytes of the first segment (`head`, or the front of `rest` when that is empty) already sent.
+    /// What follows `head`. Boxed, since it is rare and every connection has an output.
+    tail: Option<Box<Tail>>,
+    /// Bytes of the first segment (`head`, or the front of the tail when that is empty) already sent.
     sent: usize,
-    /// All unsent bytes.
+}
+
+/// Segments in order; never without any.
+#[derive(Debug, Default)]
+struct Tail {
+    segments: VecDeque<Segment>,
+    /// Bytes of all of them.
     len: usize,
 }
 
@@ -38,30 +44,28 @@ impl Segment {
 impl Output {
     /// Unsent bytes.
     pub fn len(&self) -> usize {
-        self.len
+        self.head.len() + self.tail.as_ref().map_or(0, |tail| tail.len) - self.sent
     }
 
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.head.is_empty() && self.tail.is_none()
     }
 
     /// Queues a copy of `bytes`.
     pub fn push(&mut self, bytes: &[u8], pool: &mut Pool) {
-        self.len += bytes.len();
-        match self.rest.back_mut() {
-            None => {
-                if self.head.capacity() == 0 {
-                    self.head = pool.take();
-                }
-                self.head.extend_from_slice(bytes);
+        let Some(tail) = &mut self.tail else {
+            if self.head.capacity() == 0 {
+                self.head = pool.take();
             }
-            Some(Segment::Owned(last)) => last.extend_from_slice(bytes),
-            Some(Segment::Shared(_)) => {
-                let mut last = pool.take();
-                last.extend_from_slice(bytes);
-                self.rest.push_back(Segment::Owned(last));
-            }
+            return self.head.extend_from_slice(bytes);
+        };
+        tail.len += bytes.len();
+        if let Some(Segment::Owned(last)) = tail.segments.back_mut() {
+            return last.extend_from_slice(bytes);
         }
+        let mut last = pool.take();
+        last.extend_from_slice(bytes);
+        tail.segments.push_back(Segment::Owned(last));
     }
 
     /// Queues `bytes` without a copy, unless they are so few that a copy is cheaper.
@@ -69,8 +73,19 @@ impl Output {
         if bytes.len() < SHARE_FROM {
             return self.push(bytes, pool);
         }
-        self.len += bytes.len();
-        self.rest.push_back(Segment::Shared(Rc::clone(bytes)));
+        let tail = self.tail.get_or_insert_default();
+        tail.len += bytes.len();
+        tail.segments.push_back(Segment::Shared(Rc::clone(bytes)));
+    }
+
+    /// All unsent bytes, if they lie in one piece as nearly always.
+    pub fn only(&self) -> Option<&[u8]> {
+        self.tail.is_none().then(|| &self.head[self.sent..])
+    }
+
+    fn segments(&self) -> impl Iterator<Item = &[u8]> {
+        let tail = self.tail.iter().flat_map(|tail| tail.segments.iter().map(Segment::bytes));
+        std::iter::once(self.head.as_slice()).chain(tail)
     }
 
     /// The next unsent bytes, at most `budget` of them, as slices for one `writev`.
@@ -79,12 +94,9 @@ impl Output {
         mut budget: usize,
         slices: &mut [IoSlice<'a>; WRITE_SLICES],
     ) -> usize {
-        let segments = std::iter::once(self.head.as_slice())
-            .chain(self.rest.iter().map(Segment::bytes))
-            .filter(|segment| !segment.is_empty());
         let mut skip = self.sent;
         let mut filled = 0;
-        for segment in segments.take(WRITE_SLICES) {
+        for segment in self.segments().filter(|segment| !segment.is_empty()).take(WRITE_SLICES) {
             let piece = &segment[skip..];
             skip = 0;
             let piece = &piece[..piece.len().min(budget)];
@@ -98,18 +110,16 @@ impl Output {
         filled
     }
 
-    /// All unsent bytes, in one piece.
+    /// All unsent bytes, copied into one piece.
     pub fn to_vec(&self) -> Vec<u8> {
-        let mut all = Vec::with_capacity(self.sent + self.len);
-        all.extend_from_slice(&self.head);
-        self.rest.iter().for_each(|segment| all.extend_from_slice(segment.bytes()));
+        let mut all = Vec::with_capacity(self.sent + self.len());
+        self.segments().for_each(|segment| all.extend_from_slice(segment));
         all.drain(..self.sent);
         all
     }
 
     /// Forgets `count` bytes from the front: they have been sent.
     pub fn advance(&mut self, count: usize, pool: &mut Pool) {
-        self.len -= count;
         self.sent += count;
         if !self.head.is_empty() {
             if self.sent < self.head.len() {
@@ -118,19 +128,23 @@ impl Output {
             self.sent -= self.head.len();
             pool.give(std::mem::take(&mut self.head));
         }
-        while let Some(front) = self.rest.front_mut() {
-            if self.sent < front.bytes().len() {
+        let Some(tail) = &mut self.tail else { return };
+        while let Some(front) = tail.segments.front_mut() {
+            let before = front.bytes().len();
+            if self.sent < before {
                 if let Segment::Owned(bytes) = front {
                     compact(bytes, &mut self.sent);
+                    tail.len -= before - bytes.len();
                 }
                 return;
             }
-            self.sent -= front.bytes().len();
-            if let Some(Segment::Owned(bytes)) = self.rest.pop_front() {
+            self.sent -= before;
+            tail.len -= before;
+            if let Some(Segment::Owned(bytes)) = tail.segments.pop_front() {
                 pool.give(bytes);
             }
         }
-        self.rest = VecDeque::new();
+        self.tail = None;
     }
 
     /// Throws away everything unsent.
@@ -196,7 +210,7 @@ mod tests {
         output.push(b"hello", &mut pool);
         output.push_shared(&vec![7; SHARE_FROM].into(), &mut pool);
         output.advance(5 + SHARE_FROM, &mut pool);
-        assert_eq!((output.head.capacity(), output.rest.capacity(), output.len()), (0, 0, 0));
+        assert!(output.head.capacity() == 0 && output.tail.is_none() && output.is_empty());
     }
 
     #[test]
@@ -220,7 +234,7 @@ mod tests {
             output.push(&[1; 1000], &mut pool);
             output.advance(1000, &mut pool);
         }
-        let capacity: usize = output.rest.iter().map(|segment| segment.bytes().len()).sum();
+        let capacity: usize = output.segments().map(<[u8]>::len).sum();
         assert!(capacity < 8 * POOL_BUFFER, "{capacity}");
     }
 

@@ -6,6 +6,8 @@
 //! such differences. So a line ends in CRLF and never in LF alone, a length is given once and in one
 //! manner, and `chunked` is the last coding and the only one.
 
+use std::mem::MaybeUninit;
+
 use httparse::{Error, Header, Status as Parsed};
 
 use super::reply::{After, Refusal, Status};
@@ -74,9 +76,9 @@ enum Transfer {
 /// `MAX_HEAD` is small and most heads come in one piece.
 pub fn parse(input: &[u8]) -> Result<Option<(Request<'_>, usize)>, Refusal> {
     let window = &input[..input.len().min(MAX_HEAD)];
-    let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
-    let mut head = httparse::Request::new(&mut fields);
-    let taken = match head.parse(window) {
+    let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
+    let mut head = httparse::Request::new(&mut []);
+    let taken = match head.parse_with_uninit_headers(window, &mut fields) {
         Ok(Parsed::Complete(taken)) => taken,
         Ok(Parsed::Partial) => return incomplete(window),
         Err(Error::TooManyHeaders) => {
@@ -132,8 +134,11 @@ fn judge_version<T>(window: &[u8]) -> Result<Option<T>, Refusal> {
 /// The parser takes an LF alone for the end of a line, as RFC 9112, section 2.2, allows. An
 /// intermediary that does not would see another head.
 fn has_bare_line_feed(head: &[u8]) -> bool {
-    let mut before = 0;
-    head.iter().any(|&byte| std::mem::replace(&mut before, byte) != b'\r' && byte == b'\n')
+    // All of it is looked at, whatever is found: so the compiler takes many bytes at a time.
+    let pairs = head.iter().zip(head.iter().skip(1));
+    pairs.fold(head.starts_with(b"\n"), |found, (&before, &byte)| {
+        found | ((byte == b'\n') & (before != b'\r'))
+    })
 }
 
 /// The path of a target in origin form (`/path?query`) or absolute form (`http://host/path`). The

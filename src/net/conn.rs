@@ -77,6 +77,8 @@ pub(crate) struct Flags {
     pub half_close: bool,
     /// Our FIN was sent.
     pub fin_sent: bool,
+    /// Output waited when the timeouts were looked at last.
+    pub watches_output: bool,
     /// `on_writable` is owed.
     pub writable_due: bool,
     /// Goes to the new side of the restart in progress.

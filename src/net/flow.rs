@@ -150,6 +150,9 @@ impl Net {
 
     /// One write for each connection that has output, and the FIN of those that are done.
     pub(crate) fn flush(&mut self) {
+        if self.dirty.is_empty() {
+            return;
+        }
         let mut list = std::mem::take(&mut self.dirty);
         for id in list.drain(..) {
             let Some(conn) = self.conn(id) else { continue };
@@ -172,11 +175,20 @@ impl Net {
     /// One `write` of at most the budget. A short one means that the socket is full.
     fn write(&mut self, id: ConnId) {
         let conn = &mut self.conns[id.slot()];
-        let mut slices = [IoSlice::new(&[]); WRITE_SLICES];
-        let count = conn.output.slices(WRITE_BUDGET, &mut slices);
-        let offered: usize = slices[..count].iter().map(|slice| slice.len()).sum();
         self.stats.writes += 1;
-        let written = match conn.stream.write(&slices[..count]) {
+        let (offered, result) = match conn.output.only() {
+            Some(piece) => {
+                let piece = &piece[..piece.len().min(WRITE_BUDGET)];
+                (piece.len(), conn.stream.write(piece))
+            }
+            None => {
+                let mut slices = [IoSlice::new(&[]); WRITE_SLICES];
+                let count = conn.output.slices(WRITE_BUDGET, &mut slices);
+                let slices = &slices[..count];
+                (slices.iter().map(|slice| slice.len()).sum(), conn.stream.write_vectored(slices))
+            }
+        };
+        let written = match result {
             Ok(written) => written,
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => 0,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => return self.mark_dirty(id),
@@ -217,10 +229,11 @@ impl Net {
                 conn.flags.fin_sent = true;
                 conn.stream.shutdown(Shutdown::Write);
             }
-            _ => {}
+            // Its timeouts were looked at while output waited, and the next look is set by the write
+            // timeout: too late for what is watched from here on.
+            _ if conn.flags.watches_output => {}
+            _ => return,
         }
-        // A look that came while output waited has set the next one by the write timeout: too late
-        // for what is watched from here on. Nearly always it is set early enough.
         self.schedule_check(id);
     }
 

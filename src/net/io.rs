@@ -300,12 +300,15 @@ impl Net {
             conn.progress = self.now;
         }
         push(&mut conn.output, &mut self.pool);
-        if conn.output.len() > self.limits.output {
+        let queued = conn.output.len();
+        if queued > self.limits.output {
             return self.kill(id, Reason::TooSlow);
         }
-        if conn.output.len() > crate::limits::HIGH_MARK {
+        if queued > crate::limits::HIGH_MARK {
             conn.flags.congested = true;
         }
-        self.mark_dirty(id);
+        if !conn.flags.dirty {
+            self.mark_dirty(id);
+        }
     }
 }

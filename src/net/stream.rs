@@ -184,14 +184,19 @@ impl Stream {
         }
     }
 
-    /// One slice goes out by the cheaper `write`.
-    pub fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        match (self, slices) {
-            (Stream::Tcp(stream), [slice]) => stream.write(slice),
-            (Stream::Tcp(stream), slices) => stream.write_vectored(slices),
-            (Stream::Unix(stream), [slice]) => stream.write(slice),
-            (Stream::Unix(stream), slices) => stream.write_vectored(slices),
-            (Stream::Memory(pipe), slices) => pipe.write(slices),
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Stream::Tcp(stream) => stream.write(bytes),
+            Stream::Unix(stream) => stream.write(bytes),
+            Stream::Memory(pipe) => pipe.write(&[IoSlice::new(bytes)]),
+        }
+    }
+
+    pub fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Stream::Tcp(stream) => stream.write_vectored(slices),
+            Stream::Unix(stream) => stream.write_vectored(slices),
+            Stream::Memory(pipe) => pipe.write(slices),
         }
     }
 

@@ -116,6 +116,7 @@ impl Net {
     /// set for an earlier time stays: it will set the next.
     pub(super) fn schedule_check(&mut self, id: ConnId) {
         let conn = &mut self.conns[id.slot()];
+        conn.flags.watches_output = !conn.output.is_empty();
         let Some((at, _)) = conn.deadline(&self.limits) else { return };
         match conn.check_at {
             Some(set) if set <= at => return,

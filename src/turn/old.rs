@@ -42,10 +42,6 @@ impl<S: Service> Turn<S> {
                     continue;
                 }
                 Ok(Some((Message::Ready { .. }, _))) => Event::Ready,
-                Ok(Some((Message::Alarms(words), _))) => {
-                    self.hear_alarms(words);
-                    continue;
-                }
                 // A side that has died since is none to retire for.
                 Ok(Some((Message::Committed, _))) if link.is_cut() => continue,
                 Ok(Some((Message::Committed, _))) => Event::Committed,
@@ -59,8 +55,8 @@ impl<S: Service> Turn<S> {
                     }
                     continue;
                 }
-                Ok(Some((word @ (Message::Ask | Message::TakenOver), _))) => {
-                    self.heed_new(&word);
+                Ok(Some((word @ (Message::Ask | Message::TakenOver | Message::Alarms(_)), _))) => {
+                    self.heed_new(word);
                     continue;
                 }
                 // While this side accepts, there is time to hear how the new one ends.
@@ -87,12 +83,15 @@ impl<S: Service> Turn<S> {
     }
 
     /// What the new side says beside the steps of the restart.
-    fn heed_new(&mut self, word: &Message) {
-        if *word == Message::TakenOver {
-            return self.taken_over();
+    fn heed_new(&mut self, word: Message) {
+        match word {
+            Message::TakenOver => self.taken_over(),
+            Message::Alarms(words) => self.hear_alarms(words),
+            _ => {
+                let report = self.report();
+                self.tell_new(&Message::Report(report));
+            }
         }
-        let report = self.report();
-        self.tell_new(&Message::Report(report));
     }
 
     fn tell_new(&mut self, message: &Message) {

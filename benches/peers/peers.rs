@@ -1,0 +1,207 @@
+//! Who takes part: how each server is found or built, and started. A missing one is named, never left
+//! out in silence.
+
+use std::{
+    env, fs, io,
+    net::TcpListener,
+    path::PathBuf,
+    process::{Command, Stdio},
+};
+
+/// A server that can be started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    Heirloom,
+    Bare,
+    Tokio,
+    May,
+    Libevent,
+    Redis,
+    Nginx,
+    Haproxy,
+}
+
+pub const ALL: [Peer; 8] = [
+    Peer::Heirloom,
+    Peer::Bare,
+    Peer::Tokio,
+    Peer::May,
+    Peer::Libevent,
+    Peer::Redis,
+    Peer::Nginx,
+    Peer::Haproxy,
+];
+
+impl Peer {
+    pub fn name(self) -> &'static str {
+        match self {
+            Peer::Heirloom => "heirloom",
+            Peer::Bare => "bare epoll",
+            Peer::Tokio => "tokio",
+            Peer::May => "may_minihttp",
+            Peer::Libevent => "libevent",
+            Peer::Redis => "redis",
+            Peer::Nginx => "nginx",
+            Peer::Haproxy => "haproxy",
+        }
+    }
+
+    /// Whether it speaks a protocol.
+    pub fn speaks(self, protocol: &str) -> bool {
+        match self {
+            Peer::Heirloom | Peer::Bare | Peer::Tokio => true,
+            Peer::Libevent => protocol == "echo",
+            Peer::Redis => protocol == "resp",
+            Peer::May | Peer::Nginx | Peer::Haproxy => protocol == "http",
+        }
+    }
+}
+
+/// Where everything is.
+pub struct Ground {
+    /// The release build of the examples.
+    examples: PathBuf,
+    /// Where configurations and the C program go.
+    folder: PathBuf,
+}
+
+impl Ground {
+    /// Builds what is to be built.
+    pub fn prepare() -> io::Result<Ground> {
+        let me = env::current_exe()?; // target/release/deps/peers-...
+        let target = me.ancestors().nth(3).ok_or_else(|| io::Error::other("no target folder"))?;
+        let folder = target.join("peers");
+        fs::create_dir_all(&folder)?;
+        let built = Command::new(env!("CARGO"))
+            .args(["build", "--release", "--quiet", "--examples", "--target-dir"])
+            .arg(target)
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .status()?;
+        if !built.success() {
+            return Err(io::Error::other("the examples do not build"));
+        }
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peers/libevent.c");
+        let _ = Command::new("cc")
+            .args(["-O2", source, "-levent_core", "-o"])
+            .arg(folder.join("libevent"))
+            .stderr(Stdio::null())
+            .status();
+        Ok(Ground { examples: target.join("release/examples"), folder })
+    }
+
+    /// Why a peer cannot take part.
+    pub fn lacks(&self, peer: Peer) -> Option<&'static str> {
+        let missing = |program: &str| find(program).is_none();
+        match peer {
+            Peer::Libevent if !self.folder.join("libevent").exists() => Some("libevent-dev or cc"),
+            Peer::Redis if missing("redis-server") => Some("redis-server"),
+            Peer::Nginx if missing("nginx") => Some("nginx"),
+            Peer::Haproxy if missing("haproxy") => Some("haproxy"),
+            _ => None,
+        }
+    }
+
+    /// How to start it, and the address that it will listen on.
+    pub fn command(&self, peer: Peer, protocol: &str) -> io::Result<(Command, String)> {
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let address = format!("127.0.0.1:{port}");
+        let mut command = match peer {
+            Peer::Heirloom => self.heirloom(protocol, &address),
+            Peer::Bare => itself("bare", protocol, &address)?,
+            Peer::Tokio => itself("tokio", protocol, &address)?,
+            Peer::May => itself("may", protocol, &address)?,
+            Peer::Libevent => {
+                let mut command = Command::new(self.folder.join("libevent"));
+                command.arg(port.to_string());
+                command
+            }
+            Peer::Redis => {
+                let mut command = Command::new("redis-server");
+                command.args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", ""]);
+                command
+            }
+            Peer::Nginx => {
+                let mut command = self.nginx(&address)?;
+                command.args(["-g", "daemon off;"]);
+                command
+            }
+            Peer::Haproxy => self.haproxy(&address)?,
+        };
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(self.log(peer)?);
+        Ok((command, address))
+    }
+
+    /// The same for a server that is to be restarted. nginx takes the signal for that only as a daemon.
+    pub fn restartable(&self, peer: Peer) -> io::Result<(Command, String)> {
+        let (command, address) = self.command(peer, "http")?;
+        match peer {
+            Peer::Nginx => Ok((self.nginx(&address)?, address)),
+            _ => Ok((command, address)),
+        }
+    }
+
+    fn log(&self, peer: Peer) -> io::Result<fs::File> {
+        fs::File::create(self.folder.join(format!("{}.log", peer.name())))
+    }
+
+    fn heirloom(&self, protocol: &str, address: &str) -> Command {
+        let name = if protocol == "resp" { "kv" } else { protocol };
+        let mut command = Command::new(self.examples.join(name));
+        command.args(["--listen", address, "--probation", "0.05", "--pid-file"]);
+        command.arg(self.pid_file(Peer::Heirloom)).env("RUST_LOG", "warn");
+        command
+    }
+
+    fn nginx(&self, address: &str) -> io::Result<Command> {
+        let (folder, config) = (self.folder.display(), self.folder.join("nginx.conf"));
+        let text = format!(
+            "worker_processes 1; pid {pid}; error_log {folder}/nginx.error;\n\
+             worker_rlimit_nofile 20000; events {{ worker_connections 16000; }}\n\
+             http {{ access_log off; keepalive_requests 1000000000; tcp_nodelay on;\n\
+             client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;\n\
+             fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi;\n\
+             scgi_temp_path {folder}/scgi; default_type text/plain;\n\
+             server {{ listen {address} backlog=4096;\n\
+             location / {{ return 200 \"hello, world\\n\"; }} }} }}\n",
+            pid = self.pid_file(Peer::Nginx).display(),
+        );
+        fs::write(&config, text)?;
+        // By its whole path: it starts itself again at a restart.
+        let mut command = Command::new(find("nginx").ok_or(io::ErrorKind::NotFound)?);
+        command.arg("-p").arg(&self.folder).arg("-c").arg(config);
+        Ok(command)
+    }
+
+    fn haproxy(&self, address: &str) -> io::Result<Command> {
+        let config = self.folder.join("haproxy.cfg");
+        let text = format!(
+            "global\n  nbthread 1\n  maxconn 8000\n  stats socket {folder}/haproxy.sock level admin \
+             expose-fd listeners\n\
+             defaults\n  mode http\n  timeout client 60s\n  timeout server 60s\n  timeout connect 5s\n\
+             frontend hello\n  bind {address} backlog 4096\n  http-request return status 200 \
+             content-type text/plain string \"hello, world\\n\"\n",
+            folder = self.folder.display(),
+        );
+        fs::write(&config, text)?;
+        let mut command = Command::new(find("haproxy").ok_or(io::ErrorKind::NotFound)?);
+        command.arg("-W").arg("-f").arg(config).arg("-p").arg(self.pid_file(Peer::Haproxy));
+        Ok(command)
+    }
+
+    pub fn pid_file(&self, peer: Peer) -> PathBuf {
+        self.folder.join(format!("{}.pid", peer.name().replace(' ', "-")))
+    }
+}
+
+/// This very program, as a server.
+pub fn itself(kind: &str, protocol: &str, address: &str) -> io::Result<Command> {
+    let mut command = Command::new(env::current_exe()?);
+    command.args(["serve", kind, protocol, address]);
+    Ok(command)
+}
+
+/// A program on the path.
+fn find(program: &str) -> Option<PathBuf> {
+    let paths = env::var_os("PATH")?;
+    env::split_paths(&paths).map(|folder| folder.join(program)).find(|path| path.is_file())
+}
