@@ -1,8 +1,6 @@
 //! The worker of the jobs example without a Redis: the test reads what it asks and says what Redis would.
 //! Each test is one story, told in commands and answers.
 
-#[path = "../examples/jobs/backoff.rs"]
-mod backoff;
 #[path = "../examples/jobs/batch.rs"]
 mod batch;
 #[path = "../examples/jobs/line.rs"]
@@ -19,7 +17,6 @@ mod worker;
 
 use std::{io::ErrorKind, time::Duration};
 
-use backoff::Backoff;
 use batch::{Batch, MAX_DELIVERIES, fnv};
 use heirloom::{
     Origin,
@@ -417,17 +414,5 @@ proptest! {
             }
         }
         prop_assert_eq!(recorded.len() as u64, next);
-    }
-
-    #[test]
-    fn a_wait_is_random_and_bounded(failures in 0usize..80, random: u64) {
-        let mut backoff = Backoff::default();
-        for _ in 0..failures {
-            backoff.next(random);
-        }
-        let (shortest, wait) = (backoff.clone().next(0), backoff.clone().next(random));
-        prop_assert!(shortest <= wait && wait <= 2 * shortest && wait <= Duration::from_secs(5));
-        backoff.reset();
-        prop_assert!(backoff.next(random) <= Duration::from_millis(50));
     }
 }

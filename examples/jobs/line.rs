@@ -1,14 +1,14 @@
 //! A connection to Redis that comes back: where it stands, and which answers it owes. Knows no job.
 
-use std::{
-    collections::VecDeque,
-    hash::{BuildHasher, RandomState},
-    process,
-};
+use std::{collections::VecDeque, time::Duration};
 
-use heirloom::{Alarm, ConnId, Io, Net};
+use heirloom::{Alarm, Backoff, ConnId, Io, Net};
 
-use super::{backoff::Backoff, request::Request, resp::Sink};
+use super::{request::Request, resp::Sink};
+
+/// The first wait before it is dialed again, and the longest.
+const FIRST_WAIT: Duration = Duration::from_millis(50);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// One line. Its number is the tag of its dials, and the alarm that dials again.
 #[derive(Debug)]
@@ -29,8 +29,8 @@ enum State {
 
 impl Line {
     pub fn new(number: u64) -> Line {
-        let (asked, backoff) = (VecDeque::new(), Backoff::default());
-        Line { number, state: State::Down, asked, backoff }
+        let backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
+        Line { number, state: State::Down, asked: VecDeque::new(), backoff }
     }
 
     /// Dials, unless it is there or on its way.
@@ -64,9 +64,7 @@ impl Line {
 
     /// Has it dialed again after a while.
     pub fn open_later(&mut self, net: &mut Net) {
-        // A forked child has its parent's random numbers, so its name is mixed in.
-        let random = RandomState::new().hash_one(process::id());
-        net.set_alarm(Alarm(self.number), self.backoff.next(random));
+        net.set_alarm(Alarm(self.number), self.backoff.next_delay());
     }
 
     /// Ends it in good order.

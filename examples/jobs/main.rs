@@ -47,7 +47,6 @@
 //! `batch`, the jobs in hand, and `request`, the questions to Redis and what its answers mean; `kv` lends
 //! the words of the protocol.
 
-mod backoff;
 mod batch;
 #[path = "../common/mod.rs"]
 mod common;
