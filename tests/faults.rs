@@ -148,7 +148,9 @@ impl Walk {
         if matches!(step, "NewHandedBack" | "OldResumed") {
             self.lab.mend_programs();
         }
-        newcomer(&self.lab);
+        // A new side that has said nonsense may take a client before that is heard.
+        let address = self.lab.address.parse().expect("an address of digits");
+        wait_for("a client to be served", || converse(address).is_ok());
         for client in held {
             self.assert_kept(step, client);
         }
@@ -167,7 +169,7 @@ impl Walk {
 
     /// The other side does what it can about the hung one, and then that goes on.
     fn continue_hung(&self, step: &str) {
-        let alone = ["NewCommitted", "OldResumed"].contains(&step)
+        let alone = ["OldCommitted", "NewCommitted", "OldResumed"].contains(&step)
             // A new program has nothing yet, or is being given it.
             || (self.engine == Engine::ForkExec && ["OldMade", "OldHanded"].contains(&step));
         if alone {
