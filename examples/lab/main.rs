@@ -133,10 +133,6 @@ impl Lab {
                 net.set_alarm(Alarm(UNHOLD), Duration::from_millis(after));
                 "ok".to_owned()
             }
-            "release" => {
-                self.beyond.unhold(net, rest);
-                "ok".to_owned()
-            }
             "keep" => std::mem::replace(&mut self.kept, rest.to_owned()),
             "kept" => self.kept.clone(),
             "chdir" => env::set_current_dir(rest).map(|()| "ok".to_owned())?,
