@@ -159,6 +159,11 @@ fn a_hundred_alarms_over_five_restarts_and_three_deaths_come_once_each(engine: E
         let (done, failed) = (lab.lab.count_lines("restart: done"), deaths(&lab));
         let new = lab.begin_restart(engine);
         if round % 3 == 1 {
+            // It has done some, and an answer says that the old side was told.
+            wait_for("an alarm in the new side", || {
+                lab.entries().iter().any(|entry| entry.pid == new)
+            });
+            assert_eq!(lab.lab.connect().who().pid, new);
             slay(new);
             wait_for("a verdict", || {
                 lab.lab.count_lines("restart: done") > done || deaths(&lab) > failed

@@ -160,7 +160,7 @@ impl Walk {
 
     /// The other side does what it can about the hung one, and then that goes on.
     fn continue_hung(&self, step: &str) {
-        let alone = ["NewCommitted", "OldResumed"].contains(&step)
+        let alone = ["OldCommitted", "NewCommitted", "OldResumed"].contains(&step)
             // A new program has nothing yet, or is being given it.
             || (self.engine == Engine::ForkExec && ["OldMade", "OldHanded"].contains(&step));
         if alone {

@@ -29,6 +29,7 @@ fn a_draining_process_stays_until_its_last_hold_is_released(engine: Engine) {
     client.send("unhold 500\nclose\n");
     assert_eq!(client.line(), "ok");
     assert_eq!(client.read_to_end().unwrap(), b"");
+    drop(client);
     let closed = Instant::now();
     wait_gone(old);
     assert!(closed.elapsed() >= Duration::from_millis(400), "after {:?}", closed.elapsed());

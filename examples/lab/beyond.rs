@@ -56,6 +56,7 @@ impl Beyond {
                 let hold = net.hold_within(second.to_owned(), millis(first)?);
                 self.holds.push((second.to_owned(), hold));
             }
+            "release" => self.unhold(net, rest),
             // Keys and milliseconds, as many pairs as there are.
             "once" | "every" => {
                 let words: Vec<_> = rest.split(' ').collect();

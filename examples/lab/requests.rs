@@ -38,10 +38,6 @@ impl Lab {
                 net.set_alarm(Alarm(UNHOLD), Duration::from_millis(after));
                 done()
             }
-            "release" => {
-                self.beyond.unhold(net, rest);
-                done()
-            }
             "keep" => std::mem::replace(&mut self.kept, rest.to_owned()),
             "kept" => self.kept.clone(),
             "drain" => {
