@@ -4,7 +4,7 @@
 mod common;
 
 use std::{
-    io::{Read, Write},
+    io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -76,10 +76,22 @@ impl Browser {
              Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
         )
         .expect("the driver takes it");
-        let mut reply = String::new();
-        stream.read_to_string(&mut reply).expect("a reply in time");
-        assert!(reply.starts_with("HTTP/1.1 200"), "{path} {body}: {reply}");
-        reply.split_once("\r\n\r\n").expect("a body").1.to_owned()
+        // The driver keeps the connection, whatever it is asked: the length tells where the reply ends.
+        let mut reader = BufReader::new(stream);
+        let (mut head, mut length) = (String::new(), 0);
+        while !head.ends_with("\r\n\r\n") {
+            let from = head.len();
+            assert!(reader.read_line(&mut head).expect("a reply in time") > 0, "no reply: {head}");
+            let line = head[from..].to_ascii_lowercase();
+            if let Some(value) = line.strip_prefix("content-length:") {
+                length = value.trim().parse().expect("a length");
+            }
+        }
+        let mut reply = vec![0; length];
+        reader.read_exact(&mut reply).expect("a body in time");
+        let reply = String::from_utf8(reply).expect("JSON");
+        assert!(head.starts_with("HTTP/1.1 200"), "{path} {body}: {reply}");
+        reply
     }
 
     fn command(&self, command: &str, body: &str) -> String {
@@ -205,7 +217,7 @@ fn click_through(scheme: &str) {
     page.click("Restart by fork");
     page.click("Roll back");
     page.wait(
-        "document.querySelector('#journal .leaving').textContent.includes('Generation 5')",
+        "document.querySelector('#journal .leaving')?.textContent.includes('Generation 5')",
         "true",
     );
     page.wait(&dots(4), "200");
