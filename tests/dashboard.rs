@@ -4,11 +4,11 @@ mod common;
 #[path = "common/http.rs"]
 mod http;
 
-use common::{Client, Server, wait_gone};
+use common::{Client, Server, wait_gone, with_own_temp};
 use http::{Reply, ask, read_head};
 
 fn start(probation: &str) -> Server {
-    Server::of("dashboard").arg("--probation").arg(probation).start()
+    Server::of("dashboard").arg("--probation").arg(probation).start_as(with_own_temp)
 }
 
 /// One button, on a connection of its own: which process answers is no matter.

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{DEADLINE, Dir, Server, wait_for};
+use common::{DEADLINE, Dir, Server, wait_for, with_own_temp};
 
 /// A browser with one page, and the driver process that has started it.
 struct Browser {
@@ -185,7 +185,7 @@ fn box_of(generation: u64) -> String {
 }
 
 fn click_through(scheme: &str) {
-    let server = Server::of("dashboard").arg("--probation").arg("3").start();
+    let server = Server::of("dashboard").arg("--probation").arg("3").start_as(with_own_temp);
     let page = Browser::open(&format!("http://{}/", server.address), scheme);
     let is_dark = "matchMedia('(prefers-color-scheme: dark)').matches";
     page.wait(is_dark, if scheme == "dark" { "true" } else { "false" });
