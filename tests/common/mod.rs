@@ -368,3 +368,12 @@ pub fn run_to_end(command: &mut Command) -> std::process::Output {
     }
     child.wait_with_output().expect("what it said")
 }
+
+/// For [`Setup::start_as`]: what the server leaves in its temporary directory goes with the test's own,
+/// also when it is killed.
+pub fn with_own_temp(mut command: Command) -> Command {
+    let mut args = command.get_args().skip_while(|arg| *arg != "--pid-file").skip(1);
+    let dir = args.next().and_then(|file| Path::new(file).parent()).map(Path::to_owned);
+    command.env("TMPDIR", dir.expect("a pid file in the test's directory"));
+    command
+}

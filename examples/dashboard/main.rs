@@ -1,0 +1,76 @@
+//! A page that shows a restart while it happens, served by the very server that restarts.
+//!
+//! ```sh
+//! cargo run --release --example dashboard        # then open http://127.0.0.1:8090/
+//! ```
+//!
+//! There are two programs in this one. The *server* (`service`) is what one looks at: it serves the page, the
+//! page's stream of events, and a small protocol for demo clients. The *observer* (`observer`), which is the
+//! process that was started by hand, holds the demo clients, times their requests, asks the server's control
+//! socket which generations there are, and gives all that to the server as a picture to pass on.
+//!
+//! The clients are outside the server since whoever measures must not be part of what is measured: a client
+//! in the server would stand still with it, and would not notice. Each dot of the page is one of these
+//! connections, drawn where the client was answered last, so that it shows what a client sees and
+//! not what the server believes.
+//!
+//! The page's stream goes along with every restart, also when the demo clients stay (`Service::on_move`).
+//!
+//! This file knows the command line; `route` is what there is over HTTP, `state` is what goes to the next
+//! program, `generations` reads a status, `clients` counts answers, `picture` writes it all down.
+
+mod clients;
+mod generations;
+mod observer;
+mod options;
+mod picture;
+#[path = "../http/reply.rs"]
+#[allow(dead_code)] // the page needs no other kinds of reply
+mod reply;
+#[path = "../http/request.rs"]
+mod request;
+mod route;
+mod service;
+mod state;
+
+use std::{io::Write, process, process::ExitCode};
+
+use self::options::Role;
+
+fn main() -> ExitCode {
+    let result = match options::parse(std::env::args_os().skip(1)) {
+        Ok(None) => {
+            println!("{}", options::USAGE);
+            return ExitCode::SUCCESS;
+        }
+        Ok(Some((options, Role::Server { dir }))) => {
+            start_logging("info");
+            service::run(&options, &dir)
+        }
+        Ok(Some((options, Role::Observer))) => {
+            start_logging("warn");
+            observer::run(&options)
+        }
+        Err(e) => {
+            eprintln!("dashboard: {e}");
+            return ExitCode::from(2);
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("dashboard: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Lines that name the process, since all of them share one stderr.
+fn start_logging(level: &str) {
+    let level = env_logger::Env::default().default_filter_or(level);
+    env_logger::Builder::from_env(level)
+        .format(|out, record| {
+            writeln!(out, "[{}] {}: {}", process::id(), record.level(), record.args())
+        })
+        .init();
+}

@@ -1,0 +1,278 @@
+//! The process that starts the server and watches it from outside: demo clients, the control socket, and
+//! pictures for whoever asks. It never restarts.
+
+use std::{
+    env, fs,
+    io::Write,
+    os::unix::{fs::DirBuilderExt, net::UnixStream},
+    path::{Path, PathBuf},
+    process::{self, Child, Command},
+    time::{Duration, Instant},
+};
+
+use heirloom::{
+    Alarm, ConnId, Drain, Io, Net, Origin, Reason, Result, Server, Service, Start, Timer, codec,
+};
+
+use super::{
+    clients::Clients,
+    generations::{self, Generation},
+    options::Options,
+    picture,
+};
+
+/// Time for a new picture, and for a question about the next one.
+const TICK: Alarm = Alarm(0);
+const TICK_EVERY: Duration = Duration::from_millis(200);
+
+/// A client's next request.
+const NEXT: Timer = Timer(0);
+
+/// Between an answer and the next request of a client; each has its own, so that they spread.
+const THINK: Duration = Duration::from_millis(300);
+const THINK_SPREAD: u64 = 200;
+
+/// What the button adds, and where it ends: more dots than that are no picture.
+const MORE: usize = 100;
+const MOST: usize = 500;
+
+/// A server that does not answer its control socket for this many ticks is gone.
+const PATIENCE: u32 = 50;
+
+/// The tag of the control socket; a client's is its number.
+const STATUS: u64 = 0;
+
+/// The longest line that anybody says here.
+const MAX_LINE: usize = 4096;
+
+struct Observer {
+    dir: PathBuf,
+    clients: Clients,
+    generations: Vec<Generation>,
+    /// Server processes that want pictures.
+    feeds: Vec<ConnId>,
+    /// Ticks without an answer of the control socket.
+    silent: u32,
+}
+
+enum Session {
+    /// A server process.
+    Feed,
+    /// A question to the control socket, and its reply so far.
+    Status(String),
+    /// `asked`: an answer is due.
+    Client { number: u64, asked: Option<Instant> },
+}
+
+pub fn run(options: &Options) -> Result {
+    let dir = env::temp_dir().join(format!("heirloom-dashboard-{}", process::id()));
+    fs::DirBuilder::new()
+        .mode(0o700)
+        .create(&dir)
+        .map_err(|e| format!("{}: {e}", dir.display()))?;
+    let result = observe(options, &dir);
+    let _ = fs::remove_dir_all(&dir);
+    result
+}
+
+fn observe(options: &Options, dir: &Path) -> Result {
+    let observer = Observer {
+        dir: dir.to_owned(),
+        clients: Clients::new(MORE),
+        generations: Vec::new(),
+        feeds: Vec::new(),
+        silent: 0,
+    };
+    let server = Server::new(observer)?
+        .listen(&format!("unix:{}", dir.join("feed").display()))?
+        .first_message_timeout(None) // a server process has nothing to say most of the time
+        .idle_timeout(None)
+        .drain_on_stop(Drain::deadline(Duration::ZERO));
+    let mut child = start_server(options, dir)?;
+    let result = server.run();
+    end_server(&mut child, dir);
+    result
+}
+
+fn start_server(options: &Options, dir: &Path) -> Result<Child> {
+    let program = env::current_exe().map_err(|e| format!("this program's path: {e}"))?;
+    let mut command = Command::new(program);
+    command.arg("--serve").arg(dir).args(["--listen", &options.listen]);
+    command.arg("--probation").arg(options.probation.as_secs_f64().to_string());
+    if let Some(path) = &options.pid_file {
+        command.arg("--pid-file").arg(path);
+    }
+    Ok(command.spawn().map_err(|e| format!("cannot start the server: {e}"))?)
+}
+
+/// Whichever generation serves by now ends with the observer.
+fn end_server(first: &mut Child, dir: &Path) {
+    if let Ok(mut control) = UnixStream::connect(dir.join("control")) {
+        // If it cannot be told, it is ending already.
+        let _ = control.write_all(b"drain\n");
+    }
+    let _ = first.wait();
+}
+
+impl Observer {
+    fn address(&self, name: &str) -> String {
+        format!("unix:{}", self.dir.join(name).display())
+    }
+
+    fn dial(&self, net: &mut Net, name: &str, tag: u64) {
+        if let Err(e) = net.dial(&self.address(name), tag) {
+            log::error!("{e}");
+        }
+    }
+
+    fn ask(io: &mut Io<'_>, asked: &mut Option<Instant>) {
+        *asked = Some(io.now());
+        io.send(b"who\n");
+    }
+
+    fn show(&mut self, net: &mut Net) {
+        for generation in &mut self.generations {
+            generation.memory = generations::memory(generation.pid);
+        }
+        let picture = picture::lay_out(&self.generations, &mut self.clients);
+        for &feed in &self.feeds {
+            if let Some(mut io) = net.to(feed) {
+                io.send(picture.as_bytes());
+            }
+        }
+    }
+
+    /// An order of the page, by way of the server.
+    fn obey(&mut self, net: &mut Net, order: &[u8]) {
+        match order {
+            b"add" => self.clients.wanted = MOST.min(self.clients.wanted + MORE),
+            b"clear" => {
+                self.clients.wanted = 0;
+                let here: Vec<_> = net.ids();
+                for id in here.into_iter().filter(|id| !self.feeds.contains(id)) {
+                    net.to(id).iter_mut().for_each(Io::close);
+                }
+            }
+            other => log::error!("{:?} is no order", String::from_utf8_lossy(other)),
+        }
+        self.complete(net);
+    }
+
+    /// Makes the connections that are missing.
+    fn complete(&mut self, net: &mut Net) {
+        for number in self.clients.missing() {
+            self.dial(net, "clients", number);
+        }
+    }
+
+    fn take_answer(&mut self, io: &mut Io<'_>, number: u64, took: Duration, line: &[u8]) -> Result {
+        let line = std::str::from_utf8(line).map_err(|_| "not a text")?;
+        let (generation, bye) =
+            line.split_once(' ').map_or((line, ""), |(number, bye)| (number, bye));
+        let generation = generation.parse().map_err(|_| "not a generation")?;
+        self.clients.answered(number, generation, took);
+        if bye.is_empty() {
+            io.arm(NEXT, THINK + Duration::from_millis(number * 37 % THINK_SPREAD));
+        } else {
+            io.close(); // and `on_close` makes another
+        }
+        Ok(())
+    }
+}
+
+impl Service for Observer {
+    type Session = Session;
+
+    fn on_open(&mut self, io: &mut Io<'_>, origin: Origin) -> Result<Session> {
+        Ok(match origin {
+            Origin::Dialed { tag: STATUS } => {
+                io.send(b"status\n");
+                Session::Status(String::new())
+            }
+            Origin::Dialed { tag } => {
+                let mut asked = None;
+                Observer::ask(io, &mut asked);
+                Session::Client { number: tag, asked }
+            }
+            _ => {
+                self.feeds.push(io.id());
+                Session::Feed
+            }
+        })
+    }
+
+    fn on_data(&mut self, io: &mut Io<'_>, session: &mut Session, input: &[u8]) -> Result<usize> {
+        let Some((line, taken)) = codec::line(input, MAX_LINE)? else { return Ok(0) };
+        match session {
+            Session::Feed => self.obey(io.net(), line),
+            Session::Status(_) if line.is_empty() => io.close(),
+            Session::Status(reply) => {
+                reply.push_str(&String::from_utf8_lossy(line));
+                reply.push('\n');
+            }
+            Session::Client { number, asked } => {
+                let asked = asked.take().ok_or("an answer without a question")?;
+                let took = io.now().saturating_duration_since(asked);
+                self.take_answer(io, *number, took, line)?;
+            }
+        }
+        Ok(taken)
+    }
+
+    fn on_timer(&mut self, io: &mut Io<'_>, session: &mut Session, _timer: Timer) -> Result {
+        if let Session::Client { asked, .. } = session {
+            Observer::ask(io, asked);
+        }
+        Ok(())
+    }
+
+    fn on_close(&mut self, net: &mut Net, id: ConnId, session: Session, why: Reason) {
+        match session {
+            Session::Feed => self.feeds.retain(|&feed| feed != id),
+            Session::Status(reply) => {
+                let generations = generations::parse(&reply);
+                if !generations.is_empty() {
+                    (self.generations, self.silent) = (generations, 0);
+                }
+            }
+            Session::Client { number, asked } => {
+                let was_sent_home = matches!(why, Reason::Closed);
+                if asked.is_some() && !was_sent_home {
+                    self.clients.failed += 1;
+                    log::warn!("client {number} had no answer: {why}");
+                }
+                self.clients.gone(number);
+                if !net.is_draining() {
+                    self.complete(net);
+                }
+            }
+        }
+    }
+
+    fn on_dial_failed(&mut self, _net: &mut Net, tag: u64, why: std::io::Error) {
+        if tag != STATUS {
+            // Before the server has been seen at all it is not late, it is not there yet.
+            self.clients.failed += u64::from(!self.generations.is_empty());
+            self.clients.gone(tag);
+            log::info!("client {tag}: {why}");
+        }
+    }
+
+    fn on_alarm(&mut self, net: &mut Net, _key: Alarm) {
+        self.silent += 1;
+        if self.silent > PATIENCE {
+            log::error!("the server is gone");
+            return net.stop();
+        }
+        self.show(net);
+        if !self.generations.is_empty() {
+            self.complete(net);
+        }
+        self.dial(net, "control", STATUS);
+        net.set_alarm(TICK, TICK_EVERY);
+    }
+
+    fn on_start(&mut self, net: &mut Net, _start: Start) {
+        net.set_alarm(TICK, Duration::ZERO);
+    }
+}

@@ -1,0 +1,50 @@
+//! The command line of both roles. Knows nothing of what they do.
+
+use std::{ffi::OsString, path::PathBuf, time::Duration};
+
+use lexopt::{Arg, Error, Parser, ValueExt};
+
+pub const USAGE: &str =
+    "usage: dashboard [--listen HOST:PORT] [--pid-file PATH] [--probation SECONDS]";
+
+/// Long enough to see a new generation on probation, and to roll it back by hand.
+const PROBATION: Duration = Duration::from_secs(4);
+
+/// Who this process is to be.
+pub enum Role {
+    /// Starts the server and watches it.
+    Observer,
+    /// Serves, with sockets for the observer in `dir`.
+    Server { dir: PathBuf },
+}
+
+pub struct Options {
+    pub listen: String,
+    pub pid_file: Option<PathBuf>,
+    pub probation: Duration,
+}
+
+/// `None`: help was asked for.
+pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Option<(Options, Role)>, Error> {
+    let mut options =
+        Options { listen: "127.0.0.1:8090".to_owned(), pid_file: None, probation: PROBATION };
+    let mut role = Role::Observer;
+    let mut parser = Parser::from_args(args);
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Arg::Long("listen") => options.listen = parser.value()?.string()?,
+            Arg::Long("pid-file") => options.pid_file = Some(parser.value()?.into()),
+            Arg::Long("probation") => {
+                options.probation = parser.value()?.parse_with(|text| {
+                    let seconds = text.parse().map_err(|_| "not a number of seconds")?;
+                    Duration::try_from_secs_f64(seconds).map_err(|_| "not a time")
+                })?;
+            }
+            // For the observer, which starts the server so.
+            Arg::Long("serve") => role = Role::Server { dir: parser.value()?.into() },
+            Arg::Long("help") | Arg::Short('h') => return Ok(None),
+            other => return Err(other.unexpected()),
+        }
+    }
+    Ok(Some((options, role)))
+}

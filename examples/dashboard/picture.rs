@@ -1,0 +1,61 @@
+//! One picture as one line of JSON. Pure layout.
+//!
+//! ```text
+//! { "generations": [ { "number": 1, "pid": 4711, "engine": "fork", "phase": "serving", "age": 1.5,
+//!                      "connections": 102, "memory": 3400 } ],       newest first; null: not known
+//!   "clients": { "1": [1,2,3] },                                  by the generation that answered last
+//!   "answers": [ { "generation": 1, "count": 50, "median": 90, "longest": 400 } ],   microseconds
+//!   "answered": 5000, "failed": 0, "wanted": 100 }
+//! ```
+
+use std::{collections::BTreeMap, fmt::Display};
+
+use super::{clients::Clients, generations::Generation};
+
+pub fn lay_out(generations: &[Generation], clients: &mut Clients) -> String {
+    let mut dots: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
+    for (&number, generation) in &clients.here {
+        generation.iter().for_each(|generation| dots.entry(*generation).or_default().push(number));
+    }
+    let dots = dots.iter().map(|(generation, dots)| format!("\"{generation}\":[{}]", join(dots)));
+    let answers = clients.take_answers();
+    let answers = answers.iter().map(|answers| {
+        format!(
+            "{{\"generation\":{},\"count\":{},\"median\":{},\"longest\":{}}}",
+            answers.generation, answers.count, answers.median, answers.longest
+        )
+    });
+    format!(
+        "{{\"generations\":[{}],\"clients\":{{{}}},\"answers\":[{}],\"answered\":{},\"failed\":{},\
+         \"wanted\":{}}}\n",
+        join(generations.iter().map(generation)),
+        join(dots),
+        join(answers),
+        clients.answered,
+        clients.failed,
+        clients.wanted
+    )
+}
+
+fn generation(it: &Generation) -> String {
+    format!(
+        "{{\"number\":{},\"pid\":{},\"engine\":\"{}\",\"phase\":\"{}\",\"age\":{},\"connections\":{},\
+         \"memory\":{}}}",
+        it.number,
+        it.pid,
+        it.engine,
+        it.phase,
+        or_null(&it.age),
+        or_null(&it.connections),
+        or_null(&it.memory)
+    )
+}
+
+fn or_null(value: &Option<impl Display>) -> String {
+    value.as_ref().map_or("null".to_owned(), ToString::to_string)
+}
+
+fn join(items: impl IntoIterator<Item = impl Display>) -> String {
+    let items: Vec<_> = items.into_iter().map(|item| item.to_string()).collect();
+    items.join(",")
+}

@@ -1,0 +1,362 @@
+//! The server under view: the page, its stream of events, and demo clients. It passes on what the
+//! observer says of it and does not know what that is.
+//!
+//! ```text
+//! demo client   any line -> "GENERATION", or "GENERATION bye" where this process is leaving
+//! feed          the observer sends a picture per line; we say "add" and "clear"
+//! stream        "id: SEQUENCE", "event: picture|started|failed|leaving", "data: JSON"
+//! ```
+
+use std::{fmt::Display, io::Write, path::Path, process, rc::Rc, time::Duration};
+
+use heirloom::{
+    Alarm, ConnId, Drain, Engine, Io, Move, Net, Origin, Reason, Restart, Result, Server, Service,
+    Start, Timer, Verdict, codec,
+};
+
+use super::{
+    options::Options,
+    reply::{After, Extent, Head, JSON, Refusal, Status, TEXT},
+    request::{self, Framing, Method},
+    route::{Button, Route},
+    state::{Session, State},
+};
+
+const PAGE: &str = include_str!("page.html");
+const HTML: &str = "text/html; charset=utf-8";
+const EVENTS: &str = "text/event-stream";
+
+/// Which listener demo clients come to: the second.
+const FOR_CLIENTS: usize = 1;
+
+/// Our side of the feed.
+const FEED: u64 = 0;
+
+/// Looks whether the feed is there.
+const LOOK: Alarm = Alarm(0);
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// Ends a browser's connection for requests in a process that is leaving: late enough for a request
+/// that is on its way.
+const FAREWELL: Timer = Timer(0);
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Clients that stay are sent away one after the other over this time, so that one can watch them go.
+const DRAIN_OVER: Duration = Duration::from_secs(4);
+
+/// The longest line of a demo client, and of the observer: a picture of thousands of dots.
+const MAX_WORD: usize = 64;
+const MAX_PICTURE: usize = 256 * 1024;
+
+/// What a generation that was doomed ends with.
+const DOOMED: i32 = 70;
+
+struct Dashboard {
+    state: State,
+    /// Event streams. Some may lead nowhere: they are found out when something is sent.
+    streams: Vec<ConnId>,
+    feed: Option<ConnId>,
+    feed_address: String,
+    /// What the observer has not been told yet.
+    orders: String,
+    probation: Duration,
+    /// `"generation":N,"pid":N`: who speaks, in every event.
+    who: String,
+}
+
+pub fn run(options: &Options, dir: &Path) -> Result {
+    let at = |name| format!("unix:{}", dir.join(name).display());
+    let dashboard = Dashboard {
+        state: State::default(),
+        streams: Vec::new(),
+        feed: None,
+        feed_address: at("feed"),
+        orders: String::new(),
+        probation: options.probation,
+        who: String::new(),
+    };
+    let how = |how: Restart| how.move_connections().probation(options.probation);
+    let mut server = Server::new(dashboard)?
+        .listen(&options.listen)?
+        .listen(&at("clients"))?
+        .control(dir.join("control"))?
+        .restart_on(libc::SIGHUP, how(Restart::fork()))
+        .restart_on(libc::SIGUSR2, how(Restart::fork_exec()))
+        .drain_on_restart(Drain::patient().spread(DRAIN_OVER))
+        .drain_on_stop(Drain::deadline(Duration::from_secs(1)))
+        .max_message(MAX_PICTURE);
+    if let Some(path) = &options.pid_file {
+        server = server.pid_file(path)?;
+    }
+    server.run()
+}
+
+impl Dashboard {
+    /// Sends an event to all who look. Its number is the service's, whichever process counts.
+    fn tell(&mut self, net: &mut Net, event: &str, data: &str) {
+        let State { sequence, .. } = &mut self.state;
+        *sequence += 1;
+        let who = &self.who;
+        let data = if data.is_empty() { String::new() } else { format!(",\"{event}\":{data}") };
+        let text = format!("id: {sequence}\nevent: {event}\ndata: {{{who}{data}}}\n\n");
+        let chunk: Rc<[u8]> = format!("{:x}\r\n{text}\r\n", text.len()).into_bytes().into();
+        self.streams.retain(|&stream| match net.to(stream) {
+            Some(mut io) => {
+                io.send_shared(Rc::clone(&chunk));
+                true
+            }
+            None => false,
+        });
+    }
+
+    /// Tells the observer what it has to be told, and lets go of it where nobody looks any more.
+    fn look_after_feed(&mut self, net: &mut Net) {
+        let Some(mut io) = self.feed.and_then(|feed| net.to(feed)) else {
+            self.feed = None;
+            return;
+        };
+        if !self.orders.is_empty() {
+            io.send(std::mem::take(&mut self.orders).as_bytes());
+        }
+        // A process that is leaving does not stay for its own sake.
+        if io.is_draining() && self.streams.is_empty() {
+            io.close();
+        }
+    }
+    /// Asks the observer for pictures.
+    fn dial_feed(&mut self, net: &mut Net) {
+        let is_of_use = !net.is_draining() || !self.streams.is_empty();
+        if self.feed.is_none()
+            && is_of_use
+            && let Err(e) = net.dial(&self.feed_address, FEED)
+        {
+            log::error!("{e}");
+        }
+    }
+
+    fn take_request(
+        &mut self,
+        io: &mut Io<'_>,
+        session: &mut Session,
+        input: &[u8],
+    ) -> Result<usize> {
+        let (request, taken) = match request::parse(input) {
+            Ok(Some(found)) => found,
+            Ok(None) => return Ok(0),
+            Err(refusal) => {
+                self.refuse(io, refusal, After::Close);
+                return Err(refusal.why.into());
+            }
+        };
+        let is_leaving = *session == Session::Page { leaving: true };
+        let after = if is_leaving { After::Close } else { request.after };
+        if request.framing != Framing::Length(0) {
+            let refusal = Refusal::new(Status::ContentTooLarge, "no request here has a body");
+            self.refuse(io, refusal, After::Close);
+            return Err(refusal.why.into());
+        }
+        match Route::find(request.method, request.path) {
+            Ok(Route::Events) => {
+                self.respond(io, Status::Ok, EVENTS, Extent::Chunked, after);
+                self.streams.push(io.id());
+                *session = Session::Stream;
+                return Ok(taken);
+            }
+            Ok(Route::Page) => {
+                let body = if request.method == Method::Head { "" } else { PAGE };
+                let extent = Extent::Length(PAGE.len() as u64);
+                self.respond(io, Status::Ok, HTML, extent, after);
+                io.send(body.as_bytes());
+            }
+            Ok(Route::Button(button)) => {
+                let body = format!("{{{}}}\n", self.who);
+                self.respond(io, Status::Ok, JSON, Extent::Length(body.len() as u64), after);
+                io.send(body.as_bytes());
+                self.press(io.net(), button);
+            }
+            Err(refusal) => self.refuse(io, refusal, after),
+        }
+        if after == After::Close {
+            io.close();
+        }
+        Ok(taken)
+    }
+
+    fn press(&mut self, net: &mut Net, button: Button) {
+        match button {
+            Button::Add => self.order(net, "add\n"),
+            Button::Clear => self.order(net, "clear\n"),
+            Button::Restart { engine, moves } => {
+                self.state.clients_move = moves;
+                let how = match engine {
+                    Engine::Fork => Restart::fork(),
+                    Engine::ForkExec => Restart::fork_exec(),
+                };
+                net.restart(how.move_connections().probation(self.probation));
+            }
+            Button::Doom => self.state.doomed = true,
+            Button::RollBack => net.roll_back("the page has asked for it"),
+        }
+    }
+
+    fn order(&mut self, net: &mut Net, order: &str) {
+        self.orders.push_str(order);
+        self.look_after_feed(net);
+    }
+
+    fn respond(
+        &self,
+        io: &mut Io<'_>,
+        status: Status,
+        content_type: &'static str,
+        extent: Extent,
+        after: After,
+    ) {
+        let generation = io.net().generation();
+        let head = Head { status, content_type, extent, generation, after, allow: None };
+        // Writing to a connection cannot fail: it is queued.
+        let _ = write!(io, "{head}");
+    }
+
+    fn refuse(&self, io: &mut Io<'_>, Refusal { status, why, allow }: Refusal, after: After) {
+        let generation = io.net().generation();
+        let extent = Extent::Length(why.len() as u64);
+        let head = Head { status, content_type: TEXT, extent, generation, after, allow };
+        let _ = write!(io, "{head}{why}");
+    }
+}
+
+impl Service for Dashboard {
+    type Session = Session;
+
+    fn on_open(&mut self, io: &mut Io<'_>, origin: Origin) -> Result<Session> {
+        Ok(match origin {
+            Origin::Accepted { listener: FOR_CLIENTS } => Session::Client { leaving: false },
+            Origin::Dialed { .. } => {
+                self.feed = Some(io.id());
+                Session::Feed
+            }
+            _ => Session::Page { leaving: false },
+        })
+    }
+
+    fn on_data(&mut self, io: &mut Io<'_>, session: &mut Session, input: &[u8]) -> Result<usize> {
+        match session {
+            Session::Page { .. } => self.take_request(io, session, input),
+            Session::Stream => Ok(input.len()), // a browser has nothing to say there
+            Session::Client { leaving } => {
+                let Some((_, taken)) = codec::line(input, MAX_WORD)? else { return Ok(0) };
+                let generation = io.net().generation();
+                let bye = if *leaving { " bye" } else { "" };
+                writeln!(io, "{generation}{bye}")?;
+                if *leaving {
+                    io.close();
+                }
+                Ok(taken)
+            }
+            Session::Feed => {
+                let Some((line, taken)) = codec::line(input, MAX_PICTURE)? else { return Ok(0) };
+                let picture = String::from_utf8_lossy(line);
+                self.tell(io.net(), "picture", &picture);
+                Ok(taken)
+            }
+        }
+    }
+
+    /// Demo clients are told with their next answer; the page's stream stays, whatever happens.
+    fn on_drain(&mut self, io: &mut Io<'_>, session: &mut Session) -> Result {
+        match session {
+            Session::Client { leaving } => *leaving = true,
+            Session::Page { leaving } => {
+                *leaving = true;
+                io.arm(FAREWELL, GRACE);
+            }
+            Session::Feed => self.look_after_feed(io.net()),
+            Session::Stream => {}
+        }
+        Ok(())
+    }
+
+    fn on_close(&mut self, net: &mut Net, id: ConnId, session: Session, _why: Reason) {
+        match session {
+            Session::Stream => {
+                self.streams.retain(|&stream| stream != id);
+                self.look_after_feed(net);
+            }
+            Session::Feed => self.feed = None,
+            Session::Page { .. } | Session::Client { .. } => {}
+        }
+    }
+
+    fn on_alarm(&mut self, net: &mut Net, _key: Alarm) {
+        self.look_after_feed(net);
+        self.dial_feed(net);
+        net.set_alarm(LOOK, LOOK_EVERY);
+    }
+
+    fn on_start(&mut self, net: &mut Net, start: Start) {
+        if self.state.doomed && start == Start::Forked {
+            // Nobody has come along, and nobody was accepted yet: nobody is lost.
+            process::exit(DOOMED);
+        }
+        let engine = net.engine().map_or("none".to_owned(), |engine| engine.to_string());
+        self.who = format!("\"generation\":{},\"pid\":{}", net.generation(), process::id());
+        self.tell(net, "started", &json(engine));
+        net.set_alarm(LOOK, Duration::ZERO);
+    }
+
+    fn on_retire(&mut self, net: &mut Net) {
+        self.tell(net, "leaving", "");
+    }
+
+    fn on_move(&self, session: &Session) -> Move {
+        session.moves(&self.state)
+    }
+
+    fn save(&self) -> Result<Vec<u8>> {
+        Ok(self.state.write())
+    }
+
+    fn load(&mut self, saved: &[u8]) -> Result {
+        self.state = State::read(saved)?;
+        if self.state.doomed {
+            return Err("it was doomed to fail by the page".into());
+        }
+        Ok(())
+    }
+
+    fn export(&self, session: &Session) -> Option<Vec<u8>> {
+        Some(session.write())
+    }
+
+    fn import(&mut self, io: &mut Io<'_>, saved: &[u8]) -> Result<Session> {
+        let session = Session::read(saved)?;
+        match session {
+            Session::Stream => self.streams.push(io.id()),
+            Session::Feed => self.feed = Some(io.id()),
+            Session::Page { .. } | Session::Client { .. } => {}
+        }
+        Ok(session)
+    }
+
+    fn on_restart_ended(&mut self, net: &mut Net, verdict: &Verdict) {
+        if let Err(why) = &verdict.outcome {
+            self.state.doomed = false;
+            self.tell(net, "failed", &json(why));
+        }
+    }
+}
+
+/// A text as a JSON string (RFC 8259, section 7).
+fn json(text: impl Display) -> String {
+    let text = text.to_string();
+    let letters = text.chars().map(|letter| if letter < ' ' { ' ' } else { letter });
+    let escaped = letters.fold(String::new(), |mut all, letter| {
+        if matches!(letter, '"' | '\\') {
+            all.push('\\');
+        }
+        all.push(letter);
+        all
+    });
+    format!("\"{escaped}\"")
+}
