@@ -70,9 +70,10 @@
 //! - [`limits`] has every fixed size and time with its reason; [`codec`] cuts bytes into messages.
 //! - [`testing`] runs a service without sockets and without time.
 //! - [`guide`] grows a server step by step, weighs fork against fork-exec, and translates from others.
-//! - The examples, in this order: `echo`, `chat`, `kv`, `http`, `jobs`, `flows`; and `lessons`, which shows every trap
-//!   of a restart and the way out of it. README.md is for operators, too: the program `heirloom`, systemd,
-//!   a stable process id. ARCHITECTURE.md tells one turn of the loop and one restart phase by phase.
+//! - The examples, in this order: `echo`, `chat`, `kv`, `http`, `jobs`, `flows`; `lessons`, which shows every
+//!   trap of a restart and the way out of it; `dashboard`, a page to watch one. README.md is for operators,
+//!   too: the program `heirloom`, systemd, a stable process id. ARCHITECTURE.md tells one turn of the loop and
+//!   one restart phase by phase.
 //!
 //! The descriptors, signals and processes of a restart are described in `fork(2)`,
 //! `posix_spawn(3)`, `epoll(7)`, `unix(7)` and `pidfd_open(2)`.
