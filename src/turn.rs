@@ -128,9 +128,6 @@ impl<S: Service> Turn<S> {
 
     /// 2. Signals, the link to the other side of a restart, children; mail.
     fn hear(&mut self) -> Result {
-        if self.heard.is_empty() {
-            return Ok(());
-        }
         for source in std::mem::take(&mut self.heard) {
             self.hear_source(source)?;
         }

@@ -150,9 +150,6 @@ impl Net {
 
     /// One write for each connection that has output, and the FIN of those that are done.
     pub(crate) fn flush(&mut self) {
-        if self.dirty.is_empty() {
-            return;
-        }
         let mut list = std::mem::take(&mut self.dirty);
         for id in list.drain(..) {
             let Some(conn) = self.conn(id) else { continue };
