@@ -1,7 +1,11 @@
 //! Work that is no connection: what keeps a draining process alive, and what is done in pieces. Knows
 //! no service.
 
-use std::{borrow::Cow, collections::BTreeMap, collections::VecDeque, time::Duration};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, VecDeque},
+    time::{Duration, Instant},
+};
 
 use super::{Deferred, Key, Net};
 use crate::limits::{HELD_NAME_CHARS, HELD_NAMES};
@@ -16,6 +20,8 @@ pub struct Hold {
     /// Who counts it: a forked child has copies of its parent's.
     generation: u64,
     number: u64,
+    /// Its deadline, if it has one.
+    until: Option<Instant>,
 }
 
 /// The work of a process.
@@ -51,7 +57,7 @@ impl Net {
         self.work.last += 1;
         let number = self.work.last;
         self.work.holds.insert(number, name.into());
-        Hold { generation: self.generation, number }
+        Hold { generation: self.generation, number, until: None }
     }
 
     /// A [`hold`](Self::hold) with a deadline of its own: it is given up when `limit` has passed,
@@ -59,16 +65,18 @@ impl Net {
     ///
     /// The time runs from now on, whether the process drains yet or not.
     pub fn hold_within(&mut self, name: impl Into<Cow<'static, str>>, limit: Duration) -> Hold {
-        let hold = self.hold(name);
-        self.set_timer(self.later(limit), Key::Hold(hold.number));
-        hold
+        let (hold, until) = (self.hold(name), self.later(limit));
+        self.set_timer(until, Key::Hold(hold.number));
+        Hold { until: Some(until), ..hold }
     }
 
     /// Gives a hold back. One that was given up counts for nothing any more, nor do, in a forked
     /// child, those of its parent.
     pub fn unhold(&mut self, hold: Hold) {
-        if hold.generation == self.generation {
-            self.work.holds.remove(&hold.number);
+        let Hold { generation, number, until } = hold;
+        if generation == self.generation {
+            self.work.holds.remove(&number);
+            until.into_iter().for_each(|until| self.clear_timer(until, Key::Hold(number)));
         }
     }
 
@@ -141,16 +149,22 @@ fn as_word(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Instant;
 
     #[test]
     fn a_hold_is_over_when_it_is_given_back_or_its_time_is() {
         let start = Instant::now();
         let mut net = Net::new(None, start);
         let patient = net.hold("patient");
+        let early = net.hold_within("early", Duration::from_millis(1));
         let late = net.hold_within("late", Duration::from_secs(1));
         let in_time = net.hold_within("in time", Duration::from_secs(1));
         net.unhold(in_time);
+        net.unhold(early);
+        assert_eq!(
+            net.next_deadline(),
+            Some(start + Duration::from_secs(1)),
+            "one given back waits"
+        );
         net.set_now(start + Duration::from_secs(2));
         while net.next_due().is_some() {}
         assert_eq!((net.held(), net.stats.holds_expired), (vec!["patient".to_owned()], 1));
