@@ -155,14 +155,20 @@ impl<S: Service> Turn<S> {
     }
 
     pub fn open(&mut self, id: ConnId, origin: Origin) {
-        let slot = id.slot();
-        if self.net.conns[slot].flags.control {
+        if self.net.conns[id.slot()].flags.control {
             return self.open_control(id);
         }
+        let opened = self.service.on_open(&mut Io::new(&mut self.net, id), origin);
+        self.keep_session(id, opened);
+    }
+
+    /// A connection has its session from here on, or ends because it gets none.
+    fn keep_session(&mut self, id: ConnId, opened: Result<S::Session>) {
+        let slot = id.slot();
         if slot >= self.sessions.len() {
             self.sessions.resize_with(slot + 1, || None);
         }
-        match self.service.on_open(&mut Io::new(&mut self.net, id), origin) {
+        match opened {
             Ok(session) => self.sessions[slot] = Some(session),
             Err(why) => self.net.finish(id, Reason::Failed(why)),
         }

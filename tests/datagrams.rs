@@ -24,7 +24,7 @@ use common::{
     restart::{Engine, inode, listening, resume, slay, sockets_of, wait_for_events},
     wait_for, wait_gone,
 };
-use flows::Echo;
+use flows::{Caller, Echo, Flow};
 use nix::sys::signal::Signal;
 
 for_both_engines!(
@@ -92,18 +92,37 @@ fn a_thousand_flows_stay_where_they_are_through_restarts_under_load(engine: Engi
     wait_gone(pids[0]);
 }
 
-fn what_comes_while_nobody_reads_is_handled_once(engine: Engine) {
-    let echo = Echo::start();
-    let caller = echo.caller();
+/// A restart that hangs where nobody reads, and who has come before.
+struct Unread {
+    old: i32,
+    new: i32,
+    early: Vec<Flow>,
+}
+
+/// Half a burst for flows that exist and half for such as are to begin, all of it in the kernel's buffer.
+fn leave_unread(echo: &Echo, caller: &Caller, engine: Engine) -> Unread {
     let (old, mut early) = (echo.pid(), caller.begin(BURST / 2));
     let new = echo.hold_new(engine, "NewReleased");
     caller.send_each(&mut early);
     (0..BURST / 2).for_each(|_| caller.send("new 1 hello"));
     assert!(caller.is_silent(), "somebody reads");
-    resume(new);
-    let mut late = caller.receive(&mut early, BURST);
+    Unread { old, new, early }
+}
+
+/// All of it is answered: for the early flows by `old`, for the late ones, which it returns, by `reader`.
+fn read_at_last(caller: &Caller, early: &mut [Flow], old: i32, reader: i32) -> Vec<Flow> {
+    let late = caller.receive(early, BURST);
     assert!(early.iter().all(|flow| flow.pid == old && flow.answered == flow.asked));
-    assert!(late.len() == BURST / 2 && late.iter().all(|flow| flow.pid == new));
+    assert!(late.len() == BURST / 2 && late.iter().all(|flow| flow.pid == reader));
+    late
+}
+
+fn what_comes_while_nobody_reads_is_handled_once(engine: Engine) {
+    let echo = Echo::start();
+    let caller = echo.caller();
+    let Unread { old, new, mut early } = leave_unread(&echo, &caller, engine);
+    resume(new);
+    let mut late = read_at_last(&caller, &mut early, old, new);
     caller.ask_each(&mut early);
     caller.ask_each(&mut late);
     assert!(caller.is_silent(), "an answer came twice");
@@ -113,15 +132,9 @@ fn what_comes_while_nobody_reads_is_handled_once(engine: Engine) {
 fn what_a_dead_new_side_has_left_the_old_one_reads_without_another_edge(engine: Engine) {
     let echo = Echo::start();
     let caller = echo.caller();
-    let (old, mut early) = (echo.pid(), caller.begin(BURST / 2));
-    let new = echo.hold_new(engine, "NewReleased");
-    caller.send_each(&mut early);
-    (0..BURST / 2).for_each(|_| caller.send("new 1 hello"));
-    assert!(caller.is_silent(), "somebody reads");
+    let Unread { old, new, mut early } = leave_unread(&echo, &caller, engine);
     slay(new);
-    let mut late = caller.receive(&mut early, BURST);
-    assert!(early.iter().all(|flow| flow.pid == old && flow.answered == flow.asked));
-    assert!(late.len() == BURST / 2 && late.iter().all(|flow| flow.pid == old));
+    let mut late = read_at_last(&caller, &mut early, old, old);
     caller.ask_each(&mut late);
     assert!(caller.is_silent(), "an answer came twice");
     // And the next restart works.

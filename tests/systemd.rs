@@ -57,6 +57,16 @@ fn assert_ready(word: &Word, main: i32) {
     assert!(word.get("STATUS").is_some(), "{word:?}");
 }
 
+/// The pids of both sides, of which the new one is in its probation.
+fn restart_into_probation(server: &Server, manager: &mut Manager, engine: Signal) -> (i32, i32) {
+    let old = server.pid();
+    manager.next();
+    server.signal(engine);
+    assert_reloading(&manager.next());
+    server.wait_line("ready: generation 1");
+    (old, server.pid())
+}
+
 #[test]
 fn scenario_13_a_restart_is_told_in_order_and_the_old_process_waits_for_the_barrier() {
     for engine in ENGINES {
@@ -99,12 +109,7 @@ fn a_new_side_that_is_killed_in_its_probation_leaves_the_old_one_as_main() {
         let dir = Dir::new();
         let (mut manager, setup) = managed(&dir, 60_000);
         let server = setup.start();
-        let old = server.pid();
-        manager.next();
-        server.signal(engine);
-        assert_reloading(&manager.next());
-        server.wait_line("ready: generation 1");
-        let new = server.pid();
+        let (old, new) = restart_into_probation(&server, &mut manager, engine);
         assert_ne!(new, old);
         send(new, Signal::SIGKILL);
         let word = manager.next();
@@ -124,12 +129,7 @@ fn a_new_side_that_hands_back_says_nothing() {
         let (mut manager, setup) = managed(&dir, 60_000);
         let control = dir.path("control");
         let server = setup.arg("--control").arg(control.display().to_string()).start();
-        let old = server.pid();
-        manager.next();
-        server.signal(engine);
-        assert_reloading(&manager.next());
-        server.wait_line("ready: generation 1");
-        let new = server.pid();
+        let (old, new) = restart_into_probation(&server, &mut manager, engine);
         send(new, Signal::SIGHUP); // refused, and nobody else's business
         server.wait_line("another one is in progress");
         let mut operator = UnixStream::connect(&control).expect("the control socket");
@@ -176,12 +176,7 @@ fn a_request_during_a_restart_is_answered_when_that_one_is_over() {
     let dir = Dir::new();
     let (mut manager, setup) = managed(&dir, 60_000);
     let server = setup.start();
-    let old = server.pid();
-    manager.next();
-    server.signal(Signal::SIGHUP);
-    assert_reloading(&manager.next());
-    server.wait_line("ready: generation 1");
-    let new = server.pid();
+    let (old, new) = restart_into_probation(&server, &mut manager, Signal::SIGHUP);
     send(old, Signal::SIGHUP);
     assert_reloading(&manager.next()); // of after the second request
     server.wait_line("another one is in progress");
@@ -332,12 +327,7 @@ fn a_stop_in_a_probation_ends_both_sides_and_the_main_one_last() {
         let dir = Dir::new();
         let (mut manager, setup) = managed(&dir, 60_000);
         let mut server = setup.start();
-        let old = server.pid();
-        manager.next();
-        server.signal(engine);
-        assert_reloading(&manager.next());
-        server.wait_line("ready: generation 1");
-        let new = server.pid();
+        let (old, new) = restart_into_probation(&server, &mut manager, engine);
         let mut client = server.connect();
         assert!(client.ask("who").starts_with(&format!("1 {new} ")));
         send(old, Signal::SIGTERM);

@@ -221,9 +221,13 @@ impl Net {
 
     /// All connections in service, in no particular order.
     pub fn ids(&self) -> Vec<ConnId> {
-        let conns = self.conns.iter().map(|(_, conn)| conn);
-        let open = conns.filter(|conn| conn.phase == Phase::Open && !conn.flags.control);
+        let open = self.clients().filter(|conn| conn.phase == Phase::Open);
         open.map(|conn| conn.id).collect()
+    }
+
+    /// Every connection but those of operators, whatever its phase.
+    pub(crate) fn clients(&self) -> impl Iterator<Item = &Conn> {
+        self.conns.iter().map(|(_, conn)| conn).filter(|conn| !conn.flags.control)
     }
 
     /// How many connections there are, those that are closing included.

@@ -6,8 +6,7 @@
 
 use std::time::Duration;
 
-use super::wire::{Fields, Malformed};
-use crate::limits::FAR_FUTURE;
+use super::wire::{Fields, Malformed, from_micros, micros};
 
 /// An alarm and what is new about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +18,6 @@ pub(crate) struct AlarmWord {
 
 impl AlarmWord {
     pub(super) fn to_bytes(self) -> Vec<u8> {
-        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         let mut bytes = self.key.to_le_bytes().to_vec();
         if let Some((left, every)) = self.times {
             bytes.extend(micros(left).to_le_bytes());
@@ -31,8 +29,7 @@ impl AlarmWord {
     fn of(bytes: &[u8]) -> Option<AlarmWord> {
         let (numbers, rest) = bytes.as_chunks::<8>();
         let number = |at: usize| numbers.get(at).map(|bytes| u64::from_le_bytes(*bytes));
-        // An `Instant` must be able to move by it.
-        let time = |at| number(at).map(|micros| Duration::from_micros(micros).min(FAR_FUTURE));
+        let time = |at| number(at).map(from_micros);
         let is_whole = rest.is_empty() && numbers.len() <= 3;
         let word = AlarmWord { key: number(0)?, times: time(1).map(|left| (left, time(2))) };
         is_whole.then_some(word)

@@ -4,7 +4,7 @@
 use std::{
     collections::VecDeque,
     io,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd},
     time::{Duration, Instant},
 };
 
@@ -13,7 +13,7 @@ use super::{
     exec::Launch,
     fork,
     link::{Identity, Message},
-    pass::{FDS_PER_MESSAGE, Link},
+    pass::{Link, Parcel, listener_parcels},
     stderr::Stderr,
 };
 use crate::{
@@ -25,14 +25,7 @@ use crate::{
 /// A restart that is not decided.
 #[derive(Debug)]
 pub(crate) struct Attempt {
-    pub how: Restart,
-    /// The control connection that has asked for it, if one has.
-    pub by: Option<ConnId>,
-    /// The engine that is used in the end.
-    pub engine: Engine,
-    /// The number of the generation to be.
-    pub generation: u64,
-    pub begun: Instant,
+    pub task: Task,
     pub steps: Steps,
     /// When the new side's next word is overdue, and the time that it has for it.
     pub overdue: Instant,
@@ -95,25 +88,18 @@ pub(crate) fn choose_engine(how: &Restart, mailboxes: usize) -> Result<Engine, R
 
 impl Attempt {
     fn new(task: Task, child: Child) -> Attempt {
-        let Task { how, by, engine, generation, begun } = task;
-        let limit = how.ready_within;
-        let overdue = begun + limit;
-        let steps = Steps::default();
-        let (link, stderr, handed_back) = (None, None, None);
+        let limit = task.how.ready_within;
+        let overdue = task.begun + limit;
         Attempt {
-            how,
-            by,
-            engine,
-            generation,
-            begun,
-            steps,
+            task,
+            steps: Steps::default(),
             overdue,
             limit,
             child,
-            link,
+            link: None,
             ending: false,
-            stderr,
-            handed_back,
+            stderr: None,
+            handed_back: None,
             outgoing: VecDeque::new(),
             in_flight: 0,
             handed: false,
@@ -129,11 +115,9 @@ impl Attempt {
         let Some(pid) = fork::fork().map_err(failed)? else { return Ok(Side::New(theirs)) };
         let made = before.elapsed();
         let child = Child::new(pid).map_err(failed)?;
-        let attempt = Attempt { link: Some(ours), ..Attempt::new(task, child) };
-        Ok(Side::Old(Box::new(Attempt {
-            steps: Steps { made: Some(made), ..attempt.steps },
-            ..attempt
-        })))
+        let mut attempt = Attempt { link: Some(ours), ..Attempt::new(task, child) };
+        attempt.steps.made = Some(made);
+        Ok(Side::Old(Box::new(attempt)))
     }
 
     /// Starts the program anew and makes it an offer.
@@ -166,27 +150,22 @@ impl Attempt {
 
     /// From `now` on connections wait for it, so it has less time.
     pub fn hurry(&mut self, now: Instant) {
-        let overdue = now + self.how.standstill;
+        let overdue = now + self.task.how.standstill;
         if overdue < self.overdue {
-            (self.overdue, self.limit) = (overdue, self.how.standstill);
+            (self.overdue, self.limit) = (overdue, self.task.how.standstill);
         }
     }
 
     /// From `now` on it has to last.
     pub fn prove(&mut self, now: Instant) {
-        self.limit = self.how.ready_within;
-        self.overdue = now + self.how.probation + self.limit;
+        self.limit = self.task.how.ready_within;
+        self.overdue = now + self.task.how.probation + self.limit;
     }
 
-    /// What was asked for, to be begun once more: by the program that has passed its check.
-    pub fn task(&self) -> Task {
-        Task {
-            how: self.how.clone(),
-            by: self.by,
-            engine: self.engine,
-            generation: self.generation,
-            begun: self.begun,
-        }
+    /// Who the new side is.
+    pub fn identity(&self) -> Identity {
+        let Task { generation, engine, .. } = self.task;
+        Identity { generation, pid: self.child.id(), engine: Some(engine) }
     }
 
     /// Whether this is the check of a program, and no new side yet.
@@ -254,19 +233,22 @@ impl Attempt {
     }
 }
 
-/// A restart that was not begun: what it is to be.
+/// What a restart is to be.
 #[derive(Clone, Debug)]
 pub(crate) struct Task {
     pub how: Restart,
+    /// The control connection that has asked for it, if one has.
     pub by: Option<ConnId>,
+    /// The engine that is used in the end.
     pub engine: Engine,
+    /// The number of the generation to be.
     pub generation: u64,
     pub begun: Instant,
 }
 
 impl Offer<'_> {
     /// The messages, each with descriptors of its own.
-    fn parcels(&self, task: &Task, heard: &Stderr) -> io::Result<Vec<(Message, Vec<OwnedFd>)>> {
+    fn parcels(&self, task: &Task, heard: &Stderr) -> io::Result<Vec<Parcel<Message>>> {
         let Task { engine, generation, .. } = *task;
         let old = self.old;
         let stderr = io::stderr().as_fd().try_clone_to_owned()?;
@@ -274,11 +256,7 @@ impl Offer<'_> {
         let probation = task.how.probation;
         let hello = Message::Hello { generation, engine, probation, old };
         let mut parcels = vec![(hello, vec![stderr, heard])];
-        for batch in self.listeners.chunks(FDS_PER_MESSAGE) {
-            let names = batch.iter().map(|(name, _)| (*name).to_owned()).collect();
-            let fds = batch.iter().map(|(_, fd)| fd.try_clone_to_owned());
-            parcels.push((Message::Listeners { names }, fds.collect::<io::Result<_>>()?));
-        }
+        parcels.extend(listener_parcels(&self.listeners)?);
         for &(who, link) in &self.elders {
             parcels.push((Message::Elder { who }, vec![link.try_clone_to_owned()?]));
         }

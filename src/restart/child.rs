@@ -57,6 +57,11 @@ impl Child {
         code(self.status?.ok()?)
     }
 
+    /// Its process id, as the link and the operator have it.
+    pub fn id(&self) -> u32 {
+        self.pid.as_raw() as u32
+    }
+
     /// Whether it has ended, and well.
     pub fn has_succeeded(&self) -> bool {
         matches!(self.status, Some(Ok(WaitStatus::Exited(_, 0))))

@@ -184,14 +184,16 @@ impl World {
         }
     }
 
+    fn changed(&self, change: &dyn Fn(&mut World)) -> World {
+        let mut world = self.clone();
+        change(&mut world);
+        world
+    }
+
     /// What happens by itself: messages arrive, time passes.
     fn inner_steps(&self) -> Vec<World> {
         let mut next = Vec::new();
-        let mut go = |change: &dyn Fn(&mut World)| {
-            let mut world = self.clone();
-            change(&mut world);
-            next.push(world);
-        };
+        let mut go = |change: &dyn Fn(&mut World)| next.push(self.changed(change));
         for who in [Old, New] {
             let process = if who == Old { &self.old } else { &self.new };
             let Some(phase) = process.phase.filter(|_| !process.hung) else { continue };
@@ -218,11 +220,7 @@ impl World {
     /// What is done to them from outside.
     fn outer_steps(&self) -> Vec<World> {
         let mut next = Vec::new();
-        let mut go = |change: &dyn Fn(&mut World)| {
-            let mut world = self.clone();
-            change(&mut world);
-            next.push(world);
-        };
+        let mut go = |change: &dyn Fn(&mut World)| next.push(self.changed(change));
         for who in [Old, New] {
             let process = if who == Old { &self.old } else { &self.new };
             let Some(phase) = process.phase else { continue };

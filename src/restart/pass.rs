@@ -86,6 +86,18 @@ impl std::fmt::Display for LinkError {
     }
 }
 
+/// Listeners by their names, each with a descriptor of its own, in as few messages as take them.
+pub(crate) fn listener_parcels(
+    listeners: &[(&str, BorrowedFd<'_>)],
+) -> io::Result<Vec<Parcel<Message>>> {
+    let parcel = |batch: &[(&str, BorrowedFd<'_>)]| {
+        let names = batch.iter().map(|(name, _)| (*name).to_owned()).collect();
+        let fds = batch.iter().map(|(_, fd)| fd.try_clone_to_owned()).collect::<io::Result<_>>()?;
+        Ok((Message::Listeners { names }, fds))
+    };
+    listeners.chunks(FDS_PER_MESSAGE).map(parcel).collect()
+}
+
 impl Link {
     /// Both ends.
     pub fn pair() -> io::Result<(Link, Link)> {

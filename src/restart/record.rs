@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use super::wire::{Fields, Malformed, put, put_number, put_time};
+use super::wire::{self, Fields, Malformed, from_micros, micros, put, put_number, put_time};
 
 /// One connection that moves.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -82,7 +82,7 @@ impl Record {
         }
         for &(timer, left) in &self.timers {
             let mut value = timer.to_le_bytes().to_vec();
-            value.extend((left.as_micros() as u64).to_le_bytes());
+            value.extend(micros(left).to_le_bytes());
             put(out, TIMER, &value);
         }
         put_time(out, AGE, self.age);
@@ -155,13 +155,12 @@ impl Record {
 }
 
 fn number(value: &[u8]) -> Result<u64, Malformed> {
-    let bytes = value.try_into().map_err(|_| Malformed::Field("number in a record"))?;
-    Ok(u64::from_le_bytes(bytes))
+    wire::number(value, "number in a record")
 }
 
 /// Bounded, so that an `Instant` can be moved by it.
 fn time(value: &[u8]) -> Result<Duration, Malformed> {
-    Ok(Duration::from_micros(number(value)?).min(crate::limits::FAR_FUTURE))
+    number(value).map(from_micros)
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 use super::{
     fork::pidfd_open,
     link::{Identity, Message},
-    pass::{FDS_PER_MESSAGE, Link},
+    pass::{Link, listener_parcels},
 };
 
 /// This process has a supervisor.
@@ -42,12 +42,8 @@ impl Supervised {
         let said = (|| -> io::Result<()> {
             let own = pidfd_open(Pid::this())?;
             self.say(&Message::Main { who, maker }, vec![own]);
-            let listeners: Vec<_> = listeners.collect();
-            for batch in listeners.chunks(FDS_PER_MESSAGE) {
-                let names = batch.iter().map(|(name, _)| (*name).to_owned()).collect();
-                let fds = batch.iter().map(|(_, fd)| fd.try_clone_to_owned());
-                let fds = fds.collect::<io::Result<Vec<OwnedFd>>>()?;
-                self.say(&Message::Listeners { names }, fds);
+            for (message, fds) in listener_parcels(&listeners.collect::<Vec<_>>())? {
+                self.say(&message, fds);
             }
             self.say(&Message::Offered, Vec::new());
             Ok(())

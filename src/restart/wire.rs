@@ -69,7 +69,23 @@ pub(super) fn put_number(out: &mut Vec<u8>, tag: u16, number: u64) {
 }
 
 pub(super) fn put_time(out: &mut Vec<u8>, tag: u16, time: Duration) {
-    put_number(out, tag, u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
+    put_number(out, tag, micros(time));
+}
+
+/// A time as it is written.
+pub(super) fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// A time as it was written; an `Instant` must be able to move by it.
+pub(super) fn from_micros(micros: u64) -> Duration {
+    Duration::from_micros(micros).min(FAR_FUTURE)
+}
+
+/// A number as it was written; `name` is what an error calls it.
+pub(super) fn number(value: &[u8], name: &'static str) -> Result<u64, Malformed> {
+    let bytes = value.try_into().map_err(|_| Malformed::Field(name))?;
+    Ok(u64::from_le_bytes(bytes))
 }
 
 pub(super) fn put(out: &mut Vec<u8>, tag: u16, bytes: &[u8]) {
@@ -141,8 +157,7 @@ impl<'a> Fields<'a> {
     }
 
     pub fn number(self, tag: u16, name: &'static str) -> Result<u64, Malformed> {
-        let bytes = self.one(tag, name)?.try_into().map_err(|_| Malformed::Field(name))?;
-        Ok(u64::from_le_bytes(bytes))
+        number(self.one(tag, name)?, name)
     }
 
     pub fn maybe_time(self, tag: u16, name: &'static str) -> Result<Option<Duration>, Malformed> {
@@ -153,8 +168,7 @@ impl<'a> Fields<'a> {
     }
 
     pub fn time(self, tag: u16, name: &'static str) -> Result<Duration, Malformed> {
-        // An `Instant` must be able to move by it.
-        self.number(tag, name).map(|micros| Duration::from_micros(micros).min(FAR_FUTURE))
+        self.number(tag, name).map(from_micros)
     }
 
     pub fn text(self, tag: u16, name: &'static str) -> Result<String, Malformed> {

@@ -157,10 +157,10 @@ impl Supervisor {
                 }
                 Ok(Some((Message::TakenOver, _))) => {}
                 Ok(Some((Message::Ready { .. }, _))) => {
-                    start.steps.ready = Some(now.saturating_duration_since(start.begun));
+                    start.steps.ready = Some(now.saturating_duration_since(start.task.begun));
                     // This process has never accepted.
                     let _ = link.send(&Message::Released, Vec::new());
-                    start.overdue = now + start.how.ready_within;
+                    start.overdue = now + start.task.how.ready_within;
                 }
                 Ok(Some((Message::Committed, _))) => {
                     self.hear_generations(now); // it has said before that it is main

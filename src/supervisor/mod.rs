@@ -201,7 +201,7 @@ impl Supervisor {
         match self.try_make(task) {
             Ok(start) => {
                 log::info!("supervisor: generation {generation} is pid {}", start.child.pid);
-                let pid = start.child.pid.as_raw() as u32;
+                let pid = start.child.id();
                 (self.start, self.is_stderr_open) = (Some(start), true);
                 self.happen(Event::Made { pid }, now);
             }

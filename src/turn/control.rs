@@ -8,7 +8,7 @@ use crate::{
     limits::CONTROL_LINE,
     net::{ConnId, Io, Peer, Phase as ConnPhase, Reason, Request},
     plan::{Engine, Restart},
-    restart::{Phase, link::Identity},
+    restart::Phase,
     service::Service,
     verdict::Verdict,
 };
@@ -147,14 +147,9 @@ impl<S: Service> Turn<S> {
         let own = self.report();
         let mut lines = Vec::new();
         if let Some(attempt) = self.succession.attempt.as_ref().filter(|a| !a.is_check()) {
-            let who = Identity {
-                generation: attempt.generation,
-                pid: attempt.child.pid.as_raw() as u32,
-                engine: Some(attempt.engine),
-            };
             let released = self.succession.phase == Phase::Released;
             let phase = if released { Phase::Probation.name() } else { "starting" };
-            lines.push(StatusLine { who, phase, report: None });
+            lines.push(StatusLine { who: attempt.identity(), phase, report: None });
         }
         let who = self.succession.identity(&self.net);
         lines.push(StatusLine { who, phase: "", report: Some(&own) });

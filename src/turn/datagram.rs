@@ -39,8 +39,7 @@ impl<S: Service> Turn<S> {
     fn route(&mut self, socket: SocketId, from: &DatagramPeer, bytes: &[u8]) {
         let owner = self.service.generation_of(socket, from, bytes);
         let other = owner.filter(|&owner| owner != self.net.generation()).and_then(|owner| {
-            let mut others = self.succession.old.iter_mut().chain(&mut self.succession.leavers);
-            others.find(|other| other.who.generation == owner)
+            self.succession.others_mut().find(|other| other.who.generation == owner)
         });
         let name = self.net.datagrams[socket.0].socket().map(|socket| &socket.name);
         let (Some(other), Some(name)) = (other, name) else {
@@ -54,7 +53,7 @@ impl<S: Service> Turn<S> {
 
     /// Sends other generations what is theirs, as far as the links take it.
     fn post(&mut self) {
-        for other in self.succession.old.iter_mut().chain(&mut self.succession.leavers) {
+        for other in self.succession.others_mut() {
             let count = other.mail.post(&mut other.link);
             self.net.stats.datagrams_forwarded += count as u64;
         }

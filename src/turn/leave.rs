@@ -22,7 +22,7 @@ use crate::{
         attempt::Task,
         drain::{Departure, Due},
         fault::{self, Step},
-        link::{Message, Report},
+        link::{Identity, Message, Report},
         pass::LinkError,
     },
     service::Service,
@@ -38,14 +38,13 @@ impl<S: Service> Turn<S> {
         if let Some(mut attempt) = self.detach() {
             fault::point(Step::OldCommitted, attempt.link.as_mut());
             self.go_on_hearing(&mut attempt)?;
-            attempt.steps.committed = Some(self.net.now().saturating_duration_since(attempt.begun));
-            let pid = attempt.child.pid.as_raw() as u32;
-            self.tell_replaced(attempt.generation, pid);
-            self.verdict(&attempt.task(), attempt.steps, Ok(pid));
+            let begun = attempt.task.begun;
+            attempt.steps.committed = Some(self.net.now().saturating_duration_since(begun));
+            let Identity { generation, pid, .. } = attempt.identity();
+            self.tell_replaced(generation, pid);
+            self.verdict(&attempt.task, attempt.steps, Ok(pid));
             self.succession.newest = attempt.link;
-            if !attempt.child.has_ended() && self.net.watch(&attempt.child, Source::Child).is_ok() {
-                self.succession.children.push(attempt.child);
-            }
+            self.look_after(attempt.child);
         } else if let Some(old) = self.succession.old.take() {
             self.net.unwatch(&old.link);
             let number = old.who.generation;
@@ -108,9 +107,7 @@ impl<S: Service> Turn<S> {
 
     /// Oldest first; every process has its own jitter.
     fn plan_departure(&mut self, how: &Drain) {
-        let conns = self.net.conns.iter().map(|(_, conn)| conn);
-        let clients = conns.filter(|conn| !conn.flags.control);
-        let mut ids: Vec<_> = clients.map(|conn| (conn.opened, conn.id)).collect();
+        let mut ids: Vec<_> = self.net.clients().map(|conn| (conn.opened, conn.id)).collect();
         ids.sort_unstable();
         let ids: Vec<_> = ids.into_iter().map(|(_, id)| id).collect();
         let seed = RandomState::new();
@@ -150,8 +147,7 @@ impl<S: Service> Turn<S> {
                 let _ = elder.link.send(&now, Vec::new());
             }
         }
-        let conns = self.net.conns.iter().map(|(_, conn)| conn);
-        let ids: Vec<_> = conns.filter(|conn| !conn.flags.control).map(|conn| conn.id).collect();
+        let ids: Vec<_> = self.net.clients().map(|conn| conn.id).collect();
         for id in ids {
             let late = event == Event::Deadline;
             self.net.kill(id, if late { Reason::DrainDeadline } else { Reason::Stopped });
@@ -266,8 +262,7 @@ impl<S: Service> Turn<S> {
     /// when they have answered. `false`: there is nobody to ask.
     pub(super) fn ask_others(&mut self) -> bool {
         let mut asked = false;
-        let others = self.succession.old.iter_mut().chain(&mut self.succession.leavers);
-        for other in others {
+        for other in self.succession.others_mut() {
             other.asked = other.link.send(&Message::Ask, Vec::new()).is_ok();
             asked |= other.asked;
         }
@@ -281,8 +276,7 @@ impl<S: Service> Turn<S> {
     pub(super) fn report(&self) -> Report {
         let now = self.net.now();
         let age = |since| now.saturating_duration_since(since);
-        let conns = self.net.conns.iter().map(|(_, conn)| conn);
-        let oldest = conns.filter(|conn| !conn.flags.control).map(|conn| conn.opened).min();
+        let oldest = self.net.clients().map(|conn| conn.opened).min();
         Report {
             phase: self.succession.phase.name().to_owned(),
             age: age(self.succession.begun),

@@ -21,18 +21,12 @@ trait Deliver<S> {
 
 impl<S: Mail<M>, M> Deliver<S> for Inbox<M> {
     fn deliver(&self, service: &mut S, net: &mut Net) -> bool {
-        for letter in self.take(MAIL_BUDGET) {
-            net.stats.mails += 1;
-            service.on_mail(net, letter);
-        }
+        deliver(self.take(MAIL_BUDGET), service, net);
         !Deliver::<S>::is_empty(self)
     }
 
     fn deliver_last(&self, service: &mut S, net: &mut Net) {
-        for letter in self.close() {
-            net.stats.mails += 1;
-            service.on_mail(net, letter);
-        }
+        deliver(self.close(), service, net);
     }
 
     fn is_empty(&self) -> bool {
@@ -41,6 +35,13 @@ impl<S: Mail<M>, M> Deliver<S> for Inbox<M> {
 
     fn exists(&self) -> bool {
         Inbox::exists(self)
+    }
+}
+
+fn deliver<S: Mail<M>, M>(letters: impl IntoIterator<Item = M>, service: &mut S, net: &mut Net) {
+    for letter in letters {
+        net.stats.mails += 1;
+        service.on_mail(net, letter);
     }
 }
 

@@ -7,9 +7,10 @@ use super::{Estate, Succession, Turn};
 use crate::{
     error::{Error, Result},
     limits::{BATCH_BYTES, BATCH_MAX, BATCHES_IN_FLIGHT, STATE_MAX},
-    net::{ConnId, Io, Key, Net, Peer, Reason, Stream},
+    net::{ConnId, Io, Net, Peer, Stream},
     plan::Engine,
     restart::{
+        attempt::Attempt,
         fault::{self, Step},
         link::Message,
         memfd,
@@ -52,15 +53,13 @@ impl<S: Service> Turn<S> {
 
     /// The new program is up: it gets the service's state, and the connections if they move.
     pub(super) fn hand_over(&mut self) -> std::result::Result<(), String> {
-        let now = self.net.now();
-        let Some(attempt) = &mut self.succession.attempt else { return Ok(()) };
-        if attempt.how.moves {
-            self.net.clear_timer(attempt.overdue, Key::NewOverdue);
-            attempt.hurry(now);
-            self.net.set_timer(attempt.overdue, Key::NewOverdue);
+        if self.succession.attempt.as_ref().is_some_and(|attempt| attempt.task.how.moves) {
+            self.reschedule(Attempt::hurry);
             self.freeze();
             let outgoing = self.moving().collect();
-            self.succession.attempt.iter_mut().for_each(|a| a.outgoing.clone_from(&outgoing));
+            if let Some(attempt) = &mut self.succession.attempt {
+                attempt.outgoing = outgoing;
+            }
         }
         let saved = self.service.save().map_err(|why| format!("the state was not saved: {why}"))?;
         let state = memfd::seal(&saved).map_err(|e| format!("seal the state: {e}"))?;
@@ -82,8 +81,7 @@ impl<S: Service> Turn<S> {
                 attempt.handed = true;
                 let last_serial = self.net.last_serial;
                 self.send_to_new(&Message::Handed { last_serial }, Vec::new())?;
-                let link = self.succession.attempt.as_mut().and_then(|a| a.link.as_mut());
-                fault::point(Step::OldHanded, link);
+                fault::point(Step::OldHanded, self.succession.link_to_new());
                 return Ok(());
             }
             let (records, mut fds) = self.pack_batch();
@@ -117,7 +115,7 @@ impl<S: Service> Turn<S> {
     }
 
     fn send_to_new(&mut self, message: &Message, fds: Vec<Fd>) -> std::result::Result<(), String> {
-        let link = self.succession.attempt.as_mut().and_then(|attempt| attempt.link.as_mut());
+        let link = self.succession.link_to_new();
         match link.map_or(Ok(()), |link| link.send_fds(message, fds)) {
             Ok(()) | Err(LinkError::Closed) => Ok(()), // that it is closed will be heard
             Err(e) => Err(e.to_string()),
@@ -256,14 +254,8 @@ impl<S: Service> Turn<S> {
     }
 
     fn import(&mut self, id: ConnId, saved: &[u8]) {
-        let slot = id.slot();
-        if slot >= self.sessions.len() {
-            self.sessions.resize_with(slot + 1, || None);
-        }
-        match self.service.import(&mut Io::new(&mut self.net, id), saved) {
-            Ok(session) => self.sessions[slot] = Some(session),
-            Err(why) => self.net.finish(id, Reason::Failed(why)),
-        }
+        let imported = self.service.import(&mut Io::new(&mut self.net, id), saved);
+        self.keep_session(id, imported);
     }
 }
 

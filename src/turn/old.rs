@@ -1,7 +1,7 @@
 //! The old side of a restart that has begun: hears the new process, and takes back what it gave if
 //! that one does not last.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Generation, Turn};
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
         Event, Phase,
         attempt::{Attempt, Task},
         fault::{self, Step},
-        link::{Identity, Message},
+        link::Message,
         pass::{LinkError, Parcel},
         step,
     },
@@ -96,7 +96,7 @@ impl<S: Service> Turn<S> {
 
     fn tell_new(&mut self, message: &Message) {
         // A link that does not take it is closed; it will say so itself.
-        if let Some(link) = self.succession.attempt.as_mut().and_then(|a| a.link.as_mut()) {
+        if let Some(link) = self.succession.link_to_new() {
             let _ = link.send(message, Vec::new());
         }
     }
@@ -149,10 +149,16 @@ impl<S: Service> Turn<S> {
     fn await_end(&mut self) {
         let Some(attempt) = &mut self.succession.attempt else { return };
         if !std::mem::replace(&mut attempt.ending, true) {
-            self.net.clear_timer(attempt.overdue, Key::NewOverdue);
-            attempt.overdue = attempt.overdue.min(self.net.now() + LAST_WORDS);
-            self.net.set_timer(attempt.overdue, Key::NewOverdue);
+            self.reschedule(|attempt, now| attempt.overdue = attempt.overdue.min(now + LAST_WORDS));
         }
+    }
+
+    /// Changes when the new side's next word is overdue.
+    pub(super) fn reschedule(&mut self, change: impl FnOnce(&mut Attempt, Instant)) {
+        let Some(attempt) = &mut self.succession.attempt else { return };
+        self.net.clear_timer(attempt.overdue, Key::NewOverdue);
+        change(attempt, self.net.now());
+        self.net.set_timer(attempt.overdue, Key::NewOverdue);
     }
 
     /// Ends the attempt, in the way that `end` ends the new side, and goes on without it.
@@ -170,7 +176,7 @@ impl<S: Service> Turn<S> {
         }
         self.net.resume_alarms();
         self.advance(Event::NewGone)?;
-        self.verdict(&attempt.task(), attempt.steps, Err(why));
+        self.verdict(&attempt.task, attempt.steps, Err(why));
         Ok(())
     }
 
@@ -229,16 +235,14 @@ impl<S: Service> Turn<S> {
         let now = self.net.now();
         let Some(attempt) = &mut self.succession.attempt else { return Ok(()) };
         fault::point(Step::OldReady, attempt.link.as_mut());
+        attempt.steps.ready = Some(now.saturating_duration_since(attempt.task.begun));
+        self.succession.last_generation = attempt.task.generation;
         self.net.stop_accepting();
         self.net.stop_reading();
-        self.net.clear_timer(attempt.overdue, Key::NewOverdue);
-        attempt.prove(now);
+        self.reschedule(Attempt::prove);
         if self.net.frozen {
-            attempt.hurry(now);
+            self.reschedule(Attempt::hurry);
         }
-        self.net.set_timer(attempt.overdue, Key::NewOverdue);
-        attempt.steps.ready = Some(now.saturating_duration_since(attempt.begun));
-        self.succession.last_generation = attempt.generation;
         // From here on the new side talks with them.
         for elder in &self.succession.leavers {
             self.net.unwatch(&elder.link);
@@ -246,8 +250,7 @@ impl<S: Service> Turn<S> {
         self.discard_mail();
         self.tell_retired();
         self.tell_new(&Message::Released);
-        let link = self.succession.attempt.as_mut().and_then(|attempt| attempt.link.as_mut());
-        fault::point(Step::OldReleased, link);
+        fault::point(Step::OldReleased, self.succession.link_to_new());
         Ok(())
     }
 
@@ -257,12 +260,7 @@ impl<S: Service> Turn<S> {
             return;
         }
         self.let_go();
-        let now = self.net.now();
-        if let Some(attempt) = &mut self.succession.attempt {
-            self.net.clear_timer(attempt.overdue, Key::NewOverdue);
-            attempt.prove(now);
-            self.net.set_timer(attempt.overdue, Key::NewOverdue);
-        }
+        self.reschedule(Attempt::prove);
     }
 
     /// The new side is gone, or does not want to serve: this one accepts again.
@@ -274,7 +272,7 @@ impl<S: Service> Turn<S> {
         self.start_serving(Start::Resumed)?;
         if let Some(mut attempt) = self.detach() {
             let why = attempt.rolled_back();
-            let (task, steps) = (attempt.task(), attempt.steps);
+            let (task, steps) = (attempt.task.clone(), attempt.steps);
             self.let_live(attempt)?;
             self.verdict(&task, steps, Err(why));
         }
@@ -284,16 +282,12 @@ impl<S: Service> Turn<S> {
     /// A new side that lives on, to serve what it has.
     fn let_live(&mut self, mut attempt: Attempt) -> Result {
         self.go_on_hearing(&mut attempt)?;
-        let Attempt { generation, engine, mut child, link, .. } = attempt;
-        let pid = child.pid.as_raw() as u32;
-        if let Some(link) = link {
+        let who = attempt.identity();
+        if let Some(link) = attempt.link {
             self.net.watch(&link, Source::Leavers)?;
-            let who = Identity { generation, pid, engine: Some(engine) };
             self.succession.leavers.push(Generation::new(who, link));
         }
-        if !child.has_ended() && self.net.watch(&child, Source::Child).is_ok() {
-            self.succession.children.push(child);
-        }
+        self.look_after(attempt.child);
         Ok(())
     }
 
@@ -323,7 +317,7 @@ impl<S: Service> Turn<S> {
                 self.net.thaw();
             }
             self.net.resume_alarms();
-            self.verdict(&attempt.task(), attempt.steps, Err(why));
+            self.verdict(&attempt.task, attempt.steps, Err(why));
         }
     }
 
@@ -337,11 +331,8 @@ impl<S: Service> Turn<S> {
         self.let_go(); // it was released, and takes them over before it leaves
         if let Some(mut attempt) = self.detach() {
             self.go_on_hearing(&mut attempt)?;
-            self.verdict(&attempt.task(), attempt.steps, Err(RestartError::Stopped));
-            let mut child = attempt.child;
-            if !child.has_ended() && self.net.watch(&child, Source::Child).is_ok() {
-                self.succession.children.push(child);
-            }
+            self.verdict(&attempt.task, attempt.steps, Err(RestartError::Stopped));
+            self.look_after(attempt.child);
         }
         Ok(())
     }

@@ -231,6 +231,16 @@ impl Succession {
         1 + self.leavers.len() + usize::from(self.old.is_some())
     }
 
+    /// All generations that this one talks with: the old side of its own restart, and those that leave.
+    pub(super) fn others_mut(&mut self) -> impl Iterator<Item = &mut Generation> {
+        self.old.iter_mut().chain(&mut self.leavers)
+    }
+
+    /// The way to the new side, while a restart is in progress.
+    pub(super) fn link_to_new(&mut self) -> Option<&mut Link> {
+        self.attempt.as_mut()?.link.as_mut()
+    }
+
     /// The name of this process.
     pub(super) fn identity(&self, net: &crate::net::Net) -> Identity {
         Identity { generation: net.generation(), pid: process::id(), engine: net.engine() }

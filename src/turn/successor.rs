@@ -30,7 +30,7 @@ impl<S: Service> Turn<S> {
             Ok(Some(attempt)) => {
                 log::info!(
                     "restart: generation {generation} by {} is pid {}",
-                    attempt.engine,
+                    attempt.task.engine,
                     attempt.child.pid
                 );
                 self.attend(attempt)
@@ -142,8 +142,7 @@ impl<S: Service> Turn<S> {
 
     /// The program says that it would serve: so it is started.
     pub(super) fn go_on_after_check(&mut self) -> Result {
-        let Some(check) = self.detach() else { return Ok(()) };
-        let task = check.task();
+        let Some(Attempt { task, .. }) = self.detach() else { return Ok(()) };
         match self.exec(task.clone()) {
             Ok(attempt) => self.attend(attempt),
             Err(why) => {

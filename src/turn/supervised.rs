@@ -3,7 +3,7 @@
 use super::Turn;
 use crate::{
     net::Source,
-    restart::{Phase, link::Identity},
+    restart::{Phase, child::Child, link::Identity},
     service::Service,
 };
 
@@ -27,13 +27,20 @@ impl<S: Service> Turn<S> {
         self.succession.supervisor.iter_mut().for_each(|supervisor| supervisor.say_leaving());
     }
 
+    /// A process that this one has made and that is to live on is reaped when it ends.
+    pub(super) fn look_after(&mut self, mut child: Child) {
+        if !child.has_ended() && self.net.watch(&child, Source::Child).is_ok() {
+            self.succession.children.push(child);
+        }
+    }
+
     /// Reaps those that this process has made. The supervisor cannot, while this one lives.
     pub(super) fn reap_children(&mut self) {
         let supervisor = &mut self.succession.supervisor;
         self.succession.children.retain_mut(|child| {
             let ended = child.has_ended();
             if ended && let (Some(supervisor), Some(code)) = (supervisor.as_mut(), child.code()) {
-                supervisor.say_ended(child.pid.as_raw() as u32, code);
+                supervisor.say_ended(child.id(), code);
             }
             !ended
         });
