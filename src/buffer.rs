@@ -210,7 +210,7 @@ mod tests {
         output.push(b"hello", &mut pool);
         output.push_shared(&vec![7; SHARE_FROM].into(), &mut pool);
         output.advance(5 + SHARE_FROM, &mut pool);
-        assert!(output.head.capacity() == 0 && output.tail.is_none() && output.len() == 0);
+        assert!(output.head.capacity() == 0 && output.tail.is_none() && output.is_empty());
     }
 
     #[test]

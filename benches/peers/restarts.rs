@@ -19,8 +19,8 @@ use nix::{
 };
 
 use crate::{
+    common::process::{Cores, Running},
     peers::{Ground, Peer, itself},
-    process::{Cores, Running},
     visits::{Visit, Visitors},
     work::Work,
 };

@@ -45,6 +45,8 @@ struct Lab {
     waiting: BTreeMap<u64, ConnId>,
     /// Who waits for the verdict on a restart, in the order of asking.
     restarting: Vec<ConnId>,
+    /// What `heap` has allocated and touched.
+    heap: Vec<Vec<u8>>,
     /// What `keep` has left here.
     kept: String,
     /// Events of the process since it began, for `events`.
@@ -136,6 +138,10 @@ impl Lab {
             }
             "keep" => std::mem::replace(&mut self.kept, rest.to_owned()),
             "kept" => self.kept.clone(),
+            "heap" => {
+                self.heap.push(vec![1; number::<usize>(rest)? << 20]); // MiB
+                "ok".to_owned()
+            }
             "chdir" => env::set_current_dir(rest).map(|()| "ok".to_owned())?,
             "env" => env::var(rest).unwrap_or_default(),
             "run" => run(rest)?,
