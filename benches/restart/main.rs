@@ -26,9 +26,13 @@ use ours::{Case, Sample};
 const HEAPS: [usize; 4] = [10, 256, 1024, 4096];
 const CONNECTIONS: [usize; 2] = [1000, 10_000];
 
+/// How often a process is started until it has got huge pages.
+const TRIES: usize = 10;
+
 const ENGINES: [&str; 2] = ["fork", "fork-exec"];
 
-/// How glibc gets its memory: in pages of 4 KiB, or of 2 MiB where the kernel has them.
+/// How glibc gets its memory: in pages of 4 KiB, or of 2 MiB where the kernel has them. Some versions (2.36)
+/// heed the wish only now and then, since they compare a text that they have not ended.
 const PAGES: [(&str, &str); 2] = [("4 KiB", ""), ("2 MiB", "glibc.malloc.hugetlb=1")];
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -45,7 +49,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     if let Some(cores) = cores {
         pin(cores.load)?;
     }
-    println!("Milliseconds; the median of {times} restarts, and their range.\n");
+    println!(
+        "Milliseconds; the median of {times} restarts, and their range. Behind the size of the pages: \
+         how much of the memory is in huge ones.\n"
+    );
     println!(
         "| pages | heap MiB | connections | way | loop stands still | ready | first answer | \
          longest wait of a client | new process alone MiB | its share MiB |\n\
@@ -63,10 +70,17 @@ fn main() -> Result<(), Box<dyn Error>> {
                 let stall = run(case, pages, tunables, times, cores)?;
                 plot(&mut series, format!("heirloom, {engine}, {pages}"), megabytes, stall);
             }
-            let rivals = rivals::measure(megabytes, times, tunables)?;
+            let mut tries = 1;
+            let (huge, rivals) = loop {
+                let (huge, rivals) = rivals::measure(megabytes, times, tunables)?;
+                if tunables.is_empty() || huge > 50 || tries == TRIES {
+                    break (huge, rivals);
+                }
+                tries += 1;
+            };
             for (way, all) in rivals::WAYS.iter().zip(rivals) {
                 println!(
-                    "| {pages} | {megabytes} | 0 | {} | {} | | | | | |",
+                    "| {pages} ({huge} %) | {megabytes} | 0 | {} | {} | | | | | |",
                     way.name(),
                     spread(all.iter().copied())
                 );
@@ -100,7 +114,8 @@ fn run(
         .map_err(|e| format!("{case:?}, pages of {pages}: {e}"))?;
     let all = |of: fn(&Sample) -> f64| samples.iter().map(of);
     println!(
-        "| {pages} | {} | {} | heirloom, {} | {} | {} | {} | {} | {:.1} | {:.1} |",
+        "| {pages} ({:.0} %) | {} | {} | heirloom, {} | {} | {} | {} | {} | {:.1} | {:.1} |",
+        median(all(|sample| sample.huge).collect()),
         case.megabytes,
         case.connections,
         case.engine,

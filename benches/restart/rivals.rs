@@ -10,6 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::common::process::rollup;
+
 /// A way to make a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
@@ -62,7 +64,8 @@ pub const SERVE: &str = "rivals";
 
 /// In that process: touches the heap and prints a line of times in nanoseconds for each way.
 pub fn serve(megabytes: usize, times: usize) -> io::Result<()> {
-    let heap = vec![1u8; megabytes << 20];
+    let heap: Vec<Vec<u8>> = (0..megabytes * 16).map(|_| vec![1; 64 * 1024]).collect(); // as `lab`
+    println!("{}", huge_share(std::process::id()));
     for way in WAYS {
         let all = (0..times).map(|_| way.take().map(|took| took.as_nanos().to_string()));
         println!("{}", all.collect::<io::Result<Vec<_>>>()?.join(" "));
@@ -71,8 +74,13 @@ pub fn serve(megabytes: usize, times: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// Milliseconds for each way.
-pub fn measure(megabytes: usize, times: usize, tunables: &str) -> io::Result<Vec<Vec<f64>>> {
+/// The percentage of a process's memory that lies in huge pages: the kernel gives them if it has them.
+pub fn huge_share(pid: u32) -> u64 {
+    rollup(pid, "AnonHugePages:") * 100 / rollup(pid, "Anonymous:").max(1)
+}
+
+/// The share in huge pages, and milliseconds for each way.
+pub fn measure(megabytes: usize, times: usize, tunables: &str) -> io::Result<(u64, Vec<Vec<f64>>)> {
     let output = Command::new(env::current_exe()?)
         .args([SERVE, &megabytes.to_string(), &times.to_string()])
         .env("GLIBC_TUNABLES", tunables)
@@ -80,5 +88,7 @@ pub fn measure(megabytes: usize, times: usize, tunables: &str) -> io::Result<Vec
     let text = String::from_utf8_lossy(&output.stdout);
     let numbers =
         |line: &str| line.split(' ').flat_map(str::parse::<f64>).map(|n| n / 1e6).collect();
-    Ok(text.lines().map(numbers).collect())
+    let share = text.lines().next().and_then(|line| line.parse().ok());
+    let share = share.ok_or_else(|| io::Error::other("the process with the heap has failed"))?;
+    Ok((share, text.lines().skip(1).map(numbers).collect()))
 }

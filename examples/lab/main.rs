@@ -33,6 +33,9 @@ use std::{
 /// The longest request line, unless the test is about the reactor's own limit.
 const LINE: usize = 1024 * 1024;
 
+/// The heap of `heap` is made of such blocks, too small for the allocator to map each by itself.
+const HEAP_BLOCK: usize = 64 * 1024;
+
 /// What the requests leave behind.
 #[derive(Default)]
 struct Lab {
@@ -139,7 +142,8 @@ impl Lab {
             "keep" => std::mem::replace(&mut self.kept, rest.to_owned()),
             "kept" => self.kept.clone(),
             "heap" => {
-                self.heap.push(vec![1; number::<usize>(rest)? << 20]); // MiB
+                let blocks = number::<usize>(rest)? * (1024 * 1024 / HEAP_BLOCK); // of so many MiB
+                self.heap.extend((0..blocks).map(|_| vec![1; HEAP_BLOCK]));
                 "ok".to_owned()
             }
             "chdir" => env::set_current_dir(rest).map(|()| "ok".to_owned())?,
