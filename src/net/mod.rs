@@ -64,6 +64,7 @@ pub(crate) use self::{
 };
 use crate::{
     buffer::Pool,
+    clock::Tick,
     error::{Error, Result},
     limits::Limits,
     plan::{Engine, Restart},
@@ -136,7 +137,11 @@ pub struct Net {
 
     // Time.
     now: Instant,
+    /// The same in short.
+    tick: Tick,
     timers: TimerQueue<Key>,
+    /// When the reactor's own timeouts of a connection are to be looked at.
+    checks: TimerQueue<ConnId>,
     /// Timers of the process, which go on while its connections are frozen.
     deadlines: TimerQueue<Key>,
     /// Connections are on their way to another process, or from one: nobody serves them.
@@ -184,7 +189,9 @@ impl Net {
             refused_dials: Vec::new(),
             staged: Staged::default(),
             now,
+            tick: now.into(),
             timers: TimerQueue::new(),
+            checks: TimerQueue::new(),
             deadlines: TimerQueue::new(),
             frozen: false,
             frozen_at: now,
@@ -206,7 +213,7 @@ impl Net {
     }
 
     pub(crate) fn set_now(&mut self, now: Instant) {
-        self.now = now;
+        (self.now, self.tick) = (now, now.into());
     }
 
     /// A connection by its name, if it is still in service.
@@ -266,11 +273,11 @@ impl Net {
             self.listeners.push(listener.rewrap()?);
         }
         self.datagrams = old.datagrams.into_iter().map(Datagrams::anew).collect();
-        self.timers = old.timers;
+        (self.timers, self.checks) = (old.timers, old.checks);
         self.alarms = old.alarms;
         self.suspend_alarms();
         if conns.is_empty() {
-            self.timers = TimerQueue::new();
+            (self.timers, self.checks) = Default::default();
         }
         self.keep(conns).map_err(|e| Error::io("wait for", "connections", e))
     }

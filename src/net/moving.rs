@@ -14,7 +14,7 @@ use super::{
 impl Conn {
     /// Whether it can go to another process at all. One that is closing has not long to go.
     pub(crate) fn can_move(&self) -> bool {
-        matches!(self.phase, Phase::Open | Phase::Dialing { .. }) && !self.flags.control
+        matches!(self.phase, Phase::Open | Phase::Dialing) && !self.flags.control
     }
 }
 
@@ -70,8 +70,8 @@ impl Net {
         for slot in self.slots() {
             let conn = &self.conns[slot];
             self.destinations.add(conn);
-            let (id, timers) = (conn.id, conn.timers.clone());
-            for (timer, at) in timers {
+            let id = conn.id;
+            for &(timer, at) in conn.timers() {
                 self.timers.insert(at, Key::Timer(id, timer));
             }
             self.last_serial = self.last_serial.max(id.serial());
@@ -86,7 +86,7 @@ impl Net {
     pub(crate) fn let_go(&mut self, id: ConnId) {
         let mut conn = self.conns.remove(id.slot());
         let _ = Net::with_registry(&self.poll, |registry| conn.stream.deregister(registry));
-        self.forget_deadlines(id, &conn.timers, conn.check_at);
+        self.forget_deadlines(&conn);
         self.destinations.remove(&conn);
         self.stats.moved_out += 1;
     }
