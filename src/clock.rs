@@ -8,18 +8,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// An [`Instant`] to the nanosecond, as far as 146 years from the first one that was asked for. An
-/// `Option` of it is no larger. A forked child counts from the same one as its parent.
+/// An [`Instant`] to the nanosecond, up to 146 years from the first one that became a tick. An `Option`
+/// of it is no larger. A forked child counts from the same one as its parent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Tick(NonZeroU64);
 
 /// The number of the first instant: half way, since there are earlier ones.
 const MIDDLE: u64 = 1 << 62;
 
-fn first() -> Instant {
-    static FIRST: OnceLock<Instant> = OnceLock::new();
-    *FIRST.get_or_init(Instant::now)
-}
+/// What all ticks are counted from.
+static FIRST: OnceLock<Instant> = OnceLock::new();
 
 fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
@@ -51,7 +49,7 @@ impl std::ops::Add<Duration> for Tick {
 
 impl From<Instant> for Tick {
     fn from(at: Instant) -> Tick {
-        let first = first();
+        let first = *FIRST.get_or_init(|| at);
         let middle = Tick::new(MIDDLE);
         match at.checked_duration_since(first) {
             Some(later) => middle + later,
@@ -63,8 +61,8 @@ impl From<Instant> for Tick {
 impl From<Tick> for Instant {
     fn from(at: Tick) -> Instant {
         let middle = Tick::new(MIDDLE);
-        // Out of reach for the system's clock: as good as never.
-        first().checked_add(at.since(middle)).unwrap_or_else(first) - middle.since(at)
+        let first = *FIRST.get().expect("a tick is made of an instant");
+        first + at.since(middle) - middle.since(at)
     }
 }
 
@@ -79,11 +77,12 @@ mod tests {
     }
 
     proptest! {
-        /// There and back, on both sides of the first instant.
+        /// There and back, before and after the first one.
         #[test]
         fn is_the_instant_it_was_made_of(nanos in 0u64..1_000_000_000_000, is_earlier: bool) {
             let time = Duration::from_nanos(nanos);
-            let at = if is_earlier { first().checked_sub(time) } else { Some(first() + time) };
+            let first = Instant::from(Tick::from(Instant::now()));
+            let at = if is_earlier { first.checked_sub(time) } else { Some(first + time) };
             if let Some(at) = at {
                 prop_assert_eq!(Instant::from(Tick::from(at)), at);
             }
