@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::resp::{CRLF, Line, MAX_BULK, MAX_LINE, integer, line};
+use super::resp::{CRLF, Line, MAX_BULK, MAX_LINE, integer, line, short_head};
 
 /// The longest command altogether (Redis: `client-query-buffer-limit`, 1 GB).
 pub const MAX_COMMAND: usize = 1024 * 1024 * 1024;
@@ -132,25 +132,15 @@ impl Reader {
     }
 
     fn read_array(&mut self, input: &[u8]) -> Result<Progress, Malformed> {
-        let (head, mut at) = match line(input) {
-            Line::Whole(head, taken) => (head, taken),
-            Line::Part => return Ok(Progress::Part(input.len() + 1)),
-            Line::TooLong => return Err(Malformed::ArrayLineTooLong),
-            Line::Torn => return Err(Malformed::NoLineEnd),
+        let Some((count, mut at)) = array_head(input)? else {
+            return Ok(Progress::Part(input.len() + 1));
         };
-        let count = integer(&head[1..]).filter(|&count| count <= MAX_ARGS);
-        let count = count.ok_or(Malformed::ArrayLength)?.max(0) as usize;
         for left in (0..count).rev() {
             let after = left * SHORTEST_BULK;
-            let (head, start) = match line(&input[at..]) {
-                Line::Whole(head, taken) => (head, at + taken),
-                Line::Part => {
-                    return Ok(Progress::Part((at + SHORTEST_BULK).max(input.len() + 1) + after));
-                }
-                Line::TooLong => return Err(Malformed::BulkLineTooLong),
-                Line::Torn => return Err(Malformed::NoLineEnd),
+            let Some((length, taken)) = bulk_head(&input[at..])? else {
+                return Ok(Progress::Part((at + SHORTEST_BULK).max(input.len() + 1) + after));
             };
-            let end = start + bulk_length(head)?;
+            let (start, end) = (at + taken, at + taken + length);
             match input.get(end..end + CRLF.len()) {
                 Some(CRLF) => self.spans.push(start..end),
                 Some(_) => return Err(Malformed::NoLineEnd),
@@ -188,12 +178,40 @@ impl Reader {
     }
 }
 
-fn bulk_length(head: &[u8]) -> Result<usize, Malformed> {
+/// How many arguments follow, and the bytes of the line that says so; `None`: it is not all there.
+fn array_head(input: &[u8]) -> Result<Option<(usize, usize)>, Malformed> {
+    let short = short_head(input, b'*');
+    if short.is_some() {
+        return Ok(short);
+    }
+    let (head, taken) = match line(input) {
+        Line::Whole(head, taken) => (head, taken),
+        Line::Part => return Ok(None),
+        Line::TooLong => return Err(Malformed::ArrayLineTooLong),
+        Line::Torn => return Err(Malformed::NoLineEnd),
+    };
+    let count = integer(&head[1..]).filter(|&count| count <= MAX_ARGS);
+    Ok(Some((count.ok_or(Malformed::ArrayLength)?.max(0) as usize, taken)))
+}
+
+/// How long an argument is, and the bytes of the line that says so; `None`: it is not all there.
+fn bulk_head(input: &[u8]) -> Result<Option<(usize, usize)>, Malformed> {
+    let short = short_head(input, b'$');
+    if short.is_some() {
+        return Ok(short);
+    }
+    let (head, taken) = match line(input) {
+        Line::Whole(head, taken) => (head, taken),
+        Line::Part => return Ok(None),
+        Line::TooLong => return Err(Malformed::BulkLineTooLong),
+        Line::Torn => return Err(Malformed::NoLineEnd),
+    };
     let Some(digits) = head.strip_prefix(b"$") else {
         return Err(Malformed::NotABulk { found: head.first().copied().unwrap_or(b'\r') });
     };
     let length = integer(digits).and_then(|length| usize::try_from(length).ok());
-    length.filter(|&length| length <= MAX_BULK).ok_or(Malformed::BulkLength)
+    let length = length.filter(|&length| length <= MAX_BULK).ok_or(Malformed::BulkLength)?;
+    Ok(Some((length, taken)))
 }
 
 /// `isspace` of C.

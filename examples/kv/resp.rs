@@ -11,6 +11,9 @@ pub const MAX_LINE: usize = 64 * 1024;
 
 pub const CRLF: &[u8] = b"\r\n";
 
+/// A bulk up to this size is copied once more to be written in one piece.
+const SHORT: usize = 128;
+
 /// Where bytes are written to; it takes them all and cannot fail.
 pub trait Sink {
     fn put(&mut self, bytes: &[u8]);
@@ -54,9 +57,19 @@ pub fn int(out: &mut impl Sink, value: i64) {
     head(out, b':', value);
 }
 
-/// `$5`, then five bytes.
+/// `$5`, then five bytes. A short one is put together first: one piece costs less than three.
 pub fn bulk(out: &mut impl Sink, bytes: &[u8]) {
-    head(out, b'$', bytes.len() as i64);
+    let head = Head::new(b'$', bytes.len() as i64);
+    let head = head.as_bytes();
+    let mut whole = [0; Head::LONGEST + SHORT + CRLF.len()];
+    if bytes.len() <= SHORT {
+        let (value, end) = (head.len(), head.len() + bytes.len());
+        whole[..value].copy_from_slice(head);
+        whole[value..end].copy_from_slice(bytes);
+        whole[end..][..CRLF.len()].copy_from_slice(CRLF);
+        return out.put(&whole[..end + CRLF.len()]);
+    }
+    out.put(head);
     out.put(bytes);
     out.put(CRLF);
 }
@@ -80,13 +93,31 @@ pub fn array(out: &mut impl Sink, len: usize) {
 }
 
 fn head(out: &mut impl Sink, kind: u8, value: i64) {
-    let digits = Decimal::new(value);
-    let digits = digits.as_bytes();
-    let mut line = [0; 1 + Decimal::LONGEST + CRLF.len()];
-    line[0] = kind;
-    line[1..][..digits.len()].copy_from_slice(digits);
-    line[1 + digits.len()..][..CRLF.len()].copy_from_slice(CRLF);
-    out.put(&line[..1 + digits.len() + CRLF.len()]);
+    out.put(Head::new(kind, value).as_bytes());
+}
+
+/// A kind, a number and the line's end.
+struct Head {
+    line: [u8; Head::LONGEST],
+    len: usize,
+}
+
+impl Head {
+    const LONGEST: usize = 1 + Decimal::LONGEST + CRLF.len();
+
+    fn new(kind: u8, value: i64) -> Head {
+        let digits = Decimal::new(value);
+        let digits = digits.as_bytes();
+        let mut line = [0; Head::LONGEST];
+        line[0] = kind;
+        line[1..][..digits.len()].copy_from_slice(digits);
+        line[1 + digits.len()..][..CRLF.len()].copy_from_slice(CRLF);
+        Head { line, len: 1 + digits.len() + CRLF.len() }
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.line[..self.len]
+    }
 }
 
 /// A number as text, on the stack: most replies have one, and none of them shall allocate.
@@ -145,6 +176,21 @@ pub fn integer(text: &[u8]) -> Option<i64> {
         value = value.checked_mul(10)?.checked_sub(i64::from(digit))?;
     }
     if negative { Some(value) } else { value.checked_neg() }
+}
+
+/// A line of `kind` and up to four digits, as nearly all heads are: its number and the bytes it takes.
+/// `None`: it is another, or none, and has to be looked at closely.
+pub fn short_head(input: &[u8], kind: u8) -> Option<(usize, usize)> {
+    let digits = input.strip_prefix(&[kind])?;
+    let mut value = 0;
+    for (at, &byte) in digits.iter().take(5).enumerate() {
+        match byte {
+            b'0'..=b'9' if at == 0 || value > 0 => value = value * 10 + usize::from(byte - b'0'),
+            b'\r' if at > 0 && digits.get(at + 1) == Some(&b'\n') => return Some((value, at + 3)),
+            _ => return None,
+        }
+    }
+    None
 }
 
 /// What is found where a line should be.
