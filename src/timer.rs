@@ -18,8 +18,12 @@ use std::{collections::BTreeSet, time::Instant};
 /// let start = Instant::now();
 /// let mut queue = TimerQueue::new();
 /// queue.insert(start + Duration::from_secs(2), "tea");
+/// queue.insert(start + Duration::from_secs(1), "toast");
+/// assert_eq!((queue.len(), queue.next()), (2, Some(start + Duration::from_secs(1))));
 /// assert_eq!(queue.pop(start), None);
+/// assert!(queue.remove(start + Duration::from_secs(1), "toast")); // nobody wants any
 /// assert_eq!(queue.pop(start + Duration::from_secs(3)).map(|due| due.1), Some("tea"));
+/// assert!(queue.is_empty());
 /// ```
 #[derive(Debug)]
 pub struct TimerQueue<K> {

@@ -84,6 +84,19 @@ fn the_code_map_is_complete() {
 }
 
 #[test]
+fn the_readme_links_to_chapters_that_exist() {
+    let (page, readme) = (read("ARCHITECTURE.md"), read("README.md"));
+    let headings = page.lines().filter(|line| line.starts_with('#'));
+    let anchors: Vec<_> = headings
+        .map(|line| line.trim_start_matches(['#', ' ']).to_lowercase().replace(' ', "-"))
+        .collect();
+    for link in readme.split("ARCHITECTURE.md#").skip(1) {
+        let anchor = link.split(')').next().unwrap_or(link);
+        assert!(anchors.iter().any(|known| known == anchor), "ARCHITECTURE.md has no #{anchor}");
+    }
+}
+
+#[test]
 fn the_readme_shows_the_server_that_is_compiled() {
     let readme = read("README.md");
     let shown = readme.split("```rust,no_run\n").nth(1).and_then(|rest| rest.split("```").next());
