@@ -81,6 +81,7 @@
 #![doc(test(attr(deny(warnings), allow(dead_code, unused_variables))))]
 
 mod buffer;
+mod clock;
 pub mod codec;
 mod control;
 mod error;

@@ -5,11 +5,14 @@
 
 use std::{collections::BTreeSet, time::Instant};
 
+use crate::clock::Tick;
+
 /// Deadlines in order, each with the key that says what it is for.
 ///
 /// A B-tree: every operation is logarithmic and the next deadline is at hand. The reactor does not
 /// touch it per request (it looks at a connection again when an old deadline has passed), so a
-/// timer wheel would save nothing yet.
+/// timer wheel would save nothing yet. Times are kept to the nanosecond, for 146 years from the first
+/// one; a later one counts as that.
 ///
 /// ```
 /// use heirloom::timer::TimerQueue;
@@ -27,7 +30,7 @@ use std::{collections::BTreeSet, time::Instant};
 /// ```
 #[derive(Debug)]
 pub struct TimerQueue<K> {
-    entries: BTreeSet<(Instant, K)>,
+    entries: BTreeSet<(Tick, K)>,
 }
 
 impl<K: Ord + Copy> TimerQueue<K> {
@@ -38,25 +41,25 @@ impl<K: Ord + Copy> TimerQueue<K> {
 
     /// Makes `key` due at `at`. The same key may be due at several times.
     pub fn insert(&mut self, at: Instant, key: K) {
-        self.entries.insert((at, key));
+        self.entries.insert((at.into(), key));
     }
 
     /// Takes back what [`insert`](Self::insert) did; tells whether it was there.
     pub fn remove(&mut self, at: Instant, key: K) -> bool {
-        self.entries.remove(&(at, key))
+        self.entries.remove(&(at.into(), key))
     }
 
     /// When the next key is due.
     pub fn next(&self) -> Option<Instant> {
-        self.entries.first().map(|&(at, _)| at)
+        self.entries.first().map(|&(at, _)| at.into())
     }
 
     /// Takes out the earliest key if it is due at `now`.
     pub fn pop(&mut self, now: Instant) -> Option<(Instant, K)> {
-        if self.next()? > now {
+        if self.entries.first()?.0 > now.into() {
             return None;
         }
-        self.entries.pop_first()
+        self.entries.pop_first().map(|(at, key)| (at.into(), key))
     }
 
     /// How many keys are waiting.

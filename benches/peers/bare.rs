@@ -53,18 +53,18 @@ pub fn serve(
         let count = unsafe { libc::epoll_wait(epoll, events.as_mut_ptr(), EVENTS as i32, -1) };
         for event in &events[..check(count)? as usize] {
             let fd = event.u64 as RawFd;
-            if fd == door && listener.is_some() {
-                it.accept(door)?;
+            if fd == door {
+                if listener.is_some() {
+                    it.accept(door)?;
+                }
             } else if let Some((signal, succeed)) = leave.as_mut().filter(|leave| leave.0 == fd) {
                 drain_signal(*signal);
                 if succeed() {
                     it.watch(door, 0, libc::EPOLL_CTL_DEL)?; // another process has it too
                     listener = None;
                 }
-            } else if event.events & libc::EPOLLOUT as u32 != 0 {
-                it.flush(fd)?;
             } else {
-                it.read(fd)?;
+                it.attend(fd, event.events as i32)?;
             }
         }
     }
@@ -96,16 +96,32 @@ impl Loop {
                 self.conns.resize_with(fd as usize + 1, Conn::default);
             }
             self.open += 1;
-            self.watch(fd, libc::EPOLLIN, libc::EPOLL_CTL_ADD)?;
+            // Once, for everything: an edge costs the kernel less than a level.
+            let all = libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET;
+            self.watch(fd, all, libc::EPOLL_CTL_ADD)?;
         }
     }
 
-    fn read(&mut self, fd: RawFd) -> io::Result<()> {
+    fn attend(&mut self, fd: RawFd, events: i32) -> io::Result<()> {
+        if !self.conns[fd as usize].output.is_empty() {
+            self.flush(fd)?;
+        }
+        // A short read has emptied the socket, unless the peer's FIN is behind it.
+        let to_the_end = events & libc::EPOLLRDHUP != 0;
+        while events & libc::EPOLLIN != 0 && self.read(fd, to_the_end)? {}
+        Ok(())
+    }
+
+    /// Answers whether there may be more.
+    fn read(&mut self, fd: RawFd, to_the_end: bool) -> io::Result<bool> {
         let conn = &mut self.conns[fd as usize];
         // SAFETY: the buffer is so long.
         let count = unsafe { libc::read(fd, self.buffer.as_mut_ptr().cast(), self.buffer.len()) };
+        if count < 0 && io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock {
+            return Ok(false);
+        }
         if count <= 0 {
-            return self.close(fd);
+            return self.close(fd).map(|()| false);
         }
         let fresh = &self.buffer[..count as usize];
         let answered = if conn.input.is_empty() {
@@ -118,29 +134,22 @@ impl Loop {
         };
         if answered.is_none() {
             self.out.clear();
-            return self.close(fd);
+            return self.close(fd).map(|()| false);
         }
-        // SAFETY: the bytes are there.
-        let sent = unsafe { libc::write(fd, self.out.as_ptr().cast(), self.out.len()) }.max(0);
-        if (sent as usize) < self.out.len() {
-            conn.output.extend_from_slice(&self.out[sent as usize..]);
-            self.watch(fd, libc::EPOLLOUT, libc::EPOLL_CTL_MOD)?;
+        if conn.output.is_empty() {
+            // SAFETY: the bytes are there.
+            let sent = unsafe { libc::write(fd, self.out.as_ptr().cast(), self.out.len()) };
+            self.out.drain(..sent.max(0) as usize);
         }
-        self.out.clear();
-        Ok(())
+        conn.output.append(&mut self.out);
+        Ok(count as usize == self.buffer.len() || to_the_end)
     }
 
     fn flush(&mut self, fd: RawFd) -> io::Result<()> {
         let output = &mut self.conns[fd as usize].output;
         // SAFETY: the bytes are there.
         let sent = unsafe { libc::write(fd, output.as_ptr().cast(), output.len()) };
-        if sent < 0 {
-            return self.close(fd);
-        }
-        output.drain(..sent as usize);
-        if output.is_empty() {
-            self.watch(fd, libc::EPOLLIN, libc::EPOLL_CTL_MOD)?;
-        }
+        output.drain(..sent.max(0) as usize);
         Ok(())
     }
 

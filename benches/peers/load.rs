@@ -12,7 +12,7 @@ use std::{
 
 use mio::{Events, Interest, Poll, Token, net::TcpStream};
 
-use crate::{process::Running, work::Work};
+use crate::{common::process::Running, work::Work};
 
 /// Batches with different bytes that a client sends in turn, so that none can pass for the next.
 const VARIANTS: usize = 4;

@@ -8,11 +8,14 @@
 //!
 //! The servers have one core, the load has another. What is compared is the time that a request takes of
 //! the server's core, in each round by itself; the table has the median of these ratios and their range.
+//! Prints Markdown, and draws `target/charts/peers.svg`. A peer that is not installed is skipped by name:
+//! Debian has libevent-dev, redis-server, nginx and haproxy.
 
 mod bare;
+#[path = "../common/mod.rs"]
+mod common;
 mod load;
 mod peers;
-mod process;
 mod protocol;
 mod restarts;
 mod rivals;
@@ -24,12 +27,14 @@ mod work;
 use std::{error::Error, io, net::TcpListener, net::TcpStream, time::Duration};
 
 use lexopt::{Arg, Parser, ValueExt};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::{
+    common::{
+        chart,
+        process::{Cores, Running, allow_descriptors, pin},
+    },
     load::{Load, Outcome},
     peers::{ALL, Ground, Peer},
-    process::{Cores, Running, pin},
     protocol::Protocol,
     work::Work,
 };
@@ -63,8 +68,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Ok(be_served_by(kind, protocol, address)?);
     }
     let options = parse(&words)?;
-    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
-    setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
+    allow_descriptors()?;
     let ground = Ground::prepare()?;
     let cores = Cores::find();
     match cores {
@@ -110,8 +114,7 @@ fn be_served_by(kind: &str, protocol: &str, address: &str) -> io::Result<()> {
     if kind == "may" {
         return rivals::may(address);
     }
-    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
-    setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
+    allow_descriptors()?;
     let listener = TcpListener::bind(address)?;
     let protocol = Protocol::named(protocol).ok_or(io::ErrorKind::InvalidInput)?;
     match kind {
@@ -152,6 +155,7 @@ fn list(options: &Options) -> Vec<(String, Work, Measure<'_>)> {
 }
 
 fn works(ground: &Ground, options: &Options, cores: Option<Cores>) -> Result<(), Box<dyn Error>> {
+    let mut groups = Vec::new();
     for (title, work, measure) in list(options) {
         let mut servers = Vec::new();
         for peer in taking_part(ground, work.protocol()) {
@@ -164,6 +168,11 @@ fn works(ground: &Ground, options: &Options, cores: Option<Cores>) -> Result<(),
         }
         let rows: Vec<_> = servers.into_iter().map(|(peer, _, all)| (peer.name(), all)).collect();
         table::print_work(&title, &rows);
+        groups.push((title, table::costs(&rows)));
+    }
+    if !groups.is_empty() {
+        let svg = chart::bars("Microseconds of the server's core for each request", &groups);
+        println!("\nChart: {}", chart::save("peers", &svg)?.display());
     }
     Ok(())
 }

@@ -37,6 +37,12 @@ pub fn print_work(title: &str, rows: &[(&str, Vec<Outcome>)]) {
     }
 }
 
+/// For a chart: the median cost of each server.
+pub fn costs(rows: &[(&str, Vec<Outcome>)]) -> Vec<(String, f64)> {
+    let cost = |row: &[Outcome]| median(row.iter().map(Outcome::cost).collect());
+    rows.iter().map(|(name, row)| (name.to_string(), cost(row))).collect()
+}
+
 /// Bytes for each idle connection.
 pub fn print_memory(connections: usize, rows: &[(String, f64)]) {
     println!("\n### memory per idle connection, {connections} connections\n");

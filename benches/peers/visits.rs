@@ -9,7 +9,7 @@ use std::{
 use mio::{Events, Interest, Poll, Token, net::TcpStream};
 use slab::Slab;
 
-use crate::{load::Outcome, process::Running, work::Work};
+use crate::{common::process::Running, load::Outcome, work::Work};
 
 /// A visit that takes longer has failed.
 const PATIENCE: Duration = Duration::from_secs(2);

@@ -29,6 +29,11 @@ pub fn simple(out: &mut impl Sink, text: &str) {
     out.put(CRLF);
 }
 
+/// The commonest one, in one piece.
+pub fn ok(out: &mut impl Sink) {
+    out.put(b"+OK\r\n");
+}
+
 /// `-ERR ...`. What a client has sent may be part of the text, so line ends become spaces.
 pub fn error(out: &mut impl Sink, text: &[u8]) {
     out.put(b"-");

@@ -267,18 +267,19 @@ impl<H: BuildHasher> Store<H> {
     /// The item of a key: a new one if there is none, as good as new if it has expired.
     fn item_mut(&mut self, key: &[u8], now: Instant) -> (Slot, &mut Item) {
         let mut slot = self.home(key);
-        while let Some(item) = self.items.get(&slot) {
-            if *item.key == *key {
-                if !item.is_live(now) {
-                    self.set_due(slot, None);
-                    self.items.get_mut(&slot).expect("found above").value.clear();
-                }
-                break;
-            }
+        // Not by a reference that is kept for the answer: the next round needs the map.
+        while self.items.get(&slot).is_some_and(|item| *item.key != *key) {
             slot = slot.next();
         }
         let new = || Item { key: key.into(), value: Vec::new(), due: None };
-        (slot, self.items.entry(slot).or_insert_with(new))
+        let item = self.items.entry(slot).or_insert_with(new);
+        if !item.is_live(now) {
+            item.value.clear();
+            if let Some(due) = item.due.take() {
+                self.due.remove(&(due, slot));
+            }
+        }
+        (slot, item)
     }
 
     fn set_due(&mut self, slot: Slot, due: Option<Instant>) {

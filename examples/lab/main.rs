@@ -41,6 +41,8 @@ struct Lab {
     state: State,
     /// Who waits for the verdict on a restart, in the order of asking.
     restarting: Vec<ConnId>,
+    /// What `heap` has allocated and touched.
+    heap: Vec<Vec<u8>>,
     /// What `keep` has left here.
     kept: String,
     /// Events of the process since it began, for `events`.

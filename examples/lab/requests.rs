@@ -12,6 +12,9 @@ use crate::{
     socket,
 };
 
+/// The heap of `heap` is made of such blocks, too small for the allocator to map each by itself.
+const HEAP_BLOCK: usize = 64 * 1024;
+
 impl Lab {
     /// A request and its answer; `None` when the answer comes later.
     pub fn handle(
@@ -75,6 +78,11 @@ impl Lab {
             "nofile" => {
                 let spare = if rest == "max" { None } else { Some(number(rest)?) };
                 socket::limit_descriptors(spare)?;
+                done()
+            }
+            "heap" => {
+                let blocks = number::<usize>(rest)? * (1024 * 1024 / HEAP_BLOCK); // of so many MiB
+                self.heap.extend((0..blocks).map(|_| vec![1; HEAP_BLOCK]));
                 done()
             }
             "share" => {

@@ -112,7 +112,10 @@ fn drain(name: &str) -> Option<Drain> {
 fn listen_also(mut server: Server<Lab>) -> Server<Lab> {
     let list = env::var("LAB_ALSO").ok().and_then(|path| fs::read_to_string(path).ok());
     for address in list.unwrap_or_default().lines() {
-        server = server.listen(address).unwrap_or_else(|e| panic!("{e}"));
+        server = server.listen(address).unwrap_or_else(|e| {
+            eprintln!("lab: {e}");
+            process::exit(2)
+        });
     }
     server
 }

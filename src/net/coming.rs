@@ -94,10 +94,10 @@ impl Net {
         let entry = self.conns.vacant_entry();
         let id = ConnId::new(entry.key(), self.last_serial + 1);
         let peer = match phase {
-            Phase::Dialing { .. } => Peer::Unknown,
+            Phase::Dialing => Peer::Unknown,
             _ => stream.peer(),
         };
-        let mut conn = Conn::new(id, stream, peer, phase, self.now);
+        let mut conn = Conn::new(id, stream, peer, phase, self.tick);
         Net::with_registry(&self.poll, |registry| {
             conn.stream.register(registry, Source::Conn(id).token())
         })?;

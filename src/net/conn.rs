@@ -3,13 +3,13 @@
 use std::time::Instant;
 
 use super::{Address, Timer, id::ConnId, reason::Reason, stream::Peer, stream::Stream};
-use crate::{buffer::Output, limits::Limits};
+use crate::{buffer::Output, clock::Tick, limits::Limits};
 
 /// The life of a connection. It only moves down this list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// Dialed, not yet established; `tag` is the author's.
-    Dialing { tag: u64 },
+    /// Dialed, not yet established.
+    Dialing,
     /// In service.
     Open,
     /// To be closed when its output is sent; input is thrown away.
@@ -20,35 +20,43 @@ pub(crate) enum Phase {
     Dead,
 }
 
-/// A connection.
+/// A connection. Its size is what an idle one costs.
 #[derive(Debug)]
 pub(crate) struct Conn {
     pub id: ConnId,
     pub stream: Stream,
     pub peer: Peer,
-    /// Where it was dialed to, if it was. Boxed, since most were not.
-    pub destination: Option<Box<Address>>,
     pub phase: Phase,
     /// Input that was read and not taken: the beginning of a message, or what arrived before a pause.
     pub input: Vec<u8>,
     /// `on_data` is not called with less input than this.
     pub want: usize,
     pub output: Output,
-    /// The author's timers and when they are due.
-    pub timers: Vec<(Timer, Instant)>,
-    /// Why it ends: the first cause wins. Boxed, since most connections do not need it.
-    pub reason: Option<Box<Reason>>,
-    pub opened: Instant,
+    /// What it has beyond this, if anything.
+    rare: Option<Box<Rare>>,
+    pub opened: Tick,
     /// When a byte last came or went.
-    pub active: Instant,
+    pub active: Tick,
     /// When the peer last took output, or output began to wait for it.
-    pub progress: Instant,
+    pub progress: Tick,
     /// When the timeouts are looked at next. Activity does not move it: a look that comes too
     /// early just sets the next one, so a request touches no timer.
-    pub check_at: Option<Instant>,
+    pub check_at: Option<Tick>,
     pub bytes_in: u64,
     pub bytes_out: u64,
     pub flags: Flags,
+}
+
+/// What most connections have none of, in a box of its own.
+#[derive(Debug, Default)]
+pub(crate) struct Rare {
+    /// Where it was dialed to, if it was, and the author's tag for that.
+    pub destination: Option<Address>,
+    pub tag: u64,
+    /// The author's timers and when they are due.
+    pub timers: Vec<(Timer, Instant)>,
+    /// Why it ends: the first cause wins.
+    pub reason: Option<Reason>,
 }
 
 /// What is true of a connection right now.
@@ -96,18 +104,16 @@ pub(crate) struct Flags {
 }
 
 impl Conn {
-    pub fn new(id: ConnId, stream: Stream, peer: Peer, phase: Phase, now: Instant) -> Conn {
+    pub fn new(id: ConnId, stream: Stream, peer: Peer, phase: Phase, now: Tick) -> Conn {
         Conn {
             id,
             stream,
             peer,
-            destination: None,
             phase,
             input: Vec::new(),
             want: 0,
             output: Output::default(),
-            timers: Vec::new(),
-            reason: None,
+            rare: None,
             opened: now,
             active: now,
             progress: now,
@@ -118,6 +124,24 @@ impl Conn {
         }
     }
 
+    /// What few connections have, for reading.
+    pub fn rare(&self) -> Option<&Rare> {
+        self.rare.as_deref()
+    }
+
+    /// The same, made now if there was none.
+    pub fn rare_mut(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    pub fn destination(&self) -> Option<&Address> {
+        self.rare()?.destination.as_ref()
+    }
+
+    pub fn timers(&self) -> &[(Timer, Instant)] {
+        self.rare().map_or(&[], |rare| &rare.timers)
+    }
+
     /// Whether `on_data` may be called.
     pub fn takes_input(&self) -> bool {
         self.phase == Phase::Open && !self.flags.paused && !self.flags.congested
@@ -126,7 +150,7 @@ impl Conn {
     /// Whether there is anything to do for it in the read phase.
     pub fn needs_reading(&self) -> bool {
         match self.phase {
-            Phase::Dialing { .. } | Phase::Dead => false,
+            Phase::Dialing | Phase::Dead => false,
             Phase::Flushing | Phase::Lingering => self.flags.readable && !self.flags.eof,
             Phase::Open => {
                 self.takes_input()
@@ -153,10 +177,10 @@ impl Conn {
     }
 
     /// When it will have taken too long over what it is doing, and what to say of it then.
-    pub fn deadline(&self, limits: &Limits) -> Option<(Instant, Reason)> {
+    pub fn deadline(&self, limits: &Limits) -> Option<(Tick, Reason)> {
         match self.phase {
             Phase::Dead => None,
-            Phase::Dialing { .. } => Some((self.opened + limits.dial, Reason::NoProgress)),
+            Phase::Dialing => Some((self.opened + limits.dial, Reason::NoProgress)),
             Phase::Lingering => Some((self.active + limits.close, Reason::NoFin)),
             _ if !self.output.is_empty() => {
                 limits.write.map(|limit| (self.progress + limit, Reason::NoProgress))

@@ -24,14 +24,14 @@ impl Destinations {
 
     /// A connection comes; one that was accepted counts for nobody.
     pub(super) fn add(&mut self, conn: &Conn) {
-        if let Some(address) = conn.destination.as_deref() {
+        if let Some(address) = conn.destination() {
             *self.0.entry(address.clone()).or_insert(0) += 1;
         }
     }
 
     /// It goes.
     pub(super) fn remove(&mut self, conn: &Conn) {
-        if let Some(address) = conn.destination.as_deref()
+        if let Some(address) = conn.destination()
             && let Some(count) = self.0.get_mut(address)
         {
             *count -= 1;
@@ -87,18 +87,19 @@ impl Net {
             let why = format!("{limit} connections to {target}, which is the limit");
             return Err(io::Error::new(io::ErrorKind::QuotaExceeded, why));
         }
-        let id = self.insert(Stream::connect(&target)?, Phase::Dialing { tag })?;
+        let id = self.insert(Stream::connect(&target)?, Phase::Dialing)?;
         let conn = &mut self.conns[id.slot()];
-        conn.destination = Some(Box::new(target));
+        let rare = conn.rare_mut();
+        (rare.destination, rare.tag) = (Some(target), tag);
         self.destinations.add(conn);
         Ok(())
     }
 
     /// Decides a dial that has seen an event. `Some` when the connection stands.
     pub(crate) fn finish_dial(&mut self, id: ConnId) -> Option<Origin> {
-        let now = self.now;
-        let conn = self.conn(id)?;
-        let Phase::Dialing { tag } = conn.phase else { return None };
+        let now = self.tick;
+        let conn = self.conn(id).filter(|conn| conn.phase == Phase::Dialing)?;
+        let tag = conn.rare_mut().tag;
         match conn.stream.connected()? {
             Ok(()) => {
                 let _ = conn.stream.set_nodelay();

@@ -48,7 +48,7 @@ impl Net {
         };
         conn.flags.readable |= read;
         conn.flags.fin |= fin;
-        if matches!(conn.phase, Phase::Dialing { .. }) {
+        if conn.phase == Phase::Dialing {
             if write || read {
                 self.list(id);
             }
@@ -100,7 +100,7 @@ impl Net {
                 conn.bytes_in += count as u64;
                 self.stats.bytes_in += count as u64;
                 if conn.phase == Phase::Open {
-                    conn.active = self.now;
+                    conn.active = self.tick;
                 }
                 Some(count)
             }
@@ -195,8 +195,8 @@ impl Net {
         conn.bytes_out += written as u64;
         self.stats.bytes_out += written as u64;
         if written > 0 {
-            conn.active = self.now;
-            conn.progress = self.now;
+            conn.active = self.tick;
+            conn.progress = self.tick;
         }
         if conn.flags.congested && conn.output.len() <= LOW_MARK {
             conn.flags.congested = false;
@@ -217,7 +217,7 @@ impl Net {
             Phase::Flushing if conn.flags.eof => self.kill(id, Reason::Closed),
             Phase::Flushing => {
                 conn.phase = Phase::Lingering;
-                conn.active = self.now;
+                conn.active = self.tick;
                 if !std::mem::replace(&mut conn.flags.fin_sent, true) {
                     conn.stream.shutdown(Shutdown::Write);
                 }

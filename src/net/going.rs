@@ -18,7 +18,7 @@ impl Net {
             return;
         }
         conn.phase = Phase::Flushing;
-        conn.reason.get_or_insert_with(|| Box::new(reason));
+        conn.rare_mut().reason.get_or_insert(reason);
         let input = std::mem::take(&mut conn.input);
         self.pool.give(input);
         self.mark_dirty(id);
@@ -30,9 +30,9 @@ impl Net {
     pub(crate) fn kill(&mut self, id: ConnId, reason: Reason) {
         let conn = &mut self.conns[id.slot()];
         if conn.phase != Phase::Dead {
-            conn.flags.stillborn = matches!(conn.phase, Phase::Dialing { .. });
+            conn.flags.stillborn = conn.phase == Phase::Dialing;
             conn.phase = Phase::Dead;
-            conn.reason.get_or_insert_with(|| Box::new(reason));
+            conn.rare_mut().reason.get_or_insert(reason);
             self.dead.push(id);
         }
     }
@@ -53,13 +53,13 @@ impl Net {
         if self.shared || conn.stream.raw_fd().is_none() {
             conn.stream.shutdown(Shutdown::Both);
         }
-        self.forget_deadlines(id, &conn.timers, conn.check_at);
+        self.forget_deadlines(&conn);
         conn.output.clear(&mut self.pool);
         self.pool.give(std::mem::take(&mut conn.input));
         self.destinations.remove(&conn);
         self.controls -= usize::from(conn.flags.control);
         self.make_room();
-        let reason = conn.reason.take().map_or(Reason::Closed, |reason| *reason);
+        let reason = conn.rare_mut().reason.take().unwrap_or(Reason::Closed);
         if !conn.flags.stillborn {
             self.stats.closed += u64::from(!conn.flags.control);
             self.log_end(&conn, &reason);
@@ -87,7 +87,7 @@ impl Net {
             conn.peer,
             conn.bytes_in,
             conn.bytes_out,
-            (self.now - conn.opened).as_secs_f64(),
+            self.tick.since(conn.opened).as_secs_f64(),
         );
     }
 }

@@ -64,6 +64,7 @@ pub(crate) use self::{
 };
 use crate::{
     buffer::Pool,
+    clock::Tick,
     error::{Error, Result},
     limits::Limits,
     plan::{Engine, Restart},
@@ -147,7 +148,11 @@ pub struct Net {
 
     // Time.
     now: Instant,
+    /// The same in short.
+    tick: Tick,
     timers: TimerQueue<Key>,
+    /// When the reactor's own timeouts of a connection are to be looked at.
+    checks: TimerQueue<ConnId>,
     /// Timers of the process, which go on while its connections are frozen.
     deadlines: TimerQueue<Key>,
     /// Connections are on their way to another process, or from one: nobody serves them.
@@ -195,7 +200,9 @@ impl Net {
             refused_dials: Vec::new(),
             staged: Staged::default(),
             now,
+            tick: now.into(),
             timers: TimerQueue::new(),
+            checks: TimerQueue::new(),
             deadlines: TimerQueue::new(),
             frozen: false,
             frozen_at: now,
@@ -226,7 +233,7 @@ impl Net {
     }
 
     pub(crate) fn set_now(&mut self, now: Instant) {
-        self.now = now;
+        (self.now, self.tick) = (now, now.into());
     }
 
     /// A connection by its name, if it is still in service.

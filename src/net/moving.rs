@@ -15,13 +15,12 @@ use super::{
 use crate::{
     error::{Error, Result},
     plan::Engine,
-    timer::TimerQueue,
 };
 
 impl Conn {
     /// Whether it can go to another process at all. One that is closing has not long to go.
     pub(crate) fn can_move(&self) -> bool {
-        matches!(self.phase, Phase::Open | Phase::Dialing { .. }) && !self.flags.control
+        matches!(self.phase, Phase::Open | Phase::Dialing) && !self.flags.control
     }
 }
 
@@ -77,8 +76,8 @@ impl Net {
         for slot in self.slots() {
             let conn = &self.conns[slot];
             self.destinations.add(conn);
-            let (id, timers) = (conn.id, conn.timers.clone());
-            for (timer, at) in timers {
+            let id = conn.id;
+            for &(timer, at) in conn.timers() {
                 self.timers.insert(at, Key::Timer(id, timer));
             }
             self.last_serial = self.last_serial.max(id.serial());
@@ -93,7 +92,7 @@ impl Net {
     pub(crate) fn let_go(&mut self, id: ConnId) {
         let mut conn = self.conns.remove(id.slot());
         let _ = Net::with_registry(&self.poll, |registry| conn.stream.deregister(registry));
-        self.forget_deadlines(id, &conn.timers, conn.check_at);
+        self.forget_deadlines(&conn);
         self.destinations.remove(&conn);
         self.stats.moved_out += 1;
     }
@@ -113,11 +112,11 @@ impl Net {
             self.listeners.push(listener.rewrap()?);
         }
         self.datagrams = old.datagrams.into_iter().map(Datagrams::anew).collect();
-        self.timers = old.timers;
+        (self.timers, self.checks) = (old.timers, old.checks);
         self.alarms = old.alarms;
         self.suspend_alarms();
         if conns.is_empty() {
-            self.timers = TimerQueue::new();
+            (self.timers, self.checks) = Default::default();
         }
         self.keep(conns).map_err(|e| Error::io("wait for", "connections", e))
     }

@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Alarm, Datagrams, Net, Phase, Timer, id::ConnId, reason::Reason};
+use super::{Alarm, Conn, Datagrams, Net, Phase, Timer, id::ConnId, reason::Reason};
 use crate::limits::FAR_FUTURE;
 
 /// What is due when its time comes. Plain data, so it can be carried to another process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Key {
-    /// Look at a connection's timeouts.
+    /// The timeouts of a connection have been looked at.
     Check(ConnId),
     /// An author's timer.
     Timer(ConnId, Timer),
@@ -52,8 +52,8 @@ impl Net {
 
     /// When the first timer is due.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        let timer = self.timers.next().filter(|_| !self.frozen);
-        timer.into_iter().chain(self.deadlines.next()).min()
+        let of_connections = [self.timers.next(), self.checks.next()].into_iter().flatten();
+        of_connections.filter(|_| !self.frozen).chain(self.deadlines.next()).min()
     }
 
     /// How long the poll may sleep: not at all while something is left over from the last turn.
@@ -76,15 +76,18 @@ impl Net {
         if self.frozen {
             return None;
         }
-        let (at, key) = self.timers.pop(self.now)?;
+        let Some((at, key)) = self.timers.pop(self.now) else {
+            let (_, id) = self.checks.pop(self.now)?;
+            self.check(id);
+            return Some(Key::Check(id));
+        };
         match key {
             Key::Timer(id, timer) => {
                 if let Some(conn) = self.conn(id) {
-                    conn.timers.retain(|&armed| armed != (timer, at));
+                    conn.rare_mut().timers.retain(|&armed| armed != (timer, at));
                 }
             }
             Key::Alarm(alarm) => self.ring(alarm, at),
-            Key::Check(id) => self.check(id),
             Key::Accept => self.starved_until = None,
             _ => {}
         }
@@ -100,14 +103,14 @@ impl Net {
     pub(super) fn arm(&mut self, id: ConnId, timer: Timer, after: Duration) {
         self.disarm(id, timer);
         let at = self.later(after);
-        self.conns[id.slot()].timers.push((timer, at));
+        self.conns[id.slot()].rare_mut().timers.push((timer, at));
         self.timers.insert(at, Key::Timer(id, timer));
     }
 
     pub(super) fn disarm(&mut self, id: ConnId, timer: Timer) {
         let conn = &mut self.conns[id.slot()];
-        if let Some(found) = conn.timers.iter().position(|&(armed, _)| armed == timer) {
-            let (_, at) = conn.timers.swap_remove(found);
+        if let Some(found) = conn.timers().iter().position(|&(armed, _)| armed == timer) {
+            let (_, at) = conn.rare_mut().timers.swap_remove(found);
             self.timers.remove(at, Key::Timer(id, timer));
         }
     }
@@ -120,21 +123,22 @@ impl Net {
         let Some((at, _)) = conn.deadline(&self.limits) else { return };
         match conn.check_at {
             Some(set) if set <= at => return,
-            Some(set) => drop(self.timers.remove(set, Key::Check(id))),
+            Some(set) => drop(self.checks.remove(set.into(), id)),
             None => {}
         }
         conn.check_at = Some(at);
-        self.timers.insert(at, Key::Check(id));
+        self.checks.insert(at.into(), id);
     }
 
     /// Ends the connection if one of its timeouts has passed, and looks again later otherwise.
     fn check(&mut self, id: ConnId) {
-        let now = self.now;
+        let now = self.tick;
         let Some(conn) = self.conns.get_mut(id.slot()).filter(|conn| conn.id == id) else { return };
         conn.check_at = None;
         match conn.deadline(&self.limits) {
             Some((at, reason)) if at <= now => match (conn.phase, reason) {
-                (Phase::Dialing { tag }, _) => {
+                (Phase::Dialing, _) => {
+                    let tag = conn.rare_mut().tag;
                     self.refused_dials.push((tag, std::io::ErrorKind::TimedOut.into()));
                     self.kill(id, Reason::NoProgress);
                 }
@@ -142,9 +146,7 @@ impl Net {
                 (_, reason @ (Reason::Idle | Reason::NoFirstMessage)) => self.finish(id, reason),
                 (_, reason) => {
                     // An orderly close that the peer does not complete is not one any more.
-                    if matches!(conn.reason.as_deref(), Some(Reason::Closed)) {
-                        conn.reason = None;
-                    }
+                    conn.rare_mut().reason.take_if(|reason| matches!(reason, Reason::Closed));
                     self.kill(id, reason);
                 }
             },
@@ -153,17 +155,12 @@ impl Net {
     }
 
     /// Takes all deadlines of a connection out of the queue.
-    pub(super) fn forget_deadlines(
-        &mut self,
-        id: ConnId,
-        timers: &[(Timer, Instant)],
-        check_at: Option<Instant>,
-    ) {
-        for &(timer, at) in timers {
-            self.timers.remove(at, Key::Timer(id, timer));
+    pub(super) fn forget_deadlines(&mut self, conn: &Conn) {
+        for &(timer, at) in conn.timers() {
+            self.timers.remove(at, Key::Timer(conn.id, timer));
         }
-        if let Some(at) = check_at {
-            self.timers.remove(at, Key::Check(id));
+        if let Some(at) = conn.check_at {
+            self.checks.remove(at.into(), conn.id);
         }
     }
 

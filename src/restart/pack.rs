@@ -1,27 +1,27 @@
 //! Between a connection and its record: what of it travels, and how it is made again. Knows no link.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::record::Record;
-use crate::net::{Address, Conn, ConnId, Flags, Peer, Phase, Stream, Timer};
+use crate::{
+    clock::Tick,
+    net::{Address, Conn, ConnId, Flags, Peer, Phase, Stream, Timer},
+};
 
 /// The connection written down. `session` is `None` where there is none yet.
 pub(crate) fn pack(conn: &Conn, session: Option<Vec<u8>>, now: Instant) -> Record {
-    let since = |then: Instant| now.saturating_duration_since(then);
+    let since = |then: Tick| Tick::from(now).since(then);
     let left = |&(timer, at): &(Timer, Instant)| (timer.0, at.saturating_duration_since(now));
     Record {
         id: conn.id.to_bits(),
         peer: conn.peer.to_bytes(),
         session,
-        dialing: match conn.phase {
-            Phase::Dialing { tag } => Some(tag),
-            _ => None,
-        },
-        destination: conn.destination.as_ref().map(|address| address.to_string()),
+        dialing: conn.rare().filter(|_| conn.phase == Phase::Dialing).map(|rare| rare.tag),
+        destination: conn.destination().map(|address| address.to_string()),
         input: conn.input.clone(),
         output: conn.output.to_vec(),
         want: conn.want as u64,
-        timers: conn.timers.iter().map(left).collect(),
+        timers: conn.timers().iter().map(left).collect(),
         age: since(conn.opened),
         idle: since(conn.active),
         stalled: since(conn.progress),
@@ -34,25 +34,26 @@ pub(crate) fn pack(conn: &Conn, session: Option<Vec<u8>>, now: Instant) -> Recor
 /// The connection again, of `stream`, and what its author wrote down of it; `None` while it is being
 /// dialed. Times go on where they were.
 pub(crate) fn unpack(record: Record, stream: Stream, now: Instant) -> (Conn, Option<Vec<u8>>) {
-    let phase = record.dialing.map_or(Phase::Open, |tag| Phase::Dialing { tag });
+    let phase = if record.dialing.is_some() { Phase::Dialing } else { Phase::Open };
     let peer = match Peer::from_bytes(&record.peer) {
         Peer::Unknown if phase == Phase::Open => stream.peer(),
         known => known,
     };
-    let mut conn = Conn::new(ConnId::from_bits(record.id), stream, peer, phase, now);
-    let before = |time: Duration| now.checked_sub(time).unwrap_or(now);
-    conn.destination = record
-        .destination
-        .as_deref()
-        .and_then(|text| Address::literal("dial", text).ok())
-        .map(Box::new);
+    let tick = Tick::from(now);
+    let mut conn = Conn::new(ConnId::from_bits(record.id), stream, peer, phase, tick);
+    if phase == Phase::Dialing || record.destination.is_some() || !record.timers.is_empty() {
+        let rare = conn.rare_mut();
+        let address = |text| Address::literal("dial", text).ok();
+        rare.destination = record.destination.as_deref().and_then(address);
+        rare.tag = record.dialing.unwrap_or(0);
+        rare.timers = record.timers.iter().map(|&(key, left)| (Timer(key), now + left)).collect();
+    }
     conn.input = record.input;
     conn.output.push(&record.output, &mut Default::default());
     conn.want = record.want as usize;
-    conn.timers = record.timers.iter().map(|&(key, left)| (Timer(key), now + left)).collect();
-    conn.opened = before(record.age);
-    conn.active = before(record.idle);
-    conn.progress = before(record.stalled);
+    conn.opened = tick.before(record.age);
+    conn.active = tick.before(record.idle);
+    conn.progress = tick.before(record.stalled);
     (conn.bytes_in, conn.bytes_out) = (record.bytes_in, record.bytes_out);
     conn.flags = from_bits(record.flags);
     (conn, record.session)

@@ -281,7 +281,7 @@ impl<S: Service> Turn<S> {
             phase: self.succession.phase.name().to_owned(),
             age: age(self.succession.begun),
             connections: self.net.connections() as u64,
-            oldest: oldest.map(age),
+            oldest: oldest.map(|opened| age(opened.into())),
             holds: self.net.holds() as u64,
             held: self.net.held(),
         }

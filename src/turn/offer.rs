@@ -20,7 +20,7 @@ impl<S: Service> Turn<S> {
         conn.flags.listed = false;
         match conn.phase {
             Phase::Dead => return,
-            Phase::Dialing { .. } => {
+            Phase::Dialing => {
                 if let Some(origin) = self.net.finish_dial(id) {
                     self.open(id, origin);
                     self.net.list(id);

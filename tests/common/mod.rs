@@ -6,6 +6,7 @@
 
 pub mod churn;
 pub mod journal;
+mod log;
 pub mod ops;
 pub mod restart;
 pub mod traffic;
@@ -17,7 +18,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{
-        Arc, Condvar, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU32, Ordering},
     },
     thread,
@@ -28,6 +29,8 @@ use nix::{
     sys::signal::{Signal, kill, killpg},
     unistd::Pid,
 };
+
+use self::log::Log;
 
 /// How long a test waits for anything before it fails. Generous: machines are loaded at times.
 pub const DEADLINE: Duration = Duration::from_secs(45);
@@ -62,13 +65,6 @@ impl Drop for Dir {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
     }
-}
-
-/// Everything a server has said on stderr, line by line, and a bell for each line.
-#[derive(Default)]
-struct Log {
-    lines: Mutex<Vec<String>>,
-    bell: Condvar,
 }
 
 /// How to start a server; `start` does.
@@ -156,14 +152,7 @@ impl Server {
         use std::os::unix::process::CommandExt;
         command.process_group(0).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the server starts");
-        let log = Arc::new(Log::default());
-        let (stderr, sink) = (child.stderr.take().expect("a pipe"), Arc::clone(&log));
-        thread::spawn(move || {
-            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                sink.lines.lock().unwrap().push(line);
-                sink.bell.notify_all();
-            }
-        });
+        let log = Log::of(child.stderr.take().expect("a pipe"));
         Server { child, address: String::new(), dir, log }
     }
 
@@ -174,32 +163,17 @@ impl Server {
 
     /// Waits until the log has `count` lines with `text`, and answers these.
     pub fn wait_lines(&self, text: &str, count: usize) -> Vec<String> {
-        let until = Instant::now() + DEADLINE;
-        let mut lines = self.log.lines.lock().unwrap();
-        loop {
-            let found: Vec<_> = lines.iter().filter(|line| line.contains(text)).cloned().collect();
-            if found.len() >= count {
-                return found.into_iter().take(count).collect();
-            }
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                let log = lines.join("\n");
-                drop(lines); // who panics with it poisons it, and the server's end wants the log
-                panic!("no {count} lines {text:?} in the log:\n{log}");
-            }
-            lines = self.log.bell.wait_timeout(lines, left).unwrap().0;
-        }
+        self.log.wait(text, count, DEADLINE)
     }
 
     /// How many lines with `text` the log has so far.
     pub fn count_lines(&self, text: &str) -> usize {
-        self.log.lines.lock().unwrap().iter().filter(|line| line.contains(text)).count()
+        self.log.count(text)
     }
 
     /// The whole log so far.
     pub fn log(&self) -> String {
-        // Whoever has panicked while waiting for a line had the lock; the lines are good.
-        self.log.lines.lock().unwrap_or_else(PoisonError::into_inner).join("\n")
+        self.log.all()
     }
 
     /// The generation that serves, by the pid file.

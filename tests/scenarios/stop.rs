@@ -40,7 +40,8 @@ fn scenario_19_stop_during_an_upgrade(engine: Engine) {
         early.who();
         let (new, late) = begin(&lab, engine, ready);
         let told = Instant::now();
-        [(at_old, old), (at_new, new)]
+        // The new one first: told to stop, the old one ends it.
+        [(at_new, new), (at_old, old)]
             .into_iter()
             .filter(|who| who.0)
             .for_each(|who| tell(who.1, SIGTERM));

@@ -30,7 +30,7 @@ pub fn echo(call: &mut Call<'_, '_>) -> Answer {
 }
 
 pub fn quit(call: &mut Call<'_, '_>) -> Answer {
-    resp::simple(call.io, "OK");
+    resp::ok(call.io);
     call.io.close();
     Ok(())
 }
@@ -47,7 +47,7 @@ pub fn reset(call: &mut Call<'_, '_>) -> Answer {
 /// There is one database.
 pub fn select(call: &mut Call<'_, '_>) -> Answer {
     match integer(call.args.at(1)) {
-        Some(0) => resp::simple(call.io, "OK"),
+        Some(0) => resp::ok(call.io),
         Some(number) if i32::try_from(number).is_ok() => {
             return Err(b"ERR DB index is out of range".into());
         }
@@ -107,7 +107,7 @@ pub fn client_getname(call: &mut Call<'_, '_>) -> Answer {
 
 pub fn client_setname(call: &mut Call<'_, '_>) -> Answer {
     set_name(call, call.args.at(2))?;
-    resp::simple(call.io, "OK");
+    resp::ok(call.io);
     Ok(())
 }
 
@@ -123,7 +123,7 @@ pub fn client_setinfo(call: &mut Call<'_, '_>) -> Answer {
         b"LIB-NAME" | b"LIB-VER" => label(text, what)?,
         _ => return Err([b"ERR Unrecognized option '", what, b"'"].concat().into()),
     };
-    resp::simple(call.io, "OK");
+    resp::ok(call.io);
     Ok(())
 }
 

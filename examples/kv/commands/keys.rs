@@ -203,7 +203,7 @@ pub fn rename(call: &mut Call<'_, '_>) -> Answer {
     if !call.state.store.rename(call.args.at(1), call.args.at(2), now) {
         return Err(b"ERR no such key".into());
     }
-    resp::simple(call.io, "OK");
+    resp::ok(call.io);
     Ok(())
 }
 
@@ -220,6 +220,6 @@ pub fn flush(call: &mut Call<'_, '_>) -> Answer {
         return Err(SYNTAX);
     }
     call.state.store.clear();
-    resp::simple(call.io, "OK");
+    resp::ok(call.io);
     Ok(())
 }

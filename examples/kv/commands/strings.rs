@@ -49,6 +49,11 @@ impl<'a> SetOptions<'a> {
         }
         Ok(options)
     }
+
+    /// Whether the value before makes no difference.
+    fn asks_nothing(&self) -> bool {
+        !(self.if_absent || self.if_present || self.get)
+    }
 }
 
 pub fn set(call: &mut Call<'_, '_>) -> Answer {
@@ -62,6 +67,11 @@ pub fn set(call: &mut Call<'_, '_>) -> Answer {
         None if options.keep_expiry => Expiry::Keep,
         None => Expiry::Never,
     };
+    if options.asks_nothing() {
+        call.state.store.set(key, value, expiry, now);
+        resp::ok(call.io);
+        return Ok(());
+    }
     let before = call.state.store.get(key, now);
     let refused = if before.is_some() { options.if_absent } else { options.if_present };
     if options.get {
@@ -69,7 +79,7 @@ pub fn set(call: &mut Call<'_, '_>) -> Answer {
     } else if refused {
         resp::null(call.io);
     } else {
-        resp::simple(call.io, "OK");
+        resp::ok(call.io);
     }
     if !refused {
         call.state.store.set(key, value, expiry, now);
@@ -117,7 +127,7 @@ pub fn mset(call: &mut Call<'_, '_>) -> Answer {
     while let (Some(key), Some(value)) = (words.next(), words.next()) {
         call.state.store.set(key, value, Expiry::Never, now);
     }
-    resp::simple(call.io, "OK");
+    resp::ok(call.io);
     Ok(())
 }
 

@@ -1,9 +1,10 @@
 //! Processes under measurement: where they run, the time that they take, and the memory. Knows no server.
 
 use std::{
-    fs,
+    env, fs,
     io::{self, Read, Write},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
+    path::Path,
     process::{Child, Command},
     thread,
     time::{Duration, Instant},
@@ -11,7 +12,10 @@ use std::{
 
 use nix::{
     sched::{CpuSet, sched_getaffinity, sched_setaffinity},
-    sys::signal::{Signal, kill},
+    sys::{
+        resource::{Resource, getrlimit, setrlimit},
+        signal::{Signal, kill},
+    },
     unistd::Pid,
 };
 
@@ -39,6 +43,24 @@ pub fn pin(core: usize) -> nix::Result<()> {
     let mut set = CpuSet::new();
     set.set(core)?;
     sched_setaffinity(Pid::this(), &set)
+}
+
+/// Lets this process have as many descriptors as it may.
+pub fn allow_descriptors() -> nix::Result<()> {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
+}
+
+/// An address of the loopback that nobody has now.
+pub fn free_address() -> io::Result<String> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
+}
+
+/// The release build of an example, which is to be built before.
+pub fn example(name: &str) -> Command {
+    let me = env::current_exe().unwrap_or_default(); // target/release/deps/...
+    let profile = me.ancestors().nth(2).unwrap_or(Path::new("."));
+    Command::new(profile.join("examples").join(name))
 }
 
 /// A server at work. It ends with this value.

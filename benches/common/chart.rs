@@ -1,0 +1,148 @@
+//! Charts as SVG, written by hand: a line chart with two logarithmic axes, and bars. Knows no benchmark.
+
+use std::{fmt::Write, fs, io, path::PathBuf};
+
+const WIDTH: f64 = 720.0;
+const HEIGHT: f64 = 400.0;
+const LEFT: f64 = 80.0;
+const RIGHT: f64 = 210.0;
+const TOP: f64 = 50.0;
+const BOTTOM: f64 = 50.0;
+
+const COLOURS: [&str; 7] =
+    ["#0b6e4f", "#c1440e", "#2b59c3", "#8a4fbe", "#b8860b", "#555555", "#d6336c"];
+
+/// A name and its points. On a logarithmic axis all numbers are above zero.
+pub struct Series {
+    pub name: String,
+    pub points: Vec<(f64, f64)>,
+}
+
+/// Where a chart belongs: `target/charts/NAME.svg`.
+pub fn save(name: &str, svg: &str) -> io::Result<PathBuf> {
+    let me = std::env::current_exe()?; // target/release/deps/...
+    let target = me.ancestors().nth(3).ok_or_else(|| io::Error::other("no target folder"))?;
+    let folder = target.join("charts");
+    fs::create_dir_all(&folder)?;
+    let path = folder.join(format!("{name}.svg"));
+    fs::write(&path, svg)?;
+    Ok(path)
+}
+
+/// One axis: the powers of ten that enclose all values, and where a value stands between them.
+struct Axis {
+    low: i32,
+    high: i32,
+    start: f64,
+    end: f64,
+}
+
+impl Axis {
+    fn around(values: impl Iterator<Item = f64>, start: f64, end: f64) -> Axis {
+        let logs: Vec<f64> = values.map(f64::log10).collect();
+        let low = logs.iter().copied().fold(f64::INFINITY, f64::min).floor() as i32;
+        let high = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max).ceil() as i32;
+        Axis { low, high: high.max(low + 1), start, end }
+    }
+
+    fn place(&self, value: f64) -> f64 {
+        let share = (value.log10() - f64::from(self.low)) / f64::from(self.high - self.low);
+        self.start + (self.end - self.start) * share
+    }
+
+    fn ticks(&self) -> impl Iterator<Item = f64> {
+        (self.low..=self.high).map(|power| 10f64.powi(power))
+    }
+}
+
+/// Lines over two logarithmic axes.
+pub fn lines(title: &str, x_name: &str, y_name: &str, series: &[Series]) -> String {
+    let points = || series.iter().flat_map(|one| one.points.iter());
+    let x = Axis::around(points().map(|point| point.0), LEFT, WIDTH - RIGHT);
+    let y = Axis::around(points().map(|point| point.1), HEIGHT - BOTTOM, TOP);
+    let mut svg = begin(title, HEIGHT);
+    for tick in y.ticks() {
+        let at = y.place(tick);
+        line(&mut svg, (LEFT, at), (WIDTH - RIGHT, at), "#dddddd");
+        text(&mut svg, LEFT - 8.0, at + 4.0, "end", &tick.to_string());
+    }
+    for tick in x.ticks() {
+        let at = x.place(tick);
+        line(&mut svg, (at, TOP), (at, HEIGHT - BOTTOM), "#dddddd");
+        text(&mut svg, at, HEIGHT - BOTTOM + 18.0, "middle", &tick.to_string());
+    }
+    text(&mut svg, (LEFT + WIDTH - RIGHT) / 2.0, HEIGHT - 10.0, "middle", x_name);
+    text(&mut svg, LEFT - 60.0, TOP - 14.0, "start", y_name);
+    for (index, one) in series.iter().enumerate() {
+        let colour = COLOURS[index % COLOURS.len()];
+        let path = one.points.iter().fold(String::new(), |mut path, point| {
+            let _ = write!(path, "{:.1},{:.1} ", x.place(point.0), y.place(point.1));
+            path
+        });
+        let _ = writeln!(
+            svg,
+            "<polyline points=\"{path}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>"
+        );
+        for point in &one.points {
+            let (x, y) = (x.place(point.0), y.place(point.1));
+            let _ =
+                writeln!(svg, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\" fill=\"{colour}\"/>");
+        }
+        let at = TOP + 10.0 + 20.0 * index as f64;
+        line(&mut svg, (WIDTH - RIGHT + 15.0, at), (WIDTH - RIGHT + 35.0, at), colour);
+        text(&mut svg, WIDTH - RIGHT + 42.0, at + 4.0, "start", &one.name);
+    }
+    svg + "</svg>\n"
+}
+
+/// Groups of bars, from zero on: a group's name, and a name and a number for each bar.
+pub fn bars(title: &str, groups: &[(String, Vec<(String, f64)>)]) -> String {
+    const ROW: f64 = 16.0;
+    let count: usize = groups.iter().map(|(_, bars)| bars.len() + 2).sum();
+    let longest = groups.iter().flat_map(|(_, bars)| bars).map(|bar| bar.1).fold(0.0, f64::max);
+    let mut svg = begin(title, TOP + ROW * count as f64);
+    let (mut at, start) = (TOP, 170.0);
+    for (name, bars) in groups {
+        text(&mut svg, 16.0, at, "start", name);
+        at += ROW;
+        for (index, (name, value)) in bars.iter().enumerate() {
+            let colour = COLOURS[index.min(1) * 5]; // ours, and the others
+            let width = (WIDTH - start - 80.0) * value / longest;
+            let (top, height) = (at - 11.0, ROW - 3.0);
+            let _ = writeln!(
+                svg,
+                "<rect x=\"{start}\" y=\"{top:.1}\" width=\"{width:.1}\" height=\"{height}\" \
+                 fill=\"{colour}\"/>"
+            );
+            text(&mut svg, start - 8.0, at, "end", name);
+            text(&mut svg, start + width + 6.0, at, "start", &format!("{value:.2}"));
+            at += ROW;
+        }
+        at += ROW;
+    }
+    svg + "</svg>\n"
+}
+
+fn begin(title: &str, height: f64) -> String {
+    let mut svg = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" \
+         font-family=\"sans-serif\" font-size=\"12\">\n\
+         <rect width=\"{WIDTH}\" height=\"{height}\" fill=\"white\"/>\n"
+    );
+    text(&mut svg, 16.0, 20.0, "start", title);
+    svg
+}
+
+fn line(svg: &mut String, from: (f64, f64), to: (f64, f64), colour: &str) {
+    let ((x1, y1), (x2, y2)) = (from, to);
+    let _ = writeln!(
+        svg,
+        "<line x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\" stroke=\"{colour}\"/>"
+    );
+}
+
+fn text(svg: &mut String, x: f64, y: f64, anchor: &str, words: &str) {
+    let words = words.replace('&', "&amp;").replace('<', "&lt;");
+    let _ =
+        writeln!(svg, "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{words}</text>");
+}

@@ -1,0 +1,5 @@
+//! What the benchmarks share: servers as processes under measurement, and charts.
+#![allow(dead_code)] // each benchmark uses its part of this
+
+pub mod chart;
+pub mod process;

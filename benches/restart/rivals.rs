@@ -1,0 +1,94 @@
+//! What else makes a process: `fork()` alone, and std's `Command` with and without `pre_exec`, each in a
+//! process with so much touched heap. Only the time in the calling thread is told, which is how long a
+//! server's loop would stand still.
+#![allow(unsafe_code)] // fork and pre_exec
+
+use std::{
+    env, io,
+    os::unix::process::CommandExt,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use crate::common::process::rollup;
+
+/// A way to make a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    Fork,
+    PreExec,
+    Spawn,
+}
+
+pub const WAYS: [Way; 3] = [Way::Fork, Way::PreExec, Way::Spawn];
+
+impl Way {
+    pub fn name(self) -> &'static str {
+        match self {
+            Way::Fork => "fork() alone",
+            Way::PreExec => "std Command with pre_exec",
+            Way::Spawn => "std Command (posix_spawn)",
+        }
+    }
+
+    /// How long one takes. The new process ends at once.
+    fn take(self) -> io::Result<Duration> {
+        let begun = Instant::now();
+        if self == Way::Fork {
+            // SAFETY: this process has one thread, and the child does nothing but end.
+            let pid = unsafe { libc::fork() };
+            if pid == 0 {
+                // SAFETY: ends the process.
+                unsafe { libc::_exit(0) };
+            }
+            let took = begun.elapsed();
+            // SAFETY: waits for the child; its status is not asked for.
+            unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) };
+            return if pid < 0 { Err(io::Error::last_os_error()) } else { Ok(took) };
+        }
+        let mut command = Command::new("/bin/true");
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        if self == Way::PreExec {
+            // SAFETY: the hook does nothing.
+            unsafe { command.pre_exec(|| Ok(())) };
+        }
+        let mut child = command.spawn()?;
+        let took = begun.elapsed();
+        child.wait()?;
+        Ok(took)
+    }
+}
+
+/// The word before the numbers in the command line of the process with the heap.
+pub const SERVE: &str = "rivals";
+
+/// In that process: touches the heap and prints a line of times in nanoseconds for each way.
+pub fn serve(megabytes: usize, times: usize) -> io::Result<()> {
+    let heap: Vec<Vec<u8>> = (0..megabytes * 16).map(|_| vec![1; 64 * 1024]).collect(); // as `lab`
+    println!("{}", huge_share(std::process::id()));
+    for way in WAYS {
+        let all = (0..times).map(|_| way.take().map(|took| took.as_nanos().to_string()));
+        println!("{}", all.collect::<io::Result<Vec<_>>>()?.join(" "));
+    }
+    std::hint::black_box(&heap);
+    Ok(())
+}
+
+/// The percentage of a process's memory that lies in huge pages: the kernel gives them if it has them.
+pub fn huge_share(pid: u32) -> u64 {
+    rollup(pid, "AnonHugePages:") * 100 / rollup(pid, "Anonymous:").max(1)
+}
+
+/// The share in huge pages, and milliseconds for each way.
+pub fn measure(megabytes: usize, times: usize, tunables: &str) -> io::Result<(u64, Vec<Vec<f64>>)> {
+    let output = Command::new(env::current_exe()?)
+        .args([SERVE, &megabytes.to_string(), &times.to_string()])
+        .env("GLIBC_TUNABLES", tunables)
+        .output()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let numbers =
+        |line: &str| line.split(' ').flat_map(str::parse::<f64>).map(|n| n / 1e6).collect();
+    let share = text.lines().next().and_then(|line| line.parse().ok());
+    let share = share.ok_or_else(|| io::Error::other("the process with the heap has failed"))?;
+    Ok((share, text.lines().skip(1).map(numbers).collect()))
+}

@@ -1,0 +1,104 @@
+//! An instant in eight bytes. Pure.
+//!
+//! An [`Instant`] takes sixteen, and every connection keeps four of them.
+
+use std::{
+    num::NonZeroU64,
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
+
+/// An [`Instant`] to the nanosecond, up to 146 years from the first one that became a tick. An `Option`
+/// of it is no larger. A forked child counts from the same one as its parent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Tick(NonZeroU64);
+
+/// The number of the first instant: half way, since there are earlier ones.
+const MIDDLE: u64 = 1 << 62;
+
+/// What all ticks are counted from.
+static FIRST: OnceLock<Instant> = OnceLock::new();
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+impl Tick {
+    fn new(number: u64) -> Tick {
+        Tick(NonZeroU64::new(number).unwrap_or(NonZeroU64::MIN))
+    }
+
+    /// The time from `earlier` to this one, or none if it is not earlier.
+    pub fn since(self, earlier: Tick) -> Duration {
+        Duration::from_nanos(self.0.get().saturating_sub(earlier.0.get()))
+    }
+
+    /// So much earlier.
+    pub fn before(self, time: Duration) -> Tick {
+        Tick::new(self.0.get().saturating_sub(nanos(time)))
+    }
+}
+
+impl std::ops::Add<Duration> for Tick {
+    type Output = Tick;
+
+    fn add(self, time: Duration) -> Tick {
+        Tick::new(self.0.get().saturating_add(nanos(time)))
+    }
+}
+
+impl From<Instant> for Tick {
+    fn from(at: Instant) -> Tick {
+        let first = *FIRST.get_or_init(|| at);
+        let middle = Tick::new(MIDDLE);
+        match at.checked_duration_since(first) {
+            Some(later) => middle + later,
+            None => middle.before(first - at),
+        }
+    }
+}
+
+impl From<Tick> for Instant {
+    fn from(at: Tick) -> Instant {
+        let middle = Tick::new(MIDDLE);
+        let first = *FIRST.get().expect("a tick is made of an instant");
+        first + at.since(middle) - middle.since(at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn an_option_of_it_is_no_larger() {
+        assert_eq!(size_of::<Option<Tick>>(), 8);
+    }
+
+    proptest! {
+        /// There and back, before and after the first one.
+        #[test]
+        fn is_the_instant_it_was_made_of(nanos in 0u64..1_000_000_000_000, is_earlier: bool) {
+            let time = Duration::from_nanos(nanos);
+            let first = Instant::from(Tick::from(Instant::now()));
+            let at = if is_earlier { first.checked_sub(time) } else { Some(first + time) };
+            if let Some(at) = at {
+                prop_assert_eq!(Instant::from(Tick::from(at)), at);
+            }
+        }
+
+        /// Sums, differences and order are those of instants.
+        #[test]
+        fn counts_as_instants_do(a in 0u64..1_000_000, b in 0u64..1_000_000) {
+            let (a, b) = (Duration::from_nanos(a), Duration::from_nanos(b));
+            let start = Instant::now();
+            let (early, late) = (Tick::from(start + a), Tick::from(start + a + b));
+            prop_assert_eq!(early + b, late);
+            prop_assert_eq!(late.before(b), early);
+            prop_assert_eq!(late.since(early), b);
+            prop_assert_eq!(early.since(late), Duration::ZERO);
+            prop_assert!(early <= late);
+        }
+    }
+}
