@@ -2,6 +2,15 @@
 //!
 //! The constants are the fixed sizes and some of the defaults; what an author may change has a
 //! method of [`Server`](crate::Server). Sizes are in bytes unless a name says otherwise.
+//!
+//! ```
+//! use heirloom::{Io, limits};
+//!
+//! /// How much may be sent before a producer has to wait for `on_writable`.
+//! fn room(io: &Io<'_>) -> usize {
+//!     limits::HIGH_MARK.saturating_sub(io.queued())
+//! }
+//! ```
 
 use std::time::Duration;
 

@@ -1,7 +1,11 @@
 //! What an author writes: one trait, two required methods. Says when each is called; calls nothing.
 
+mod mail;
+mod start;
+
 use std::io;
 
+pub use self::{mail::Mail, start::Start};
 pub use crate::net::{Origin, Reason};
 use crate::{
     error::Result,
@@ -9,35 +13,15 @@ use crate::{
     verdict::Verdict,
 };
 
-/// From when on this process serves, and what it found. Told to [`Service::on_start`].
+/// Whether a connection goes along with a restart: the answer of [`Service::on_move`].
 ///
 /// ```
-/// use heirloom::{ConnId, Net, Start};
+/// use heirloom::Move;
 ///
-/// fn on_start(guests: &mut Vec<ConnId>, net: &mut Net, start: Start) {
-///     if start == Start::Forked {
-///         guests.retain(|&guest| net.to(guest).is_some()); // some have stayed with the old process
-///     }
+/// fn choose(is_encrypted: bool) -> Move {
+///     if is_encrypted { Move::Stay } else { Move::Yes } // keys cannot be written down
 /// }
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Start {
-    /// The program was started by hand, or by its supervisor, at first or after a crash: there is nobody
-    /// to take anything over from.
-    Fresh,
-    /// This process is the child of the old one and has its whole heap. `self` is as it was at the
-    /// fork. Connections that did not move are not here, so ids of them that `self` holds lead nowhere
-    /// now; [`Net::to`](crate::Net::to) tells.
-    Forked,
-    /// A new program, with the old one's listeners, and what was saved and imported.
-    Execed,
-    /// The new side has died, or was rolled back, after this process had stopped accepting: it serves
-    /// again.
-    Resumed,
-}
-
-/// Whether a connection goes along with a restart: the answer of [`Service::on_move`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Move {
     /// It goes to the new process.
@@ -79,6 +63,62 @@ pub enum Move {
 ///         Ok(input.len())
 ///     }
 /// }
+/// ```
+///
+/// Some of the others at work:
+///
+/// ```
+/// use heirloom::{Alarm, ConnId, Io, Net, Origin, Reason, Result, Service, Start, Timer};
+/// use std::{io::Write, time::Duration};
+///
+/// const BEGIN: Timer = Timer(0);
+/// const REPORT: Alarm = Alarm(0);
+///
+/// /// Counts uploads; a client sends one and then its FIN.
+/// #[derive(Default)]
+/// struct Uploads(u64);
+///
+/// impl Service for Uploads {
+///     type Session = usize; // the bytes so far
+///
+///     fn on_open(&mut self, io: &mut Io<'_>, _origin: Origin) -> Result<usize> {
+///         io.arm(BEGIN, Duration::from_secs(5));
+///         Ok(0)
+///     }
+///     fn on_data(&mut self, io: &mut Io<'_>, size: &mut usize, input: &[u8]) -> Result<usize> {
+///         io.disarm(BEGIN);
+///         *size += input.len();
+///         Ok(input.len())
+///     }
+///     fn on_timer(&mut self, _io: &mut Io<'_>, _size: &mut usize, _timer: Timer) -> Result {
+///         Err("nothing came".into()) // which closes the connection
+///     }
+///     fn on_eof(&mut self, io: &mut Io<'_>, size: &mut usize) -> Result {
+///         write!(io, "{size} bytes\n")?; // only now, since it has said that this is all
+///         io.close();
+///         Ok(())
+///     }
+///     fn on_close(&mut self, _net: &mut Net, _id: ConnId, size: usize, _why: Reason) {
+///         self.0 += u64::from(size > 0);
+///     }
+///     fn on_start(&mut self, net: &mut Net, start: Start) {
+///         if start != Start::Forked {
+///             net.set_interval(REPORT, Duration::from_secs(60)); // a forked child has it already
+///         }
+///     }
+///     fn on_alarm(&mut self, _net: &mut Net, _key: Alarm) {
+///         println!("{} uploads", self.0);
+///     }
+///     fn on_retire(&mut self, net: &mut Net) {
+///         net.set_alarm(REPORT, Duration::from_secs(1)); // a last word; the interval has moved on
+///     }
+/// }
+///
+/// let mut harness = heirloom::testing::Harness::new(Uploads::default());
+/// let peer = harness.connect();
+/// harness.feed_and_finish(peer, b"hello");
+/// assert_eq!(harness.take(peer), b"5 bytes\n");
+/// assert_eq!(harness.service().0, 1);
 /// ```
 #[allow(unused_variables)] // the defaults ignore most of what they are given
 pub trait Service: Sized {
@@ -136,6 +176,7 @@ pub trait Service: Sized {
     }
 
     /// Output was above the high mark and has fallen to the low one. Default: nothing.
+    /// [`Io::is_congested`] has an example.
     ///
     /// # Errors
     /// An `Err` closes this connection.
@@ -177,7 +218,7 @@ pub trait Service: Sized {
     /// leaves in this turn.
     fn on_close(&mut self, net: &mut Net, id: ConnId, session: Self::Session, why: Reason) {}
 
-    /// What [`Net::dial`] was asked for did not come about.
+    /// What [`Net::dial`] was asked for did not come about. [`Backoff`](crate::Backoff) has an example.
     fn on_dial_failed(&mut self, net: &mut Net, tag: u64, why: io::Error) {}
 
     /// A datagram came, whole: `bytes` may be empty, and one longer than
@@ -185,7 +226,7 @@ pub trait Service: Sized {
     ///
     /// There is no session, since nothing says when a peer is gone. A service that has flows keeps them in
     /// `self`, ends them by an [alarm](Net::set_alarm), and takes a [hold](Net::hold) while it has any, so
-    /// that a process which was replaced stays for them.
+    /// that a process which was replaced stays for them. [`Net::send_to`] has an example.
     fn on_datagram(&mut self, net: &mut Net, socket: SocketId, from: &DatagramPeer, bytes: &[u8]) {}
 
     /// Which generation is to have a datagram, asked before [`on_datagram`](Self::on_datagram) in the one that
@@ -346,14 +387,4 @@ pub trait Service: Sized {
     /// }
     /// ```
     fn on_restart_ended(&mut self, net: &mut Net, verdict: &Verdict) {}
-}
-
-/// A service that is told something by another thread, through a [mailbox](crate::mailbox()).
-///
-/// A trait of its own, so that a service names the types that it understands, each with its method, and a
-/// service without threads has nothing to do with it.
-pub trait Mail<M>: Service {
-    /// What another thread has posted. Letters come in the order in which they were posted, each once, in
-    /// the process that they were posted in: also while it drains.
-    fn on_mail(&mut self, net: &mut Net, mail: M);
 }

@@ -29,6 +29,8 @@
 //! heirloom::testing::every_split(|| Length, b"one\ntwelve\n\n", b"3\n6\n0\n");
 //! ```
 
+mod datagram;
+mod restart;
 mod split;
 
 use std::time::{Duration, Instant};
@@ -37,10 +39,7 @@ pub use split::{every_split, every_split_restarted};
 
 use crate::{
     error::Result,
-    net::{
-        ConnId, DatagramPeer, Datagrams, Inbox, Net, Origin, Phase, SocketId, Stream, memory::Pipe,
-    },
-    plan::Restart,
+    net::{ConnId, Inbox, Net, Origin, Phase, Stream, memory::Pipe},
     service::{Mail, Service, Start},
     turn::{Succession, Turn},
 };
@@ -48,7 +47,8 @@ use crate::{
 /// Turns enough for anything a test feeds in one go to come to rest.
 const PATIENCE: usize = 100_000;
 
-/// A peer in memory: the client's end of one connection.
+/// A peer in memory: the client's end of one connection. It is a name that a test uses in calls of
+/// its [`Harness`], which has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Peer(usize);
 
@@ -59,6 +59,43 @@ pub struct Peer(usize);
 ///
 /// # Panics
 /// When the service is still busy after 100,000 turns, or when a [`Peer`] of another harness is given.
+///
+/// ```
+/// use heirloom::{Io, Origin, Result, Service, testing::{Harness, Peer}};
+///
+/// /// Echo, which counts.
+/// #[derive(Default)]
+/// struct Echo { bytes: usize }
+///
+/// impl Service for Echo {
+///     type Session = ();
+///     fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result {
+///         Ok(())
+///     }
+///     fn on_data(&mut self, io: &mut Io<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+///         self.bytes += input.len();
+///         io.send(input);
+///         Ok(input.len())
+///     }
+/// }
+///
+/// let mut harness = Harness::new(Echo::default());
+/// let [slow, other]: [Peer; 2] = [harness.connect(), harness.connect()];
+/// harness.set_window(slow, 2);
+/// harness.feed(slow, b"hello");
+/// assert_eq!(harness.service().bytes, 5);
+/// let id = harness.id(slow);
+/// assert_eq!(harness.net().to(id).map(|io| io.queued()), Some(3)); // there was room for two
+/// assert_eq!(harness.take(slow), b"hello"); // which makes room
+///
+/// harness.feed_and_finish(slow, b"!");
+/// assert_eq!(harness.take(slow), b"!");
+/// assert!(harness.is_closed(slow) && !harness.is_closed(other));
+///
+/// harness.net().drain(); // as SIGTERM does
+/// harness.finish(other);
+/// assert!(harness.has_ended());
+/// ```
 pub struct Harness<S: Service> {
     turn: Turn<S>,
     pipes: Vec<(Pipe, ConnId)>,
@@ -77,7 +114,7 @@ impl<S: Service> Harness<S> {
     }
 
     /// Takes a [mailbox](crate::mailbox())'s letters to the service. No bell rings here: letters are looked for whenever
-    /// something happens, such as [`advance`](Self::advance) by no time at all.
+    /// something happens, such as [`advance`](Self::advance) by no time at all. [`Mail`] has an example.
     pub fn inbox<M: 'static>(mut self, inbox: Inbox<M>) -> Harness<S>
     where
         S: Mail<M>,
@@ -127,6 +164,9 @@ impl<S: Service> Harness<S> {
     /// assert_eq!(harness.dialed(), [("127.0.0.1:80".to_owned(), 7)]);
     /// let upstream = harness.connect_as(Origin::Dialed { tag: 7 });
     /// assert_eq!(harness.take(upstream), b"hello\n");
+    ///
+    /// let mut harness = Harness::new(Proxy);
+    /// harness.refuse(7, std::io::ErrorKind::ConnectionRefused); // told to `on_dial_failed`
     /// ```
     pub fn dialed(&mut self) -> Vec<(String, u64)> {
         std::mem::take(&mut self.turn.net.staged.dials)
@@ -203,42 +243,10 @@ impl<S: Service> Harness<S> {
         self.pipes[peer.0].0.is_finished()
     }
 
-    /// A datagram arrives by `socket`. Every peer is a [`DatagramPeer`], such as `DatagramPeer::Memory(1)`.
-    ///
-    /// ```
-    /// # use heirloom::{DatagramPeer, Io, Net, Origin, Result, Service, SocketId, testing::Harness};
-    /// # struct Mirror;
-    /// # impl Service for Mirror {
-    /// #     type Session = ();
-    /// #     fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result { Ok(()) }
-    /// #     fn on_data(&mut self, _io: &mut Io<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
-    /// #         Ok(input.len())
-    /// #     }
-    /// #     fn on_datagram(&mut self, net: &mut Net, socket: SocketId, from: &DatagramPeer, bytes: &[u8]) {
-    /// #         net.send_to(socket, from, bytes);
-    /// #     }
-    /// # }
-    /// let mut harness = Harness::new(Mirror); // which sends datagrams back
-    /// let (socket, peer) = (SocketId(0), DatagramPeer::Memory(7));
-    /// harness.datagram(socket, &peer, b"hello");
-    /// assert_eq!(harness.sent_datagrams(socket), [(peer, b"hello".to_vec())]);
-    /// ```
-    pub fn datagram(&mut self, socket: SocketId, from: &DatagramPeer, bytes: &[u8]) {
-        while self.turn.net.datagrams.len() <= socket.0 {
-            self.turn.net.datagrams.push(Datagrams::in_memory());
-        }
-        self.turn.receive_in_memory(socket, from, bytes);
-        self.settle();
-    }
-
-    /// Datagrams that the service has sent by `socket` since the last call, and to whom. A socket exists
-    /// once a datagram has come by it.
-    pub fn sent_datagrams(&mut self, socket: SocketId) -> Vec<(DatagramPeer, Vec<u8>)> {
-        let socket = self.turn.net.datagrams.get_mut(socket.0);
-        socket.map_or(Vec::new(), Datagrams::take_sent)
-    }
-
     /// Lets time pass, timer by timer. The clock is the harness's own: nothing waits.
+    ///
+    /// # Panics
+    /// When `time` is longer than an [`Instant`] can be moved by (hundreds of years).
     ///
     /// ```
     /// # use heirloom::{Io, Origin, Result, Service, testing::Harness};
@@ -266,85 +274,6 @@ impl<S: Service> Harness<S> {
         }
         self.turn.net.set_now(end);
         self.settle();
-    }
-
-    /// Restarts that the service has asked for since the last call; in memory none is made.
-    ///
-    /// ```
-    /// # use heirloom::{Io, Origin, Restart, Result, Service, testing::Harness};
-    /// # struct Admin;
-    /// # impl Service for Admin {
-    /// #     type Session = ();
-    /// #     fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result { Ok(()) }
-    /// #     fn on_data(&mut self, io: &mut Io<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
-    /// #         io.net().restart(Restart::fork());
-    /// #         Ok(input.len())
-    /// #     }
-    /// # }
-    /// let mut harness = Harness::new(Admin); // whose clients may ask for a reload
-    /// let peer = harness.connect();
-    /// harness.feed(peer, b"reload\n");
-    /// assert_eq!(harness.restarts(), [Restart::fork()]);
-    /// ```
-    pub fn restarts(&mut self) -> Vec<Restart> {
-        std::mem::take(&mut self.turn.net.staged.restarts)
-    }
-
-    /// What a restart by fork-exec does that [moves connections](Restart::move_connections): `service`
-    /// stands for the new program, and may be of another type than the old one's.
-    ///
-    /// What [`save`](Service::save) and [`export`](Service::export) write is all that `service` gets
-    /// to see; ids, timers, partial input and unsent output go along as they do between processes. A
-    /// connection that stays behind (see [`Move`](crate::Move), or `export` answers `None`) is cut off,
-    /// since there is no old process to serve it.
-    ///
-    /// # Errors
-    /// When `save` or [`load`](Service::load) fails: between processes, the old one would serve on.
-    ///
-    /// ```
-    /// use heirloom::{Io, Origin, Result, Service, testing::Harness};
-    ///
-    /// /// Answers each byte with how many there were so far.
-    /// struct Count;
-    ///
-    /// impl Service for Count {
-    ///     type Session = u8;
-    ///     fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result<u8> {
-    ///         Ok(0)
-    ///     }
-    ///     fn on_data(&mut self, io: &mut Io<'_>, count: &mut u8, _: &[u8]) -> Result<usize> {
-    ///         *count += 1;
-    ///         io.send(count.to_string().as_bytes());
-    ///         Ok(1)
-    ///     }
-    ///     fn export(&self, count: &u8) -> Option<Vec<u8>> {
-    ///         Some(vec![*count])
-    ///     }
-    ///     fn import(&mut self, _io: &mut Io<'_>, saved: &[u8]) -> Result<u8> {
-    ///         saved.first().copied().ok_or("not a count".into())
-    ///     }
-    /// }
-    ///
-    /// let mut harness = Harness::new(Count);
-    /// let peer = harness.connect();
-    /// harness.feed(peer, b"xx");
-    /// let mut harness = harness.restart(Count)?;
-    /// harness.feed(peer, b"x");
-    /// assert_eq!(harness.take(peer), b"123");
-    /// # Ok::<(), heirloom::Error>(())
-    /// ```
-    pub fn restart<N: Service>(self, service: N) -> Result<Harness<N>> {
-        let mut harness = Harness { turn: self.turn.hand_on(service)?, pipes: self.pipes };
-        for (pipe, id) in &harness.pipes {
-            if harness.turn.net.conn(*id).is_some() {
-                // What a fresh registration says.
-                harness.turn.net.note_stream(*id, true, true, pipe.is_client_finished());
-            } else {
-                let _ = pipe.shutdown(std::net::Shutdown::Both);
-            }
-        }
-        harness.settle();
-        Ok(harness)
     }
 
     /// Whether the process would have left its loop.

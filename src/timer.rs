@@ -11,7 +11,8 @@ use crate::clock::Tick;
 ///
 /// A B-tree: every operation is logarithmic and the next deadline is at hand. The reactor does not
 /// touch it per request (it looks at a connection again when an old deadline has passed), so a
-/// timer wheel would save nothing yet.
+/// timer wheel would save nothing yet. Times are kept to the nanosecond, for 146 years from the first
+/// one; a later one counts as that.
 ///
 /// ```
 /// use heirloom::timer::TimerQueue;
@@ -20,8 +21,12 @@ use crate::clock::Tick;
 /// let start = Instant::now();
 /// let mut queue = TimerQueue::new();
 /// queue.insert(start + Duration::from_secs(2), "tea");
+/// queue.insert(start + Duration::from_secs(1), "toast");
+/// assert_eq!((queue.len(), queue.next()), (2, Some(start + Duration::from_secs(1))));
 /// assert_eq!(queue.pop(start), None);
+/// assert!(queue.remove(start + Duration::from_secs(1), "toast")); // nobody wants any
 /// assert_eq!(queue.pop(start + Duration::from_secs(3)).map(|due| due.1), Some("tea"));
+/// assert!(queue.is_empty());
 /// ```
 #[derive(Debug)]
 pub struct TimerQueue<K> {

@@ -12,14 +12,15 @@ use crate::plan::Engine;
 /// fn report(verdict: &Verdict) -> String {
 ///     match &verdict.outcome {
 ///         Ok(pid) => format!("generation {} is pid {pid}", verdict.generation),
-///         Err(why) => format!("still generation {}: {why}", verdict.generation - 1),
+///         Err(why) => format!("no generation {}: {why}", verdict.generation),
 ///     }
 /// }
 /// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Verdict {
-    /// The number that the new generation has, or would have had.
+    /// The number that the new generation has, or would have had: see
+    /// [`Net::generation`](crate::Net::generation).
     pub generation: u64,
     /// The engine that was used in the end.
     pub engine: Engine,

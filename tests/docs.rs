@@ -34,19 +34,34 @@ fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
 
+/// What `page` has under `title`.
+fn chapter<'a>(page: &'a str, title: &str) -> &'a str {
+    let chapter = page.split(title).nth(1).and_then(|rest| rest.split("\n## ").next());
+    chapter.unwrap_or_else(|| panic!("no {title}"))
+}
+
+/// Whether the tests of a file called `module` have one called `name`.
+fn has_test(files: &[(PathBuf, String)], module: &str, name: &str) -> bool {
+    let (tests, name) = (format!("{module}_tests"), format!("fn {name}("));
+    files.iter().any(|(path, text)| {
+        let stem = path.file_stem().unwrap_or_default();
+        (stem == module || stem == tests.as_str()) && text.contains(&name)
+    })
+}
+
 #[test]
 fn each_invariant_names_a_test_that_exists() {
-    let all: String = sources().iter().map(read).collect();
+    let files: Vec<_> = sources().into_iter().map(|path| (path.clone(), read(path))).collect();
     let page = read("ARCHITECTURE.md");
-    let invariants: Vec<_> = page.split("**Invariant:**").skip(1).collect();
-    assert!(invariants.len() >= 10, "the invariants have another form");
+    let invariants: Vec<_> = chapter(&page, "## Invariants").split("\n- ").skip(1).collect();
+    assert!(invariants.len() >= 50, "the invariants have another form");
     for invariant in invariants {
-        let invariant = invariant.split("\n\n").next().unwrap_or_default();
-        let (_, held_by) = invariant.rsplit_once("Held by").expect(invariant);
-        assert!(quoted(held_by).next().is_some(), "no test is named: {invariant}");
-        for test in quoted(held_by) {
-            let name = test.rsplit("::").next().unwrap_or(test);
-            assert!(all.contains(&format!("fn {name}(")), "there is no test {test}");
+        let tests: Vec<_> = quoted(invariant).filter(|quoted| quoted.contains("::")).collect();
+        assert!(!tests.is_empty(), "no test is named: {invariant}");
+        for test in tests {
+            let mut parts = test.rsplit("::").filter(|&part| part != "tests");
+            let (Some(name), Some(module)) = (parts.next(), parts.next()) else { panic!("{test}") };
+            assert!(has_test(&files, module, name), "there is no test {test}");
         }
     }
 }
@@ -54,8 +69,7 @@ fn each_invariant_names_a_test_that_exists() {
 #[test]
 fn the_code_map_is_complete() {
     let page = read("ARCHITECTURE.md");
-    let map = page.split("## Code map").nth(1).and_then(|rest| rest.split("\n## ").next());
-    let rows = map.expect("the code map").lines().filter(|line| line.starts_with("| `"));
+    let rows = chapter(&page, "## Code map").lines().filter(|line| line.starts_with("| `"));
     let named: Vec<&str> = rows.flat_map(quoted).collect();
     let src = Path::new(ROOT).join("src");
     for file in sources().iter().filter_map(|path| path.strip_prefix(&src).ok()) {
@@ -66,6 +80,19 @@ fn the_code_map_is_complete() {
     }
     for name in named.iter().filter(|name| name.ends_with(".rs") || name.ends_with('/')) {
         assert!(src.join(name).exists(), "the code map has src/{name}, which is not there");
+    }
+}
+
+#[test]
+fn the_readme_links_to_chapters_that_exist() {
+    let (page, readme) = (read("ARCHITECTURE.md"), read("README.md"));
+    let headings = page.lines().filter(|line| line.starts_with('#'));
+    let anchors: Vec<_> = headings
+        .map(|line| line.trim_start_matches(['#', ' ']).to_lowercase().replace(' ', "-"))
+        .collect();
+    for link in readme.split("ARCHITECTURE.md#").skip(1) {
+        let anchor = link.split(')').next().unwrap_or(link);
+        assert!(anchors.iter().any(|known| known == anchor), "ARCHITECTURE.md has no #{anchor}");
     }
 }
 

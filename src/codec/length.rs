@@ -3,6 +3,14 @@
 use crate::error::Result;
 
 /// How many bytes the length itself has.
+///
+/// ```
+/// use heirloom::codec::{Prefix, length};
+///
+/// assert_eq!(length(b"\x02hi", Prefix::U8, 64)?, Some((&b"hi"[..], 3)));
+/// assert_eq!(length(b"\0\0\0\x02hi", Prefix::U32, 64)?, Some((&b"hi"[..], 6)));
+/// # Ok::<(), heirloom::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Prefix {
     /// One byte.

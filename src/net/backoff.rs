@@ -35,6 +35,22 @@ use std::{
 ///     }
 /// }
 /// ```
+///
+/// The numbers, with the jitter of a seed:
+///
+/// ```
+/// use heirloom::Backoff;
+/// use std::time::Duration;
+///
+/// let mut backoff = Backoff::seeded(Duration::from_secs(1), Duration::from_secs(3), 7);
+/// for full in [1, 2, 3, 3].map(Duration::from_secs) {
+///     let delay = backoff.next_delay();
+///     assert!(full / 2 <= delay && delay <= full);
+/// }
+/// assert_eq!(backoff.tries(), 4);
+/// backoff.reset();
+/// assert!(backoff.next_delay() <= Duration::from_secs(1));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backoff {
     first: Duration,

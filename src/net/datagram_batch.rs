@@ -1,4 +1,10 @@
 //! Datagrams by the batch: those that were read, and those that are to leave. Knows no epoll set.
+//!
+//! Without `UDP_SEGMENT` and `UDP_GRO` (`udp(7)`), which send and read a run of datagrams of one size to
+//! one peer as one. A server with many peers that answers each with one datagram has no such runs, and
+//! `sendmmsg(2)` has taken the system calls away already. Their right use is more than an option: sizes
+//! must be cut to the path's MTU, a card without checksum offload refuses with `EIO`, and one error drops
+//! the run. A bulk protocol over UDP would want them.
 
 use std::{
     io::{IoSlice, IoSliceMut},

@@ -11,6 +11,13 @@ use nix::sys::socket::{SockaddrLike, SockaddrStorage, UnixAddr};
 
 /// Names a datagram socket: they are numbered from 0, in the order in which
 /// [`Server::datagrams`](crate::Server::datagrams) was called.
+///
+/// ```
+/// use heirloom::SocketId;
+///
+/// const DNS: SocketId = SocketId(0);
+/// const STATISTICS: SocketId = SocketId(1); // what was asked for second
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SocketId(pub usize);
 

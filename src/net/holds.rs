@@ -14,6 +14,23 @@ use crate::limits::{HELD_NAME_CHARS, HELD_NAMES};
 ///
 /// A message consumer takes one per message that it has fetched and not acknowledged. Taken by
 /// [`Net::hold`], given back by [`Net::unhold`]; dropping it gives nothing back.
+///
+/// ```
+/// use heirloom::{Hold, Net};
+/// use std::time::Duration;
+///
+/// /// A transfer, which is worth a minute of waiting and no more.
+/// struct Transfer { hold: Hold }
+///
+/// impl Transfer {
+///     fn begin(net: &mut Net) -> Transfer {
+///         Transfer { hold: net.hold_within("transfer", Duration::from_secs(60)) }
+///     }
+///     fn end(self, net: &mut Net) {
+///         net.unhold(self.hold);
+///     }
+/// }
+/// ```
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "give it back with `Net::unhold`, or this process drains until its deadline"]
 pub struct Hold {

@@ -16,6 +16,29 @@ use super::{
 /// what is wrong with a connection is told to [`on_close`](crate::Service::on_close). After
 /// [`close`](Self::close) or [`abort`](Self::abort) the calls are still allowed and do nothing.
 ///
+/// ```
+/// use heirloom::{Io, Timer};
+/// use std::time::Duration;
+///
+/// const STALLED: Timer = Timer(0);
+///
+/// /// A piece of something long.
+/// fn answer(io: &mut Io<'_>, piece: &[u8], is_last: bool) {
+///     if io.queued() + piece.len() > 1 << 20 {
+///         return io.abort(); // it asks for more than it reads
+///     }
+///     io.send(piece);
+///     if is_last {
+///         io.disarm(STALLED);
+///         io.shutdown_write(); // our FIN behind it; the peer may still say something
+///     } else {
+///         io.arm(STALLED, Duration::from_secs(10));
+///     }
+///     let (now, others) = (io.now(), io.net().connections() - 1);
+///     log::debug!("{now:?}: {} of {} is served, beside {others} others", io.id(), io.peer());
+/// }
+/// ```
+///
 /// It is also an [`io::Write`]; that never fails.
 ///
 /// ```

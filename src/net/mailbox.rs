@@ -64,12 +64,28 @@ pub fn mailbox<M: Send>(capacity: usize) -> (Mailbox<M>, Inbox<M>) {
     (Mailbox { queue: Arc::clone(&queue) }, Inbox { queue })
 }
 
-/// The end of a [mailbox](mailbox()) that is posted to, from any thread.
+/// The end of a [mailbox](mailbox()) that is posted to, from any thread. A clone posts to the same one.
+///
+/// ```
+/// # use std::thread;
+/// let (mailbox, inbox) = heirloom::mailbox(16);
+/// let other = mailbox.clone();
+/// let thread = thread::spawn(move || other.send("from a thread").is_ok());
+/// assert!(mailbox.send("from here").is_ok());
+/// assert!(thread.join().is_ok_and(|posted| posted));
+/// ```
 pub struct Mailbox<M> {
     queue: Arc<Mutex<Queue<M>>>,
 }
 
-/// The other end, for [`Server::inbox`](crate::Server::inbox).
+/// The other end, for [`Server::inbox`](crate::Server::inbox). Dropping it closes the mailbox.
+///
+/// ```
+/// # use heirloom::{Inbox, Mail, Result, Server};
+/// fn open<S: Mail<String>>(server: Server<S>, inbox: Inbox<String>) -> Result<Server<S>> {
+///     server.inbox(inbox)
+/// }
+/// ```
 pub struct Inbox<M> {
     queue: Arc<Mutex<Queue<M>>>,
 }
@@ -84,6 +100,16 @@ struct Queue<M> {
 }
 
 /// Why a letter was not posted; it comes back.
+///
+/// ```
+/// use heirloom::Undelivered;
+///
+/// let (mailbox, inbox) = heirloom::mailbox(1);
+/// assert!(mailbox.send(1).is_ok());
+/// assert!(matches!(mailbox.send(2), Err(Undelivered::Full(2))));
+/// drop(inbox); // as the end of the loop does
+/// assert!(matches!(mailbox.send(3), Err(Undelivered::Closed(3))));
+/// ```
 pub enum Undelivered<M> {
     /// As many wait as the mailbox holds: the loop is behind. Whether to wait, to drop or to gather is for
     /// the thread to decide; nothing here blocks.

@@ -43,7 +43,7 @@ pub use self::{
     backoff::Backoff,
     datagram_peer::{DatagramPeer, SocketId},
     holds::Hold,
-    id::ConnId,
+    id::{Alarm, ConnId, Deferred, Timer},
     io::Io,
     mailbox::{Inbox, Mailbox, Undelivered, mailbox},
     reason::{Origin, Reason},
@@ -72,21 +72,6 @@ use crate::{
     timer::TimerQueue,
 };
 
-/// Names a timer of one connection. The number is the author's: a constant, a call number.
-/// Set by [`Io::arm`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Timer(pub u64);
-
-/// Names a timer of the service, which belongs to no connection. Set by [`Net::set_alarm`] and
-/// [`Net::set_interval`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Alarm(pub u64);
-
-/// Names work that is done in pieces. Given by [`Net::defer`], and back by
-/// [`on_deferred`](crate::Service::on_deferred).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Deferred(pub u64);
-
 /// What a process in memory does not do.
 #[derive(Debug, Default)]
 pub(crate) struct Staged {
@@ -98,6 +83,32 @@ pub(crate) struct Staged {
 ///
 /// What is asked of the process here ([`restart`](Self::restart), [`drain`](Self::drain),
 /// [`stop`](Self::stop)) is done when the callbacks of the turn are through.
+///
+/// ```
+/// use heirloom::{Net, Restart};
+///
+/// /// What an operator has typed.
+/// fn command(net: &mut Net, line: &str) -> String {
+///     match line {
+///         "reload" => net.restart(Restart::fork()),
+///         "drain" => net.drain(),
+///         "stop" => net.stop(),
+///         "kick" => {
+///             for id in net.ids() {
+///                 net.to(id).into_iter().for_each(|mut io| io.close());
+///             }
+///         }
+///         _ => {}
+///     }
+///     let (made_by, turns) = (net.engine(), net.stats().turns);
+///     let left = if net.is_draining() { "the last " } else { "" };
+///     format!(
+///         "generation {} ({made_by:?}), {left}{} connections, {turns} turns",
+///         net.generation(),
+///         net.connections(),
+///     )
+/// }
+/// ```
 pub struct Net {
     // Identity: changed by a restart alone.
     pub(crate) generation: u64,
@@ -207,7 +218,16 @@ impl Net {
         }
     }
 
-    /// When this turn began. Use it instead of asking the system for the time.
+    /// When this turn began. Use it instead of asking the system for the time: it is the same for all
+    /// callbacks of a turn, and a test moves it.
+    ///
+    /// ```
+    /// # use heirloom::Net;
+    /// # use std::time::{Duration, Instant};
+    /// fn is_stale(net: &Net, fetched: Instant) -> bool {
+    ///     net.now().duration_since(fetched) > Duration::from_secs(60)
+    /// }
+    /// ```
     pub fn now(&self) -> Instant {
         self.now
     }
@@ -258,30 +278,6 @@ impl Net {
         });
     }
 
-    /// In a forked child: begins as another process of this `generation`, with `conns`, the connections
-    /// that have moved. The listeners stay, and so do the alarms, which rest until it serves. The
-    /// caller has taken all connections out before: dropping one here would close a number that is no
-    /// longer its own.
-    pub(crate) fn begin_anew(&mut self, poll: Poll, generation: u64, conns: Slab<Conn>) -> Result {
-        let fresh = Net::new(Some(poll), self.now);
-        let old = std::mem::replace(self, fresh);
-        self.generation = generation;
-        self.engine = Some(Engine::Fork);
-        self.limits = old.limits;
-        self.last_serial = old.last_serial;
-        for listener in old.listeners {
-            self.listeners.push(listener.rewrap()?);
-        }
-        self.datagrams = old.datagrams.into_iter().map(Datagrams::anew).collect();
-        (self.timers, self.checks) = (old.timers, old.checks);
-        self.alarms = old.alarms;
-        self.suspend_alarms();
-        if conns.is_empty() {
-            (self.timers, self.checks) = Default::default();
-        }
-        self.keep(conns).map_err(|e| Error::io("wait for", "connections", e))
-    }
-
     /// A connection by name, whatever its phase.
     pub(crate) fn conn(&mut self, id: ConnId) -> Option<&mut Conn> {
         self.conns.get_mut(id.slot()).filter(|conn| conn.id == id)
@@ -316,44 +312,5 @@ impl fmt::Debug for Net {
             .field("connections", &self.conns.len())
             .field("draining", &self.draining)
             .finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn fork_of(mut net: Net) -> Net {
-        net.conns = Slab::new();
-        net.begin_anew(Poll::new().unwrap(), 1, Slab::new()).unwrap();
-        net
-    }
-
-    #[test]
-    fn a_hold_of_the_parent_does_not_undo_one_of_the_child() {
-        let mut net = Net::new(None, Instant::now());
-        let inherited = net.hold("inherited");
-        let mut net = fork_of(net);
-        assert!(net.is_empty());
-        let own = net.hold("own");
-        net.unhold(inherited);
-        assert!(!net.is_empty());
-        net.unhold(own);
-        assert!(net.is_empty());
-    }
-
-    #[test]
-    fn a_child_has_no_alarms_before_it_serves() {
-        let start = Instant::now();
-        let mut net = Net::new(None, start);
-        net.set_alarm(Alarm(1), Duration::from_secs(1));
-        net.set_alarm(Alarm(2), Duration::from_secs(2));
-        let mut net = fork_of(net);
-        net.set_now(start + Duration::from_secs(5));
-        assert_eq!(net.next_due(), None);
-        net.resume_alarms();
-        net.clear_alarm(Alarm(2));
-        assert_eq!(net.next_due(), Some(Key::Alarm(Alarm(1))));
-        assert_eq!(net.next_due(), None);
     }
 }

@@ -1,14 +1,20 @@
-//! Connections that leave or arrive whole. Knows no process, and not how they travel.
+//! Connections that leave or arrive whole, and what a forked child keeps of its parent's. Knows not how they
+//! travel.
 
 use std::{io, time::Instant};
 
+use mio::Poll;
 use slab::Slab;
 
 use super::{
-    Conn, Net,
+    Conn, Datagrams, Net,
     conn::Phase,
     id::{ConnId, Source},
     timing::Key,
+};
+use crate::{
+    error::{Error, Result},
+    plan::Engine,
 };
 
 impl Conn {
@@ -91,6 +97,30 @@ impl Net {
         self.stats.moved_out += 1;
     }
 
+    /// In a forked child: begins as another process of this `generation`, with `conns`, the connections
+    /// that have moved. The listeners stay, and so do the alarms, which rest until it serves. The
+    /// caller has taken all connections out before: dropping one here would close a number that is no
+    /// longer its own.
+    pub(crate) fn begin_anew(&mut self, poll: Poll, generation: u64, conns: Slab<Conn>) -> Result {
+        let fresh = Net::new(Some(poll), self.now);
+        let old = std::mem::replace(self, fresh);
+        self.generation = generation;
+        self.engine = Some(Engine::Fork);
+        self.limits = old.limits;
+        self.last_serial = old.last_serial;
+        for listener in old.listeners {
+            self.listeners.push(listener.rewrap()?);
+        }
+        self.datagrams = old.datagrams.into_iter().map(Datagrams::anew).collect();
+        (self.timers, self.checks) = (old.timers, old.checks);
+        self.alarms = old.alarms;
+        self.suspend_alarms();
+        if conns.is_empty() {
+            (self.timers, self.checks) = Default::default();
+        }
+        self.keep(conns).map_err(|e| Error::io("wait for", "connections", e))
+    }
+
     /// In a forked child: keeps the parent's connections, each in a fresh value that only this process's
     /// epoll set knows.
     pub(super) fn keep(&mut self, conns: Slab<Conn>) -> io::Result<()> {
@@ -106,5 +136,47 @@ impl Net {
             self.destinations.add(conn);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::net::Alarm;
+
+    fn fork_of(mut net: Net) -> Net {
+        net.conns = Slab::new();
+        net.begin_anew(Poll::new().unwrap(), 1, Slab::new()).unwrap();
+        net
+    }
+
+    #[test]
+    fn a_hold_of_the_parent_does_not_undo_one_of_the_child() {
+        let mut net = Net::new(None, Instant::now());
+        let inherited = net.hold("inherited");
+        let mut net = fork_of(net);
+        assert!(net.is_empty());
+        let own = net.hold("own");
+        net.unhold(inherited);
+        assert!(!net.is_empty());
+        net.unhold(own);
+        assert!(net.is_empty());
+    }
+
+    #[test]
+    fn a_child_has_no_alarms_before_it_serves() {
+        let start = Instant::now();
+        let mut net = Net::new(None, start);
+        net.set_alarm(Alarm(1), Duration::from_secs(1));
+        net.set_alarm(Alarm(2), Duration::from_secs(2));
+        let mut net = fork_of(net);
+        net.set_now(start + Duration::from_secs(5));
+        assert_eq!(net.next_due(), None);
+        net.resume_alarms();
+        net.clear_alarm(Alarm(2));
+        assert_eq!(net.next_due(), Some(Key::Alarm(Alarm(1))));
+        assert_eq!(net.next_due(), None);
     }
 }

@@ -78,8 +78,12 @@ impl Net {
         self.requests.push(Request::Stop);
     }
 
-    /// The number of this process in the succession. The one that was started first is 0, and each that
-    /// has come to serve since, also one that was rolled back, has the next number.
+    /// The number of this process in the succession. The one that was started first is 0.
+    ///
+    /// A restart gives its new side the next number. Once the new side is ready the number is used up, also
+    /// if it then dies in its [probation](Restart::probation) or is rolled back: the next one has
+    /// a higher number. A new side that was never ready leaves its number to the next attempt. So no two
+    /// processes that have served have the same number, and there may be gaps among those that stayed.
     pub fn generation(&self) -> u64 {
         self.generation
     }

@@ -1,5 +1,13 @@
 //! Datagrams that one generation reads and another one is to have: how they wait, and how they are
 //! written in a message. Knows no socket.
+//!
+//! The kernel could steer them instead: each generation binds a socket of its own in one `SO_REUSEPORT`
+//! group, and a BPF program (`SO_ATTACH_REUSEPORT_EBPF`, see `socket(7)`) picks one by a flow table or an
+//! id in the packet, as udpgrm does. The old process then reads its own flows, without two more copies
+//! and a wake-up. But what lies in a socket's buffer when its process dies is lost; a socket that joins or
+//! leaves shifts the others unless the program guards against it; a roll back has to change its map
+//! atomically; and it needs `CAP_BPF`, and has nothing for Unix sockets. It would pay where most of the
+//! traffic belongs to old flows for hours.
 
 use std::collections::VecDeque;
 
@@ -49,7 +57,8 @@ pub(super) fn letters(fields: Fields<'_>) -> Result<Vec<Letter>, Malformed> {
 }
 
 /// Letters for one generation that have not left. They are kept here and not by the link, so that what
-/// is said about the restart itself never stands behind them.
+/// is said about the restart itself never stands behind them. What still waits at the next restart is
+/// dropped: the old side cannot send it any more without disturbing the new one's talk.
 #[derive(Debug, Default)]
 pub(crate) struct Mail {
     letters: VecDeque<Letter>,

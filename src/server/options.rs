@@ -86,6 +86,14 @@ impl<S: Service> Server<S> {
     /// Gives a [dialed](crate::Net::dial) connection this long to be established (10 s).
     ///
     /// After it [`on_dial_failed`](Service::on_dial_failed) is told `TimedOut`.
+    ///
+    /// ```
+    /// # use heirloom::{Server, Service};
+    /// # use std::time::Duration;
+    /// fn tune<S: Service>(server: Server<S>) -> Server<S> {
+    ///     server.dial_timeout(Duration::from_secs(1)).max_per_destination(8) // neighbours in a rack
+    /// }
+    /// ```
     pub fn dial_timeout(mut self, limit: Duration) -> Server<S> {
         self.net.limits.dial = limit.min(FAR_FUTURE);
         self
@@ -96,7 +104,8 @@ impl<S: Service> Server<S> {
     /// [`on_dial_failed`](Service::on_dial_failed) is told `QuotaExceeded`.
     ///
     /// A peer that is slow to answer then costs a known number of descriptors. Each process counts its
-    /// own: while an old one drains, both have as many.
+    /// own: while an old one drains, both have as many. A count of zero means one;
+    /// [`dial_timeout`](Self::dial_timeout) has an example.
     pub fn max_per_destination(mut self, count: usize) -> Server<S> {
         self.net.limits.per_destination = count.max(1);
         self
@@ -151,6 +160,16 @@ impl<S: Service> Server<S> {
     ///
     /// # Errors
     /// When the system refuses the event by which other threads wake the loop.
+    ///
+    /// ```
+    /// # use heirloom::{Inbox, Mail, Result, Server};
+    /// fn open<S>(server: Server<S>, done: Inbox<u64>, log: Inbox<String>) -> Result<Server<S>>
+    /// where
+    ///     S: Mail<u64> + Mail<String>,
+    /// {
+    ///     server.inbox(done)?.inbox(log)
+    /// }
+    /// ```
     pub fn inbox<M: 'static>(mut self, inbox: Inbox<M>) -> Result<Server<S>>
     where
         S: Mail<M>,
@@ -230,7 +249,7 @@ impl<S: Service> Server<S> {
     }
 
     /// How a process that was told to stop treats its connections (aborts them after 30 s). The older
-    /// generations are told to leave within the same time.
+    /// generations are told to leave within the same time. See [`Drain`] for an example.
     pub fn drain_on_stop(mut self, how: Drain) -> Server<S> {
         self.succession.drain_on_stop = how;
         self
@@ -255,7 +274,7 @@ impl<S: Service> Server<S> {
 
     /// Instead of refusing a restart at [`max_generations`](Self::max_generations), tells the oldest
     /// generation to leave within `limit` and begins the restart when it is gone. One that is still
-    /// there a second after that is killed.
+    /// there a second after that is killed. [`max_generations`](Self::max_generations) has an example.
     pub fn dismiss_oldest(mut self, limit: Duration) -> Server<S> {
         self.succession.at_max = AtMax::DismissOldest(limit.min(FAR_FUTURE));
         self

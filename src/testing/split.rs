@@ -4,11 +4,24 @@ use super::Harness;
 use crate::service::Service;
 
 /// Checks that `input` is answered by `output`, however it arrives: whole, cut in two at every byte,
-/// and byte by byte. Most protocol bugs are at a cut. `service` makes a fresh one for each run. The
-/// [module](crate::testing) has an example.
+/// and byte by byte. `service` makes a fresh one for each run.
 ///
 /// # Panics
 /// When an answer differs; the message says at which cut.
+///
+/// ```
+/// # use heirloom::{Io, Origin, Result, Service};
+/// # struct Echo;
+/// # impl Service for Echo {
+/// #     type Session = ();
+/// #     fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result { Ok(()) }
+/// #     fn on_data(&mut self, io: &mut Io<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+/// #         io.send(input);
+/// #         Ok(input.len())
+/// #     }
+/// # }
+/// heirloom::testing::every_split(|| Echo, b"one\ntwo\n", b"one\ntwo\n");
+/// ```
 pub fn every_split<S: Service>(service: impl Fn() -> S, input: &[u8], output: &[u8]) {
     check_splits(&service, input, output, |harness| harness);
 }

@@ -11,6 +11,12 @@
 //!   |                                   <- | Committed: the old side forgets them
 //!  go on, as they stand by now             | or it is gone, or TakeBack: standing still
 //! ```
+//!
+//! Were they left to the old side until it releases, what goes off in between would be missing in the
+//! copy's memory, or be done twice. While they stand still their clock goes on: what comes due meanwhile
+//! goes off afterwards. The old side reads all that was said before it takes a dead new side's place, so
+//! they are never live in both. If the old side dies after the copy the new one has them; before it, there
+//! is no new side, and they are lost like everything in its memory.
 
 use super::Turn;
 use crate::{

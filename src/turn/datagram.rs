@@ -1,5 +1,27 @@
 //! How datagrams reach the service that is to have them: this process's own, or that of an older
 //! generation that still has the flow.
+//!
+//! A connection belongs to one process. A datagram socket is one queue for all peers, so the questions
+//! of a restart are who reads it, and who handles what was read.
+//!
+//! *Who reads.* One process at a time. The old side stops at `Released`, the new one begins when it
+//! serves; in between, and while connections are frozen, nobody does, and the kernel's buffer holds what
+//! comes. A batch is handled whole in its turn, so between turns, which is when processes fork or change
+//! places, no datagram is in memory, and nothing has to be handed over. After a roll back the old side
+//! registers the socket anew and reads at once, while the new one goes on until it knows that: for that
+//! moment both read, which costs the order of datagrams and nothing else, since the kernel gives each
+//! to one of them.
+//!
+//! *Who sends.* Everybody who has something to say, by the same socket: a client sees one address. So a
+//! retired process keeps the socket, unread. What the socket does not take stays in the outbox of the
+//! process that has queued it; a forked child empties its copy.
+//!
+//! *Flows.* The newest generation reads everything and asks its service whose a datagram is
+//! (`generation_of`). What is another one's goes over the link to it. An older generation never forwards,
+//! so nothing goes in circles. The routing is exact only where the packet names the generation, as a
+//! connection id of QUIC can: the number of one that has served is never given twice. With ids that the
+//! client chooses, or with none, nobody but the old heap knows; then the flows have to go along with the
+//! state (`self` by fork, `save` by fork-exec).
 
 use super::Turn;
 use crate::{

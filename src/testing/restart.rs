@@ -1,0 +1,85 @@
+//! A restart without processes: one service hands over to another.
+
+use super::Harness;
+use crate::{error::Result, plan::Restart, service::Service};
+
+impl<S: Service> Harness<S> {
+    /// Restarts that the service has asked for since the last call; in memory none is made.
+    ///
+    /// ```
+    /// # use heirloom::{Io, Origin, Restart, Result, Service, testing::Harness};
+    /// # struct Admin;
+    /// # impl Service for Admin {
+    /// #     type Session = ();
+    /// #     fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result { Ok(()) }
+    /// #     fn on_data(&mut self, io: &mut Io<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+    /// #         io.net().restart(Restart::fork());
+    /// #         Ok(input.len())
+    /// #     }
+    /// # }
+    /// let mut harness = Harness::new(Admin); // whose clients may ask for a reload
+    /// let peer = harness.connect();
+    /// harness.feed(peer, b"reload\n");
+    /// assert_eq!(harness.restarts(), [Restart::fork()]);
+    /// ```
+    pub fn restarts(&mut self) -> Vec<Restart> {
+        std::mem::take(&mut self.turn.net.staged.restarts)
+    }
+
+    /// What a restart by fork-exec does that [moves connections](Restart::move_connections): `service`
+    /// stands for the new program, and may be of another type than the old one's.
+    ///
+    /// What [`save`](Service::save) and [`export`](Service::export) write is all that `service` gets
+    /// to see; ids, timers, partial input and unsent output go along as they do between processes. A
+    /// connection that stays behind (see [`Move`](crate::Move), or `export` answers `None`) is cut off,
+    /// since there is no old process to serve it.
+    ///
+    /// # Errors
+    /// When `save` or [`load`](Service::load) fails: between processes, the old one would serve on.
+    ///
+    /// ```
+    /// use heirloom::{Io, Origin, Result, Service, testing::Harness};
+    ///
+    /// /// Answers each byte with how many there were so far.
+    /// struct Count;
+    ///
+    /// impl Service for Count {
+    ///     type Session = u8;
+    ///     fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result<u8> {
+    ///         Ok(0)
+    ///     }
+    ///     fn on_data(&mut self, io: &mut Io<'_>, count: &mut u8, _: &[u8]) -> Result<usize> {
+    ///         *count += 1;
+    ///         io.send(count.to_string().as_bytes());
+    ///         Ok(1)
+    ///     }
+    ///     fn export(&self, count: &u8) -> Option<Vec<u8>> {
+    ///         Some(vec![*count])
+    ///     }
+    ///     fn import(&mut self, _io: &mut Io<'_>, saved: &[u8]) -> Result<u8> {
+    ///         saved.first().copied().ok_or("not a count".into())
+    ///     }
+    /// }
+    ///
+    /// let mut harness = Harness::new(Count);
+    /// let peer = harness.connect();
+    /// harness.feed(peer, b"xx");
+    /// let mut harness = harness.restart(Count)?;
+    /// harness.feed(peer, b"x");
+    /// assert_eq!(harness.take(peer), b"123");
+    /// # Ok::<(), heirloom::Error>(())
+    /// ```
+    pub fn restart<N: Service>(self, service: N) -> Result<Harness<N>> {
+        let mut harness = Harness { turn: self.turn.hand_on(service)?, pipes: self.pipes };
+        for (pipe, id) in &harness.pipes {
+            if harness.turn.net.conn(*id).is_some() {
+                // What a fresh registration says.
+                harness.turn.net.note_stream(*id, true, true, pipe.is_client_finished());
+            } else {
+                let _ = pipe.shutdown(std::net::Shutdown::Both);
+            }
+        }
+        harness.settle();
+        Ok(harness)
+    }
+}
