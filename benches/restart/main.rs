@@ -3,15 +3,19 @@
 //! ```sh
 //! cargo build --release --example lab && cargo bench --bench restart
 //! cargo bench --bench restart -- --quick
+//! cargo bench --bench restart -- --picture
 //! ```
 //!
 //! Each restart is split into: how long the old process's loop stands still, from the trigger to ready, from
 //! the trigger to the first answer by the new process, and the memory that the new one has to itself
-//! afterwards. Prints Markdown, and draws `target/charts/restart-stall.svg`.
+//! afterwards. Prints Markdown, and draws `target/charts/restart-stall.svg`; `--picture` draws only
+//! `target/charts/restart.svg`, who answers while a server restarts twice.
 
 #[path = "../common/mod.rs"]
 mod common;
 mod ours;
+mod picture;
+mod picture_svg;
 mod rivals;
 
 use std::{error::Error, fs};
@@ -48,6 +52,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let cores = Cores::find();
     if let Some(cores) = cores {
         pin(cores.load)?;
+    }
+    if words.iter().any(|word| word == "--picture") {
+        return Ok(picture::draw(cores)?);
     }
     println!(
         "Milliseconds; the median of {times} restarts, and their range. Behind the size of the pages: \

@@ -49,19 +49,19 @@ pub struct Sample {
 }
 
 /// A line to the server, and its answer.
-struct Client {
+pub struct Client {
     reader: BufReader<TcpStream>,
 }
 
 impl Client {
-    fn connect(address: &str) -> io::Result<Client> {
+    pub fn connect(address: &str) -> io::Result<Client> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         Ok(Client { reader: BufReader::new(stream) })
     }
 
-    fn ask(&mut self, line: &str) -> io::Result<String> {
+    pub fn ask(&mut self, line: &str) -> io::Result<String> {
         self.reader.get_mut().write_all(format!("{line}\n").as_bytes())?;
         let mut answer = String::new();
         match self.reader.read_line(&mut answer)? {
@@ -71,7 +71,7 @@ impl Client {
     }
 
     /// The number of the generation, and its process id.
-    fn who(&mut self) -> io::Result<(u64, u32)> {
+    pub fn who(&mut self) -> io::Result<(u64, u32)> {
         let answer = self.ask("who")?;
         let mut words = answer.split(' ');
         let mut number = || words.next().and_then(|word| word.parse::<u64>().ok());
@@ -197,7 +197,7 @@ fn verdict(operator: &mut BufReader<UnixStream>) -> io::Result<Sample> {
     Ok(sample)
 }
 
-fn await_end(pid: u32) -> io::Result<()> {
+pub fn await_end(pid: u32) -> io::Result<()> {
     let begun = Instant::now();
     let is_alive = || {
         let status = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();

@@ -1,0 +1,152 @@
+//! Two restarts under load as a picture that moves: who answers when, and how fast.
+//!
+//! New clients come at a steady rate, one request each; a crowd of long-lived ones asks now and then, stays
+//! with the process that it has, and leaves little by little. Everything drawn was measured.
+
+use std::{
+    fs,
+    io::{self, BufRead, BufReader, Write},
+    os::unix::net::UnixStream,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    common::{
+        chart,
+        process::{Cores, Running, example, free_address},
+    },
+    ours::{Client, await_end},
+    picture_svg,
+};
+
+/// How long it is watched.
+pub const LIFE: Duration = Duration::from_secs(6);
+
+/// When the server is asked to restart, and by which engine.
+pub const TRIGGERS: [(Duration, &str); 2] =
+    [(Duration::from_millis(1500), "fork"), (Duration::from_millis(3500), "fork-exec")];
+
+/// New clients a second; each has one request.
+pub const RATE: u32 = 1000;
+
+/// Long-lived clients, how often all of them have asked, and when they begin to leave.
+pub const CROWD: usize = 40;
+pub const ROUND: Duration = Duration::from_millis(80);
+const LEAVING: Duration = Duration::from_millis(1600);
+
+/// One answer: when, by which generation, how fast, and to whom.
+pub struct Answer {
+    pub at: Duration,
+    pub generation: u64,
+    pub took: Duration,
+    pub is_new: bool,
+}
+
+/// What has been seen.
+#[derive(Default)]
+pub struct Story {
+    pub answers: Vec<Answer>,
+    pub failed: usize,
+}
+
+impl Story {
+    fn ask(&mut self, begun: Instant, due: Instant, client: io::Result<&mut Client>, is_new: bool) {
+        match client.and_then(Client::who) {
+            Ok((generation, _)) => {
+                let (at, took) = (due - begun, due.elapsed());
+                self.answers.push(Answer { at, generation, took, is_new });
+            }
+            Err(_) => self.failed += 1,
+        }
+    }
+}
+
+/// Runs it and writes `target/charts/restart.svg`.
+pub fn draw(cores: Option<Cores>) -> io::Result<()> {
+    let control = std::env::temp_dir().join(format!("picture-{}.sock", std::process::id()));
+    let address = free_address()?;
+    let mut command = example("lab");
+    command.args(["--listen", &address, "--control"]).arg(&control);
+    command.env("RUST_LOG", "error").env("LAB_PROBATION", "200");
+    let server = Running::start(command, &address, cores)?;
+    let begun = Instant::now();
+    let crowd = thread::spawn({
+        let address = address.clone();
+        move || keep_asking(&address, begun)
+    });
+    let operator = thread::spawn({
+        let control = control.clone();
+        move || operate(&control, begun)
+    });
+    let mut story = come_and_go(&address, begun);
+    let panicked = |_| io::Error::other("a thread has panicked");
+    let held = crowd.join().map_err(panicked)??;
+    operator.join().map_err(panicked)??;
+    let (_, pid) = Client::connect(&address)?.who()?;
+    Client::connect(&address)?.ask("stop").ok();
+    await_end(pid)?;
+    drop(server);
+    story.answers.extend(held.answers);
+    story.failed += held.failed;
+    println!(
+        "{} answers, {} failed. Chart: {}",
+        story.answers.len(),
+        story.failed,
+        chart::save("restart", &picture_svg::draw(&story))?.display()
+    );
+    fs::remove_file(control).or(Ok(()))
+}
+
+/// The clients that come at their time whatever the server does.
+fn come_and_go(address: &str, begun: Instant) -> Story {
+    let mut story = Story::default();
+    let mut due = begun;
+    while due < begun + LIFE {
+        wait_until(due);
+        let mut client = Client::connect(address);
+        story.ask(begun, due, client.as_mut().map_err(|e| e.kind().into()), true);
+        due += Duration::from_secs(1) / RATE;
+    }
+    story
+}
+
+/// The clients that stay, until they leave one after the other. Each that has left comes anew.
+fn keep_asking(address: &str, begun: Instant) -> io::Result<Story> {
+    let mut story = Story::default();
+    let connect = |_| Client::connect(address);
+    let mut crowd = (0..CROWD).map(connect).collect::<io::Result<Vec<_>>>()?;
+    let mut due = begun;
+    for turn in 0.. {
+        if due >= begun + LIFE {
+            break;
+        }
+        wait_until(due);
+        let seat = turn % CROWD;
+        story.ask(begun, due, Ok(&mut crowd[seat]), false);
+        if due > begun + LEAVING && turn % 21 == 0 {
+            crowd[seat] = Client::connect(address)?;
+        }
+        due += ROUND / CROWD as u32;
+    }
+    Ok(story)
+}
+
+fn operate(control: &Path, begun: Instant) -> io::Result<()> {
+    for (at, engine) in TRIGGERS {
+        wait_until(begun + at);
+        let mut operator = BufReader::new(UnixStream::connect(control)?);
+        operator.get_mut().write_all(format!("restart {engine}\n").as_bytes())?;
+        let mut verdict = String::new();
+        operator.read_line(&mut verdict)?;
+        if verdict.starts_with("error") {
+            return Err(io::Error::other(verdict));
+        }
+    }
+    Ok(())
+}
+
+fn wait_until(at: Instant) {
+    thread::sleep(at.saturating_duration_since(Instant::now()));
+}
