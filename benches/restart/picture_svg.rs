@@ -70,9 +70,11 @@ pub fn draw(story: &Story) -> String {
     label(&mut svg, &new, "new clients: who answers", &format!("{per_second:.0}/s"));
     label(&mut svg, &held, "clients that stay until they leave", "");
     label(&mut svg, &slow, "the slowest answer, in ms", "2");
-    svg += "<g clip-path=\"url(#past)\" shape-rendering=\"crispEdges\">\n";
+    svg += "<g clip-path=\"url(#past)\">\n";
+    svg += "<g shape-rendering=\"crispEdges\">\n";
     areas(&mut svg, &new, story, true);
     areas(&mut svg, &held, story, false);
+    svg += "</g>\n";
     dots(&mut svg, &slow, story);
     svg += "</g>\n";
     for (at, engine) in TRIGGERS {
