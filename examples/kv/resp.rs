@@ -11,6 +11,9 @@ pub const MAX_LINE: usize = 64 * 1024;
 
 pub const CRLF: &[u8] = b"\r\n";
 
+/// The longest head: a kind, a number, the line's end.
+const HEAD: usize = 1 + Decimal::LONGEST + CRLF.len();
+
 /// A bulk up to this size is copied once more to be written in one piece.
 const SHORT: usize = 128;
 
@@ -59,19 +62,17 @@ pub fn int(out: &mut impl Sink, value: i64) {
 
 /// `$5`, then five bytes. A short one is put together first: one piece costs less than three.
 pub fn bulk(out: &mut impl Sink, bytes: &[u8]) {
-    let head = Head::new(b'$', bytes.len() as i64);
-    let head = head.as_bytes();
-    let mut whole = [0; Head::LONGEST + SHORT + CRLF.len()];
-    if bytes.len() <= SHORT {
-        let (value, end) = (head.len(), head.len() + bytes.len());
-        whole[..value].copy_from_slice(head);
-        whole[value..end].copy_from_slice(bytes);
-        whole[end..][..CRLF.len()].copy_from_slice(CRLF);
-        return out.put(&whole[..end + CRLF.len()]);
+    if bytes.len() > SHORT {
+        head(out, b'$', bytes.len() as i64);
+        out.put(bytes);
+        return out.put(CRLF);
     }
-    out.put(head);
-    out.put(bytes);
-    out.put(CRLF);
+    let mut whole = [0; HEAD + SHORT + CRLF.len()];
+    let start = head_before(&mut whole[..HEAD], b'$', bytes.len() as i64);
+    let end = HEAD + bytes.len();
+    whole[HEAD..end].copy_from_slice(bytes);
+    whole[end..][..CRLF.len()].copy_from_slice(CRLF);
+    out.put(&whole[start..end + CRLF.len()]);
 }
 
 /// A bulk that is not there.
@@ -93,31 +94,36 @@ pub fn array(out: &mut impl Sink, len: usize) {
 }
 
 fn head(out: &mut impl Sink, kind: u8, value: i64) {
-    out.put(Head::new(kind, value).as_bytes());
+    let mut line = [0; HEAD];
+    let start = head_before(&mut line, kind, value);
+    out.put(&line[start..]);
 }
 
-/// A kind, a number and the line's end.
-struct Head {
-    line: [u8; Head::LONGEST],
-    len: usize,
+/// Writes a kind, a number and the line's end so that they end where `line` does; answers where they begin.
+fn head_before(line: &mut [u8], kind: u8, value: i64) -> usize {
+    let end = line.len() - CRLF.len();
+    line[end..].copy_from_slice(CRLF);
+    let start = digits_before(&mut line[..end], value) - 1;
+    line[start] = kind;
+    start
 }
 
-impl Head {
-    const LONGEST: usize = 1 + Decimal::LONGEST + CRLF.len();
-
-    fn new(kind: u8, value: i64) -> Head {
-        let digits = Decimal::new(value);
-        let digits = digits.as_bytes();
-        let mut line = [0; Head::LONGEST];
-        line[0] = kind;
-        line[1..][..digits.len()].copy_from_slice(digits);
-        line[1 + digits.len()..][..CRLF.len()].copy_from_slice(CRLF);
-        Head { line, len: 1 + digits.len() + CRLF.len() }
+fn digits_before(line: &mut [u8], value: i64) -> usize {
+    let mut start = line.len();
+    let mut rest = value.unsigned_abs();
+    loop {
+        start -= 1;
+        line[start] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
     }
-
-    fn as_bytes(&self) -> &[u8] {
-        &self.line[..self.len]
+    if value < 0 {
+        start -= 1;
+        line[start] = b'-';
     }
+    start
 }
 
 /// A number as text, on the stack: most replies have one, and none of them shall allocate.
@@ -130,24 +136,9 @@ impl Decimal {
     const LONGEST: usize = "-9223372036854775808".len();
 
     pub fn new(value: i64) -> Decimal {
-        let mut decimal = Decimal { digits: [0; Decimal::LONGEST], start: Decimal::LONGEST };
-        let mut rest = value.unsigned_abs();
-        loop {
-            decimal.push_front(b'0' + (rest % 10) as u8);
-            rest /= 10;
-            if rest == 0 {
-                break;
-            }
-        }
-        if value < 0 {
-            decimal.push_front(b'-');
-        }
-        decimal
-    }
-
-    fn push_front(&mut self, byte: u8) {
-        self.start -= 1;
-        self.digits[self.start] = byte;
+        let mut digits = [0; Decimal::LONGEST];
+        let start = digits_before(&mut digits, value);
+        Decimal { digits, start }
     }
 
     pub fn as_bytes(&self) -> &[u8] {

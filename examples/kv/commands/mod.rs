@@ -72,17 +72,24 @@ pub fn run(call: &mut Call<'_, '_>) {
 
 /// The command that is meant, or for one with subcommands which of these.
 fn find(args: Args<'_>) -> Answer<&'static Spec> {
-    let (name, mut word) = (args.at(0), Capitals::of(args.at(0)));
-    let spec = if name.contains(&b'|') { None } else { table::find(word.as_bytes()) };
-    let Some(spec) = spec else { return Err(unknown_command(args)) };
+    let name = args.at(0);
+    let Some(spec) = named(name).filter(|_| !name.contains(&b'|')) else {
+        return Err(unknown_command(args));
+    };
     match args.get(1) {
         Some(sub) if spec.kind == Kind::Container => {
+            let mut word = Capitals::of(name);
             word.push(b"|");
             word.push(sub);
             table::find(word.as_bytes()).ok_or_else(|| unknown_subcommand(name, sub))
         }
         _ => Ok(spec),
     }
+}
+
+/// Nearly every client writes capitals as they are in the table.
+fn named(name: &[u8]) -> Option<&'static Spec> {
+    table::find(name).or_else(|| table::find(Capitals::of(name).as_bytes()))
 }
 
 /// Carries it out if it may be done now, with so many arguments.
