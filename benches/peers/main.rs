@@ -4,6 +4,7 @@
 //! cargo bench --bench peers                       # everything: some twenty minutes
 //! cargo bench --bench peers -- --quick            # does it work: a minute
 //! cargo bench --bench peers -- --only echo --rounds 9
+//! cargo bench --bench peers -- --only "restarts, heirloom" --gap 5000    # a million requests: 17 minutes
 //! ```
 //!
 //! The servers have one core, the load has another. What is compared is the time that a request takes of
@@ -99,6 +100,9 @@ fn parse(words: &[String]) -> Result<Options, lexopt::Error> {
                 options.time = Duration::from_millis(parser.value()?.parse()?);
             }
             Arg::Long("restarts") => options.plan.restarts = parser.value()?.parse()?,
+            Arg::Long("gap") => {
+                options.plan.gap = Duration::from_millis(parser.value()?.parse()?);
+            }
             Arg::Long("only") => options.only = parser.value()?.string()?,
             other => return Err(other.unexpected()),
         }
@@ -178,11 +182,11 @@ fn works(ground: &Ground, options: &Options, cores: Option<Cores>) -> Result<(),
 }
 
 fn idle(ground: &Ground, options: &Options, cores: Option<Cores>) -> Result<(), Box<dyn Error>> {
-    if !"idle".contains(&options.only) {
-        return Ok(());
-    }
     let mut rows = Vec::new();
     for work in [Work::Echo, Work::Set, Work::Http] {
+        if !format!("idle, {}", work.protocol()).contains(&options.only) {
+            continue;
+        }
         for peer in taking_part(ground, work.protocol()) {
             let server = start(ground, peer, work.protocol(), cores)?;
             server.ask(&work.request(0, 0))?; // what it allocates once, it has now
@@ -190,10 +194,12 @@ fn idle(ground: &Ground, options: &Options, cores: Option<Cores>) -> Result<(), 
             let crowd = (0..options.idle).map(|_| server.connect_and_ask(&work.request(0, 0)));
             let crowd = crowd.collect::<io::Result<Vec<TcpStream>>>()?;
             let bytes = server.memory().saturating_sub(before) as f64 / crowd.len() as f64;
-            rows.push((format!("{}, {}", peer.name(), work.protocol()), bytes));
+            rows.push((work.protocol(), peer.name(), bytes));
         }
     }
-    table::print_memory(options.idle, &rows);
+    if !rows.is_empty() {
+        table::print_memory(options.idle, &rows);
+    }
     Ok(())
 }
 
@@ -202,17 +208,17 @@ fn all_restarts(
     options: &Options,
     cores: Option<Cores>,
 ) -> Result<(), Box<dyn Error>> {
-    if !"restarts".contains(&options.only) {
-        return Ok(());
-    }
     let mut rows = Vec::new();
     for way in restarts::WAYS {
-        if ground.lacks(way.peer()).is_none() {
+        let is_wanted = format!("restarts, {}", way.name()).contains(&options.only);
+        if is_wanted && ground.lacks(way.peer()).is_none() {
             let story = restarts::run(ground, way, options.plan, cores);
             rows.push((way.name(), story.map_err(|e| format!("{}: {e}", way.name()))?));
         }
     }
-    table::print_restarts(options.plan.rate, &rows);
+    if !rows.is_empty() {
+        table::print_restarts(options.plan.rate, &rows);
+    }
     Ok(())
 }
 

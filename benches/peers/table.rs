@@ -43,13 +43,14 @@ pub fn costs(rows: &[(&str, Vec<Outcome>)]) -> Vec<(String, f64)> {
     rows.iter().map(|(name, row)| (name.to_string(), cost(row))).collect()
 }
 
-/// Bytes for each idle connection.
-pub fn print_memory(connections: usize, rows: &[(String, f64)]) {
+/// Bytes for each idle connection, by protocol and server. The first one of a protocol is ours.
+pub fn print_memory(connections: usize, rows: &[(&str, &str, f64)]) {
     println!("\n### memory per idle connection, {connections} connections\n");
-    println!("| server | bytes | ours / this |");
-    println!("|---|---:|---|");
-    for (name, bytes) in rows {
-        println!("| {name} | {bytes:.0} | **{:.2}** |", rows[0].1 / bytes);
+    println!("| protocol | server | bytes | ours / this |");
+    println!("|---|---|---:|---|");
+    for (protocol, name, bytes) in rows {
+        let ours = rows.iter().find(|row| row.0 == *protocol).map_or(f64::NAN, |row| row.2);
+        println!("| {protocol} | {name} | {bytes:.0} | **{:.2}** |", ours / bytes);
     }
 }
 
