@@ -1,11 +1,11 @@
-//! Charts as SVG, written by hand: a line chart with two logarithmic axes, and bars. Knows no benchmark.
+//! Charts as SVG, written by hand: lines over two logarithmic axes, and ratios. Knows no benchmark.
 
 use std::{fmt::Write, fs, io, path::PathBuf};
 
-const WIDTH: f64 = 720.0;
+const WIDTH: f64 = 760.0;
 const HEIGHT: f64 = 400.0;
 const LEFT: f64 = 80.0;
-const RIGHT: f64 = 210.0;
+const RIGHT: f64 = 240.0;
 const TOP: f64 = 50.0;
 const BOTTOM: f64 = 50.0;
 
@@ -74,7 +74,7 @@ pub fn lines(title: &str, x_name: &str, y_name: &str, series: &[Series]) -> Stri
     text(&mut svg, (LEFT + WIDTH - RIGHT) / 2.0, HEIGHT - 10.0, "middle", x_name);
     text(&mut svg, LEFT - 60.0, TOP - 14.0, "start", y_name);
     for (index, one) in series.iter().enumerate() {
-        let colour = COLOURS[index % COLOURS.len()];
+        let colour = colour(index);
         let path = one.points.iter().fold(String::new(), |mut path, point| {
             let _ = write!(path, "{:.1},{:.1} ", x.place(point.0), y.place(point.1));
             path
@@ -85,8 +85,7 @@ pub fn lines(title: &str, x_name: &str, y_name: &str, series: &[Series]) -> Stri
         );
         for point in &one.points {
             let (x, y) = (x.place(point.0), y.place(point.1));
-            let _ =
-                writeln!(svg, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\" fill=\"{colour}\"/>");
+            circle(&mut svg, x, y, colour);
         }
         let at = TOP + 10.0 + 20.0 * index as f64;
         line(&mut svg, (WIDTH - RIGHT + 15.0, at), (WIDTH - RIGHT + 35.0, at), colour);
@@ -95,32 +94,47 @@ pub fn lines(title: &str, x_name: &str, y_name: &str, series: &[Series]) -> Stri
     svg + "</svg>\n"
 }
 
-/// Groups of bars, from zero on: a group's name, and a name and a number for each bar.
-pub fn bars(title: &str, groups: &[(String, Vec<(String, f64)>)]) -> String {
-    const ROW: f64 = 16.0;
-    let count: usize = groups.iter().map(|(_, bars)| bars.len() + 2).sum();
-    let longest = groups.iter().flat_map(|(_, bars)| bars).map(|bar| bar.1).fold(0.0, f64::max);
-    let mut svg = begin(title, TOP + ROW * count as f64);
-    let (mut at, start) = (TOP, 170.0);
-    for (name, bars) in groups {
-        text(&mut svg, 16.0, at, "start", name);
-        at += ROW;
-        for (index, (name, value)) in bars.iter().enumerate() {
-            let colour = COLOURS[index.min(1) * 5]; // ours, and the others
-            let width = (WIDTH - start - 80.0) * value / longest;
-            let (top, height) = (at - 11.0, ROW - 3.0);
-            let _ = writeln!(
-                svg,
-                "<rect x=\"{start}\" y=\"{top:.1}\" width=\"{width:.1}\" height=\"{height}\" \
-                 fill=\"{colour}\"/>"
-            );
-            text(&mut svg, start - 8.0, at, "end", name);
-            text(&mut svg, start + width + 6.0, at, "start", &format!("{value:.2}"));
-            at += ROW;
+/// Dots on one logarithmic axis, a row for each group: how many times the first one's value each other
+/// value is. Names that occur in several groups have one colour.
+pub fn ratios(title: &str, groups: &[(String, Vec<(String, f64)>)]) -> String {
+    const ROW: f64 = 22.0;
+    const START: f64 = 230.0;
+    const LEGEND: f64 = 40.0;
+    let mut names: Vec<&str> = Vec::new();
+    for (name, _) in groups.iter().flat_map(|(_, values)| &values[1..]) {
+        if !names.contains(&name.as_str()) {
+            names.push(name);
         }
-        at += ROW;
+    }
+    let top = TOP + LEGEND;
+    let bottom = top + ROW * groups.len() as f64;
+    let scale = |ratio: f64| START + (WIDTH - START - 30.0) * (ratio / 0.5).log2() / 5.0;
+    let mut svg = begin(title, bottom + 30.0);
+    for (index, name) in names.iter().enumerate() {
+        let at = 24.0 + (WIDTH - 40.0) / names.len() as f64 * index as f64;
+        circle(&mut svg, at, TOP - 8.0, colour(index));
+        text(&mut svg, at + 10.0, TOP - 4.0, "start", name);
+    }
+    for tick in [0.5, 1.0, 2.0, 4.0, 8.0, 16.0] {
+        let colour = if tick == 1.0 { "#333333" } else { "#dddddd" };
+        line(&mut svg, (scale(tick), top - ROW / 2.0), (scale(tick), bottom), colour);
+        text(&mut svg, scale(tick), bottom + 16.0, "middle", &format!("{tick}\u{d7}"));
+    }
+    let ours = groups.first().and_then(|(_, values)| values.first()).map_or("", |one| &one.0);
+    text(&mut svg, scale(1.0), top - ROW / 2.0 - 6.0, "middle", ours);
+    for (row, (name, values)) in groups.iter().enumerate() {
+        let at = top + ROW * (row as f64 + 0.5);
+        text(&mut svg, START - 14.0, at + 4.0, "end", name);
+        for (name, value) in &values[1..] {
+            let index = names.iter().position(|one| one == name).unwrap_or(0);
+            circle(&mut svg, scale(value / values[0].1), at, colour(index));
+        }
     }
     svg + "</svg>\n"
+}
+
+fn colour(index: usize) -> &'static str {
+    COLOURS[index % COLOURS.len()]
 }
 
 fn begin(title: &str, height: f64) -> String {
@@ -139,6 +153,10 @@ fn line(svg: &mut String, from: (f64, f64), to: (f64, f64), colour: &str) {
         svg,
         "<line x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\" stroke=\"{colour}\"/>"
     );
+}
+
+fn circle(svg: &mut String, x: f64, y: f64, colour: &str) {
+    let _ = writeln!(svg, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\" fill=\"{colour}\"/>");
 }
 
 fn text(svg: &mut String, x: f64, y: f64, anchor: &str, words: &str) {

@@ -175,7 +175,10 @@ fn works(ground: &Ground, options: &Options, cores: Option<Cores>) -> Result<(),
         groups.push((title, table::costs(&rows)));
     }
     if !groups.is_empty() {
-        let svg = chart::bars("Microseconds of the server's core for each request", &groups);
+        let svg = chart::ratios(
+            "What a request costs of the server's core, as a multiple of heirloom's cost",
+            &groups,
+        );
         println!("\nChart: {}", chart::save("peers", &svg)?.display());
     }
     Ok(())

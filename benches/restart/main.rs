@@ -41,10 +41,10 @@ const PAGES: [(&str, &str); 2] = [("4 KiB", ""), ("2 MiB", "glibc.malloc.hugetlb
 
 fn main() -> Result<(), Box<dyn Error>> {
     let words: Vec<_> = std::env::args().collect();
-    if let [_, serve, megabytes, times] = &words[..]
+    if let [_, serve, megabytes, way] = &words[..]
         && serve == rivals::SERVE
     {
-        return Ok(rivals::serve(megabytes.parse()?, times.parse()?)?);
+        return Ok(rivals::serve(megabytes.parse()?, way)?);
     }
     let quick = words.iter().any(|word| word == "--quick");
     let (times, heaps) = if quick { (3, &HEAPS[..2]) } else { (11, &HEAPS[..]) };
@@ -77,15 +77,8 @@ fn main() -> Result<(), Box<dyn Error>> {
                 let stall = run(case, pages, tunables, times, cores)?;
                 plot(&mut series, format!("heirloom, {engine}, {pages}"), megabytes, stall);
             }
-            let mut tries = 1;
-            let (huge, rivals) = loop {
-                let (huge, rivals) = rivals::measure(megabytes, times, tunables)?;
-                if tunables.is_empty() || huge > 50 || tries == TRIES {
-                    break (huge, rivals);
-                }
-                tries += 1;
-            };
-            for (way, all) in rivals::WAYS.iter().zip(rivals) {
+            for way in rivals::WAYS {
+                let (huge, all) = rivals::measure(way, megabytes, times, tunables)?;
                 println!(
                     "| {pages} ({huge} %) | {megabytes} | 0 | {} | {} | | | | | |",
                     way.name(),

@@ -47,7 +47,7 @@ pub fn draw(story: &Story) -> String {
         story.failed
     );
     for (number, name) in ["old process", "its fork", "the new program"].iter().enumerate() {
-        let at = 420.0 + 110.0 * number as f64;
+        let at = 400.0 + 110.0 * number as f64;
         let colour = COLOURS[number];
         let _ = writeln!(
             svg,
