@@ -9,6 +9,8 @@
 //! The program is its own server: it starts itself with `--serve`. One connection asks all the time, the
 //! others are idle; what is measured is the longest time that it waits.
 
+#[path = "common/mod.rs"]
+mod common;
 #[allow(dead_code)] // of the library's file, what a record needs
 #[path = "../src/limits.rs"]
 mod limits;
@@ -22,18 +24,16 @@ mod restart {
 use std::{
     hint::black_box,
     io::{Read, Write},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     process::{Child, Command},
     time::{Duration, Instant},
 };
 
+use common::process::{allow_descriptors, free_address};
 use criterion::{BenchmarkId, Criterion, Throughput};
 use heirloom::{Io, Origin, Restart, Result, Server, Service};
 use nix::{
-    sys::{
-        resource::{Resource, getrlimit, setrlimit},
-        signal::{Signal, kill},
-    },
+    sys::signal::{Signal, kill},
     unistd::Pid,
 };
 use restart::record::Record;
@@ -88,16 +88,15 @@ struct Bench {
 
 impl Bench {
     fn start(count: usize) -> Bench {
-        let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-        let address = free.expect("a free port");
+        let address = free_address().expect("a free port");
         let program = std::env::current_exe().expect("our own path");
-        let server = Command::new(program).arg(SERVE).arg(address.to_string()).spawn();
+        let server = Command::new(program).arg(SERVE).arg(&address).spawn();
         let begun = Instant::now();
-        while TcpStream::connect(address).is_err() {
+        while TcpStream::connect(&address).is_err() {
             assert!(begun.elapsed() < PATIENCE, "the server does not listen");
         }
         let connect = || {
-            let mut stream = TcpStream::connect(address).expect("the server accepts");
+            let mut stream = TcpStream::connect(&address).expect("the server accepts");
             let pid = ask(&mut stream);
             (stream, pid)
         };
@@ -147,8 +146,7 @@ fn ask(stream: &mut TcpStream) -> u32 {
 }
 
 fn moves(criterion: &mut Criterion) {
-    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
-    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).expect("room for the connections");
+    allow_descriptors().expect("room for the connections");
     let mut group = criterion.benchmark_group("standstill");
     group.sample_size(10);
     for (engine, signal) in [("fork", Signal::SIGHUP), ("fork-exec", Signal::SIGUSR2)] {

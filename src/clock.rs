@@ -1,4 +1,4 @@
-//! An instant in eight bytes. Pure.
+//! An instant in eight bytes. It asks no clock: it counts from the first instant that it is given.
 //!
 //! An [`Instant`] takes sixteen, and every connection keeps four of them.
 
@@ -8,49 +8,50 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// An [`Instant`] to the nanosecond, up to 146 years from the first one that became a tick. An `Option`
-/// of it is no larger. A forked child counts from the same one as its parent.
+/// An [`Instant`] to the nanosecond, up to 292 years before or after the first one that became a stamp; one
+/// that is further off counts as that. An `Option` of it is no larger. A forked child counts from the same
+/// one as its parent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Tick(NonZeroU64);
+pub(crate) struct Stamp(NonZeroU64);
 
 /// The number of the first instant: half way, since there are earlier ones.
-const MIDDLE: u64 = 1 << 62;
+const MIDDLE: u64 = 1 << 63;
 
-/// What all ticks are counted from.
+/// What all stamps are counted from.
 static FIRST: OnceLock<Instant> = OnceLock::new();
 
 fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-impl Tick {
-    fn new(number: u64) -> Tick {
-        Tick(NonZeroU64::new(number).unwrap_or(NonZeroU64::MIN))
+impl Stamp {
+    fn new(number: u64) -> Stamp {
+        Stamp(NonZeroU64::new(number).unwrap_or(NonZeroU64::MIN))
     }
 
-    /// The time from `earlier` to this one, or none if it is not earlier.
-    pub fn since(self, earlier: Tick) -> Duration {
+    /// The time from `earlier` to this one, or zero if it is not earlier.
+    pub fn since(self, earlier: Stamp) -> Duration {
         Duration::from_nanos(self.0.get().saturating_sub(earlier.0.get()))
     }
 
     /// So much earlier.
-    pub fn before(self, time: Duration) -> Tick {
-        Tick::new(self.0.get().saturating_sub(nanos(time)))
+    pub fn before(self, time: Duration) -> Stamp {
+        Stamp::new(self.0.get().saturating_sub(nanos(time)))
     }
 }
 
-impl std::ops::Add<Duration> for Tick {
-    type Output = Tick;
+impl std::ops::Add<Duration> for Stamp {
+    type Output = Stamp;
 
-    fn add(self, time: Duration) -> Tick {
-        Tick::new(self.0.get().saturating_add(nanos(time)))
+    fn add(self, time: Duration) -> Stamp {
+        Stamp::new(self.0.get().saturating_add(nanos(time)))
     }
 }
 
-impl From<Instant> for Tick {
-    fn from(at: Instant) -> Tick {
+impl From<Instant> for Stamp {
+    fn from(at: Instant) -> Stamp {
         let first = *FIRST.get_or_init(|| at);
-        let middle = Tick::new(MIDDLE);
+        let middle = Stamp::new(MIDDLE);
         match at.checked_duration_since(first) {
             Some(later) => middle + later,
             None => middle.before(first - at),
@@ -58,10 +59,10 @@ impl From<Instant> for Tick {
     }
 }
 
-impl From<Tick> for Instant {
-    fn from(at: Tick) -> Instant {
-        let middle = Tick::new(MIDDLE);
-        let first = *FIRST.get().expect("a tick is made of an instant");
+impl From<Stamp> for Instant {
+    fn from(at: Stamp) -> Instant {
+        let middle = Stamp::new(MIDDLE);
+        let first = *FIRST.get().expect("a stamp is made of an instant");
         first + at.since(middle) - middle.since(at)
     }
 }
@@ -73,7 +74,16 @@ mod tests {
 
     #[test]
     fn an_option_of_it_is_no_larger() {
-        assert_eq!(size_of::<Option<Tick>>(), 8);
+        assert_eq!(size_of::<Option<Stamp>>(), 8);
+    }
+
+    #[test]
+    fn one_too_far_off_counts_as_the_last() {
+        let now = Stamp::from(Instant::now());
+        let last = now + Duration::MAX;
+        assert_eq!(last + Duration::from_nanos(1), last);
+        assert!(Instant::from(now.before(Duration::MAX)) < Instant::from(now));
+        assert!(Instant::from(now) < Instant::from(last));
     }
 
     proptest! {
@@ -81,10 +91,10 @@ mod tests {
         #[test]
         fn is_the_instant_it_was_made_of(nanos in 0u64..1_000_000_000_000, is_earlier: bool) {
             let time = Duration::from_nanos(nanos);
-            let first = Instant::from(Tick::from(Instant::now()));
+            let first = Instant::from(Stamp::from(Instant::now()));
             let at = if is_earlier { first.checked_sub(time) } else { Some(first + time) };
             if let Some(at) = at {
-                prop_assert_eq!(Instant::from(Tick::from(at)), at);
+                prop_assert_eq!(Instant::from(Stamp::from(at)), at);
             }
         }
 
@@ -93,7 +103,7 @@ mod tests {
         fn counts_as_instants_do(a in 0u64..1_000_000, b in 0u64..1_000_000) {
             let (a, b) = (Duration::from_nanos(a), Duration::from_nanos(b));
             let start = Instant::now();
-            let (early, late) = (Tick::from(start + a), Tick::from(start + a + b));
+            let (early, late) = (Stamp::from(start + a), Stamp::from(start + a + b));
             prop_assert_eq!(early + b, late);
             prop_assert_eq!(late.before(b), early);
             prop_assert_eq!(late.since(early), b);

@@ -246,7 +246,7 @@ impl<S: Service> Harness<S> {
     /// Lets time pass, timer by timer. The clock is the harness's own: nothing waits.
     ///
     /// # Panics
-    /// When `time` is longer than an [`Instant`] can be moved by (hundreds of years).
+    /// When the clock would go past what an [`Instant`] can hold.
     ///
     /// ```
     /// # use heirloom::{Io, Origin, Result, Service, testing::Harness};

@@ -5,13 +5,13 @@
 
 use std::{collections::BTreeSet, time::Instant};
 
-use crate::clock::Tick;
+use crate::clock::Stamp;
 
 /// Deadlines in order, each with the key that says what it is for.
 ///
 /// A B-tree: every operation is logarithmic and the next deadline is at hand. The reactor does not
 /// touch it per request (it looks at a connection again when an old deadline has passed), so a
-/// timer wheel would save nothing yet. Times are kept to the nanosecond, for 146 years from the first
+/// timer wheel would save nothing yet. Times are kept to the nanosecond, for 292 years from the first
 /// one; a later one counts as that.
 ///
 /// ```
@@ -30,7 +30,7 @@ use crate::clock::Tick;
 /// ```
 #[derive(Debug)]
 pub struct TimerQueue<K> {
-    entries: BTreeSet<(Tick, K)>,
+    entries: BTreeSet<(Stamp, K)>,
 }
 
 impl<K: Ord + Copy> TimerQueue<K> {

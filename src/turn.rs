@@ -202,7 +202,7 @@ impl<S: Service> Turn<S> {
                 Key::Reports => self.reports_due(),
                 Key::Watchdog => self.watchdog_due(),
                 Key::Barrier => self.barrier_overdue(),
-                Key::Check(_) | Key::Hold(_) | Key::Accept => {}
+                Key::Hold(_) | Key::Accept => {}
             }
         }
         Ok(())

@@ -296,7 +296,7 @@ fn clients_and_keys_go_to_the_new_process_together() {
     wait_for("the alarm", || wire.ask("DBSIZE") == ":1001\r\n");
 }
 
-/// A hundred megabytes are written, sent and read within the time for which clients may wait.
+/// Twenty megabytes are written, sent and read within the time for which clients may wait.
 #[test]
 fn twenty_megabytes_of_keys_travel() {
     let (server, mut wire) = start();

@@ -306,7 +306,7 @@ fn time_is_an_argument_outside_the_named_files() {
 
 #[test]
 fn every_file_opens_by_saying_what_it_is_for() {
-    for source in sources("src").iter().chain(&sources("examples")).chain(&sources("tests")) {
+    for source in ["src", "examples", "tests", "benches"].into_iter().flat_map(sources) {
         let first = source.lines.first().map_or("", String::as_str);
         assert!(first.starts_with("//! "), "{} opens with {first:?}", source.path);
     }
@@ -322,7 +322,7 @@ fn no_file_is_too_long() {
 
 #[test]
 fn no_function_is_too_long() {
-    for source in sources("src").iter().chain(&sources("examples")) {
+    for source in sources("src").iter().chain(&sources("examples")).chain(&sources("benches")) {
         let mut open: Vec<(usize, usize, &str)> = Vec::new();
         for (number, line) in source.lines.iter().enumerate() {
             let text = line.trim_start();

@@ -108,14 +108,18 @@ pub fn ratios(title: &str, groups: &[(String, Vec<(String, f64)>)]) -> String {
     }
     let top = TOP + LEGEND;
     let bottom = top + ROW * groups.len() as f64;
-    let scale = |ratio: f64| START + (WIDTH - START - 30.0) * (ratio / 0.5).log2() / 5.0;
+    let ratio = |values: &[(String, f64)], one: &(String, f64)| one.1 / values[0].1;
+    let all = || groups.iter().flat_map(|(_, v)| v.iter().map(move |one| ratio(v, one).log2()));
+    let low = all().fold(0.0, f64::min).floor();
+    let high = all().fold(1.0, f64::max).ceil();
+    let scale = |ratio: f64| START + (WIDTH - START - 30.0) * (ratio.log2() - low) / (high - low);
     let mut svg = begin(title, bottom + 30.0);
     for (index, name) in names.iter().enumerate() {
         let at = 24.0 + (WIDTH - 40.0) / names.len() as f64 * index as f64;
         circle(&mut svg, at, TOP - 8.0, colour(index));
         text(&mut svg, at + 10.0, TOP - 4.0, "start", name);
     }
-    for tick in [0.5, 1.0, 2.0, 4.0, 8.0, 16.0] {
+    for tick in (low as i32..=high as i32).map(|power| 2f64.powi(power)) {
         let colour = if tick == 1.0 { "#333333" } else { "#dddddd" };
         line(&mut svg, (scale(tick), top - ROW / 2.0), (scale(tick), bottom), colour);
         text(&mut svg, scale(tick), bottom + 16.0, "middle", &format!("{tick}\u{d7}"));

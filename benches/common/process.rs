@@ -19,10 +19,10 @@ use nix::{
     unistd::Pid,
 };
 
-/// How long a server may take to begin or to end.
+/// How long a server may take to begin.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The core of the servers, and that of the load. `None`: there is only one, or pinning is off.
+/// The core of the servers, and that of the load.
 #[derive(Clone, Copy)]
 pub struct Cores {
     pub server: usize,

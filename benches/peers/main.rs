@@ -4,7 +4,7 @@
 //! cargo bench --bench peers                       # everything: some twenty minutes
 //! cargo bench --bench peers -- --quick            # does it work: a minute
 //! cargo bench --bench peers -- --only echo --rounds 9
-//! cargo bench --bench peers -- --only "restarts, heirloom" --gap 5000    # a million requests: 17 minutes
+//! cargo bench --bench peers -- --only "restarts, heirloom" --gap 5000    # a million requests each: 17 minutes
 //! ```
 //!
 //! The servers have one core, the load has another. What is compared is the time that a request takes of

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Each restart is split into: how long the old process's loop stands still, from the trigger to ready, from
-//! the trigger to the first answer by the new process, and the memory that the new one has to itself
+//! the trigger to the first answer by the new process, the longest that a client waited, and the memory that the new one has to itself
 //! afterwards. Prints Markdown, and draws `target/charts/restart-stall.svg`; `--picture` draws only
 //! `target/charts/restart.svg`, who answers while a server restarts twice.
 
@@ -56,15 +56,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     if words.iter().any(|word| word == "--picture") {
         return Ok(picture::draw(cores)?);
     }
-    println!(
-        "Milliseconds; the median of {times} restarts, and their range. Behind the size of the pages: \
-         how much of the memory is in huge ones.\n"
-    );
-    println!(
-        "| pages | heap MiB | connections | way | loop stands still | ready | first answer | \
-         longest wait of a client | new process alone MiB | its share MiB |\n\
-         |---|---:|---:|---|---|---|---|---|---:|---:|"
-    );
+    print_head(times);
     let mut series: Vec<Series> = Vec::new();
     for (pages, tunables) in PAGES {
         for &megabytes in heaps {
@@ -100,6 +92,18 @@ fn main() -> Result<(), Box<dyn Error>> {
     let svg = chart::lines(title, "touched heap, MiB", "ms", &series);
     println!("\nChart: {}", chart::save("restart-stall", &svg)?.display());
     Ok(())
+}
+
+fn print_head(times: usize) {
+    println!(
+        "Milliseconds; the median of {times} restarts, and their range. Behind the size of the pages: \
+         how much of the memory is in huge ones.\n"
+    );
+    println!(
+        "| pages | heap MiB | connections | way | loop stands still | ready | first answer | \
+         longest wait of a client | new process alone MiB | its share MiB |\n\
+         |---|---:|---:|---|---|---|---|---|---:|---:|"
+    );
 }
 
 /// Runs one of our cases, prints its line, and answers the median stall.

@@ -41,11 +41,12 @@ pub struct Sample {
     pub answer: f64,
     /// The longest that a client of the old process waited for an answer meanwhile.
     pub wait: f64,
-    /// What the new process shares with nobody any more, and its fair share of everything.
+    /// What the new process shares with nobody any more.
     pub private: f64,
+    /// Its fair share of everything (`Pss`).
+    pub pss: f64,
     /// The percentage of the old one's memory that lay in huge pages.
     pub huge: f64,
-    pub pss: f64,
 }
 
 /// A line to the server, and its answer.
@@ -113,20 +114,27 @@ fn measure_once(
     command.env("RUST_LOG", "error").env("GLIBC_TUNABLES", tunables);
     command.envs([("LAB_IDLE", "never"), ("LAB_FIRST", "never"), ("LAB_PROBATION", "100")]);
     let server = Running::start(command, &address, cores)?;
-    let ground = Ground { address, control, case };
-    let samples = (0..times).map(|_| ground.restart()).collect();
-    Client::connect(&ground.address)?.ask("stop").ok();
+    let target = Target { address, control, case };
+    let samples: io::Result<Vec<_>> = (0..times).map(|_| target.restart()).collect();
+    let last = Client::connect(&target.address).and_then(|mut last| {
+        let (_, pid) = last.who()?;
+        last.ask("stop").ok();
+        Ok(pid)
+    });
     drop(server);
-    samples
+    let samples = samples?; // its cause first
+    await_end(last?)?; // the next one has the same control socket, and needs the memory
+    Ok(samples)
 }
 
-struct Ground {
+/// A server to be restarted.
+struct Target {
     address: String,
     control: PathBuf,
     case: Case,
 }
 
-impl Ground {
+impl Target {
     fn restart(&self) -> io::Result<Sample> {
         let mut first = Client::connect(&self.address)?;
         let (generation, old) = first.who()?;
@@ -180,19 +188,22 @@ fn longest_wait(mut client: Client, over: &AtomicBool) -> io::Result<f64> {
 
 /// What the server itself says of the restart.
 fn verdict(operator: &mut BufReader<UnixStream>) -> io::Result<Sample> {
-    let mut sample = Sample::default();
+    let mut sample = Sample { stall: f64::NAN, ready: f64::NAN, ..Sample::default() };
     for line in operator.lines() {
         let line = line?;
         if line.starts_with("error") {
             return Err(io::Error::other(line));
         }
-        let number = |text: &str| text.trim_end_matches("ms").parse().unwrap_or(0.0);
+        let number = |text: &str| text.trim_end_matches("ms").parse().unwrap_or(f64::NAN);
         match line.split_once('=') {
             Some(("made", time)) => sample.stall = number(time),
             Some(("ready", time)) => sample.ready = number(time),
             None if line.is_empty() => break,
             _ => {}
         }
+    }
+    if sample.stall.is_nan() || sample.ready.is_nan() {
+        return Err(io::Error::other("the server did not say how long the steps took"));
     }
     Ok(sample)
 }

@@ -46,12 +46,12 @@ pub struct Answer {
 
 /// What has been seen.
 #[derive(Default)]
-pub struct Story {
+pub struct Trace {
     pub answers: Vec<Answer>,
     pub failed: usize,
 }
 
-impl Story {
+impl Trace {
     fn ask(&mut self, begun: Instant, due: Instant, client: io::Result<&mut Client>, is_new: bool) {
         match client.and_then(Client::who) {
             Ok((generation, _)) => {
@@ -80,7 +80,7 @@ pub fn draw(cores: Option<Cores>) -> io::Result<()> {
         let control = control.clone();
         move || operate(&control, begun)
     });
-    let mut story = come_and_go(&address, begun);
+    let mut trace = come_and_go(&address, begun);
     let panicked = |_| io::Error::other("a thread has panicked");
     let held = crowd.join().map_err(panicked)??;
     operator.join().map_err(panicked)??;
@@ -88,33 +88,33 @@ pub fn draw(cores: Option<Cores>) -> io::Result<()> {
     Client::connect(&address)?.ask("stop").ok();
     await_end(pid)?;
     drop(server);
-    story.answers.extend(held.answers);
-    story.failed += held.failed;
+    trace.answers.extend(held.answers);
+    trace.failed += held.failed;
     println!(
         "{} answers, {} failed. Chart: {}",
-        story.answers.len(),
-        story.failed,
-        chart::save("restart", &picture_svg::draw(&story))?.display()
+        trace.answers.len(),
+        trace.failed,
+        chart::save("restart", &picture_svg::draw(&trace))?.display()
     );
     fs::remove_file(control).or(Ok(()))
 }
 
 /// The clients that come at their time whatever the server does.
-fn come_and_go(address: &str, begun: Instant) -> Story {
-    let mut story = Story::default();
+fn come_and_go(address: &str, begun: Instant) -> Trace {
+    let mut trace = Trace::default();
     let mut due = begun;
     while due < begun + LIFE {
         wait_until(due);
         let mut client = Client::connect(address);
-        story.ask(begun, due, client.as_mut().map_err(|e| e.kind().into()), true);
+        trace.ask(begun, due, client.as_mut().map_err(|e| e.kind().into()), true);
         due += Duration::from_secs(1) / RATE;
     }
-    story
+    trace
 }
 
 /// The clients that stay, until they leave one after the other. Each that has left comes anew.
-fn keep_asking(address: &str, begun: Instant) -> io::Result<Story> {
-    let mut story = Story::default();
+fn keep_asking(address: &str, begun: Instant) -> io::Result<Trace> {
+    let mut trace = Trace::default();
     let connect = |_| Client::connect(address);
     let mut crowd = (0..CROWD).map(connect).collect::<io::Result<Vec<_>>>()?;
     let mut due = begun;
@@ -124,13 +124,13 @@ fn keep_asking(address: &str, begun: Instant) -> io::Result<Story> {
         }
         wait_until(due);
         let seat = turn % CROWD;
-        story.ask(begun, due, Ok(&mut crowd[seat]), false);
+        trace.ask(begun, due, Ok(&mut crowd[seat]), false);
         if due > begun + LEAVING && turn % 21 == 0 {
             crowd[seat] = Client::connect(address)?;
         }
         due += ROUND / CROWD as u32;
     }
-    Ok(story)
+    Ok(trace)
 }
 
 fn operate(control: &Path, begun: Instant) -> io::Result<()> {

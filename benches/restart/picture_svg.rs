@@ -3,7 +3,7 @@
 
 use std::{fmt::Write, time::Duration};
 
-use crate::picture::{CROWD, LIFE, RATE, ROUND, Story, TRIGGERS};
+use crate::picture::{CROWD, LIFE, RATE, ROUND, TRIGGERS, Trace};
 
 /// What is drawn as one.
 const PIECE: Duration = Duration::from_millis(50);
@@ -37,14 +37,14 @@ fn pieces() -> impl Iterator<Item = Duration> {
 }
 
 /// The whole picture.
-pub fn draw(story: &Story) -> String {
-    let count = story.answers.len();
+pub fn draw(trace: &Trace) -> String {
+    let count = trace.answers.len();
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} 440\" \
          font-family=\"sans-serif\" font-size=\"12\">\n\
          <rect width=\"{WIDTH}\" height=\"440\" fill=\"white\"/>\n\
          <text x=\"16\" y=\"22\" font-size=\"15\">Two restarts under load: {count} requests, {} failed</text>\n",
-        story.failed
+        trace.failed
     );
     for (number, name) in ["old process", "its fork", "the new program"].iter().enumerate() {
         let at = 400.0 + 110.0 * number as f64;
@@ -72,10 +72,10 @@ pub fn draw(story: &Story) -> String {
     label(&mut svg, &slow, "the slowest answer, in ms", "2");
     svg += "<g clip-path=\"url(#past)\">\n";
     svg += "<g shape-rendering=\"crispEdges\">\n";
-    areas(&mut svg, &new, story, true);
-    areas(&mut svg, &held, story, false);
+    areas(&mut svg, &new, trace, true);
+    areas(&mut svg, &held, trace, false);
     svg += "</g>\n";
-    dots(&mut svg, &slow, story);
+    dots(&mut svg, &slow, trace);
     svg += "</g>\n";
     for (at, engine) in TRIGGERS {
         let x = x(at);
@@ -107,11 +107,11 @@ fn label(svg: &mut String, panel: &Panel, title: &str, most: &str) {
 }
 
 /// Answers in each piece of time, one generation on top of the other.
-fn areas(svg: &mut String, panel: &Panel, story: &Story, is_new: bool) {
+fn areas(svg: &mut String, panel: &Panel, trace: &Trace, is_new: bool) {
     let step = x(PIECE) - LEFT;
     for (generation, colour) in COLOURS.iter().enumerate() {
         for begin in pieces() {
-            let answers = story.answers.iter().filter(|answer| {
+            let answers = trace.answers.iter().filter(|answer| {
                 answer.is_new == is_new && answer.at >= begin && answer.at < begin + PIECE
             });
             let of = |up_to: usize| {
@@ -132,9 +132,9 @@ fn areas(svg: &mut String, panel: &Panel, story: &Story, is_new: bool) {
 }
 
 /// The slowest answer to a new client in each piece of time.
-fn dots(svg: &mut String, panel: &Panel, story: &Story) {
+fn dots(svg: &mut String, panel: &Panel, trace: &Trace) {
     for begin in pieces() {
-        let answers = story.answers.iter();
+        let answers = trace.answers.iter();
         let slowest = answers
             .filter(|answer| answer.is_new && answer.at >= begin && answer.at < begin + PIECE)
             .max_by_key(|answer| answer.took);

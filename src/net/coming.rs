@@ -97,7 +97,7 @@ impl Net {
             Phase::Dialing => Peer::Unknown,
             _ => stream.peer(),
         };
-        let mut conn = Conn::new(id, stream, peer, phase, self.tick);
+        let mut conn = Conn::new(id, stream, peer, phase, self.stamp);
         Net::with_registry(&self.poll, |registry| {
             conn.stream.register(registry, Source::Conn(id).token())
         })?;

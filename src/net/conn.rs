@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::{Address, Timer, id::ConnId, reason::Reason, stream::Peer, stream::Stream};
-use crate::{buffer::Output, clock::Tick, limits::Limits};
+use crate::{buffer::Output, clock::Stamp, limits::Limits};
 
 /// The life of a connection. It only moves down this list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,14 +34,14 @@ pub(crate) struct Conn {
     pub output: Output,
     /// What it has beyond this, if anything.
     rare: Option<Box<Rare>>,
-    pub opened: Tick,
+    pub opened: Stamp,
     /// When a byte last came or went.
-    pub active: Tick,
+    pub active: Stamp,
     /// When the peer last took output, or output began to wait for it.
-    pub progress: Tick,
+    pub progress: Stamp,
     /// When the timeouts are looked at next. Activity does not move it: a look that comes too
     /// early just sets the next one, so a request touches no timer.
-    pub check_at: Option<Tick>,
+    pub check_at: Option<Stamp>,
     pub bytes_in: u64,
     pub bytes_out: u64,
     pub flags: Flags,
@@ -104,7 +104,7 @@ pub(crate) struct Flags {
 }
 
 impl Conn {
-    pub fn new(id: ConnId, stream: Stream, peer: Peer, phase: Phase, now: Tick) -> Conn {
+    pub fn new(id: ConnId, stream: Stream, peer: Peer, phase: Phase, now: Stamp) -> Conn {
         Conn {
             id,
             stream,
@@ -177,7 +177,7 @@ impl Conn {
     }
 
     /// When it will have taken too long over what it is doing, and what to say of it then.
-    pub fn deadline(&self, limits: &Limits) -> Option<(Tick, Reason)> {
+    pub fn deadline(&self, limits: &Limits) -> Option<(Stamp, Reason)> {
         match self.phase {
             Phase::Dead => None,
             Phase::Dialing => Some((self.opened + limits.dial, Reason::NoProgress)),

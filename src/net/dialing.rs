@@ -97,7 +97,7 @@ impl Net {
 
     /// Decides a dial that has seen an event. `Some` when the connection stands.
     pub(crate) fn finish_dial(&mut self, id: ConnId) -> Option<Origin> {
-        let now = self.tick;
+        let now = self.stamp;
         let conn = self.conn(id).filter(|conn| conn.phase == Phase::Dialing)?;
         let tag = conn.rare_mut().tag;
         match conn.stream.connected()? {

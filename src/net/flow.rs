@@ -100,7 +100,7 @@ impl Net {
                 conn.bytes_in += count as u64;
                 self.stats.bytes_in += count as u64;
                 if conn.phase == Phase::Open {
-                    conn.active = self.tick;
+                    conn.active = self.stamp;
                 }
                 Some(count)
             }
@@ -195,8 +195,8 @@ impl Net {
         conn.bytes_out += written as u64;
         self.stats.bytes_out += written as u64;
         if written > 0 {
-            conn.active = self.tick;
-            conn.progress = self.tick;
+            conn.active = self.stamp;
+            conn.progress = self.stamp;
         }
         if conn.flags.congested && conn.output.len() <= LOW_MARK {
             conn.flags.congested = false;
@@ -217,7 +217,7 @@ impl Net {
             Phase::Flushing if conn.flags.eof => self.kill(id, Reason::Closed),
             Phase::Flushing => {
                 conn.phase = Phase::Lingering;
-                conn.active = self.tick;
+                conn.active = self.stamp;
                 if !std::mem::replace(&mut conn.flags.fin_sent, true) {
                     conn.stream.shutdown(Shutdown::Write);
                 }

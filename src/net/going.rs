@@ -87,7 +87,7 @@ impl Net {
             conn.peer,
             conn.bytes_in,
             conn.bytes_out,
-            self.tick.since(conn.opened).as_secs_f64(),
+            self.stamp.since(conn.opened).as_secs_f64(),
         );
     }
 }

@@ -198,7 +198,7 @@ impl<'a> Io<'a> {
 
     /// Offers input again, beginning with what was kept.
     pub fn resume(&mut self) {
-        let now = self.net.tick;
+        let now = self.net.stamp;
         let conn = self.conn();
         if std::mem::take(&mut conn.flags.paused) {
             conn.flags.incomplete = false;
@@ -320,7 +320,7 @@ impl Net {
             return;
         }
         if conn.output.is_empty() {
-            conn.progress = self.tick;
+            conn.progress = self.stamp;
         }
         push(&mut conn.output, &mut self.pool);
         let queued = conn.output.len();

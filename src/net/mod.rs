@@ -64,7 +64,7 @@ pub(crate) use self::{
 };
 use crate::{
     buffer::Pool,
-    clock::Tick,
+    clock::Stamp,
     error::{Error, Result},
     limits::Limits,
     plan::{Engine, Restart},
@@ -149,7 +149,7 @@ pub struct Net {
     // Time.
     now: Instant,
     /// The same in short.
-    tick: Tick,
+    stamp: Stamp,
     timers: TimerQueue<Key>,
     /// When the reactor's own timeouts of a connection are to be looked at.
     checks: TimerQueue<ConnId>,
@@ -200,7 +200,7 @@ impl Net {
             refused_dials: Vec::new(),
             staged: Staged::default(),
             now,
-            tick: now.into(),
+            stamp: now.into(),
             timers: TimerQueue::new(),
             checks: TimerQueue::new(),
             deadlines: TimerQueue::new(),
@@ -233,7 +233,7 @@ impl Net {
     }
 
     pub(crate) fn set_now(&mut self, now: Instant) {
-        (self.now, self.tick) = (now, now.into());
+        (self.now, self.stamp) = (now, now.into());
     }
 
     /// A connection by its name, if it is still in service.

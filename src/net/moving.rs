@@ -98,7 +98,7 @@ impl Net {
     }
 
     /// In a forked child: begins as another process of this `generation`, with `conns`, the connections
-    /// that have moved. The listeners stay, and so do the alarms, which rest until it serves. The
+    /// that have moved, and their timers. The listeners stay, and so do the alarms, which rest until it serves. The
     /// caller has taken all connections out before: dropping one here would close a number that is no
     /// longer its own.
     pub(crate) fn begin_anew(&mut self, poll: Poll, generation: u64, conns: Slab<Conn>) -> Result {
@@ -112,12 +112,11 @@ impl Net {
             self.listeners.push(listener.rewrap()?);
         }
         self.datagrams = old.datagrams.into_iter().map(Datagrams::anew).collect();
-        (self.timers, self.checks) = (old.timers, old.checks);
         self.alarms = old.alarms;
-        self.suspend_alarms();
-        if conns.is_empty() {
-            (self.timers, self.checks) = Default::default();
+        if !conns.is_empty() {
+            (self.timers, self.checks) = (old.timers, old.checks);
         }
+        self.suspend_alarms();
         self.keep(conns).map_err(|e| Error::io("wait for", "connections", e))
     }
 

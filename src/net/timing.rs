@@ -8,8 +8,6 @@ use crate::limits::FAR_FUTURE;
 /// What is due when its time comes. Plain data, so it can be carried to another process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Key {
-    /// The timeouts of a connection have been looked at.
-    Check(ConnId),
     /// An author's timer.
     Timer(ConnId, Timer),
     Alarm(Alarm),
@@ -77,9 +75,8 @@ impl Net {
             return None;
         }
         let Some((at, key)) = self.timers.pop(self.now) else {
-            let (_, id) = self.checks.pop(self.now)?;
-            self.check(id);
-            return Some(Key::Check(id));
+            self.check_timeouts();
+            return None;
         };
         match key {
             Key::Timer(id, timer) => {
@@ -130,9 +127,16 @@ impl Net {
         self.checks.insert(at.into(), id);
     }
 
+    /// Looks at the timeouts of each connection for which it is time.
+    fn check_timeouts(&mut self) {
+        while let Some((_, id)) = self.checks.pop(self.now) {
+            self.check(id);
+        }
+    }
+
     /// Ends the connection if one of its timeouts has passed, and looks again later otherwise.
     fn check(&mut self, id: ConnId) {
-        let now = self.tick;
+        let now = self.stamp;
         let Some(conn) = self.conns.get_mut(id.slot()).filter(|conn| conn.id == id) else { return };
         conn.check_at = None;
         match conn.deadline(&self.limits) {
@@ -198,7 +202,7 @@ mod tests {
         net.to(id).unwrap().send(b"hello");
         net.flush();
         net.set_now(start + 2 * idle);
-        assert_eq!(net.next_due(), Some(Key::Check(id)));
+        assert_eq!(net.next_due(), None);
         pipe.set_window(usize::MAX);
         net.note_stream(id, false, true, false);
         net.flush();

@@ -4,13 +4,13 @@ use std::time::Instant;
 
 use super::record::Record;
 use crate::{
-    clock::Tick,
+    clock::Stamp,
     net::{Address, Conn, ConnId, Flags, Peer, Phase, Stream, Timer},
 };
 
 /// The connection written down. `session` is `None` where there is none yet.
 pub(crate) fn pack(conn: &Conn, session: Option<Vec<u8>>, now: Instant) -> Record {
-    let since = |then: Tick| Tick::from(now).since(then);
+    let since = |then: Stamp| Stamp::from(now).since(then);
     let left = |&(timer, at): &(Timer, Instant)| (timer.0, at.saturating_duration_since(now));
     Record {
         id: conn.id.to_bits(),
@@ -39,8 +39,8 @@ pub(crate) fn unpack(record: Record, stream: Stream, now: Instant) -> (Conn, Opt
         Peer::Unknown if phase == Phase::Open => stream.peer(),
         known => known,
     };
-    let tick = Tick::from(now);
-    let mut conn = Conn::new(ConnId::from_bits(record.id), stream, peer, phase, tick);
+    let stamp = Stamp::from(now);
+    let mut conn = Conn::new(ConnId::from_bits(record.id), stream, peer, phase, stamp);
     if phase == Phase::Dialing || record.destination.is_some() || !record.timers.is_empty() {
         let rare = conn.rare_mut();
         let address = |text| Address::literal("dial", text).ok();
@@ -51,9 +51,9 @@ pub(crate) fn unpack(record: Record, stream: Stream, now: Instant) -> (Conn, Opt
     conn.input = record.input;
     conn.output.push(&record.output, &mut Default::default());
     conn.want = record.want as usize;
-    conn.opened = tick.before(record.age);
-    conn.active = tick.before(record.idle);
-    conn.progress = tick.before(record.stalled);
+    conn.opened = stamp.before(record.age);
+    conn.active = stamp.before(record.idle);
+    conn.progress = stamp.before(record.stalled);
     (conn.bytes_in, conn.bytes_out) = (record.bytes_in, record.bytes_out);
     conn.flags = from_bits(record.flags);
     (conn, record.session)

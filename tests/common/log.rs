@@ -58,7 +58,7 @@ impl Log {
         let mut buffer = [0; 16 * 1024];
         while !text.is_over {
             match (&self.pipe).read(&mut buffer) {
-                Ok(0) => text.is_over = true,
+                Ok(0) => text.end(),
                 Ok(count) => text.add(&buffer[..count]),
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
                 Err(e) if e.kind() == ErrorKind::WouldBlock => break,
@@ -82,7 +82,7 @@ impl Log {
             if left.is_zero() {
                 panic!("no {count} lines {words:?} in the log:\n{}", text.lines.join("\n"));
             }
-            text = self.bell.wait_timeout(text, left).expect("nobody has panicked").0;
+            text = self.bell.wait_timeout(text, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
@@ -104,6 +104,14 @@ impl Text {
                 self.rest.clear();
             }
         }
+    }
+
+    /// A last line may lack its end, where the server was killed.
+    fn end(&mut self) {
+        if !self.rest.is_empty() {
+            self.add(b"\n");
+        }
+        self.is_over = true;
     }
 
     fn lines_with<'a>(&'a self, words: &'a str) -> impl Iterator<Item = &'a String> {
