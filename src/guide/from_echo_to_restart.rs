@@ -350,15 +350,16 @@
 //! }
 //! ```
 //!
-//! The example `chat` is this server without moving, so that the two rooms can be seen:
+//! The example `chat` is this server. Without moving, the two rooms can be seen:
 //!
 //! ```sh
-//! cargo run --release --example chat -- --pid-file /tmp/chat.pid
+//! cargo run --release --example chat -- --no-move --pid-file /tmp/chat.pid
 //! nc 127.0.0.1 7778                  # in another terminal: you are Ann
 //! kill -HUP $(cat /tmp/chat.pid)     # a new generation; Ann's session never notices
 //! nc 127.0.0.1 7778                  # you are Bob, in the new process
 //! kill -TERM $(cat /tmp/chat.pid)    # no new guests; ends within 30 s, or when all have left
 //! ```
 //!
-//! Next: [fork against fork-exec](super::fork_or_exec). What the reactor had to get right for this is
-//! told, trap by trap and with real processes, by `cargo run --example lessons`.
+//! Next: [a server of your own](super::your_own), or [fork against fork-exec](super::fork_or_exec). What
+//! the reactor had to get right for this is told, trap by trap and with real processes, by
+//! `cargo run --example lessons`.
