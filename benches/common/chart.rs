@@ -5,7 +5,7 @@ use std::{fmt::Write, fs, io, path::PathBuf};
 const WIDTH: f64 = 760.0;
 const HEIGHT: f64 = 400.0;
 const LEFT: f64 = 80.0;
-const RIGHT: f64 = 240.0;
+const RIGHT: f64 = 270.0;
 const TOP: f64 = 50.0;
 const BOTTOM: f64 = 50.0;
 
@@ -98,7 +98,7 @@ pub fn lines(title: &str, x_name: &str, y_name: &str, series: &[Series]) -> Stri
 /// value is. Names that occur in several groups have one colour.
 pub fn ratios(title: &str, groups: &[(String, Vec<(String, f64)>)]) -> String {
     const ROW: f64 = 22.0;
-    const START: f64 = 230.0;
+    const START: f64 = 270.0;
     const LEGEND: f64 = 40.0;
     let mut names: Vec<&str> = Vec::new();
     for (name, _) in groups.iter().flat_map(|(_, values)| &values[1..]) {

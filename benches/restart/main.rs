@@ -67,7 +67,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             for engine in ENGINES {
                 let case = Case { engine, megabytes, connections: 0 };
                 let stall = run(case, pages, tunables, times, cores)?;
-                plot(&mut series, format!("heirloom, {engine}, {pages}"), megabytes, stall);
+                plot(&mut series, format!("heirloom, {engine}{}", suffix(pages)), megabytes, stall);
             }
             for way in rivals::WAYS {
                 let (huge, all) = rivals::measure(way, megabytes, times, tunables)?;
@@ -76,7 +76,12 @@ fn main() -> Result<(), Box<dyn Error>> {
                     way.name(),
                     spread(all.iter().copied())
                 );
-                plot(&mut series, format!("{}, {pages}", way.name()), megabytes, median(all));
+                plot(
+                    &mut series,
+                    format!("{}{}", way.name(), suffix(pages)),
+                    megabytes,
+                    median(all),
+                );
             }
         }
     }
@@ -87,7 +92,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     // Of the rivals with huge pages only the one that still depends on the heap is of interest.
-    series.retain(|one| one.name.starts_with("heirloom") || one.name.ends_with(PAGES[0].0));
+    series
+        .retain(|one| one.name.starts_with("heirloom") || !one.name.ends_with(suffix(PAGES[1].0)));
     let title = "How long the old process's loop stands still while a new one is made";
     let svg = chart::lines(title, "touched heap, MiB", "ms", &series);
     println!("\nChart: {}", chart::save("restart-stall", &svg)?.display());
@@ -131,6 +137,11 @@ fn run(
         median(all(|sample| sample.pss).collect()),
     );
     Ok(median(all(|sample| sample.stall).collect()))
+}
+
+/// What is added to a name in the chart.
+fn suffix(pages: &str) -> &'static str {
+    if pages == PAGES[0].0 { "" } else { ", huge pages" }
 }
 
 fn plot(series: &mut Vec<Series>, name: String, megabytes: usize, stall: f64) {

@@ -69,7 +69,7 @@ pub fn draw(trace: &Trace) -> String {
     let slow = Panel { top: 310.0, bottom: 400.0, most: 2.0 };
     label(&mut svg, &new, "new clients: who answers", &format!("{per_second:.0}/s"));
     label(&mut svg, &held, "clients that stay until they leave", "");
-    label(&mut svg, &slow, "the slowest answer, in ms", "2");
+    label(&mut svg, &slow, "the slowest answer, in ms", "2+");
     svg += "<g clip-path=\"url(#past)\">\n";
     svg += "<g shape-rendering=\"crispEdges\">\n";
     areas(&mut svg, &new, trace, true);

@@ -23,15 +23,16 @@
 //!
 //! | touched heap | `fork` | `fork`, heap on huge pages | `posix_spawn` | fork, then exec (`Command` with `pre_exec`) |
 //! |---|---|---|---|---|
-//! | 10 MB | 0.2 ms | 0.1 ms | 0.13 ms | 0.6 ms |
-//! | 256 MB | 4.7 ms | 0.2 ms | 0.15 ms | 8.9 ms |
-//! | 1 GiB | 15 ms | 0.7 ms | 0.16 ms | 35 ms |
-//! | 4 GiB | 67 ms | 1.7 ms | 0.10 ms | 135 ms |
+//! | 10 MiB | 0.29 ms | 0.17 ms | 0.20 ms | 0.8 ms |
+//! | 256 MiB | 6.4 ms | 0.25 ms | 0.21 ms | 14 ms |
+//! | 1 GiB | 20 ms | 0.6 ms | 0.25 ms | 48 ms |
+//! | 4 GiB | 72 ms | 1.6 ms | 0.22 ms | 165 ms |
 //!
-//! On yours:
+//! The first three columns are this crate's restarts, medians of eleven. On yours:
 //!
 //! ```sh
-//! cargo run --release --example lessons -- fork-cost 10 256 1024 4096
+//! cargo build --release --example lab && cargo bench --bench restart
+//! cargo run --release --example lessons -- fork-cost 10 256 1024 4096    # the system calls alone
 //! ```
 //!
 //! A fork copies no page. It copies the page tables, 8 bytes for each page of 4 KiB that was touched,
