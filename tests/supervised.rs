@@ -11,7 +11,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{Client, DEADLINE, Dir, Server, Setup, example, wait_for, wait_gone};
+use common::{
+    Client, DEADLINE, Dir, Server, Setup, example,
+    restart::{resume, wait_stopped},
+    wait_for, wait_gone,
+};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -287,6 +291,23 @@ fn an_old_side_that_dies_in_the_probation_leaves_the_new_one_main() {
     server.signal(Signal::SIGTERM);
     assert_eq!(server.wait_exit().code(), Some(7));
     assert_eq!(server.count_lines("another generation in"), 0);
+}
+
+/// Only the one that has made it can tell how it has ended, and that one is slower.
+#[test]
+fn a_main_that_ends_before_its_maker_has_let_go_has_an_exit_status() {
+    let dir = Dir::new();
+    let fault = dir.path("fault");
+    let mut server = supervised().env("HEIRLOOM_FAULT", fault.display()).start();
+    let (_, old) = who(&mut server.connect());
+    fs::write(&fault, "OldCommitted hang").expect("a file");
+    server.signal(Signal::SIGHUP);
+    wait_stopped(old);
+    let (_, main) = who(&mut server.connect());
+    server.signal(Signal::SIGTERM);
+    wait_gone(main);
+    resume(old);
+    assert_eq!(server.wait_exit().code(), Some(7));
 }
 
 #[test]

@@ -27,10 +27,12 @@ impl<S: Service> Turn<S> {
         self.succession.supervisor.iter_mut().for_each(|supervisor| supervisor.say_leaving());
     }
 
-    /// A process that this one has made and that is to live on is reaped when it ends.
-    pub(super) fn look_after(&mut self, mut child: Child) {
-        if !child.has_ended() && self.net.watch(&child, Source::Child).is_ok() {
+    /// A process that this one has made and that is to live on is reaped when it ends: at once, where it
+    /// has been quicker than this one.
+    pub(super) fn look_after(&mut self, child: Child) {
+        if self.net.watch(&child, Source::Child).is_ok() {
             self.succession.children.push(child);
+            self.reap_children();
         }
     }
 
