@@ -20,7 +20,6 @@ pub type Result<T = ()> = std::result::Result<T, Error>;
 /// }
 /// assert_eq!(parse(b"-").unwrap_err().to_string(), "a message starts with '+'");
 /// ```
-#[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
     /// A system call failed.
@@ -64,6 +63,13 @@ impl Error {
         why: impl fmt::Display,
     ) -> Error {
         Error::Invalid { operation, target: target.to_string(), why: why.to_string() }
+    }
+}
+
+/// As it is displayed: what a `main` that answers an error shows to its user is this.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -90,14 +90,16 @@ impl Restart {
     }
 
     /// Kill the new side and carry on when it is not ready after `limit` (10 s unless told). Once its
-    /// probation is over, it has the same time again to say so.
+    /// probation is over, it has the same time again to say so. It is the old process that waits: after an
+    /// upgrade, a new value counts from the next restart on.
     pub fn ready_within(self, limit: Duration) -> Restart {
         Restart { ready_within: limit.min(FAR_FUTURE), ..self }
     }
 
     /// The new side serves for this long before the old one lets go of the listeners (2 s unless told).
     /// If it dies in that time, or [asks for it](crate::Net::roll_back), the old one accepts again at
-    /// once, and no client is refused.
+    /// once, and no client is refused. The new side is told by the old one: after an upgrade, a new value
+    /// counts from the next restart on.
     ///
     /// ```
     /// # use heirloom::Restart;

@@ -1,9 +1,9 @@
 //! Line chat: your first line is your name, each later line goes to everyone else.
 //!
 //! ```sh
-//! cargo run --release --example chat             # then, in two more terminals:
+//! cargo run --release --example chat -- --pid-file /tmp/chat.pid    # then, in two more terminals:
 //! nc 127.0.0.1 7778
-//! pkill -HUP -x -o chat                          # a new generation; everybody is still in the room
+//! kill -HUP $(cat /tmp/chat.pid)                 # a new generation; everybody is still in the room
 //! ```
 //!
 //! Guests share a room, so a restart moves them all. With `--no-move` those who are here would stay with

@@ -1,9 +1,9 @@
 //! Echo: every byte that arrives goes straight back.
 //!
 //! ```sh
-//! cargo run --release --example echo -- --move   # then, elsewhere:
+//! cargo run --release --example echo -- --move --pid-file /tmp/echo.pid    # then, elsewhere:
 //! nc 127.0.0.1 7777                              # a line comes back
-//! pkill -HUP -x -o echo                          # a new generation; your session goes along
+//! kill -HUP $(cat /tmp/echo.pid)                 # a new generation; your session goes along
 //! ```
 
 #[path = "../common/mod.rs"]

@@ -1,10 +1,10 @@
 //! Flows: an echo over datagrams whose flows stay with the generation that they began with.
 //!
 //! ```sh
-//! cargo run --release --example flows -- --datagrams 127.0.0.1:7784    # then, elsewhere:
+//! cargo run --release --example flows -- --datagrams 127.0.0.1:7784 --pid-file /tmp/flows.pid    # then, elsewhere:
 //! nc -u 127.0.0.1 7784                           # new 1 hello, 0.1 2 again, 0.1 3 bye
 //! nc 127.0.0.1 7784                              # status
-//! pkill -HUP -x -o flows                         # your flow goes on, by the old process
+//! kill -HUP $(cat /tmp/flows.pid)                # your flow goes on, by the old process
 //! ```
 //!
 //! A datagram is `FLOW SEQ TEXT`; the first of a flow says `new`, and is answered with the flow's id,

@@ -1,13 +1,13 @@
 //! HTTP/1.1: keep-alive, pipelining, bodies that are never held in memory, restarts that no client sees.
 //!
 //! ```sh
-//! cargo run --release --example http             # then, elsewhere:
+//! cargo run --release --example http -- --pid-file /tmp/http.pid    # then, elsewhere:
 //! curl -i http://127.0.0.1:8080/                 # hello, world
 //! curl http://127.0.0.1:8080/generation          # {"generation":0,"pid":4711,"engine":"none"}
 //! curl -T - http://127.0.0.1:8080/count          # type, then ^D: the length of a chunked upload
 //! curl --data-binary @Cargo.lock http://127.0.0.1:8080/echo | cmp - Cargo.lock
 //! curl --limit-rate 1M -o /dev/null http://127.0.0.1:8080/bytes/20000000
-//! pkill -HUP -x -o http                          # a new generation; the download goes on
+//! kill -HUP $(cat /tmp/http.pid)                 # a new generation; the download goes on
 //! ```
 //!
 //! Requests have nothing to do with each other, so connections stay with their process until they end. Run

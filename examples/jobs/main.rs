@@ -2,11 +2,11 @@
 //!
 //! ```sh
 //! redis-server --port 6379 &                     # Redis 7
-//! cargo run --release --example jobs             # then, elsewhere:
+//! cargo run --release --example jobs -- --pid-file /tmp/jobs.pid    # then, elsewhere:
 //! for n in $(seq 100); do redis-cli xadd jobs '*' text "job $n" rounds 9999999; done > /dev/null
 //! echo stats | nc -q1 127.0.0.1 7781             # while they are done,
-//! pkill -HUP -x -o jobs                          # a new generation by fork,
-//! pkill -USR2 -x -n jobs                         # and one by fork-exec
+//! kill -HUP $(cat /tmp/jobs.pid)                 # a new generation by fork,
+//! kill -USR2 $(cat /tmp/jobs.pid)                # and one by fork-exec
 //! redis-cli xinfo consumers jobs workers         # a generation that has jobs in hand is one
 //! redis-cli llen jobs:done                       # 100, after some seconds
 //! redis-cli lrange jobs:done 0 2                 # entry,worker,deliveries,digest

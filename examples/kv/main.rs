@@ -1,9 +1,9 @@
 //! A key-value server that speaks the Redis protocol: redis-cli, redis-benchmark and client libraries work.
 //!
 //! ```sh
-//! cargo run --release --example kv               # then, elsewhere:
+//! cargo run --release --example kv -- --pid-file /tmp/kv.pid    # then, elsewhere:
 //! redis-cli -p 7780 set name heirloom
-//! pkill -HUP -x -o kv                            # a new generation, with all keys
+//! kill -HUP $(cat /tmp/kv.pid)                   # a new generation, with all keys
 //! redis-cli -p 7780 get name
 //! redis-cli -p 7780 info server                  # process_id, heirloom_generation, heirloom_engine
 //! redis-benchmark -p 7780 -t ping,set,get -P 16 -q

@@ -354,9 +354,9 @@
 //!
 //! ```sh
 //! cargo run --release --example chat -- --no-move --pid-file /tmp/chat.pid
-//! nc 127.0.0.1 7778                  # in another terminal: you are Ann
-//! kill -HUP $(cat /tmp/chat.pid)     # a new generation; Ann's session never notices
-//! nc 127.0.0.1 7778                  # you are Bob, in the new process
+//! nc 127.0.0.1 7778                  # in two more terminals: Ann and Amy, who hear each other
+//! kill -HUP $(cat /tmp/chat.pid)     # in a fourth: a new generation; neither of them notices
+//! nc 127.0.0.1 7778                  # in two more: Bob and Ben, who hear each other, and not Ann
 //! kill -TERM $(cat /tmp/chat.pid)    # no new guests; ends within 30 s, or when all have left
 //! ```
 //!

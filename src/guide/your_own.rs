@@ -6,6 +6,7 @@
 //! cargo new lines && cd lines
 //! cargo add heirloom --path ../heirloom
 //! cargo add libc                     # for the names of signals
+//! cargo add env_logger               # without a logger, a restart that is refused says nothing
 //! ```
 //!
 //! and in `src/main.rs`:
@@ -35,6 +36,7 @@
 //! }
 //!
 //! fn main() -> Result {
+//!     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
 //!     Server::new(Lines { count: 0 })?
 //!         .listen("127.0.0.1:7790")?
 //!         .pid_file("/tmp/lines.pid")? // of the generation that serves
@@ -47,13 +49,63 @@
 //! Run it, and restart it while somebody asks all the time:
 //!
 //! ```sh
-//! cargo run --release &
-//! (while echo hello | nc -N 127.0.0.1 7790; do :; done) &    # ends at the first failure
-//! kill -HUP $(cat /tmp/lines.pid)    # a fork: the count goes on
-//! kill -USR2 $(cat /tmp/lines.pid)   # the program anew: the count begins at one
-//! kill -TERM $(cat /tmp/lines.pid)
+//! cargo build --release
+//! target/release/lines &
+//! while [ ! -s /tmp/lines.pid ]; do sleep 0.1; done
+//! (while echo hello | nc -N 127.0.0.1 7790; do :; done; echo "nobody answers any more") &
+//! kill -HUP $(cat /tmp/lines.pid); sleep 3     # a fork: the count goes on
+//! kill -USR2 $(cat /tmp/lines.pid); sleep 3    # the program anew: the count begins at one
+//! kill -TERM $(cat /tmp/lines.pid)             # the end
 //! ```
 //!
-//! That the count survives a fork-exec, too, takes [`save`](crate::Service::save) and
-//! [`load`](crate::Service::load), two lines each. What the server says to the `log` crate, any logger
-//! shows: `env_logger::init()` at the beginning of `main`.
+//! A restart takes two seconds, which are the new generation's probation; another one is refused
+//! meanwhile. The shell says `Done` when the first process has drained: the service goes on in the next.
+//!
+//! # State that survives an upgrade
+//!
+//! These two in `impl Service for Lines`, and the count goes on after `USR2`, too:
+//!
+//! ```
+//! # use heirloom::{Io, Origin, Result, Service, testing::Harness};
+//! # struct Lines { count: u64 }
+//! # impl Service for Lines {
+//! #     type Session = ();
+//! #     fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result { Ok(()) }
+//! #     fn on_data(&mut self, io: &mut Io<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+//! #         self.count += 1;
+//! #         Ok(input.len())
+//! #     }
+//! fn save(&self) -> Result<Vec<u8>> {
+//!     Ok(self.count.to_string().into_bytes())
+//! }
+//!
+//! fn load(&mut self, saved: &[u8]) -> Result {
+//!     let text = std::str::from_utf8(saved).map_err(|e| e.to_string())?;
+//!     self.count = text.parse().map_err(|_| format!("{text:?} is no count"))?;
+//!     Ok(())
+//! }
+//! # }
+//! # let (old, mut new) = (Lines { count: 7 }, Lines { count: 0 });
+//! # new.load(&old.save()?)?;
+//! # assert_eq!(new.count, 7);
+//! # assert!(new.load(b"seven").is_err());
+//! # Ok::<(), heirloom::Error>(())
+//! ```
+//!
+//! A `load` that answers an error is a program that cannot go on from here: the restart fails with these
+//! words, and the old program serves on. What is counted in the probation is gone if the restart is
+//! rolled back, since the old process has its own count.
+//!
+//! # An operator
+//!
+//! With `.control("/tmp/lines.control")?` before `.run()`, and the program that `cargo install --path
+//! ../heirloom` installs:
+//!
+//! ```sh
+//! export HEIRLOOM_CONTROL=/tmp/lines.control
+//! heirloom status
+//! heirloom restart --fork-exec    # waits, and says how it went
+//! heirloom rollback               # in those two seconds, from another terminal
+//! ```
+//!
+//! Next: [fork against fork-exec](super::fork_or_exec).

@@ -38,6 +38,7 @@ impl<S: Service> Turn<S> {
         }
         while let Some(conn) = self.net.conn(id).filter(|conn| conn.takes_input()) {
             let Some(end) = conn.input.iter().position(|&byte| byte == b'\n') else { break };
+            conn.flags.greeted = true;
             let line: Vec<u8> = conn.input.drain(..=end).collect();
             self.obey(id, String::from_utf8_lossy(&line).trim_end());
         }

@@ -101,7 +101,12 @@ fn parse() -> Result<Option<Options>, Failure> {
     }
     let command = options.command.as_str();
     if !COMMANDS.contains(&command) {
-        return Err(format!("{command:?} is no command\n{USAGE}").into());
+        let what = if command.is_empty() {
+            "no command is given".into()
+        } else {
+            format!("{command:?} is no command")
+        };
+        return Err(format!("{what}\n{USAGE}").into());
     }
     if (engine.is_some() || moves.is_some()) && command != "restart" {
         return Err("--fork, --fork-exec and --move go with restart".into());
