@@ -33,8 +33,8 @@ fn teach() -> Result<Verdict> {
          sockets between them. What the child takes off that list is off it for the parent.",
     );
     wrong(
-        "A child does not want its parent's connections. It is well brought up, so it deregisters \
-         each of them from the Poll that it has inherited, and exits.",
+        "A child does not want its parent's connections. It is well brought up, so it takes each of \
+         them off the list that it has inherited (epoll_ctl with EPOLL_CTL_DEL), and exits.",
     );
     let deaf = unheard(SHORT, |poll, served| {
         for fd in wire::numbers(served) {

@@ -66,7 +66,7 @@
 //! These two in `impl Service for Lines`, and the count goes on after `USR2`, too:
 //!
 //! ```
-//! # use heirloom::{Io, Origin, Result, Service, testing::Harness};
+//! # use heirloom::{Io, Origin, Result, Service};
 //! # struct Lines { count: u64 }
 //! # impl Service for Lines {
 //! #     type Session = ();
