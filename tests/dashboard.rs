@@ -48,6 +48,11 @@ impl Stream {
         (field("event: "), field("data: "))
     }
 
+    /// The body ends, and then the connection.
+    fn end(mut self) {
+        assert_eq!(self.client.read_to_end().expect("a FIN"), b"0\r\n\r\n");
+    }
+
     /// Reads on to an event of this name whose data `fits`, and answers the data.
     fn until(&mut self, name: &str, fits: impl Fn(&str) -> bool) -> String {
         let until = std::time::Instant::now() + common::DEADLINE;
@@ -172,14 +177,21 @@ fn a_generation_on_probation_is_rolled_back() {
     let server = start("20");
     let mut stream = Stream::open(&server);
     stream.until("picture", |data| clients(data, 0) == 100);
+    let mut kept = server.connect();
+    ask(&mut kept, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     press(&server, "/restart/fork/move");
     stream.until("picture", |data| {
         data.contains("\"phase\":\"probation\"") && clients(data, 1) == 100
     });
     press(&server, "/roll-back");
     stream.until("leaving", |data| data.starts_with("{\"generation\":1,"));
-    let back = stream.until("picture", |data| clients(data, 0) == 100);
-    nothing_failed(&back);
-    // The stream lives on in the process that was rolled back; a new one begins where clients are served.
-    Stream::open(&server).until("picture", |data| data.starts_with("{\"generation\":0,"));
+    stream.end();
+    assert_eq!(kept.read_to_end().expect("a FIN"), b"", "an idle connection of the page ends");
+    let mut stream = Stream::open(&server);
+    stream.until("hello", |data| data.starts_with("{\"generation\":0,"));
+    nothing_failed(&stream.until("picture", |data| clients(data, 0) == 100));
+    // What is pressed now is done by the generation that serves, and the page sees it.
+    press(&server, "/restart/fork/move");
+    stream.until("started", |data| data.starts_with("{\"generation\":2,"));
+    nothing_failed(&stream.until("picture", |data| clients(data, 2) == 100));
 }

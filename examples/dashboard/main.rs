@@ -17,9 +17,11 @@
 //! The page's stream goes along with every restart, also when the demo clients stay (`Service::on_move`).
 //!
 //! This file knows the command line; `route` is what there is over HTTP, `state` is what goes to the next
-//! program, `generations` reads a status, `clients` counts answers, `picture` writes it all down.
+//! program, `generations` reads a status, `clients` counts answers, `picture` writes it all down, `event` is how
+//! that is sent.
 
 mod clients;
+mod event;
 mod generations;
 mod observer;
 mod options;
