@@ -7,7 +7,13 @@
 //! stream        "id: SEQUENCE", "event: hello|picture|started|failed|leaving", "data: JSON"
 //! ```
 
-use std::{io::Write, path::Path, process, rc::Rc, time::Duration};
+use std::{
+    io::{self, Write},
+    path::Path,
+    process,
+    rc::Rc,
+    time::Duration,
+};
 
 use heirloom::{
     Alarm, ConnId, Drain, Engine, Io, Move, Net, Origin, Reason, Restart, Result, Server, Service,
@@ -15,6 +21,7 @@ use heirloom::{
 };
 
 use super::{
+    address,
     event::{self, json},
     options::Options,
     reply::{After, Extent, Head, JSON, LAST_CHUNK, Refusal, Status, TEXT},
@@ -318,6 +325,12 @@ impl Service for Dashboard {
         if self.state.doomed && start == Start::Forked {
             // Nobody has come along, and nobody was accepted yet: nobody is lost.
             process::exit(DOOMED);
+        }
+        if start == Start::Fresh
+            && let Some(address) = address::find()
+        {
+            // Whoever reads it may be gone; that is no reason to end.
+            let _ = writeln!(io::stdout(), "open http://{address}/");
         }
         let engine = net.engine().map_or("none".to_owned(), |engine| engine.to_string());
         self.who = format!("\"generation\":{},\"pid\":{}", net.generation(), process::id());
