@@ -4,8 +4,18 @@ mod common;
 #[path = "common/http.rs"]
 mod http;
 
-use common::{Client, Server, wait_gone, with_own_temp};
+use std::{
+    fs::File,
+    net::TcpListener,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use common::{Client, Dir, Server, example, run_to_end, wait_gone, with_own_temp};
 use http::{Reply, ask, read_head};
+
+/// "At once", on a loaded machine. The observer's patience with a silent server is twice as long.
+const LIMIT: Duration = Duration::from_secs(5);
 
 fn start(probation: &str) -> Server {
     Server::of("dashboard").arg("--probation").arg(probation).start_as(with_own_temp)
@@ -48,15 +58,20 @@ impl Stream {
         (field("event: "), field("data: "))
     }
 
+    /// The body ends, and then the connection.
+    fn end(mut self) {
+        assert_eq!(self.client.read_to_end().expect("a FIN"), b"0\r\n\r\n");
+    }
+
     /// Reads on to an event of this name whose data `fits`, and answers the data.
     fn until(&mut self, name: &str, fits: impl Fn(&str) -> bool) -> String {
-        let until = std::time::Instant::now() + common::DEADLINE;
+        let until = Instant::now() + common::DEADLINE;
         loop {
             let (event, data) = self.next();
             if event == name && fits(&data) {
                 return data;
             }
-            assert!(std::time::Instant::now() < until, "no {name} that fits; the last: {data}");
+            assert!(Instant::now() < until, "no {name} that fits; the last: {data}");
         }
     }
 
@@ -81,6 +96,39 @@ fn clients(picture: &str, generation: u64) -> usize {
 
 fn nothing_failed(picture: &str) {
     assert!(picture.contains("\"failed\":0,"), "{picture}");
+}
+
+#[test]
+fn a_port_in_use_is_one_line_and_status_2_at_once() {
+    let socket = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = socket.local_addr().expect("one").to_string();
+    let dir = Dir::new();
+    let mut command = Command::new(example("dashboard"));
+    command.args(["--listen", &address, "--pid-file"]).arg(dir.path("pid"));
+    let begun = Instant::now();
+    let output = run_to_end(&mut with_own_temp(command));
+    assert!(begun.elapsed() < LIMIT, "it took {:?}", begun.elapsed());
+    let stderr = String::from_utf8(output.stderr).expect("text");
+    let begin = format!("dashboard: listen on {address}: Address already in use");
+    assert!(stderr.starts_with(&begin) && stderr.lines().count() == 1, "{stderr}");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(output.stdout.is_empty(), "there is nothing to open");
+    let left = std::fs::read_dir(dir.path("")).expect("the directory").count();
+    assert_eq!(left, 0, "nothing is left behind");
+}
+
+#[test]
+fn its_first_line_is_the_address_to_open() {
+    let dir = Dir::new();
+    let path = dir.path("stdout");
+    let file = File::create(&path).expect("a file");
+    let server = Server::of("dashboard").start_as(|command| {
+        let mut command = with_own_temp(command);
+        command.stdout(file);
+        command
+    });
+    let stdout = std::fs::read_to_string(&path).expect("text");
+    assert_eq!(stdout, format!("open http://{}/\n", server.address));
 }
 
 #[test]
@@ -172,14 +220,21 @@ fn a_generation_on_probation_is_rolled_back() {
     let server = start("20");
     let mut stream = Stream::open(&server);
     stream.until("picture", |data| clients(data, 0) == 100);
+    let mut kept = server.connect();
+    ask(&mut kept, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     press(&server, "/restart/fork/move");
     stream.until("picture", |data| {
         data.contains("\"phase\":\"probation\"") && clients(data, 1) == 100
     });
     press(&server, "/roll-back");
     stream.until("leaving", |data| data.starts_with("{\"generation\":1,"));
-    let back = stream.until("picture", |data| clients(data, 0) == 100);
-    nothing_failed(&back);
-    // The stream lives on in the process that was rolled back; a new one begins where clients are served.
-    Stream::open(&server).until("picture", |data| data.starts_with("{\"generation\":0,"));
+    stream.end();
+    assert_eq!(kept.read_to_end().expect("a FIN"), b"", "an idle connection of the page ends");
+    let mut stream = Stream::open(&server);
+    stream.until("hello", |data| data.starts_with("{\"generation\":0,"));
+    nothing_failed(&stream.until("picture", |data| clients(data, 0) == 100));
+    // What is pressed now is done by the generation that serves, and the page sees it.
+    press(&server, "/restart/fork/move");
+    stream.until("started", |data| data.starts_with("{\"generation\":2,"));
+    nothing_failed(&stream.until("picture", |data| clients(data, 2) == 100));
 }

@@ -214,6 +214,7 @@ fn click_through(scheme: &str) {
     page.wait(&box_of(4), "serving");
     page.wait(&dots(4), "200");
     page.screenshot(&format!("{scheme}-failed.png"));
+    page.wait("document.getElementById('opened').textContent", "1"); // so far no restart has ended it
     page.click("Restart by fork");
     page.click("Roll back");
     page.wait(
@@ -221,11 +222,18 @@ fn click_through(scheme: &str) {
         "true",
     );
     page.wait(&dots(4), "200");
+    // The stream has come back to the generation that serves, and so do the buttons.
+    let newest = "document.querySelector('#journal li').textContent";
+    page.wait(&format!("{newest}.includes('Rolled back: generation 4 serves again.')"), "true");
+    page.screenshot(&format!("{scheme}-back.png"));
+    page.click("Fork-exec, with move");
+    page.wait(&dots(0), "200"); // six has the colour of zero
+    page.wait(&format!("{newest}.includes('Generation 6, ')"), "true");
     page.click("Send clients home");
     page.wait("document.querySelectorAll('.dot').length", "0");
     page.wait("document.getElementById('failed').textContent", "0");
     page.wait("document.getElementById('gaps').textContent", "0");
-    page.wait("document.getElementById('opened').textContent", "1");
+    page.wait("document.getElementById('opened').textContent", "2");
 }
 
 #[test]

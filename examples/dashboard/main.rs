@@ -17,9 +17,12 @@
 //! The page's stream goes along with every restart, also when the demo clients stay (`Service::on_move`).
 //!
 //! This file knows the command line; `route` is what there is over HTTP, `state` is what goes to the next
-//! program, `generations` reads a status, `clients` counts answers, `picture` writes it all down.
+//! program, `generations` reads a status, `clients` counts answers, `picture` writes it all down, `event` is how
+//! that is sent, `address` finds out what to open in a browser.
 
+mod address;
 mod clients;
+mod event;
 mod generations;
 mod observer;
 mod options;
@@ -45,24 +48,18 @@ fn main() -> ExitCode {
         }
         Ok(Some((options, Role::Server { dir }))) => {
             start_logging("info");
-            service::run(&options, &dir)
+            service::run(&options, &dir).map(|()| ExitCode::SUCCESS)
         }
         Ok(Some((options, Role::Observer))) => {
             start_logging("warn");
             observer::run(&options)
         }
-        Err(e) => {
-            eprintln!("dashboard: {e}");
-            return ExitCode::from(2);
-        }
+        Err(e) => Err(e.to_string().into()),
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(e) => {
-            eprintln!("dashboard: {e}");
-            ExitCode::FAILURE
-        }
-    }
+    result.unwrap_or_else(|e| {
+        eprintln!("dashboard: {e}");
+        ExitCode::from(2) // whatever it was asked for, it cannot do it
+    })
 }
 
 /// Lines that name the process, since all of them share one stderr.

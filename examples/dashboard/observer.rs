@@ -6,7 +6,7 @@ use std::{
     io::Write,
     os::unix::{fs::DirBuilderExt, net::UnixStream},
     path::{Path, PathBuf},
-    process::{self, Child, Command},
+    process::{self, Child, Command, ExitCode},
     time::{Duration, Instant},
 };
 
@@ -45,8 +45,11 @@ const STATUS: u64 = 0;
 /// The longest line that anybody says here.
 const MAX_LINE: usize = 4096;
 
-struct Observer {
+struct Observer<'a> {
     dir: PathBuf,
+    /// The first process of the server, and the exit status of this one if it was the last as well.
+    server: &'a mut Child,
+    status: &'a mut ExitCode,
     clients: Clients,
     generations: Vec<Generation>,
     /// Server processes that want pictures.
@@ -64,7 +67,7 @@ enum Session {
     Client { number: u64, asked: Option<Instant> },
 }
 
-pub fn run(options: &Options) -> Result {
+pub fn run(options: &Options) -> Result<ExitCode> {
     let dir = env::temp_dir().join(format!("heirloom-dashboard-{}", process::id()));
     fs::DirBuilder::new()
         .mode(0o700)
@@ -75,23 +78,30 @@ pub fn run(options: &Options) -> Result {
     result
 }
 
-fn observe(options: &Options, dir: &Path) -> Result {
+fn observe(options: &Options, dir: &Path) -> Result<ExitCode> {
+    let mut server = start_server(options, dir)?;
+    let mut status = ExitCode::SUCCESS;
     let observer = Observer {
         dir: dir.to_owned(),
+        server: &mut server,
+        status: &mut status,
         clients: Clients::new(MORE),
         generations: Vec::new(),
         feeds: Vec::new(),
         silent: 0,
     };
-    let server = Server::new(observer)?
+    let result = watch(observer, dir);
+    end_server(&mut server, dir);
+    result.map(|()| status)
+}
+
+fn watch(observer: Observer<'_>, dir: &Path) -> Result {
+    Server::new(observer)?
         .listen(&format!("unix:{}", dir.join("feed").display()))?
         .first_message_timeout(None) // a server process has nothing to say most of the time
         .idle_timeout(None)
-        .drain_on_stop(Drain::deadline(Duration::ZERO));
-    let mut child = start_server(options, dir)?;
-    let result = server.run();
-    end_server(&mut child, dir);
-    result
+        .drain_on_stop(Drain::deadline(Duration::ZERO))
+        .run()
 }
 
 fn start_server(options: &Options, dir: &Path) -> Result<Child> {
@@ -114,7 +124,7 @@ fn end_server(first: &mut Child, dir: &Path) {
     let _ = first.wait();
 }
 
-impl Observer {
+impl Observer<'_> {
     fn address(&self, name: &str) -> String {
         format!("unix:{}", self.dir.join(name).display())
     }
@@ -123,6 +133,19 @@ impl Observer {
         if let Err(e) = net.dial(&self.address(name), tag) {
             log::error!("{e}");
         }
+    }
+
+    /// The exit status of a server that could not serve: it has said why.
+    fn failed_to_start(&mut self) -> Option<ExitCode> {
+        if !self.generations.is_empty() {
+            return None; // it did
+        }
+        let ended = self.server.try_wait().ok().flatten()?;
+        if ended.success() {
+            return None; // so it ends where a restart was quicker than our first question
+        }
+        let code = ended.code().and_then(|code| u8::try_from(code).ok());
+        Some(code.map_or(ExitCode::FAILURE, ExitCode::from))
     }
 
     fn ask(io: &mut Io<'_>, asked: &mut Option<Instant>) {
@@ -180,7 +203,7 @@ impl Observer {
     }
 }
 
-impl Service for Observer {
+impl Service for Observer<'_> {
     type Session = Session;
 
     fn on_open(&mut self, io: &mut Io<'_>, origin: Origin) -> Result<Session> {
@@ -259,9 +282,14 @@ impl Service for Observer {
     }
 
     fn on_alarm(&mut self, net: &mut Net, _key: Alarm) {
+        if let Some(status) = self.failed_to_start() {
+            *self.status = status;
+            return net.stop();
+        }
         self.silent += 1;
         if self.silent > PATIENCE {
             log::error!("the server is gone");
+            *self.status = ExitCode::FAILURE;
             return net.stop();
         }
         self.show(net);

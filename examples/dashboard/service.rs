@@ -4,19 +4,27 @@
 //! ```text
 //! demo client   any line -> "GENERATION", or "GENERATION bye" where this process is leaving
 //! feed          the observer sends a picture per line; we say "add" and "clear"
-//! stream        "id: SEQUENCE", "event: picture|started|failed|leaving", "data: JSON"
+//! stream        "id: SEQUENCE", "event: hello|picture|started|failed|leaving", "data: JSON"
 //! ```
 
-use std::{fmt::Display, io::Write, path::Path, process, rc::Rc, time::Duration};
+use std::{
+    io::{self, Write},
+    path::Path,
+    process,
+    rc::Rc,
+    time::Duration,
+};
 
 use heirloom::{
     Alarm, ConnId, Drain, Engine, Io, Move, Net, Origin, Reason, Restart, Result, Server, Service,
-    Start, Timer, Verdict, codec,
+    Start, Verdict, codec,
 };
 
 use super::{
+    address,
+    event::{self, json},
     options::Options,
-    reply::{After, Extent, Head, JSON, Refusal, Status, TEXT},
+    reply::{After, Extent, Head, JSON, LAST_CHUNK, Refusal, Status, TEXT},
     request::{self, Framing, Method},
     route::{Button, Route},
     state::{Session, State},
@@ -36,11 +44,6 @@ const FEED: u64 = 0;
 const LOOK: Alarm = Alarm(0);
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
-/// Ends a browser's connection for requests in a process that is leaving: late enough for a request
-/// that is on its way.
-const FAREWELL: Timer = Timer(0);
-const GRACE: Duration = Duration::from_secs(1);
-
 /// Clients that stay are sent away one after the other over this time, so that one can watch them go.
 const DRAIN_OVER: Duration = Duration::from_secs(4);
 
@@ -53,7 +56,9 @@ const DOOMED: i32 = 70;
 
 struct Dashboard {
     state: State,
-    /// Event streams. Some may lead nowhere: they are found out when something is sent.
+    /// Browsers' connections for requests, and event streams. Some may lead nowhere: they are found out
+    /// when something is sent.
+    pages: Vec<ConnId>,
     streams: Vec<ConnId>,
     feed: Option<ConnId>,
     feed_address: String,
@@ -68,6 +73,7 @@ pub fn run(options: &Options, dir: &Path) -> Result {
     let at = |name| format!("unix:{}", dir.join(name).display());
     let dashboard = Dashboard {
         state: State::default(),
+        pages: Vec::new(),
         streams: Vec::new(),
         feed: None,
         feed_address: at("feed"),
@@ -98,8 +104,7 @@ impl Dashboard {
         *sequence += 1;
         let who = &self.who;
         let data = if data.is_empty() { String::new() } else { format!(",\"{event}\":{data}") };
-        let text = format!("id: {sequence}\nevent: {event}\ndata: {{{who}{data}}}\n\n");
-        let chunk: Rc<[u8]> = format!("{:x}\r\n{text}\r\n", text.len()).into_bytes().into();
+        let chunk: Rc<[u8]> = event::chunk(*sequence, event, &format!("{who}{data}")).into();
         self.streams.retain(|&stream| match net.to(stream) {
             Some(mut io) => {
                 io.send_shared(Rc::clone(&chunk));
@@ -107,6 +112,16 @@ impl Dashboard {
             }
             None => false,
         });
+    }
+
+    /// Sends browsers away: they come back to the generation that serves.
+    fn leave_pages(&mut self, net: &mut Net) {
+        for page in std::mem::take(&mut self.pages) {
+            net.to(page).iter_mut().for_each(Io::close);
+        }
+        for stream in std::mem::take(&mut self.streams) {
+            net.to(stream).iter_mut().for_each(end_stream);
+        }
     }
 
     /// Tells the observer what it has to be told, and lets go of it where nobody looks any more.
@@ -123,6 +138,7 @@ impl Dashboard {
             io.close();
         }
     }
+
     /// Asks the observer for pictures.
     fn dial_feed(&mut self, net: &mut Net) {
         let is_of_use = !net.is_draining() || !self.streams.is_empty();
@@ -148,8 +164,7 @@ impl Dashboard {
                 return Err(refusal.why.into());
             }
         };
-        let is_leaving = *session == Session::Page { leaving: true };
-        let after = if is_leaving { After::Close } else { request.after };
+        let after = if io.is_draining() { After::Close } else { request.after };
         if request.framing != Framing::Length(0) {
             let refusal = Refusal::new(Status::ContentTooLarge, "no request here has a body");
             self.refuse(io, refusal, After::Close);
@@ -158,8 +173,14 @@ impl Dashboard {
         match Route::find(request.method, request.path) {
             Ok(Route::Events) => {
                 self.respond(io, Status::Ok, EVENTS, Extent::Chunked, after);
+                self.pages.retain(|&page| page != io.id());
                 self.streams.push(io.id());
+                let State { sequence, doomed, .. } = self.state;
+                io.send(&event::greeting(sequence, &self.who, doomed));
                 *session = Session::Stream;
+                if io.is_draining() {
+                    end_stream(io);
+                }
                 return Ok(taken);
             }
             Ok(Route::Page) => {
@@ -167,6 +188,11 @@ impl Dashboard {
                 let extent = Extent::Length(PAGE.len() as u64);
                 self.respond(io, Status::Ok, HTML, extent, after);
                 io.send(body.as_bytes());
+            }
+            Ok(Route::Button(_)) if io.is_draining() => {
+                // A client may repeat this one on a new connection (RFC 9110, section 15.5.9).
+                let refusal = Refusal::new(Status::RequestTimeout, "this process is leaving");
+                self.refuse(io, refusal, after);
             }
             Ok(Route::Button(button)) => {
                 let body = format!("{{{}}}\n", self.who);
@@ -236,13 +262,16 @@ impl Service for Dashboard {
                 self.feed = Some(io.id());
                 Session::Feed
             }
-            _ => Session::Page { leaving: false },
+            _ => {
+                self.pages.push(io.id());
+                Session::Page
+            }
         })
     }
 
     fn on_data(&mut self, io: &mut Io<'_>, session: &mut Session, input: &[u8]) -> Result<usize> {
         match session {
-            Session::Page { .. } => self.take_request(io, session, input),
+            Session::Page => self.take_request(io, session, input),
             Session::Stream => Ok(input.len()), // a browser has nothing to say there
             Session::Client { leaving } => {
                 let Some((_, taken)) = codec::line(input, MAX_WORD)? else { return Ok(0) };
@@ -263,16 +292,13 @@ impl Service for Dashboard {
         }
     }
 
-    /// Demo clients are told with their next answer; the page's stream stays, whatever happens.
+    /// Demo clients are told with their next answer. What is left of the pages did not move along.
     fn on_drain(&mut self, io: &mut Io<'_>, session: &mut Session) -> Result {
         match session {
             Session::Client { leaving } => *leaving = true,
-            Session::Page { leaving } => {
-                *leaving = true;
-                io.arm(FAREWELL, GRACE);
-            }
+            Session::Page => io.close(),
+            Session::Stream => end_stream(io),
             Session::Feed => self.look_after_feed(io.net()),
-            Session::Stream => {}
         }
         Ok(())
     }
@@ -284,7 +310,8 @@ impl Service for Dashboard {
                 self.look_after_feed(net);
             }
             Session::Feed => self.feed = None,
-            Session::Page { .. } | Session::Client { .. } => {}
+            Session::Page => self.pages.retain(|&page| page != id),
+            Session::Client { .. } => {}
         }
     }
 
@@ -299,6 +326,12 @@ impl Service for Dashboard {
             // Nobody has come along, and nobody was accepted yet: nobody is lost.
             process::exit(DOOMED);
         }
+        if start == Start::Fresh
+            && let Some(address) = address::find()
+        {
+            // Whoever reads it may be gone; that is no reason to end.
+            let _ = writeln!(io::stdout(), "open http://{address}/");
+        }
         let engine = net.engine().map_or("none".to_owned(), |engine| engine.to_string());
         self.who = format!("\"generation\":{},\"pid\":{}", net.generation(), process::id());
         self.tell(net, "started", &json(engine));
@@ -307,6 +340,11 @@ impl Service for Dashboard {
 
     fn on_retire(&mut self, net: &mut Net) {
         self.tell(net, "leaving", "");
+        // After a restart it is not decided yet who leaves for good, and the streams move along.
+        // A process that was rolled back, or that ends the service, is draining by now.
+        if net.is_draining() {
+            self.leave_pages(net);
+        }
     }
 
     fn on_move(&self, session: &Session) -> Move {
@@ -334,7 +372,8 @@ impl Service for Dashboard {
         match session {
             Session::Stream => self.streams.push(io.id()),
             Session::Feed => self.feed = Some(io.id()),
-            Session::Page { .. } | Session::Client { .. } => {}
+            Session::Page => self.pages.push(io.id()),
+            Session::Client { .. } => {}
         }
         Ok(session)
     }
@@ -347,16 +386,7 @@ impl Service for Dashboard {
     }
 }
 
-/// A text as a JSON string (RFC 8259, section 7).
-fn json(text: impl Display) -> String {
-    let text = text.to_string();
-    let letters = text.chars().map(|letter| if letter < ' ' { ' ' } else { letter });
-    let escaped = letters.fold(String::new(), |mut all, letter| {
-        if matches!(letter, '"' | '\\') {
-            all.push('\\');
-        }
-        all.push(letter);
-        all
-    });
-    format!("\"{escaped}\"")
+fn end_stream(io: &mut Io<'_>) {
+    io.send(LAST_CHUNK);
+    io.close();
 }

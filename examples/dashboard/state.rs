@@ -6,8 +6,8 @@ use heirloom::{Move, Result};
 /// What one connection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Session {
-    /// A browser's, for requests. This process may be leaving.
-    Page { leaving: bool },
+    /// A browser's, for requests.
+    Page,
     /// A browser's event stream. It gets what comes, and is asked nothing.
     Stream,
     /// A demo client. This process may be leaving, and has a word for it.
@@ -39,7 +39,7 @@ impl Session {
 
     pub fn write(self) -> Vec<u8> {
         let word: &[u8] = match self {
-            Session::Page { .. } => b"page",
+            Session::Page => b"page",
             Session::Stream => b"stream",
             Session::Client { .. } => b"client",
             Session::Feed => b"feed",
@@ -49,7 +49,7 @@ impl Session {
 
     pub fn read(saved: &[u8]) -> Result<Session> {
         Ok(match saved {
-            b"page" => Session::Page { leaving: false },
+            b"page" => Session::Page,
             b"stream" => Session::Stream,
             b"client" => Session::Client { leaving: false },
             b"feed" => Session::Feed,
