@@ -216,7 +216,7 @@ fn what_came_due_while_a_restart_was_on_its_way_comes_late_and_once() {
 #[test]
 fn an_old_side_that_dies_leaves_its_alarms_to_its_child() {
     let lab = Journaled::with(50, |setup| setup);
-    let (old, _anchor) = (lab.lab.pid(), common::restart::Anchor::of(&lab.lab));
+    let old = lab.lab.pid();
     lab.lab.connect().ask("once 1 800");
     let new = lab.lab.hold_old(Engine::Fork);
     slay(old);

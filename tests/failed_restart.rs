@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use common::{
     Client, open_fds,
-    restart::{Anchor, Engine, Lab, is_stopped, resume, slay, stop, wait_for_events, zombies_of},
+    restart::{Engine, Lab, is_stopped, resume, slay, stop, wait_for_events, zombies_of},
     wait_for, wait_gone,
 };
 
@@ -111,7 +111,6 @@ fn a_new_side_that_hangs_after_its_release_gives_the_queue_back(engine: Engine) 
 
 fn an_old_side_that_dies_before_the_new_one_is_ready_is_replaced(engine: Engine) {
     let lab = Lab::start();
-    let _anchor = Anchor::of(&lab);
     let new = lab.hold(engine);
     slay(lab.pid());
     let clients = queue_of(&lab);
@@ -131,7 +130,6 @@ fn an_old_side_that_dies_before_it_releases_is_replaced(engine: Engine) {
 
 fn an_old_side_that_dies_after_it_has_released_is_replaced(engine: Engine) {
     let lab = Lab::with(|setup| setup.env("RUST_LOG", "debug"));
-    let _anchor = Anchor::of(&lab);
     let old = lab.pid();
     let new = lab.hold_old(engine);
     stop(new);

@@ -4,7 +4,7 @@
 mod common;
 
 use common::{
-    restart::{Anchor, Engine, Lab, resume, sockets_of, stop, tell, zombies_of},
+    restart::{Engine, Lab, resume, sockets_of, stop, tell, zombies_of},
     wait_for, wait_gone,
 };
 use nix::sys::signal::Signal::{SIGHUP, SIGTERM, SIGUSR2};
@@ -55,7 +55,6 @@ fn the_old_side_told_to_stop_before_the_new_one_is_ready_ends_both(engine: Engin
 /// The new side is a part of the service by then, which is to end.
 fn the_old_side_told_to_stop_before_the_commit_ends_both(engine: Engine) {
     let lab = Lab::start();
-    let _anchor = Anchor::of(&lab);
     let old = lab.pid();
     let new = lab.hold_old(engine);
     stop(new);

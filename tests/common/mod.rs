@@ -27,7 +27,7 @@ use std::{
 
 use nix::{
     sys::signal::{Signal, kill, killpg},
-    unistd::Pid,
+    unistd::{Pid, setsid},
 };
 
 use self::log::Log;
@@ -141,7 +141,11 @@ impl Server {
         }
     }
 
-    /// Starts `command` in a process group of its own, whose generations end with the test.
+    /// Starts `command` in a session of its own, whose generations end with the test.
+    ///
+    /// In the session of the test, the end of a generation could orphan their process group, and the
+    /// kernel then sends `SIGHUP` and `SIGCONT` to a member that a test has stopped: see `_exit(2)`. A
+    /// group whose parent is in another session is an orphan from the start, and is let alone.
     pub fn spawn(mut command: Command, dir: Dir) -> Server {
         command.stdin(Stdio::null());
         Server::spawn_with_stdin(command, dir)
@@ -150,7 +154,9 @@ impl Server {
     /// The same, with the standard input that `command` has.
     pub fn spawn_with_stdin(mut command: Command, dir: Dir) -> Server {
         use std::os::unix::process::CommandExt;
-        command.process_group(0).stderr(Stdio::piped());
+        // SAFETY: between fork and exec the closure makes one system call, and allocates nothing.
+        unsafe { command.pre_exec(|| Ok(setsid().map(drop)?)) };
+        command.stderr(Stdio::piped());
         let mut child = command.spawn().expect("the server starts");
         let log = Log::of(child.stderr.take().expect("a pipe"));
         Server { child, address: String::new(), dir, log }
@@ -218,7 +224,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // The group is ours: `spawn` made it, and only generations of this server are in it.
+        // The group is ours: `setsid` made it, and only generations of this server are in it.
         let _ = killpg(Pid::from_raw(self.child.id() as i32), Signal::SIGKILL);
         let _ = self.child.wait();
         if thread::panicking() {

@@ -5,9 +5,8 @@ use std::{
     collections::BTreeSet,
     fs,
     ops::{Deref, DerefMut},
-    os::unix::{fs::MetadataExt, process::CommandExt},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    process::{Child, Command},
 };
 
 use nix::{
@@ -215,25 +214,6 @@ impl Lab {
             stat.is_some_and(|stat| stat.group == group && !"ZX".contains(stat.state))
         };
         processes().into_iter().filter(mine).collect()
-    }
-}
-
-/// A member of a server's process group whose parent is this test. Without one, the death of the
-/// first generation orphans the group, and then the kernel sends SIGHUP to those of its members that
-/// are stopped (see `_exit(2)`).
-pub struct Anchor(Child);
-
-impl Anchor {
-    pub fn of(lab: &Lab) -> Anchor {
-        let group = lab.child.id() as i32;
-        Anchor(Command::new("sleep").arg("60").process_group(group).spawn().expect("sleep runs"))
-    }
-}
-
-impl Drop for Anchor {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
     }
 }
 
