@@ -79,11 +79,15 @@ impl Running {
         if let Some(cores) = cores {
             pin(cores.load)?;
         }
-        let running = Running { child: child?, address: address.to_owned() };
+        let child = child.map_err(|e| {
+            let program = Path::new(command.get_program());
+            io::Error::new(e.kind(), format!("start {} (is it built?): {e}", program.display()))
+        })?;
+        let running = Running { child, address: address.to_owned() };
         let begun = Instant::now();
         while TcpStream::connect(address).is_err() {
             if begun.elapsed() > PATIENCE {
-                return Err(io::Error::other("it does not accept"));
+                return Err(io::Error::other(format!("nobody accepts on {address}")));
             }
             thread::sleep(Duration::from_millis(10));
         }

@@ -15,9 +15,9 @@ use std::{
 };
 
 use crate::{
-    TRIES,
     common::process::{Cores, Running, example, free_address, rollup},
     rivals::huge_share,
+    until_heeded,
 };
 
 /// For anything to happen that should.
@@ -90,15 +90,9 @@ pub fn measure(
     tunables: &str,
     cores: Option<Cores>,
 ) -> io::Result<Vec<Sample>> {
-    let mut tries = 1;
-    loop {
-        let samples = measure_once(case, times, tunables, cores)?;
-        let has_huge = samples.iter().any(|sample| sample.huge > 50.0);
-        if tunables.is_empty() || has_huge || tries == TRIES {
-            return Ok(samples);
-        }
-        tries += 1;
-    }
+    let once = || measure_once(case, times, tunables, cores);
+    let has_huge = |samples: &Vec<Sample>| samples.iter().any(|sample| sample.huge > 50.0);
+    until_heeded(tunables, once, has_huge)
 }
 
 fn measure_once(

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{TRIES, common::process::rollup};
+use crate::{common::process::rollup, until_heeded};
 
 /// A way to make a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,14 +88,8 @@ pub fn measure(
 ) -> io::Result<(u64, Vec<f64>)> {
     let (mut least, mut all) = (100, Vec::new());
     for _ in 0..times {
-        let mut tries = 1;
-        let (huge, took) = loop {
-            let (huge, took) = measure_once(way, megabytes, tunables)?;
-            if tunables.is_empty() || huge > 50 || tries == TRIES {
-                break (huge, took);
-            }
-            tries += 1;
-        };
+        let once = || measure_once(way, megabytes, tunables);
+        let (huge, took) = until_heeded(tunables, once, |&(huge, _)| huge > 50)?;
         least = least.min(huge);
         all.push(took);
     }

@@ -20,7 +20,6 @@
 //! program, `generations` reads a status, `clients` counts answers, `picture` writes it all down, `event` is how
 //! that is sent, `address` finds out what to open in a browser.
 
-mod address;
 mod clients;
 mod event;
 mod generations;

@@ -21,7 +21,6 @@ use heirloom::{
 };
 
 use super::{
-    address,
     event::{self, json},
     options::Options,
     reply::{After, Extent, Head, JSON, LAST_CHUNK, Refusal, Status, TEXT},
@@ -327,7 +326,7 @@ impl Service for Dashboard {
             process::exit(DOOMED);
         }
         if start == Start::Fresh
-            && let Some(address) = address::find()
+            && let Some(address) = net.addresses().first()
         {
             // Whoever reads it may be gone; that is no reason to end.
             let _ = writeln!(io::stdout(), "open http://{address}/");

@@ -82,7 +82,7 @@ impl Datagrams {
         }
     }
 
-    /// As the log says it.
+    /// As [`Net::addresses`] says it.
     pub fn address(&self) -> String {
         match self.socket().map(|socket| &socket.address) {
             Some(Address::Tcp(address)) => format!("udp:{address}"),

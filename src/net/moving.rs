@@ -98,9 +98,9 @@ impl Net {
     }
 
     /// In a forked child: begins as another process of this `generation`, with `conns`, the connections
-    /// that have moved, and their timers. The listeners stay, and so do the alarms, which rest until it serves. The
-    /// caller has taken all connections out before: dropping one here would close a number that is no
-    /// longer its own.
+    /// that have moved, and their timers. The listeners stay, and so do the alarms, which rest until it
+    /// serves. The caller has taken all connections out before: dropping one here would close a number
+    /// that is no longer its own.
     pub(crate) fn begin_anew(&mut self, poll: Poll, generation: u64, conns: Slab<Conn>) -> Result {
         let fresh = Net::new(Some(poll), self.now);
         let old = std::mem::replace(self, fresh);

@@ -1,6 +1,6 @@
 //! What a callback may ask of the process, and what it may know about it.
 
-use super::{Conn, ConnId, Datagrams, Net};
+use super::{Conn, ConnId, Datagrams, Listener, Net};
 use crate::{
     plan::{Engine, Restart},
     stats::Stats,
@@ -92,6 +92,26 @@ impl Net {
     /// supervisor.
     pub fn engine(&self) -> Option<Engine> {
         self.engine
+    }
+
+    /// Where this service can be reached: its listeners in the order in which they were
+    /// [asked for](crate::Server::listen), as `ip:port` or `unix:/path`, then its datagram sockets, as
+    /// `udp:ip:port` or `unixgram:/path`. A port that was left to the system is the one that it chose.
+    ///
+    /// ```
+    /// # use heirloom::Net;
+    /// /// From `on_start`, for an operator who has asked for port 0.
+    /// fn greet(net: &Net) {
+    ///     if let Some(address) = net.addresses().first() {
+    ///         println!("open http://{address}/");
+    ///     }
+    /// }
+    /// ```
+    pub fn addresses(&self) -> Vec<String> {
+        let of_clients = |listener: &&Listener| !listener.is_control;
+        let listeners = self.listeners.iter().filter(of_clients);
+        let datagrams = self.datagrams.iter().map(Datagrams::address);
+        listeners.map(|listener| listener.address.to_string()).chain(datagrams).collect()
     }
 
     /// Whether this process is leaving.

@@ -6,7 +6,7 @@ use std::process;
 use super::{Asked, Trigger, Turn};
 use crate::{
     error::{Error, Result},
-    net::{Datagrams, Request, Source},
+    net::{Request, Source},
     restart::{Action, Event, Phase, step},
     service::{Service, Start},
     signal::{Sender, Signals},
@@ -128,14 +128,11 @@ impl<S: Service> Turn<S> {
         self.net.forget_inherited_alarms();
         self.tell_main();
         self.write_pid_file();
-        let names = self.net.listeners.iter().filter(|l| !l.is_control);
-        let datagrams = self.net.datagrams.iter().map(Datagrams::address);
-        let names: Vec<_> = names.map(|l| l.address.to_string()).chain(datagrams).collect();
         log::info!(
             "ready: generation {generation} ({}), pid {}, listening on {}",
             self.net.engine().map_or("none".into(), |engine| engine.to_string()),
             process::id(),
-            names.join(", "),
+            self.net.addresses().join(", "),
         );
         Ok(())
     }

@@ -100,13 +100,11 @@ fn parse() -> Result<Option<Options>, Failure> {
         }
     }
     let command = options.command.as_str();
+    if command.is_empty() {
+        return Err(format!("no command is given\n{USAGE}").into());
+    }
     if !COMMANDS.contains(&command) {
-        let what = if command.is_empty() {
-            "no command is given".into()
-        } else {
-            format!("{command:?} is no command")
-        };
-        return Err(format!("{what}\n{USAGE}").into());
+        return Err(format!("{command:?} is no command\n{USAGE}").into());
     }
     if (engine.is_some() || moves.is_some()) && command != "restart" {
         return Err("--fork, --fork-exec and --move go with restart".into());
