@@ -159,6 +159,8 @@ pub struct Net {
     pub(crate) frozen: bool,
     /// Since when they are, or were.
     pub(crate) frozen_at: Instant,
+    /// While connections arrive, which have no place yet: the edges of [`note_stream`](Self::note_stream).
+    early: Option<Vec<(ConnId, bool, bool, bool)>>,
     alarms: Alarms,
 
     // The process.
@@ -206,6 +208,7 @@ impl Net {
             deadlines: TimerQueue::new(),
             frozen: false,
             frozen_at: now,
+            early: None,
             alarms: Alarms::default(),
             requests: Vec::new(),
             draining: false,

@@ -58,16 +58,20 @@ impl Net {
         self.conns.iter().map(|(slot, _)| slot).collect()
     }
 
-    /// Takes connections in, each under the name that it had; they are registered, and nothing is read
-    /// or written before [`thaw`](Self::thaw).
+    /// Registers a connection that arrives, which is most of the work, while others are still on their
+    /// way. Until all are [taken in](Self::take_in), their edges are kept for them.
+    pub(crate) fn expect(&mut self, conn: &mut Conn) -> io::Result<()> {
+        self.early.get_or_insert_default();
+        let token = Source::Conn(conn.id).token();
+        Net::with_registry(&self.poll, |registry| conn.stream.register(registry, token))
+    }
+
+    /// Takes connections in that were [expected](Self::expect), each under the name that it had. Nothing is
+    /// read or written before [`thaw`](Self::thaw).
     ///
     /// # Errors
-    /// When two claim the same place, or the system does not take one.
-    pub(crate) fn take_in(&mut self, mut arrivals: Vec<Conn>) -> io::Result<()> {
-        for conn in &mut arrivals {
-            let token = Source::Conn(conn.id).token();
-            Net::with_registry(&self.poll, |registry| conn.stream.register(registry, token))?;
-        }
+    /// When two claim the same place.
+    pub(crate) fn take_in(&mut self, arrivals: Vec<Conn>) -> io::Result<()> {
         let count = arrivals.len();
         self.conns = arrivals.into_iter().map(|conn| (conn.id.slot(), conn)).collect();
         if self.conns.len() != count {
@@ -83,6 +87,9 @@ impl Net {
             self.last_serial = self.last_serial.max(id.serial());
             self.stats.moved_in += 1;
             self.schedule_check(id);
+        }
+        for (id, read, write, fin) in self.early.take().unwrap_or_default() {
+            self.note_stream(id, read, write, fin);
         }
         Ok(())
     }

@@ -1,13 +1,13 @@
 //! Established connections go to the new side: chosen, written down, sent, and let go by the old one;
 //! taken in by the new one. Neither touches them in between.
 
-use std::{os::fd::OwnedFd, time::Instant};
+use std::os::fd::OwnedFd;
 
 use super::{Estate, Succession, Turn};
 use crate::{
     error::{Error, Result},
     limits::{BATCH_BYTES, BATCH_MAX, BATCHES_IN_FLIGHT, STATE_MAX},
-    net::{ConnId, Io, Net, Peer, Stream},
+    net::{Conn, ConnId, Io, Net, Peer, Stream},
     plan::Engine,
     restart::{
         attempt::Attempt,
@@ -25,7 +25,10 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct Arrivals {
     pub state: Option<Vec<u8>>,
-    pub connections: Vec<(Record, OwnedFd)>,
+    /// Registered, and not in service.
+    pub connections: Vec<Conn>,
+    /// What was exported of them.
+    pub sessions: Vec<(ConnId, Vec<u8>)>,
 }
 
 impl<S: Service> Turn<S> {
@@ -152,17 +155,20 @@ impl<S: Service> Turn<S> {
         mut fds: Vec<OwnedFd>,
     ) -> std::result::Result<(), String> {
         let memfd = fds.pop().ok_or("no memfd came along")?;
-        let arrivals = &mut self.succession.arrivals;
         if message == Message::State {
             let state = memfd::open(memfd, STATE_MAX).map_err(|e| format!("state: {e}"))?;
-            arrivals.state = Some(state);
+            self.succession.arrivals.state = Some(state);
             return Ok(());
         }
         let records = memfd::open(memfd, BATCH_MAX).map_err(|e| format!("connections: {e}"))?;
         let mut records = records.as_slice();
         for fd in fds {
             let record = Record::decode(&mut records).map_err(|e| format!("connection: {e}"))?;
-            arrivals.connections.push((record.ok_or("fewer records than sockets")?, fd));
+            let record = record.ok_or("fewer records than sockets")?;
+            let stream = Stream::adopt(fd, Peer::from_bytes(&record.peer));
+            stream
+                .and_then(|stream| self.expect(record, stream))
+                .map_err(|e| format!("take over a connection: {e}"))?;
         }
         if !records.is_empty() {
             return Err("more records than sockets".into());
@@ -184,33 +190,24 @@ impl<S: Service> Turn<S> {
         if count == 0 {
             return Ok(());
         }
-        let begun = Instant::now();
-        let failed = |e| Error::io("take over", "connections", e);
-        let adopt = |(record, fd): (Record, OwnedFd)| {
-            let peer = Peer::from_bytes(&record.peer);
-            Ok((record, Stream::adopt(fd, peer)?))
-        };
-        let adopted = arrivals.connections.into_iter().map(adopt).collect::<std::io::Result<_>>();
-        self.settle_in(adopted.map_err(failed)?).map_err(failed)?;
-        log::info!("taken over: {count} connections in {:?}", begun.elapsed());
+        self.net.freeze();
+        self.net.shared = true;
+        let taken = self.net.take_in(arrivals.connections);
+        taken.map_err(|e| Error::io("take over", "connections", e))?;
+        for (id, session) in arrivals.sessions {
+            self.import(id, &session);
+        }
+        log::info!("taken over: {count} connections");
         Ok(())
     }
 
-    /// Makes connections of what has come, and sessions of what was exported.
-    pub(super) fn settle_in(&mut self, arrivals: Vec<(Record, Stream)>) -> std::io::Result<()> {
-        self.net.freeze();
-        self.net.shared = true;
-        let now = self.net.now();
-        let (mut conns, mut sessions) = (Vec::new(), Vec::new());
-        for (record, stream) in arrivals {
-            let (conn, session) = unpack(record, stream, now);
-            sessions.extend(session.map(|session| (conn.id, session)));
-            conns.push(conn);
-        }
-        self.net.take_in(conns)?;
-        for (id, session) in sessions {
-            self.import(id, &session);
-        }
+    /// Makes a connection of its record, which waits for the others.
+    fn expect(&mut self, record: Record, stream: Stream) -> std::io::Result<()> {
+        let (mut conn, session) = unpack(record, stream, self.net.now());
+        self.net.expect(&mut conn)?;
+        let arrivals = &mut self.succession.arrivals;
+        arrivals.sessions.extend(session.map(|session| (conn.id, session)));
+        arrivals.connections.push(conn);
         Ok(())
     }
 
@@ -237,15 +234,15 @@ impl<S: Service> Turn<S> {
         net.engine = Some(Engine::ForkExec);
         net.last_serial = self.net.last_serial;
         let mut heir = Turn::new(service, net, Succession::in_memory(self.net.now()));
-        if !saved.is_empty() {
-            heir.service.load(&saved)?;
-        }
+        heir.succession.arrivals.state = Some(saved);
         let mut records = records.as_slice();
-        let mut next = || Record::decode(&mut records).ok().flatten();
-        let arrival = |stream| Some((next()?, stream));
-        let arrivals: Option<_> = streams.into_iter().map(arrival).collect();
-        let arrivals = arrivals.ok_or("a record that was written is not read")?;
-        heir.settle_in(arrivals).map_err(|e| Error::io("take over", "connections", e))?;
+        for stream in streams {
+            let record = Record::decode(&mut records).ok().flatten();
+            let record = record.ok_or("a record that was written is not read")?;
+            let expected = heir.expect(record, stream);
+            expected.map_err(|e| Error::io("take over", "a connection", e))?;
+        }
+        heir.take_in()?;
         self.tell_retired();
         heir.service.on_start(&mut heir.net, Start::Execed);
         heir.net.thaw();
