@@ -175,7 +175,9 @@ impl<S: Service> Harness<S> {
     /// A connection of that origin stands.
     pub fn connect_as(&mut self, origin: Origin) -> Peer {
         let pipe = Pipe::new(self.pipes.len());
-        let id = self.turn.net.insert(Stream::Memory(pipe.clone()), Phase::Open);
+        let stream = Stream::Memory(pipe.clone());
+        let peer = stream.peer();
+        let id = self.turn.net.insert(stream, peer, Phase::Open);
         let id = id.expect("a stream in memory is not registered, so nothing can fail");
         self.pipes.push((pipe, id));
         self.turn.open(id, origin);

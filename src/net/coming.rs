@@ -45,9 +45,9 @@ impl Net {
             if !self.may_accept(index) {
                 break;
             }
-            let result = self.listeners[index].accept().and_then(|stream| {
+            let result = self.listeners[index].accept().and_then(|(stream, peer)| {
                 stream.set_nodelay()?;
-                self.insert(stream, Phase::Open)
+                self.insert(stream, peer, Phase::Open)
             });
             match result {
                 Ok(id) => {
@@ -90,17 +90,16 @@ impl Net {
     }
 
     /// Makes a connection of a stream.
-    pub(crate) fn insert(&mut self, stream: Stream, phase: Phase) -> io::Result<ConnId> {
+    pub(crate) fn insert(
+        &mut self,
+        stream: Stream,
+        peer: Peer,
+        phase: Phase,
+    ) -> io::Result<ConnId> {
         let entry = self.conns.vacant_entry();
         let id = ConnId::new(entry.key(), self.last_serial + 1);
-        let peer = match phase {
-            Phase::Dialing => Peer::Unknown,
-            _ => stream.peer(),
-        };
         let mut conn = Conn::new(id, stream, peer, phase, self.stamp);
-        Net::with_registry(&self.poll, |registry| {
-            conn.stream.register(registry, Source::Conn(id).token())
-        })?;
+        Net::with_registry(&self.poll, |registry| conn.register(registry))?;
         self.last_serial += 1;
         conn.flags.greeted = phase != Phase::Open;
         entry.insert(conn);

@@ -1,8 +1,16 @@
-//! One connection as the reactor keeps it: plain data and the questions about it. No I/O.
+//! One connection as the reactor keeps it: plain data, the questions about it, and its place in
+//! the epoll set. No I/O.
 
-use std::time::Instant;
+use std::{io, time::Instant};
 
-use super::{Address, Timer, id::ConnId, reason::Reason, stream::Peer, stream::Stream};
+use mio::{Interest, Registry};
+
+use super::{
+    Address, Timer,
+    id::{ConnId, Source},
+    reason::Reason,
+    stream::{Peer, Stream},
+};
 use crate::{buffer::Output, clock::Stamp, limits::Limits};
 
 /// The life of a connection. It only moves down this list.
@@ -73,6 +81,8 @@ pub(crate) struct Flags {
     pub eof_told: bool,
     /// The socket takes no more output until the next edge.
     pub blocked: bool,
+    /// The epoll set tells when the socket takes output again.
+    pub awaits_room: bool,
     /// The service wants no input for now.
     pub paused: bool,
     /// Output went over the high mark and has not fallen to the low one.
@@ -122,6 +132,30 @@ impl Conn {
             bytes_out: 0,
             flags: Flags::default(),
         }
+    }
+
+    /// Asks for edges of input, which is enough for most: a socket that is never full has nothing to say
+    /// of its output, and would say it of each connection that moves. One that is dialed says by an edge of
+    /// output how that went.
+    pub fn register(&mut self, registry: &Registry) -> io::Result<()> {
+        self.flags.awaits_room = self.phase == Phase::Dialing;
+        let interest = self.interest();
+        self.stream.register(registry, Source::Conn(self.id).token(), interest)
+    }
+
+    /// The socket is full: asks for edges of output too, from the first time on.
+    pub fn await_room(&mut self, registry: &Registry) -> io::Result<()> {
+        if std::mem::replace(&mut self.flags.awaits_room, true) {
+            return Ok(());
+        }
+        let interest = self.interest();
+        self.stream.reregister(registry, Source::Conn(self.id).token(), interest)
+    }
+
+    fn interest(&self) -> Interest {
+        // Urgent data is of no interest in itself, but a read stops short before it.
+        let input = Interest::READABLE | Interest::PRIORITY;
+        if self.flags.awaits_room { input | Interest::WRITABLE } else { input }
     }
 
     /// What few connections have, for reading.

@@ -9,7 +9,7 @@ use super::{
     id::ConnId,
     listener::Address,
     reason::{Origin, Reason},
-    stream::Stream,
+    stream::{Peer, Stream},
 };
 use crate::error::Result;
 
@@ -87,7 +87,7 @@ impl Net {
             let why = format!("{limit} connections to {target}, which is the limit");
             return Err(io::Error::new(io::ErrorKind::QuotaExceeded, why));
         }
-        let id = self.insert(Stream::connect(&target)?, Phase::Dialing)?;
+        let id = self.insert(Stream::connect(&target)?, Peer::Unknown, Phase::Dialing)?;
         let conn = &mut self.conns[id.slot()];
         let rare = conn.rare_mut();
         (rare.destination, rare.tag) = (Some(target), tag);

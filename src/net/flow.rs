@@ -206,7 +206,11 @@ impl Net {
             self.writable.push(id);
         }
         if written < offered {
-            self.conns[id.slot()].flags.blocked = true;
+            let conn = &mut self.conns[id.slot()];
+            conn.flags.blocked = true;
+            if let Err(e) = Net::with_registry(&self.poll, |registry| conn.await_room(registry)) {
+                return self.kill(id, Reason::Broken(e));
+            }
             self.schedule_check(id);
         } else if !self.conns[id.slot()].output.is_empty() {
             self.mark_dirty(id);

@@ -27,7 +27,7 @@ use nix::sys::{
 
 use super::{
     bind::{bind_datagrams, bind_stream},
-    stream::Stream,
+    stream::{Peer, Stream},
 };
 use crate::error::{Error, Result};
 
@@ -234,10 +234,17 @@ impl Listener {
     }
 
     /// The next client in the queue. The kernel sets close-on-exec and non-blocking (`accept4`).
-    pub fn accept(&self) -> io::Result<Stream> {
+    pub fn accept(&self) -> io::Result<(Stream, Peer)> {
         match &self.socket {
-            Socket::Tcp(socket) => socket.accept().map(|(stream, _)| Stream::Tcp(stream)),
-            Socket::Unix(socket) => socket.accept().map(|(stream, _)| Stream::Unix(stream)),
+            Socket::Tcp(socket) => {
+                let (stream, address) = socket.accept()?;
+                Ok((Stream::Tcp(stream), Peer::Tcp(address)))
+            }
+            Socket::Unix(socket) => {
+                let stream = Stream::Unix(socket.accept()?.0);
+                let peer = stream.peer();
+                Ok((stream, peer))
+            }
             Socket::Datagrams(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }

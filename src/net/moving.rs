@@ -6,12 +6,7 @@ use std::{io, time::Instant};
 use mio::Poll;
 use slab::Slab;
 
-use super::{
-    Conn, Datagrams, Net,
-    conn::Phase,
-    id::{ConnId, Source},
-    timing::Key,
-};
+use super::{Conn, Datagrams, Net, conn::Phase, id::ConnId, timing::Key};
 use crate::{
     error::{Error, Result},
     plan::Engine,
@@ -62,8 +57,7 @@ impl Net {
     /// way. Until all are [taken in](Self::take_in), their edges are kept for them.
     pub(crate) fn expect(&mut self, conn: &mut Conn) -> io::Result<()> {
         self.early.get_or_insert_default();
-        let token = Source::Conn(conn.id).token();
-        Net::with_registry(&self.poll, |registry| conn.stream.register(registry, token))
+        Net::with_registry(&self.poll, |registry| conn.register(registry))
     }
 
     /// Takes connections in that were [expected](Self::expect), each under the name that it had. Nothing is
@@ -133,12 +127,10 @@ impl Net {
         self.conns = conns;
         for slot in self.slots() {
             let conn = &mut self.conns[slot];
-            let id = conn.id;
             conn.stream.rewrap();
             // The lists are new, and the edges come anew.
             (conn.flags.listed, conn.flags.dirty, conn.flags.blocked) = (false, false, false);
-            let registry = self.poll.as_ref().map(mio::Poll::registry);
-            registry.map_or(Ok(()), |r| conn.stream.register(r, Source::Conn(id).token()))?;
+            Net::with_registry(&self.poll, |registry| conn.register(registry))?;
             self.destinations.add(conn);
         }
         Ok(())

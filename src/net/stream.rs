@@ -211,13 +211,30 @@ impl Stream {
         };
     }
 
-    /// Once, for everything, edge-triggered; nothing is ever reregistered.
-    pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        // Urgent data is of no interest in itself, but a read stops short before it.
-        let interest = Interest::READABLE | Interest::WRITABLE | Interest::PRIORITY;
+    /// Asks for edges of `interest`.
+    pub fn register(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interest: Interest,
+    ) -> io::Result<()> {
         match self {
             Stream::Tcp(stream) => stream.register(registry, token, interest),
             Stream::Unix(stream) => stream.register(registry, token, interest),
+            Stream::Memory(_) => Ok(()),
+        }
+    }
+
+    /// The same, of a stream that is registered. What is the case now comes as an edge too.
+    pub fn reregister(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interest: Interest,
+    ) -> io::Result<()> {
+        match self {
+            Stream::Tcp(stream) => stream.reregister(registry, token, interest),
+            Stream::Unix(stream) => stream.reregister(registry, token, interest),
             Stream::Memory(_) => Ok(()),
         }
     }

@@ -187,7 +187,7 @@ impl Net {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::{Stream, memory::Pipe};
+    use crate::net::{Peer, Stream, memory::Pipe};
 
     /// The look at its timeouts came while output waited, for which there was no timeout.
     #[test]
@@ -197,7 +197,7 @@ mod tests {
         net.limits.write = None;
         let idle = net.limits.idle.expect("a default");
         let pipe = Pipe::new(0);
-        let id = net.insert(Stream::Memory(pipe.clone()), Phase::Open).unwrap();
+        let id = net.insert(Stream::Memory(pipe.clone()), Peer::Unknown, Phase::Open).unwrap();
         pipe.set_window(1);
         net.to(id).unwrap().send(b"hello");
         net.flush();
