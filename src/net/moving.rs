@@ -142,7 +142,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::net::Alarm;
+    use crate::net::{Alarm, Peer, Stream, memory::Pipe};
 
     fn fork_of(mut net: Net) -> Net {
         net.conns = Slab::new();
@@ -161,6 +161,18 @@ mod tests {
         assert!(!net.is_empty());
         net.unhold(own);
         assert!(net.is_empty());
+    }
+
+    #[test]
+    fn an_edge_that_comes_before_the_last_connection_is_kept() {
+        let now = Instant::now();
+        let mut net = Net::new(None, now);
+        let (id, stream) = (ConnId::new(3, 7), Stream::Memory(Pipe::new(0)));
+        let mut conn = Conn::new(id, stream, Peer::Unknown, Phase::Open, now.into());
+        net.expect(&mut conn).unwrap();
+        net.note_stream(id, true, false, false);
+        net.take_in(vec![conn]).unwrap();
+        assert_eq!((net.take_readable(), net.stats.ghosts), (vec![id], 0));
     }
 
     #[test]
