@@ -10,7 +10,7 @@ use std::{
     time::Instant,
 };
 
-use common::{DEADLINE, Dir, Server, example, run_to_end};
+use common::{DEADLINE, Dir, Server, example, in_session, run_to_end};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -98,7 +98,7 @@ fn a_bad_listener_after_good_ones_leaves_nothing_behind() {
 /// server, long before it runs, and answers it.
 fn signalled_early(signal: Signal) -> Server {
     let dir = Dir::new();
-    let mut command = Command::new(example("echo"));
+    let mut command = in_session(example("echo"));
     for _ in 0..200 {
         command.args(["--listen", "127.0.0.1:0"]);
     }

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{Client, DEADLINE, Server, stat, wait_for};
+use common::{Client, DEADLINE, Server, leave_socket, stat, wait_for};
 use heirloom::limits::DIAL_TIMEOUT;
 
 #[test]
@@ -60,7 +60,7 @@ fn a_dial_to_nobody_is_refused() {
     let path = server.dir.path("nobody");
     let answer = client.ask(&format!("dial unix:{}", path.display()));
     assert_eq!(answer, "dial failed: entity not found");
-    drop(UnixListener::bind(&path).unwrap()); // a socket that nobody listens on any more
+    leave_socket(&path);
     let answer = client.ask(&format!("dial unix:{}", path.display()));
     assert_eq!(answer, "dial failed: connection refused");
     assert_eq!((stat(&mut client, "dialed"), stat(&mut client, "closed")), (0, 0));

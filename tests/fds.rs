@@ -121,7 +121,8 @@ fn without_leave_to_make_processes_a_restart_fails_cleanly(engine: Engine) {
     const NOBODY: u32 = 59_173;
     let lab = Lab::started(|setup| {
         setup.start_as(|command| {
-            let pid_file = command.get_args().nth(3).map(Path::new).expect("a pid file");
+            let mut args = command.get_args().skip_while(|arg| *arg != "--pid-file");
+            let pid_file = Path::new(args.nth(1).expect("a pid file"));
             let dir = pid_file.parent().expect("a directory of ours");
             fs::set_permissions(dir, fs::Permissions::from_mode(0o777)).expect("a mode");
             let mut shell = limited("{ ulimit -u 1 || ulimit -p 1; } 2>/dev/null")(command);

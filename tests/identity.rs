@@ -18,7 +18,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use common::{Client, Dir, Server, example, wait_for, wait_gone};
+use common::{Client, Dir, Server, example, in_session, leave_socket, wait_for, wait_gone};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -92,7 +92,7 @@ fn a_pid_file_that_is_not_ours_is_replaced_at_the_start_and_left_at_the_end() {
     let dir = Dir::new();
     let file = dir.path("pid");
     fs::write(&file, "1\n").expect("what a crash has left");
-    let mut command = Command::new(example("lab"));
+    let mut command = in_session(example("lab"));
     command.args(["--listen", "127.0.0.1:0", "--pid-file"]).arg(&file);
     let mut server = Server::spawn(command, dir);
     server.wait_line("ready: generation 0");
@@ -152,7 +152,7 @@ fn scenario_16_a_stale_unix_socket_is_replaced_and_a_foreign_one_is_not() {
     let dir = Dir::new();
     let path = dir.path("socket");
     let listen = format!("unix:{}", path.display());
-    drop(UnixListener::bind(&path).expect("a socket")); // a crash leaves the path
+    leave_socket(&path); // as a crash does
     let mut server = Server::of("lab").listen(&listen).start();
     server.wait_line("is a stale socket, replacing it");
 
@@ -200,7 +200,7 @@ fn scenario_16_a_unix_socket_that_a_new_program_does_not_want_goes_when_it_commi
     let write = "printf %s \"$1\" >\"$2\" && chmod +x \"$2\"";
     let written = Command::new("sh").args(["-c", write, "sh", &script]).arg(&program).status();
     assert!(written.expect("a shell").success());
-    let mut command = Command::new(&program);
+    let mut command = in_session(&program);
     command
         .arg("--listen")
         .arg(format!("unix:{}", wanted.display()))
@@ -240,7 +240,7 @@ fn activated(dir: Dir, sockets: Vec<OwnedFd>, variables: &str, listen: &[&str]) 
         second = if sockets.len() > 1 { "4<&1" } else { "" },
         count = sockets.len(),
     );
-    let mut command = Command::new("sh");
+    let mut command = in_session("sh");
     command.args(["-c", &script]).arg(example("lab"));
     command.args(listen.iter().flat_map(|address| ["--listen", *address]));
     command.arg("--pid-file").arg(dir.path("pid")).env("LAB_PROBATION", "50");

@@ -88,6 +88,16 @@ fn what_is_on_the_way_at_a_fork_exec_stays_with_the_old_process() {
     wait_gone(old);
 }
 
+#[test]
+fn what_comes_before_a_new_program_serves_is_received_when_it_does() {
+    let lab = Journaled::with(50, |setup| setup.env("LAB_MAILBOX", 2));
+    let first = lab.lab.pid();
+    let second = lab.lab.restart_by(Engine::ForkExec);
+    let letters = lab.wait("mail soon", 2);
+    assert_eq!(letters.iter().map(|letter| letter.pid).collect::<Vec<_>>(), [first, second]);
+    assert_eq!(lab.of("before the start: mail soon"), []);
+}
+
 /// More than one turn takes, and the process is told to go at once.
 #[test]
 fn what_was_posted_is_received_by_a_process_that_ends() {

@@ -12,7 +12,7 @@ use std::{
 };
 
 use common::{
-    Client, DEADLINE, Dir, Server, Setup, example,
+    Client, DEADLINE, Dir, Server, Setup, example, in_session,
     restart::{resume, wait_stopped},
     wait_for, wait_gone,
 };
@@ -214,7 +214,7 @@ fn a_first_generation_that_fails_is_the_end_as_well() {
     let dir = Dir::new();
     let broken = dir.path("broken");
     fs::write(&broken, "exit").expect("a file");
-    let mut command = Command::new(example("lab"));
+    let mut command = in_session(example("lab"));
     command.args(["--supervised", "--listen", "127.0.0.1:0"]).env("LAB_BROKEN", &broken);
     let mut server = Server::spawn(command, dir);
     assert_eq!(server.wait_exit().code(), Some(3));
@@ -369,7 +369,7 @@ fn first_process(name: &str, args: &[&str]) -> Option<(Server, i32)> {
         return None;
     };
     let dir = Dir::new();
-    let mut command = Command::new("unshare");
+    let mut command = in_session("unshare");
     command.args(way).arg(example("lab")).args(["--listen", "127.0.0.1:0"]).args(args);
     command.env("LAB_PROBATION", "50").env("LAB_EXIT", "7");
     let mut server = Server::spawn(command, dir);

@@ -8,11 +8,10 @@ use std::{
     fs,
     io::{Read, Write},
     os::unix::net::UnixStream,
-    process::Command,
     time::{Duration, Instant},
 };
 
-use common::{Dir, Server, Setup, example, wait_gone};
+use common::{Dir, Server, Setup, example, in_session, wait_gone};
 use manager::{Manager, Word};
 use nix::{
     sys::signal::{Signal, kill},
@@ -190,7 +189,7 @@ fn the_watchdog_hears_a_ping_in_time_through_restarts() {
     const LIMIT: Duration = Duration::from_secs(1);
     let dir = Dir::new();
     let manager = Manager::new(&dir.path("notify"));
-    let mut command = Command::new("sh");
+    let mut command = in_session("sh");
     command
         .args(["-c", "exec env WATCHDOG_PID=$$ \"$0\" \"$@\""])
         .arg(example("lab"))

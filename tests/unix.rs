@@ -14,7 +14,7 @@ use std::{
     process::{Command, Output},
 };
 
-use common::{DEADLINE, Dir, Server, example, run_to_end};
+use common::{DEADLINE, Dir, Server, example, leave_socket, run_to_end};
 use nix::sys::signal::Signal;
 
 fn lab(path: &Path) -> Server {
@@ -66,7 +66,7 @@ fn the_peer_is_known_by_process_and_user() {
 fn a_stale_socket_is_replaced() {
     let dir = Dir::new();
     let path = dir.path("socket");
-    drop(UnixListener::bind(&path).unwrap()); // the file stays behind, as after a crash
+    leave_socket(&path); // as a crash does
     let server = lab(&path);
     server.wait_line("stale socket");
     assert_eq!(ask(&path, "echo hello"), "hello");

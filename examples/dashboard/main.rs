@@ -18,7 +18,7 @@
 //!
 //! This file knows the command line; `route` is what there is over HTTP, `state` is what goes to the next
 //! program, `generations` reads a status, `clients` counts answers, `picture` writes it all down, `event` is how
-//! that is sent, `address` finds out what to open in a browser.
+//! that is sent.
 
 mod clients;
 mod event;

@@ -326,7 +326,7 @@ impl Service for Dashboard {
             process::exit(DOOMED);
         }
         if start == Start::Fresh
-            && let Some(address) = net.addresses().first()
+            && let Some(address) = net.addresses().iter().find(|address| !address.contains('/'))
         {
             // Whoever reads it may be gone; that is no reason to end.
             let _ = writeln!(io::stdout(), "open http://{address}/");

@@ -27,6 +27,7 @@ pub struct Beyond {
     poster: Option<mpsc::Sender<(String, Duration)>>,
     /// Mail that came.
     mail: Vec<String>,
+    started: bool,
 }
 
 /// A line of `LAB_JOURNAL`, where all generations write down what must be done exactly once.
@@ -41,7 +42,11 @@ impl Beyond {
     /// With a mailbox if there is to be one; otherwise it is dropped, and so does not exist.
     pub fn new() -> (Beyond, Inbox<String>) {
         let (mailbox, inbox) = heirloom::mailbox(MAILBOX);
-        let mailbox = setting::<u8>("MAILBOX").map(|_| mailbox);
+        let letters = setting::<usize>("MAILBOX");
+        let mailbox = letters.map(|_| mailbox);
+        if let (Some(mailbox), Some(2)) = (&mailbox, letters) {
+            mailbox.send("soon".to_owned()).expect("an empty mailbox");
+        }
         (Beyond { mailbox, ..Beyond::default() }, inbox)
     }
 
@@ -152,6 +157,7 @@ impl Beyond {
     }
 
     pub fn start(&mut self, net: &mut Net, start: Start) {
+        self.started = true;
         if start != Start::Resumed {
             self.holds.clear(); // a forked child's are its parent's
             self.jobs.clear();
@@ -164,7 +170,8 @@ impl Beyond {
 
 impl Mail<String> for Lab {
     fn on_mail(&mut self, net: &mut Net, text: String) {
-        journal(net, &format!("mail {text}"));
+        let when = if self.beyond.started { "" } else { "before the start: " };
+        journal(net, &format!("{when}mail {text}"));
         self.beyond.mail.push(text);
     }
 }

@@ -43,7 +43,9 @@ impl Net {
     /// An edge of a stream. One for a connection that is gone finds nobody: its serial is over.
     pub(crate) fn note_stream(&mut self, id: ConnId, read: bool, write: bool, fin: bool) {
         if let Some(early) = &mut self.early {
-            return early.push((id, read, write, fin));
+            let heard = early.entry(id).or_default();
+            *heard = (heard.0 | read, heard.1 | write, heard.2 | fin);
+            return;
         }
         let Some(conn) = self.conn(id) else {
             self.stats.ghosts += 1;

@@ -28,6 +28,7 @@ mod stream;
 mod timing;
 
 use std::{
+    collections::BTreeMap,
     fmt,
     io::Result as IoResult,
     os::fd::AsRawFd,
@@ -159,8 +160,8 @@ pub struct Net {
     pub(crate) frozen: bool,
     /// Since when they are, or were.
     pub(crate) frozen_at: Instant,
-    /// While connections arrive, which have no place yet: the edges of [`note_stream`](Self::note_stream).
-    early: Option<Vec<(ConnId, bool, bool, bool)>>,
+    /// While connections arrive, which have no place yet: what [`note_stream`](Self::note_stream) has heard.
+    early: Option<BTreeMap<ConnId, (bool, bool, bool)>>,
     alarms: Alarms,
 
     // The process.

@@ -82,7 +82,7 @@ impl Net {
             self.stats.moved_in += 1;
             self.schedule_check(id);
         }
-        for (id, read, write, fin) in self.early.take().unwrap_or_default() {
+        for (id, (read, write, fin)) in self.early.take().unwrap_or_default() {
             self.note_stream(id, read, write, fin);
         }
         Ok(())
@@ -128,7 +128,7 @@ impl Net {
         for slot in self.slots() {
             let conn = &mut self.conns[slot];
             conn.stream.rewrap();
-            // The lists are new, and the edges come anew.
+            // The lists are new. Edges of input come anew, and output that waits is tried again.
             (conn.flags.listed, conn.flags.dirty, conn.flags.blocked) = (false, false, false);
             Net::with_registry(&self.poll, |registry| conn.register(registry))?;
             self.destinations.add(conn);

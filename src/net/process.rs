@@ -96,15 +96,14 @@ impl Net {
 
     /// Where this service can be reached: its listeners in the order in which they were
     /// [asked for](crate::Server::listen), as `ip:port` or `unix:/path`, then its datagram sockets, as
-    /// `udp:ip:port` or `unixgram:/path`. A port that was left to the system is the one that it chose.
+    /// `udp:ip:port` or `unixgram:/path`. A port that was left to the system is the one that it chose. A
+    /// process that leaves has given its listeners up.
     ///
     /// ```
     /// # use heirloom::Net;
     /// /// From `on_start`, for an operator who has asked for port 0.
     /// fn greet(net: &Net) {
-    ///     if let Some(address) = net.addresses().first() {
-    ///         println!("open http://{address}/");
-    ///     }
+    ///     println!("listening on {}", net.addresses().join(", "));
     /// }
     /// ```
     pub fn addresses(&self) -> Vec<String> {

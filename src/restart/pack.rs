@@ -89,7 +89,8 @@ fn from_bits(bits: u64) -> Flags {
         half_close: bit(7),
         fin_sent: bit(8),
         writable_due: bit(9),
-        // What the socket has to say, a fresh registration says: see `epoll(7)`.
+        // What the socket has to say of input, a fresh registration says: see `epoll(7)`. Output that waits
+        // is tried again.
         ..Flags::default()
     }
 }

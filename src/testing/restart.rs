@@ -73,8 +73,8 @@ impl<S: Service> Harness<S> {
         let mut harness = Harness { turn: self.turn.hand_on(service)?, pipes: self.pipes };
         for (pipe, id) in &harness.pipes {
             if harness.turn.net.conn(*id).is_some() {
-                // What a fresh registration says.
-                harness.turn.net.note_stream(*id, true, true, pipe.is_client_finished());
+                // What a fresh registration says, which is nothing of output.
+                harness.turn.net.note_stream(*id, true, false, pipe.is_client_finished());
             } else {
                 let _ = pipe.shutdown(std::net::Shutdown::Both);
             }

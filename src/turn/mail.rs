@@ -6,6 +6,7 @@ use super::Turn;
 use crate::{
     limits::MAIL_BUDGET,
     net::{Inbox, Net},
+    restart::Phase,
     service::{Mail, Service},
 };
 
@@ -73,17 +74,18 @@ impl<S> fmt::Debug for Inboxes<S> {
 }
 
 impl<S: Service> Turn<S> {
-    /// Part of phase 2: mail. While connections are frozen it waits.
+    /// Part of phase 2: mail. While connections are frozen it waits, and before this process serves,
+    /// when the service has not been told yet what it goes on with.
     pub(super) fn receive_mail(&mut self) {
-        let frozen = self.net.frozen;
+        let is_waiting = self.succession.phase() == Phase::Waiting;
         let mut left = false;
         for inbox in &self.inboxes.0 {
-            left |= match frozen {
+            left |= match is_waiting || self.net.frozen {
                 true => !inbox.is_empty(),
                 false => inbox.deliver(&mut self.service, &mut self.net),
             };
         }
-        self.net.mail_waits = left;
+        self.net.mail_waits = left && !is_waiting;
     }
 
     /// After the last turn: nothing that was posted is lost.

@@ -147,12 +147,16 @@ impl<S: Service> Turn<S> {
             let _ = old.link.flush(); // a side that is gone may have said something before
             match old.link.receive() {
                 Ok(None) => return Ok(()),
-                Ok(Some((message @ (Message::State | Message::Connections { .. }), fds))) => {
+                Ok(Some((message @ (Message::State | Message::Connections { .. }), fds)))
+                    if !self.succession.ready =>
+                {
                     let received = self.receive(message, fds).map_err(Error::from);
                     self.fail_unless(received)?;
                 }
                 Ok(Some((Message::Alarms(words), _))) => self.inherit_alarms(words),
-                Ok(Some((Message::Handed { last_serial }, _))) => self.handed(last_serial)?,
+                Ok(Some((Message::Handed { last_serial }, _))) if !self.succession.ready => {
+                    self.handed(last_serial)?;
+                }
                 Ok(Some((Message::Released, _))) => self.advance(Event::Released)?,
                 // A side that has died since does not serve.
                 Ok(Some((Message::Resumed, _))) if old.link.is_cut() => {}

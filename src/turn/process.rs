@@ -125,6 +125,7 @@ impl<S: Service> Turn<S> {
         let generation = self.net.generation();
         self.succession.last_generation = self.succession.last_generation.max(generation);
         self.service.on_start(&mut self.net, start);
+        self.net.mail_waits = true; // what came before is looked at
         self.net.forget_inherited_alarms();
         self.tell_main();
         self.write_pid_file();

@@ -13,8 +13,10 @@ pub mod traffic;
 
 use std::{
     env,
+    ffi::OsStr,
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
+    os::unix::net::{UnixListener, UnixStream},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{
@@ -27,7 +29,7 @@ use std::{
 
 use nix::{
     sys::signal::{Signal, kill, killpg},
-    unistd::{Pid, setsid},
+    unistd::Pid,
 };
 
 use self::log::Log;
@@ -106,7 +108,7 @@ impl Setup {
     /// The same, but `adjust` has the last word about the command.
     pub fn start_as(self, adjust: impl FnOnce(Command) -> Command) -> Server {
         let dir = Dir::new();
-        let mut command = Command::new(&self.program);
+        let mut command = in_session(&self.program);
         command
             .args(["--listen", &self.listen, "--pid-file"])
             .arg(dir.path("pid"))
@@ -141,11 +143,7 @@ impl Server {
         }
     }
 
-    /// Starts `command` in a session of its own, whose generations end with the test.
-    ///
-    /// In the session of the test, the end of a generation could orphan their process group, and the
-    /// kernel then sends `SIGHUP` and `SIGCONT` to a member that a test has stopped: see `_exit(2)`. A
-    /// group whose parent is in another session is an orphan from the start, and is let alone.
+    /// Starts a command that is [`in_session`], whose generations end with the test.
     pub fn spawn(mut command: Command, dir: Dir) -> Server {
         command.stdin(Stdio::null());
         Server::spawn_with_stdin(command, dir)
@@ -153,9 +151,6 @@ impl Server {
 
     /// The same, with the standard input that `command` has.
     pub fn spawn_with_stdin(mut command: Command, dir: Dir) -> Server {
-        use std::os::unix::process::CommandExt;
-        // SAFETY: between fork and exec the closure makes one system call, and allocates nothing.
-        unsafe { command.pre_exec(|| Ok(setsid().map(drop)?)) };
         command.stderr(Stdio::piped());
         let mut child = command.spawn().expect("the server starts");
         let log = Log::of(child.stderr.take().expect("a pipe"));
@@ -224,6 +219,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        let _ = self.child.kill(); // if it has no group yet
         // The group is ours: `setsid` made it, and only generations of this server are in it.
         let _ = killpg(Pid::from_raw(self.child.id() as i32), Signal::SIGKILL);
         let _ = self.child.wait();
@@ -231,6 +227,17 @@ impl Drop for Server {
             eprintln!("--- the server's log:\n{}\n---", self.log());
         }
     }
+}
+
+/// A program in a session of its own, by `setsid(1)`, under the pid that it is started with.
+///
+/// In the session of the test, the end of a generation could make an orphan of their process group, and
+/// the kernel then sends `SIGHUP` and `SIGCONT` to a member that a test has stopped: see `_exit(2)`. A group
+/// whose parent is in another session is an orphan from the start, and is let alone.
+pub fn in_session(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("setsid");
+    command.arg(program);
+    command
 }
 
 /// Waits until a process is gone (or a zombie that somebody else has to reap).
@@ -249,6 +256,13 @@ pub fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
         assert!(Instant::now() < until, "waited {DEADLINE:?} for {what}");
         thread::sleep(Duration::from_millis(1));
     }
+}
+
+/// A Unix socket at `path` that nobody listens on any more.
+pub fn leave_socket(path: &Path) {
+    drop(UnixListener::bind(path).expect("a socket"));
+    // A process that another test is just starting has a copy of it until it execs.
+    wait_for("the socket to be stale", || UnixStream::connect(path).is_err());
 }
 
 /// How many descriptors a process has.

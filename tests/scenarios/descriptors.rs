@@ -138,8 +138,8 @@ fn without_processes() -> Option<Operated> {
     }
     let lab = Operated::started(30, |setup| {
         setup.start_as(|command| {
-            let args = command.get_args().filter_map(|arg| Path::new(arg).parent());
-            for dir in args.filter(|dir| dir.is_dir()) {
+            let args = command.get_args().skip(1); // the program is not ours
+            for dir in args.filter_map(|arg| Path::new(arg).parent()).filter(|dir| dir.is_dir()) {
                 fs::set_permissions(dir, fs::Permissions::from_mode(0o777)).expect("a mode");
             }
             let mut limited = Command::new("prlimit");
