@@ -22,6 +22,9 @@ const TICK: Duration = Duration::from_millis(50);
 /// How long clients may go on after a run has failed before they have noticed themselves.
 const AFTERMATH: Duration = Duration::from_secs(1);
 
+/// How long the last lines of a process's log may be on their way when it has ended.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
 /// What ends a run early.
 type Trouble = String;
 
@@ -223,15 +226,24 @@ impl Driver<'_> {
         let mut state = self.shared.lock();
         let some_left = processes::reap(&mut state.generations);
         self.view.update(&state, self.options);
-        match state.generations.serving() {
-            Some(serving) if serving.end.is_some() => Err(format!(
+        if state.generations.serving().is_none() && !some_left {
+            return Err("the server ended before it was ready".to_owned());
+        }
+        if state.generations.gone().is_none() {
+            return Ok(());
+        }
+        drop(state);
+        // It may have said who serves now, and that was not read yet.
+        let is_clear = |state: &State| state.log_closed || state.generations.gone().is_none();
+        self.shared.wait(LAST_LINES, |state| is_clear(state).then_some(()));
+        match self.shared.lock().generations.gone() {
+            Some(gone) => Err(format!(
                 "the server is gone: generation {}, pid {}: {}",
-                serving.number,
-                serving.pid,
-                serving.ending()
+                gone.number,
+                gone.pid,
+                gone.ending()
             )),
-            None if !some_left => Err("the server ended before it was ready".to_owned()),
-            _ => Ok(()),
+            None => Ok(()),
         }
     }
 }

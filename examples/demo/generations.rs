@@ -191,6 +191,11 @@ impl Generations {
         self.list.iter().rev().find(|generation| generation.pid == pid)
     }
 
+    /// The one that serves, if it has ended, as far as the log has told.
+    pub fn gone(&self) -> Option<&Generation> {
+        self.serving().filter(|generation| generation.end.is_some())
+    }
+
     /// Those that have not ended.
     pub fn living(&self) -> impl Iterator<Item = &Generation> {
         self.list.iter().filter(|generation| generation.end.is_none())
