@@ -9,9 +9,13 @@ use common::{
     Client, Dir,
     churn::{self, Churn, converse},
     open_fds,
-    ops::{names, restart_to_the_end, stopped, wait_settled},
-    restart::{Engine, Lab, resume, wait_for_events},
+    ops::{names, restart_to_the_end, wait_settled},
+    restart::{Engine, Lab, is_stopped, wait_for_events},
     wait_for,
+};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
 };
 
 /// The steps in the order in which they are taken, as `restart::fault` names them; those of a roll back
@@ -163,12 +167,22 @@ impl Walk {
         let alone = ["OldCommitted", "NewCommitted", "OldResumed"].contains(&step)
             // A new program has nothing yet, or is being given it.
             || (self.engine == Engine::ForkExec && ["OldMade", "OldHanded"].contains(&step));
-        if alone {
-            wait_for("the hung one", || !stopped(&self.lab).is_empty());
-        } else {
+        if !alone {
             self.wait_served();
         }
-        stopped(&self.lab).into_iter().for_each(resume);
+        let hung = self.hung(step);
+        wait_for("the hung one to stop, or to be killed for it", || {
+            is_stopped(hung) || !self.lab.generations().contains(&hung)
+        });
+        let _ = kill(Pid::from_raw(hung), Signal::SIGCONT); // which may be killed this very moment
+    }
+
+    /// The process that has said that it will stop; it may not have done so yet.
+    fn hung(&self, step: &str) -> i32 {
+        let line = self.lab.wait_line(&format!("WARN: fault on request after {step}: hang"));
+        let (before, _) = line.split_once("] WARN: fault on").expect("what was waited for");
+        let pid = before.rsplit('[').next().and_then(|pid| pid.parse().ok());
+        pid.unwrap_or_else(|| panic!("no pid in {line:?}"))
     }
 
     /// The one that is asked may be killed for what it said.
