@@ -159,8 +159,9 @@ pub fn a_unix_path_is_never_missing(engine: Engine) {
     assert!(error.is_none(), "after {connected:?} connections: {error:?}");
     assert_eq!(inode(&path), Some(before), "the path leads to another socket");
     // Only the last one to leave takes it away.
+    let last = lab.pid(); // before its file goes with it
     lab.signal(nix::sys::signal::Signal::SIGTERM);
-    wait_gone(lab.pid());
+    wait_gone(last);
     assert_eq!(inode(&path), None);
 }
 
