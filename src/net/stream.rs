@@ -211,6 +211,15 @@ impl Stream {
         };
     }
 
+    /// What an epoll set may have of it; a stream in memory is in none.
+    fn source(&mut self) -> Option<&mut dyn Source> {
+        match self {
+            Stream::Tcp(stream) => Some(stream),
+            Stream::Unix(stream) => Some(stream),
+            Stream::Memory(_) => None,
+        }
+    }
+
     /// Asks for edges of `interest`.
     pub fn register(
         &mut self,
@@ -218,11 +227,7 @@ impl Stream {
         token: Token,
         interest: Interest,
     ) -> io::Result<()> {
-        match self {
-            Stream::Tcp(stream) => stream.register(registry, token, interest),
-            Stream::Unix(stream) => stream.register(registry, token, interest),
-            Stream::Memory(_) => Ok(()),
-        }
+        self.source().map_or(Ok(()), |source| registry.register(source, token, interest))
     }
 
     /// The same, of a stream that is registered. What is the case now comes as an edge too.
@@ -232,21 +237,13 @@ impl Stream {
         token: Token,
         interest: Interest,
     ) -> io::Result<()> {
-        match self {
-            Stream::Tcp(stream) => stream.reregister(registry, token, interest),
-            Stream::Unix(stream) => stream.reregister(registry, token, interest),
-            Stream::Memory(_) => Ok(()),
-        }
+        self.source().map_or(Ok(()), |source| registry.reregister(source, token, interest))
     }
 
     /// Takes the stream out of the epoll set; its close alone would not, as long as another
     /// process has the socket too.
     pub fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
-        match self {
-            Stream::Tcp(stream) => stream.deregister(registry),
-            Stream::Unix(stream) => stream.deregister(registry),
-            Stream::Memory(_) => Ok(()),
-        }
+        self.source().map_or(Ok(()), |source| registry.deregister(source))
     }
 
     pub fn raw_fd(&self) -> Option<RawFd> {
