@@ -17,8 +17,12 @@ mod limits;
 #[allow(dead_code)]
 #[path = "../src/restart"]
 mod restart {
-    pub mod record;
-    mod wire;
+    pub mod link {
+        pub mod wire;
+    }
+    pub mod transfer {
+        pub mod record;
+    }
 }
 
 use std::{
@@ -36,7 +40,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use restart::record::Record;
+use restart::transfer::record::Record;
 
 /// The role that the program has beside its main one; an address follows.
 const SERVE: &str = "--serve";

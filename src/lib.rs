@@ -83,32 +83,30 @@
 mod buffer;
 mod clock;
 pub mod codec;
-mod control;
 mod error;
 pub mod guide;
 pub mod limits;
 mod net;
-mod pidfile;
+mod operate;
 mod plan;
 mod restart;
 mod server;
 mod service;
-mod signal;
 mod stats;
-mod supervisor;
-mod systemd;
+mod system;
+mod tasks;
 pub mod testing;
 pub mod timer;
 mod turn;
 mod verdict;
 
 pub use error::{Error, Result};
-pub use net::{
-    Alarm, Backoff, ConnId, DatagramPeer, Deferred, Hold, Inbox, Io, Mailbox, Net, Peer,
-    PendingAlarm, SocketId, Timer, Undelivered, mailbox,
-};
+pub use net::{ConnId, DatagramPeer, Io, Net, Peer, SocketId, Timer};
 pub use plan::{Drain, Engine, Restart};
 pub use server::Server;
 pub use service::{Mail, Move, Origin, Reason, Service, Start};
 pub use stats::Stats;
+pub use tasks::{
+    Alarm, Backoff, Deferred, Hold, Inbox, Mailbox, PendingAlarm, Undelivered, mailbox,
+};
 pub use verdict::{RestartError, Steps, Verdict};

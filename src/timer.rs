@@ -3,9 +3,18 @@
 //! A timer is a key, not a closure, so it can be written down and carried to another process.
 //! Whoever sets a timer remembers when it is due, and names both to take it back.
 
-use std::{collections::BTreeSet, time::Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
-use crate::clock::Stamp;
+use crate::{clock::Stamp, limits::FAR_FUTURE};
+
+/// When `after` will have passed. Later than now even for zero, so that a timer that is set anew
+/// whenever it runs out comes once a turn, and not for ever in one.
+pub(crate) fn later(now: Instant, after: Duration) -> Instant {
+    now + after.clamp(Duration::from_nanos(1), FAR_FUTURE)
+}
 
 /// Deadlines in order, each with the key that says what it is for.
 ///

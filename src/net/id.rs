@@ -1,4 +1,4 @@
-//! Names: of connections, timers and work for the author, of event sources for the kernel. Knows no socket.
+//! Names: of connections and their timers for the author, of event sources for the kernel. Knows no socket.
 
 use std::fmt;
 
@@ -98,41 +98,6 @@ impl fmt::Debug for ConnId {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timer(pub u64);
-
-/// Names a timer of the service, which belongs to no connection. Set by [`Net::set_alarm`](crate::Net::set_alarm) and
-/// [`Net::set_interval`](crate::Net::set_interval).
-///
-/// ```
-/// # use heirloom::{Alarm, Net};
-/// # use std::time::Duration;
-/// const SAVE: Alarm = Alarm(0); // once, some time after the first change
-///
-/// fn changed(net: &mut Net) {
-///     if !net.alarms().iter().any(|alarm| alarm.key == SAVE) {
-///         net.set_alarm(SAVE, Duration::from_secs(10));
-///     }
-/// }
-///
-/// fn saved(net: &mut Net) {
-///     net.clear_alarm(SAVE);
-/// }
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Alarm(pub u64);
-
-/// Names work that is done in pieces. Given by [`Net::defer`](crate::Net::defer), and back by
-/// [`on_deferred`](crate::Service::on_deferred).
-///
-/// ```
-/// # use heirloom::{Deferred, Net};
-/// const REINDEX: Deferred = Deferred(0);
-///
-/// fn imported(net: &mut Net) {
-///     net.defer(REINDEX); // the first piece of it, later in this turn
-/// }
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Deferred(pub u64);
 
 /// What an event of the kernel is about. Everything that is polled has one of these tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 //! step of a restart, so that tests can prove what the other side does then. A release build has
 //! none of it.
 
-use super::pass::Link;
+use super::link::Link;
 
 /// A step of the protocol, after which something may go wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

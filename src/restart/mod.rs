@@ -28,28 +28,16 @@
 //! - a side that is told to stop never leaves the other waiting: during a restart both stop.
 //!
 //! `table` is the machine itself and `model` its proof: every order of messages, deaths, silences
-//! and requests, walked to the end. The rest carries messages and makes processes.
+//! and requests, walked to the end. `drain` is the schedule of a process that leaves, `fault` makes one
+//! fail on request. `link` carries messages, `engine` makes processes, `transfer` writes down what goes along.
 
-pub(crate) mod alarm_word;
-pub(crate) mod attempt;
-pub(crate) mod child;
 pub(crate) mod drain;
-pub(crate) mod exec;
+pub(crate) mod engine;
 pub(crate) mod fault;
-pub(crate) mod fork;
-pub(crate) mod inherit;
-pub(crate) mod letter;
 pub(crate) mod link;
-pub(crate) mod memfd;
 #[cfg(test)]
 mod model;
-pub(crate) mod pack;
-pub(crate) mod pass;
-mod program_file;
-pub(crate) mod record;
-pub(crate) mod stderr;
-pub(crate) mod supervised;
 mod table;
-mod wire;
+pub(crate) mod transfer;
 
 pub(crate) use table::{Action, Event, Phase, step};

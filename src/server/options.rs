@@ -8,10 +8,10 @@ use super::Server;
 use crate::{
     error::{Error, Result},
     limits::FAR_FUTURE,
-    net::Inbox,
     plan::{Drain, Restart},
     service::{Mail, Service},
-    signal,
+    system::signal,
+    tasks::Inbox,
     turn::{AtMax, Trigger},
 };
 
@@ -175,7 +175,8 @@ impl<S: Service> Server<S> {
         S: Mail<M>,
     {
         if inbox.exists() {
-            inbox.attach(&mut self.net).map_err(|e| Error::io("make", "a bell for mail", e))?;
+            let waker = self.net.mail_waker();
+            inbox.attach(waker.map_err(|e| Error::io("make", "a waker for mail", e))?);
             self.inboxes.add(inbox);
         }
         Ok(self)

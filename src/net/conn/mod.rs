@@ -1,0 +1,8 @@
+//! One connection as data: where it stands and what is true of it (`state`), and how many lead to one
+//! place (`destinations`). No I/O; knows no reactor.
+
+mod destinations;
+mod state;
+
+pub(crate) use destinations::Destinations;
+pub(crate) use state::{Conn, Flags, Phase};

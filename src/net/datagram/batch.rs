@@ -1,0 +1,132 @@
+//! Datagrams by the batch: those that were read, and those that are to leave. Knows no epoll set.
+//!
+//! Without `UDP_SEGMENT` and `UDP_GRO` (`udp(7)`), which send and read a run of datagrams of one size to
+//! one peer as one. A server with many peers that answers each with one datagram has no such runs, and
+//! `sendmmsg(2)` has taken the system calls away already. Their right use is more than an option: sizes
+//! must be cut to the path's MTU, a card without checksum offload refuses with `EIO`, and one error drops
+//! the run. A bulk protocol over UDP would want them.
+
+use std::{
+    io::{IoSlice, IoSliceMut},
+    os::fd::RawFd,
+};
+
+use nix::{
+    errno::Errno,
+    sys::socket::{ControlMessage, MsgFlags, MultiHeaders, recvmmsg, sendmmsg},
+};
+
+use super::peer::{DatagramPeer, Form};
+use crate::limits::{DATAGRAM_BATCH, DATAGRAM_MAX, DATAGRAM_OUTPUT};
+
+/// Unsent datagrams, in order, in one piece of memory.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    bytes: Vec<u8>,
+    /// To whom, and where in `bytes` each begins; it ends where the next one begins.
+    letters: Vec<(DatagramPeer, usize)>,
+    /// How many of them have left.
+    sent: usize,
+}
+
+impl Outbox {
+    pub fn push(&mut self, to: DatagramPeer, bytes: &[u8]) -> bool {
+        let fits = self.bytes.len() + bytes.len() <= DATAGRAM_OUTPUT
+            && self.letters.len() < DATAGRAM_OUTPUT / size_of::<DatagramPeer>();
+        if fits {
+            self.letters.push((to, self.bytes.len()));
+            self.bytes.extend_from_slice(bytes);
+        }
+        fits
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.sent == self.letters.len()
+    }
+
+    fn get(&self, index: usize) -> (&DatagramPeer, &[u8]) {
+        let (to, start) = &self.letters[index];
+        let end = self.letters.get(index + 1).map_or(self.bytes.len(), |&(_, next)| next);
+        (to, &self.bytes[*start..end])
+    }
+
+    /// The next ones to leave, a batch at most.
+    pub fn front(&self) -> impl Iterator<Item = (&DatagramPeer, &[u8])> {
+        let end = self.letters.len().min(self.sent + DATAGRAM_BATCH);
+        (self.sent..end).map(|index| self.get(index))
+    }
+
+    /// These have left, or never will.
+    pub fn advance(&mut self, count: usize) {
+        self.sent += count;
+    }
+
+    /// One `sendmmsg`; answers how many have left, or why the first one has not.
+    pub fn send<F: Form>(&self, fd: RawFd) -> nix::Result<usize> {
+        let addresses: Vec<Option<F>> =
+            self.front().map_while(|(to, _)| Some(F::write(to))).collect();
+        // Up to the first that has no address, which is an error of its own when its turn comes.
+        let count = addresses.iter().take_while(|address| address.is_some()).count();
+        if count == 0 {
+            return Err(Errno::EDESTADDRREQ);
+        }
+        let slices: Vec<_> = self.front().map(|(_, bytes)| [IoSlice::new(bytes)]).collect();
+        let mut headers = MultiHeaders::<F>::preallocate(count, None);
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+        let none: [ControlMessage<'_>; 0] = [];
+        sendmmsg(fd, &mut headers, &slices[..count], &addresses[..count], none, flags)
+            .map(Iterator::count)
+    }
+
+    /// Gives back the memory of those that have left.
+    pub fn compact(&mut self) {
+        if self.sent == 0 {
+            return;
+        }
+        let start = self.letters.get(self.sent).map_or(self.bytes.len(), |&(_, start)| start);
+        self.bytes.drain(..start);
+        self.letters.drain(..self.sent);
+        self.letters.iter_mut().for_each(|(_, at)| *at -= start);
+        self.sent = 0;
+    }
+}
+
+/// A batch of datagrams that was read, and the room for the next.
+#[derive(Debug, Default)]
+pub(crate) struct DatagramInbox {
+    /// In pieces of [`DATAGRAM_MAX`]. Untouched pages cost nothing.
+    bytes: Box<[u8]>,
+    /// Who has sent each, in which piece it is, and how long it is.
+    letters: Vec<(DatagramPeer, usize, usize)>,
+}
+
+impl DatagramInbox {
+    pub fn letters(&self) -> impl Iterator<Item = (&DatagramPeer, &[u8])> {
+        self.letters
+            .iter()
+            .map(|(from, piece, length)| (from, &self.bytes[piece * DATAGRAM_MAX..][..*length]))
+    }
+
+    /// One `recvmmsg`. Answers how many of the datagrams were longer than a piece; these are left out.
+    pub(crate) fn receive<F: Form>(&mut self, fd: RawFd) -> nix::Result<usize> {
+        self.letters.clear();
+        if self.bytes.is_empty() {
+            self.bytes = vec![0; DATAGRAM_BATCH * DATAGRAM_MAX].into_boxed_slice();
+        }
+        // Made anew each time: the kernel leaves the length of the last address in it.
+        let mut headers = MultiHeaders::<F>::preallocate(DATAGRAM_BATCH, None);
+        let pieces = self.bytes.chunks_mut(DATAGRAM_MAX);
+        let mut pieces: Vec<_> = pieces.map(|piece| [IoSliceMut::new(piece)]).collect();
+        let received = recvmmsg(fd, &mut headers, pieces.iter_mut(), MsgFlags::MSG_DONTWAIT, None)?;
+        let mut truncated = 0;
+        for (piece, message) in received.enumerate() {
+            if message.flags.contains(MsgFlags::MSG_TRUNC) {
+                truncated += 1;
+                continue;
+            }
+            let from = message.address.map_or(DatagramPeer::Unnamed, |address| address.read());
+            self.letters.push((from, piece, message.bytes));
+        }
+        Ok(truncated)
+    }
+}

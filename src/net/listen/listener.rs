@@ -1,0 +1,300 @@
+//! Listening sockets: bound here or inherited, known by the text that the author wrote.
+
+use std::{
+    fs, io,
+    net::UdpSocket,
+    os::{
+        fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
+        unix::{
+            fs::{FileTypeExt, MetadataExt},
+            net::{UnixDatagram, UnixListener as StdListener},
+        },
+    },
+    path::Path,
+};
+
+use mio::{
+    Interest, Registry, Token,
+    event::Source,
+    net::{TcpListener, UnixListener},
+};
+use nix::sys::{
+    socket::{
+        AddressFamily, SockType, SockaddrLike, SockaddrStorage, getsockname, getsockopt, sockopt,
+    },
+    stat::{Mode, umask},
+};
+
+use super::bind::{bind_datagrams, bind_stream};
+use crate::{
+    error::{Error, Result},
+    net::{
+        address::Address,
+        stream::{Peer, Stream},
+    },
+};
+
+/// A listening socket and how it is known.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    /// The address as the author wrote it. Generations know a listener by this name, so that
+    /// "127.0.0.1:0" is the same socket in all of them.
+    pub name: String,
+    /// Where it really listens.
+    pub address: Address,
+    socket: Socket,
+    /// Device and inode of a Unix socket's path: it is unlinked only while it is still this file.
+    inode: Option<(u64, u64)>,
+    /// Of the control socket: its clients are served by the reactor itself.
+    pub is_control: bool,
+    /// Bound here, not taken over.
+    is_new: bool,
+    /// There may be clients in the queue. Set by an edge, cleared by `WouldBlock`.
+    pub ready: bool,
+}
+
+#[derive(Debug)]
+enum Socket {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+    /// Accepts nobody: [`Datagrams`](super::Datagrams) reads it, or nobody here does.
+    Datagrams(OwnedFd),
+}
+
+/// What the name of a control socket begins with; its address follows.
+pub(crate) const CONTROL: &str = "control ";
+
+/// What the name of a datagram socket begins with; its address follows. So the same address may be
+/// listened on as well.
+pub(crate) const DATAGRAMS: &str = "datagrams ";
+
+/// What the name of an activated socket begins with; the service manager's name for it follows. All
+/// generations know it by that, so that each finds it by name or by address like the first.
+const ACTIVATED: &str = "activated ";
+
+/// How an author asks for activated sockets by name.
+pub(crate) const BY_NAME: &str = "systemd:";
+
+impl Listener {
+    /// Binds a new socket.
+    pub fn bind(name: &str) -> Result<Listener> {
+        let failed = |e| Error::io("listen on", name, e);
+        let address = Address::resolve("listen on", address_in(name))?;
+        // A control socket is for its owner alone, from its first moment.
+        let mask = name.starts_with(CONTROL).then(|| umask(Mode::from_bits_truncate(0o177)));
+        let listener = match name.starts_with(DATAGRAMS) {
+            true => bind_datagrams(&address),
+            false => bind_stream(&address),
+        };
+        mask.map(umask);
+        let listener = Listener::adopt(name.to_owned(), listener.map_err(failed)?)?;
+        Ok(Listener { is_new: true, ..listener })
+    }
+
+    /// Takes over a socket that the service manager has opened and calls `name`.
+    pub fn activated(name: &str, fd: OwnedFd) -> Result<Listener> {
+        let name = format!("{ACTIVATED}{name}");
+        check_kind(&fd).map_err(|why| Error::invalid("take over", &name, why))?;
+        Listener::adopt(name, fd)
+    }
+
+    /// Whether the service manager has opened this socket and means it by `name`: its own name for it, or
+    /// the very address that it is bound to.
+    pub fn is_activated_as(&self, name: &str) -> Result<bool> {
+        if !self.name.starts_with(ACTIVATED) {
+            return Ok(false);
+        }
+        if name.starts_with(BY_NAME) {
+            return Ok(self.name.strip_prefix(ACTIVATED) == name.strip_prefix(BY_NAME));
+        }
+        Ok(match (Address::resolve("listen on", name)?, &self.address) {
+            (Address::Unix(path), Address::Unix(bound)) => std::path::absolute(path)? == *bound,
+            (asked, bound) => asked == *bound,
+        })
+    }
+
+    /// Looks whether [`bind`](Self::bind) could make sense of `name`, and binds nothing.
+    pub fn check(name: &str) -> Result {
+        if name.starts_with(BY_NAME) {
+            return Ok(()); // it can only be there when the manager starts the program
+        }
+        let address = Address::resolve("listen on", address_in(name))?;
+        let Address::Unix(path) = address else { return Ok(()) };
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        fs::metadata(parent.unwrap_or(Path::new(".")))
+            .map(drop)
+            .map_err(|e| Error::io("listen on", name, e))
+    }
+
+    /// Takes over a socket that listens already, or has a datagram socket's name and is one.
+    pub fn adopt(name: String, fd: OwnedFd) -> Result<Listener> {
+        let failed = |e: io::Error| Error::io("take over listener", &name, e);
+        let kind = getsockopt(&fd, sockopt::SockType).map_err(|e| failed(e.into()))?;
+        let bound: SockaddrStorage = getsockname(fd.as_raw_fd()).map_err(|e| failed(e.into()))?;
+        let is_unix = bound.family() == Some(AddressFamily::Unix);
+        let (socket, address) = match (is_unix, kind == SockType::Datagram) {
+            (_, is_datagram) if is_datagram != name.starts_with(DATAGRAMS) => {
+                return Err(Error::invalid(
+                    "take over listener",
+                    &name,
+                    "a socket of another kind",
+                ));
+            }
+            (_, true) => Listener::adopt_datagrams(fd, is_unix).map_err(failed)?,
+            (true, false) => {
+                let socket = StdListener::from(fd);
+                socket.set_nonblocking(true).map_err(failed)?;
+                let address = Address::bound(&socket.local_addr().map_err(failed)?);
+                (Socket::Unix(UnixListener::from_std(socket)), address)
+            }
+            (false, false) => {
+                let socket = std::net::TcpListener::from(fd);
+                socket.set_nonblocking(true).map_err(failed)?;
+                let address = Address::Tcp(socket.local_addr().map_err(failed)?);
+                (Socket::Tcp(TcpListener::from_std(socket)), address)
+            }
+        };
+        let inode = match &address {
+            // The path of an activated socket is the manager's.
+            Address::Unix(path) if !name.starts_with(ACTIVATED) => inode(path),
+            _ => None,
+        };
+        let is_control = name.starts_with(CONTROL);
+        Ok(Listener { name, address, socket, inode, is_control, is_new: false, ready: false })
+    }
+
+    /// Each call of it says that it must not block, so the socket is left as it is.
+    fn adopt_datagrams(fd: OwnedFd, is_unix: bool) -> io::Result<(Socket, Address)> {
+        if is_unix {
+            let socket = UnixDatagram::from(fd);
+            let address = Address::bound(&socket.local_addr()?);
+            return Ok((Socket::Datagrams(socket.into()), address));
+        }
+        let socket = UdpSocket::from(fd);
+        let address = Address::Tcp(socket.local_addr()?);
+        Ok((Socket::Datagrams(socket.into()), address))
+    }
+
+    /// The next client in the queue. The kernel sets close-on-exec and non-blocking (`accept4`).
+    pub fn accept(&self) -> io::Result<(Stream, Peer)> {
+        match &self.socket {
+            Socket::Tcp(socket) => {
+                let (stream, address) = socket.accept()?;
+                Ok((Stream::Tcp(stream), Peer::Tcp(address)))
+            }
+            Socket::Unix(socket) => {
+                let stream = Stream::Unix(socket.accept()?.0);
+                let peer = stream.peer();
+                Ok((stream, peer))
+            }
+            Socket::Datagrams(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    /// Begins to wait for clients. Those that are queued already count: [`ready`](Self::ready).
+    pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        self.ready = true;
+        match &mut self.socket {
+            Socket::Tcp(socket) => socket.register(registry, token, Interest::READABLE),
+            Socket::Unix(socket) => socket.register(registry, token, Interest::READABLE),
+            Socket::Datagrams(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    /// Stops waiting for clients; the queue goes on filling.
+    pub fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        self.ready = false;
+        match &mut self.socket {
+            Socket::Tcp(socket) => socket.deregister(registry),
+            Socket::Unix(socket) => socket.deregister(registry),
+            Socket::Datagrams(_) => Ok(()),
+        }
+    }
+
+    /// The same socket as a fresh value. mio remembers where a value was registered, and a child
+    /// has another epoll set than its parent.
+    pub fn rewrap(self) -> Result<Listener> {
+        let fd = match self.socket {
+            Socket::Tcp(socket) => socket.into(),
+            Socket::Unix(socket) => socket.into(),
+            Socket::Datagrams(socket) => socket,
+        };
+        let inode = self.inode;
+        Ok(Listener { inode, ..Listener::adopt(self.name, fd)? })
+    }
+
+    /// Takes back what [`bind`](Self::bind) did, where the server will not run after all.
+    pub fn withdraw(&self) {
+        if self.is_new {
+            self.unlink();
+        }
+    }
+
+    /// Removes a Unix socket's path if it is still ours. For the last generation's stop only.
+    pub fn unlink(&self) {
+        if let Address::Unix(path) = &self.address
+            && self.inode.is_some()
+            && inode(path) == self.inode
+        {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match &self.socket {
+            Socket::Tcp(socket) => socket.as_fd(),
+            Socket::Unix(socket) => socket.as_fd(),
+            Socket::Datagrams(socket) => socket.as_fd(),
+        }
+    }
+}
+
+impl AsRawFd for Listener {
+    fn as_raw_fd(&self) -> RawFd {
+        self.as_fd().as_raw_fd()
+    }
+}
+
+/// The address in a listener's name.
+fn address_in(name: &str) -> &str {
+    let kinds = [CONTROL, DATAGRAMS];
+    kinds.iter().find_map(|kind| name.strip_prefix(kind)).unwrap_or(name)
+}
+
+/// What a server can accept on: a stream socket that listens.
+fn check_kind(fd: &OwnedFd) -> std::result::Result<(), &'static str> {
+    match getsockopt(fd, sockopt::SockType) {
+        Ok(SockType::Stream) => {}
+        Ok(SockType::Datagram) => return Err("a datagram socket; only streams are served"),
+        Ok(_) => return Err("not a stream socket; only streams are served"),
+        Err(_) => return Err("not a socket"),
+    }
+    match getsockopt(fd, sockopt::AcceptConn) {
+        Ok(true) => Ok(()),
+        _ => Err("it does not listen (Accept=yes hands over single connections)"),
+    }
+}
+
+fn inode(path: &Path) -> Option<(u64, u64)> {
+    let meta = fs::symlink_metadata(path).ok()?;
+    meta.file_type().is_socket().then(|| (meta.dev(), meta.ino()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_of_another_kind_than_its_name_says_is_refused() {
+        let datagrams = || UdpSocket::bind("127.0.0.1:0").expect("a free port").into();
+        let stream = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port").into();
+        let name = format!("{DATAGRAMS}127.0.0.1:0");
+        assert!(Listener::adopt(name.clone(), datagrams()).is_ok());
+        for (name, fd) in [(name, stream), ("127.0.0.1:0".to_owned(), datagrams())] {
+            let error = Listener::adopt(name, fd).unwrap_err().to_string();
+            assert!(error.ends_with("a socket of another kind"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! Deadlines of the process, and what a turn is told when a time has come.
+
+use crate::{
+    net::id::{ConnId, Timer},
+    tasks::Alarm,
+};
+
+/// A deadline of the process. Plain data, so it can be carried to another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Deadline {
+    /// The new side of a restart should have taken its next step by now.
+    NewOverdue,
+    /// The old side of a restart should have stopped accepting by now.
+    OldSilent,
+    /// This new side has served through its probation.
+    Proven,
+    /// Something of the departure of a draining process is due.
+    Departure,
+    /// An older generation should have left by now.
+    LeaverOverdue,
+    /// The other generations should have said by now how they are.
+    Reports,
+    /// The service manager wants to hear that this process turns.
+    Watchdog,
+    /// The service manager should have read by now what it was told.
+    Barrier,
+}
+
+/// What has come due and is the turn's to act on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Expired {
+    /// An author's timer of a connection.
+    Timer(ConnId, Timer),
+    /// An alarm of the service.
+    Alarm(Alarm),
+    Deadline(Deadline),
+}

@@ -1,0 +1,97 @@
+//! Connections that this process makes: how many there may be to one destination, and how each ends or
+//! begins.
+
+use std::io;
+
+use super::Net;
+use crate::{
+    error::Result,
+    net::{
+        address::Address,
+        conn::Phase,
+        id::ConnId,
+        reason::{Origin, Reason},
+        stream::{Peer, Stream},
+    },
+};
+
+impl Net {
+    /// Connects to `address`: `ip:port` or `unix:/path`. No host name: a look-up blocks, and how to
+    /// ask without blocking, for how long an answer holds and which of several addresses comes first
+    /// are questions of their own. Resolve before [`run`](crate::Server::run), or in a thread with a
+    /// [mailbox](crate::mailbox()), and bring the address.
+    ///
+    /// When the connection stands, [`on_open`](crate::Service::on_open) is called with
+    /// [`Origin::Dialed`] and `tag`, otherwise [`on_dial_failed`](crate::Service::on_dial_failed): also after the
+    /// [dial timeout](crate::Server::dial_timeout), and at once (`QuotaExceeded`) where there are as many
+    /// connections to this address as [may be](crate::Server::max_per_destination).
+    /// [`Backoff`](crate::Backoff) says when to try again.
+    ///
+    /// A dialed connection is one like any other: at a restart it stays and drains, or
+    /// [moves](crate::Restart::move_connections), even before it stands.
+    ///
+    /// # Errors
+    /// When `address` is none. What the network says comes later.
+    ///
+    /// ```
+    /// # use heirloom::{Io, Result};
+    /// /// A proxy: `tag` pairs the two sides, and the client waits for the upstream.
+    /// fn begin(io: &mut Io<'_>) -> Result {
+    ///     let tag = io.id().to_bits();
+    ///     io.pause();
+    ///     io.net().dial("127.0.0.1:6379", tag)
+    /// }
+    /// ```
+    pub fn dial(&mut self, address: &str, tag: u64) -> Result {
+        let target = Address::literal("dial", address)?;
+        if self.poll.is_none() {
+            self.staged.dials.push((address.to_owned(), tag));
+            return Ok(());
+        }
+        if let Err(e) = self.begin_dial(target, tag) {
+            self.refused_dials.push((tag, e));
+        }
+        Ok(())
+    }
+
+    fn begin_dial(&mut self, target: Address, tag: u64) -> io::Result<()> {
+        let limit = self.limits.per_destination;
+        if self.destinations.count(&target) >= limit {
+            let why = format!("{limit} connections to {target}, which is the limit");
+            return Err(io::Error::new(io::ErrorKind::QuotaExceeded, why));
+        }
+        let id = self.insert(Stream::connect(&target)?, Peer::Unknown, Phase::Dialing)?;
+        let conn = &mut self.conns[id.slot()];
+        let rare = conn.rare_mut();
+        (rare.destination, rare.tag) = (Some(target), tag);
+        self.destinations.add(conn);
+        Ok(())
+    }
+
+    /// Decides a dial that has seen an event. `Some` when the connection stands.
+    pub(crate) fn finish_dial(&mut self, id: ConnId) -> Option<Origin> {
+        let now = self.stamp;
+        let conn = self.conn(id).filter(|conn| conn.phase == Phase::Dialing)?;
+        let tag = conn.rare_mut().tag;
+        match conn.stream.connected()? {
+            Ok(()) => {
+                let _ = conn.stream.set_nodelay();
+                conn.phase = Phase::Open;
+                conn.peer = conn.stream.peer();
+                conn.active = now;
+                self.stats.dialed += 1;
+                self.schedule_check(id);
+                Some(Origin::Dialed { tag })
+            }
+            Err(e) => {
+                self.refused_dials.push((tag, e));
+                self.kill(id, Reason::Closed);
+                None
+            }
+        }
+    }
+
+    pub(crate) fn take_refused_dials(&mut self) -> Vec<(u64, io::Error)> {
+        std::mem::take(&mut self.refused_dials)
+    }
+}

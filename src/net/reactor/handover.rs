@@ -1,0 +1,203 @@
+//! Connections that leave or arrive whole, and what a forked child keeps of its parent's. Knows not how they
+//! travel.
+
+use std::{io, time::Instant};
+
+use mio::Poll;
+use slab::Slab;
+
+use super::Net;
+use crate::{
+    error::{Error, Result},
+    net::{
+        conn::{Conn, Phase},
+        datagram::Datagrams,
+        id::ConnId,
+    },
+    plan::Engine,
+};
+
+impl Conn {
+    /// Whether it can go to another process at all. One that is closing has not long to go.
+    pub(crate) fn can_move(&self) -> bool {
+        matches!(self.phase, Phase::Open | Phase::Dialing) && !self.flags.control
+    }
+}
+
+impl Net {
+    /// Stops everything that has to do with connections, until [`thaw`](Self::thaw): what happens
+    /// meanwhile is noted and waits.
+    pub(crate) fn freeze(&mut self) {
+        (self.frozen, self.frozen_at) = (true, Instant::now());
+        for id in std::mem::take(&mut self.writable) {
+            if let Some(conn) = self.conn(id) {
+                conn.flags.writable_due = true;
+            }
+        }
+    }
+
+    pub(crate) fn thaw(&mut self) {
+        self.frozen = false;
+        for slot in self.slots() {
+            let conn = &mut self.conns[slot];
+            let id = conn.id;
+            conn.flags.moves = false;
+            if std::mem::take(&mut conn.flags.writable_due) {
+                self.writable.push(id);
+            }
+            if self.conns[slot].needs_reading() {
+                self.list(id);
+            }
+            if self.conns[slot].owes_output() {
+                self.mark_dirty(id);
+            }
+        }
+    }
+
+    fn slots(&self) -> Vec<usize> {
+        self.conns.iter().map(|(slot, _)| slot).collect()
+    }
+
+    /// Registers a connection that arrives, which is most of the work, while others are still on their
+    /// way. Until all are [taken in](Self::take_in), their edges are kept for them.
+    pub(crate) fn expect(&mut self, conn: &mut Conn) -> io::Result<()> {
+        self.early.get_or_insert_default();
+        Net::with_registry(&self.poll, |registry| conn.register(registry))
+    }
+
+    /// Takes connections in that were [expected](Self::expect), each under the name that it had. Nothing is
+    /// read or written before [`thaw`](Self::thaw).
+    ///
+    /// # Errors
+    /// When two claim the same place.
+    pub(crate) fn take_in(&mut self, arrivals: Vec<Conn>) -> io::Result<()> {
+        let count = arrivals.len();
+        self.conns = arrivals.into_iter().map(|conn| (conn.id.slot(), conn)).collect();
+        if self.conns.len() != count {
+            return Err(io::Error::other("two connections with the same slot"));
+        }
+        for slot in self.slots() {
+            let conn = &self.conns[slot];
+            self.destinations.add(conn);
+            let id = conn.id;
+            for &(timer, at) in conn.timers() {
+                self.timers.insert(at, (id, timer));
+            }
+            self.last_serial = self.last_serial.max(id.serial());
+            self.stats.moved_in += 1;
+            self.schedule_check(id);
+        }
+        for (id, (read, write, fin)) in self.early.take().unwrap_or_default() {
+            self.note_stream(id, read, write, fin);
+        }
+        Ok(())
+    }
+
+    /// Takes out a connection that another process has now. Its client sees nothing of it: the socket
+    /// is closed here and open there.
+    pub(crate) fn let_go(&mut self, id: ConnId) {
+        let mut conn = self.conns.remove(id.slot());
+        let _ = Net::with_registry(&self.poll, |registry| conn.stream.deregister(registry));
+        self.forget_deadlines(&conn);
+        self.destinations.remove(&conn);
+        self.stats.moved_out += 1;
+    }
+
+    /// In a forked child: begins as another process of this `generation`, with `conns`, the connections
+    /// that have moved, and their timers. The listeners stay, and so do the alarms, which rest until it
+    /// serves. The caller has taken all connections out before: dropping one here would close a number
+    /// that is no longer its own.
+    pub(crate) fn begin_anew(&mut self, poll: Poll, generation: u64, conns: Slab<Conn>) -> Result {
+        let fresh = Net::new(Some(poll), self.now);
+        let old = std::mem::replace(self, fresh);
+        self.generation = generation;
+        self.engine = Some(Engine::Fork);
+        self.limits = old.limits;
+        self.last_serial = old.last_serial;
+        for listener in old.listeners {
+            self.listeners.push(listener.rewrap()?);
+        }
+        self.datagrams = old.datagrams.into_iter().map(Datagrams::anew).collect();
+        self.alarms = old.alarms;
+        if !conns.is_empty() {
+            (self.timers, self.checks) = (old.timers, old.checks);
+        }
+        self.alarms.suspend_all();
+        self.keep(conns).map_err(|e| Error::io("wait for", "connections", e))
+    }
+
+    /// In a forked child: keeps the parent's connections, each in a fresh value that only this process's
+    /// epoll set knows.
+    pub(super) fn keep(&mut self, conns: Slab<Conn>) -> io::Result<()> {
+        self.conns = conns;
+        for slot in self.slots() {
+            let conn = &mut self.conns[slot];
+            conn.stream.rewrap();
+            // The lists are new. Edges of input come anew, and output that waits is tried again.
+            (conn.flags.listed, conn.flags.dirty, conn.flags.blocked) = (false, false, false);
+            Net::with_registry(&self.poll, |registry| conn.register(registry))?;
+            self.destinations.add(conn);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{
+        net::{
+            reactor::Expired,
+            stream::{Peer, Stream, memory::Pipe},
+        },
+        tasks::Alarm,
+    };
+
+    fn fork_of(mut net: Net) -> Net {
+        net.conns = Slab::new();
+        net.begin_anew(Poll::new().unwrap(), 1, Slab::new()).unwrap();
+        net
+    }
+
+    #[test]
+    fn a_hold_of_the_parent_does_not_undo_one_of_the_child() {
+        let mut net = Net::new(None, Instant::now());
+        let inherited = net.hold("inherited");
+        let mut net = fork_of(net);
+        assert!(net.is_empty());
+        let own = net.hold("own");
+        net.unhold(inherited);
+        assert!(!net.is_empty());
+        net.unhold(own);
+        assert!(net.is_empty());
+    }
+
+    #[test]
+    fn an_edge_that_comes_before_the_last_connection_is_kept() {
+        let now = Instant::now();
+        let mut net = Net::new(None, now);
+        let (id, stream) = (ConnId::new(3, 7), Stream::Memory(Pipe::new(0)));
+        let mut conn = Conn::new(id, stream, Peer::Unknown, Phase::Open, now.into());
+        net.expect(&mut conn).unwrap();
+        net.note_stream(id, true, false, false);
+        net.take_in(vec![conn]).unwrap();
+        assert_eq!((net.take_readable(), net.stats.ghosts), (vec![id], 0));
+    }
+
+    #[test]
+    fn a_child_has_no_alarms_before_it_serves() {
+        let start = Instant::now();
+        let mut net = Net::new(None, start);
+        net.set_alarm(Alarm(1), Duration::from_secs(1));
+        net.set_alarm(Alarm(2), Duration::from_secs(2));
+        let mut net = fork_of(net);
+        net.set_now(start + Duration::from_secs(5));
+        assert_eq!(net.next_expired(), None);
+        net.alarms.resume_all();
+        net.clear_alarm(Alarm(2));
+        assert_eq!(net.next_expired(), Some(Expired::Alarm(Alarm(1))));
+        assert_eq!(net.next_expired(), None);
+    }
+}

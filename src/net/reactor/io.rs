@@ -1,0 +1,347 @@
+//! `Io`: one connection in a callback's hands. It queues and marks; the turn does the I/O.
+
+use std::{io, rc::Rc, time::Duration, time::Instant};
+
+use super::Net;
+use crate::net::{
+    conn::{Conn, Phase},
+    id::{ConnId, Timer},
+    reason::Reason,
+    stream::Peer,
+};
+
+/// One connection, lent to a callback.
+///
+/// Nothing here blocks and nothing fails: output is queued and leaves at the end of the turn, and
+/// what is wrong with a connection is told to [`on_close`](crate::Service::on_close). After
+/// [`close`](Self::close) or [`abort`](Self::abort) the calls are still allowed and do nothing.
+///
+/// ```
+/// use heirloom::{Io, Timer};
+/// use std::time::Duration;
+///
+/// const STALLED: Timer = Timer(0);
+///
+/// /// A piece of something long.
+/// fn answer(io: &mut Io<'_>, piece: &[u8], is_last: bool) {
+///     if io.queued() + piece.len() > 1 << 20 {
+///         return io.abort(); // it asks for more than it reads
+///     }
+///     io.send(piece);
+///     if is_last {
+///         io.disarm(STALLED);
+///         io.shutdown_write(); // our FIN behind it; the peer may still say something
+///     } else {
+///         io.arm(STALLED, Duration::from_secs(10));
+///     }
+///     let (now, others) = (io.now(), io.net().connections() - 1);
+///     log::debug!("{now:?}: {} of {} is served, beside {others} others", io.id(), io.peer());
+/// }
+/// ```
+///
+/// It is also an [`io::Write`]; that never fails.
+///
+/// ```
+/// # use heirloom::{Io, Result};
+/// use std::io::Write;
+///
+/// fn integer(io: &mut Io<'_>, number: i64) -> Result {
+///     write!(io, ":{number}\r\n")?;
+///     Ok(())
+/// }
+/// ```
+#[derive(Debug)]
+pub struct Io<'a> {
+    net: &'a mut Net,
+    id: ConnId,
+}
+
+impl<'a> Io<'a> {
+    /// `id` must be in the slab.
+    pub(crate) fn new(net: &'a mut Net, id: ConnId) -> Io<'a> {
+        Io { net, id }
+    }
+
+    fn conn(&mut self) -> &mut Conn {
+        // Nothing is freed during a callback, so what was there when `self` was made still is.
+        &mut self.net.conns[self.id.slot()]
+    }
+
+    /// The name of this connection; keep it to reach the connection later.
+    ///
+    /// ```
+    /// # use heirloom::{ConnId, Io};
+    /// # use std::collections::BTreeSet;
+    /// fn enter(room: &mut BTreeSet<ConnId>, io: &Io<'_>) {
+    ///     room.insert(io.id());
+    /// }
+    /// ```
+    pub fn id(&self) -> ConnId {
+        self.id
+    }
+
+    /// Who is at the other end.
+    ///
+    /// ```
+    /// # use heirloom::{Io, Peer};
+    /// fn is_root(io: &Io<'_>) -> bool {
+    ///     matches!(io.peer(), Peer::Unix { uid: 0, .. })
+    /// }
+    /// ```
+    pub fn peer(&self) -> &Peer {
+        &self.net.conns[self.id.slot()].peer
+    }
+
+    /// When this turn began. Use it instead of asking the system for the time.
+    pub fn now(&self) -> Instant {
+        self.net.now()
+    }
+
+    /// Everything else: the other connections, the alarms, the process.
+    pub fn net(&mut self) -> &mut Net {
+        self.net
+    }
+
+    /// Another connection, if it is still there.
+    ///
+    /// ```
+    /// # use heirloom::{ConnId, Io};
+    /// fn forward(io: &mut Io<'_>, to: ConnId, bytes: &[u8]) {
+    ///     if let Some(mut other) = io.to(to) {
+    ///         other.send(bytes);
+    ///     }
+    /// }
+    /// ```
+    pub fn to(&mut self, id: ConnId) -> Option<Io<'_>> {
+        self.net.to(id)
+    }
+
+    /// Queues a copy of `bytes`. All output of a turn leaves in one write.
+    ///
+    /// Output over [`max_output`](crate::Server::max_output) ends the connection with
+    /// [`Reason::TooSlow`]; above the high mark no more input is offered until the peer has caught up.
+    pub fn send(&mut self, bytes: &[u8]) {
+        self.net.send(self.id, |output, pool| output.push(bytes, pool));
+    }
+
+    /// Queues `bytes` without copying them: for what goes to many connections.
+    ///
+    /// ```
+    /// # use heirloom::{ConnId, Net};
+    /// # use std::rc::Rc;
+    /// fn broadcast(net: &mut Net, to: &[ConnId], text: &[u8]) {
+    ///     let text: Rc<[u8]> = text.into();
+    ///     for &id in to {
+    ///         if let Some(mut io) = net.to(id) {
+    ///             io.send_shared(Rc::clone(&text));
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    pub fn send_shared(&mut self, bytes: Rc<[u8]>) {
+        self.net.send(self.id, |output, pool| output.push_shared(&bytes, pool));
+    }
+
+    /// Ends the connection in good order: sends what is queued, then our FIN, and waits for the
+    /// peer's within the close timeout. No further callback but `on_close` will come.
+    ///
+    /// ```
+    /// # use heirloom::Io;
+    /// fn goodbye(io: &mut Io<'_>) {
+    ///     io.send(b"goodbye\n");
+    ///     io.close(); // the peer gets the line, then the FIN
+    /// }
+    /// ```
+    pub fn close(&mut self) {
+        let eof = self.conn().flags.eof;
+        self.net.finish(self.id, if eof { Reason::PeerClosed } else { Reason::Closed });
+    }
+
+    /// Ends the connection at the end of this turn and throws away what is queued. Where unread
+    /// input is left, the peer sees a reset (see `tcp(7)`). [`close`](Self::close) is the orderly way.
+    pub fn abort(&mut self) {
+        self.net.kill(self.id, Reason::Aborted);
+    }
+
+    /// Sends our FIN behind what is queued, and goes on reading (a half-close).
+    ///
+    /// Whatever is sent after it is thrown away.
+    pub fn shutdown_write(&mut self) {
+        self.conn().flags.half_close = true;
+        self.net.mark_dirty(self.id);
+    }
+
+    /// Stops offering input, and with it reading: for a reply that has to wait for something.
+    /// A paused connection does not run into the idle timeout.
+    ///
+    /// A deferred reply, in order, since nothing that was pipelined behind it is offered before:
+    ///
+    /// ```
+    /// # use heirloom::{ConnId, Io, Net};
+    /// fn ask(io: &mut Io<'_>, waiting: &mut Vec<ConnId>) {
+    ///     waiting.push(io.id());
+    ///     io.pause();
+    /// }
+    ///
+    /// fn answer(net: &mut Net, waiting: &mut Vec<ConnId>, text: &[u8]) {
+    ///     for id in waiting.drain(..) {
+    ///         if let Some(mut io) = net.to(id) {
+    ///             io.send(text);
+    ///             io.resume();
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    pub fn pause(&mut self) {
+        self.conn().flags.paused = true;
+    }
+
+    /// Offers input again, beginning with what was kept.
+    pub fn resume(&mut self) {
+        let now = self.net.stamp;
+        let conn = self.conn();
+        if std::mem::take(&mut conn.flags.paused) {
+            conn.flags.incomplete = false;
+            conn.active = now;
+            self.net.list(self.id);
+            self.net.schedule_check(self.id);
+        }
+    }
+
+    /// Asks not to be called before `bytes` of input are there in all. It holds for the message at
+    /// hand: the next call of `on_data` begins without it.
+    ///
+    /// More than [`max_message`](crate::Server::max_message) ends the connection with
+    /// [`Reason::TooLong`].
+    ///
+    /// ```
+    /// # use heirloom::{Io, Result, codec::{Prefix, length}};
+    /// fn frame(io: &mut Io<'_>, input: &[u8]) -> Result<usize> {
+    ///     match length(input, Prefix::U32, 1 << 20)? {
+    ///         Some((frame, taken)) => {
+    ///             io.send(frame);
+    ///             Ok(taken)
+    ///         }
+    ///         None => {
+    ///             // Not again for every piece of a long frame.
+    ///             let length = input.first_chunk().map_or(0, |head| u32::from_be_bytes(*head));
+    ///             io.want(4 + length as usize);
+    ///             Ok(0)
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    pub fn want(&mut self, bytes: usize) {
+        self.conn().want = bytes;
+    }
+
+    /// Sets `timer` of this connection to run out `after` from now. An armed one is set anew.
+    ///
+    /// It runs out once, not before the next turn, also when `after` is zero. What then happens is
+    /// [`on_timer`](crate::Service::on_timer)'s business; its default closes the connection.
+    ///
+    /// ```
+    /// # use heirloom::{Io, Timer};
+    /// # use std::time::Duration;
+    /// const LOGIN: Timer = Timer(0);
+    ///
+    /// fn expect_a_login(io: &mut Io<'_>) {
+    ///     io.arm(LOGIN, Duration::from_secs(60));
+    /// }
+    /// ```
+    pub fn arm(&mut self, timer: Timer, after: Duration) {
+        self.net.arm(self.id, timer, after);
+    }
+
+    /// Takes `timer` back; nothing happens if it was not armed.
+    pub fn disarm(&mut self, timer: Timer) {
+        self.net.disarm(self.id, timer);
+    }
+
+    /// Bytes queued and not yet sent.
+    ///
+    /// It grows with [`send`](Self::send) and falls at the end of a turn.
+    pub fn queued(&self) -> usize {
+        self.net.conns[self.id.slot()].output.len()
+    }
+
+    /// Whether more than [`limits::HIGH_MARK`](crate::limits::HIGH_MARK) bytes are queued. A
+    /// producer that stops here is called back by `on_writable`.
+    ///
+    /// ```
+    /// # use heirloom::Io;
+    /// /// Called by `on_data` and again by `on_writable`.
+    /// fn pour(io: &mut Io<'_>, left: &mut usize) {
+    ///     while *left > 0 && !io.is_congested() {
+    ///         let piece = (*left).min(4096);
+    ///         io.send(&[0; 4096][..piece]);
+    ///         *left -= piece;
+    ///     }
+    /// }
+    /// ```
+    pub fn is_congested(&self) -> bool {
+        self.net.conns[self.id.slot()].flags.congested
+    }
+
+    /// Whether this process is leaving.
+    ///
+    /// ```
+    /// # use heirloom::Io;
+    /// fn connection_header(io: &Io<'_>) -> &'static str {
+    ///     if io.is_draining() { "close" } else { "keep-alive" }
+    /// }
+    /// ```
+    pub fn is_draining(&self) -> bool {
+        self.net.is_draining()
+    }
+}
+
+impl io::Write for Io<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.send(bytes);
+        Ok(bytes.len())
+    }
+
+    /// Does nothing: output leaves at the end of the turn.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Net {
+    /// A connection by its name, if it is still in service.
+    ///
+    /// `None` also where it is being closed: nothing can be sent there any more.
+    pub fn to(&mut self, id: ConnId) -> Option<Io<'_>> {
+        match self.conn(id) {
+            Some(conn) if conn.phase == Phase::Open => Some(Io::new(self, id)),
+            _ => None,
+        }
+    }
+
+    /// Queues output by `push` and keeps the marks and the cap.
+    fn send(
+        &mut self,
+        id: ConnId,
+        push: impl FnOnce(&mut crate::buffer::Output, &mut crate::buffer::Pool),
+    ) {
+        let conn = &mut self.conns[id.slot()];
+        if conn.phase != Phase::Open || conn.flags.half_close {
+            return;
+        }
+        if conn.output.is_empty() {
+            conn.progress = self.stamp;
+        }
+        push(&mut conn.output, &mut self.pool);
+        let queued = conn.output.len();
+        if queued > self.limits.output {
+            return self.kill(id, Reason::TooSlow);
+        }
+        if queued > crate::limits::HIGH_MARK {
+            conn.flags.congested = true;
+        }
+        if !conn.flags.dirty {
+            self.mark_dirty(id);
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! `Net`: every socket of this process, its clock and its work, lent to callbacks. Knows no
+//! [`Service`](crate::Service): the turn calls in here to do I/O, and callbacks call in here to say
+//! what they want done.
+//!
+//! This file has the data and the look-ups. A connection comes by `accept` or `dial`, its bytes by
+//! `flow`, its deadlines are watched in `timeouts`, it goes by `close` or, whole, by `handover`; `io` is
+//! what a callback may do with it. `datagrams` and `tasks` are about what is no connection, `process`,
+//! `request` and `deadline` about the process.
+
+mod accept;
+mod close;
+mod datagrams;
+mod deadline;
+mod dial;
+mod flow;
+mod handover;
+mod io;
+mod process;
+mod request;
+mod tasks;
+mod timeouts;
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    io::Result as IoResult,
+    os::fd::AsRawFd,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use mio::{Events, Interest, Poll, Registry, Waker, unix::SourceFd};
+use slab::Slab;
+
+pub use self::io::Io;
+pub(crate) use self::{
+    deadline::{Deadline, Expired},
+    request::Request,
+};
+use super::{
+    conn::{Conn, Destinations, Phase},
+    datagram::Datagrams,
+    id::{ConnId, Source, Timer},
+    listen::Listener,
+};
+use crate::{
+    buffer::Pool,
+    clock::Stamp,
+    error::{Error, Result},
+    limits::Limits,
+    plan::{Engine, Restart},
+    stats::Stats,
+    tasks::{Alarms, DeferredQueue, Holds},
+    timer::TimerQueue,
+};
+
+/// What a process in memory does not do.
+#[derive(Debug, Default)]
+pub(crate) struct Staged {
+    pub dials: Vec<(String, u64)>,
+    pub restarts: Vec<Restart>,
+}
+
+/// Every socket of this process, and the clock, lent to a callback.
+///
+/// What is asked of the process here ([`restart`](Self::restart), [`drain`](Self::drain),
+/// [`stop`](Self::stop)) is done when the callbacks of the turn are through.
+///
+/// ```
+/// use heirloom::{Net, Restart};
+///
+/// /// What an operator has typed.
+/// fn command(net: &mut Net, line: &str) -> String {
+///     match line {
+///         "reload" => net.restart(Restart::fork()),
+///         "drain" => net.drain(),
+///         "stop" => net.stop(),
+///         "kick" => {
+///             for id in net.ids() {
+///                 net.to(id).into_iter().for_each(|mut io| io.close());
+///             }
+///         }
+///         _ => {}
+///     }
+///     let (made_by, turns) = (net.engine(), net.stats().turns);
+///     let left = if net.is_draining() { "the last " } else { "" };
+///     format!(
+///         "generation {} ({made_by:?}), {left}{} connections, {turns} turns",
+///         net.generation(),
+///         net.connections(),
+///     )
+/// }
+/// ```
+pub struct Net {
+    // Identity: changed by a restart alone.
+    pub(crate) generation: u64,
+    pub(crate) engine: Option<Engine>,
+    pub(crate) limits: Limits,
+
+    // The kernel. `None` in a test, where streams are in memory.
+    pub(crate) poll: Option<Poll>,
+    pub(crate) listeners: Vec<Listener>,
+    pub(crate) datagrams: Vec<Datagrams>,
+    /// Whether clients are to be accepted: from start to retirement.
+    accepting: bool,
+    /// Accepting waits for a descriptor, until this time at the latest.
+    starved_until: Option<Instant>,
+    /// Accepting waits for the connection count to fall.
+    full: bool,
+
+    // The connections.
+    pub(crate) conns: Slab<Conn>,
+    /// Where the dialed ones of them lead.
+    destinations: Destinations,
+    /// How many of them are of the control socket.
+    controls: usize,
+    /// Of the connection that came last. Never runs back, also not in a successor.
+    pub(crate) last_serial: u64,
+    pub(crate) pool: Pool,
+
+    // Who has something to do in this turn; each list is emptied by its phase.
+    readable: Vec<ConnId>,
+    dirty: Vec<ConnId>,
+    writable: Vec<ConnId>,
+    dead: Vec<ConnId>,
+    /// Dials that never became a connection: told in the dial phase.
+    refused_dials: Vec<(u64, std::io::Error)>,
+    /// In a test: what would go to the kernel, for the test to decide.
+    pub(crate) staged: Staged,
+
+    // Time.
+    now: Instant,
+    /// The same in short.
+    stamp: Stamp,
+    /// Those that authors set on connections.
+    timers: TimerQueue<(ConnId, Timer)>,
+    /// When the reactor's own timeouts of a connection are to be looked at.
+    checks: TimerQueue<ConnId>,
+    /// Those of the process, which go on while its connections are frozen.
+    deadlines: TimerQueue<Deadline>,
+    /// Connections are on their way to another process, or from one: nobody serves them.
+    pub(crate) frozen: bool,
+    /// Since when they are, or were.
+    pub(crate) frozen_at: Instant,
+    /// While connections arrive, which have no place yet: what [`note_stream`](Self::note_stream) has heard.
+    early: Option<BTreeMap<ConnId, (bool, bool, bool)>>,
+
+    // Work that is no connection.
+    pub(crate) alarms: Alarms,
+    pub(crate) holds: Holds,
+    deferred: DeferredQueue,
+    /// Wakes the loop for the mailboxes, if there are any.
+    mail_waker: Option<Arc<Waker>>,
+    /// Letters are left over from this turn.
+    pub(crate) mail_waits: bool,
+
+    // The process.
+    pub(crate) requests: Vec<Request>,
+    pub(crate) draining: bool,
+    /// Everything was aborted: what begins now is not waited for.
+    hurried: bool,
+    /// Another process may have our connections too, so a close alone may not end them.
+    pub(crate) shared: bool,
+    pub(crate) stats: Stats,
+}
+
+impl Net {
+    pub(crate) fn new(poll: Option<Poll>, now: Instant) -> Net {
+        Net {
+            generation: 0,
+            engine: None,
+            limits: Limits::default(),
+            poll,
+            listeners: Vec::new(),
+            datagrams: Vec::new(),
+            accepting: false,
+            starved_until: None,
+            full: false,
+            conns: Slab::new(),
+            destinations: Destinations::default(),
+            controls: 0,
+            last_serial: 0,
+            pool: Pool::default(),
+            readable: Vec::new(),
+            dirty: Vec::new(),
+            writable: Vec::new(),
+            dead: Vec::new(),
+            refused_dials: Vec::new(),
+            staged: Staged::default(),
+            now,
+            stamp: now.into(),
+            timers: TimerQueue::new(),
+            checks: TimerQueue::new(),
+            deadlines: TimerQueue::new(),
+            frozen: false,
+            frozen_at: now,
+            early: None,
+            alarms: Alarms::default(),
+            holds: Holds::default(),
+            deferred: DeferredQueue::default(),
+            mail_waker: None,
+            mail_waits: false,
+            requests: Vec::new(),
+            draining: false,
+            hurried: false,
+            shared: false,
+            stats: Stats::default(),
+        }
+    }
+
+    /// When this turn began. Use it instead of asking the system for the time: it is the same for all
+    /// callbacks of a turn, and a test moves it.
+    ///
+    /// ```
+    /// # use heirloom::Net;
+    /// # use std::time::{Duration, Instant};
+    /// fn is_stale(net: &Net, fetched: Instant) -> bool {
+    ///     net.now().duration_since(fetched) > Duration::from_secs(60)
+    /// }
+    /// ```
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
+    pub(crate) fn set_now(&mut self, now: Instant) {
+        (self.now, self.stamp) = (now, now.into());
+    }
+
+    /// All connections in service, in no particular order.
+    pub fn ids(&self) -> Vec<ConnId> {
+        let open = self.clients().filter(|conn| conn.phase == Phase::Open);
+        open.map(|conn| conn.id).collect()
+    }
+
+    /// Every connection but those of operators, whatever its phase.
+    pub(crate) fn clients(&self) -> impl Iterator<Item = &Conn> {
+        self.conns.iter().map(|(_, conn)| conn).filter(|conn| !conn.flags.control)
+    }
+
+    /// How many connections there are, those that are closing included.
+    pub fn connections(&self) -> usize {
+        self.conns.len() - self.controls
+    }
+
+    /// Adds an event source that is no connection; edge-triggered like all others.
+    pub(crate) fn watch(&self, fd: &impl AsRawFd, source: Source) -> Result {
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        Net::with_registry(&self.poll, |registry| {
+            registry.register(&mut SourceFd(&fd.as_raw_fd()), source.token(), interest)
+        })
+        .map_err(|e| Error::io("watch", format_args!("{source:?}"), e))
+    }
+
+    /// Takes it out again, before it is closed.
+    pub(crate) fn unwatch(&self, fd: &impl AsRawFd) {
+        let _ = Net::with_registry(&self.poll, |registry| {
+            registry.deregister(&mut SourceFd(&fd.as_raw_fd()))
+        });
+    }
+
+    /// A connection by name, whatever its phase.
+    pub(crate) fn conn(&mut self, id: ConnId) -> Option<&mut Conn> {
+        self.conns.get_mut(id.slot()).filter(|conn| conn.id == id)
+    }
+
+    /// Waits for events, up to `wait`.
+    pub(crate) fn poll(&mut self, events: &mut Events, wait: Option<Duration>) -> Result {
+        let Some(poll) = &mut self.poll else { return Ok(()) };
+        match poll.poll(events, wait) {
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {
+                events.clear();
+                Ok(())
+            }
+            result => result.map_err(|e| Error::io("wait for", "events", e)),
+        }
+    }
+
+    /// Does `what` with the epoll set; in a test there is none.
+    fn with_registry(
+        poll: &Option<Poll>,
+        what: impl FnOnce(&Registry) -> IoResult<()>,
+    ) -> IoResult<()> {
+        poll.as_ref().map_or(Ok(()), |poll| what(poll.registry()))
+    }
+}
+
+impl fmt::Debug for Net {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Net")
+            .field("generation", &self.generation)
+            .field("listeners", &self.listeners.len())
+            .field("connections", &self.conns.len())
+            .field("draining", &self.draining)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,110 @@
+//! What a callback may ask of the process, and what it may know about it.
+
+use super::{Net, request::Request};
+use crate::{
+    net::{conn::Conn, datagram::Datagrams, listen::Listener},
+    plan::{Engine, Restart},
+    stats::Stats,
+};
+
+impl Net {
+    /// Waits for nobody's work any more, nor for what an `on_close` may begin.
+    pub(crate) fn hurry(&mut self) {
+        self.hurried = true;
+    }
+
+    /// Whether nothing is left that a draining process has to wait for. A control connection has had its
+    /// answer when its output is gone; nobody waits for its FIN.
+    pub(crate) fn is_empty(&self) -> bool {
+        let is_done = |conn: &Conn| conn.output.is_empty();
+        self.hurried
+            || (self.connections() == 0
+                && self.holds.len() == 0
+                && self.deferred.is_empty()
+                && !self.mail_waits
+                && self.conns.iter().all(|(_, conn)| is_done(conn))
+                && !self.datagrams.iter().any(Datagrams::has_unsent))
+    }
+
+    /// Asks for a new generation. It is begun later in this turn, when no callback is under way; how it
+    /// went is told to [`on_restart_ended`](crate::Service::on_restart_ended).
+    pub fn restart(&mut self, how: Restart) {
+        self.requests.push(Request::Restart { how, by: None });
+    }
+
+    /// Asks that the restart which made this process be undone, while it is in its
+    /// [probation](Restart::probation): the old generation accepts again, and this one serves what it
+    /// has. For a service that finds out only at work that it cannot do it.
+    ///
+    /// ```
+    /// # use heirloom::Net;
+    /// /// Of an alarm that `on_start` has set.
+    /// fn on_alarm(net: &mut Net, has_upstream: bool) {
+    ///     if !has_upstream {
+    ///         net.roll_back("no upstream to be reached"); // whoever has asked for the restart reads it
+    ///     }
+    /// }
+    /// ```
+    pub fn roll_back(&mut self, reason: impl Into<String>) {
+        self.requests.push(Request::RollBack { reason: reason.into(), by: None });
+    }
+
+    /// Asks this process to stop accepting, serve what it has, and exit; and all older generations to do
+    /// the same.
+    ///
+    /// The time for it is that of [`drain_on_stop`](crate::Server::drain_on_stop). Asked for a second
+    /// time, it means [`stop`](Self::stop), as with SIGTERM.
+    pub fn drain(&mut self) {
+        self.requests.push(Request::Drain);
+    }
+
+    /// Asks this process to abort what it has and exit.
+    pub fn stop(&mut self) {
+        self.requests.push(Request::Stop);
+    }
+
+    /// The number of this process in the succession. The one that was started first is 0.
+    ///
+    /// A restart gives its new side the next number. Once the new side is ready the number is used up, also
+    /// if it then dies in its [probation](Restart::probation) or is rolled back: the next one has
+    /// a higher number. A new side that was never ready leaves its number to the next attempt. So no two
+    /// processes that have served have the same number, and there may be gaps among those that stayed.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// How this process was made; `None` for one that was started by hand or by its
+    /// supervisor.
+    pub fn engine(&self) -> Option<Engine> {
+        self.engine
+    }
+
+    /// Where this service can be reached: its listeners in the order in which they were
+    /// [asked for](crate::Server::listen), as `ip:port` or `unix:/path`, then its datagram sockets, as
+    /// `udp:ip:port` or `unixgram:/path`. A port that was left to the system is the one that it chose. A
+    /// process that leaves has given its listeners up.
+    ///
+    /// ```
+    /// # use heirloom::Net;
+    /// /// From `on_start`, for an operator who has asked for port 0.
+    /// fn greet(net: &Net) {
+    ///     println!("listening on {}", net.addresses().join(", "));
+    /// }
+    /// ```
+    pub fn addresses(&self) -> Vec<String> {
+        let of_clients = |listener: &&Listener| !listener.is_control;
+        let listeners = self.listeners.iter().filter(of_clients);
+        let datagrams = self.datagrams.iter().map(Datagrams::address);
+        listeners.map(|listener| listener.address.to_string()).chain(datagrams).collect()
+    }
+
+    /// Whether this process is leaving.
+    pub fn is_draining(&self) -> bool {
+        self.draining
+    }
+
+    /// What this process has done so far.
+    pub fn stats(&self) -> &Stats {
+        &self.stats
+    }
+}

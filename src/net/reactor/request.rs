@@ -1,0 +1,19 @@
+//! What was asked of the process, to be done when the callbacks of the turn are through.
+
+use crate::{net::id::ConnId, plan::Restart};
+
+/// What a callback has asked of the process; done in the decision phase of the turn.
+#[derive(Debug)]
+pub(crate) enum Request {
+    Restart {
+        how: Restart,
+        /// The control connection that waits for the verdict.
+        by: Option<ConnId>,
+    },
+    RollBack {
+        reason: String,
+        by: Option<ConnId>,
+    },
+    Drain,
+    Stop,
+}

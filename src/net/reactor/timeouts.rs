@@ -1,0 +1,199 @@
+//! Deadlines of connections: the author's timers and the reactor's own timeouts.
+
+use std::time::{Duration, Instant};
+
+use super::{
+    Net,
+    deadline::{Deadline, Expired},
+};
+use crate::{
+    net::{
+        conn::{Conn, Phase},
+        datagram::Datagrams,
+        id::{ConnId, Timer},
+        reason::Reason,
+    },
+    timer::later,
+};
+
+impl Net {
+    /// Whether the last turn has left nothing over.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.readable.is_empty()
+            && self.dirty.is_empty()
+            && self.writable.is_empty()
+            && self.dead.is_empty()
+            && self.refused_dials.is_empty()
+            && self.requests.is_empty()
+            && !self.datagrams.iter().any(Datagrams::is_busy)
+            && self.deferred.is_empty()
+            && !self.mail_waits
+            && !(0..self.listeners.len()).any(|i| self.listeners[i].ready && self.may_accept(i))
+    }
+
+    /// When the first timer is due.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        let of_connections =
+            [self.timers.next(), self.checks.next(), self.alarms.next(), self.starved_until];
+        let of_connections = of_connections.into_iter().flatten().filter(|_| !self.frozen);
+        of_connections.chain(self.deadlines.next()).chain(self.holds.next()).min()
+    }
+
+    /// How long the poll may sleep: not at all while something is left over from the last turn.
+    pub(crate) fn wait(&self) -> Option<Duration> {
+        if !self.frozen && !self.is_settled() {
+            return Some(Duration::ZERO);
+        }
+        // The turn has taken time since `now`; only where a timer waits is that worth a look.
+        self.next_deadline().map(|next| next.saturating_duration_since(Instant::now()))
+    }
+
+    /// Takes out what is due, if anything still is: callbacks may disarm timers in between.
+    pub(crate) fn next_expired(&mut self) -> Option<Expired> {
+        self.expire_holds();
+        if let Some((_, deadline)) = self.deadlines.pop(self.now) {
+            return Some(Expired::Deadline(deadline));
+        }
+        if self.frozen {
+            return None;
+        }
+        self.starved_until.take_if(|until| *until <= self.now);
+        // The earlier first, of whichever kind.
+        let alarm_is_first = match (self.alarms.next(), self.timers.next()) {
+            (Some(alarm), Some(timer)) => alarm < timer,
+            (alarm, _) => alarm.is_some(),
+        };
+        let expired = match alarm_is_first {
+            true => self.next_alarm(),
+            false => self.next_timer(),
+        };
+        if expired.is_none() {
+            self.check_timeouts();
+        }
+        expired
+    }
+
+    fn next_alarm(&mut self) -> Option<Expired> {
+        let (alarm, missed) = self.alarms.pop(self.now)?;
+        self.stats.ticks_missed += missed;
+        Some(Expired::Alarm(alarm))
+    }
+
+    fn next_timer(&mut self) -> Option<Expired> {
+        let (at, (id, timer)) = self.timers.pop(self.now)?;
+        if let Some(conn) = self.conn(id) {
+            conn.rare_mut().timers.retain(|&armed| armed != (timer, at));
+        }
+        Some(Expired::Timer(id, timer))
+    }
+
+    pub(super) fn arm(&mut self, id: ConnId, timer: Timer, after: Duration) {
+        self.disarm(id, timer);
+        let at = later(self.now, after);
+        self.conns[id.slot()].rare_mut().timers.push((timer, at));
+        self.timers.insert(at, (id, timer));
+    }
+
+    pub(super) fn disarm(&mut self, id: ConnId, timer: Timer) {
+        let conn = &mut self.conns[id.slot()];
+        if let Some(found) = conn.timers().iter().position(|&(armed, _)| armed == timer) {
+            let (_, at) = conn.rare_mut().timers.swap_remove(found);
+            self.timers.remove(at, (id, timer));
+        }
+    }
+
+    /// Makes sure that the timeouts are looked at no later than the nearest one. A look that is
+    /// set for an earlier time stays: it will set the next.
+    pub(super) fn schedule_check(&mut self, id: ConnId) {
+        let conn = &mut self.conns[id.slot()];
+        conn.flags.watches_output = !conn.output.is_empty();
+        let Some((at, _)) = conn.deadline(&self.limits) else { return };
+        match conn.check_at {
+            Some(set) if set <= at => return,
+            Some(set) => drop(self.checks.remove(set.into(), id)),
+            None => {}
+        }
+        conn.check_at = Some(at);
+        self.checks.insert(at.into(), id);
+    }
+
+    /// Looks at the timeouts of each connection for which it is time.
+    fn check_timeouts(&mut self) {
+        while let Some((_, id)) = self.checks.pop(self.now) {
+            self.check(id);
+        }
+    }
+
+    /// Ends the connection if one of its timeouts has passed, and looks again later otherwise.
+    fn check(&mut self, id: ConnId) {
+        let now = self.stamp;
+        let Some(conn) = self.conns.get_mut(id.slot()).filter(|conn| conn.id == id) else { return };
+        conn.check_at = None;
+        match conn.deadline(&self.limits) {
+            Some((at, reason)) if at <= now => match (conn.phase, reason) {
+                (Phase::Dialing, _) => {
+                    let tag = conn.rare_mut().tag;
+                    self.refused_dials.push((tag, std::io::ErrorKind::TimedOut.into()));
+                    self.kill(id, Reason::NoProgress);
+                }
+                // These owe nothing to the peer, so it gets a FIN rather than a reset.
+                (_, reason @ (Reason::Idle | Reason::NoFirstMessage)) => self.finish(id, reason),
+                (_, reason) => {
+                    // An orderly close that the peer does not complete is not one any more.
+                    conn.rare_mut().reason.take_if(|reason| matches!(reason, Reason::Closed));
+                    self.kill(id, reason);
+                }
+            },
+            _ => self.schedule_check(id),
+        }
+    }
+
+    /// Takes all deadlines of a connection out of the queue.
+    pub(super) fn forget_deadlines(&mut self, conn: &Conn) {
+        for &(timer, at) in conn.timers() {
+            self.timers.remove(at, (conn.id, timer));
+        }
+        if let Some(at) = conn.check_at {
+            self.checks.remove(at.into(), conn.id);
+        }
+    }
+
+    /// Sets a deadline of the process, which the turn acts on when it is due.
+    pub(crate) fn set_deadline(&mut self, at: Instant, deadline: Deadline) {
+        self.deadlines.insert(at, deadline);
+    }
+
+    pub(crate) fn clear_deadline(&mut self, at: Instant, deadline: Deadline) {
+        self.deadlines.remove(at, deadline);
+    }
+
+    pub(super) fn pause_accepting(&mut self, pause: Duration) {
+        self.starved_until = Some(later(self.now, pause));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::stream::{Peer, Stream, memory::Pipe};
+
+    /// The look at its timeouts came while output waited, for which there was no timeout.
+    #[test]
+    fn idleness_counts_again_after_output_that_may_take_for_ever() {
+        let start = Instant::now();
+        let mut net = Net::new(None, start);
+        net.limits.write = None;
+        let idle = net.limits.idle.expect("a default");
+        let pipe = Pipe::new(0);
+        let id = net.insert(Stream::Memory(pipe.clone()), Peer::Unknown, Phase::Open).unwrap();
+        pipe.set_window(1);
+        net.to(id).unwrap().send(b"hello");
+        net.flush();
+        net.set_now(start + 2 * idle);
+        assert_eq!(net.next_expired(), None);
+        pipe.set_window(usize::MAX);
+        net.note_stream(id, false, true, false);
+        net.flush();
+        assert!(net.next_deadline().is_some(), "nobody looks at it ever again");
+    }
+}

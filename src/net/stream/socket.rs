@@ -1,0 +1,212 @@
+//! One byte stream, of whatever kind: TCP, Unix, or in memory. Knows no connection.
+
+use std::{
+    io::{self, IoSlice, Read, Write},
+    net::Shutdown,
+    os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd, RawFd},
+};
+
+use mio::{
+    Interest, Registry, Token,
+    event::Source,
+    net::{TcpStream, UnixStream},
+};
+use nix::sys::socket::{
+    AddressFamily, SockaddrLike, SockaddrStorage, getsockname, getsockopt, sockopt::PeerCredentials,
+};
+
+use super::{memory::Pipe, peer::Peer};
+use crate::net::address::Address;
+
+/// A non-blocking byte stream.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+    Memory(Pipe),
+}
+
+impl Stream {
+    /// Begins to connect; the stream is writable when that is decided.
+    pub fn connect(address: &Address) -> io::Result<Stream> {
+        match address {
+            Address::Tcp(address) => TcpStream::connect(*address).map(Stream::Tcp),
+            Address::Unix(path) => UnixStream::connect(path).map(Stream::Unix),
+        }
+    }
+
+    /// A socket that another process had, with `peer` at its other end as far as that one knew.
+    ///
+    /// # Errors
+    /// When it is no stream of a kind that is known.
+    pub fn adopt(fd: OwnedFd, peer: Peer) -> io::Result<Stream> {
+        if let Peer::Tcp(_) = peer {
+            return Ok(Stream::Tcp(TcpStream::from_std(fd.into())));
+        }
+        let address: SockaddrStorage = getsockname(fd.as_raw_fd())?;
+        match address.family() {
+            Some(AddressFamily::Unix) => {
+                Ok(Stream::Unix(UnixStream::from_std(std::os::unix::net::UnixStream::from(fd))))
+            }
+            Some(AddressFamily::Inet | AddressFamily::Inet6) => {
+                Ok(Stream::Tcp(TcpStream::from_std(std::net::TcpStream::from(fd))))
+            }
+            other => Err(io::Error::other(format!("a socket of family {other:?}"))),
+        }
+    }
+
+    /// The same stream once more, of one in memory.
+    ///
+    /// # Panics
+    /// When it is none: a socket is sent as it is.
+    pub fn again(&self) -> Stream {
+        match self {
+            Stream::Memory(pipe) => Stream::Memory(pipe.clone()),
+            _ => panic!("not in memory: {self:?}"),
+        }
+    }
+
+    /// Makes a fresh value of the same descriptor. mio remembers where a value was registered, and a
+    /// child has another epoll set than its parent.
+    pub fn rewrap(&mut self) {
+        match std::mem::replace(self, Stream::Memory(Pipe::new(0))) {
+            Stream::Tcp(stream) => {
+                *self = Stream::Tcp(TcpStream::from_std(OwnedFd::from(stream).into()));
+            }
+            Stream::Unix(stream) => {
+                *self = Stream::Unix(UnixStream::from_std(OwnedFd::from(stream).into()));
+            }
+            memory => *self = memory,
+        }
+    }
+
+    /// Asks how [`connect`](Self::connect) went: `None` while that is open.
+    pub fn connected(&self) -> Option<io::Result<()>> {
+        match (self.take_error(), self) {
+            (Some(e), _) => Some(Err(e)),
+            // Writable without an error may still be a spurious wake-up.
+            (None, Stream::Tcp(stream)) => match stream.peer_addr() {
+                Err(e) if e.kind() == io::ErrorKind::NotConnected => None,
+                result => Some(result.map(drop)),
+            },
+            (None, _) => Some(Ok(())),
+        }
+    }
+
+    /// What the system has against the stream, if anything. It says so once.
+    pub fn take_error(&self) -> Option<io::Error> {
+        match self {
+            Stream::Tcp(stream) => stream.take_error().unwrap_or_else(Some),
+            Stream::Unix(stream) => stream.take_error().unwrap_or_else(Some),
+            Stream::Memory(_) => None,
+        }
+    }
+
+    /// Turns Nagle's algorithm off: output leaves in one write per turn already, and waiting for
+    /// an ACK would only delay it.
+    pub fn set_nodelay(&self) -> io::Result<()> {
+        match self {
+            Stream::Tcp(stream) => stream.set_nodelay(true),
+            _ => Ok(()),
+        }
+    }
+
+    pub fn peer(&self) -> Peer {
+        match self {
+            Stream::Tcp(stream) => stream.peer_addr().map_or(Peer::Unknown, Peer::Tcp),
+            Stream::Unix(stream) => {
+                getsockopt(&stream.as_fd(), PeerCredentials).map_or(Peer::Unknown, |peer| {
+                    Peer::Unix { pid: peer.pid(), uid: peer.uid(), gid: peer.gid() }
+                })
+            }
+            Stream::Memory(pipe) => Peer::Memory(pipe.number()),
+        }
+    }
+
+    pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Stream::Tcp(stream) => stream.read(buffer),
+            Stream::Unix(stream) => stream.read(buffer),
+            Stream::Memory(pipe) => pipe.read(buffer),
+        }
+    }
+
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Stream::Tcp(stream) => stream.write(bytes),
+            Stream::Unix(stream) => stream.write(bytes),
+            Stream::Memory(pipe) => pipe.write(&[IoSlice::new(bytes)]),
+        }
+    }
+
+    pub fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Stream::Tcp(stream) => stream.write_vectored(slices),
+            Stream::Unix(stream) => stream.write_vectored(slices),
+            Stream::Memory(pipe) => pipe.write(slices),
+        }
+    }
+
+    /// Sends a FIN (`Write`) or ends the connection (`Both`), also where another process still has
+    /// the descriptor: `shutdown` acts on the connection, `close` on this process's share of it.
+    /// An error means that it is over already.
+    pub fn shutdown(&self, how: Shutdown) {
+        let _ = match self {
+            Stream::Tcp(stream) => stream.shutdown(how),
+            Stream::Unix(stream) => stream.shutdown(how),
+            Stream::Memory(pipe) => pipe.shutdown(how),
+        };
+    }
+
+    /// What an epoll set may have of it; a stream in memory is in none.
+    fn source(&mut self) -> Option<&mut dyn Source> {
+        match self {
+            Stream::Tcp(stream) => Some(stream),
+            Stream::Unix(stream) => Some(stream),
+            Stream::Memory(_) => None,
+        }
+    }
+
+    /// Asks for edges of `interest`.
+    pub fn register(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interest: Interest,
+    ) -> io::Result<()> {
+        self.source().map_or(Ok(()), |source| registry.register(source, token, interest))
+    }
+
+    /// The same, of a stream that is registered. What is the case now comes as an edge too.
+    pub fn reregister(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interest: Interest,
+    ) -> io::Result<()> {
+        self.source().map_or(Ok(()), |source| registry.reregister(source, token, interest))
+    }
+
+    /// Takes the stream out of the epoll set; its close alone would not, as long as another
+    /// process has the socket too.
+    pub fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        self.source().map_or(Ok(()), |source| registry.deregister(source))
+    }
+
+    pub fn raw_fd(&self) -> Option<RawFd> {
+        match self {
+            Stream::Tcp(stream) => Some(stream.as_raw_fd()),
+            Stream::Unix(stream) => Some(stream.as_raw_fd()),
+            Stream::Memory(_) => None,
+        }
+    }
+
+    /// Drops the stream without closing its descriptor, which somebody else has closed by number.
+    pub fn forget(self) {
+        match self {
+            Stream::Tcp(stream) => drop(stream.into_raw_fd()),
+            Stream::Unix(stream) => drop(stream.into_raw_fd()),
+            Stream::Memory(_) => {}
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! What reaches the supervisor: words of the generations, the generation that is being made, children
+//! that have ended, signals, time. Each becomes an event for the watch.
+
+use std::{os::fd::OwnedFd, time::Instant};
+
+use nix::{
+    errno::Errno,
+    sys::{
+        signal::Signal,
+        wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid},
+    },
+};
+
+use super::{EXIT_NOT_MADE, Elder, Event, Supervisor};
+use crate::{
+    limits::LEAVE_GRACE,
+    net::Listener,
+    restart::{
+        engine::{attempt::Attempt, child, stderr::Stderr},
+        link::{Identity, Link, LinkError, Message},
+    },
+    system::signal::Sender,
+    verdict::RestartError,
+};
+
+impl Supervisor {
+    /// Everything that there is to hear. The dead are acted upon when all that they have said was heard,
+    /// and when it is known how they have ended.
+    pub(super) fn hear(&mut self, gone: &[u32], now: Instant) {
+        self.hear_generations(now);
+        self.reap(now);
+        for &pid in gone {
+            self.bury(pid, now);
+        }
+        self.hear_start(now);
+        self.hear_signals(now);
+        if self.watch.next_due().is_some_and(|due| due <= now) {
+            self.happen(Event::Due, now);
+        }
+    }
+
+    fn hear_generations(&mut self, now: Instant) {
+        loop {
+            match self.inbox.receive() {
+                Ok(None) => return,
+                Ok(Some((message, fds))) => self.hear_generation(message, fds, now),
+                Err(LinkError::Malformed(why)) => log::warn!("supervisor: a generation: {why}"),
+                Err(e) => {
+                    log::error!("supervisor: {e}");
+                    return;
+                }
+            }
+        }
+    }
+
+    fn hear_generation(&mut self, message: Message, mut fds: Vec<OwnedFd>, now: Instant) {
+        match message {
+            Message::Main { who, maker } => {
+                if let Some(pidfd) = fds.pop() {
+                    self.hear_main(who, maker, pidfd, now);
+                }
+            }
+            Message::Listeners { names } => {
+                let Some(arriving) = &mut self.arriving else { return };
+                for (name, fd) in names.into_iter().zip(fds) {
+                    match Listener::adopt(name, fd) {
+                        Ok(listener) => arriving.push(listener),
+                        Err(e) => log::error!("supervisor: {e}"),
+                    }
+                }
+            }
+            Message::Offered => {
+                if let Some(all) = self.arriving.take() {
+                    self.orders.listeners = all;
+                }
+            }
+            Message::Retired { pid } => self.happen(Event::Retires { pid }, now),
+            Message::Leaving { pid } => self.happen(Event::Leaves { pid }, now),
+            Message::Ended { pid, code } => self.happen(Event::Ended { pid, code }, now),
+            Message::Elder { who } => {
+                let Some(link) = fds.pop() else { return };
+                self.elders.push(Elder { who, link: Link::of(link), offered: false });
+                if self.watch.is_ending() {
+                    self.dismiss_elders();
+                }
+            }
+            other => log::warn!("supervisor: {other:?} is ignored"),
+        }
+    }
+
+    fn hear_main(&mut self, who: Identity, maker: Option<u32>, pidfd: OwnedFd, now: Instant) {
+        let Identity { pid, generation, .. } = who;
+        self.generations.retain(|(known, _)| known.pid != pid);
+        self.generations.push((who, pidfd));
+        self.happen(Event::Serves { pid, generation, maker }, now);
+        self.arriving = (self.watch.main() == Some(pid)).then(Vec::new);
+        if self.arriving.is_some() {
+            log::info!("supervisor: generation {generation} is main (pid {pid})");
+        }
+    }
+
+    /// Every process that has ended and is this one's child, by birth or because it was left behind.
+    fn reap(&mut self, now: Instant) {
+        // Looks first: the generation that is being made is reaped by its owner.
+        let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        loop {
+            let status = match waitid(Id::All, look) {
+                Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return,
+                Err(Errno::EINTR) => continue,
+                Ok(status) => status,
+                Err(e) => {
+                    log::error!("supervisor: wait for children: {e}");
+                    return;
+                }
+            };
+            let Some(pid) = status.pid() else { return };
+            match &mut self.start {
+                Some(start) if start.child.pid == pid => {
+                    if !start.child.has_ended() {
+                        return;
+                    }
+                }
+                _ => drop(waitpid(pid, Some(WaitPidFlag::WNOHANG))),
+            }
+            if let Some(code) = child::code(status) {
+                self.happen(Event::Ended { pid: pid.as_raw() as u32, code }, now);
+            }
+        }
+    }
+
+    /// A generation lives no more.
+    fn bury(&mut self, pid: u32, now: Instant) {
+        let Some(at) = self.generations.iter().position(|(who, _)| who.pid == pid) else { return };
+        let (who, _pidfd) = self.generations.remove(at);
+        self.elders.retain(|elder| elder.who.pid != pid);
+        if self.watch.main() == Some(pid) && !self.watch.is_ending() {
+            let number = who.generation;
+            log::error!("supervisor: generation {number} is gone without a word (pid {pid})");
+        }
+        self.happen(Event::Gone { pid }, now);
+    }
+
+    /// What the generation that is being made says or does.
+    fn hear_start(&mut self, now: Instant) {
+        loop {
+            let Some(start) = &mut self.start else { return };
+            self.is_stderr_open &= start.stderr.as_mut().is_some_and(Stderr::forward);
+            let Some(link) = &mut start.link else { break };
+            match link.flush().and_then(|()| link.receive()) {
+                Ok(None) => break,
+                Ok(Some((Message::Claim, _))) => {
+                    // Nothing is left of the one before.
+                    let _ = link.send(&Message::Handed { last_serial: 0 }, Vec::new());
+                }
+                Ok(Some((Message::TakenOver, _))) => {}
+                Ok(Some((Message::Ready { .. }, _))) => {
+                    start.steps.ready = Some(now.saturating_duration_since(start.task.begun));
+                    // This process has never accepted.
+                    let _ = link.send(&Message::Released, Vec::new());
+                    start.overdue = now + start.task.how.ready_within;
+                }
+                Ok(Some((Message::Committed, _))) => {
+                    self.hear_generations(now); // it has said before that it is main
+                    self.elders.retain(|elder| !elder.offered); // it talks with them now
+                    self.end_start();
+                }
+                Ok(Some((Message::Failed { reason }, _))) => {
+                    self.give_up(now, |start| start.failed(reason));
+                }
+                // It is ending, and its exit status is what counts.
+                Err(LinkError::Closed) => {
+                    start.link = None;
+                    start.overdue = start.overdue.min(now + LEAVE_GRACE);
+                }
+                Ok(Some((other, _))) => {
+                    self.give_up(now, |start| start.failed(format!("it said {other:?}")));
+                }
+                Err(e) => self.give_up(now, |start| start.failed(e.to_string())),
+            }
+        }
+        let Some(start) = &mut self.start else { return };
+        if start.child.has_ended() {
+            self.give_up(now, Attempt::died);
+        } else if start.overdue <= now {
+            self.give_up(now, Attempt::timed_out);
+        }
+    }
+
+    fn give_up(&mut self, now: Instant, end: impl FnOnce(&mut Attempt) -> RestartError) {
+        let Some(mut start) = self.end_start() else { return };
+        let ended = start.child.has_ended();
+        let why = end(&mut start);
+        let code = start.child.code().filter(|_| ended).unwrap_or(EXIT_NOT_MADE);
+        log::error!("supervisor: {why}");
+        self.happen(Event::NotMade { code }, now);
+    }
+
+    fn hear_signals(&mut self, now: Instant) {
+        while let Some((signal, sender)) = self.signals.next() {
+            if signal == Signal::SIGCHLD {
+                continue; // it has woken this process, which reaps each time
+            }
+            log::info!("supervisor: {signal}");
+            if sender == Sender::Terminal && !self.generations.is_empty() {
+                continue; // it has told them, too
+            }
+            let leave = self.orders.leave.contains(&signal);
+            self.happen(Event::Asked { signal, leave }, now);
+        }
+    }
+}

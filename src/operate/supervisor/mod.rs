@@ -1,0 +1,268 @@
+//! A process that never serves: it keeps its pid through all restarts, holds the listeners, and makes
+//! a new generation when the one that serves has crashed. Knows no service and no connection.
+//!
+//! ```text
+//! supervisor ──────────────────────────────────────────────────────────────────────────
+//!    | posix_spawn    ^ Main     ^ Main        ^ Retired        : crash    | posix_spawn
+//!    v                |          |             |                :          v
+//!    generation 0 ────┴──────────┼─────────────┴── drains ──────:────────────
+//!                     fork or exec └ generation 1 ──────────────x         generation 2
+//! ```
+//!
+//! It makes a generation as a restart by fork-exec does, with the same messages: it is the old side of
+//! that restart, releases at once, and has nothing to drain. Later restarts are none of its business:
+//! the generations hand the way to it on, and whoever serves says so, with its listeners.
+//!
+//! `watch` decides; this file waits, hears and does.
+
+mod hear;
+mod watch;
+
+use std::{
+    convert::Infallible,
+    os::fd::{AsFd, OwnedFd},
+    process,
+    time::{Duration, Instant},
+};
+
+use nix::{
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::signal::Signal,
+};
+
+use self::watch::{Action, Event, Watch};
+use crate::{
+    error::{Error, Result},
+    net::Listener,
+    plan::{Engine, Restart},
+    restart::{
+        engine::{
+            attempt::{Attempt, Offer, Task},
+            exec::Launch,
+            fork::{become_reaper, pidfd_signal},
+        },
+        link::{Identity, Link, Message},
+    },
+    system::{
+        pidfile::PidFile,
+        signal::{self, Signals},
+    },
+    verdict::RestartError,
+};
+
+/// What a supervisor is told.
+#[derive(Debug)]
+pub(crate) struct Orders {
+    /// How a generation is made.
+    pub how: Restart,
+    /// Signals to be passed on, beside those that every server holds back.
+    pub signals: Vec<Signal>,
+    /// Those among them that mean the end of the service.
+    pub leave: Vec<Signal>,
+    pub listeners: Vec<Listener>,
+    pub launch: Launch,
+    pub pid_file: Option<PidFile>,
+    /// How long the end of the service may take.
+    pub stop_within: Option<Duration>,
+}
+
+#[derive(Debug)]
+struct Supervisor {
+    orders: Orders,
+    watch: Watch,
+    signals: Signals,
+    /// What the generations say.
+    inbox: Link,
+    /// The end that all generations share, kept to be handed on.
+    outbox: Link,
+    /// The generation that is being made, until it has committed.
+    start: Option<Attempt>,
+    /// It may say more on its stderr.
+    is_stderr_open: bool,
+    /// Generations that have served, and a pidfd of each.
+    generations: Vec<(Identity, OwnedFd)>,
+    /// Generations that drain and whose newest has crashed: the next one is to talk with them.
+    elders: Vec<Elder>,
+    /// Listeners of a new main that has not said yet that these are all.
+    arriving: Option<Vec<Listener>>,
+}
+
+#[derive(Debug)]
+struct Elder {
+    who: Identity,
+    link: Link,
+    /// To the generation that is being made.
+    offered: bool,
+}
+
+/// Supervises until the service ends, and ends this process then.
+///
+/// # Errors
+/// When the system refuses what a supervisor needs to begin.
+pub(crate) fn run(orders: Orders) -> Result<Infallible> {
+    let failed = |e| Error::io("become", "a supervisor", e);
+    become_reaper().map_err(failed)?;
+    let mut wanted = signal::held_back();
+    wanted.extend(orders.signals.iter().copied().chain([Signal::SIGCHLD]));
+    let signals = Signals::hear(wanted)?;
+    let (inbox, outbox) = Link::pair().map_err(failed)?;
+    let (watch, first) = Watch::begin(orders.stop_within);
+    let mut supervisor = Supervisor {
+        orders,
+        watch,
+        signals,
+        inbox,
+        outbox,
+        start: None,
+        is_stderr_open: false,
+        generations: Vec::new(),
+        elders: Vec::new(),
+        arriving: None,
+    };
+    supervisor.act(first, Instant::now());
+    loop {
+        let gone = supervisor.wait();
+        supervisor.hear(&gone, Instant::now());
+    }
+}
+
+impl Supervisor {
+    /// Sleeps until something happens; answers the generations that live no more. What these have
+    /// said is there to be read by then.
+    fn wait(&mut self) -> Vec<u32> {
+        let start = self.start.as_ref();
+        let due = self.watch.next_due().into_iter().chain(start.map(|start| start.overdue)).min();
+        let timeout = due.map_or(PollTimeout::NONE, |due| {
+            // Rounded up, so that it does not wake just before its time.
+            let left = due.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
+            PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
+        });
+        let readable = PollFlags::POLLIN;
+        let mut fds: Vec<_> = self.generations.iter().map(|(_, pidfd)| pidfd.as_fd()).collect();
+        fds.extend([self.signals.as_fd(), self.inbox.as_fd()]);
+        let mut fds: Vec<_> = fds.into_iter().map(|fd| PollFd::new(fd, readable)).collect();
+        if let Some(start) = start {
+            fds.push(PollFd::new(start.child.as_fd(), readable));
+            let stderr = start.stderr.iter().filter(|_| self.is_stderr_open);
+            fds.extend(stderr.map(|stderr| PollFd::new(stderr.as_fd(), readable)));
+            fds.extend(start.link.iter().map(|link| {
+                let unsent =
+                    if link.has_unsent() { PollFlags::POLLOUT } else { PollFlags::empty() };
+                PollFd::new(link.as_fd(), readable | unsent)
+            }));
+        }
+        if poll(&mut fds, timeout).is_err() {
+            return Vec::new(); // interrupted
+        }
+        let generations = self.generations.iter().zip(&fds);
+        let gone = generations.filter(|(_, fd)| fd.any().unwrap_or(false));
+        gone.map(|((who, _), _)| who.pid).collect()
+    }
+
+    /// Lets the watch decide, and does what it says.
+    fn happen(&mut self, event: Event, now: Instant) {
+        log::debug!("supervisor: {event:?}");
+        let before = self.watch.next_due();
+        for action in self.watch.step(event, now) {
+            self.act(action, now);
+        }
+        if let Some(delay) = self.watch.delay(now)
+            && self.watch.next_due() != before
+        {
+            log::info!("supervisor: another generation in {delay:?}");
+        }
+    }
+
+    fn act(&mut self, action: Action, now: Instant) {
+        log::debug!("supervisor: {action:?}");
+        match action {
+            Action::Make { generation } => self.make(generation, now),
+            Action::Abandon => {
+                if let Some(mut start) = self.end_start() {
+                    log::warn!("supervisor: {}", start.abandoned());
+                }
+            }
+            Action::Prompt(signal) => {
+                let child = self.start.iter().map(|start| start.child.as_fd());
+                child.for_each(|pidfd| drop(pidfd_signal(pidfd, signal)));
+            }
+            Action::Forward { pid, signal } => self.signal(pid, signal),
+            Action::Kill { pid } => {
+                log::warn!("supervisor: pid {pid} is killed");
+                self.signal(pid, Signal::SIGKILL);
+            }
+            Action::Dismiss => self.dismiss_elders(),
+            Action::Exit { code } => self.exit(code),
+        }
+    }
+
+    /// Makes a generation, from the program that is at its path now.
+    fn make(&mut self, generation: u64, now: Instant) {
+        // Nobody stands ready to serve again, so there is nothing to be on probation for.
+        let how = self.orders.how.clone().probation(Duration::ZERO);
+        let task = Task { how, by: None, engine: Engine::ForkExec, generation, begun: now };
+        match self.try_make(task) {
+            Ok(start) => {
+                log::info!("supervisor: generation {generation} is pid {}", start.child.pid);
+                let pid = start.child.id();
+                (self.start, self.is_stderr_open) = (Some(start), true);
+                self.happen(Event::Made { pid }, now);
+            }
+            Err(why) => {
+                log::error!("supervisor: {why}");
+                self.happen(Event::NotMade { code: EXIT_NOT_MADE }, now);
+            }
+        }
+    }
+
+    fn try_make(&mut self, task: Task) -> std::result::Result<Attempt, RestartError> {
+        self.orders.launch.preflight()?;
+        self.elders.iter_mut().for_each(|elder| elder.offered = true);
+        let listeners = self.orders.listeners.iter();
+        let offer = Offer {
+            old: Identity { generation: task.generation, pid: process::id(), engine: None },
+            listeners: listeners.map(|l| (l.name.as_str(), l.as_fd())).collect(),
+            elders: self.elders.iter().map(|elder| (elder.who, elder.link.as_fd())).collect(),
+            supervisor: Some((process::id(), self.outbox.as_fd())),
+        };
+        Attempt::exec(task, &self.orders.launch, offer)
+    }
+
+    /// The generation that was being made is not any more, or is made.
+    fn end_start(&mut self) -> Option<Attempt> {
+        self.elders.iter_mut().for_each(|elder| elder.offered = false);
+        self.start.take()
+    }
+
+    fn signal(&self, pid: u32, signal: Signal) {
+        let found = self.generations.iter().find(|(who, _)| who.pid == pid);
+        if let Some((_, pidfd)) = found
+            && let Err(e) = pidfd_signal(pidfd.as_fd(), signal)
+        {
+            log::debug!("supervisor: {signal} to pid {pid}: {e}"); // it is gone
+        }
+    }
+
+    /// They have nobody else who would tell them that the service ends.
+    fn dismiss_elders(&mut self) {
+        let within = self.orders.stop_within;
+        for elder in &mut self.elders {
+            let _ = elder.link.send(&Message::Dismissed { within }, Vec::new());
+        }
+    }
+
+    fn exit(&self, code: u8) -> ! {
+        // Main has done so, unless it was killed.
+        self.orders.listeners.iter().for_each(Listener::unlink);
+        if let Some(file) = &self.orders.pid_file {
+            file.remove();
+        }
+        log::info!("supervisor: the service has ended, exit status {code}");
+        log::logger().flush();
+        process::exit(code.into())
+    }
+}
+
+/// The status of a supervisor that could not start a first generation, where no process was there to
+/// give one.
+const EXIT_NOT_MADE: u8 = 1;

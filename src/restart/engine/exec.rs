@@ -1,0 +1,269 @@
+//! The fork-exec engine: how the program is started again, and how it then finds its link.
+#![allow(unsafe_code)] // posix_spawn and the environment
+
+use std::{
+    env,
+    ffi::{CString, OsStr, OsString},
+    io,
+    os::{
+        fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+        unix::ffi::{OsStrExt, OsStringExt},
+    },
+    path::PathBuf,
+    ptr,
+};
+
+use nix::{
+    fcntl::{FcntlArg, FdFlag, fcntl},
+    sys::signal::SigSet,
+    unistd::{AccessFlags, Pid, access},
+};
+
+use super::program_file;
+use crate::{
+    error::{Error, Result},
+    restart::link::Link,
+    verdict::RestartError,
+};
+
+/// What the service manager has told this process about descriptors, and no other.
+const ACTIVATION: [&str; 3] = ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"];
+
+fn is_for_us_alone(variable: &OsStr) -> bool {
+    variable == LINK_VARIABLE || ACTIVATION.iter().any(|name| variable == *name)
+}
+
+/// Tells a new program that it is an heir, and where its link is.
+const LINK_VARIABLE: &str = "HEIRLOOM_LINK";
+
+/// The new program finds its end of the link here: the first number after stderr.
+const LINK_FD: RawFd = 3;
+
+/// How this program was started, and so how it is started again.
+#[derive(Clone, Debug)]
+pub(crate) struct Launch {
+    args: Vec<OsString>,
+    directory: PathBuf,
+    environment: Vec<(OsString, OsString)>,
+}
+
+impl Launch {
+    /// Remembers how this process was started. Call it before the program changes any of it.
+    pub fn remember() -> Launch {
+        Launch {
+            args: env::args_os().collect(),
+            directory: env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
+            environment: env::vars_os().filter(|(name, _)| !is_for_us_alone(name)).collect(),
+        }
+    }
+
+    /// The program's path, as started: looked up anew each time, so that a file that was put in
+    /// its place by rename is what runs next. `/proc/self/exe` would name the old one.
+    pub fn program(&self) -> PathBuf {
+        let name = self.args.first().map_or(OsStr::new(""), OsString::as_os_str);
+        if name.as_bytes().contains(&b'/') {
+            return self.directory.join(name);
+        }
+        let path = self.environment.iter().find(|(name, _)| name == "PATH");
+        let path = path.map_or(OsStr::new(""), |(_, path)| path.as_os_str());
+        env::split_paths(path)
+            .map(|directory| self.directory.join(directory).join(name))
+            .find(|candidate| access(candidate, AccessFlags::X_OK).is_ok() && candidate.is_file())
+            .unwrap_or_else(|| self.directory.join(name))
+    }
+
+    /// Starts the program with `link` as its one inherited descriptor and `stderr` as its stderr, by
+    /// `posix_spawn(3)`, whose cost does not grow with the heap. `flag` goes behind its arguments.
+    pub fn spawn(
+        &self,
+        link: Option<BorrowedFd<'_>>,
+        stderr: BorrowedFd<'_>,
+        flag: Option<&str>,
+    ) -> io::Result<Pid> {
+        let program = c_string(self.program().into_os_string())?;
+        let args = self.args.iter().cloned().chain(flag.map(OsString::from));
+        let args = args.map(c_string).collect::<io::Result<Vec<_>>>()?;
+        let mut environment = Vec::with_capacity(self.environment.len() + 1);
+        for (name, value) in &self.environment {
+            let mut entry = name.clone();
+            entry.push("=");
+            entry.push(value);
+            environment.push(c_string(entry)?);
+        }
+        let directory = c_string(self.directory.clone().into_os_string())?;
+        let moved = env::current_dir().ok().as_deref() != Some(&self.directory);
+        if moved && !self.directory.is_dir() {
+            let why = format!("its working directory {} is gone", self.directory.display());
+            return Err(io::Error::new(io::ErrorKind::NotFound, why));
+        }
+
+        let mut setup = SpawnSetup::new()?;
+        // stderr first: should it have the number that the link is to get, it is copied before.
+        setup.dup2(stderr, libc::STDERR_FILENO)?;
+        if let Some(link) = link {
+            environment.push(c_string(format!("{LINK_VARIABLE}={LINK_FD}").into())?);
+            setup.dup2(link, LINK_FD)?;
+        }
+        if moved {
+            setup.chdir(&directory)?;
+        }
+        setup.spawn(&program, &args, &environment)
+    }
+
+    /// Looks at the file before it is run, for a reason that says more than `ENOEXEC` would.
+    pub fn preflight(&self) -> std::result::Result<(), RestartError> {
+        let path = self.program();
+        program_file::check(&path).map_err(|source| self.failed(source))
+    }
+
+    /// It could not be started.
+    pub fn failed(&self, source: io::Error) -> RestartError {
+        RestartError::Spawn { program: self.program().display().to_string(), source }
+    }
+}
+
+fn c_string(text: OsString) -> io::Result<CString> {
+    Ok(CString::new(text.into_vec())?)
+}
+
+/// What `posix_spawn` is to do in the new process: freed when it goes.
+struct SpawnSetup {
+    actions: libc::posix_spawn_file_actions_t,
+    attributes: libc::posix_spawnattr_t,
+}
+
+/// These functions answer an error number instead of setting `errno`.
+fn check(code: libc::c_int) -> io::Result<()> {
+    if code == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(code)) }
+}
+
+impl SpawnSetup {
+    /// Every signal as a program expects it, but those that this server hears are held back until the
+    /// new program's server takes them over: none can kill it on the way.
+    fn new() -> io::Result<SpawnSetup> {
+        let flags = libc::POSIX_SPAWN_SETSIGMASK | libc::POSIX_SPAWN_SETSIGDEF;
+        let mask = SigSet::thread_get_mask()?;
+        // SAFETY: both structures are plain memory that the init calls fill in; they do not move
+        // their contents elsewhere, so `Self` may be moved (glibc and musl keep no self-references).
+        unsafe {
+            let mut setup =
+                SpawnSetup { actions: std::mem::zeroed(), attributes: std::mem::zeroed() };
+            check(libc::posix_spawn_file_actions_init(&mut setup.actions))?;
+            check(libc::posix_spawnattr_init(&mut setup.attributes))?;
+            check(libc::posix_spawnattr_setflags(&mut setup.attributes, flags as libc::c_short))?;
+            check(libc::posix_spawnattr_setsigmask(&mut setup.attributes, mask.as_ref()))?;
+            let all = SigSet::all();
+            check(libc::posix_spawnattr_setsigdefault(&mut setup.attributes, all.as_ref()))?;
+            Ok(setup)
+        }
+    }
+
+    /// In the new process `number` is a copy of `fd`, without close-on-exec; also when they are equal.
+    fn dup2(&mut self, fd: BorrowedFd<'_>, number: RawFd) -> io::Result<()> {
+        // SAFETY: `actions` was initialised by `new`.
+        check(unsafe {
+            libc::posix_spawn_file_actions_adddup2(&mut self.actions, fd.as_raw_fd(), number)
+        })
+    }
+
+    fn chdir(&mut self, directory: &CString) -> io::Result<()> {
+        // SAFETY: `actions` was initialised by `new`; the path is copied by the call.
+        check(unsafe {
+            libc::posix_spawn_file_actions_addchdir_np(&mut self.actions, directory.as_ptr())
+        })
+    }
+
+    fn spawn(
+        self,
+        program: &CString,
+        args: &[CString],
+        environment: &[CString],
+    ) -> io::Result<Pid> {
+        let pointers = |strings: &[CString]| {
+            let all = strings.iter().map(|s| s.as_ptr().cast_mut());
+            all.chain([ptr::null_mut()]).collect::<Vec<_>>()
+        };
+        let (argv, envp) = (pointers(args), pointers(environment));
+        let mut pid = 0;
+        // SAFETY: all pointers lead to strings and null-terminated lists that live until the call
+        // has returned, and it copies what it needs.
+        check(unsafe {
+            libc::posix_spawn(
+                &mut pid,
+                program.as_ptr(),
+                &self.actions,
+                &self.attributes,
+                argv.as_ptr(),
+                envp.as_ptr(),
+            )
+        })?;
+        Ok(Pid::from_raw(pid))
+    }
+}
+
+impl Drop for SpawnSetup {
+    fn drop(&mut self) {
+        // SAFETY: both were initialised by `new`.
+        unsafe {
+            libc::posix_spawn_file_actions_destroy(&mut self.actions);
+            libc::posix_spawnattr_destroy(&mut self.attributes);
+        }
+    }
+}
+
+/// How many bytes wait in a pipe, at either end of it (`FIONREAD`).
+pub(super) fn unread(pipe: BorrowedFd<'_>) -> usize {
+    let mut count: libc::c_int = 0;
+    // SAFETY: the call writes one `int` to where it is told, and nothing else.
+    match unsafe { libc::ioctl(pipe.as_raw_fd(), libc::FIONREAD, &raw mut count) } {
+        0 => usize::try_from(count).unwrap_or(0),
+        _ => 0,
+    }
+}
+
+/// Finds the link that the old side has given to this program. `None`: it was started by hand.
+///
+/// # Errors
+/// When the marker leads to no descriptor.
+pub(super) fn claim_link() -> Result<Option<Link>> {
+    let Some(number) = env::var_os(LINK_VARIABLE) else { return Ok(None) };
+    // SAFETY: no other thread may use the environment meanwhile. `Server::new` asks to be called
+    // before threads are started, and the new program's `main` has only just begun.
+    unsafe { env::remove_var(LINK_VARIABLE) };
+    let invalid = |why: &str| {
+        Error::invalid("take over from", format!("{LINK_VARIABLE}={}", number.display()), why)
+    };
+    if number != *LINK_FD.to_string() {
+        return Err(invalid("not a link"));
+    }
+    // SAFETY: whoever set the variable gave us this descriptor under this number; the variable
+    // is gone, so nobody takes it a second time. That it is open is checked before it is owned.
+    let socket = unsafe {
+        fcntl(BorrowedFd::borrow_raw(LINK_FD), FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))
+            .map_err(|_| invalid("no such descriptor"))?;
+        OwnedFd::from_raw_fd(LINK_FD)
+    };
+    Ok(Some(Link::of(socket)))
+}
+
+/// Takes the sockets that the service manager has opened for this process, with its names for them, and
+/// the variables that say so out of the environment.
+///
+/// # Errors
+/// When the variables contradict each other, or lead to no descriptors.
+pub(crate) fn claim_activated() -> Result<Vec<(String, OwnedFd)>> {
+    let Some(pid) = env::var_os(ACTIVATION[0]) else { return Ok(Vec::new()) };
+    if pid != *std::process::id().to_string() {
+        log::debug!("the sockets for process {} are not for this one", pid.display());
+        // SAFETY: no other thread may use the environment meanwhile, as in `claim_link`.
+        ACTIVATION.iter().for_each(|name| unsafe { env::remove_var(name) });
+        return Ok(Vec::new());
+    }
+    // SAFETY: as above.
+    let claimed = unsafe { sd_notify::listen_fds_with_names_and_unset_env() };
+    let claimed = claimed.map_err(|e| Error::io("take over", "activated sockets", e))?;
+    // SAFETY: the variables have named this process, so the manager has opened these descriptors for
+    // it; they are open, since close-on-exec could be set. The variables are gone, so that nobody
+    // takes them a second time.
+    Ok(claimed.map(|(fd, name)| (name, unsafe { OwnedFd::from_raw_fd(fd) })).collect())
+}

@@ -1,0 +1,111 @@
+//! What a new program gets from the old one, message by message, before its `main` has said a word.
+
+use std::{
+    os::fd::{AsFd, OwnedFd},
+    time::{Duration, Instant},
+};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::{exec::claim_link, stderr::Heard, supervised::Supervised};
+use crate::{
+    error::{Error, Result},
+    limits::HANDOVER_PATIENCE,
+    plan::Engine,
+    restart::link::{Identity, Link, LinkError, Message},
+};
+
+/// What a new program was given by the old one.
+#[derive(Debug)]
+pub(crate) struct Inheritance {
+    pub generation: u64,
+    pub engine: Engine,
+    /// How long it serves before it commits.
+    pub probation: Duration,
+    /// Who the old one is.
+    pub old: Identity,
+    /// The stderr to use once this program has committed; until then the old side listens.
+    pub stderr: Option<Heard>,
+    pub listeners: Vec<(String, OwnedFd)>,
+    /// Older generations that still drain.
+    pub elders: Vec<(Identity, Link)>,
+    pub supervisor: Option<Supervised>,
+}
+
+impl Inheritance {
+    /// Finds the link and takes everything that the old side offers. `None`: started by hand.
+    ///
+    /// # Errors
+    /// When the old side says nothing in time or something that cannot be understood; it is told
+    /// why, as far as the link goes.
+    pub fn claim() -> Result<Option<(Link, Inheritance)>> {
+        let Some(mut link) = claim_link()? else { return Ok(None) };
+        match Inheritance::collect(&mut link) {
+            Ok(inheritance) => Ok(Some((link, inheritance))),
+            Err(reason) => {
+                let _ = link.send(&Message::Failed { reason: reason.clone() }, Vec::new());
+                Err(Error::invalid("take over from", "the old process", reason))
+            }
+        }
+    }
+
+    /// Hello, (Listeners | Elder | Supervisor)*, Offered.
+    fn collect(link: &mut Link) -> std::result::Result<Inheritance, String> {
+        let deadline = Instant::now() + HANDOVER_PATIENCE;
+        let mut inheritance = match wait_for_message(link, deadline)? {
+            (Message::Hello { generation, engine, probation, old }, fds) => Inheritance {
+                generation,
+                engine,
+                probation,
+                old,
+                stderr: Heard::of(fds),
+                listeners: Vec::new(),
+                elders: Vec::new(),
+                supervisor: None,
+            },
+            (other, _) => return Err(format!("{other:?} came before Hello")),
+        };
+        loop {
+            match wait_for_message(link, deadline)? {
+                (Message::Listeners { names }, fds) if names.len() == fds.len() => {
+                    inheritance.listeners.extend(names.into_iter().zip(fds));
+                }
+                (Message::Listeners { names }, fds) => {
+                    return Err(format!("{} listeners, {} descriptors", names.len(), fds.len()));
+                }
+                (Message::Elder { who }, fds) => {
+                    let link = fds.into_iter().next().ok_or("an elder without a link")?;
+                    inheritance.elders.push((who, Link::of(link)));
+                }
+                (Message::Supervisor { pid }, fds) => {
+                    let link = fds.into_iter().next().ok_or("a supervisor without a link")?;
+                    inheritance.supervisor = Some(Supervised::new(pid, Link::of(link)));
+                }
+                (Message::Offered, _) => return Ok(inheritance),
+                (other, _) => return Err(format!("{other:?} came before everything was offered")),
+            }
+        }
+    }
+}
+
+/// Blocks until a message is there; a new program has nothing else to do yet.
+fn wait_for_message(
+    link: &mut Link,
+    deadline: Instant,
+) -> std::result::Result<(Message, Vec<OwnedFd>), String> {
+    loop {
+        match link.receive() {
+            Ok(Some(received)) => return Ok(received),
+            Ok(None) => {}
+            Err(LinkError::Closed) => return Err("the old process is gone".into()),
+            Err(e) => return Err(e.to_string()),
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(format!("the old process said nothing for {HANDOVER_PATIENCE:?}"));
+        }
+        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+        let mut fds = [PollFd::new(link.as_fd(), PollFlags::POLLIN)];
+        let _ = poll(&mut fds, timeout);
+    }
+}

@@ -1,0 +1,16 @@
+//! How a process is made and watched, by either engine, and what a new program is given. Knows no state
+//! machine.
+//!
+//! `fork` and `exec` are the two engines' system calls, `program_file` looks at a program before it is
+//! started. `attempt` is the old side of a restart in progress, `inherit` the new program's part of it.
+//! `child` says whether a process lives, `stderr` what it says until it has committed, and `supervised` is
+//! the way to a supervisor.
+
+pub(crate) mod attempt;
+pub(crate) mod child;
+pub(crate) mod exec;
+pub(crate) mod fork;
+pub(crate) mod inherit;
+mod program_file;
+pub(crate) mod stderr;
+pub(crate) mod supervised;

@@ -1,0 +1,89 @@
+//! A generation's way to its supervisor. All generations share one end of it, so each message says who
+//! speaks, and nothing ever comes back: what the supervisor wants, it says by signal.
+
+use std::{
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    process,
+};
+
+use nix::unistd::Pid;
+
+use super::fork::pidfd_open;
+use crate::restart::link::{Identity, Link, Message, listener_parcels};
+
+/// This process has a supervisor.
+#[derive(Debug)]
+pub(crate) struct Supervised {
+    pub pid: u32,
+    link: Link,
+}
+
+impl Supervised {
+    pub fn new(pid: u32, link: Link) -> Supervised {
+        Supervised { pid, link }
+    }
+
+    /// Whether the supervisor lives: it alone has the other end.
+    pub fn is_alive(&self) -> bool {
+        !self.link.is_cut()
+    }
+
+    /// This process is main, and these are its listeners, which the supervisor holds from now on.
+    pub fn say_main<'a>(
+        &mut self,
+        who: Identity,
+        maker: Option<u32>,
+        listeners: impl Iterator<Item = (&'a str, BorrowedFd<'a>)>,
+    ) {
+        let said = (|| -> io::Result<()> {
+            let own = pidfd_open(Pid::this())?;
+            self.say(&Message::Main { who, maker }, vec![own]);
+            for (message, fds) in listener_parcels(&listeners.collect::<Vec<_>>())? {
+                self.say(&message, fds);
+            }
+            self.say(&Message::Offered, Vec::new());
+            Ok(())
+        })();
+        if let Err(e) = said {
+            log::error!("cannot tell the supervisor that this process serves: {e}");
+        }
+    }
+
+    /// Another generation serves.
+    pub fn say_retired(&mut self) {
+        self.say(&Message::Retired { pid: process::id() }, Vec::new());
+    }
+
+    /// The service is to end.
+    pub fn say_leaving(&mut self) {
+        self.say(&Message::Leaving { pid: process::id() }, Vec::new());
+    }
+
+    /// A process that this one has made has ended. The supervisor cannot reap it, and may want to know.
+    pub fn say_ended(&mut self, pid: u32, code: u8) {
+        self.say(&Message::Ended { pid, code }, Vec::new());
+    }
+
+    /// The newest generation has crashed: a new link to this one, for the next.
+    pub fn offer_link(&mut self, who: Identity) -> Option<Link> {
+        let (ours, theirs) = Link::pair().ok()?;
+        self.say(&Message::Elder { who }, vec![theirs.into_fd()]).then_some(ours)
+    }
+
+    /// What the socket does not take waits for the next message. That takes hundreds that a
+    /// supervisor which hangs has not read.
+    fn say(&mut self, message: &Message, fds: Vec<OwnedFd>) -> bool {
+        let said = self.is_alive() && self.link.send(message, fds).is_ok();
+        if !said {
+            log::warn!("the supervisor is gone (pid {})", self.pid);
+        }
+        said
+    }
+}
+
+impl AsFd for Supervised {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.link.as_fd()
+    }
+}

@@ -1,0 +1,340 @@
+//! What generations say to each other, as values and as bytes. Pure: no descriptor, no clock.
+
+use std::time::Duration;
+
+use super::{
+    alarm_word::AlarmWord,
+    letter::{Letter, letters, put_letters},
+    wire::{self, Fields, Malformed, put, put_number, put_time},
+};
+use crate::plan::Engine;
+
+/// No message is longer. The longest is a batch of listener names: 253 of them, 255 bytes each.
+pub(crate) const MESSAGE_MAX: usize = 128 * 1024;
+
+/// A reason is cut to this many bytes.
+const REASON_MAX: usize = 4096;
+
+/// One message. The descriptors that go with it travel beside it (see `pass`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Message {
+    /// Old to new, first: who you are to be, and who I am. With it: the stderr to use once you have committed,
+    /// and the pipe by which I hear yours until then.
+    Hello {
+        generation: u64,
+        engine: Engine,
+        /// Commit when you have served this long.
+        probation: Duration,
+        old: Identity,
+    },
+    /// Old to new: listening sockets, a name for each descriptor that comes along.
+    Listeners { names: Vec<String> },
+    /// Old to new: an older generation that still drains. With it: the link to it.
+    Elder { who: Identity },
+    /// Old to new: that was all for now.
+    Offered,
+    /// New to old: my `main` has run; give me the rest.
+    Claim,
+    /// Old to new: what the service has saved, in a memfd.
+    State,
+    /// Old to new: this many connections: a memfd with their records, and their sockets.
+    Connections { count: u64 },
+    /// New to old: I have taken a batch of them.
+    Taken,
+    /// New to old, once it is released: from here on they are mine.
+    TakenOver,
+    /// Old to new: that was all; and the number of the connection that came last.
+    Handed { last_serial: u64 },
+    /// New to old: I can serve.
+    Ready { pid: u32 },
+    /// New to old: I cannot serve.
+    Failed { reason: String },
+    /// Old to new: I have stopped accepting, it is yours.
+    Released,
+    /// New to old: I serve and will stay. You may go.
+    Committed,
+    /// New to old, instead: serve again, I am not wanted after all.
+    TakeBack { reason: String },
+    /// Old to new, in answer: I serve again.
+    Resumed,
+    /// To a generation that shall leave, within this time if there is one.
+    Dismissed { within: Option<Duration> },
+    /// The newest to an older one: how are you?
+    Ask,
+    /// In answer.
+    Report(Report),
+    /// Old to new: this process supervises you. With it: the way to it.
+    Supervisor { pid: u32 },
+    /// To the supervisor: I am main, and this process has made me. With it: my pidfd. Listeners and
+    /// Offered follow.
+    Main { who: Identity, maker: Option<u32> },
+    /// To the supervisor: I drain, another one serves.
+    Retired { pid: u32 },
+    /// To the supervisor: the service is to end.
+    Leaving { pid: u32 },
+    /// To the supervisor: a process that I have made has ended, with this status.
+    Ended { pid: u32, code: u8 },
+    /// The newest to an older one: these are of your flows.
+    Datagrams { letters: Vec<Letter> },
+    /// Old to new, with the state: my alarms. New to old, until it has committed: what is new about them.
+    Alarms(Vec<AlarmWord>),
+}
+
+/// Which generation a process is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Identity {
+    pub generation: u64,
+    pub pid: u32,
+    /// How it was made; `None` for one that was started by hand or by its supervisor.
+    pub engine: Option<Engine>,
+}
+
+/// How a generation is, in its own words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Report {
+    pub phase: String,
+    pub age: Duration,
+    pub connections: u64,
+    /// The age of its oldest connection.
+    pub oldest: Option<Duration>,
+    /// Work in hand that is no connection.
+    pub holds: u64,
+    /// The names of the oldest few.
+    pub held: Vec<String>,
+}
+
+// Kinds and tags are never given a second meaning.
+const HELLO: u16 = 1;
+const LISTENERS: u16 = 2;
+const STATE: u16 = 3;
+const OFFERED: u16 = 4;
+const READY: u16 = 5;
+const FAILED: u16 = 6;
+const RELEASED: u16 = 7;
+const COMMITTED: u16 = 8;
+const BATCH: u16 = 9;
+const ELDER: u16 = 10;
+const TAKE_BACK: u16 = 11;
+const RESUMED: u16 = 12;
+const DISMISSED: u16 = 13;
+const ASK: u16 = 14;
+const REPORT: u16 = 15;
+const CLAIM: u16 = 16;
+const TAKEN: u16 = 17;
+const HANDED: u16 = 18;
+const TAKEN_OVER: u16 = 19;
+const SUPERVISOR: u16 = 20;
+const MAIN: u16 = 21;
+const RETIRED: u16 = 22;
+const LEAVING: u16 = 23;
+const ENDED: u16 = 24;
+const DATAGRAMS: u16 = 30;
+const ALARMS: u16 = 40;
+
+const GENERATION: u16 = 1;
+const ENGINE: u16 = 2;
+const LAST_SERIAL: u16 = 3;
+const NAME: u16 = 4;
+const PID: u16 = 5;
+const REASON: u16 = 6;
+/// A time in microseconds, like the tags below it.
+const PROBATION: u16 = 7;
+const WITHIN: u16 = 8;
+const AGE: u16 = 9;
+const OLDEST: u16 = 10;
+const PHASE: u16 = 11;
+const CONNECTIONS: u16 = 12;
+const HOLDS: u16 = 13;
+/// The generation of the side that speaks, where GENERATION is the other one's.
+const OWN_GENERATION: u16 = 14;
+const OWN_ENGINE: u16 = 15;
+const MAKER: u16 = 20;
+const CODE: u16 = 21;
+const ALARM: u16 = 40;
+const HELD: u16 = 41;
+
+impl Message {
+    /// The message as bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = wire::begin(self.kind());
+        match self {
+            Message::Hello { generation, engine, probation, old } => {
+                put_number(&mut out, GENERATION, *generation);
+                put(&mut out, ENGINE, &[*engine as u8]);
+                put_time(&mut out, PROBATION, *probation);
+                put_identity(&mut out, old);
+            }
+            Message::Listeners { names } => {
+                names.iter().for_each(|name| put(&mut out, NAME, name.as_bytes()));
+            }
+            Message::Elder { who } => put_identity(&mut out, who),
+            Message::Ready { pid }
+            | Message::Supervisor { pid }
+            | Message::Retired { pid }
+            | Message::Leaving { pid } => put_number(&mut out, PID, u64::from(*pid)),
+            Message::Main { who, maker } => {
+                put_identity(&mut out, who);
+                maker.iter().for_each(|pid| put_number(&mut out, MAKER, u64::from(*pid)));
+            }
+            Message::Ended { pid, code } => {
+                put_number(&mut out, PID, u64::from(*pid));
+                put(&mut out, CODE, &[*code]);
+            }
+            Message::Failed { reason } | Message::TakeBack { reason } => {
+                let cut = reason.floor_char_boundary(REASON_MAX);
+                put(&mut out, REASON, &reason.as_bytes()[..cut]);
+            }
+            Message::Dismissed { within } => {
+                within.iter().for_each(|time| put_time(&mut out, WITHIN, *time));
+            }
+            Message::Datagrams { letters } => put_letters(&mut out, letters),
+            Message::Connections { count } => put_number(&mut out, CONNECTIONS, *count),
+            Message::Handed { last_serial } => put_number(&mut out, LAST_SERIAL, *last_serial),
+            Message::Report(report) => {
+                put(&mut out, PHASE, report.phase.as_bytes());
+                put_time(&mut out, AGE, report.age);
+                put_number(&mut out, CONNECTIONS, report.connections);
+                report.oldest.iter().for_each(|time| put_time(&mut out, OLDEST, *time));
+                put_number(&mut out, HOLDS, report.holds);
+                report.held.iter().for_each(|name| put(&mut out, HELD, name.as_bytes()));
+            }
+            Message::Alarms(words) => {
+                words.iter().for_each(|word| put(&mut out, ALARM, &word.to_bytes()));
+            }
+            Message::Offered
+            | Message::Claim
+            | Message::State
+            | Message::Taken
+            | Message::TakenOver
+            | Message::Released
+            | Message::Committed
+            | Message::Resumed
+            | Message::Ask => {}
+        }
+        out
+    }
+
+    fn kind(&self) -> u16 {
+        match self {
+            Message::Hello { .. } => HELLO,
+            Message::Listeners { .. } => LISTENERS,
+            Message::Elder { .. } => ELDER,
+            Message::Offered => OFFERED,
+            Message::Claim => CLAIM,
+            Message::State => STATE,
+            Message::Connections { .. } => BATCH,
+            Message::Taken => TAKEN,
+            Message::TakenOver => TAKEN_OVER,
+            Message::Handed { .. } => HANDED,
+            Message::Ready { .. } => READY,
+            Message::Failed { .. } => FAILED,
+            Message::Released => RELEASED,
+            Message::Committed => COMMITTED,
+            Message::TakeBack { .. } => TAKE_BACK,
+            Message::Resumed => RESUMED,
+            Message::Dismissed { .. } => DISMISSED,
+            Message::Ask => ASK,
+            Message::Report(_) => REPORT,
+            Message::Supervisor { .. } => SUPERVISOR,
+            Message::Main { .. } => MAIN,
+            Message::Retired { .. } => RETIRED,
+            Message::Leaving { .. } => LEAVING,
+            Message::Ended { .. } => ENDED,
+            Message::Datagrams { .. } => DATAGRAMS,
+            Message::Alarms(_) => ALARMS,
+        }
+    }
+
+    /// The message in `bytes`; `None` for one of a kind that this program does not know.
+    pub fn decode(bytes: &[u8]) -> Result<Option<Message>, Malformed> {
+        let (kind, fields) = wire::open(bytes)?;
+        Ok(Some(match kind {
+            HELLO => Message::Hello {
+                generation: fields.number(GENERATION, "generation")?,
+                engine: engine(fields.one(ENGINE, "engine")?)?,
+                probation: fields.time(PROBATION, "probation")?,
+                old: identity(fields)?,
+            },
+            LISTENERS => Message::Listeners { names: fields.texts(NAME, "listener name")? },
+            ELDER => Message::Elder { who: identity(fields)? },
+            OFFERED => Message::Offered,
+            CLAIM => Message::Claim,
+            STATE => Message::State,
+            BATCH => Message::Connections { count: fields.number(CONNECTIONS, "connections")? },
+            TAKEN => Message::Taken,
+            TAKEN_OVER => Message::TakenOver,
+            HANDED => Message::Handed { last_serial: fields.number(LAST_SERIAL, "last serial")? },
+            READY => Message::Ready { pid: pid(fields)? },
+            FAILED => Message::Failed { reason: fields.text(REASON, "reason")? },
+            RELEASED => Message::Released,
+            COMMITTED => Message::Committed,
+            TAKE_BACK => Message::TakeBack { reason: fields.text(REASON, "reason")? },
+            RESUMED => Message::Resumed,
+            DISMISSED => Message::Dismissed { within: fields.maybe_time(WITHIN, "time")? },
+            ASK => Message::Ask,
+            REPORT => Message::Report(Report {
+                phase: fields.text(PHASE, "phase")?,
+                age: fields.time(AGE, "age")?,
+                connections: fields.number(CONNECTIONS, "connections")?,
+                oldest: fields.maybe_time(OLDEST, "oldest")?,
+                holds: fields.number(HOLDS, "holds")?,
+                held: fields.texts(HELD, "held")?,
+            }),
+            SUPERVISOR => Message::Supervisor { pid: pid(fields)? },
+            MAIN => Message::Main {
+                who: identity(fields)?,
+                maker: match fields.maybe(MAKER, "maker")? {
+                    Some(_) => Some(process_id(fields, MAKER, "maker")?),
+                    None => None,
+                },
+            },
+            RETIRED => Message::Retired { pid: pid(fields)? },
+            LEAVING => Message::Leaving { pid: pid(fields)? },
+            ENDED => Message::Ended { pid: pid(fields)?, code: code(fields)? },
+            DATAGRAMS => Message::Datagrams { letters: letters(fields)? },
+            ALARMS => Message::Alarms(AlarmWord::all_of(fields, ALARM)?),
+            _ => return Ok(None),
+        }))
+    }
+}
+
+fn engine(bytes: &[u8]) -> Result<Engine, Malformed> {
+    match bytes {
+        [0] => Ok(Engine::Fork),
+        [1] => Ok(Engine::ForkExec),
+        _ => Err(Malformed::Field("engine")),
+    }
+}
+
+fn put_identity(out: &mut Vec<u8>, who: &Identity) {
+    put_number(out, OWN_GENERATION, who.generation);
+    put_number(out, PID, u64::from(who.pid));
+    who.engine.iter().for_each(|engine| put(out, OWN_ENGINE, &[*engine as u8]));
+}
+
+fn pid(fields: Fields<'_>) -> Result<u32, Malformed> {
+    process_id(fields, PID, "pid")
+}
+
+fn process_id(fields: Fields<'_>, tag: u16, name: &'static str) -> Result<u32, Malformed> {
+    fields.number(tag, name)?.try_into().map_err(|_| Malformed::Field(name))
+}
+
+fn code(fields: Fields<'_>) -> Result<u8, Malformed> {
+    match fields.one(CODE, "code")? {
+        [code] => Ok(*code),
+        _ => Err(Malformed::Field("code")),
+    }
+}
+
+fn identity(fields: Fields<'_>) -> Result<Identity, Malformed> {
+    Ok(Identity {
+        generation: fields.number(OWN_GENERATION, "own generation")?,
+        pid: pid(fields)?,
+        engine: fields.maybe(OWN_ENGINE, "own engine")?.map(engine).transpose()?,
+    })
+}
+
+#[cfg(test)]
+#[path = "message_tests.rs"]
+mod tests;

@@ -1,0 +1,6 @@
+//! What goes along with a restart, as bytes: a connection's `record`, how it is made and made use of
+//! (`pack`), and bytes of any length as a descriptor (`memfd`). Knows no process.
+
+pub(crate) mod memfd;
+pub(crate) mod pack;
+pub(crate) mod record;

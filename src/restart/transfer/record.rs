@@ -1,0 +1,258 @@
+//! A connection written down: all that the next program needs to go on with it, as bytes. Pure: the
+//! socket itself travels beside it, and times are times left or passed.
+//!
+//! ```text
+//! record = length u32  field*                      (fields as in `wire`)
+//! ```
+//!
+//! A reader skips fields that it does not know, so either program may be the newer one.
+
+use std::time::Duration;
+
+use crate::restart::link::wire::{
+    self, Fields, Malformed, from_micros, micros, put, put_number, put_time,
+};
+
+/// One connection that moves.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Record {
+    /// The name that its author may have kept ([`ConnId`](crate::ConnId)).
+    pub id: u64,
+    /// Who is at the other end, for the case that the kernel cannot tell any more.
+    pub peer: Vec<u8>,
+    /// What `export` answered; `None` for a connection that is still being dialed.
+    pub session: Option<Vec<u8>>,
+    /// What was given to `dial`, while the connection is not established.
+    pub dialing: Option<u64>,
+    /// Where it was dialed to, if it was.
+    pub destination: Option<String>,
+    /// Read and not taken.
+    pub input: Vec<u8>,
+    /// Queued and not sent.
+    pub output: Vec<u8>,
+    /// `on_data` is not called with less input than this.
+    pub want: u64,
+    /// The author's timers, and how much of each is left.
+    pub timers: Vec<(u64, Duration)>,
+    /// Time since it was opened, since a byte came or went, and since output made progress.
+    pub age: Duration,
+    pub idle: Duration,
+    pub stalled: Duration,
+    pub bytes_in: u64,
+    pub bytes_out: u64,
+    /// Bits that [`Flags`](crate::net::Flags) gives a meaning.
+    pub flags: u64,
+}
+
+// Tags are never given a second meaning.
+const ID: u16 = 1;
+const PEER: u16 = 2;
+const SESSION: u16 = 3;
+const DIALING: u16 = 4;
+const INPUT: u16 = 5;
+const OUTPUT: u16 = 6;
+const WANT: u16 = 7;
+const TIMER: u16 = 8;
+const AGE: u16 = 9;
+const IDLE: u16 = 10;
+const STALLED: u16 = 11;
+const BYTES_IN: u16 = 12;
+const BYTES_OUT: u16 = 13;
+const FLAGS: u16 = 14;
+const DESTINATION: u16 = 20;
+
+impl Record {
+    /// Appends the record. What is empty or zero takes no place.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        let start = out.len();
+        out.extend([0; 4]);
+        put_number(out, ID, self.id);
+        put(out, PEER, &self.peer);
+        if let Some(session) = &self.session {
+            put(out, SESSION, session);
+        }
+        if let Some(tag) = self.dialing {
+            put_number(out, DIALING, tag);
+        }
+        if let Some(address) = &self.destination {
+            put(out, DESTINATION, address.as_bytes());
+        }
+        for (tag, bytes) in [(INPUT, &self.input), (OUTPUT, &self.output)] {
+            if !bytes.is_empty() {
+                put(out, tag, bytes);
+            }
+        }
+        for &(timer, left) in &self.timers {
+            let mut value = timer.to_le_bytes().to_vec();
+            value.extend(micros(left).to_le_bytes());
+            put(out, TIMER, &value);
+        }
+        put_time(out, AGE, self.age);
+        put_time(out, IDLE, self.idle);
+        put_time(out, STALLED, self.stalled);
+        let numbers = [
+            (WANT, self.want),
+            (BYTES_IN, self.bytes_in),
+            (BYTES_OUT, self.bytes_out),
+            (FLAGS, self.flags),
+        ];
+        for (tag, number) in numbers.into_iter().filter(|&(_, number)| number != 0) {
+            put_number(out, tag, number);
+        }
+        let length = (out.len() - start - 4) as u32;
+        out[start..start + 4].copy_from_slice(&length.to_le_bytes());
+    }
+
+    /// Takes the first record off `bytes`, in one pass; `None` at their end.
+    pub fn decode(bytes: &mut &[u8]) -> Result<Option<Record>, Malformed> {
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        let cut_short = Malformed::Field("record cut short");
+        let Some((length, rest)) = bytes.split_first_chunk::<4>() else { return Err(cut_short) };
+        let Some((fields, rest)) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)
+        else {
+            return Err(cut_short);
+        };
+        *bytes = rest;
+        let mut record = Record::default();
+        for field in Fields::of(fields) {
+            let (tag, value) = field?;
+            record.set(tag, value)?;
+        }
+        match record.id {
+            0 => Err(Malformed::Field("record without an id")),
+            _ if record.session.is_some() == record.dialing.is_some() => {
+                Err(Malformed::Field("record with neither or both of session and dialing"))
+            }
+            _ => Ok(Some(record)),
+        }
+    }
+
+    fn set(&mut self, tag: u16, value: &[u8]) -> Result<(), Malformed> {
+        match tag {
+            ID => self.id = number(value)?,
+            PEER => self.peer = value.to_vec(),
+            SESSION => self.session = Some(value.to_vec()),
+            DIALING => self.dialing = Some(number(value)?),
+            DESTINATION => self.destination = Some(String::from_utf8_lossy(value).into_owned()),
+            INPUT => self.input = value.to_vec(),
+            OUTPUT => self.output = value.to_vec(),
+            WANT => self.want = number(value)?,
+            TIMER => {
+                let malformed = Malformed::Field("timer");
+                let (timer, left) = value.split_at_checked(8).ok_or(malformed)?;
+                self.timers.push((number(timer)?, time(left)?));
+            }
+            AGE => self.age = time(value)?,
+            IDLE => self.idle = time(value)?,
+            STALLED => self.stalled = time(value)?,
+            BYTES_IN => self.bytes_in = number(value)?,
+            BYTES_OUT => self.bytes_out = number(value)?,
+            FLAGS => self.flags = number(value)?,
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+fn number(value: &[u8]) -> Result<u64, Malformed> {
+    wire::number(value, "number in a record")
+}
+
+/// Bounded, so that an `Instant` can be moved by it.
+fn time(value: &[u8]) -> Result<Duration, Malformed> {
+    number(value).map(from_micros)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn any_time() -> impl Strategy<Value = Duration> {
+        (0u64..1 << 40).prop_map(Duration::from_micros)
+    }
+
+    prop_compose! {
+        fn any_record()(
+            id in 1u64.., dialing: Option<u64>, destination in proptest::option::of(".{0,20}"),
+            bytes in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..40), 4),
+            numbers: [u64; 4], times in proptest::collection::vec(any_time(), 3),
+            timers in proptest::collection::vec((any::<u64>(), any_time()), 0..4),
+        ) -> Record {
+            Record {
+                id,
+                peer: bytes[0].clone(),
+                session: dialing.is_none().then(|| bytes[1].clone()),
+                dialing,
+                destination,
+                input: bytes[2].clone(),
+                output: bytes[3].clone(),
+                want: numbers[0],
+                timers,
+                age: times[0],
+                idle: times[1],
+                stalled: times[2],
+                bytes_in: numbers[1],
+                bytes_out: numbers[2],
+                flags: numbers[3],
+            }
+        }
+    }
+
+    fn decode_all(mut bytes: &[u8]) -> Result<Vec<Record>, Malformed> {
+        std::iter::from_fn(|| Record::decode(&mut bytes).transpose()).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(records in proptest::collection::vec(any_record(), 0..10)) {
+            let mut bytes = Vec::new();
+            records.iter().for_each(|record| record.encode(&mut bytes));
+            prop_assert_eq!(decode_all(&bytes), Ok(records));
+        }
+
+        #[test]
+        fn unknown_fields_are_skipped(record in any_record(), value in proptest::collection::vec(any::<u8>(), 0..50)) {
+            let mut bytes = Vec::new();
+            record.encode(&mut bytes);
+            put(&mut bytes, 999, &value);
+            let length = (bytes.len() - 4) as u32;
+            bytes[..4].copy_from_slice(&length.to_le_bytes());
+            prop_assert_eq!(decode_all(&bytes), Ok(vec![record]));
+        }
+
+        #[test]
+        fn random_bytes_do_no_harm(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let _ = decode_all(&bytes);
+            let mut framed = (bytes.len() as u32).to_le_bytes().to_vec();
+            framed.extend(&bytes);
+            let _ = decode_all(&framed);
+        }
+
+        #[test]
+        fn a_record_that_is_cut_is_an_error(record in any_record(), cut in 1usize..100) {
+            let mut bytes = Vec::new();
+            record.encode(&mut bytes);
+            let cut = cut.min(bytes.len() - 1);
+            prop_assert!(decode_all(&bytes[..cut]).is_err());
+        }
+    }
+
+    /// Linear: ten times the records take no more than some ten times as long. Counted in steps, not in
+    /// time: each call looks at its own record only.
+    #[test]
+    fn a_hundred_thousand_records_are_read_one_by_one() {
+        let record = Record { id: 1, session: Some(vec![7; 16]), ..Record::default() };
+        let mut bytes = Vec::new();
+        record.encode(&mut bytes);
+        let one = bytes.len();
+        let all = bytes.repeat(100_000);
+        let mut rest = all.as_slice();
+        for index in 1..=100_000 {
+            assert_eq!(Record::decode(&mut rest), Ok(Some(record.clone())));
+            assert_eq!(rest.len(), all.len() - index * one);
+        }
+    }
+}

@@ -1,0 +1,339 @@
+//! From `main` to the loop: what a server is told before it runs.
+
+mod datagrams;
+mod options;
+
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use mio::Poll;
+use nix::sys::{
+    resource::{Resource, getrlimit, setrlimit},
+    signal::{SigSet, Signal},
+};
+
+use crate::{
+    error::{Error, Result},
+    net::{BY_NAME, CONTROL, Datagrams, Listener, Net},
+    operate::supervisor::{self, Orders},
+    plan::{Engine, Restart},
+    restart::{
+        engine::{
+            exec::{Launch, claim_activated},
+            inherit::Inheritance,
+        },
+        fault::{self, Step},
+    },
+    service::Service,
+    system::{
+        pidfile::PidFile,
+        signal::{self, Signals},
+        systemd::Manager,
+    },
+    turn::{Generation, Inboxes, Succession, Trigger, Turn},
+};
+
+/// A server to be: a service, where it listens, and what it may use.
+///
+/// ```no_run
+/// # use heirloom::{Io, Origin, Service};
+/// # struct Echo;
+/// # impl Service for Echo {
+/// #     type Session = ();
+/// #     fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> heirloom::Result { Ok(()) }
+/// #     fn on_data(&mut self, io: &mut Io<'_>, _: &mut (), input: &[u8]) -> heirloom::Result<usize> {
+/// #         io.send(input);
+/// #         Ok(input.len())
+/// #     }
+/// # }
+/// use heirloom::{Restart, Result, Server};
+///
+/// fn main() -> Result {
+///     Server::new(Echo)?
+///         .listen("127.0.0.1:7777")?
+///         .restart_on(libc::SIGHUP, Restart::fork()) // same code, warm heap
+///         .restart_on(libc::SIGUSR2, Restart::fork_exec()) // new binary
+///         .run() // returns once this process has drained
+/// }
+/// ```
+///
+/// SIGTERM and SIGINT mean: stop accepting, serve what there is, exit; a second one means now.
+///
+/// A service manager that has started the program (`NOTIFY_SOCKET`, see `sd_notify(3)`) is told when it
+/// serves, when it restarts and which process is the service then, and when it stops. A retired process
+/// stays until the manager has read that, and the one that is told to stop outlives the older ones.
+#[must_use = "a server does nothing before `run`"]
+#[derive(Debug)]
+pub struct Server<S: Service> {
+    service: S,
+    net: Net,
+    succession: Succession,
+    inboxes: Inboxes<S>,
+    /// Listeners of the old generation that were not asked for yet.
+    unclaimed: Vec<Listener>,
+    /// Comes last of the listeners, so that the author's are numbered from 0.
+    control: Option<Listener>,
+    /// Nothing is bound, and nobody is served.
+    is_dry_run: bool,
+    /// The first process is to be a supervisor.
+    is_supervised: bool,
+}
+
+impl<S: Service> Server<S> {
+    /// Makes a server, and finds out whether an older generation hands over to it.
+    ///
+    /// Call it early: it remembers how the program was started, it holds signals back until the
+    /// server can hear them (HUP, INT, QUIT, TERM, USR1 and USR2), and in a new generation it takes
+    /// its marker out of the environment, which no other thread may use at that moment. The limit
+    /// on open files is raised as far as it goes.
+    ///
+    /// # Errors
+    /// When the system refuses an epoll set, or when an older generation hands over something that
+    /// cannot be understood.
+    pub fn new(service: S) -> Result<Server<S>> {
+        signal::hold_back()?;
+        raise_file_limit();
+        let mut server = Server::bare(service)?;
+        let Some((mut link, inheritance)) = Inheritance::claim()? else {
+            server.succession.manager = Manager::find(false);
+            for (name, fd) in claim_activated()? {
+                server.unclaimed.push(Listener::activated(&name, fd)?);
+            }
+            return Ok(server);
+        };
+        server.succession.manager = Manager::find(true);
+        fault::point(Step::NewMade, Some(&mut link));
+        let (net, succession) = (&mut server.net, &mut server.succession);
+        net.generation = inheritance.generation;
+        let maker = inheritance.supervisor.as_ref().map(|supervisor| supervisor.pid);
+        maker.into_iter().for_each(|pid| succession.manager.follow(pid));
+        let has_old = maker != Some(inheritance.old.pid);
+        net.engine = has_old.then_some(inheritance.engine);
+        succession.old = Some(Generation::new(inheritance.old, link));
+        succession.supervisor = inheritance.supervisor;
+        succession.probation = inheritance.probation;
+        succession.stderr = inheritance.stderr;
+        let elders = inheritance.elders.into_iter();
+        succession.leavers = elders.map(|(who, link)| Generation::new(who, link)).collect();
+        for (name, fd) in inheritance.listeners {
+            server.unclaimed.push(Listener::adopt(name, fd)?);
+        }
+        Ok(server)
+    }
+
+    /// Makes a server that binds nothing and serves nobody: the same calls as for a real one look
+    /// whether what they are told makes sense, and [`run`](Self::run) returns at once. For a flag like
+    /// `--check`, with which a program says that its configuration is good before it replaces one that
+    /// works ([`Restart::checked`](crate::Restart::checked)).
+    ///
+    /// # Errors
+    /// When the system refuses an epoll set. [`listen`](Self::listen) and the others refuse what makes no
+    /// sense, but an address in use does: the server that is to be replaced has it.
+    ///
+    /// ```
+    /// # use heirloom::{Io, Origin, Result, Server, Service};
+    /// # struct Echo;
+    /// # impl Service for Echo {
+    /// #     type Session = ();
+    /// #     fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result { Ok(()) }
+    /// #     fn on_data(&mut self, _io: &mut Io<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+    /// #         Ok(input.len())
+    /// #     }
+    /// # }
+    /// assert!(Server::dry_run(Echo)?.listen("127.0.0.1:7777").is_ok());
+    /// assert!(Server::dry_run(Echo)?.listen("127.0.0.1").is_err()); // no port
+    /// # Ok::<(), heirloom::Error>(())
+    /// ```
+    pub fn dry_run(service: S) -> Result<Server<S>> {
+        Ok(Server { is_dry_run: true, ..Server::bare(service)? })
+    }
+
+    fn bare(service: S) -> Result<Server<S>> {
+        let poll = Poll::new().map_err(|e| Error::io("make", "an epoll set", e))?;
+        let now = Instant::now();
+        let mut succession = Succession::new(Launch::remember(), now);
+        succession.triggers =
+            vec![(Signal::SIGTERM, Trigger::Leave), (Signal::SIGINT, Trigger::Leave)];
+        let net = Net::new(Some(poll), now);
+        let (unclaimed, control) = (Vec::new(), None);
+        let (is_dry_run, is_supervised) = (false, false);
+        let inboxes = Inboxes::none();
+        Ok(Server {
+            service,
+            net,
+            succession,
+            inboxes,
+            unclaimed,
+            control,
+            is_dry_run,
+            is_supervised,
+        })
+    }
+
+    /// Listens on `address`: `host:port`, or `unix:/path`. May be called several times.
+    ///
+    /// If an older generation has a listener of this very name, it is taken over: the same socket,
+    /// with the clients that are queued. Otherwise it is bound. A port 0 stays the same port in all
+    /// generations. A Unix socket that nobody listens on any more is replaced.
+    ///
+    /// A service manager may have opened the socket before the program was started (`sd_listen_fds(3)`):
+    /// one that is bound to this very address is used, and `systemd:NAME` asks for all those that
+    /// the manager calls `NAME` (`FileDescriptorName=`). These pass from generation to generation, too.
+    ///
+    /// # Errors
+    /// When `address` is none, is in use, or lies in a directory that does not exist; when there is no
+    /// socket called `NAME`. The error names the address. A host name is looked up here, which blocks.
+    ///
+    /// ```
+    /// # use heirloom::{Result, Server, Service};
+    /// fn open<S: Service>(server: Server<S>) -> Result<Server<S>> {
+    ///     server.listen("127.0.0.1:6379")?.listen("unix:/run/kv.sock")
+    /// }
+    /// ```
+    pub fn listen(mut self, address: &str) -> Result<Server<S>> {
+        let activated = self.claim_activated(address)?;
+        if activated.is_empty() {
+            let listener = self.claim_or_bind(address)?;
+            self.net.listeners.extend(listener);
+        }
+        self.net.listeners.extend(activated);
+        Ok(self)
+    }
+
+    /// All that the service manager has opened and means by `name`, if any.
+    fn claim_activated(&mut self, name: &str) -> Result<Vec<Listener>> {
+        let (mut claimed, mut left) = (Vec::new(), Vec::new());
+        for listener in std::mem::take(&mut self.unclaimed) {
+            let is_meant = listener.is_activated_as(name)?;
+            (if is_meant { &mut claimed } else { &mut left }).push(listener);
+        }
+        self.unclaimed = left;
+        if claimed.is_empty() && name.starts_with(BY_NAME) && !self.is_dry_run {
+            return Err(Error::invalid("listen on", name, "no socket of that name was passed on"));
+        }
+        Ok(claimed)
+    }
+
+    /// What was bound for a server that cannot run is not left behind.
+    fn withdraw(&self) {
+        let datagrams = self.net.datagrams.iter().filter_map(Datagrams::socket);
+        self.net.listeners.iter().chain(datagrams).for_each(Listener::withdraw);
+    }
+
+    /// `None` in a dry run, which only looks whether the name makes sense.
+    fn claim_or_bind(&mut self, name: &str) -> Result<Option<Listener>> {
+        if self.is_dry_run {
+            return Listener::check(name).map(|()| None);
+        }
+        let inherited = self.unclaimed.iter().position(|listener| listener.name == name);
+        match inherited {
+            Some(index) => Ok(Some(self.unclaimed.remove(index))),
+            None => Listener::bind(name).inspect_err(|_| self.withdraw()).map(Some),
+        }
+    }
+
+    /// Keeps the process id of the generation that serves in this file, or of its
+    /// [supervisor](Self::supervised), since that is the one to be signalled. It is written, by rename,
+    /// when a generation begins to serve, and removed at the end by the one whose number it holds.
+    ///
+    /// # Errors
+    /// When the file could not be written there. It is tried now, not when the server is ready.
+    ///
+    /// ```
+    /// # use heirloom::{Result, Server, Service};
+    /// fn tune<S: Service>(server: Server<S>) -> Result<Server<S>> {
+    ///     server.pid_file("/run/echo.pid")
+    /// }
+    /// ```
+    pub fn pid_file(mut self, path: impl Into<PathBuf>) -> Result<Server<S>> {
+        let file = PidFile::new(path.into()).inspect_err(|_| self.withdraw())?;
+        self.succession.pid_file = Some(file);
+        Ok(self)
+    }
+
+    /// Answers an operator on this Unix socket, which only its own user may open: `status`, `restart`,
+    /// `rollback`, `drain`, `stop`, each a line of text; the program `heirloom` asks in a
+    /// friendlier way. The socket passes from generation to generation like any listener.
+    ///
+    /// # Errors
+    /// When the path is in use or lies in a directory that does not exist.
+    ///
+    /// ```
+    /// # use heirloom::{Result, Server, Service};
+    /// fn tune<S: Service>(server: Server<S>) -> Result<Server<S>> {
+    ///     server.control("/run/echo/control") // `heirloom --control /run/echo/control status`
+    /// }
+    /// ```
+    pub fn control(mut self, path: impl AsRef<Path>) -> Result<Server<S>> {
+        let name = format!("{CONTROL}unix:{}", path.as_ref().display());
+        self.control = self.claim_or_bind(&name)?;
+        Ok(self)
+    }
+
+    /// Serves. Returns once this process has drained: because it was told to stop, or because a
+    /// newer generation serves.
+    ///
+    /// After a restart by fork it returns in each generation, so what follows in `main` runs more
+    /// than once, too.
+    ///
+    /// # Errors
+    /// When the system refuses to wait for events or clients; what is wrong with one connection
+    /// never ends up here.
+    pub fn run(mut self) -> Result {
+        if self.is_dry_run {
+            return Ok(());
+        }
+        self.net.listeners.extend(self.control.take());
+        if self.is_supervised && self.succession.old.is_none() {
+            return self.supervise();
+        }
+        if self.is_supervised && self.succession.supervisor.is_none() {
+            log::warn!("the generation before this one has no supervisor, so this one has none");
+        }
+        for listener in &self.unclaimed {
+            log::warn!("{} was passed on and is not wanted: it will be closed", listener.name);
+        }
+        self.succession.unwanted = self.unclaimed;
+        let wanted: SigSet = self.succession.triggers.iter().map(|(signal, _)| *signal).collect();
+        self.succession.signals = Some(Signals::hear(wanted)?);
+        let mut turn = Turn::new(self.service, self.net, self.succession);
+        turn.inboxes = self.inboxes;
+        turn.run()
+    }
+}
+
+impl<S: Service> Server<S> {
+    /// Makes this process the supervisor of one that serves. Only an error comes back.
+    fn supervise(self) -> Result {
+        let Server { service, mut net, succession, .. } = self;
+        drop(service);
+        let datagrams = net.datagrams.into_iter().filter_map(Datagrams::into_socket);
+        net.listeners.extend(datagrams);
+        let mut how = succession.triggers.iter().filter_map(|(_, trigger)| match trigger {
+            Trigger::Restart(how) if how.engine == Engine::ForkExec => Some(how.clone()),
+            Trigger::Restart(_) | Trigger::Leave => None,
+        });
+        let leave = succession.triggers.iter().filter(|(_, trigger)| *trigger == Trigger::Leave);
+        let never = supervisor::run(Orders {
+            how: how.next().unwrap_or(Restart::fork_exec()),
+            signals: succession.triggers.iter().map(|(signal, _)| *signal).collect(),
+            leave: leave.map(|(signal, _)| *signal).collect(),
+            listeners: net.listeners,
+            launch: succession.launch,
+            pid_file: succession.pid_file,
+            stop_within: succession.drain_on_stop.deadline,
+        })?;
+        match never {}
+    }
+}
+
+/// A server's clients are descriptors, and the soft limit is often a thousand. Go does the same.
+fn raise_file_limit() {
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && let Err(e) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
+    {
+        log::debug!("cannot raise the limit on open files: {e}");
+    }
+}

@@ -1,0 +1,391 @@
+//! What an author writes: one trait, two required methods. Says when each is called; calls nothing.
+
+mod mail;
+mod start;
+
+use std::io;
+
+pub use self::{mail::Mail, start::Start};
+pub use crate::net::{Origin, Reason};
+use crate::{
+    error::Result,
+    net::{ConnId, DatagramPeer, Io, Net, SocketId, Timer},
+    tasks::{Alarm, Deferred},
+    verdict::Verdict,
+};
+
+/// Whether a connection goes along with a restart: the answer of [`Service::on_move`].
+///
+/// ```
+/// use heirloom::Move;
+///
+/// fn choose(is_encrypted: bool) -> Move {
+///     if is_encrypted { Move::Stay } else { Move::Yes } // keys cannot be written down
+/// }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Move {
+    /// It goes to the new process.
+    Yes,
+    /// It stays in the old one until it ends.
+    Stay,
+}
+
+/// A server's behaviour: what it does with bytes that arrive.
+///
+/// `self` is what all connections share, a [`Session`](Self::Session) is what one of them must
+/// remember, [`Io`] is the connection itself. A callback has all three and `&mut`, so shared state
+/// is a field, not an `Rc<RefCell>`.
+///
+/// Five rules:
+///
+/// 1. You write the loop's body; the reactor owns the loop.
+/// 2. An `Err` closes this connection (what was queued is sent first), never the server.
+/// 3. Nothing is freed during a callback.
+/// 4. The reactor stores no closures: everything it stores can be written down, and that is why it
+///    can restart.
+/// 5. Between callbacks every session stands at a boundary that you chose, since partial bytes stay
+///    with the reactor: the end of any turn is a safe moment to fork, or to write everything down.
+///
+/// ```
+/// use heirloom::{Io, Origin, Result, Service};
+///
+/// struct Echo;
+///
+/// impl Service for Echo {
+///     type Session = ();
+///
+///     fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result<()> {
+///         Ok(())
+///     }
+///
+///     fn on_data(&mut self, io: &mut Io<'_>, _session: &mut (), input: &[u8]) -> Result<usize> {
+///         io.send(input);
+///         Ok(input.len())
+///     }
+/// }
+/// ```
+///
+/// Some of the others at work:
+///
+/// ```
+/// use heirloom::{Alarm, ConnId, Io, Net, Origin, Reason, Result, Service, Start, Timer};
+/// use std::{io::Write, time::Duration};
+///
+/// const BEGIN: Timer = Timer(0);
+/// const REPORT: Alarm = Alarm(0);
+///
+/// /// Counts uploads; a client sends one and then its FIN.
+/// #[derive(Default)]
+/// struct Uploads(u64);
+///
+/// impl Service for Uploads {
+///     type Session = usize; // the bytes so far
+///
+///     fn on_open(&mut self, io: &mut Io<'_>, _origin: Origin) -> Result<usize> {
+///         io.arm(BEGIN, Duration::from_secs(5));
+///         Ok(0)
+///     }
+///     fn on_data(&mut self, io: &mut Io<'_>, size: &mut usize, input: &[u8]) -> Result<usize> {
+///         io.disarm(BEGIN);
+///         *size += input.len();
+///         Ok(input.len())
+///     }
+///     fn on_timer(&mut self, _io: &mut Io<'_>, _size: &mut usize, _timer: Timer) -> Result {
+///         Err("nothing came".into()) // which closes the connection
+///     }
+///     fn on_eof(&mut self, io: &mut Io<'_>, size: &mut usize) -> Result {
+///         write!(io, "{size} bytes\n")?; // only now, since it has said that this is all
+///         io.close();
+///         Ok(())
+///     }
+///     fn on_close(&mut self, _net: &mut Net, _id: ConnId, size: usize, _why: Reason) {
+///         self.0 += u64::from(size > 0);
+///     }
+///     fn on_start(&mut self, net: &mut Net, start: Start) {
+///         if start != Start::Forked {
+///             net.set_interval(REPORT, Duration::from_secs(60)); // a forked child has it already
+///         }
+///     }
+///     fn on_alarm(&mut self, _net: &mut Net, _key: Alarm) {
+///         println!("{} uploads", self.0);
+///     }
+///     fn on_retire(&mut self, net: &mut Net) {
+///         net.set_alarm(REPORT, Duration::from_secs(1)); // a last word; the interval has moved on
+///     }
+/// }
+///
+/// let mut harness = heirloom::testing::Harness::new(Uploads::default());
+/// let peer = harness.connect();
+/// harness.feed_and_finish(peer, b"hello");
+/// assert_eq!(harness.take(peer), b"5 bytes\n");
+/// assert_eq!(harness.service().0, 1);
+/// ```
+#[allow(unused_variables)] // the defaults ignore most of what they are given
+pub trait Service: Sized {
+    /// What one conversation must remember: plain data.
+    type Session;
+
+    /// A connection is there: accepted or dialed. Answers what to remember about it.
+    ///
+    /// # Errors
+    /// An `Err` closes the connection; [`on_close`](Self::on_close) is not called for it, since
+    /// there never was a session.
+    fn on_open(&mut self, io: &mut Io<'_>, origin: Origin) -> Result<Self::Session>;
+
+    /// Handles at most one message and answers the bytes it took. Zero: it is not complete yet;
+    /// the call comes again, with the same bytes and more. It is called as long as bytes
+    /// are taken and bytes are left; `input` is never empty, and how much one turn reads is limited
+    /// ([`limits::READ_BUDGET`](crate::limits::READ_BUDGET)).
+    ///
+    /// # Errors
+    /// An `Err` closes this connection with [`Reason::Failed`]. So does an answer of more bytes than
+    /// `input` has.
+    ///
+    /// ```
+    /// # use heirloom::{Io, Origin, Result, Service, codec};
+    /// # struct Shout;
+    /// # impl Service for Shout {
+    /// #     type Session = ();
+    /// #     fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result { Ok(()) }
+    /// fn on_data(&mut self, io: &mut Io<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+    ///     let Some((line, taken)) = codec::line(input, 1024)? else { return Ok(0) };
+    ///     io.send(&line.to_ascii_uppercase());
+    ///     io.send(b"\n");
+    ///     Ok(taken)
+    /// }
+    /// # }
+    /// # heirloom::testing::every_split(|| Shout, b"one\ntwo\n", b"ONE\nTWO\n");
+    /// ```
+    fn on_data(
+        &mut self,
+        io: &mut Io<'_>,
+        session: &mut Self::Session,
+        input: &[u8],
+    ) -> Result<usize>;
+
+    /// The peer will send no more, and all it sent was offered. Default: send what is queued and close.
+    ///
+    /// A service that has more to say (a half-close, see `shutdown(2)`) answers `Ok` without closing,
+    /// and closes when it is done.
+    ///
+    /// # Errors
+    /// An `Err` closes this connection.
+    fn on_eof(&mut self, io: &mut Io<'_>, session: &mut Self::Session) -> Result {
+        io.close();
+        Ok(())
+    }
+
+    /// Output was above the high mark and has fallen to the low one. Default: nothing.
+    /// [`Io::is_congested`] has an example.
+    ///
+    /// # Errors
+    /// An `Err` closes this connection.
+    fn on_writable(&mut self, io: &mut Io<'_>, session: &mut Self::Session) -> Result {
+        Ok(())
+    }
+
+    /// A timer of this connection ran out. Default: close.
+    ///
+    /// # Errors
+    /// An `Err` closes this connection.
+    fn on_timer(&mut self, io: &mut Io<'_>, session: &mut Self::Session, timer: Timer) -> Result {
+        io.close();
+        Ok(())
+    }
+
+    /// This process is leaving; called once for each connection that it still has, for all in the same
+    /// turn or one after the other ([`Drain::spread`](crate::Drain::spread)). Default: nothing, it is
+    /// served to its end. The place to say goodbye where a protocol has a word for it.
+    ///
+    /// # Errors
+    /// An `Err` closes this connection.
+    ///
+    /// ```
+    /// # use heirloom::{Io, Result};
+    /// fn on_drain(io: &mut Io<'_>) -> Result {
+    ///     io.send(b"* moving house, please call again\n");
+    ///     io.close();
+    ///     Ok(())
+    /// }
+    /// ```
+    fn on_drain(&mut self, io: &mut Io<'_>, session: &mut Self::Session) -> Result {
+        Ok(())
+    }
+
+    /// The connection is gone; `id` leads nowhere any more. Called exactly once per session, in the
+    /// process that served it last: neither does a forked child hear of the connections that its parent
+    /// has kept, nor the old process of those that have moved. What is sent to others from here still
+    /// leaves in this turn.
+    fn on_close(&mut self, net: &mut Net, id: ConnId, session: Self::Session, why: Reason) {}
+
+    /// What [`Net::dial`] was asked for did not come about. [`Backoff`](crate::Backoff) has an example.
+    fn on_dial_failed(&mut self, net: &mut Net, tag: u64, why: io::Error) {}
+
+    /// A datagram came, whole: `bytes` may be empty, and one longer than
+    /// [`limits::DATAGRAM_MAX`](crate::limits::DATAGRAM_MAX) does not come at all. Default: nothing.
+    ///
+    /// There is no session, since nothing says when a peer is gone. A service that has flows keeps them in
+    /// `self`, ends them by an [alarm](Net::set_alarm), and takes a [hold](Net::hold) while it has any, so
+    /// that a process which was replaced stays for them. [`Net::send_to`] has an example.
+    fn on_datagram(&mut self, net: &mut Net, socket: SocketId, from: &DatagramPeer, bytes: &[u8]) {}
+
+    /// Which generation is to have a datagram, asked before [`on_datagram`](Self::on_datagram) in the one that
+    /// reads, which is the newest. `None`, the default: this one.
+    ///
+    /// For protocols with flows. A server that puts its [number](Net::generation) into the ids that it gives
+    /// out, as QUIC lets it do, reads it back here, and each flow stays with the generation that
+    /// it began with: the datagram is forwarded there, and answered from there, by the same socket. If that
+    /// generation is gone, the datagram is this one's.
+    ///
+    /// Where the client's packets say nothing of the kind, answer `None` and carry the flows
+    /// over: by fork `self` has them (those that began since the fork excepted), by fork-exec
+    /// [`save`](Self::save) can write them down.
+    ///
+    /// ```
+    /// # use heirloom::{DatagramPeer, SocketId};
+    /// fn generation_of(_: SocketId, _: &DatagramPeer, bytes: &[u8]) -> Option<u64> {
+    ///     let id = bytes.first_chunk::<8>()?; // a packet begins with its flow's id
+    ///     let id = u64::from_be_bytes(*id);
+    ///     (id != 0).then_some(id >> 40) // which has the generation in front
+    /// }
+    /// ```
+    fn generation_of(&self, socket: SocketId, from: &DatagramPeer, bytes: &[u8]) -> Option<u64> {
+        None
+    }
+
+    /// An alarm of the service went off: see [`Net::set_alarm`] for which process it does that in.
+    fn on_alarm(&mut self, net: &mut Net, key: Alarm) {}
+
+    /// The next piece of work that was cut into pieces: see [`Net::defer`].
+    fn on_deferred(&mut self, net: &mut Net, key: Deferred) {}
+
+    /// This process serves from now on: the place to set alarms, to begin to consume messages,
+    /// after [`Start::Forked`] to let go of ids that lead nowhere, and after [`Start::Execed`] to resume
+    /// the [alarms of the old program](Net::inherited_alarms).
+    fn on_start(&mut self, net: &mut Net, start: Start) {}
+
+    /// This process serves only what it has from now on: the place to stop consuming messages.
+    /// [`Net::hold`] keeps the process until the work in hand is done. Alarms have gone to the new process by
+    /// now; what is set here is this one's own.
+    ///
+    /// It comes as soon as the new side is ready, so it may be taken back: should that one fail,
+    /// [`on_start`](Self::on_start) is called with [`Start::Resumed`].
+    fn on_retire(&mut self, net: &mut Net) {}
+
+    /// Whether a connection goes along in a restart that
+    /// [moves connections](crate::Restart::move_connections). Default: yes. Not asked for one that is
+    /// closing, which stays, and for one that is still being dialed, which goes.
+    ///
+    /// ```
+    /// # use heirloom::Move;
+    /// # struct Session { is_encrypted: bool }
+    /// fn on_move(session: &Session) -> Move {
+    ///     if session.is_encrypted { Move::Stay } else { Move::Yes } // its keys cannot be written down
+    /// }
+    /// ```
+    fn on_move(&self, session: &Self::Session) -> Move {
+        Move::Yes
+    }
+
+    /// Writes down what the service knows, for the next program. Called in the old process at each restart
+    /// by fork-exec, when the new program has run up to [`run`](crate::Server::run). If connections move
+    /// along, nothing more changes from then on; otherwise this process goes on, and what it learns
+    /// after that stays with it. Default: nothing.
+    ///
+    /// # Errors
+    /// An `Err` ends the restart; this process serves on.
+    ///
+    /// ```
+    /// use heirloom::{Io, Origin, Result, Service, testing::Harness};
+    ///
+    /// /// Answers each byte with how many all clients have sent.
+    /// #[derive(Default)]
+    /// struct Count(u64);
+    ///
+    /// impl Service for Count {
+    ///     type Session = ();
+    ///     fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result {
+    ///         Ok(())
+    ///     }
+    ///     fn on_data(&mut self, io: &mut Io<'_>, _: &mut (), _: &[u8]) -> Result<usize> {
+    ///         self.0 += 1;
+    ///         io.send(self.0.to_string().as_bytes());
+    ///         Ok(1)
+    ///     }
+    ///     fn save(&self) -> Result<Vec<u8>> {
+    ///         Ok(self.0.to_le_bytes().to_vec())
+    ///     }
+    ///     fn load(&mut self, saved: &[u8]) -> Result {
+    ///         let bytes = saved.try_into().map_err(|_| "not a count: the format is another one")?;
+    ///         self.0 = u64::from_le_bytes(bytes);
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// let mut harness = Harness::new(Count::default());
+    /// let peer = harness.connect();
+    /// harness.feed(peer, b"xx");
+    /// let mut harness = harness.restart(Count::default())?;
+    /// let peer = harness.connect();
+    /// harness.feed(peer, b"x");
+    /// assert_eq!(harness.take(peer), b"3");
+    /// # Ok::<(), heirloom::Error>(())
+    /// ```
+    fn save(&self) -> Result<Vec<u8>> {
+        Ok(Vec::new())
+    }
+
+    /// Reads what the old program's service has [saved](Self::save), unless that was nothing; called in
+    /// the new process before any other callback. Default: refuses.
+    ///
+    /// # Errors
+    /// An `Err` ends this process and the restart; the old process serves on. So this is the place to find
+    /// out that a state cannot be understood; [`save`](Self::save) has an example.
+    fn load(&mut self, saved: &[u8]) -> Result {
+        Err("this program has no use for the old one's state".into())
+    }
+
+    /// Writes a session down for the next program, at a restart by fork-exec that
+    /// [moves connections](crate::Restart::move_connections). `None`, the default, lets the connection
+    /// stay in this process until it ends. A fork has the session as it is, and does not ask.
+    ///
+    /// [`testing::every_split_restarted`](crate::testing::every_split_restarted) finds out what it
+    /// forgets, and has an example.
+    fn export(&self, session: &Self::Session) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// Reads what [`export`](Self::export) has written. The connection has its id, its peer, its timers and
+    /// all bytes that were on the way; what is sent here goes behind them. Ids of other connections that
+    /// move lead to them already, whoever is imported first.
+    ///
+    /// # Errors
+    /// An `Err` closes the connection.
+    ///
+    /// ```
+    /// # use heirloom::{ConnId, Io, Result};
+    /// # use std::collections::BTreeSet;
+    /// /// A room is made of those who arrive: no `save` needs to know them.
+    /// fn import(room: &mut BTreeSet<ConnId>, io: &mut Io<'_>, saved: &[u8]) -> Result<String> {
+    ///     room.insert(io.id());
+    ///     String::from_utf8(saved.to_vec()).map_err(|_| "not a name".into())
+    /// }
+    /// ```
+    fn import(&mut self, io: &mut Io<'_>, saved: &[u8]) -> Result<Self::Session> {
+        Err("this program does not take over connections".into())
+    }
+
+    /// A restart that this process began is decided, well or badly. After a good one this process has
+    /// been retired since the new one was ready; after a bad one it serves on, unless it was told to stop.
+    ///
+    /// ```
+    /// # use heirloom::Verdict;
+    /// fn on_restart_ended(failures: &mut u64, verdict: &Verdict) {
+    ///     if let Err(why) = &verdict.outcome {
+    ///         *failures += 1; // for a metric; the log has it already
+    ///     }
+    /// }
+    /// ```
+    fn on_restart_ended(&mut self, net: &mut Net, verdict: &Verdict) {}
+}

@@ -1,0 +1,319 @@
+//! A server without sockets and without time: peers in memory, a clock that the test moves.
+//!
+//! ```
+//! use heirloom::{Io, Origin, Result, Service, testing::Harness};
+//!
+//! /// Answers each line with its length.
+//! struct Length;
+//!
+//! impl Service for Length {
+//!     type Session = ();
+//!     fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result {
+//!         Ok(())
+//!     }
+//!     fn on_data(&mut self, io: &mut Io<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+//!         let Some((line, taken)) = heirloom::codec::line(input, 100)? else { return Ok(0) };
+//!         io.send(format!("{}\n", line.len()).as_bytes());
+//!         Ok(taken)
+//!     }
+//! }
+//!
+//! let mut harness = Harness::new(Length);
+//! let peer = harness.connect();
+//! harness.feed(peer, b"hello\nhel");
+//! assert_eq!(harness.take(peer), b"5\n");
+//! harness.feed(peer, b"lo\n");
+//! assert_eq!(harness.take(peer), b"5\n");
+//!
+//! // However the bytes are cut, the answer is the same.
+//! heirloom::testing::every_split(|| Length, b"one\ntwelve\n\n", b"3\n6\n0\n");
+//! ```
+
+mod datagram;
+mod restart;
+mod split;
+
+use std::time::{Duration, Instant};
+
+pub use split::{every_split, every_split_restarted};
+
+use crate::{
+    error::Result,
+    net::{ConnId, Net, Origin, Phase, Stream, stream::memory::Pipe},
+    service::{Mail, Service, Start},
+    tasks::Inbox,
+    turn::{Succession, Turn},
+};
+
+/// Turns enough for anything a test feeds in one go to come to rest.
+const PATIENCE: usize = 100_000;
+
+/// A peer in memory: the client's end of one connection. It is a name that a test uses in calls of
+/// its [`Harness`], which has an example.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Peer(usize);
+
+/// A service at work, with everything around it in the hands of a test.
+///
+/// Every method that lets something happen turns the loop until nothing is left to do, with the same
+/// code that turns it in a server.
+///
+/// # Panics
+/// When the service is still busy after 100,000 turns, or when a [`Peer`] of another harness is given.
+///
+/// ```
+/// use heirloom::{Io, Origin, Result, Service, testing::{Harness, Peer}};
+///
+/// /// Echo, which counts.
+/// #[derive(Default)]
+/// struct Echo { bytes: usize }
+///
+/// impl Service for Echo {
+///     type Session = ();
+///     fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result {
+///         Ok(())
+///     }
+///     fn on_data(&mut self, io: &mut Io<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+///         self.bytes += input.len();
+///         io.send(input);
+///         Ok(input.len())
+///     }
+/// }
+///
+/// let mut harness = Harness::new(Echo::default());
+/// let [slow, other]: [Peer; 2] = [harness.connect(), harness.connect()];
+/// harness.set_window(slow, 2);
+/// harness.feed(slow, b"hello");
+/// assert_eq!(harness.service().bytes, 5);
+/// let id = harness.id(slow);
+/// assert_eq!(harness.net().to(id).map(|io| io.queued()), Some(3)); // there was room for two
+/// assert_eq!(harness.take(slow), b"hello"); // which makes room
+///
+/// harness.feed_and_finish(slow, b"!");
+/// assert_eq!(harness.take(slow), b"!");
+/// assert!(harness.is_closed(slow) && !harness.is_closed(other));
+///
+/// harness.net().drain(); // as SIGTERM does
+/// harness.finish(other);
+/// assert!(harness.has_ended());
+/// ```
+pub struct Harness<S: Service> {
+    turn: Turn<S>,
+    pipes: Vec<(Pipe, ConnId)>,
+}
+
+impl<S: Service> Harness<S> {
+    /// A server that has just started ([`Start::Fresh`]).
+    pub fn new(service: S) -> Harness<S> {
+        let now = Instant::now();
+        let net = Net::new(None, now);
+        let mut turn = Turn::new(service, net, Succession::in_memory(now));
+        turn.service.on_start(&mut turn.net, Start::Fresh);
+        let mut harness = Harness { turn, pipes: Vec::new() };
+        harness.settle();
+        harness
+    }
+
+    /// Takes a [mailbox](crate::mailbox())'s letters to the service. No bell rings here: letters are looked for whenever
+    /// something happens, such as [`advance`](Self::advance) by no time at all. [`Mail`] has an example.
+    pub fn inbox<M: 'static>(mut self, inbox: Inbox<M>) -> Harness<S>
+    where
+        S: Mail<M>,
+    {
+        self.turn.inboxes.add(inbox);
+        self.settle();
+        self
+    }
+
+    /// The service, to look at what it knows.
+    pub fn service(&mut self) -> &mut S {
+        &mut self.turn.service
+    }
+
+    /// What callbacks are given, to do what a callback would.
+    pub fn net(&mut self) -> &mut Net {
+        &mut self.turn.net
+    }
+
+    /// A client connects.
+    pub fn connect(&mut self) -> Peer {
+        self.connect_as(Origin::Accepted { listener: 0 })
+    }
+
+    /// Addresses and tags that the service has dialed since the last call. Answer each by
+    /// [`connect_as`](Self::connect_as) or [`refuse`](Self::refuse).
+    ///
+    /// ```
+    /// # use heirloom::{Io, Net, Origin, Result, Service, Start, testing::Harness};
+    /// # struct Proxy;
+    /// # impl Service for Proxy {
+    /// #     type Session = ();
+    /// #     fn on_open(&mut self, io: &mut Io<'_>, origin: Origin) -> Result {
+    /// #         if let Origin::Dialed { .. } = origin {
+    /// #             io.send(b"hello\n");
+    /// #         }
+    /// #         Ok(())
+    /// #     }
+    /// #     fn on_data(&mut self, _io: &mut Io<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+    /// #         Ok(input.len())
+    /// #     }
+    /// #     fn on_start(&mut self, net: &mut Net, _start: Start) {
+    /// #         net.dial("127.0.0.1:80", 7).expect("an address");
+    /// #     }
+    /// # }
+    /// let mut harness = Harness::new(Proxy); // which dials as it starts
+    /// assert_eq!(harness.dialed(), [("127.0.0.1:80".to_owned(), 7)]);
+    /// let upstream = harness.connect_as(Origin::Dialed { tag: 7 });
+    /// assert_eq!(harness.take(upstream), b"hello\n");
+    ///
+    /// let mut harness = Harness::new(Proxy);
+    /// harness.refuse(7, std::io::ErrorKind::ConnectionRefused); // told to `on_dial_failed`
+    /// ```
+    pub fn dialed(&mut self) -> Vec<(String, u64)> {
+        std::mem::take(&mut self.turn.net.staged.dials)
+    }
+
+    /// A connection of that origin stands.
+    pub fn connect_as(&mut self, origin: Origin) -> Peer {
+        let pipe = Pipe::new(self.pipes.len());
+        let stream = Stream::Memory(pipe.clone());
+        let peer = stream.peer();
+        let id = self.turn.net.insert(stream, peer, Phase::Open);
+        let id = id.expect("a stream in memory is not registered, so nothing can fail");
+        self.pipes.push((pipe, id));
+        self.turn.open(id, origin);
+        self.settle();
+        Peer(self.pipes.len() - 1)
+    }
+
+    /// A dial comes to nothing.
+    pub fn refuse(&mut self, tag: u64, why: std::io::ErrorKind) {
+        self.turn.service.on_dial_failed(&mut self.turn.net, tag, why.into());
+        self.settle();
+    }
+
+    /// The server's name for a peer's connection.
+    pub fn id(&self, peer: Peer) -> ConnId {
+        self.pipes[peer.0].1
+    }
+
+    /// The peer sends `bytes`, all in one piece.
+    pub fn feed(&mut self, peer: Peer, bytes: &[u8]) {
+        let (pipe, id) = &self.pipes[peer.0];
+        pipe.feed(bytes);
+        self.turn.net.note_stream(*id, true, false, false);
+        self.settle();
+    }
+
+    /// The peer sends `bytes` and its FIN in the same packet.
+    pub fn feed_and_finish(&mut self, peer: Peer, bytes: &[u8]) {
+        let (pipe, id) = &self.pipes[peer.0];
+        pipe.feed(bytes);
+        pipe.finish();
+        self.turn.net.note_stream(*id, true, false, true);
+        self.settle();
+    }
+
+    /// The peer will send no more.
+    pub fn finish(&mut self, peer: Peer) {
+        self.feed_and_finish(peer, b"");
+    }
+
+    /// What the server has sent to the peer since the last call. Taking it makes room in the window.
+    pub fn take(&mut self, peer: Peer) -> Vec<u8> {
+        let (pipe, id) = &self.pipes[peer.0];
+        let mut taken = pipe.take();
+        loop {
+            self.turn.net.note_stream(*id, false, true, false);
+            run_turns(&mut self.turn, &self.pipes);
+            let more = pipe.take();
+            if more.is_empty() {
+                return taken;
+            }
+            taken.extend(more);
+        }
+    }
+
+    /// The peer holds at most `bytes` that it has not [taken](Self::take).
+    ///
+    /// What goes over it waits in the server, as with a peer that reads slowly.
+    pub fn set_window(&mut self, peer: Peer, bytes: usize) {
+        self.pipes[peer.0].0.set_window(bytes);
+    }
+
+    /// Whether the server has sent its FIN or aborted.
+    pub fn is_closed(&self, peer: Peer) -> bool {
+        self.pipes[peer.0].0.is_finished()
+    }
+
+    /// Lets time pass, timer by timer. The clock is the harness's own: nothing waits.
+    ///
+    /// # Panics
+    /// When the clock would go past what an [`Instant`] can hold.
+    ///
+    /// ```
+    /// # use heirloom::{Io, Origin, Result, Service, testing::Harness};
+    /// # use std::time::Duration;
+    /// # struct Quiet;
+    /// # impl Service for Quiet {
+    /// #     type Session = ();
+    /// #     fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result { Ok(()) }
+    /// #     fn on_data(&mut self, _io: &mut Io<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+    /// #         Ok(input.len())
+    /// #     }
+    /// # }
+    /// let mut harness = Harness::new(Quiet);
+    /// let peer = harness.connect();
+    /// harness.advance(Duration::from_secs(9));
+    /// assert!(!harness.is_closed(peer));
+    /// harness.advance(Duration::from_secs(2)); // the first-message timeout is 10 s
+    /// assert!(harness.is_closed(peer));
+    /// ```
+    pub fn advance(&mut self, time: Duration) {
+        let end = self.turn.net.now() + time;
+        while let Some(next) = self.turn.net.next_deadline().filter(|&next| next <= end) {
+            self.turn.net.set_now(next.max(self.turn.net.now()));
+            self.settle();
+        }
+        self.turn.net.set_now(end);
+        self.settle();
+    }
+
+    /// Whether the process would have left its loop.
+    pub fn has_ended(&self) -> bool {
+        self.turn.succession.phase() == crate::restart::Phase::Ended
+    }
+
+    /// Turns until nothing is left to do at this time.
+    fn settle(&mut self) {
+        run_turns(&mut self.turn, &self.pipes);
+    }
+}
+
+fn run_turns<S: Service>(turn: &mut Turn<S>, pipes: &[(Pipe, ConnId)]) {
+    for _ in 0..PATIENCE {
+        act(turn).expect("in memory no system call can fail");
+        // A real peer answers our FIN with its own at the latest when it has read everything.
+        for (pipe, id) in
+            pipes.iter().filter(|(pipe, _)| pipe.is_finished() && !pipe.is_client_finished())
+        {
+            pipe.finish();
+            turn.net.note_stream(*id, true, false, true);
+        }
+        if turn.net.is_settled() {
+            return;
+        }
+    }
+    panic!("the server is still busy after {PATIENCE} turns");
+}
+
+fn act<S: Service>(turn: &mut Turn<S>) -> Result {
+    turn.net.stats.turns += 1;
+    turn.act()
+}
+
+impl<S: Service> std::fmt::Debug for Harness<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Harness").field("net", &self.turn.net).finish_non_exhaustive()
+    }
+}

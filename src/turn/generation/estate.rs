@@ -1,0 +1,32 @@
+//! What a forked child inherits and does not use: the memory of its parent's connections. It is
+//! given back in pieces, after the child serves, since each free may copy a page.
+
+use std::mem::ManuallyDrop;
+
+use slab::Slab;
+
+use crate::{limits::ESTATE_PIECE, net::Conn};
+
+/// Connections and sessions of the parent, in the child. Their descriptors are closed already.
+pub(in crate::turn) struct Estate<T> {
+    /// Never dropped as a whole: a stream would close a number that is somebody else's by now.
+    conns: ManuallyDrop<slab::IntoIter<Conn>>,
+    sessions: std::vec::IntoIter<Option<T>>,
+}
+
+impl<T> Estate<T> {
+    pub fn new(conns: Slab<Conn>, sessions: Vec<Option<T>>) -> Estate<T> {
+        let conns = ManuallyDrop::new(conns.into_iter());
+        Estate { conns, sessions: sessions.into_iter() }
+    }
+
+    /// Gives a piece of it back. `false` when nothing is left.
+    pub fn settle_piece(&mut self) -> bool {
+        let mut left = false;
+        for (_, conn) in self.conns.by_ref().take(ESTATE_PIECE) {
+            conn.stream.forget();
+            left = true;
+        }
+        left | (self.sessions.by_ref().take(ESTATE_PIECE).count() > 0)
+    }
+}

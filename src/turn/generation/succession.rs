@@ -1,0 +1,246 @@
+//! This process's place in the succession of generations, as data. What happens to it is in `old`,
+//! `new` and `leave`.
+
+use std::{process, time::Duration, time::Instant};
+
+use nix::sys::signal::Signal;
+
+use super::arrivals::Arrivals;
+use crate::{
+    limits::{DRAIN_ON_RESTART, DRAIN_ON_STOP, GENERATIONS},
+    net::{ConnId, Listener},
+    plan::{Drain, Restart},
+    restart::{
+        Phase,
+        drain::Departure,
+        engine::{
+            attempt::Attempt,
+            child::Child,
+            exec::Launch,
+            fork::Unready,
+            stderr::{Heard, Stderr},
+            supervised::Supervised,
+        },
+        link::{Identity, Link, Mail, Report},
+    },
+    system::{pidfile::PidFile, signal::Signals, systemd::Manager},
+};
+
+/// Everything about this process that is neither service nor socket.
+#[derive(Debug)]
+pub(crate) struct Succession {
+    pub(in crate::turn) phase: Phase,
+    pub signals: Option<Signals>,
+    /// What a signal asks for.
+    pub triggers: Vec<(Signal, Trigger)>,
+    pub launch: Launch,
+    pub pid_file: Option<PidFile>,
+    pub manager: Manager,
+    pub drain_on_restart: Drain,
+    pub drain_on_stop: Drain,
+    /// How many generations may live at a time, and what happens when one more is asked for.
+    pub max_generations: usize,
+    pub at_max: AtMax,
+
+    /// How often a signal has told this process to leave.
+    pub(in crate::turn) farewells: Farewells,
+    /// Who makes a new generation should the newest crash, if anybody does.
+    pub supervisor: Option<Supervised>,
+    /// On a new side: the old one, until this one has committed.
+    pub old: Option<Generation>,
+    /// On a new program: the stderr to use once it has committed.
+    pub stderr: Option<Heard>,
+    /// Listeners that this program does not want. On a new side they stay until it commits: the old
+    /// one may yet serve their clients.
+    pub unwanted: Vec<Listener>,
+    /// On a new side: how long it has to serve before it commits.
+    pub probation: Duration,
+
+    /// On a new program: what the old side has sent so far.
+    pub(in crate::turn) arrivals: Arrivals,
+    /// On a new side: it has said `Ready`.
+    pub(in crate::turn) ready: bool,
+    /// In a forked child that does not serve yet: whatever ends it must not run on into the author's
+    /// `main`, which is the parent's.
+    pub(in crate::turn) unready: Option<Unready>,
+
+    /// On an old side: the restart in progress.
+    pub(in crate::turn) attempt: Option<Attempt>,
+    /// A restart that waits until the oldest generation is gone.
+    pub(in crate::turn) deferred: Option<(Asked, Instant)>,
+    /// The highest number that a generation which served has had.
+    pub(in crate::turn) last_generation: u64,
+    /// Of new sides that nobody waits for any more: passed on to the end, which comes when they have taken
+    /// over their own.
+    pub(in crate::turn) stderrs: Vec<Stderr>,
+    /// Processes that this one has made; they are to be reaped if they end before it.
+    pub(in crate::turn) children: Vec<Child>,
+
+    /// On the newest: the others that still serve what they have, in the order in which they retired.
+    pub leavers: Vec<Generation>,
+    /// On the others: the link by which the newest reaches this one.
+    pub(in crate::turn) newest: Option<Link>,
+    /// While this process drains: who is told and who is ended when.
+    pub(in crate::turn) departure: Departure,
+    /// Another generation has told this one to leave, and nobody else has yet.
+    pub(in crate::turn) dismissed: bool,
+    /// The service has been told that it serves no new clients (`on_retire`).
+    pub(in crate::turn) retired: bool,
+    /// Since when this process exists.
+    pub(in crate::turn) begun: Instant,
+    /// On a new side that hands back: why, and the control connection that has asked for it.
+    pub(in crate::turn) hands_back: Option<(String, Option<ConnId>)>,
+    /// Control connections that wait for the reports of other generations.
+    pub(in crate::turn) askers: Vec<ConnId>,
+}
+
+/// What a signal means.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Trigger {
+    Restart(Restart),
+    /// Drain; the second time, stop.
+    Leave,
+}
+
+/// What is done about a restart that would make one generation too many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AtMax {
+    Refuse,
+    /// The oldest has this long to leave; the restart waits for it.
+    DismissOldest(Duration),
+}
+
+/// A restart, and the control connection that has asked for it, if one has.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    pub how: Restart,
+    pub by: Option<ConnId>,
+}
+
+/// How often a signal has told this process to leave: by itself, and through its supervisor.
+///
+/// Who signals a whole group, such as systemd a control group, tells both this process and the supervisor,
+/// which forwards it. That was one farewell, and only a second one means now. (A signal that comes while
+/// the same is still unread is lost, so a third may be needed.)
+#[derive(Debug, Default)]
+pub(in crate::turn) struct Farewells {
+    direct: u32,
+    forwarded: u32,
+}
+
+impl Farewells {
+    /// Counts one, and tells whether it is news.
+    pub fn count(&mut self, forwarded: bool) -> bool {
+        let heard = self.direct.max(self.forwarded);
+        let count = if forwarded { &mut self.forwarded } else { &mut self.direct };
+        *count += 1;
+        *count > heard
+    }
+}
+
+/// Another generation, as this one knows it.
+#[derive(Debug)]
+pub(crate) struct Generation {
+    pub who: Identity,
+    pub link: Link,
+    /// What it said when it was asked last.
+    pub report: Option<Report>,
+    /// It was asked and has not answered yet.
+    pub asked: bool,
+    /// It was told to leave by then.
+    pub overdue: Option<Instant>,
+    /// Datagrams of its flows that this one has read.
+    pub mail: Mail,
+}
+
+impl Generation {
+    pub fn new(who: Identity, link: Link) -> Generation {
+        Generation { who, link, report: None, asked: false, overdue: None, mail: Mail::default() }
+    }
+}
+
+impl Succession {
+    /// Of a process that has not begun.
+    pub fn new(launch: Launch, now: Instant) -> Succession {
+        Succession {
+            phase: Phase::Waiting,
+            signals: None,
+            triggers: Vec::new(),
+            launch,
+            pid_file: None,
+            manager: Manager::default(),
+            drain_on_restart: Drain::deadline(DRAIN_ON_RESTART),
+            drain_on_stop: Drain::deadline(DRAIN_ON_STOP),
+            max_generations: GENERATIONS,
+            at_max: AtMax::Refuse,
+            farewells: Farewells::default(),
+            supervisor: None,
+            old: None,
+            stderr: None,
+            unwanted: Vec::new(),
+            probation: Duration::ZERO,
+            arrivals: Arrivals::default(),
+            ready: false,
+            unready: None,
+            attempt: None,
+            deferred: None,
+            last_generation: 0,
+            stderrs: Vec::new(),
+            children: Vec::new(),
+            leavers: Vec::new(),
+            newest: None,
+            departure: Departure::default(),
+            dismissed: false,
+            retired: false,
+            begun: now,
+            hands_back: None,
+            askers: Vec::new(),
+        }
+    }
+
+    /// Of a process in memory, which serves from the start.
+    pub fn in_memory(now: Instant) -> Succession {
+        Succession { phase: Phase::Serving, ..Succession::new(Launch::remember(), now) }
+    }
+
+    /// In a forked child: what it keeps of its parent's place. The parent's children and its
+    /// restart in progress are none of its business.
+    pub(in crate::turn) fn begin_anew(&mut self, old: Generation, now: Instant) {
+        self.phase = Phase::Waiting;
+        self.old = Some(old);
+        self.children.clear();
+        self.stderrs.clear();
+        self.deferred = None;
+        self.attempt = None;
+        self.ready = false;
+        self.askers.clear();
+        // It is the parent's to send.
+        self.leavers.iter_mut().for_each(|elder| elder.mail = Mail::default());
+        self.manager.fall_silent();
+        self.begun = now;
+    }
+
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// All that live, as far as this one knows.
+    pub(in crate::turn) fn living(&self) -> usize {
+        1 + self.leavers.len() + usize::from(self.old.is_some())
+    }
+
+    /// All generations that this one talks with: the old side of its own restart, and those that leave.
+    pub(in crate::turn) fn others_mut(&mut self) -> impl Iterator<Item = &mut Generation> {
+        self.old.iter_mut().chain(&mut self.leavers)
+    }
+
+    /// The way to the new side, while a restart is in progress.
+    pub(in crate::turn) fn link_to_new(&mut self) -> Option<&mut Link> {
+        self.attempt.as_mut()?.link.as_mut()
+    }
+
+    /// The name of this process.
+    pub(in crate::turn) fn identity(&self, net: &crate::net::Net) -> Identity {
+        Identity { generation: net.generation(), pid: process::id(), engine: net.engine() }
+    }
+}

@@ -1,0 +1,169 @@
+//! How input reaches the service: read once, offered message by message, the rest kept.
+
+use crate::{
+    limits::READ_BUDGET,
+    net::{ConnId, Io, Net, Phase, Reason},
+    service::Service,
+    turn::Turn,
+};
+
+/// A partial message up to this size is put in front of the next read, so that both can be offered
+/// as one slice of the shared buffer. A longer one stays where it is and the read is added to it:
+/// each way copies the smaller part.
+const REJOIN: usize = READ_BUDGET / 2;
+
+impl<S: Service> Turn<S> {
+    /// Does what a listed connection needs: at most one read, or two where the FIN rode along.
+    pub(in crate::turn) fn serve(&mut self, id: ConnId) {
+        let Some(conn) = self.net.conn(id) else { return };
+        conn.flags.listed = false;
+        match conn.phase {
+            Phase::Dead => return,
+            Phase::Dialing => {
+                if let Some(origin) = self.net.finish_dial(id) {
+                    self.open(id, origin);
+                    self.net.list(id);
+                }
+                return;
+            }
+            Phase::Flushing | Phase::Lingering => {
+                if conn.needs_reading() {
+                    self.net.discard(id, &mut self.buffer);
+                }
+            }
+            Phase::Open if conn.flags.control => self.serve_control(id),
+            Phase::Open => {
+                self.offer_kept(id);
+                self.read_and_offer(id);
+                if self.net.conn(id).is_some_and(|conn| conn.flags.fin && conn.flags.readable) {
+                    self.read_and_offer(id);
+                }
+                self.tell_eof(id);
+                self.net.end_if_reset(id);
+            }
+        }
+        if self.net.conn(id).is_some_and(|conn| conn.needs_reading()) {
+            self.net.list(id);
+        }
+    }
+
+    /// One read, and all of it offered.
+    fn read_and_offer(&mut self, id: ConnId) {
+        let Some(conn) = self.net.conn(id) else { return };
+        if !conn.takes_input() || !conn.flags.readable || conn.flags.eof || conn.has_offer() {
+            return;
+        }
+        if conn.input.len() > REJOIN || conn.want > READ_BUDGET {
+            let Some(count) = self.net.read(id, &mut self.buffer) else { return };
+            self.net.conns[id.slot()].input.extend_from_slice(&self.buffer[..count]);
+            return self.offer_kept_input(id);
+        }
+        let mut kept = std::mem::take(&mut conn.input);
+        self.buffer[..kept.len()].copy_from_slice(&kept);
+        let start = kept.len();
+        let Some(count) = self.net.read(id, &mut self.buffer[start..]) else {
+            self.net.conns[id.slot()].input = kept;
+            return;
+        };
+        let Some(Some(session)) = self.sessions.get_mut(id.slot()) else { return };
+        let input = &self.buffer[..start + count];
+        let taken = offer(&mut self.service, session, &mut self.net, id, input);
+        kept.clear();
+        let rest = &input[taken..];
+        if rest.is_empty() {
+            self.net.pool.give(kept);
+        } else {
+            if kept.capacity() == 0 {
+                kept = self.net.pool.take();
+            }
+            kept.extend_from_slice(rest);
+            self.net.conns[id.slot()].input = kept;
+        }
+        self.check_length(id);
+    }
+
+    /// Offers input that was kept, if anything has changed since it was offered last.
+    fn offer_kept(&mut self, id: ConnId) {
+        if self.net.conn(id).is_some_and(|conn| conn.has_offer() && conn.takes_input()) {
+            self.offer_kept_input(id);
+        }
+    }
+
+    fn offer_kept_input(&mut self, id: ConnId) {
+        let Some(Some(session)) = self.sessions.get_mut(id.slot()) else { return };
+        let mut input = std::mem::take(&mut self.net.conns[id.slot()].input);
+        let taken = offer(&mut self.service, session, &mut self.net, id, &input);
+        input.drain(..taken);
+        let conn = &mut self.net.conns[id.slot()];
+        if input.is_empty() {
+            self.net.pool.give(input);
+        } else {
+            conn.input = input;
+        }
+        self.check_length(id);
+    }
+
+    /// A message that is longer than its limit ends its connection, whatever the service hopes for.
+    fn check_length(&mut self, id: ConnId) {
+        let limit = self.net.limits.message;
+        let conn = &self.net.conns[id.slot()];
+        if conn.flags.incomplete && conn.input.len().max(conn.want) > limit {
+            self.net.finish(id, Reason::TooLong);
+        }
+    }
+
+    /// Tells the service that no more will come, after it was offered everything.
+    fn tell_eof(&mut self, id: ConnId) {
+        let Some(conn) = self.net.conn(id) else { return };
+        if conn.takes_input() && conn.owes_eof() {
+            conn.flags.eof_told = true;
+            self.call(id, |service, io, session| service.on_eof(io, session));
+        }
+    }
+}
+
+/// Offers `input` message by message; answers the bytes that were taken.
+fn offer<S: Service>(
+    service: &mut S,
+    session: &mut S::Session,
+    net: &mut Net,
+    id: ConnId,
+    input: &[u8],
+) -> usize {
+    let mut taken = 0;
+    loop {
+        let rest = &input[taken..];
+        let conn = &mut net.conns[id.slot()];
+        conn.flags.incomplete = false;
+        if rest.is_empty() || !conn.takes_input() {
+            return taken;
+        }
+        if rest.len() < conn.want {
+            conn.flags.incomplete = true;
+            return taken;
+        }
+        conn.want = 0;
+        match service.on_data(&mut Io::new(net, id), session, rest) {
+            Ok(0) => {
+                // A pause makes the next call worthwhile without more input.
+                let conn = &mut net.conns[id.slot()];
+                conn.flags.incomplete = !conn.flags.paused;
+                return taken;
+            }
+            Ok(count) if count <= rest.len() => {
+                taken += count;
+                net.stats.messages += 1;
+                net.conns[id.slot()].flags.greeted = true;
+            }
+            Ok(count) => {
+                let why = format!("on_data took {count} bytes of {}", rest.len());
+                net.finish(id, Reason::Failed(why.into()));
+                return input.len();
+            }
+            Err(why) => {
+                net.finish(id, Reason::Failed(why));
+                return input.len();
+            }
+        }
+    }
+}

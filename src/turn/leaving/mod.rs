@@ -1,0 +1,288 @@
+//! How a process leaves: it serves what it has, tells its connections when their time has come, and
+//! goes when the last one is gone. And what the newest generation has to do with those that leave.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    time::Duration,
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+use crate::{
+    error::Result,
+    limits::REPORT_PATIENCE,
+    net::{ConnId, Datagrams, Deadline, Listener, Reason, Source},
+    plan::Drain,
+    restart::{
+        Event, Phase,
+        drain::{Departure, Due},
+        engine::attempt::Task,
+        fault::{self, Step},
+        link::{Identity, LinkError, Message, Report},
+    },
+    service::Service,
+    turn::{Turn, generation::Asked},
+    verdict::{RestartError, Steps},
+};
+
+impl<S: Service> Turn<S> {
+    /// Another generation serves: this one serves what it has, and ends.
+    pub(in crate::turn) fn retire(&mut self) -> Result {
+        self.net.stop_accepting();
+        self.net.stop_reading();
+        self.tell_retirement();
+        if let Some(mut attempt) = self.detach() {
+            fault::point(Step::OldCommitted, attempt.link.as_mut());
+            self.go_on_hearing(&mut attempt)?;
+            let begun = attempt.task.begun;
+            attempt.steps.committed = Some(self.net.now().saturating_duration_since(begun));
+            let Identity { generation, pid, .. } = attempt.identity();
+            self.tell_replaced(generation, pid);
+            self.verdict(&attempt.task, attempt.steps, Ok(pid));
+            self.succession.newest = attempt.link;
+            self.look_after(attempt.child);
+        } else if let Some(old) = self.succession.old.take() {
+            self.net.unwatch(&old.link);
+            let number = old.who.generation;
+            self.answer_roll_back(&format!("ok: generation {number} serves again"));
+            self.succession.newest = Some(old.link);
+        }
+        if let Some(newest) = &self.succession.newest
+            && let Err(e) = self.net.watch(newest, Source::Newest)
+        {
+            log::warn!("{e}");
+        }
+        // They are the successor's to talk with.
+        for elder in std::mem::take(&mut self.succession.leavers) {
+            self.net.unwatch(&elder.link);
+        }
+        self.net.listeners.clear();
+        self.net.alarms.forget_suspended();
+        self.leave(&self.succession.drain_on_restart.clone())
+    }
+
+    /// There will be no successor, and the older generations have no more time than this one.
+    pub(in crate::turn) fn drain_for_good(&mut self) -> Result {
+        self.net.stop_accepting();
+        self.tell_leaving();
+        for listener in self.net.listeners.drain(..) {
+            listener.unlink();
+        }
+        self.net.datagrams.iter().filter_map(Datagrams::socket).for_each(Listener::unlink);
+        let within = self.succession.drain_on_stop.deadline;
+        for elder in &mut self.succession.leavers {
+            let _ = elder.link.send(&Message::Dismissed { within }, Vec::new());
+        }
+        self.tell_stopping();
+        self.give_up_deferred();
+        self.leave(&self.succession.drain_on_stop.clone())
+    }
+
+    fn leave(&mut self, how: &Drain) -> Result {
+        log::info!("draining: {} connections are left", self.net.connections());
+        self.tell_retired();
+        self.dismiss_controls();
+        self.plan_departure(how);
+        self.depart()
+    }
+
+    /// A drain is under way, but from now on in the time that a stop has.
+    pub(in crate::turn) fn hurry(&mut self) -> Result {
+        self.plan_departure(&self.succession.drain_on_stop.clone());
+        self.depart()
+    }
+
+    /// Another generation says that this one shall leave.
+    pub(in crate::turn) fn dismissed(&mut self, within: Option<Duration>) -> Result {
+        log::info!("dismissed by another generation");
+        self.succession.manager.leave_to_others();
+        self.succession.dismissed |= self.succession.phase != Phase::Stopping;
+        self.succession.drain_on_stop.deadline = within;
+        self.advance(Event::Dismissed)
+    }
+
+    /// Oldest first; every process has its own jitter.
+    fn plan_departure(&mut self, how: &Drain) {
+        let mut ids: Vec<_> = self.net.clients().map(|conn| (conn.opened, conn.id)).collect();
+        ids.sort_unstable();
+        let ids: Vec<_> = ids.into_iter().map(|(_, id)| id).collect();
+        let seed = RandomState::new();
+        let jitter = |id| seed.hash_one(id);
+        let plan = Departure::plan(how, self.net.now(), &ids, jitter);
+        self.succession.departure.replace(plan);
+    }
+
+    /// Does what is due of the departure, and sets the timer for the rest.
+    pub(in crate::turn) fn depart(&mut self) -> Result {
+        while let Some(due) = self.succession.departure.pop(self.net.now()) {
+            match due {
+                Due::Tell(id) => self.tell_draining(id),
+                Due::End(id) => self.net.kill_if_there(id, Reason::DrainDeadline),
+                Due::EndAll => self.advance(Event::Deadline)?,
+            }
+        }
+        if let Some(next) = self.succession.departure.next() {
+            self.net.set_deadline(next, Deadline::Departure);
+        }
+        Ok(())
+    }
+
+    fn tell_draining(&mut self, id: ConnId) {
+        let Some(conn) = self.net.conn(id) else { return };
+        if !std::mem::replace(&mut conn.flags.told_to_drain, true) {
+            self.call(id, |service, io, session| service.on_drain(io, session));
+        }
+    }
+
+    /// Aborts what is left, and waits for nobody's work. What was told to this process is for the older
+    /// ones as well.
+    pub(in crate::turn) fn abort_all(&mut self, event: Event) {
+        if event != Event::Deadline {
+            for elder in &mut self.succession.leavers {
+                let now = Message::Dismissed { within: Some(Duration::ZERO) };
+                let _ = elder.link.send(&now, Vec::new());
+            }
+        }
+        let ids: Vec<_> = self.net.clients().map(|conn| conn.id).collect();
+        for id in ids {
+            let late = event == Event::Deadline;
+            self.net.kill(id, if late { Reason::DrainDeadline } else { Reason::Stopped });
+        }
+        self.net.hurry();
+        if event != Event::Deadline {
+            self.succession.manager.fall_silent();
+        }
+    }
+
+    // The newest and the others.
+
+    /// What the newest generation says to this one, which drains.
+    pub(in crate::turn) fn hear_newest(&mut self) -> Result {
+        let mut taken = 0;
+        loop {
+            let Some(newest) = &mut self.succession.newest else { return Ok(()) };
+            match newest.receive() {
+                Ok(None) => return Ok(()),
+                Ok(Some((Message::Dismissed { within }, _))) => self.dismissed(within)?,
+                Ok(Some((Message::Ask, _))) => {
+                    let report = self.report();
+                    if let Some(newest) = &mut self.succession.newest {
+                        let _ = newest.send(&Message::Report(report), Vec::new());
+                    }
+                }
+                Ok(Some((Message::Datagrams { letters }, _))) => {
+                    if !self.deliver_some(letters, &mut taken, Source::Newest) {
+                        return Ok(());
+                    }
+                }
+                Ok(Some(_)) | Err(LinkError::Malformed(_)) => {}
+                Err(_) => {
+                    // Nobody will ask any more. What is left here is served all the same.
+                    self.net.unwatch(newest);
+                    self.succession.newest = None;
+                    self.await_another();
+                }
+            }
+        }
+    }
+
+    /// What the generations that drain say to this one, which is the newest.
+    pub(in crate::turn) fn hear_leavers(&mut self) -> Result {
+        let mut gone = Vec::new();
+        for (index, leaver) in self.succession.leavers.iter_mut().enumerate() {
+            let _ = leaver.link.flush(); // one that is gone may have said something before
+            loop {
+                match leaver.link.receive() {
+                    Ok(None) => break,
+                    Ok(Some((Message::Report(report), _))) => {
+                        (leaver.report, leaver.asked) = (Some(report), false);
+                    }
+                    Ok(Some(_)) | Err(LinkError::Malformed(_)) => {}
+                    Err(_) => {
+                        gone.push(index);
+                        break;
+                    }
+                }
+            }
+        }
+        for index in gone.into_iter().rev() {
+            let leaver = self.succession.leavers.remove(index);
+            self.net.unwatch(&leaver.link);
+            log::info!("generation {} is gone (pid {})", leaver.who.generation, leaver.who.pid);
+        }
+        self.answer_status();
+        self.restart_deferred()
+    }
+
+    /// A generation that was told to leave by a deadline has not: nothing but force is left.
+    pub(in crate::turn) fn leaver_overdue(&mut self) -> Result {
+        self.hear_leavers()?;
+        let now = self.net.now();
+        for leaver in &self.succession.leavers {
+            if leaver.overdue.is_some_and(|overdue| overdue <= now) {
+                // Its end of the link is open, so it lives, and the number is still its own.
+                let who = leaver.who;
+                log::warn!(
+                    "generation {} does not leave: killed (pid {})",
+                    who.generation,
+                    who.pid
+                );
+                let _ = kill(Pid::from_raw(who.pid as i32), Signal::SIGKILL);
+            }
+        }
+        Ok(())
+    }
+
+    /// The restart that has waited for a generation to leave.
+    fn restart_deferred(&mut self) -> Result {
+        if self.succession.phase != Phase::Serving
+            || self.succession.living() >= self.succession.max_generations
+        {
+            return Ok(());
+        }
+        match self.succession.deferred.take() {
+            Some((asked, begun)) => self.restart(asked, begun),
+            None => Ok(()),
+        }
+    }
+
+    fn give_up_deferred(&mut self) {
+        if let Some((Asked { how, by }, begun)) = self.succession.deferred.take() {
+            let generation = self.succession.last_generation + 1;
+            let task = Task { engine: how.engine, how, by, generation, begun };
+            self.verdict(&task, Steps::default(), Err(RestartError::Stopped));
+        }
+    }
+
+    /// Asks the other generations how they are; [`answer_status`](Self::answer_status) is called
+    /// when they have answered. `false`: there is nobody to ask.
+    pub(in crate::turn) fn ask_others(&mut self) -> bool {
+        let mut asked = false;
+        for other in self.succession.others_mut() {
+            other.asked = other.link.send(&Message::Ask, Vec::new()).is_ok();
+            asked |= other.asked;
+        }
+        if asked {
+            self.net.set_deadline(self.net.now() + REPORT_PATIENCE, Deadline::Reports);
+        }
+        asked
+    }
+
+    /// How this process is.
+    pub(in crate::turn) fn report(&self) -> Report {
+        let now = self.net.now();
+        let age = |since| now.saturating_duration_since(since);
+        let oldest = self.net.clients().map(|conn| conn.opened).min();
+        Report {
+            phase: self.succession.phase.name().to_owned(),
+            age: age(self.succession.begun),
+            connections: self.net.connections() as u64,
+            oldest: oldest.map(|opened| age(opened.into())),
+            holds: self.net.holds.len() as u64,
+            held: self.net.holds.names(),
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Connections of the control socket: served by the turn itself, never by the author's service.
+
+use nix::unistd::geteuid;
+
+use crate::{
+    limits::CONTROL_LINE,
+    net::{ConnId, Io, Peer, Phase as ConnPhase, Reason, Request},
+    operate::control::{self, Command, StatusLine},
+    plan::{Engine, Restart},
+    restart::Phase,
+    service::Service,
+    turn::{Turn, generation::Trigger},
+    verdict::Verdict,
+};
+
+impl<S: Service> Turn<S> {
+    /// Somebody has connected. The path's mode keeps others out; this is for one that was changed.
+    pub(in crate::turn) fn open_control(&mut self, id: ConnId) {
+        let own = geteuid().as_raw();
+        match *Io::new(&mut self.net, id).peer() {
+            Peer::Unix { uid, .. } if uid == own || uid == 0 => {}
+            peer => {
+                log::warn!("control: {peer} is somebody else: refused");
+                self.answer(id, "error: this socket is for the server's own user");
+                self.net.finish(id, Reason::Closed);
+            }
+        }
+    }
+
+    /// Input of a control connection: one read, and the requests that are whole.
+    pub(in crate::turn) fn serve_control(&mut self, id: ConnId) {
+        let conn = &self.net.conns[id.slot()];
+        if conn.flags.readable
+            && !conn.flags.eof
+            && let Some(count) = self.net.read(id, &mut self.buffer)
+        {
+            self.net.conns[id.slot()].input.extend_from_slice(&self.buffer[..count]);
+        }
+        while let Some(conn) = self.net.conn(id).filter(|conn| conn.takes_input()) {
+            let Some(end) = conn.input.iter().position(|&byte| byte == b'\n') else { break };
+            conn.flags.greeted = true;
+            let line: Vec<u8> = conn.input.drain(..=end).collect();
+            self.obey(id, String::from_utf8_lossy(&line).trim_end());
+        }
+        let Some(conn) = self.net.conn(id) else { return };
+        conn.flags.incomplete = !conn.flags.paused;
+        if conn.takes_input() && conn.input.len() > CONTROL_LINE {
+            self.answer(id, "error: the request is too long");
+            self.net.finish(id, Reason::TooLong);
+        } else if conn.takes_input() && conn.flags.eof {
+            self.net.finish(id, Reason::PeerClosed);
+        }
+    }
+
+    fn obey(&mut self, id: ConnId, line: &str) {
+        log::debug!("control: {line:?}");
+        match Command::parse(line) {
+            Err(why) => self.answer(id, &why),
+            Ok(Command::Help) => self.answer(id, control::HELP),
+            Ok(Command::Status) => {
+                self.succession.askers.push(id);
+                self.wait_for_answer(id);
+                if !self.ask_others() {
+                    self.answer_status();
+                }
+            }
+            Ok(Command::Restart { engine, moves }) => {
+                let how = self.template(engine);
+                let how = if moves { how.move_connections() } else { how };
+                self.wait_for_answer(id);
+                self.net.requests.push(Request::Restart { how, by: Some(id) });
+            }
+            Ok(Command::RollBack) => {
+                self.wait_for_answer(id);
+                let reason = "on request".to_owned();
+                self.net.requests.push(Request::RollBack { reason, by: Some(id) });
+            }
+            Ok(Command::Drain) => {
+                self.answer(id, "ok: draining");
+                self.net.drain();
+            }
+            Ok(Command::Stop) => {
+                self.answer(id, "ok: stopping");
+                self.net.stop();
+            }
+        }
+    }
+
+    /// A restart as a signal would ask for it: with this engine, if one is named.
+    fn template(&self, engine: Option<Engine>) -> Restart {
+        let restarts = self.succession.triggers.iter().filter_map(|(_, trigger)| match trigger {
+            Trigger::Restart(how) => Some(how),
+            Trigger::Leave => None,
+        });
+        let mut fitting = restarts.filter(|how| engine.is_none_or(|engine| how.engine == engine));
+        fitting.next().cloned().unwrap_or_else(|| match engine {
+            Some(Engine::Fork) => Restart::fork(),
+            Some(Engine::ForkExec) | None => Restart::fork_exec(),
+        })
+    }
+
+    fn wait_for_answer(&mut self, id: ConnId) {
+        Io::new(&mut self.net, id).pause();
+    }
+
+    /// Answers a request, and goes on with the next one.
+    pub(in crate::turn) fn answer(&mut self, id: ConnId, text: &str) {
+        if let Some(conn) = self.net.conn(id)
+            && conn.phase == ConnPhase::Open
+        {
+            let mut io = Io::new(&mut self.net, id);
+            io.send(control::reply(text).as_bytes());
+            io.resume();
+        }
+    }
+
+    pub(in crate::turn) fn answer_verdict(&mut self, id: ConnId, verdict: &Verdict) {
+        self.answer(id, &control::verdict(verdict));
+    }
+
+    pub(in crate::turn) fn answer_roll_back(&mut self, text: &str) {
+        if let Some((_, Some(by))) = self.succession.hands_back.take() {
+            self.answer(by, text);
+        }
+    }
+
+    /// Answers those who wait for a status, if all that were asked have answered.
+    pub(in crate::turn) fn answer_status(&mut self) {
+        let others = self.succession.old.iter().chain(&self.succession.leavers);
+        if !others.into_iter().any(|other| other.asked) {
+            self.answer_status_now();
+        }
+    }
+
+    /// Answers them with what there is.
+    pub(in crate::turn) fn answer_status_now(&mut self) {
+        if self.succession.askers.is_empty() {
+            return;
+        }
+        let text = self.status();
+        for id in std::mem::take(&mut self.succession.askers) {
+            self.answer(id, &text);
+        }
+    }
+
+    /// The newest first.
+    fn status(&self) -> String {
+        let own = self.report();
+        let mut lines = Vec::new();
+        if let Some(attempt) = self.succession.attempt.as_ref().filter(|a| !a.is_check()) {
+            let released = self.succession.phase == Phase::Released;
+            let phase = if released { Phase::Probation.name() } else { "starting" };
+            lines.push(StatusLine { who: attempt.identity(), phase, report: None });
+        }
+        let who = self.succession.identity(&self.net);
+        lines.push(StatusLine { who, phase: "", report: Some(&own) });
+        for other in self.succession.old.iter().chain(self.succession.leavers.iter().rev()) {
+            // One that does not answer hangs, or was stopped.
+            let report = other.report.as_ref().filter(|_| !other.asked);
+            lines.push(StatusLine { who: other.who, phase: "silent", report });
+        }
+        let count = lines.len();
+        let plural = if count == 1 { "" } else { "s" };
+        let mut text = format!("ok: {count} generation{plural}");
+        if let Some(supervisor) = &self.succession.supervisor {
+            let state = if supervisor.is_alive() { "" } else { ", which is gone" };
+            text.push_str(&format!(", supervised by pid {}{state}", supervisor.pid));
+        }
+        lines.iter().fold(text, |all, line| format!("{all}\n{line}"))
+    }
+
+    /// This process leaves: whoever waits for an answer gets it now, and finds the newest
+    /// generation by connecting anew.
+    pub(in crate::turn) fn dismiss_controls(&mut self) {
+        self.answer_roll_back("error: this process was told to stop");
+        self.answer_status_now();
+        let conns = self.net.conns.iter().map(|(_, conn)| conn);
+        let ids: Vec<_> = conns.filter(|conn| conn.flags.control).map(|conn| conn.id).collect();
+        for id in ids {
+            self.net.finish(id, Reason::Closed);
+        }
+    }
+
+    /// The other generations had their time to answer.
+    pub(in crate::turn) fn reports_due(&mut self) {
+        self.answer_status_now();
+    }
+}

@@ -1,0 +1,131 @@
+//! When the service manager is told something, and what waits for it. How it is told is in
+//! `systemd`.
+//!
+//! ```text
+//!  old, the main process                  new
+//!   |  RELOADING                           |
+//!   |  ...the restart...                   | says nothing: it would not be believed
+//!   |                                   <- | Committed
+//!   |  MAINPID=new READY, BARRIER          | the main process: it has the watchdog's pings to send
+//!   |  may end when the barrier is down    |
+//! ```
+
+use crate::{
+    limits::{BARRIER_PATIENCE, LEAVE_GRACE},
+    net::{Deadline, Source},
+    restart::Phase,
+    service::Service,
+    turn::Turn,
+    verdict::RestartError,
+};
+
+impl<S: Service> Turn<S> {
+    /// This is the first generation, and it serves.
+    pub(in crate::turn) fn tell_started(&mut self) {
+        let status = format!("generation {} serves", self.net.generation());
+        self.succession.manager.take_over();
+        self.succession.manager.ready(&status);
+        self.set_watchdog();
+    }
+
+    /// A restart was asked for, by whomever. Where one goes on already, it is the manager's last request
+    /// that is answered when that one is over.
+    pub(in crate::turn) fn tell_restarting(&mut self) {
+        if self.net.draining {
+            return;
+        }
+        let status = format!("generation {} serves and is being replaced", self.net.generation());
+        self.succession.manager.reloading(&status);
+    }
+
+    /// A restart has come to nothing, so what was begun by [`tell_restarting`](Self::tell_restarting) is
+    /// over, unless there is another one that goes on.
+    pub(in crate::turn) fn tell_failed(&mut self, why: &RestartError) {
+        let is_over = self.succession.phase == Phase::Serving;
+        if is_over && self.succession.deferred.is_none() {
+            let status = format!("generation {} serves; {why}", self.net.generation());
+            self.succession.manager.still_ready(&status);
+        }
+    }
+
+    /// The new side stays, and this one goes when the manager has heard of it.
+    pub(in crate::turn) fn tell_replaced(&mut self, generation: u64, pid: u32) {
+        let status = format!("generation {generation} serves");
+        let manager = &mut self.succession.manager;
+        manager.hand_over(pid, &status);
+        let Some(barrier) = manager.barrier() else { return };
+        match self.net.watch(barrier, Source::Barrier) {
+            Ok(()) => self.net.set_deadline(self.net.now() + BARRIER_PATIENCE, Deadline::Barrier),
+            Err(e) => {
+                log::warn!("{e}");
+                drop(manager.drop_barrier());
+            }
+        }
+    }
+
+    /// This new side stays. The old one says so, if it lives.
+    pub(in crate::turn) fn take_over_from(&mut self, old_lives: bool) {
+        self.succession.manager.take_over();
+        if !old_lives {
+            let status = format!("generation {} serves", self.net.generation());
+            self.succession.manager.still_ready(&status);
+        }
+        self.set_watchdog();
+    }
+
+    /// The service ends. A manager ends everything with the main process, so this one waits for the
+    /// others, which have as much time as it has itself.
+    pub(in crate::turn) fn tell_stopping(&mut self) {
+        let status = format!("generation {} stops", self.net.generation());
+        self.succession.manager.stopping(&status);
+        if !self.succession.manager.follows_us() {
+            return;
+        }
+        if let Some(within) = self.succession.drain_on_stop.deadline {
+            let overdue = self.net.now() + within + LEAVE_GRACE;
+            self.net.set_deadline(overdue, Deadline::LeaverOverdue);
+            for elder in &mut self.succession.leavers {
+                elder.overdue.get_or_insert(overdue);
+            }
+        }
+    }
+
+    fn set_watchdog(&mut self) {
+        if let Some(time) = self.succession.manager.ping_every() {
+            self.net.set_deadline(self.net.now() + time, Deadline::Watchdog);
+        }
+    }
+
+    /// It is time to show that this process turns, as long as that is asked of it.
+    pub(in crate::turn) fn watchdog_due(&mut self) {
+        self.succession.manager.ping();
+        self.set_watchdog();
+    }
+
+    /// The manager may have read everything.
+    pub(in crate::turn) fn hear_barrier(&mut self) {
+        if self.succession.manager.is_past_barrier() {
+            self.lower_barrier();
+        }
+    }
+
+    pub(in crate::turn) fn barrier_overdue(&mut self) {
+        if self.lower_barrier() {
+            log::warn!("the service manager has not answered for {BARRIER_PATIENCE:?}");
+        }
+    }
+
+    /// Tells whether there was one.
+    fn lower_barrier(&mut self) -> bool {
+        let Some(barrier) = self.succession.manager.drop_barrier() else { return false };
+        self.net.unwatch(&barrier);
+        true
+    }
+
+    /// Whether the manager keeps this process from ending although it has nothing left to do.
+    pub(in crate::turn) fn is_kept_by_manager(&self) -> bool {
+        let manager = &self.succession.manager;
+        let others = !self.succession.leavers.is_empty() || !self.succession.children.is_empty();
+        manager.barrier().is_some() || (manager.follows_us() && others)
+    }
+}

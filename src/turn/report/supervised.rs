@@ -1,0 +1,68 @@
+//! What a generation tells its supervisor, if it has one.
+
+use crate::{
+    net::Source,
+    restart::{Phase, engine::child::Child, link::Identity},
+    service::Service,
+    turn::Turn,
+};
+
+impl<S: Service> Turn<S> {
+    /// This process serves.
+    pub(in crate::turn) fn tell_main(&mut self) {
+        let who = self.succession.identity(&self.net);
+        let maker = self.succession.old.as_ref().map(|old| old.who.pid);
+        if let Some(supervisor) = &mut self.succession.supervisor {
+            supervisor.say_main(who, maker, self.net.passed_on());
+        }
+    }
+
+    /// Another generation serves.
+    pub(in crate::turn) fn tell_retirement(&mut self) {
+        self.succession.supervisor.iter_mut().for_each(|supervisor| supervisor.say_retired());
+    }
+
+    /// The service is to end.
+    pub(in crate::turn) fn tell_leaving(&mut self) {
+        self.succession.supervisor.iter_mut().for_each(|supervisor| supervisor.say_leaving());
+    }
+
+    /// A process that this one has made and that is to live on is reaped when it ends: at once, where it
+    /// has been quicker than this one.
+    pub(in crate::turn) fn look_after(&mut self, child: Child) {
+        if self.net.watch(&child, Source::Child).is_ok() {
+            self.succession.children.push(child);
+            self.reap_children();
+        }
+    }
+
+    /// Reaps those that this process has made. The supervisor cannot, while this one lives.
+    pub(in crate::turn) fn reap_children(&mut self) {
+        let supervisor = &mut self.succession.supervisor;
+        self.succession.children.retain_mut(|child| {
+            let ended = child.has_ended();
+            if ended && let (Some(supervisor), Some(code)) = (supervisor.as_mut(), child.code()) {
+                supervisor.say_ended(child.id(), code);
+            }
+            !ended
+        });
+    }
+
+    /// The newest generation is gone. If it has crashed, the supervisor makes another, which shall find
+    /// this one.
+    pub(in crate::turn) fn await_another(&mut self) {
+        let who = self.succession.identity(&self.net);
+        if self.succession.phase == Phase::Retired
+            && let Some(supervisor) = &mut self.succession.supervisor
+            && let Some(link) = supervisor.offer_link(who)
+            && self.net.watch(&link, Source::Newest).is_ok()
+        {
+            self.succession.newest = Some(link);
+        }
+    }
+
+    /// Whether `who` is the supervisor, which is no generation and has nothing to drain.
+    pub(in crate::turn) fn is_supervisor(&self, who: Identity) -> bool {
+        self.succession.supervisor.as_ref().is_some_and(|supervisor| supervisor.pid == who.pid)
+    }
+}

@@ -1,0 +1,96 @@
+//! Who has the alarms in a restart. They go with the state of the service: from the old side to the new
+//! one when that is copied, and back if the new one does not last.
+//!
+//! ```text
+//!  old                                    new
+//!   |  fork: a copy of the heap         -> | set, standing still
+//!   |  exec: State, Alarms              -> | offered to `on_start`
+//!  standing still                          |
+//!   |  Released                         -> | go on
+//!   |                                   <- | Alarms: what went off, what was set, what was cleared
+//!   |                                   <- | Committed: the old side forgets them
+//!  go on, as they stand by now             | or it is gone, or TakeBack: standing still
+//! ```
+//!
+//! Were they left to the old side until it releases, what goes off in between would be missing in the
+//! copy's memory, or be done twice. While they stand still their clock goes on: what comes due meanwhile
+//! goes off afterwards. The old side reads all that was said before it takes a dead new side's place, so
+//! they are never live in both. If the old side dies after the copy the new one has them; before it, there
+//! is no new side, and they are lost like everything in its memory.
+
+use crate::{
+    limits::ALARMS_PER_MESSAGE,
+    restart::{
+        Phase,
+        engine::attempt::Attempt,
+        link::{AlarmWord, Message},
+    },
+    service::Service,
+    tasks::{Alarm, AlarmChange},
+    turn::Turn,
+};
+
+impl<S: Service> Turn<S> {
+    /// An alarm goes off. That it did is told at once: were it told before, one that ends the process
+    /// would be lost; were it told later, more of them would be repeated.
+    pub(in crate::turn) fn ring(&mut self, key: Alarm) {
+        self.service.on_alarm(&mut self.net, key);
+        self.tell_alarms();
+    }
+
+    /// On a new side that serves: tells the old one what is new about the alarms, if it may yet get them
+    /// back.
+    pub(in crate::turn) fn tell_alarms(&mut self) {
+        let news = self.net.alarms.take_changes(self.net.now());
+        if let Some(old) = &mut self.succession.old {
+            for message in messages(&news) {
+                // A failure means that the old side is gone; the link will say so.
+                let _ = old.link.send(&message, Vec::new());
+            }
+        }
+    }
+
+    /// On an old side, whose state was just saved: the alarms for the new program.
+    pub(in crate::turn) fn hand_over_alarms(&mut self) -> Vec<Message> {
+        self.net.alarms.suspend_all();
+        messages(&self.net.alarms.suspended(self.net.now())).collect()
+    }
+
+    /// On an old side that has released: the new one's word about the alarms.
+    pub(in crate::turn) fn hear_alarms(&mut self, words: Vec<AlarmWord>) {
+        if self.succession.phase == Phase::Released {
+            self.net.alarms.apply_changes(news(words), self.net.now());
+        }
+    }
+
+    /// The same of one that has ended, and what else it had said and nobody has heard: whether it
+    /// had taken over the connections.
+    pub(in crate::turn) fn hear_last_words(&mut self, attempt: &mut Attempt) -> bool {
+        let mut had_taken_over = false;
+        for message in attempt.unheard() {
+            match message {
+                Message::TakenOver => had_taken_over = true,
+                Message::Alarms(words) => self.hear_alarms(words),
+                _ => {}
+            }
+        }
+        had_taken_over
+    }
+
+    /// On a new program that does not serve yet.
+    pub(in crate::turn) fn inherit_alarms(&mut self, words: Vec<AlarmWord>) {
+        if self.succession.phase == Phase::Waiting {
+            self.net.alarms.inherit(news(words), self.net.now());
+        }
+    }
+}
+
+fn news(words: Vec<AlarmWord>) -> Vec<AlarmChange> {
+    words.into_iter().map(|AlarmWord { key, times }| (Alarm(key), times)).collect()
+}
+
+fn messages(news: &[AlarmChange]) -> impl Iterator<Item = Message> {
+    let word = |&(Alarm(key), times): &AlarmChange| AlarmWord { key, times };
+    news.chunks(ALARMS_PER_MESSAGE)
+        .map(move |part| Message::Alarms(part.iter().map(word).collect()))
+}

@@ -1,0 +1,183 @@
+//! What happens to this process, as opposed to its connections: signals, requests, and the decisions
+//! of the state machine.
+//!
+//! This file hears and decides. `successor` makes the new process; `old` and `new` are the two sides of a
+//! restart; `moving` is about the connections that go along, `alarms` about whose the alarms are.
+
+mod alarms;
+mod moving;
+mod new;
+mod old;
+mod successor;
+
+use std::process;
+
+use crate::{
+    error::{Error, Result},
+    net::{Request, Source},
+    restart::{Action, Event, Phase, step},
+    service::{Service, Start},
+    system::signal::{Sender, Signals},
+    turn::{
+        Turn,
+        generation::{Asked, Trigger},
+    },
+};
+
+impl<S: Service> Turn<S> {
+    /// Part of phase 2: one source that is no connection.
+    pub(in crate::turn) fn hear_source(&mut self, source: Source) -> Result {
+        match source {
+            Source::Signals => self.hear_signals()?,
+            Source::Link if self.succession.old.is_some() => self.hear_old()?,
+            Source::Link => self.hear_new()?,
+            Source::Child => self.hear_children()?,
+            Source::Stderr => self.forward_stderr(),
+            Source::Leavers => self.hear_leavers()?,
+            Source::Newest => self.hear_newest()?,
+            Source::Barrier => self.hear_barrier(),
+            Source::Mail | Source::Listener(_) | Source::Datagrams(_) | Source::Conn(_) => {}
+        }
+        Ok(())
+    }
+
+    pub(in crate::turn) fn hear_signals(&mut self) -> Result {
+        while let Some((signal, sender)) = self.succession.signals.as_mut().and_then(Signals::next)
+        {
+            let meaning = self.succession.triggers.iter().find(|(heard, _)| *heard == signal);
+            log::info!("{signal}: {}", if meaning.is_some() { "heard" } else { "ignored" });
+            match meaning {
+                Some((_, Trigger::Restart(how))) => self.net.restart(how.clone()),
+                // At once: the word of the old side may be next, and make it the end of the service.
+                Some((_, Trigger::Leave)) if self.succession.phase == Phase::Waiting => {
+                    self.advance(Event::Drain)?;
+                }
+                Some((_, Trigger::Leave)) => {
+                    let supervisor = self.succession.supervisor.as_ref();
+                    let forwarded = supervisor.is_some_and(|it| sender == Sender::Process(it.pid));
+                    if self.succession.farewells.count(forwarded) {
+                        self.net.drain();
+                    }
+                }
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// 6. What callbacks and signals have asked of the process.
+    pub(in crate::turn) fn decide(&mut self) -> Result {
+        if let Some(estate) = &mut self.estate
+            && self.succession.phase != Phase::Waiting
+            && !estate.settle_piece()
+        {
+            self.estate = None;
+        }
+        let generation = self.net.generation();
+        for request in std::mem::take(&mut self.net.requests) {
+            match request {
+                Request::Restart { how, .. } if self.net.poll.is_none() => {
+                    self.net.staged.restarts.push(how); // in a test
+                }
+                Request::Restart { how, by } => {
+                    self.restart(Asked { how, by }, self.net.now())?;
+                    if self.net.generation() != generation {
+                        return Ok(()); // we are the child now; the rest was asked of the parent
+                    }
+                }
+                Request::RollBack { reason, by } => self.roll_back(reason, by)?,
+                // A stop that was told to all generations comes here twice, and means it once.
+                Request::Drain if std::mem::take(&mut self.succession.dismissed) => {}
+                Request::Drain => self.advance(Event::Drain)?,
+                Request::Stop => self.advance(Event::Stop)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// After everything: a process that is leaving goes when nothing is left.
+    pub(in crate::turn) fn settle(&mut self) -> Result {
+        self.look_after_stderr();
+        self.tell_alarms();
+        if self.net.draining && self.net.is_empty() && !self.is_kept_by_manager() {
+            self.advance(Event::Empty)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Lets the state machine decide, and does what it says.
+    pub(in crate::turn) fn advance(&mut self, event: Event) -> Result {
+        let (next, actions) = step(self.succession.phase, event);
+        log::debug!("restart: {:?} on {event:?}: {next:?}, {actions:?}", self.succession.phase);
+        self.succession.phase = next;
+        self.net.draining = next.drains();
+        for action in actions {
+            match action {
+                Action::Serve => self.serve_as_heir()?,
+                Action::Commit => self.commit()?,
+                Action::HandBack => self.hand_back(),
+                Action::Release => self.release()?,
+                Action::Resume => self.resume()?,
+                Action::Return => self.say_resumed(),
+                Action::Retire => self.retire()?,
+                Action::Abandon => self.abandon(),
+                Action::Dismiss => self.dismiss_new(event)?,
+                Action::Drain => self.drain_for_good()?,
+                Action::Hurry => self.hurry()?,
+                Action::Abort => self.abort_all(event),
+            }
+        }
+        Ok(())
+    }
+
+    pub(in crate::turn) fn start_serving(&mut self, start: Start) -> Result {
+        self.net.start_accepting().map_err(|e| Error::io("wait for", "clients", e))?;
+        self.succession.retired = false;
+        let generation = self.net.generation();
+        self.succession.last_generation = self.succession.last_generation.max(generation);
+        self.service.on_start(&mut self.net, start);
+        self.net.mail_waits = true; // what came before is looked at
+        self.net.alarms.forget_inherited();
+        self.tell_main();
+        self.write_pid_file();
+        log::info!(
+            "ready: generation {generation} ({}), pid {}, listening on {}",
+            self.net.engine().map_or("none".into(), |engine| engine.to_string()),
+            process::id(),
+            self.net.addresses().join(", "),
+        );
+        Ok(())
+    }
+
+    /// This is the process that serves.
+    pub(in crate::turn) fn write_pid_file(&self) {
+        // While a supervisor lives, its number is the one to signal.
+        let supervisor = self.succession.supervisor.as_ref().filter(|it| it.is_alive());
+        if let Some(file) = &self.succession.pid_file
+            && let Err(e) = file.write(supervisor.map_or(process::id(), |it| it.pid))
+        {
+            log::error!("{e}");
+        }
+    }
+
+    /// Tells the service, once, that this process serves no new clients.
+    pub(in crate::turn) fn tell_retired(&mut self) {
+        if !std::mem::replace(&mut self.succession.retired, true) {
+            self.service.on_retire(&mut self.net);
+        }
+    }
+
+    /// After the last turn.
+    pub(in crate::turn) fn end(&mut self) {
+        self.succession.unready = None; // a child that has never served ends here
+        self.receive_last_mail();
+        // Left open, for the end of it tells the newest generation that this process is gone, and not
+        // only that it has nothing more to do: there may be no more processes than it allows.
+        std::mem::forget(self.succession.newest.take());
+        if let Some(file) = &self.succession.pid_file {
+            file.remove();
+        }
+        log::info!("drained: generation {} ends", self.net.generation());
+    }
+}

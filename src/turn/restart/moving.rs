@@ -1,0 +1,257 @@
+//! Established connections go to the new side: chosen, written down, sent, and let go by the old one;
+//! taken in by the new one. Neither touches them in between.
+
+use std::os::fd::OwnedFd;
+
+use crate::{
+    error::{Error, Result},
+    limits::{BATCH_BYTES, BATCH_MAX, BATCHES_IN_FLIGHT, STATE_MAX},
+    net::{ConnId, Io, Net, Peer, Stream},
+    plan::Engine,
+    restart::{
+        engine::attempt::Attempt,
+        fault::{self, Step},
+        link::{FDS_PER_MESSAGE, Fd, Link, LinkError, Message},
+        transfer::{
+            memfd,
+            pack::{pack, unpack},
+            record::Record,
+        },
+    },
+    service::{Move, Service, Start},
+    turn::{
+        Turn,
+        generation::{Estate, Succession},
+    },
+};
+
+impl<S: Service> Turn<S> {
+    // The old side.
+
+    /// From here on nobody serves the connections, until the new side does or this one thaws them.
+    /// Marks those that go.
+    pub(in crate::turn) fn freeze(&mut self) {
+        for (tag, why) in self.net.take_refused_dials() {
+            self.service.on_dial_failed(&mut self.net, tag, why);
+        }
+        self.net.freeze();
+        for (slot, conn) in &mut self.net.conns {
+            let session = self.sessions.get(slot).and_then(Option::as_ref);
+            let goes = session.is_none_or(|session| self.service.on_move(session) == Move::Yes);
+            conn.flags.moves = goes && conn.can_move();
+        }
+    }
+
+    /// The connections that are marked.
+    fn moving(&self) -> impl Iterator<Item = ConnId> {
+        let conns = self.net.conns.iter().map(|(_, conn)| conn);
+        conns.filter(|conn| conn.flags.moves).map(|conn| conn.id)
+    }
+
+    /// The new program is up: it gets the service's state, and the connections if they move.
+    pub(in crate::turn) fn hand_over(&mut self) -> std::result::Result<(), String> {
+        if self.succession.attempt.as_ref().is_some_and(|attempt| attempt.task.how.moves) {
+            self.reschedule(Attempt::hurry);
+            self.freeze();
+            let outgoing = self.moving().collect();
+            if let Some(attempt) = &mut self.succession.attempt {
+                attempt.outgoing = outgoing;
+            }
+        }
+        let saved = self.service.save().map_err(|why| format!("the state was not saved: {why}"))?;
+        let state = memfd::seal(&saved).map_err(|e| format!("seal the state: {e}"))?;
+        self.send_to_new(&Message::State, vec![state.into()])?;
+        for message in self.hand_over_alarms() {
+            self.send_to_new(&message, Vec::new())?;
+        }
+        self.send_connections()
+    }
+
+    /// Sends batches of connections, as many as the new side can be expected to have room for.
+    pub(in crate::turn) fn send_connections(&mut self) -> std::result::Result<(), String> {
+        loop {
+            let Some(attempt) = &mut self.succession.attempt else { return Ok(()) };
+            if attempt.handed || attempt.in_flight == BATCHES_IN_FLIGHT {
+                return Ok(());
+            }
+            if attempt.outgoing.is_empty() {
+                attempt.handed = true;
+                let last_serial = self.net.last_serial;
+                self.send_to_new(&Message::Handed { last_serial }, Vec::new())?;
+                fault::point(Step::OldHanded, self.succession.link_to_new());
+                return Ok(());
+            }
+            let (records, mut fds) = self.pack_batch();
+            let count = fds.len() as u64;
+            if count > 0 {
+                let records = memfd::seal(&records);
+                fds.push(records.map_err(|e| format!("seal connections: {e}"))?.into());
+                self.succession.attempt.iter_mut().for_each(|attempt| attempt.in_flight += 1);
+                self.send_to_new(&Message::Connections { count }, fds)?;
+            }
+        }
+    }
+
+    /// The sockets are lent: they stay here, frozen, until the new side has served.
+    fn pack_batch(&mut self) -> (Vec<u8>, Vec<Fd>) {
+        let (mut records, mut fds) = (Vec::new(), Vec::new());
+        while fds.len() < FDS_PER_MESSAGE - 1 && records.len() < BATCH_BYTES {
+            let attempt = self.succession.attempt.as_mut();
+            let Some(id) = attempt.and_then(|attempt| attempt.outgoing.pop_front()) else { break };
+            let session = self.sessions.get(id.slot()).and_then(Option::as_ref);
+            let exported = session.map(|session| self.service.export(session));
+            if exported == Some(None) {
+                self.net.conns[id.slot()].flags.moves = false; // it stays after all
+                continue;
+            }
+            let conn = &self.net.conns[id.slot()];
+            pack(conn, exported.flatten(), self.net.now()).encode(&mut records);
+            fds.extend(conn.stream.raw_fd().map(Fd::Lent));
+        }
+        (records, fds)
+    }
+
+    fn send_to_new(&mut self, message: &Message, fds: Vec<Fd>) -> std::result::Result<(), String> {
+        let link = self.succession.link_to_new();
+        match link.map_or(Ok(()), |link| link.send_fds(message, fds)) {
+            Ok(()) | Err(LinkError::Closed) => Ok(()), // that it is closed will be heard
+            Err(e) => Err(e.to_string()),
+        }
+    }
+
+    /// The new side has them. Their sessions live on there, so nobody hears `on_close`.
+    pub(in crate::turn) fn let_go(&mut self) {
+        if !self.net.frozen {
+            return;
+        }
+        let gone: Vec<_> = self.moving().collect();
+        let mut sessions = Vec::with_capacity(gone.len());
+        // The new side serves by now, so this is no part of the time in which nobody does.
+        let standstill = self.net.frozen_at.elapsed();
+        for &id in &gone {
+            self.net.let_go(id);
+            sessions.push(self.sessions.get_mut(id.slot()).and_then(Option::take));
+        }
+        self.estate = Some(Estate::new(Default::default(), sessions));
+        let (gone, stay) = (gone.len(), self.net.connections());
+        let ms = standstill.as_secs_f64() * 1e3;
+        log::info!("moved: {gone} connections, {stay} stay; none was served for {ms:.3} ms");
+        self.net.shared = false;
+        self.net.thaw();
+    }
+
+    // The new side.
+
+    /// State and connections, on their way in.
+    pub(in crate::turn) fn receive(
+        &mut self,
+        message: Message,
+        mut fds: Vec<OwnedFd>,
+    ) -> std::result::Result<(), String> {
+        let memfd = fds.pop().ok_or("no memfd came along")?;
+        if message == Message::State {
+            let state = memfd::open(memfd, STATE_MAX).map_err(|e| format!("state: {e}"))?;
+            self.succession.arrivals.state = Some(state);
+            return Ok(());
+        }
+        let records = memfd::open(memfd, BATCH_MAX).map_err(|e| format!("connections: {e}"))?;
+        let mut records = records.as_slice();
+        for fd in fds {
+            let record = Record::decode(&mut records).map_err(|e| format!("connection: {e}"))?;
+            let record = record.ok_or("fewer records than sockets")?;
+            let stream = Stream::adopt(fd, Peer::from_bytes(&record.peer));
+            stream
+                .and_then(|stream| self.expect(record, stream))
+                .map_err(|e| format!("take over a connection: {e}"))?;
+        }
+        if !records.is_empty() {
+            return Err("more records than sockets".into());
+        }
+        if let Some(old) = &mut self.succession.old {
+            let _ = old.link.send(&Message::Taken, Vec::new());
+            fault::point(Step::NewTaken, Some(&mut old.link));
+        }
+        Ok(())
+    }
+
+    /// Takes in what has come. Nothing is read, written or accepted before this side serves.
+    pub(in crate::turn) fn take_in(&mut self) -> Result {
+        let arrivals = std::mem::take(&mut self.succession.arrivals);
+        if let Some(state) = arrivals.state.as_ref().filter(|state| !state.is_empty()) {
+            self.service.load(state)?;
+        }
+        let count = arrivals.connections.len();
+        if count == 0 {
+            return Ok(());
+        }
+        self.net.freeze();
+        self.net.shared = true;
+        let taken = self.net.take_in(arrivals.connections);
+        taken.map_err(|e| Error::io("take over", "connections", e))?;
+        for (id, session) in arrivals.sessions {
+            self.import(id, &session);
+        }
+        log::info!("taken over: {count} connections");
+        Ok(())
+    }
+
+    /// Makes a connection of its record, which waits for the others.
+    fn expect(&mut self, record: Record, stream: Stream) -> std::io::Result<()> {
+        let (mut conn, session) = unpack(record, stream, self.net.now());
+        self.net.expect(&mut conn)?;
+        let arrivals = &mut self.succession.arrivals;
+        arrivals.sessions.extend(session.map(|session| (conn.id, session)));
+        arrivals.connections.push(conn);
+        Ok(())
+    }
+
+    /// In memory: what a restart by fork-exec does, with the same bytes, and no process.
+    ///
+    /// # Errors
+    /// When the state is not saved or not loaded.
+    pub fn hand_on<N: Service>(mut self, service: N) -> Result<Turn<N>> {
+        self.freeze();
+        let saved = self.service.save()?;
+        let (mut records, mut streams) = (Vec::new(), Vec::new());
+        for id in self.moving().collect::<Vec<_>>() {
+            let session = self.sessions.get(id.slot()).and_then(Option::as_ref);
+            let Some(exported) = session.and_then(|session| self.service.export(session)) else {
+                continue;
+            };
+            let conn = &self.net.conns[id.slot()];
+            pack(conn, Some(exported), self.net.now()).encode(&mut records);
+            streams.push(conn.stream.again());
+        }
+        let mut net = Net::new(None, self.net.now());
+        net.limits = self.net.limits.clone();
+        net.generation = self.net.generation + 1;
+        net.engine = Some(Engine::ForkExec);
+        net.last_serial = self.net.last_serial;
+        let mut heir = Turn::new(service, net, Succession::in_memory(self.net.now()));
+        heir.succession.arrivals.state = Some(saved);
+        let mut records = records.as_slice();
+        for stream in streams {
+            let record = Record::decode(&mut records).ok().flatten();
+            let record = record.ok_or("a record that was written is not read")?;
+            let expected = heir.expect(record, stream);
+            expected.map_err(|e| Error::io("take over", "a connection", e))?;
+        }
+        heir.take_in()?;
+        self.tell_retired();
+        heir.service.on_start(&mut heir.net, Start::Execed);
+        heir.net.thaw();
+        heir.net.shared = false;
+        Ok(heir)
+    }
+
+    fn import(&mut self, id: ConnId, saved: &[u8]) {
+        let imported = self.service.import(&mut Io::new(&mut self.net, id), saved);
+        self.keep_session(id, imported);
+    }
+}
+
+/// Asks the old side for the rest: this program is up.
+pub(in crate::turn) fn claim(link: &mut Link) {
+    // A failure means that the old side is gone; the link will say so.
+    let _ = link.send(&Message::Claim, Vec::new());
+}

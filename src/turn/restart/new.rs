@@ -1,0 +1,333 @@
+//! The new side of a restart: becomes a process of its own, waits for its turn, serves, and commits
+//! when it has proven itself.
+
+use std::process;
+
+use mio::Poll;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use slab::Slab;
+
+use super::moving::claim;
+use crate::{
+    error::{Error, Result},
+    limits::{HANDOVER_PATIENCE, RELEASE_PATIENCE},
+    net::{Conn, ConnId, Deadline, Source},
+    plan::Engine,
+    restart::{
+        Event, Phase,
+        engine::{
+            fork::{Unready, close_all},
+            stderr::Heard,
+        },
+        fault::{self, Step},
+        link::{LinkError, Message},
+    },
+    service::{Service, Start},
+    turn::{
+        Inboxes, Turn,
+        generation::{Estate, Generation},
+    },
+};
+
+impl<S: Service> Turn<S> {
+    /// Before the first turn: a new side says that it is ready, the first generation serves at once.
+    pub(in crate::turn) fn begin(&mut self) -> Result {
+        if let Some(signals) = &self.succession.signals {
+            self.net.watch(signals, Source::Signals)?;
+        }
+        let Some(old) = &mut self.succession.old else {
+            self.succession.phase = Phase::Serving;
+            self.drop_unwanted();
+            self.start_serving(Start::Fresh)?;
+            self.tell_started();
+            return Ok(());
+        };
+        fault::point(Step::NewClaimed, Some(&mut old.link));
+        self.net.watch(&old.link, Source::Link)?;
+        claim(&mut old.link);
+        self.net.set_deadline(self.net.now() + HANDOVER_PATIENCE, Deadline::OldSilent);
+        Ok(())
+    }
+
+    /// The old side has handed over everything.
+    fn handed(&mut self, last_serial: u64) -> Result {
+        self.net.last_serial = last_serial;
+        let taken = self.take_in();
+        self.fail_unless(taken)?;
+        if let Some(old) = &mut self.succession.old {
+            fault::point(Step::NewTaken, Some(&mut old.link));
+        }
+        self.say_ready()
+    }
+
+    /// Tells the old side why this one cannot serve, and ends it.
+    fn fail_unless(&mut self, done: Result) -> Result {
+        if let (Err(why), Some(old)) = (&done, &mut self.succession.old) {
+            let _ = old.link.send(&Message::Failed { reason: why.to_string() }, Vec::new());
+        }
+        done
+    }
+
+    /// Whoever has told this process to stop before it was ready has not told the service.
+    fn say_ready(&mut self) -> Result {
+        self.hear_signals()?;
+        if let Some(old) = &mut self.succession.old
+            && self.succession.phase == Phase::Waiting
+        {
+            // A failure means that the old side is gone; the link will say so.
+            let _ = old.link.send(&Message::Ready { pid: process::id() }, Vec::new());
+            self.succession.ready = true;
+            fault::point(Step::NewReady, Some(&mut old.link));
+            self.net.set_deadline(self.net.now() + RELEASE_PATIENCE, Deadline::OldSilent);
+        }
+        Ok(())
+    }
+
+    /// In the child of a fork: turns this copy of the parent into the next generation.
+    pub(in crate::turn) fn become_heir(&mut self, mut old: Generation, generation: u64) {
+        self.succession.unready = Some(Unready);
+        fault::point(Step::NewMade, Some(&mut old.link));
+        self.succession.begin_anew(old, self.net.now());
+        let ready = self.try_become_heir(generation).and_then(|()| {
+            if let Some(old) = &mut self.succession.old {
+                fault::point(Step::NewClaimed, Some(&mut old.link));
+            }
+            self.say_ready()
+        });
+        if ready.is_err() {
+            let _ = self.fail_unless(ready);
+            self.succession.unready = None; // which ends this process
+        }
+    }
+
+    fn try_become_heir(&mut self, generation: u64) -> Result {
+        // First what keeps a client from seeing its FIN: copies of connections that the parent keeps.
+        let moves = self.net.frozen;
+        let mut conns = std::mem::take(&mut self.net.conns);
+        let kept = self.leave_to_parent(&mut conns);
+        // Then a kernel of its own: the old epoll set is the parent's, and is only closed.
+        let poll = Poll::new().map_err(|e| Error::io("make", "an epoll set", e))?;
+        self.net.begin_anew(poll, generation, kept)?;
+        self.inboxes = Inboxes::none(); // nobody can post there, or there would be no fork
+        (self.net.frozen, self.net.shared) = (moves, moves);
+        self.net.stats.moved_in = self.net.connections() as u64;
+        self.heard.clear();
+        if let Some(signals) = &self.succession.signals {
+            let signals = signals.anew()?;
+            self.net.watch(&signals, Source::Signals)?;
+            self.succession.signals = Some(signals);
+        }
+        if let Some(old) = &self.succession.old {
+            self.net.watch(&old.link, Source::Link)?;
+        }
+        Ok(())
+    }
+
+    /// Of the parent's connections: closes those that stay with it, and answers the others.
+    fn leave_to_parent(&mut self, conns: &mut Slab<Conn>) -> Slab<Conn> {
+        let mut all = std::mem::take(conns);
+        let mut sessions = std::mem::take(&mut self.sessions);
+        let staying: Vec<_> =
+            all.iter().filter(|(_, conn)| !conn.flags.moves).map(|(slot, _)| slot).collect();
+        let (left, left_sessions) = if staying.len() == all.len() {
+            (std::mem::take(&mut all), std::mem::take(&mut sessions))
+        } else {
+            let session = |&slot: &usize| sessions.get_mut(slot).and_then(Option::take);
+            let left_sessions = staying.iter().map(session).collect();
+            (staying.iter().map(|&slot| (slot, all.remove(slot))).collect(), left_sessions)
+        };
+        close_all(left.iter().filter_map(|(_, conn)| conn.stream.raw_fd()).collect());
+        self.estate = Some(Estate::new(left, left_sessions));
+        self.sessions = sessions;
+        all
+    }
+
+    /// What the old side says to this one, until it is an older generation like any other.
+    pub(in crate::turn) fn hear_old(&mut self) -> Result {
+        loop {
+            let Some(old) = &mut self.succession.old else { return Ok(()) };
+            let _ = old.link.flush(); // a side that is gone may have said something before
+            match old.link.receive() {
+                Ok(None) => return Ok(()),
+                Ok(Some((message @ (Message::State | Message::Connections { .. }), fds)))
+                    if !self.succession.ready =>
+                {
+                    let received = self.receive(message, fds).map_err(Error::from);
+                    self.fail_unless(received)?;
+                }
+                Ok(Some((Message::Alarms(words), _))) => self.inherit_alarms(words),
+                Ok(Some((Message::Handed { last_serial }, _))) if !self.succession.ready => {
+                    self.handed(last_serial)?;
+                }
+                Ok(Some((Message::Released, _))) => self.advance(Event::Released)?,
+                // A side that has died since does not serve.
+                Ok(Some((Message::Resumed, _))) if old.link.is_cut() => {}
+                Ok(Some((Message::Resumed, _))) => self.advance(Event::Resumed)?,
+                Ok(Some((Message::Dismissed { within }, _))) => self.dismissed(within)?,
+                Ok(Some((Message::Report(report), _))) => {
+                    (old.report, old.asked) = (Some(report), false);
+                    self.answer_status();
+                }
+                Ok(Some((other, _))) => log::warn!("link: {other:?} from the old side is ignored"),
+                // Its silence is what counts.
+                Err(LinkError::Malformed(why)) => log::warn!("link: the old side: {why}"),
+                Err(e @ LinkError::NoRoom) => self.fail_unless(Err(e.to_string().into()))?,
+                Err(e) => {
+                    self.net.unwatch(&old.link);
+                    self.take_over_stderr();
+                    log::warn!("the old side is lost: {e}");
+                    if !self.succession.ready {
+                        self.take_in()?; // what has come has no other owner now
+                    }
+                    let handed_back = self.succession.phase == Phase::HandingBack;
+                    self.advance(Event::OldGone)?;
+                    self.succession.old = None;
+                    if handed_back {
+                        self.write_pid_file(); // the old side may have put its own number there
+                    }
+                    self.answer_roll_back("error: the old generation is gone, so this one stays");
+                    self.answer_status();
+                }
+            }
+        }
+    }
+
+    /// The old side should have said that it has stopped accepting.
+    pub(in crate::turn) fn old_side_silent(&mut self) -> Result {
+        self.hear_old()?; // its word may just have come
+        let Some(old) = &self.succession.old else { return Ok(()) };
+        let pid = old.who.pid;
+        if self.succession.phase != Phase::Waiting {
+            return Ok(());
+        }
+        if !self.succession.ready {
+            let why = format!("the old process handed over nothing for {HANDOVER_PATIENCE:?}");
+            return self.fail_unless(Err(why.into()));
+        }
+        self.take_over_stderr();
+        if !self.net.frozen {
+            log::warn!("the old side is silent: serving beside it");
+            return self.advance(Event::OldSilent);
+        }
+        // It has promised its connections to this side and does not let go of them. Its end of the link
+        // is open, so it lives, and the number is still its own.
+        log::warn!("the old side is silent and holds up connections: killed (pid {pid})");
+        let _ = kill(Pid::from_raw(pid as i32), Signal::SIGKILL);
+        Ok(())
+    }
+
+    /// The new side may serve: it accepts, and tells the service.
+    pub(in crate::turn) fn serve_as_heir(&mut self) -> Result {
+        if let Some(old) = &mut self.succession.old {
+            fault::point(Step::NewReleased, Some(&mut old.link));
+        }
+        for elder in &self.succession.leavers {
+            self.net.watch(&elder.link, Source::Leavers)?;
+        }
+        if let Some(old) = &mut self.succession.old {
+            // Before anything is done to them: both sides have them until this is said.
+            let _ = old.link.send(&Message::TakenOver, Vec::new());
+        }
+        self.net.alarms.resume_all();
+        let start = match self.net.engine() {
+            Some(Engine::Fork) => Start::Forked,
+            Some(Engine::ForkExec) => Start::Execed,
+            None => Start::Fresh, // the supervisor has made it
+        };
+        self.start_serving(start)?;
+        self.net.alarms.track_changes(); // how `on_start` begins is the new side's own
+        if let Some(unready) = self.succession.unready.take() {
+            unready.disarm();
+        }
+        if self.net.frozen {
+            self.net.thaw();
+        }
+        self.net.set_deadline(self.net.now() + self.succession.probation, Deadline::Proven);
+        if let Some(old) = &mut self.succession.old {
+            fault::point(Step::NewServing, Some(&mut old.link));
+        }
+        Ok(())
+    }
+
+    /// The old side hears no more what this one says on stderr: it need not, or it cannot.
+    fn take_over_stderr(&mut self) {
+        if let Some(heard) = self.succession.stderr.take()
+            && let Err(e) = heard.take_over()
+        {
+            log::warn!("stderr still goes through the old side: {e}");
+        }
+    }
+
+    /// An old side that hangs must not stop this one from saying what it has to.
+    pub(in crate::turn) fn look_after_stderr(&mut self) {
+        if self.succession.stderr.as_ref().is_some_and(Heard::is_clogged) {
+            self.take_over_stderr();
+            log::warn!("the old side does not hear this one: stderr taken over");
+        }
+    }
+
+    /// This side stays: the old one becomes an older generation like any other.
+    pub(in crate::turn) fn commit(&mut self) -> Result {
+        self.take_over_stderr();
+        let Some(mut old) = self.succession.old.take() else { return Ok(()) };
+        self.net.unwatch(&old.link);
+        // Where the old side is gone, nobody needs to hear it.
+        let told = old.link.send(&Message::Committed, Vec::new()).is_ok();
+        // A supervisor says nothing to a service manager.
+        self.take_over_from(told && !self.is_supervisor(old.who));
+        if told && !self.is_supervisor(old.who) {
+            fault::point(Step::NewCommitted, Some(&mut old.link));
+            self.net.watch(&old.link, Source::Leavers)?;
+            self.succession.leavers.push(old);
+        }
+        if self.succession.hands_back.is_some() {
+            self.tell_main(); // the old side has said that it is, and is gone
+        }
+        self.net.shared = false;
+        self.net.alarms.stop_tracking();
+        self.net.alarms.resume_all(); // a side that was handing them back
+        self.drop_unwanted();
+        log::info!("committed: generation {} stays", self.net.generation());
+        Ok(())
+    }
+
+    /// Nobody serves these any more.
+    fn drop_unwanted(&mut self) {
+        for listener in self.succession.unwanted.drain(..) {
+            listener.unlink();
+        }
+    }
+
+    /// Somebody wants the old side back.
+    pub(in crate::turn) fn roll_back(&mut self, reason: String, by: Option<ConnId>) -> Result {
+        if self.succession.phase != Phase::Probation {
+            let why = match self.succession.phase {
+                Phase::HandingBack => "it is being rolled back already",
+                Phase::Released => "the new generation decides about that: ask on a new connection",
+                _ => "there is nothing to roll back: no restart is in its probation",
+            };
+            log::warn!("roll back: {why}");
+            by.into_iter().for_each(|id| self.answer(id, &format!("error: {why}")));
+            return Ok(());
+        }
+        self.succession.hands_back = Some((reason, by));
+        self.advance(Event::RollBack)
+    }
+
+    /// Asks the old side to serve again. Until it says that it does, this one goes on.
+    pub(in crate::turn) fn hand_back(&mut self) {
+        let reason = self.succession.hands_back.as_ref().map_or("", |(reason, _)| reason);
+        log::info!("rolled back: {reason}");
+        let message = Message::TakeBack { reason: reason.to_owned() };
+        self.take_over_stderr();
+        self.tell_alarms();
+        self.net.alarms.suspend_all();
+        if let Some(old) = &mut self.succession.old {
+            let _ = old.link.send(&message, Vec::new());
+            fault::point(Step::NewHandedBack, Some(&mut old.link));
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! The old side makes its successor: whether it may, by which engine, and what the new process is given.
+
+use std::{os::fd::AsFd, time::Instant};
+
+use crate::{
+    error::Result,
+    limits::LEAVE_GRACE,
+    net::{Deadline, Source},
+    plan::Engine,
+    restart::{
+        Event, Phase,
+        engine::attempt::{Attempt, Offer, Side, Task, choose_engine},
+        fault::{self, Step},
+        link::Message,
+    },
+    service::Service,
+    turn::{
+        Turn,
+        generation::{Asked, AtMax, Generation},
+    },
+    verdict::{RestartError, Steps},
+};
+
+impl<S: Service> Turn<S> {
+    /// Begins a restart that was asked for at `begun`, or refuses it.
+    pub(in crate::turn) fn restart(&mut self, asked: Asked, begun: Instant) -> Result {
+        let Asked { how, by } = asked;
+        let engine = how.engine;
+        let generation = self.succession.last_generation.max(self.net.generation()) + 1;
+        self.tell_restarting();
+        let task = Task { how, by, engine, generation, begun };
+        match self.make_successor(task.clone()) {
+            Ok(Some(attempt)) => {
+                log::info!(
+                    "restart: generation {generation} by {} is pid {}",
+                    attempt.task.engine,
+                    attempt.child.pid
+                );
+                self.attend(attempt)
+            }
+            Ok(None) => Ok(()), // we are the successor, or the restart has to wait
+            Err(why) => {
+                self.verdict(&task, Steps::default(), Err(why));
+                Ok(())
+            }
+        }
+    }
+
+    fn make_successor(&mut self, task: Task) -> std::result::Result<Option<Attempt>, RestartError> {
+        match self.succession.phase {
+            Phase::Serving if self.succession.deferred.is_none() => {}
+            phase if phase.drains() => return Err(RestartError::Draining),
+            _ => return Err(RestartError::InProgress),
+        }
+        if std::process::id() == 1 {
+            return Err(RestartError::FirstProcess);
+        }
+        if self.succession.living() >= self.succession.max_generations {
+            return self.make_room_for(task).map(|()| None);
+        }
+        let task = Task { engine: choose_engine(&task.how, self.inboxes.count())?, ..task };
+        if task.engine == Engine::ForkExec {
+            self.succession.launch.preflight()?;
+            return match task.how.check.clone() {
+                Some(flag) => Attempt::check(task, &self.succession.launch, &flag).map(Some),
+                None => self.exec(task).map(Some),
+            };
+        }
+        let (this, probation) = (self.succession.identity(&self.net), task.how.probation);
+        let generation = task.generation;
+        if task.how.moves {
+            self.freeze();
+        }
+        let forked = Attempt::fork(task);
+        if forked.is_err() && self.net.frozen {
+            self.net.thaw();
+        }
+        match forked? {
+            Side::Old(mut attempt) => {
+                self.net.shared = true; // until the child has closed its copies
+                self.net.alarms.suspend_all();
+                if self.net.frozen {
+                    attempt.hurry(self.net.now());
+                }
+                Ok(Some(*attempt))
+            }
+            Side::New(link) => {
+                self.succession.probation = probation;
+                self.become_heir(Generation::new(this, link), generation);
+                Ok(None)
+            }
+        }
+    }
+
+    fn exec(&self, task: Task) -> std::result::Result<Attempt, RestartError> {
+        let elders = self.succession.leavers.iter();
+        let offer = Offer {
+            old: self.succession.identity(&self.net),
+            listeners: self.net.passed_on().collect(),
+            elders: elders.map(|elder| (elder.who, elder.link.as_fd())).collect(),
+            supervisor: self.succession.supervisor.as_ref().map(|s| (s.pid, s.as_fd())),
+        };
+        Attempt::exec(task, &self.succession.launch, offer)
+    }
+
+    /// There are as many generations as there may be: the oldest is told to leave, if that is the rule.
+    fn make_room_for(&mut self, task: Task) -> std::result::Result<(), RestartError> {
+        let now = self.net.now();
+        let living = self.succession.living();
+        let this = self.succession.identity(&self.net);
+        let oldest = self.succession.leavers.first_mut();
+        let who = oldest.as_ref().map_or(this, |oldest| oldest.who);
+        let refused = RestartError::TooMany { living, oldest: (who.generation, who.pid) };
+        let (AtMax::DismissOldest(within), Some(oldest)) = (self.succession.at_max, oldest) else {
+            return Err(refused);
+        };
+        log::info!("restart: waits for generation {} to leave within {within:?}", who.generation);
+        let _ = oldest.link.send(&Message::Dismissed { within: Some(within) }, Vec::new());
+        let overdue = now + within + LEAVE_GRACE;
+        oldest.overdue = Some(overdue);
+        self.net.set_deadline(overdue, Deadline::LeaverOverdue);
+        self.succession.deferred = Some((Asked { how: task.how, by: task.by }, task.begun));
+        Ok(())
+    }
+
+    /// Watches over a new side, or a check, that was just made.
+    fn attend(&mut self, mut attempt: Attempt) -> Result {
+        attempt.link.iter_mut().for_each(|link| fault::point(Step::OldMade, Some(link)));
+        let watched = self.watch_new(&attempt);
+        self.net.set_deadline(attempt.overdue, Deadline::NewOverdue);
+        self.succession.attempt = Some(attempt);
+        self.advance(Event::Begun)?;
+        self.give_up_unless(watched.map_err(|e| e.to_string()))
+    }
+
+    fn watch_new(&self, attempt: &Attempt) -> Result {
+        if let Some(link) = &attempt.link {
+            self.net.watch(link, Source::Link)?;
+        }
+        if let Some(stderr) = &attempt.stderr {
+            self.net.watch(stderr, Source::Stderr)?;
+        }
+        self.net.watch(&attempt.child, Source::Child)
+    }
+
+    /// The program says that it would serve: so it is started.
+    pub(in crate::turn) fn go_on_after_check(&mut self) -> Result {
+        let Some(Attempt { task, .. }) = self.detach() else { return Ok(()) };
+        match self.exec(task.clone()) {
+            Ok(attempt) => self.attend(attempt),
+            Err(why) => {
+                self.advance(Event::NewGone)?;
+                self.verdict(&task, Steps::default(), Err(why));
+                Ok(())
+            }
+        }
+    }
+}
