@@ -62,18 +62,35 @@
 //! 5. Between callbacks every session stands at a boundary that you chose, since partial bytes stay
 //!    with the reactor: the end of any turn is a safe moment to fork, or to write everything down.
 //!
-//! # Where to read next
+//! # Where to read on
+//!
+//! The [`guide`], to write a server:
+//!
+//! - [from echo to chat to restart](guide::from_echo_to_restart), a server that grows by one idea at a time;
+//! - [a server of your own](guide::your_own), thirty lines in a crate beside this one;
+//! - [fork against fork-exec](guide::fork_or_exec), how a restart works, and connections that move;
+//! - [tasks and messages](guide::tasks_and_messages), what is no connection;
+//! - [datagrams](guide::datagrams).
+//!
+//! And to run one:
+//!
+//! - [operating](guide::operating): the program `heirloom`, signals, pid files, a stable process id;
+//! - [under systemd and in containers](guide::systemd_and_containers);
+//! - [limits and defaults](guide::limits_and_defaults);
+//! - [what it costs](guide::what_it_costs);
+//! - [coming from nginx, tableflip or tokio](guide::coming_from).
+//!
+//! The items:
 //!
 //! - [`Service`] is what you write, [`Io`] is one connection in its hands, [`Net`] is everything else.
 //! - [`Server`] is how it starts; [`Restart`] and [`Drain`] say how it is replaced and how it leaves;
 //!   [`Verdict`] says how that went.
 //! - [`limits`] has every fixed size and time with its reason; [`codec`] cuts bytes into messages.
 //! - [`testing`] runs a service without sockets and without time.
-//! - [`guide`] grows a server step by step, weighs fork against fork-exec, and translates from others.
-//! - The examples, in this order: `echo`, `chat`, `kv`, `http`, `jobs`, `flows`; `lessons`, which shows every
-//!   trap of a restart and the way out of it; `dashboard`, a page to watch one. README.md is for operators,
-//!   too: the program `heirloom`, systemd, a stable process id. ARCHITECTURE.md tells one turn of the loop and
-//!   one restart phase by phase.
+//!
+//! The examples, in this order: `echo`, `chat`, `kv`, `http`, `jobs`, `flows`; `lessons`, which shows every
+//! trap of a restart and the way out of it; `dashboard`, a page to watch one. ARCHITECTURE.md tells one turn
+//! of the loop and one restart phase by phase.
 //!
 //! The descriptors, signals and processes of a restart are described in `fork(2)`,
 //! `posix_spawn(3)`, `epoll(7)`, `unix(7)` and `pidfd_open(2)`.

@@ -3,6 +3,26 @@
 //! Both make the next generation of a server, speak the same protocol with it, and roll back in the
 //! same cases. They differ in what the new process begins with.
 //!
+//! # How a restart works
+//!
+//! 1. The old process makes a new one, by `fork()` or by `posix_spawn()` of its own path, with a private
+//!    socket between them. It goes on accepting. A fork-exec looks at the program first, and asks it, if
+//!    so told ([`checked`](crate::Restart::checked)).
+//! 2. A forked child has the listening sockets already. A new program is sent them, and
+//!    [`listen`](crate::Server::listen) claims each by name. Both have the *same* open sockets, with one
+//!    accept queue: nothing is bound twice. One that the new program does not claim is closed at the
+//!    commit, with a warning.
+//! 3. The new side says `Ready`. If it fails, dies, or takes longer than 10 s, it is killed, and whoever
+//!    asked is told why, with the last lines of a new program's stderr. That was all.
+//! 4. The old side stops accepting, keeps its listeners open, and says `Released`. New clients wait in the
+//!    queue.
+//! 5. The new side accepts what waits. For 2 s it is on probation: if it dies, or says itself that it is
+//!    not fit, the old one accepts again.
+//! 6. It says `Committed`. The old side closes its listeners, serves the connections that have stayed, and
+//!    exits when the last one has ended.
+//!
+//! # What differs
+//!
 //! | | [`Restart::fork`](crate::Restart::fork) | [`Restart::fork_exec`](crate::Restart::fork_exec) |
 //! |---|---|---|
 //! | system call | `fork(2)` | `posix_spawn(3)` |
@@ -12,9 +32,61 @@
 //! | listeners | the same sockets | the same sockets, sent over a Unix socket |
 //! | connections | stay; or [move](crate::Restart::move_connections) as they are | stay; or move, by [`export`](crate::Service::export) and [`import`](crate::Service::import) |
 //! | threads | refused with more than one, or [`or_fork_exec`](crate::Restart::or_fork_exec) | any number |
+//! | a [mailbox](crate::mailbox) | refused, or `or_fork_exec` | may exist |
+//! | needs besides | | a program at its path |
 //! | cost | grows with the heap | does not |
 //! | told to the service | [`Start::Forked`](crate::Start::Forked) | [`Start::Execed`](crate::Start::Execed) |
 //! | use it to | reload: a new configuration, a warm cache | upgrade: a new version |
+//!
+//! After a fork both processes have the shared state, and each goes its own way from there: what clients
+//! of the old process write is not seen in the new one, and what the new one has learned in its probation
+//! is gone after a roll back. Where the first matters, connections move.
+//!
+//! # Connections that move
+//!
+//! ```
+//! # use heirloom::{Io, Origin, Restart, Result, Service};
+//! // They go along, mid-message and mid-reply.
+//! let upgrade = Restart::fork_exec().move_connections();
+//!
+//! # #[derive(Default)]
+//! # struct Room { topic: String }
+//! # type Session = String;
+//! # impl Service for Room {
+//! #     type Session = Session;
+//! #     fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result<Session> { Ok(String::new()) }
+//! #     fn on_data(&mut self, _io: &mut Io<'_>, _: &mut Session, input: &[u8]) -> Result<usize> { Ok(input.len()) }
+//! /// What all share, for the next program ...
+//! fn save(&self) -> Result<Vec<u8>> {
+//!     Ok(self.topic.clone().into_bytes())
+//! }
+//!
+//! /// ... which may refuse it: then nothing has happened.
+//! fn load(&mut self, saved: &[u8]) -> Result {
+//!     self.topic = String::from_utf8(saved.to_vec()).map_err(|_| "the topic is no text")?;
+//!     Ok(())
+//! }
+//!
+//! /// One session; `None`: it stays here until it ends.
+//! fn export(&self, session: &Session) -> Option<Vec<u8>> {
+//!     Some(session.clone().into_bytes())
+//! }
+//!
+//! fn import(&mut self, _io: &mut Io<'_>, saved: &[u8]) -> Result<Session> {
+//!     Ok(String::from_utf8_lossy(saved).into_owned())
+//! }
+//! # }
+//! # let mut next = Room::default();
+//! # next.load(&Room { topic: "tea".into() }.save()?)?;
+//! # assert_eq!(next.topic, "tea");
+//! # assert!(next.load(&[0xff]).is_err());
+//! # Ok::<(), heirloom::Error>(())
+//! ```
+//!
+//! Unread input, unsent output, timers, ids and half-closed ends go along by themselves; by fork the four
+//! methods are not called. Until the new process serves, its death loses nothing; after that its
+//! connections die with it, and after a roll back they stay with it until they end.
+//! `cargo bench --bench handover` measures for how long nobody serves.
 //!
 //! # What it costs
 //!
@@ -109,3 +181,5 @@
 //!
 //! The reason is told to [`on_restart_ended`](crate::Service::on_restart_ended), to the log, and to
 //! whoever has asked over the control socket; for a new program with the last lines of its stderr.
+//!
+//! Next: [tasks and messages](super::tasks_and_messages).

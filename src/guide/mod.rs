@@ -1,15 +1,32 @@
-//! A guide in four pages. There is nothing here but prose, and programs that were compiled and run.
+//! A guide in ten pages. There is nothing here but prose, and programs that were compiled and run.
 //!
-//! - [From echo to chat to restart](from_echo_to_restart): a server that grows by one idea at a time.
-//! - [A server of your own](your_own): thirty lines in a crate beside this one, restarted under load.
-//! - [Fork against fork-exec](fork_or_exec): what each engine carries over, what it costs, when to use
-//!   which.
-//! - [Coming from nginx, tableflip or tokio](coming_from): the same things under other names.
+//! To write a server:
+//!
+//! 1. [From echo to chat to restart](from_echo_to_restart): a server that grows by one idea at a time.
+//! 2. [A server of your own](your_own): thirty lines in a crate beside this one, restarted under load.
+//! 3. [Fork against fork-exec](fork_or_exec): how a restart works, what each engine carries over, what
+//!    it costs, when to use which, and connections that move.
+//! 4. [Tasks and messages](tasks_and_messages): alarms, jobs in hand, long work, mail from threads.
+//! 5. [Datagrams](datagrams): UDP and Unix datagram sockets, and flows.
+//!
+//! To run one:
+//!
+//! 6. [Operating](operating): status, restart, roll back, signals, pid files, a stable pid.
+//! 7. [Under systemd and in containers](systemd_and_containers): a unit, activated sockets, process 1.
+//! 8. [Limits and defaults](limits_and_defaults): every number, and what changes it.
+//! 9. [What it costs](what_it_costs): beside other servers, in memory, in restarts, with the commands.
+//! 10. [Coming from nginx, tableflip or tokio](coming_from): the same things under other names.
 //!
 //! Beside it stand the lessons, which show with real processes and sockets what goes wrong in a restart,
 //! and how it goes right: `cargo run --example lessons`.
 
 pub mod coming_from;
+pub mod datagrams;
 pub mod fork_or_exec;
 pub mod from_echo_to_restart;
+pub mod limits_and_defaults;
+pub mod operating;
+pub mod systemd_and_containers;
+pub mod tasks_and_messages;
+pub mod what_it_costs;
 pub mod your_own;

@@ -1,0 +1,34 @@
+//! Limits and defaults: what a peer, a restart and a process may use, in bytes and in time.
+//!
+//! | what | default | change it by |
+//! |---|---|---|
+//! | nothing comes or goes | 60 s | [`idle_timeout`](crate::Server::idle_timeout) |
+//! | first whole message | 10 s | [`first_message_timeout`](crate::Server::first_message_timeout) |
+//! | the peer takes no output | 30 s | [`write_timeout`](crate::Server::write_timeout) |
+//! | the peer's FIN after ours | 5 s | [`close_timeout`](crate::Server::close_timeout) |
+//! | connections at a time | 1,000,000; accepting resumes at 90 % | [`max_connections`](crate::Server::max_connections) |
+//! | input kept for one message | 16 MiB | [`max_message`](crate::Server::max_message) |
+//! | unsent output of one connection | 16 MiB | [`max_output`](crate::Server::max_output) |
+//! | a new side is ready | 10 s; the same again to commit after its probation | [`Restart::ready_within`](crate::Restart::ready_within) |
+//! | a new side's probation | 2 s | [`Restart::probation`](crate::Restart::probation) |
+//! | nobody serves connections that move | 2 s, then the restart is given up | [`Restart::standstill`](crate::Restart::standstill) |
+//! | drain after a restart | all are told at once; after 1 h what is left is aborted | [`drain_on_restart`](crate::Server::drain_on_restart), [`Drain::spread`](crate::Drain::spread) |
+//! | drain on stop | all are told at once; after 30 s what is left is aborted | [`drain_on_stop`](crate::Server::drain_on_stop), [`Drain::spread`](crate::Drain::spread) |
+//! | generations at a time | 50; one more is refused | [`max_generations`](crate::Server::max_generations), [`dismiss_oldest`](crate::Server::dismiss_oldest) |
+//! | input and output of one connection in one turn | 64 KiB each | fixed |
+//! | output above which input is no longer offered, and at which it is again | 64 KiB, 32 KiB | fixed |
+//! | accepts per listener in one turn | 64 | fixed |
+//! | datagrams of one socket in one turn | 128, or 64 KiB and what the batch of 32 brings | fixed |
+//! | a datagram | 64 KiB; a longer one is dropped and counted | fixed |
+//! | unsent datagrams of one socket, and those on the way to an older generation | 1 MiB each; more are dropped and counted | fixed |
+//! | a dial | 10 s | [`dial_timeout`](crate::Server::dial_timeout) |
+//! | dialed connections to one address | no limit | [`max_per_destination`](crate::Server::max_per_destination) |
+//! | letters in a mailbox | what its maker says; more are refused | [`mailbox(capacity)`](crate::mailbox) |
+//! | out of descriptors | accepting pauses until a connection ends, 500 ms at most | fixed |
+//! | a request on the control socket | 1 KiB | fixed |
+//! | a supervisor makes another generation after a crash | 100 ms, doubling up to 30 s | fixed |
+//!
+//! The fixed ones have their reasons in [`limits`](crate::limits), the others in their methods. The soft limit on
+//! open files is raised to the hard one.
+//!
+//! Next: [what it costs](super::what_it_costs).

@@ -1,0 +1,150 @@
+//! Operating a server: its status, restarts and roll backs, signals, pid files, and a pid that stays.
+//!
+//! # The program `heirloom`
+//!
+//! A server with [`.control(path)`](crate::Server::control) answers on a Unix socket that only its own user
+//! may open. The socket passes from generation to generation, and the newest one knows all the others. The
+//! program `heirloom` asks (`cargo install --path .`, or `cargo run --bin heirloom --`); here of a `chat
+//! --control /run/chat/control --probation 5` with two guests, from a debug build:
+//!
+//! ```text
+//! $ export HEIRLOOM_CONTROL=/run/chat/control
+//! $ heirloom status
+//! generation      pid engine    phase                     age connections     oldest holds   private    shared held
+//!          0    12060 none      serving                 1.742           2      1.022     0      2.4M      1.5M -
+//! $ heirloom restart
+//! generation 1 is pid 12137, by fork, in 5.012749809s
+//! made=0.138ms
+//! ready=3.204ms
+//! committed=5012.750ms
+//! ```
+//!
+//! `restart` waits until the new generation has committed. Without a flag it does what the first
+//! [`restart_on`](crate::Server::restart_on) says, with one what the first of that engine says. In a second
+//! terminal, in the middle of a `heirloom restart --fork-exec`:
+//!
+//! ```text
+//! $ heirloom status
+//! generation      pid engine    phase                     age connections     oldest holds   private    shared held
+//!          2    12217 fork-exec probation               1.505           2      7.575     0      0.8M      3.3M -
+//!          1    12137 fork      released                6.547           0          -     0      0.7M      2.5M -
+//! $ heirloom rollback
+//! generation 1 serves again
+//! $ heirloom status
+//! generation      pid engine    phase                     age connections     oldest holds   private    shared held
+//!          1    12137 fork      serving                 6.871           0          -     0      0.7M      2.5M -
+//!          2    12217 fork-exec draining                1.829           2      7.899     0      0.8M      3.3M -
+//! ```
+//!
+//! and in the first one, or with a program that is no good:
+//!
+//! ```text
+//! $ heirloom restart --fork-exec; echo $?
+//! heirloom: restart: rolled back: on request
+//! 1
+//! $ heirloom restart --fork-exec; echo $?
+//! heirloom: restart: the program failed its check: exit status 3; its stderr ends: chat: no room.conf
+//! 1
+//! ```
+//!
+//! | command | what it does | it waits for |
+//! |---|---|---|
+//! | `status [--json]` | every living generation; times in seconds | the others' answers, 500 ms at most |
+//! | `top [--every SECONDS] [--count N]` | the same, again and again | |
+//! | `restart [--fork \| --fork-exec] [--move]` | a restart as a signal would ask for it; with `--move` established connections go along | its verdict |
+//! | `rollback` | undoes the restart that is in its probation | that the old generation serves again |
+//! | `drain` | all generations stop accepting, serve what they have, and exit | nothing |
+//! | `stop` | all generations abort what they have, and exit | nothing |
+//!
+//! The exit status is 0 when the server did it, 1 when it did not (the reason is on stderr), 2 when it could
+//! not be asked. The protocol is lines of text, one request, one reply, an empty line at its end:
+//! `echo status | nc -NU /run/chat/control`.
+//!
+//! # Signals
+//!
+//! | signal | the examples | a [`Server`](crate::Server) by itself |
+//! |---|---|---|
+//! | HUP | restart by fork | ends the process, until [`restart_on`](crate::Server::restart_on) gives it a meaning |
+//! | USR2 | restart by fork-exec | the same |
+//! | TERM, INT | drain, exit within 30 s; a second one: exit now | the same as the examples |
+//!
+//! # The command line of the examples
+//!
+//! `demo`, `lessons` and `dashboard` have their own (`--help` lists it). The others share one:
+//!
+//! | flag | |
+//! |---|---|
+//! | `--listen ADDR` | `host:port`, `unix:/path` or `systemd:NAME`; repeatable |
+//! | `--datagrams ADDR` | `host:port` or `unix:/path`: datagrams; repeatable |
+//! | `--pid-file PATH` | the process id of the generation that serves, or of its supervisor |
+//! | `--control PATH` | the operator's socket |
+//! | `--probation SECONDS` | how long a new generation serves before the old one lets go (2) |
+//! | `--move`, `--no-move` | established connections go along, or stay; `chat` and `kv`, whose clients share state, move them by default |
+//! | `--supervised` | a process with a stable pid in front |
+//! | `--check` | only look whether the rest makes sense; an upgrade runs the new program with it first |
+//!
+//! `RUST_LOG` sets how much is logged. With the examples, a wrong command line, an address in use or a
+//! missing directory is one line and exit status 2.
+//!
+//! # Which process it is
+//!
+//! The process id changes at each restart, since a restart makes a new process. Three ways to know it:
+//!
+//! - Follow the pid file ([`pid_file`](crate::Server::pid_file)). It holds the number of the generation that
+//!   serves; a roll back writes the old number again.
+//! - Let systemd follow: it is told ([under systemd](super::systemd_and_containers)).
+//! - Take a supervisor.
+//!
+//! ## A stable pid
+//!
+//! Where a pid that changes will not do, put a supervisor in front:
+//!
+//! ```no_run
+//! # use heirloom::{Io, Origin, Restart, Result, Server, Service};
+//! # struct Echo;
+//! # impl Service for Echo {
+//! #     type Session = ();
+//! #     fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result { Ok(()) }
+//! #     fn on_data(&mut self, _io: &mut Io<'_>, _: &mut (), input: &[u8]) -> Result<usize> { Ok(input.len()) }
+//! # }
+//! # fn main() -> Result {
+//! Server::new(Echo)?
+//!     .listen("0.0.0.0:7777")?
+//!     .restart_on(libc::SIGUSR2, Restart::fork_exec())
+//!     .supervised()
+//!     .run()
+//! # }
+//! ```
+//!
+//! The process that was started never serves. It starts the program once more, and from then on
+//!
+//! - its pid is the one to know: the pid file holds it, and signals that are sent to it (HUP, INT, QUIT,
+//!   TERM, USR1, USR2, and those of `restart_on`) go to the generation that serves, whichever it is;
+//! - it holds the listeners, so a crash of the server refuses nobody: clients wait in the accept queue until
+//!   the program at its path was started again, after 100 ms, then 200 ms, up to 30 s, and after 100 ms again
+//!   once the service has gone on for 10 s. Older generations that still drain are not touched;
+//! - it reaps orphans, and ends with the exit status of the last generation that served, 128 + n for
+//!   signal n.
+//!
+//! So runit, supervisord or a shell keep track of the server, and a container may have it as its first
+//! process.
+//!
+//! After a crash the program that is on disk runs, which may be newer than the one that has crashed. A
+//! service whose first generation never serves ends with that one's exit status: to try again is then the
+//! business of whoever has started it. Should the supervisor itself be killed (SIGKILL), the server serves
+//! on, without one, and the pid file holds the server's pid from the next restart on.
+//!
+//! # What it needs of Linux
+//!
+//! 64-bit Linux, with `epoll(7)`, `signalfd(2)`, `memfd_create(2)`, `pidfd_open(2)` (Linux 5.3),
+//! `close_range(2)` (5.9, with a fallback), `SCM_RIGHTS` (see `unix(7)`), and `posix_spawn(3)` with a change of
+//! directory (glibc 2.29). Rust 1.91 or later.
+//!
+//! - A child that was forked shares memory until one side writes to it; a busy heap is copied in the end.
+//!   `heirloom status` shows what each generation has for itself.
+//! - With `SIGCHLD` ignored, how a new side ended cannot be told.
+//! - A program that uses threads starts them after [`Server::new`](crate::Server::new), and restarts by
+//!   fork-exec.
+//! - The soft limit on open files is raised to the hard one.
+//!
+//! Next: [under systemd and in containers](super::systemd_and_containers).

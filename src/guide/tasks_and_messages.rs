@@ -1,0 +1,65 @@
+//! Tasks and messages: alarms, jobs in hand, long work, connections that we make, and mail from threads.
+//!
+//! None of it is a connection, so a restart has to know whose it is. ARCHITECTURE.md has the table for both
+//! engines and a roll back ("What is more than a socket"); in short:
+//!
+//! - [`Net::set_alarm`](crate::Net::set_alarm) and [`set_interval`](crate::Net::set_interval): the newest
+//!   generation's. By fork they go along with the heap; a new program takes up what it wants of
+//!   [`Net::inherited_alarms`](crate::Net::inherited_alarms). Each goes off once, and after a roll back they
+//!   are as the new side left them.
+//! - [`Net::hold("a job")`](crate::Net::hold): this process stays while it drains, until
+//!   [`unhold`](crate::Net::unhold) or the limit of [`hold_within`](crate::Net::hold_within); `heirloom status`
+//!   shows the names.
+//! - [`Net::defer`](crate::Net::defer): one piece of long work per turn, after everybody was answered.
+//! - [`Net::dial`](crate::Net::dial) takes an address (names are not looked up: that would block);
+//!   [`Server::dial_timeout`](crate::Server::dial_timeout),
+//!   [`max_per_destination`](crate::Server::max_per_destination) and [`Backoff`](crate::Backoff) bound it.
+//! - [`mailbox(capacity)`](crate::mailbox) with [`Server::inbox`](crate::Server::inbox): letters from threads of
+//!   your own to [`Mail::on_mail`](crate::Mail::on_mail). While one exists fork is refused by name; use
+//!   [`.or_fork_exec()`](crate::Restart::or_fork_exec).
+//!
+//! The `jobs` example is a worker for a Redis stream that is built on these: what is in hand at a restart is
+//! finished, and nothing is done twice.
+//!
+//! # An alarm that survives
+//!
+//! By fork nothing is to be done. A new program begins with no alarm; what the old one had waits to be taken
+//! up in [`on_start`](crate::Service::on_start), and what is not taken up is dropped:
+//!
+//! ```
+//! # use heirloom::{Io, Origin, Result, Service, testing::Harness};
+//! use heirloom::{Alarm, Net, Start};
+//! use std::time::Duration;
+//!
+//! const REPORT: Alarm = Alarm(1);
+//! # #[derive(Default)]
+//! # struct Reporter {
+//! #     reports: u32,
+//! # }
+//! # impl Service for Reporter {
+//! #     type Session = ();
+//! #     fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result { Ok(()) }
+//! #     fn on_data(&mut self, _io: &mut Io<'_>, _: &mut (), input: &[u8]) -> Result<usize> { Ok(input.len()) }
+//!
+//! fn on_start(&mut self, net: &mut Net, start: Start) {
+//!     if start == Start::Fresh {
+//!         net.set_interval(REPORT, Duration::from_secs(60));
+//!     }
+//!     for alarm in net.inherited_alarms() {
+//!         net.resume_alarm(alarm); // it keeps its beat
+//!     }
+//! }
+//!
+//! fn on_alarm(&mut self, _net: &mut Net, key: Alarm) {
+//!     self.reports += u32::from(key == REPORT);
+//! }
+//! # }
+//!
+//! let mut harness = Harness::new(Reporter::default());
+//! harness.advance(Duration::from_secs(59));
+//! assert_eq!(harness.service().reports, 0);
+//! harness.advance(Duration::from_secs(61));
+//! assert_eq!(harness.service().reports, 2);
+//! ```
+//!
+//! Next: [datagrams](super::datagrams).

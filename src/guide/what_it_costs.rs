@@ -1,0 +1,86 @@
+//! What it costs: beside other servers, in memory, under restarts, and while a new process is made.
+//!
+//! All of it was measured on one machine (Linux 6.18, x86-64, two cores of a virtual machine, one for the
+//! server and one for the load). On yours, with `apt-get install libevent-dev redis-server nginx haproxy` for
+//! the others:
+//!
+//! ```sh
+//! cargo build --release --examples
+//! cargo bench --bench peers       # the table, its chart, memory, restarts under load: 15 minutes
+//! cargo bench --bench restart     # how long the loop stands still, and its chart: 10 minutes
+//! cargo bench                     # these and the parts: codec, timer, turn, echo, fanout, handover
+//! ```
+//!
+//! # Beside others
+//!
+//! What a request takes of the server's core, as a ratio: ours divided by theirs, so below 1 is cheaper. The
+//! median of five rounds that were run in turns, and their range; `50 × 16` is 50 connections with 16 requests
+//! under way on each. The bare loop is epoll, read and write on libc, without timeouts, limits or restarts:
+//! what a framework can at best come close to. All have one thread or one worker, and keep no log; nginx and
+//! haproxy send a `Date` header that the others do not.
+//!
+//! | work | µs | bare epoll | tokio | others |
+//! |---|---:|---|---|---|
+//! | echo 64 B, 1 × 1 | 23.94 | **1.04** (1.01–1.05) | **1.01** (0.98–1.04) | libevent **0.92** (0.92–0.94) |
+//! | echo 64 B, 50 × 1 | 5.77 | **0.96** (0.95–0.98) | **0.96** (0.95–0.99) | libevent **0.70** (0.54–0.72) |
+//! | echo 64 B, 1000 × 1 | 7.15 | **0.98** (0.96–1.03) | **0.96** (0.92–0.99) | libevent **0.71** (0.64–0.74) |
+//! | echo 64 B, 1 × 16 | 1.56 | **1.04** (0.95–1.24) | **1.04** (0.92–1.21) | libevent **0.95** (0.77–1.09) |
+//! | echo 64 B, 50 × 16 | 0.28 | **0.97** (0.96–1.00) | **0.96** (0.95–1.01) | libevent **0.66** (0.65–0.70) |
+//! | echo 64 B, 1000 × 16 | 0.34 | **0.99** (0.96–1.07) | **0.91** (0.80–1.01) | libevent **0.62** (0.60–0.67) |
+//! | RESP GET, 50 × 1 | 5.20 | **0.95** (0.78–1.08) | **0.94** (0.75–0.98) | redis **0.85** (0.67–0.90) |
+//! | RESP SET, 50 × 1 | 5.86 | **0.95** (0.94–0.96) | **0.95** (0.93–1.21) | redis **0.86** (0.84–0.97) |
+//! | RESP GET, 50 × 16 | 0.38 | **1.01** (1.00–1.07) | **1.00** (0.88–1.10) | redis **0.66** (0.56–0.74) |
+//! | RESP SET, 50 × 16 | 0.41 | **0.99** (0.91–1.25) | **0.99** (0.93–1.24) | redis **0.64** (0.56–0.65) |
+//! | RESP GET, 50 × 64 | 0.13 | **0.98** (0.88–1.03) | **0.99** (0.83–1.02) | redis **0.42** (0.38–0.45) |
+//! | RESP SET, 50 × 64 | 0.14 | **1.07** (1.03–1.09) | **1.04** (0.96–1.09) | redis **0.37** (0.33–0.40) |
+//! | HTTP hello, 50 × 1 | 4.33 | **0.95** (0.93–1.11) | **0.93** (0.92–1.16) | may_minihttp **0.88** (0.86–1.09), nginx **0.75** (0.73–0.95), haproxy **0.71** (0.69–0.92) |
+//! | HTTP hello, 50 × 16 | 0.36 | **0.95** (0.91–0.97) | **0.94** (0.93–0.95) | may_minihttp **0.94** (0.91–0.96), nginx **0.07** (0.07–0.07), haproxy **0.07** (0.07–0.07) |
+//! | churn, echo | 25.71 | **1.04** (1.03–1.05) | **1.00** (0.95–1.10) | libevent **0.93** (0.84–1.04) |
+//! | churn, RESP | 24.95 | **1.01** (1.00–1.03) | **0.96** (0.95–0.98) | redis **0.91** (0.89–0.92) |
+//! | churn, HTTP | 25.20 | **1.06** (1.05–1.07) | **1.02** (1.01–1.03) | may_minihttp **0.93** (0.91–0.94), nginx **1.03** (1.00–1.05), haproxy **1.00** (0.99–1.02) |
+//!
+//! `cargo bench --bench peers` draws the same as a chart; the one that was drawn here is
+//! `benches/charts/peers.svg`.
+//!
+//! # Memory
+//!
+//! Of the process for each of 10,000 idle connections that have had one answer, in bytes: echo 246, kv 301,
+//! http 373. Beside them nginx 526, haproxy 914, libevent 1,021, tokio 4,864, redis 9,844, may_minihttp 20,260;
+//! the bare loop, which knows nothing of its connections, 61. Measured by `cargo bench --bench peers`.
+//!
+//! # Restarts under load
+//!
+//! 100 of them, with 2,000 new connections a second, one request each; times in µs. The window is 100 ms from
+//! the trigger on. Measured by `cargo bench --bench peers`.
+//!
+//! | way | failed | p99 outside the window | p99 in it | the slowest in it |
+//! |---|---:|---:|---:|---:|
+//! | heirloom, fork | 0 of 101,000 | 397 | **628** | 5,818 |
+//! | heirloom, fork-exec | 0 of 101,000 | 304 | **733** | 8,576 |
+//! | nginx, USR2 and QUIT | 0 of 101,000 | 227 | 2,322 | 6,870 |
+//! | haproxy, reload | 0 of 101,000 | 229 | 6,685 | 13,863 |
+//! | the bare loop, std `Command` with `pre_exec` | 0 of 101,000 | 272 | 2,035 | 5,216 |
+//!
+//! With a restart every 5 s instead (`cargo bench --bench peers -- --only "restarts, heirloom" --gap 5000`), 0
+//! of 1,010,000 requests failed by either engine.
+//!
+//! # While a new process is made
+//!
+//! How long the old process's loop stands still meanwhile. By fork-exec 0.20 to 0.25 ms (medians), whatever the
+//! heap; by fork what `fork()` takes: 0.29 ms with a heap of 10 MiB, 72 ms with 4 GiB, and 1.6 ms with 4 GiB in
+//! huge pages (`GLIBC_TUNABLES=glibc.malloc.hugetlb=1`, which glibc 2.36 heeds only now and then). The sizes in
+//! between are in [fork against fork-exec](super::fork_or_exec#what-it-costs), and in a chart:
+//! `benches/charts/restart-stall.svg`.
+//!
+//! The first answer by the new process comes 0.8 ms after the trigger by fork and 2.0 ms by fork-exec (10 MiB,
+//! no connections), 4.5 and 5.1 ms with 10,000 connections. Measured by `cargo bench --bench restart`.
+//!
+//! For how long nobody serves the connections that move: `cargo bench --bench handover`.
+//!
+//! # The picture
+//!
+//! `benches/charts/restart.svg`, on the README, shows two restarts under load: new clients are answered by the
+//! new process at once, those that stay are served to their end. It moves, and all of it was measured:
+//! `cargo bench --bench restart -- --picture`.
+//!
+//! Next: [coming from nginx, tableflip or tokio](super::coming_from).
