@@ -35,7 +35,7 @@ use std::{
 
 use common::process::{allow_descriptors, free_address};
 use criterion::{BenchmarkId, Criterion, Throughput};
-use heirloom::{Io, Origin, Restart, Result, Server, Service};
+use heirloom::{Connection, Origin, Restart, Result, Server, Service};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -53,12 +53,17 @@ struct Who;
 impl Service for Who {
     type Session = ();
 
-    fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result {
+    fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result {
         Ok(())
     }
 
-    fn on_data(&mut self, io: &mut Io<'_>, _session: &mut (), input: &[u8]) -> Result<usize> {
-        io.send(&std::process::id().to_le_bytes());
+    fn on_data(
+        &mut self,
+        conn: &mut Connection<'_>,
+        _session: &mut (),
+        input: &[u8],
+    ) -> Result<usize> {
+        conn.send(&std::process::id().to_le_bytes());
         Ok(input.len())
     }
 
@@ -66,7 +71,7 @@ impl Service for Who {
         Some(vec![0; 16])
     }
 
-    fn import(&mut self, _io: &mut Io<'_>, _saved: &[u8]) -> Result {
+    fn import(&mut self, _conn: &mut Connection<'_>, _saved: &[u8]) -> Result {
         Ok(())
     }
 }

@@ -26,19 +26,19 @@
 //! # An echo server
 //!
 //! ```no_run
-//! use heirloom::{Io, Origin, Restart, Result, Server, Service};
+//! use heirloom::{Connection, Origin, Restart, Result, Server, Service};
 //!
 //! struct Echo;
 //!
 //! impl Service for Echo {
 //!     type Session = (); // nothing to remember about a connection
 //!
-//!     fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result<()> {
+//!     fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result<()> {
 //!         Ok(())
 //!     }
 //!
-//!     fn on_data(&mut self, io: &mut Io<'_>, _session: &mut (), input: &[u8]) -> Result<usize> {
-//!         io.send(input);
+//!     fn on_data(&mut self, conn: &mut Connection<'_>, _session: &mut (), input: &[u8]) -> Result<usize> {
+//!         conn.send(input);
 //!         Ok(input.len()) // all of it was taken
 //!     }
 //! }
@@ -82,7 +82,7 @@
 //!
 //! The items:
 //!
-//! - [`Service`] is what you write, [`Io`] is one connection in its hands, [`Net`] is everything else.
+//! - [`Service`] is what you write, [`Connection`] is one connection in its hands, [`Net`] is everything else.
 //! - [`Server`] is how it starts; [`Restart`] and [`Drain`] say how it is replaced and how it leaves;
 //!   [`Verdict`] says how that went.
 //! - [`limits`] has every fixed size and time with its reason; [`codec`] cuts bytes into messages.
@@ -118,7 +118,7 @@ mod turn;
 mod verdict;
 
 pub use error::{Error, Result};
-pub use net::{ConnId, DatagramPeer, Io, Net, Peer, SocketId, Timer};
+pub use net::{ConnId, Connection, DatagramPeer, Net, Peer, SocketId, Timer};
 pub use plan::{Drain, Engine, Restart};
 pub use server::Server;
 pub use service::{Mail, Move, Origin, Reason, Service, Start};

@@ -4,11 +4,11 @@
 //! method of [`Server`](crate::Server). Sizes are in bytes unless a name says otherwise.
 //!
 //! ```
-//! use heirloom::{Io, limits};
+//! use heirloom::{Connection, limits};
 //!
 //! /// How much may be sent before a producer has to wait for `on_writable`.
-//! fn room(io: &Io<'_>) -> usize {
-//!     limits::HIGH_MARK.saturating_sub(io.queued())
+//! fn room(conn: &Connection<'_>) -> usize {
+//!     limits::HIGH_MARK.saturating_sub(conn.queued())
 //! }
 //! ```
 

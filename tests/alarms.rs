@@ -13,7 +13,7 @@ use common::{
     restart::{Engine, slay},
     wait_for, wait_gone,
 };
-use heirloom::{Alarm, Io, Net, Origin, Result, Service, Start, testing::Harness};
+use heirloom::{Alarm, Connection, Net, Origin, Result, Service, Start, testing::Harness};
 
 for_both_engines!(
     a_one_shot_alarm_that_spans_a_restart_comes_once_and_in_the_new_process,
@@ -244,11 +244,11 @@ struct Clock {
 impl Service for Clock {
     type Session = ();
 
-    fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result {
+    fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result {
         Ok(())
     }
 
-    fn on_data(&mut self, _io: &mut Io<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+    fn on_data(&mut self, _conn: &mut Connection<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
         Ok(input.len())
     }
 

@@ -11,7 +11,7 @@ use common::{
     restart::{Engine, Lab},
     wait_for, wait_gone,
 };
-use heirloom::{Io, Mail, Net, Origin, Result, Service, Undelivered, testing::Harness};
+use heirloom::{Connection, Mail, Net, Origin, Result, Service, Undelivered, testing::Harness};
 
 fn with_mailbox(setup: Setup) -> Setup {
     setup.env("LAB_MAILBOX", 1)
@@ -119,12 +119,12 @@ struct Reader {
 impl Service for Reader {
     type Session = ();
 
-    fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result {
+    fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result {
         Ok(())
     }
 
-    fn on_data(&mut self, io: &mut Io<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
-        io.send(self.sum.to_string().as_bytes());
+    fn on_data(&mut self, conn: &mut Connection<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+        conn.send(self.sum.to_string().as_bytes());
         Ok(input.len())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{fs, io::Write, process, sync::mpsc, thread, time::Duration};
 
-use heirloom::{Alarm, Deferred, Hold, Inbox, Io, Mail, Mailbox, Net, Result, Start};
+use heirloom::{Alarm, Connection, Deferred, Hold, Inbox, Mail, Mailbox, Net, Result, Start};
 
 use crate::{
     Lab,
@@ -51,9 +51,14 @@ impl Beyond {
     }
 
     /// A request and its answer; `None`: it is none of these.
-    pub fn handle(&mut self, io: &mut Io<'_>, verb: &str, rest: &str) -> Result<Option<String>> {
+    pub fn handle(
+        &mut self,
+        conn: &mut Connection<'_>,
+        verb: &str,
+        rest: &str,
+    ) -> Result<Option<String>> {
         let (first, second) = rest.split_once(' ').unwrap_or((rest, ""));
-        let net = io.net();
+        let net = conn.net();
         let millis = |text: &str| number(text).map(Duration::from_millis);
         match verb {
             "hold" => self.holds.push((rest.to_owned(), net.hold(rest.to_owned()))),

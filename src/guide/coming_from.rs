@@ -34,13 +34,13 @@
 //! [supervisor](crate::Server::supervised) stands in front.
 //!
 //! ```no_run
-//! # use heirloom::{Drain, Io, Origin, Restart, Result, Server, Service};
+//! # use heirloom::{Drain, Connection, Origin, Restart, Result, Server, Service};
 //! # use std::time::Duration;
 //! # struct Web;
 //! # impl Service for Web {
 //! #     type Session = ();
-//! #     fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result { Ok(()) }
-//! #     fn on_data(&mut self, _io: &mut Io<'_>, _: &mut (), input: &[u8]) -> Result<usize> { Ok(input.len()) }
+//! #     fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result { Ok(()) }
+//! #     fn on_data(&mut self, _conn: &mut Connection<'_>, _: &mut (), input: &[u8]) -> Result<usize> { Ok(input.len()) }
 //! # }
 //! # fn main() -> Result {
 //! Server::new(Web)?
@@ -72,7 +72,7 @@
 //! | `Options.UpgradeTimeout` (1 min) | [`ready_within`](crate::Restart::ready_within) (10 s) |
 //! | `Options.PIDFile` | [`pid_file`](crate::Server::pid_file) |
 //! | `upg.HasParent()` | [`Start`](crate::Start), or [`Net::engine`](crate::Net::engine) |
-//! | `upg.Fds.AddConn`, `Conn` | [`move_connections`](crate::Restart::move_connections), with unread and unsent bytes |
+//! | `upg.Fds.AddConn`, `ConnState` | [`move_connections`](crate::Restart::move_connections), with unread and unsent bytes |
 //! | `upg.Fds.AddFile`, `File` | not there; write down what you need with [`save`](crate::Service::save) |
 //! | `upg.WaitForParent(ctx)` | not needed: an older generation that is still there does not keep this one from restarting, up to `max_generations` |
 //! | the `testing` package | [`testing::Harness`](crate::testing::Harness) |
@@ -86,8 +86,8 @@
 //! | `mpsc`, `broadcast` to other tasks | [`net.to(id)`](crate::Net::to)`.send(..)` |
 //! | `read().await` in a loop, with a buffer | [`on_data`](crate::Service::on_data): the bytes are there, and what is incomplete is kept for you |
 //! | `tokio_util::codec::Decoder` | a function from bytes to a message and its length, as in [`codec`](crate::codec) |
-//! | `write_all().await` waits for the peer | [`send`](crate::Io::send) queues; [`is_congested`](crate::Io::is_congested), [`on_writable`](crate::Service::on_writable), and a hard limit |
-//! | `time::timeout`, `sleep` | [`arm`](crate::Io::arm) and [`on_timer`](crate::Service::on_timer); the usual timeouts are on already |
+//! | `write_all().await` waits for the peer | [`send`](crate::Connection::send) queues; [`is_congested`](crate::Connection::is_congested), [`on_writable`](crate::Service::on_writable), and a hard limit |
+//! | `time::timeout`, `sleep` | [`arm`](crate::Connection::arm) and [`on_timer`](crate::Service::on_timer); the usual timeouts are on already |
 //! | `TcpStream::connect().await` | [`dial`](crate::Net::dial), then [`on_open`](crate::Service::on_open) with [`Origin::Dialed`](crate::Origin::Dialed) |
 //! | `spawn_blocking` | not there: work that blocks belongs into another process |
 //! | `select!` with a shutdown signal | [`on_drain`](crate::Service::on_drain), once for each connection |
@@ -107,7 +107,7 @@
 //! ```
 //!
 //! ```
-//! # use heirloom::{Io, Origin, Result, Service, codec, testing};
+//! # use heirloom::{Connection, Origin, Result, Service, codec, testing};
 //! # struct State;
 //! # impl State {
 //! #     fn answer(&mut self, line: &[u8]) -> String { format!("{}\n", line.len()) }
@@ -115,10 +115,10 @@
 //! # struct Server(State);
 //! # impl Service for Server {
 //! #     type Session = ();
-//! #     fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result { Ok(()) }
-//! fn on_data(&mut self, io: &mut Io<'_>, _session: &mut (), input: &[u8]) -> Result<usize> {
+//! #     fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result { Ok(()) }
+//! fn on_data(&mut self, conn: &mut Connection<'_>, _session: &mut (), input: &[u8]) -> Result<usize> {
 //!     let Some((line, taken)) = codec::line(input, 1024)? else { return Ok(0) };
-//!     io.send(self.0.answer(line).as_bytes());
+//!     conn.send(self.0.answer(line).as_bytes());
 //!     Ok(taken)
 //! }
 //! # }

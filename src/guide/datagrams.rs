@@ -6,12 +6,12 @@
 //!
 //! ```
 //! use heirloom::{DatagramPeer, Net, SocketId};
-//! # use heirloom::{Io, Origin, Result, Service};
+//! # use heirloom::{Connection, Origin, Result, Service};
 //! # struct Echo;
 //! # impl Service for Echo {
 //! #     type Session = ();
-//! #     fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result { Ok(()) }
-//! #     fn on_data(&mut self, _io: &mut Io<'_>, _: &mut (), input: &[u8]) -> Result<usize> { Ok(input.len()) }
+//! #     fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result { Ok(()) }
+//! #     fn on_data(&mut self, _conn: &mut Connection<'_>, _: &mut (), input: &[u8]) -> Result<usize> { Ok(input.len()) }
 //!
 //! fn on_datagram(&mut self, net: &mut Net, socket: SocketId, from: &DatagramPeer, bytes: &[u8]) {
 //!     net.send_to(socket, from, bytes);

@@ -45,7 +45,7 @@
 //! # Connections that move
 //!
 //! ```
-//! # use heirloom::{Io, Origin, Restart, Result, Service};
+//! # use heirloom::{Connection, Origin, Restart, Result, Service};
 //! // They go along, mid-message and mid-reply.
 //! let upgrade = Restart::fork_exec().move_connections();
 //!
@@ -54,8 +54,8 @@
 //! # type Session = String;
 //! # impl Service for Room {
 //! #     type Session = Session;
-//! #     fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result<Session> { Ok(String::new()) }
-//! #     fn on_data(&mut self, _io: &mut Io<'_>, _: &mut Session, input: &[u8]) -> Result<usize> { Ok(input.len()) }
+//! #     fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result<Session> { Ok(String::new()) }
+//! #     fn on_data(&mut self, _conn: &mut Connection<'_>, _: &mut Session, input: &[u8]) -> Result<usize> { Ok(input.len()) }
 //! /// What all share, for the next program ...
 //! fn save(&self) -> Result<Vec<u8>> {
 //!     Ok(self.topic.clone().into_bytes())
@@ -72,7 +72,7 @@
 //!     Some(session.clone().into_bytes())
 //! }
 //!
-//! fn import(&mut self, _io: &mut Io<'_>, saved: &[u8]) -> Result<Session> {
+//! fn import(&mut self, _conn: &mut Connection<'_>, saved: &[u8]) -> Result<Session> {
 //!     Ok(String::from_utf8_lossy(saved).into_owned())
 //! }
 //! # }

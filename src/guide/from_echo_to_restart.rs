@@ -11,19 +11,19 @@
 //! connection, and what to do with bytes. Echo remembers nothing and sends back whatever comes.
 //!
 //! ```
-//! use heirloom::{Io, Origin, Result, Service, testing::Harness};
+//! use heirloom::{Connection, Origin, Result, Service, testing::Harness};
 //!
 //! struct Echo;
 //!
 //! impl Service for Echo {
 //!     type Session = ();
 //!
-//!     fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result {
+//!     fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result {
 //!         Ok(())
 //!     }
 //!
-//!     fn on_data(&mut self, io: &mut Io<'_>, _session: &mut (), input: &[u8]) -> Result<usize> {
-//!         io.send(input);
+//!     fn on_data(&mut self, conn: &mut Connection<'_>, _session: &mut (), input: &[u8]) -> Result<usize> {
+//!         conn.send(input);
 //!         Ok(input.len()) // all of it was taken
 //!     }
 //! }
@@ -45,19 +45,19 @@
 //! bytes whole, cut in two at every place, and one by one must have the same answer.
 //!
 //! ```
-//! # use heirloom::{Io, Origin, Result, Service, codec, testing};
+//! # use heirloom::{Connection, Origin, Result, Service, codec, testing};
 //! # struct Shout;
 //! # impl Service for Shout {
 //! #     type Session = ();
-//! #     fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result {
+//! #     fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result {
 //! #         Ok(())
 //! #     }
-//! fn on_data(&mut self, io: &mut Io<'_>, _session: &mut (), input: &[u8]) -> Result<usize> {
+//! fn on_data(&mut self, conn: &mut Connection<'_>, _session: &mut (), input: &[u8]) -> Result<usize> {
 //!     let Some((line, taken)) = codec::line(input, 512)? else {
 //!         return Ok(0); // call me again when more has come
 //!     };
-//!     io.send(&line.to_ascii_uppercase());
-//!     io.send(b"\n");
+//!     conn.send(&line.to_ascii_uppercase());
+//!     conn.send(b"\n");
 //!     Ok(taken)
 //! }
 //! # }
@@ -72,27 +72,27 @@
 //! other method of that connection is lent. Here it is a name, once we know it.
 //!
 //! ```
-//! # use heirloom::{Io, Origin, Result, Service, codec, testing::Harness};
+//! # use heirloom::{Connection, Origin, Result, Service, codec, testing::Harness};
 //! # struct Greeter;
 //! # impl Service for Greeter {
 //! type Session = Option<String>;
 //!
-//! fn on_open(&mut self, io: &mut Io<'_>, _origin: Origin) -> Result<Option<String>> {
-//!     io.send(b"What is your name?\n");
+//! fn on_open(&mut self, conn: &mut Connection<'_>, _origin: Origin) -> Result<Option<String>> {
+//!     conn.send(b"What is your name?\n");
 //!     Ok(None)
 //! }
 //!
 //! fn on_data(
 //!     &mut self,
-//!     io: &mut Io<'_>,
+//!     conn: &mut Connection<'_>,
 //!     name: &mut Option<String>,
 //!     input: &[u8],
 //! ) -> Result<usize> {
 //!     let Some((line, taken)) = codec::line(input, 512)? else { return Ok(0) };
 //!     let line = String::from_utf8_lossy(line);
 //!     match name {
-//!         Some(name) => io.send(format!("{name} says {line}\n").as_bytes()),
-//!         None => io.send(format!("Welcome, {}\n", name.insert(line.into_owned())).as_bytes()),
+//!         Some(name) => conn.send(format!("{name} says {line}\n").as_bytes()),
+//!         None => conn.send(format!("Welcome, {}\n", name.insert(line.into_owned())).as_bytes()),
 //!     }
 //!     Ok(taken)
 //! }
@@ -111,7 +111,7 @@
 //! [`Net::to`](crate::Net::to) leads from the name to the connection, if it is still there.
 //!
 //! ```
-//! # use heirloom::{ConnId, Io, Net, Origin, Result, Service, codec, testing::Harness};
+//! # use heirloom::{ConnId, Connection, Net, Origin, Result, Service, codec, testing::Harness};
 //! # use std::collections::BTreeSet;
 //! /// Everybody who has given a name.
 //! #[derive(Default)]
@@ -129,13 +129,13 @@
 //!
 //! # impl Service for Chat {
 //! #     type Session = Option<String>;
-//! #     fn on_open(&mut self, io: &mut Io<'_>, _origin: Origin) -> Result<Option<String>> {
-//! #         io.send(b"What is your name?\n");
+//! #     fn on_open(&mut self, conn: &mut Connection<'_>, _origin: Origin) -> Result<Option<String>> {
+//! #         conn.send(b"What is your name?\n");
 //! #         Ok(None)
 //! #     }
 //! fn on_data(
 //!     &mut self,
-//!     io: &mut Io<'_>,
+//!     conn: &mut Connection<'_>,
 //!     name: &mut Option<String>,
 //!     input: &[u8],
 //! ) -> Result<usize> {
@@ -145,9 +145,9 @@
 //!         Some(name) => format!("{name}: {line}\n"),
 //!         None => format!("* {} is here\n", name.insert(line.into_owned())),
 //!     };
-//!     let speaker = io.id();
+//!     let speaker = conn.id();
 //!     self.0.insert(speaker);
-//!     self.tell_others(io.net(), speaker, &text);
+//!     self.tell_others(conn.net(), speaker, &text);
 //!     Ok(taken)
 //! }
 //! # }
@@ -165,7 +165,7 @@
 //! it. It owns the session by then. What it sends to others still leaves in the same turn.
 //!
 //! ```
-//! # use heirloom::{ConnId, Io, Net, Origin, Reason, Result, Service, codec, testing::Harness};
+//! # use heirloom::{ConnId, Connection, Net, Origin, Reason, Result, Service, codec, testing::Harness};
 //! # use std::collections::BTreeSet;
 //! # #[derive(Default)]
 //! # struct Chat(BTreeSet<ConnId>);
@@ -180,13 +180,13 @@
 //! # }
 //! # impl Service for Chat {
 //! #     type Session = Option<String>;
-//! #     fn on_open(&mut self, io: &mut Io<'_>, _origin: Origin) -> Result<Option<String>> {
+//! #     fn on_open(&mut self, conn: &mut Connection<'_>, _origin: Origin) -> Result<Option<String>> {
 //! #         Ok(None)
 //! #     }
-//! #     fn on_data(&mut self, io: &mut Io<'_>, name: &mut Option<String>, input: &[u8]) -> Result<usize> {
+//! #     fn on_data(&mut self, conn: &mut Connection<'_>, name: &mut Option<String>, input: &[u8]) -> Result<usize> {
 //! #         let Some((line, taken)) = codec::line(input, 512)? else { return Ok(0) };
 //! #         *name = Some(String::from_utf8_lossy(line).into_owned());
-//! #         self.0.insert(io.id());
+//! #         self.0.insert(conn.id());
 //! #         Ok(taken)
 //! #     }
 //! fn on_close(&mut self, net: &mut Net, id: ConnId, name: Option<String>, _why: Reason) {
@@ -213,21 +213,21 @@
 //! ([`limits`](crate::limits)).
 //!
 //! ```
-//! # use heirloom::{Io, Origin, Result, Service, Timer, testing::Harness};
+//! # use heirloom::{Connection, Origin, Result, Service, Timer, testing::Harness};
 //! # use std::time::Duration;
 //! const LOGIN: Timer = Timer(0);
 //!
 //! # struct Chat;
 //! # impl Service for Chat {
 //! #     type Session = ();
-//! fn on_open(&mut self, io: &mut Io<'_>, _origin: Origin) -> Result {
-//!     io.send(b"What is your name?\n");
-//!     io.arm(LOGIN, Duration::from_secs(5));
+//! fn on_open(&mut self, conn: &mut Connection<'_>, _origin: Origin) -> Result {
+//!     conn.send(b"What is your name?\n");
+//!     conn.arm(LOGIN, Duration::from_secs(5));
 //!     Ok(())
 //! }
-//! #     fn on_data(&mut self, io: &mut Io<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
-//! #         io.disarm(LOGIN);
-//! #         io.send(&vec![b'x'; 100_000]);
+//! #     fn on_data(&mut self, conn: &mut Connection<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+//! #         conn.disarm(LOGIN);
+//! #         conn.send(&vec![b'x'; 100_000]);
 //! #         Ok(input.len())
 //! #     }
 //! # }
@@ -243,9 +243,9 @@
 //! harness.set_window(ann, 1_000);
 //! harness.feed(ann, b"more, please\n");
 //! let id = harness.id(ann);
-//! assert!(harness.net().to(id).is_some_and(|io| io.is_congested()));
+//! assert!(harness.net().to(id).is_some_and(|conn| conn.is_congested()));
 //! assert_eq!(harness.take(ann).len(), 100_000);
-//! assert!(!harness.net().to(id).is_some_and(|io| io.is_congested()));
+//! assert!(!harness.net().to(id).is_some_and(|conn| conn.is_congested()));
 //! ```
 //!
 //! # 7. Restart by fork
@@ -256,17 +256,17 @@
 //! stayed behind, and they have to go out of it:
 //!
 //! ```
-//! # use heirloom::{ConnId, Io, Net, Origin, Result, Service, Start, testing::Harness};
+//! # use heirloom::{ConnId, Connection, Net, Origin, Result, Service, Start, testing::Harness};
 //! # use std::collections::BTreeSet;
 //! # #[derive(Default)]
 //! # struct Chat(BTreeSet<ConnId>);
 //! # impl Service for Chat {
 //! #     type Session = ();
-//! #     fn on_open(&mut self, io: &mut Io<'_>, _origin: Origin) -> Result {
-//! #         self.0.insert(io.id());
+//! #     fn on_open(&mut self, conn: &mut Connection<'_>, _origin: Origin) -> Result {
+//! #         self.0.insert(conn.id());
 //! #         Ok(())
 //! #     }
-//! #     fn on_data(&mut self, io: &mut Io<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+//! #     fn on_data(&mut self, conn: &mut Connection<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
 //! #         Ok(input.len())
 //! #     }
 //! fn on_start(&mut self, net: &mut Net, start: Start) {
@@ -293,24 +293,24 @@
 //! that were on the way, timers and the name go along without your doing.
 //!
 //! ```
-//! # use heirloom::{ConnId, Io, Origin, Result, Service, testing::Harness};
+//! # use heirloom::{ConnId, Connection, Origin, Result, Service, testing::Harness};
 //! # use std::collections::BTreeSet;
 //! # #[derive(Default)]
 //! # struct Chat(BTreeSet<ConnId>);
 //! # impl Service for Chat {
 //! #     type Session = Option<String>;
-//! #     fn on_open(&mut self, io: &mut Io<'_>, _origin: Origin) -> Result<Option<String>> {
+//! #     fn on_open(&mut self, conn: &mut Connection<'_>, _origin: Origin) -> Result<Option<String>> {
 //! #         Ok(None)
 //! #     }
-//! #     fn on_data(&mut self, io: &mut Io<'_>, _: &mut Option<String>, input: &[u8]) -> Result<usize> {
+//! #     fn on_data(&mut self, conn: &mut Connection<'_>, _: &mut Option<String>, input: &[u8]) -> Result<usize> {
 //! #         Ok(input.len())
 //! #     }
 //! fn export(&self, name: &Option<String>) -> Option<Vec<u8>> {
 //!     name.clone().map(String::into_bytes) // who has no name yet stays in the old process
 //! }
 //!
-//! fn import(&mut self, io: &mut Io<'_>, saved: &[u8]) -> Result<Option<String>> {
-//!     self.0.insert(io.id());
+//! fn import(&mut self, conn: &mut Connection<'_>, saved: &[u8]) -> Result<Option<String>> {
+//!     self.0.insert(conn.id());
 //!     Ok(Some(String::from_utf8_lossy(saved).into_owned()))
 //! }
 //! # }
@@ -320,8 +320,8 @@
 //! let mut harness = Harness::new(Chat::default());
 //! let ann = harness.connect();
 //! let (id, mut next) = (harness.id(ann), Chat::default());
-//! let mut io = harness.net().to(id).expect("she is here");
-//! assert_eq!(next.import(&mut io, &saved)?.as_deref(), Some("Ann"));
+//! let mut conn = harness.net().to(id).expect("she is here");
+//! assert_eq!(next.import(&mut conn, &saved)?.as_deref(), Some("Ann"));
 //! assert!(next.0.contains(&id));
 //! # Ok::<(), heirloom::Error>(())
 //! ```
@@ -332,13 +332,13 @@
 //! # 9. The program
 //!
 //! ```no_run
-//! # use heirloom::{Io, Origin, Restart, Result, Server, Service};
+//! # use heirloom::{Connection, Origin, Restart, Result, Server, Service};
 //! # #[derive(Default)]
 //! # struct Chat;
 //! # impl Service for Chat {
 //! #     type Session = ();
-//! #     fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result { Ok(()) }
-//! #     fn on_data(&mut self, _io: &mut Io<'_>, _: &mut (), input: &[u8]) -> Result<usize> { Ok(input.len()) }
+//! #     fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result { Ok(()) }
+//! #     fn on_data(&mut self, _conn: &mut Connection<'_>, _: &mut (), input: &[u8]) -> Result<usize> { Ok(input.len()) }
 //! # }
 //! fn main() -> Result {
 //!     Server::new(Chat::default())?

@@ -100,12 +100,12 @@
 //! Where a pid that changes will not do, put a supervisor in front:
 //!
 //! ```no_run
-//! # use heirloom::{Io, Origin, Restart, Result, Server, Service};
+//! # use heirloom::{Connection, Origin, Restart, Result, Server, Service};
 //! # struct Echo;
 //! # impl Service for Echo {
 //! #     type Session = ();
-//! #     fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result { Ok(()) }
-//! #     fn on_data(&mut self, _io: &mut Io<'_>, _: &mut (), input: &[u8]) -> Result<usize> { Ok(input.len()) }
+//! #     fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result { Ok(()) }
+//! #     fn on_data(&mut self, _conn: &mut Connection<'_>, _: &mut (), input: &[u8]) -> Result<usize> { Ok(input.len()) }
 //! # }
 //! # fn main() -> Result {
 //! Server::new(Echo)?

@@ -27,7 +27,7 @@
 //! up in [`on_start`](crate::Service::on_start), and what is not taken up is dropped:
 //!
 //! ```
-//! # use heirloom::{Io, Origin, Result, Service, testing::Harness};
+//! # use heirloom::{Connection, Origin, Result, Service, testing::Harness};
 //! use heirloom::{Alarm, Net, Start};
 //! use std::time::Duration;
 //!
@@ -38,8 +38,8 @@
 //! # }
 //! # impl Service for Reporter {
 //! #     type Session = ();
-//! #     fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result { Ok(()) }
-//! #     fn on_data(&mut self, _io: &mut Io<'_>, _: &mut (), input: &[u8]) -> Result<usize> { Ok(input.len()) }
+//! #     fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result { Ok(()) }
+//! #     fn on_data(&mut self, _conn: &mut Connection<'_>, _: &mut (), input: &[u8]) -> Result<usize> { Ok(input.len()) }
 //!
 //! fn on_start(&mut self, net: &mut Net, start: Start) {
 //!     if start == Start::Fresh {

@@ -12,7 +12,7 @@
 //! and in `src/main.rs`:
 //!
 //! ```no_run
-//! use heirloom::{Io, Origin, Restart, Result, Server, Service, codec};
+//! use heirloom::{Connection, Origin, Restart, Result, Server, Service, codec};
 //!
 //! /// Counts the lines that all clients have sent.
 //! struct Lines {
@@ -22,15 +22,15 @@
 //! impl Service for Lines {
 //!     type Session = (); // nothing to remember about a connection
 //!
-//!     fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result {
+//!     fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result {
 //!         Ok(())
 //!     }
 //!
-//!     fn on_data(&mut self, io: &mut Io<'_>, _session: &mut (), input: &[u8]) -> Result<usize> {
+//!     fn on_data(&mut self, conn: &mut Connection<'_>, _session: &mut (), input: &[u8]) -> Result<usize> {
 //!         let Some((line, taken)) = codec::line(input, 512)? else { return Ok(0) };
 //!         self.count += 1;
-//!         let (generation, text) = (io.net().generation(), String::from_utf8_lossy(line));
-//!         io.send(format!("{generation}: line {} is {text}\n", self.count).as_bytes());
+//!         let (generation, text) = (conn.net().generation(), String::from_utf8_lossy(line));
+//!         conn.send(format!("{generation}: line {} is {text}\n", self.count).as_bytes());
 //!         Ok(taken)
 //!     }
 //! }
@@ -66,12 +66,12 @@
 //! These two in `impl Service for Lines`, and the count goes on after `USR2`, too:
 //!
 //! ```
-//! # use heirloom::{Io, Origin, Result, Service};
+//! # use heirloom::{Connection, Origin, Result, Service};
 //! # struct Lines { count: u64 }
 //! # impl Service for Lines {
 //! #     type Session = ();
-//! #     fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result { Ok(()) }
-//! #     fn on_data(&mut self, io: &mut Io<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+//! #     fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result { Ok(()) }
+//! #     fn on_data(&mut self, conn: &mut Connection<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
 //! #         self.count += 1;
 //! #         Ok(input.len())
 //! #     }

@@ -16,8 +16,8 @@ use mio::Token;
 ///
 /// /// Ids instead of references: who is gone is simply not found.
 /// fn tell(names: &BTreeMap<String, ConnId>, net: &mut Net, name: &str, text: &[u8]) {
-///     if let Some(mut io) = names.get(name).and_then(|&id| net.to(id)) {
-///         io.send(text);
+///     if let Some(mut conn) = names.get(name).and_then(|&id| net.to(id)) {
+///         conn.send(text);
 ///     }
 /// }
 /// ```
@@ -48,9 +48,9 @@ impl ConnId {
     /// The id as a number, for a log, a table or a wire.
     ///
     /// ```
-    /// # use heirloom::Io;
-    /// fn as_tag(io: &Io<'_>) -> u64 {
-    ///     io.id().to_bits()
+    /// # use heirloom::Connection;
+    /// fn as_tag(conn: &Connection<'_>) -> u64 {
+    ///     conn.id().to_bits()
     /// }
     /// ```
     pub fn to_bits(self) -> u64 {
@@ -86,14 +86,14 @@ impl fmt::Debug for ConnId {
 }
 
 /// Names a timer of one connection. The number is the author's: a constant, a call number.
-/// Set by [`Io::arm`](crate::Io::arm).
+/// Set by [`Connection::arm`](crate::Connection::arm).
 ///
 /// ```
-/// # use heirloom::{Io, Timer};
+/// # use heirloom::{Connection, Timer};
 /// # use std::time::Duration;
 /// /// Each call that was sent upstream has three seconds.
-/// fn expect_reply(io: &mut Io<'_>, call: u32) {
-///     io.arm(Timer(call.into()), Duration::from_secs(3));
+/// fn expect_reply(conn: &mut Connection<'_>, call: u32) {
+///     conn.arm(Timer(call.into()), Duration::from_secs(3));
 /// }
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -17,7 +17,7 @@ pub(crate) mod stream;
 
 pub(crate) use self::{
     address::Address,
-    conn::{Conn, Flags, Phase},
+    conn::{ConnState, Flags, Phase},
     datagram::{DatagramInbox, Datagrams, name_of},
     id::Source,
     listen::{BY_NAME, CONTROL, Listener},
@@ -27,7 +27,7 @@ pub(crate) use self::{
 pub use self::{
     datagram::{DatagramPeer, SocketId},
     id::{ConnId, Timer},
-    reactor::{Io, Net},
+    reactor::{Connection, Net},
     reason::{Origin, Reason},
     stream::Peer,
 };

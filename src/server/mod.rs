@@ -38,13 +38,13 @@ use crate::{
 /// A server to be: a service, where it listens, and what it may use.
 ///
 /// ```no_run
-/// # use heirloom::{Io, Origin, Service};
+/// # use heirloom::{Connection, Origin, Service};
 /// # struct Echo;
 /// # impl Service for Echo {
 /// #     type Session = ();
-/// #     fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> heirloom::Result { Ok(()) }
-/// #     fn on_data(&mut self, io: &mut Io<'_>, _: &mut (), input: &[u8]) -> heirloom::Result<usize> {
-/// #         io.send(input);
+/// #     fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> heirloom::Result { Ok(()) }
+/// #     fn on_data(&mut self, conn: &mut Connection<'_>, _: &mut (), input: &[u8]) -> heirloom::Result<usize> {
+/// #         conn.send(input);
 /// #         Ok(input.len())
 /// #     }
 /// # }
@@ -133,12 +133,12 @@ impl<S: Service> Server<S> {
     /// sense, but an address in use does: the server that is to be replaced has it.
     ///
     /// ```
-    /// # use heirloom::{Io, Origin, Result, Server, Service};
+    /// # use heirloom::{Connection, Origin, Result, Server, Service};
     /// # struct Echo;
     /// # impl Service for Echo {
     /// #     type Session = ();
-    /// #     fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result { Ok(()) }
-    /// #     fn on_data(&mut self, _io: &mut Io<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+    /// #     fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result { Ok(()) }
+    /// #     fn on_data(&mut self, _conn: &mut Connection<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
     /// #         Ok(input.len())
     /// #     }
     /// # }

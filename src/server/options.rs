@@ -18,7 +18,7 @@ use crate::{
 impl<S: Service> Server<S> {
     /// Ends a connection when no byte comes or goes for this long (60 s; `None`: never).
     ///
-    /// A connection that the service has [paused](crate::Io::pause) does not run into it. The peer gets
+    /// A connection that the service has [paused](crate::Connection::pause) does not run into it. The peer gets
     /// a FIN, not a reset; the reason is [`Reason::Idle`](crate::Reason::Idle).
     ///
     /// ```

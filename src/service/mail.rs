@@ -9,7 +9,7 @@ use crate::net::Net;
 /// service without threads has nothing to do with it.
 ///
 /// ```
-/// # use heirloom::{Io, Mail, Net, Origin, Result, Service, testing::Harness};
+/// # use heirloom::{Connection, Mail, Net, Origin, Result, Service, testing::Harness};
 /// #[derive(Default)]
 /// struct Sum(u64);
 ///
@@ -20,8 +20,8 @@ use crate::net::Net;
 /// }
 /// # impl Service for Sum {
 /// #     type Session = ();
-/// #     fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result { Ok(()) }
-/// #     fn on_data(&mut self, _io: &mut Io<'_>, _: &mut (), input: &[u8]) -> Result<usize> { Ok(input.len()) }
+/// #     fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result { Ok(()) }
+/// #     fn on_data(&mut self, _conn: &mut Connection<'_>, _: &mut (), input: &[u8]) -> Result<usize> { Ok(input.len()) }
 /// # }
 ///
 /// let (mailbox, inbox) = heirloom::mailbox(8);

@@ -9,7 +9,7 @@ pub use self::{mail::Mail, start::Start};
 pub use crate::net::{Origin, Reason};
 use crate::{
     error::Result,
-    net::{ConnId, DatagramPeer, Io, Net, SocketId, Timer},
+    net::{ConnId, Connection, DatagramPeer, Net, SocketId, Timer},
     tasks::{Alarm, Deferred},
     verdict::Verdict,
 };
@@ -34,7 +34,7 @@ pub enum Move {
 /// A server's behaviour: what it does with bytes that arrive.
 ///
 /// `self` is what all connections share, a [`Session`](Self::Session) is what one of them must
-/// remember, [`Io`] is the connection itself. A callback has all three and `&mut`, so shared state
+/// remember, [`Connection`] is the connection itself. A callback has all three and `&mut`, so shared state
 /// is a field, not an `Rc<RefCell>`.
 ///
 /// Five rules:
@@ -48,19 +48,19 @@ pub enum Move {
 ///    with the reactor: the end of any turn is a safe moment to fork, or to write everything down.
 ///
 /// ```
-/// use heirloom::{Io, Origin, Result, Service};
+/// use heirloom::{Connection, Origin, Result, Service};
 ///
 /// struct Echo;
 ///
 /// impl Service for Echo {
 ///     type Session = ();
 ///
-///     fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result<()> {
+///     fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result<()> {
 ///         Ok(())
 ///     }
 ///
-///     fn on_data(&mut self, io: &mut Io<'_>, _session: &mut (), input: &[u8]) -> Result<usize> {
-///         io.send(input);
+///     fn on_data(&mut self, conn: &mut Connection<'_>, _session: &mut (), input: &[u8]) -> Result<usize> {
+///         conn.send(input);
 ///         Ok(input.len())
 ///     }
 /// }
@@ -69,7 +69,7 @@ pub enum Move {
 /// Some of the others at work:
 ///
 /// ```
-/// use heirloom::{Alarm, ConnId, Io, Net, Origin, Reason, Result, Service, Start, Timer};
+/// use heirloom::{Alarm, ConnId, Connection, Net, Origin, Reason, Result, Service, Start, Timer};
 /// use std::{io::Write, time::Duration};
 ///
 /// const BEGIN: Timer = Timer(0);
@@ -82,21 +82,21 @@ pub enum Move {
 /// impl Service for Uploads {
 ///     type Session = usize; // the bytes so far
 ///
-///     fn on_open(&mut self, io: &mut Io<'_>, _origin: Origin) -> Result<usize> {
-///         io.arm(BEGIN, Duration::from_secs(5));
+///     fn on_open(&mut self, conn: &mut Connection<'_>, _origin: Origin) -> Result<usize> {
+///         conn.arm(BEGIN, Duration::from_secs(5));
 ///         Ok(0)
 ///     }
-///     fn on_data(&mut self, io: &mut Io<'_>, size: &mut usize, input: &[u8]) -> Result<usize> {
-///         io.disarm(BEGIN);
+///     fn on_data(&mut self, conn: &mut Connection<'_>, size: &mut usize, input: &[u8]) -> Result<usize> {
+///         conn.disarm(BEGIN);
 ///         *size += input.len();
 ///         Ok(input.len())
 ///     }
-///     fn on_timer(&mut self, _io: &mut Io<'_>, _size: &mut usize, _timer: Timer) -> Result {
+///     fn on_timer(&mut self, _conn: &mut Connection<'_>, _size: &mut usize, _timer: Timer) -> Result {
 ///         Err("nothing came".into()) // which closes the connection
 ///     }
-///     fn on_eof(&mut self, io: &mut Io<'_>, size: &mut usize) -> Result {
-///         write!(io, "{size} bytes\n")?; // only now, since it has said that this is all
-///         io.close();
+///     fn on_eof(&mut self, conn: &mut Connection<'_>, size: &mut usize) -> Result {
+///         write!(conn, "{size} bytes\n")?; // only now, since it has said that this is all
+///         conn.close();
 ///         Ok(())
 ///     }
 ///     fn on_close(&mut self, _net: &mut Net, _id: ConnId, size: usize, _why: Reason) {
@@ -131,7 +131,7 @@ pub trait Service: Sized {
     /// # Errors
     /// An `Err` closes the connection; [`on_close`](Self::on_close) is not called for it, since
     /// there never was a session.
-    fn on_open(&mut self, io: &mut Io<'_>, origin: Origin) -> Result<Self::Session>;
+    fn on_open(&mut self, conn: &mut Connection<'_>, origin: Origin) -> Result<Self::Session>;
 
     /// Handles at most one message and answers the bytes it took. Zero: it is not complete yet;
     /// the call comes again, with the same bytes and more. It is called as long as bytes
@@ -143,15 +143,15 @@ pub trait Service: Sized {
     /// `input` has.
     ///
     /// ```
-    /// # use heirloom::{Io, Origin, Result, Service, codec};
+    /// # use heirloom::{Connection, Origin, Result, Service, codec};
     /// # struct Shout;
     /// # impl Service for Shout {
     /// #     type Session = ();
-    /// #     fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result { Ok(()) }
-    /// fn on_data(&mut self, io: &mut Io<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+    /// #     fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result { Ok(()) }
+    /// fn on_data(&mut self, conn: &mut Connection<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
     ///     let Some((line, taken)) = codec::line(input, 1024)? else { return Ok(0) };
-    ///     io.send(&line.to_ascii_uppercase());
-    ///     io.send(b"\n");
+    ///     conn.send(&line.to_ascii_uppercase());
+    ///     conn.send(b"\n");
     ///     Ok(taken)
     /// }
     /// # }
@@ -159,7 +159,7 @@ pub trait Service: Sized {
     /// ```
     fn on_data(
         &mut self,
-        io: &mut Io<'_>,
+        conn: &mut Connection<'_>,
         session: &mut Self::Session,
         input: &[u8],
     ) -> Result<usize>;
@@ -171,17 +171,17 @@ pub trait Service: Sized {
     ///
     /// # Errors
     /// An `Err` closes this connection.
-    fn on_eof(&mut self, io: &mut Io<'_>, session: &mut Self::Session) -> Result {
-        io.close();
+    fn on_eof(&mut self, conn: &mut Connection<'_>, session: &mut Self::Session) -> Result {
+        conn.close();
         Ok(())
     }
 
     /// Output was above the high mark and has fallen to the low one. Default: nothing.
-    /// [`Io::is_congested`] has an example.
+    /// [`Connection::is_congested`] has an example.
     ///
     /// # Errors
     /// An `Err` closes this connection.
-    fn on_writable(&mut self, io: &mut Io<'_>, session: &mut Self::Session) -> Result {
+    fn on_writable(&mut self, conn: &mut Connection<'_>, session: &mut Self::Session) -> Result {
         Ok(())
     }
 
@@ -189,8 +189,13 @@ pub trait Service: Sized {
     ///
     /// # Errors
     /// An `Err` closes this connection.
-    fn on_timer(&mut self, io: &mut Io<'_>, session: &mut Self::Session, timer: Timer) -> Result {
-        io.close();
+    fn on_timer(
+        &mut self,
+        conn: &mut Connection<'_>,
+        session: &mut Self::Session,
+        timer: Timer,
+    ) -> Result {
+        conn.close();
         Ok(())
     }
 
@@ -202,14 +207,14 @@ pub trait Service: Sized {
     /// An `Err` closes this connection.
     ///
     /// ```
-    /// # use heirloom::{Io, Result};
-    /// fn on_drain(io: &mut Io<'_>) -> Result {
-    ///     io.send(b"* moving house, please call again\n");
-    ///     io.close();
+    /// # use heirloom::{Connection, Result};
+    /// fn on_drain(conn: &mut Connection<'_>) -> Result {
+    ///     conn.send(b"* moving house, please call again\n");
+    ///     conn.close();
     ///     Ok(())
     /// }
     /// ```
-    fn on_drain(&mut self, io: &mut Io<'_>, session: &mut Self::Session) -> Result {
+    fn on_drain(&mut self, conn: &mut Connection<'_>, session: &mut Self::Session) -> Result {
         Ok(())
     }
 
@@ -297,7 +302,7 @@ pub trait Service: Sized {
     /// An `Err` ends the restart; this process serves on.
     ///
     /// ```
-    /// use heirloom::{Io, Origin, Result, Service, testing::Harness};
+    /// use heirloom::{Connection, Origin, Result, Service, testing::Harness};
     ///
     /// /// Answers each byte with how many all clients have sent.
     /// #[derive(Default)]
@@ -305,12 +310,12 @@ pub trait Service: Sized {
     ///
     /// impl Service for Count {
     ///     type Session = ();
-    ///     fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result {
+    ///     fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result {
     ///         Ok(())
     ///     }
-    ///     fn on_data(&mut self, io: &mut Io<'_>, _: &mut (), _: &[u8]) -> Result<usize> {
+    ///     fn on_data(&mut self, conn: &mut Connection<'_>, _: &mut (), _: &[u8]) -> Result<usize> {
     ///         self.0 += 1;
-    ///         io.send(self.0.to_string().as_bytes());
+    ///         conn.send(self.0.to_string().as_bytes());
     ///         Ok(1)
     ///     }
     ///     fn save(&self) -> Result<Vec<u8>> {
@@ -364,15 +369,15 @@ pub trait Service: Sized {
     /// An `Err` closes the connection.
     ///
     /// ```
-    /// # use heirloom::{ConnId, Io, Result};
+    /// # use heirloom::{ConnId, Connection, Result};
     /// # use std::collections::BTreeSet;
     /// /// A room is made of those who arrive: no `save` needs to know them.
-    /// fn import(room: &mut BTreeSet<ConnId>, io: &mut Io<'_>, saved: &[u8]) -> Result<String> {
-    ///     room.insert(io.id());
+    /// fn import(room: &mut BTreeSet<ConnId>, conn: &mut Connection<'_>, saved: &[u8]) -> Result<String> {
+    ///     room.insert(conn.id());
     ///     String::from_utf8(saved.to_vec()).map_err(|_| "not a name".into())
     /// }
     /// ```
-    fn import(&mut self, io: &mut Io<'_>, saved: &[u8]) -> Result<Self::Session> {
+    fn import(&mut self, conn: &mut Connection<'_>, saved: &[u8]) -> Result<Self::Session> {
         Err("this program does not take over connections".into())
     }
 

@@ -12,7 +12,7 @@ use std::{
 /// and when it is over is the author's business.
 ///
 /// ```
-/// use heirloom::{Alarm, Backoff, Io, Net};
+/// use heirloom::{Alarm, Backoff, Connection, Net};
 /// use std::time::Duration;
 ///
 /// const AGAIN: Alarm = Alarm(1);
@@ -27,7 +27,7 @@ use std::{
 ///     fn on_alarm(&mut self, net: &mut Net) {
 ///         net.dial(&self.address, 0).expect("an address");
 ///     }
-///     fn on_open(&mut self, io: &mut Io<'_>) {
+///     fn on_open(&mut self, conn: &mut Connection<'_>) {
 ///         self.backoff.reset();
 ///     }
 ///     fn on_dial_failed(&mut self, net: &mut Net, why: std::io::Error) {

@@ -27,7 +27,7 @@ use mio::Waker;
 /// [supervisor](crate::Server::supervised): there the mailbox is closed at once.)
 ///
 /// ```no_run
-/// use heirloom::{Io, Mail, Net, Origin, Restart, Result, Server, Service};
+/// use heirloom::{Connection, Mail, Net, Origin, Restart, Result, Server, Service};
 ///
 /// struct Thumbnails;
 ///
@@ -40,8 +40,8 @@ use mio::Waker;
 /// }
 /// # impl Service for Thumbnails {
 /// #     type Session = ();
-/// #     fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result { Ok(()) }
-/// #     fn on_data(&mut self, io: &mut Io<'_>, _: &mut (), input: &[u8]) -> Result<usize> { Ok(input.len()) }
+/// #     fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result { Ok(()) }
+/// #     fn on_data(&mut self, conn: &mut Connection<'_>, _: &mut (), input: &[u8]) -> Result<usize> { Ok(input.len()) }
 /// # }
 ///
 /// fn main() -> Result {

@@ -10,12 +10,12 @@ impl<S: Service> Harness<S> {
     /// A datagram arrives by `socket`. Every peer is a [`DatagramPeer`], such as `DatagramPeer::Memory(1)`.
     ///
     /// ```
-    /// # use heirloom::{DatagramPeer, Io, Net, Origin, Result, Service, SocketId, testing::Harness};
+    /// # use heirloom::{DatagramPeer, Connection, Net, Origin, Result, Service, SocketId, testing::Harness};
     /// # struct Mirror;
     /// # impl Service for Mirror {
     /// #     type Session = ();
-    /// #     fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result { Ok(()) }
-    /// #     fn on_data(&mut self, _io: &mut Io<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+    /// #     fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result { Ok(()) }
+    /// #     fn on_data(&mut self, _conn: &mut Connection<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
     /// #         Ok(input.len())
     /// #     }
     /// #     fn on_datagram(&mut self, net: &mut Net, socket: SocketId, from: &DatagramPeer, bytes: &[u8]) {

@@ -1,19 +1,19 @@
 //! A server without sockets and without time: peers in memory, a clock that the test moves.
 //!
 //! ```
-//! use heirloom::{Io, Origin, Result, Service, testing::Harness};
+//! use heirloom::{Connection, Origin, Result, Service, testing::Harness};
 //!
 //! /// Answers each line with its length.
 //! struct Length;
 //!
 //! impl Service for Length {
 //!     type Session = ();
-//!     fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result {
+//!     fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result {
 //!         Ok(())
 //!     }
-//!     fn on_data(&mut self, io: &mut Io<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+//!     fn on_data(&mut self, conn: &mut Connection<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
 //!         let Some((line, taken)) = heirloom::codec::line(input, 100)? else { return Ok(0) };
-//!         io.send(format!("{}\n", line.len()).as_bytes());
+//!         conn.send(format!("{}\n", line.len()).as_bytes());
 //!         Ok(taken)
 //!     }
 //! }
@@ -62,7 +62,7 @@ pub struct Peer(usize);
 /// When the service is still busy after 100,000 turns, or when a [`Peer`] of another harness is given.
 ///
 /// ```
-/// use heirloom::{Io, Origin, Result, Service, testing::{Harness, Peer}};
+/// use heirloom::{Connection, Origin, Result, Service, testing::{Harness, Peer}};
 ///
 /// /// Echo, which counts.
 /// #[derive(Default)]
@@ -70,12 +70,12 @@ pub struct Peer(usize);
 ///
 /// impl Service for Echo {
 ///     type Session = ();
-///     fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result {
+///     fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result {
 ///         Ok(())
 ///     }
-///     fn on_data(&mut self, io: &mut Io<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+///     fn on_data(&mut self, conn: &mut Connection<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
 ///         self.bytes += input.len();
-///         io.send(input);
+///         conn.send(input);
 ///         Ok(input.len())
 ///     }
 /// }
@@ -86,7 +86,7 @@ pub struct Peer(usize);
 /// harness.feed(slow, b"hello");
 /// assert_eq!(harness.service().bytes, 5);
 /// let id = harness.id(slow);
-/// assert_eq!(harness.net().to(id).map(|io| io.queued()), Some(3)); // there was room for two
+/// assert_eq!(harness.net().to(id).map(|conn| conn.queued()), Some(3)); // there was room for two
 /// assert_eq!(harness.take(slow), b"hello"); // which makes room
 ///
 /// harness.feed_and_finish(slow, b"!");
@@ -144,17 +144,17 @@ impl<S: Service> Harness<S> {
     /// [`connect_as`](Self::connect_as) or [`refuse`](Self::refuse).
     ///
     /// ```
-    /// # use heirloom::{Io, Net, Origin, Result, Service, Start, testing::Harness};
+    /// # use heirloom::{Connection, Net, Origin, Result, Service, Start, testing::Harness};
     /// # struct Proxy;
     /// # impl Service for Proxy {
     /// #     type Session = ();
-    /// #     fn on_open(&mut self, io: &mut Io<'_>, origin: Origin) -> Result {
+    /// #     fn on_open(&mut self, conn: &mut Connection<'_>, origin: Origin) -> Result {
     /// #         if let Origin::Dialed { .. } = origin {
-    /// #             io.send(b"hello\n");
+    /// #             conn.send(b"hello\n");
     /// #         }
     /// #         Ok(())
     /// #     }
-    /// #     fn on_data(&mut self, _io: &mut Io<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+    /// #     fn on_data(&mut self, _conn: &mut Connection<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
     /// #         Ok(input.len())
     /// #     }
     /// #     fn on_start(&mut self, net: &mut Net, _start: Start) {
@@ -252,13 +252,13 @@ impl<S: Service> Harness<S> {
     /// When the clock would go past what an [`Instant`] can hold.
     ///
     /// ```
-    /// # use heirloom::{Io, Origin, Result, Service, testing::Harness};
+    /// # use heirloom::{Connection, Origin, Result, Service, testing::Harness};
     /// # use std::time::Duration;
     /// # struct Quiet;
     /// # impl Service for Quiet {
     /// #     type Session = ();
-    /// #     fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result { Ok(()) }
-    /// #     fn on_data(&mut self, _io: &mut Io<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+    /// #     fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result { Ok(()) }
+    /// #     fn on_data(&mut self, _conn: &mut Connection<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
     /// #         Ok(input.len())
     /// #     }
     /// # }

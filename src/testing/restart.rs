@@ -7,13 +7,13 @@ impl<S: Service> Harness<S> {
     /// Restarts that the service has asked for since the last call; in memory none is made.
     ///
     /// ```
-    /// # use heirloom::{Io, Origin, Restart, Result, Service, testing::Harness};
+    /// # use heirloom::{Connection, Origin, Restart, Result, Service, testing::Harness};
     /// # struct Admin;
     /// # impl Service for Admin {
     /// #     type Session = ();
-    /// #     fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result { Ok(()) }
-    /// #     fn on_data(&mut self, io: &mut Io<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
-    /// #         io.net().restart(Restart::fork());
+    /// #     fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result { Ok(()) }
+    /// #     fn on_data(&mut self, conn: &mut Connection<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+    /// #         conn.net().restart(Restart::fork());
     /// #         Ok(input.len())
     /// #     }
     /// # }
@@ -38,25 +38,25 @@ impl<S: Service> Harness<S> {
     /// When `save` or [`load`](Service::load) fails: between processes, the old one would serve on.
     ///
     /// ```
-    /// use heirloom::{Io, Origin, Result, Service, testing::Harness};
+    /// use heirloom::{Connection, Origin, Result, Service, testing::Harness};
     ///
     /// /// Answers each byte with how many there were so far.
     /// struct Count;
     ///
     /// impl Service for Count {
     ///     type Session = u8;
-    ///     fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result<u8> {
+    ///     fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result<u8> {
     ///         Ok(0)
     ///     }
-    ///     fn on_data(&mut self, io: &mut Io<'_>, count: &mut u8, _: &[u8]) -> Result<usize> {
+    ///     fn on_data(&mut self, conn: &mut Connection<'_>, count: &mut u8, _: &[u8]) -> Result<usize> {
     ///         *count += 1;
-    ///         io.send(count.to_string().as_bytes());
+    ///         conn.send(count.to_string().as_bytes());
     ///         Ok(1)
     ///     }
     ///     fn export(&self, count: &u8) -> Option<Vec<u8>> {
     ///         Some(vec![*count])
     ///     }
-    ///     fn import(&mut self, _io: &mut Io<'_>, saved: &[u8]) -> Result<u8> {
+    ///     fn import(&mut self, _conn: &mut Connection<'_>, saved: &[u8]) -> Result<u8> {
     ///         saved.first().copied().ok_or("not a count".into())
     ///     }
     /// }

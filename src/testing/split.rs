@@ -10,13 +10,13 @@ use crate::service::Service;
 /// When an answer differs; the message says at which cut.
 ///
 /// ```
-/// # use heirloom::{Io, Origin, Result, Service};
+/// # use heirloom::{Connection, Origin, Result, Service};
 /// # struct Echo;
 /// # impl Service for Echo {
 /// #     type Session = ();
-/// #     fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result { Ok(()) }
-/// #     fn on_data(&mut self, io: &mut Io<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
-/// #         io.send(input);
+/// #     fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result { Ok(()) }
+/// #     fn on_data(&mut self, conn: &mut Connection<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+/// #         conn.send(input);
 /// #         Ok(input.len())
 /// #     }
 /// # }
@@ -33,26 +33,26 @@ pub fn every_split<S: Service>(service: impl Fn() -> S, input: &[u8], output: &[
 /// When an answer differs, or the state is not taken over; the message says at which cut.
 ///
 /// ```
-/// use heirloom::{Io, Origin, Result, Service, codec};
+/// use heirloom::{Connection, Origin, Result, Service, codec};
 ///
 /// /// Numbers the lines.
 /// struct Number;
 ///
 /// impl Service for Number {
 ///     type Session = u8;
-///     fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result<u8> {
+///     fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result<u8> {
 ///         Ok(0)
 ///     }
-///     fn on_data(&mut self, io: &mut Io<'_>, lines: &mut u8, input: &[u8]) -> Result<usize> {
+///     fn on_data(&mut self, conn: &mut Connection<'_>, lines: &mut u8, input: &[u8]) -> Result<usize> {
 ///         let Some((line, taken)) = codec::line(input, 100)? else { return Ok(0) };
 ///         *lines += 1;
-///         io.send(format!("{lines} {}\n", String::from_utf8_lossy(line)).as_bytes());
+///         conn.send(format!("{lines} {}\n", String::from_utf8_lossy(line)).as_bytes());
 ///         Ok(taken)
 ///     }
 ///     fn export(&self, lines: &u8) -> Option<Vec<u8>> {
 ///         Some(vec![*lines])
 ///     }
-///     fn import(&mut self, _io: &mut Io<'_>, saved: &[u8]) -> Result<u8> {
+///     fn import(&mut self, _conn: &mut Connection<'_>, saved: &[u8]) -> Result<u8> {
 ///         saved.first().copied().ok_or("not a number".into())
 ///     }
 /// }

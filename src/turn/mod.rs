@@ -20,8 +20,8 @@ use crate::{
     error::{Error, Result},
     limits::{ACCEPT_BUDGET, EVENTS, READ_BUDGET},
     net::{
-        ConnId, DatagramInbox, Deadline, Expired, Io, Net, Origin, Phase as ConnPhase, Reason,
-        Source,
+        ConnId, Connection, DatagramInbox, Deadline, Expired, Net, Origin, Phase as ConnPhase,
+        Reason, Source,
     },
     restart::{Event, Phase},
     service::Service,
@@ -151,7 +151,7 @@ impl<S: Service> Turn<S> {
         if self.net.conns[id.slot()].flags.control {
             return self.open_control(id);
         }
-        let opened = self.service.on_open(&mut Io::new(&mut self.net, id), origin);
+        let opened = self.service.on_open(&mut Connection::new(&mut self.net, id), origin);
         self.keep_session(id, opened);
     }
 
@@ -184,7 +184,7 @@ impl<S: Service> Turn<S> {
         while let Some(expired) = self.net.next_expired() {
             match expired {
                 Expired::Timer(id, timer) => {
-                    self.call(id, |service, io, session| service.on_timer(io, session, timer));
+                    self.call(id, |service, conn, session| service.on_timer(conn, session, timer));
                 }
                 Expired::Alarm(key) => self.ring(key),
                 Expired::Deadline(deadline) => self.deadline(deadline)?,
@@ -220,7 +220,7 @@ impl<S: Service> Turn<S> {
     /// 8. Connections whose peer has caught up. More input may wait for them as well.
     fn writable(&mut self) {
         for id in self.net.take_writable() {
-            if self.call(id, |service, io, session| service.on_writable(io, session)) {
+            if self.call(id, |service, conn, session| service.on_writable(conn, session)) {
                 self.net.list(id);
             }
         }
@@ -249,13 +249,13 @@ impl<S: Service> Turn<S> {
     fn call(
         &mut self,
         id: ConnId,
-        callback: impl FnOnce(&mut S, &mut Io<'_>, &mut S::Session) -> Result,
+        callback: impl FnOnce(&mut S, &mut Connection<'_>, &mut S::Session) -> Result,
     ) -> bool {
         if self.net.conn(id).is_none_or(|conn| conn.phase != ConnPhase::Open) {
             return false;
         }
         let Some(Some(session)) = self.sessions.get_mut(id.slot()) else { return false };
-        let result = callback(&mut self.service, &mut Io::new(&mut self.net, id), session);
+        let result = callback(&mut self.service, &mut Connection::new(&mut self.net, id), session);
         self.finish_if_failed(id, result);
         true
     }
@@ -278,11 +278,16 @@ mod tests {
     impl Service for Silent {
         type Session = ();
 
-        fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result {
+        fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result {
             Ok(())
         }
 
-        fn on_data(&mut self, _io: &mut Io<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+        fn on_data(
+            &mut self,
+            _conn: &mut Connection<'_>,
+            _: &mut (),
+            input: &[u8],
+        ) -> Result<usize> {
             Ok(input.len())
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::state::Conn;
+use super::state::ConnState;
 use crate::net::address::Address;
 
 /// How many connections there are to each destination.
@@ -15,14 +15,14 @@ impl Destinations {
     }
 
     /// A connection comes; one that was accepted counts for nobody.
-    pub fn add(&mut self, conn: &Conn) {
+    pub fn add(&mut self, conn: &ConnState) {
         if let Some(address) = conn.destination() {
             *self.0.entry(address.clone()).or_insert(0) += 1;
         }
     }
 
     /// It goes.
-    pub fn remove(&mut self, conn: &Conn) {
+    pub fn remove(&mut self, conn: &ConnState) {
         if let Some(address) = conn.destination()
             && let Some(count) = self.0.get_mut(address)
         {

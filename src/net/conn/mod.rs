@@ -5,4 +5,4 @@ mod destinations;
 mod state;
 
 pub(crate) use destinations::Destinations;
-pub(crate) use state::{Conn, Flags, Phase};
+pub(crate) use state::{ConnState, Flags, Phase};

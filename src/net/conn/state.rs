@@ -34,7 +34,7 @@ pub(crate) enum Phase {
 
 /// A connection. Its size is what an idle one costs.
 #[derive(Debug)]
-pub(crate) struct Conn {
+pub(crate) struct ConnState {
     pub id: ConnId,
     pub stream: Stream,
     pub peer: Peer,
@@ -117,9 +117,9 @@ pub(crate) struct Flags {
     pub dirty: bool,
 }
 
-impl Conn {
-    pub fn new(id: ConnId, stream: Stream, peer: Peer, phase: Phase, now: Stamp) -> Conn {
-        Conn {
+impl ConnState {
+    pub fn new(id: ConnId, stream: Stream, peer: Peer, phase: Phase, now: Stamp) -> ConnState {
+        ConnState {
             id,
             stream,
             peer,

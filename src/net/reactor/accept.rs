@@ -6,7 +6,7 @@ use super::Net;
 use crate::{
     limits::{ACCEPT_BUDGET, ACCEPT_PAUSE},
     net::{
-        conn::{Conn, Phase},
+        conn::{ConnState, Phase},
         id::{ConnId, Source},
         stream::{Peer, Stream},
     },
@@ -100,7 +100,7 @@ impl Net {
     ) -> io::Result<ConnId> {
         let entry = self.conns.vacant_entry();
         let id = ConnId::new(entry.key(), self.last_serial + 1);
-        let mut conn = Conn::new(id, stream, peer, phase, self.stamp);
+        let mut conn = ConnState::new(id, stream, peer, phase, self.stamp);
         Net::with_registry(&self.poll, |registry| conn.register(registry))?;
         self.last_serial += 1;
         conn.flags.greeted = phase != Phase::Open;

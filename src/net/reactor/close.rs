@@ -6,7 +6,7 @@ use super::Net;
 use crate::{
     limits::ACCEPT_RESUME_PERCENT,
     net::{
-        conn::{Conn, Phase},
+        conn::{ConnState, Phase},
         id::ConnId,
         reason::Reason,
     },
@@ -79,7 +79,7 @@ impl Net {
     }
 
     /// One line per connection. What went wrong shows in an ordinary log, what went right does not.
-    fn log_end(&mut self, conn: &Conn, reason: &Reason) {
+    fn log_end(&mut self, conn: &ConnState, reason: &Reason) {
         self.stats.failed += u64::from(reason.is_failure());
         let level = if reason.is_failure() { log::Level::Info } else { log::Level::Debug };
         log::log!(

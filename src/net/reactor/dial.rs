@@ -34,12 +34,12 @@ impl Net {
     /// When `address` is none. What the network says comes later.
     ///
     /// ```
-    /// # use heirloom::{Io, Result};
+    /// # use heirloom::{Connection, Result};
     /// /// A proxy: `tag` pairs the two sides, and the client waits for the upstream.
-    /// fn begin(io: &mut Io<'_>) -> Result {
-    ///     let tag = io.id().to_bits();
-    ///     io.pause();
-    ///     io.net().dial("127.0.0.1:6379", tag)
+    /// fn begin(conn: &mut Connection<'_>) -> Result {
+    ///     let tag = conn.id().to_bits();
+    ///     conn.pause();
+    ///     conn.net().dial("127.0.0.1:6379", tag)
     /// }
     /// ```
     pub fn dial(&mut self, address: &str, tag: u64) -> Result {

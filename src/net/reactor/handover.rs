@@ -10,14 +10,14 @@ use super::Net;
 use crate::{
     error::{Error, Result},
     net::{
-        conn::{Conn, Phase},
+        conn::{ConnState, Phase},
         datagram::Datagrams,
         id::ConnId,
     },
     plan::Engine,
 };
 
-impl Conn {
+impl ConnState {
     /// Whether it can go to another process at all. One that is closing has not long to go.
     pub(crate) fn can_move(&self) -> bool {
         matches!(self.phase, Phase::Open | Phase::Dialing) && !self.flags.control
@@ -60,7 +60,7 @@ impl Net {
 
     /// Registers a connection that arrives, which is most of the work, while others are still on their
     /// way. Until all are [taken in](Self::take_in), their edges are kept for them.
-    pub(crate) fn expect(&mut self, conn: &mut Conn) -> io::Result<()> {
+    pub(crate) fn expect(&mut self, conn: &mut ConnState) -> io::Result<()> {
         self.early.get_or_insert_default();
         Net::with_registry(&self.poll, |registry| conn.register(registry))
     }
@@ -70,7 +70,7 @@ impl Net {
     ///
     /// # Errors
     /// When two claim the same place.
-    pub(crate) fn take_in(&mut self, arrivals: Vec<Conn>) -> io::Result<()> {
+    pub(crate) fn take_in(&mut self, arrivals: Vec<ConnState>) -> io::Result<()> {
         let count = arrivals.len();
         self.conns = arrivals.into_iter().map(|conn| (conn.id.slot(), conn)).collect();
         if self.conns.len() != count {
@@ -107,7 +107,12 @@ impl Net {
     /// that have moved, and their timers. The listeners stay, and so do the alarms, which rest until it
     /// serves. The caller has taken all connections out before: dropping one here would close a number
     /// that is no longer its own.
-    pub(crate) fn begin_anew(&mut self, poll: Poll, generation: u64, conns: Slab<Conn>) -> Result {
+    pub(crate) fn begin_anew(
+        &mut self,
+        poll: Poll,
+        generation: u64,
+        conns: Slab<ConnState>,
+    ) -> Result {
         let fresh = Net::new(Some(poll), self.now);
         let old = std::mem::replace(self, fresh);
         self.generation = generation;
@@ -128,7 +133,7 @@ impl Net {
 
     /// In a forked child: keeps the parent's connections, each in a fresh value that only this process's
     /// epoll set knows.
-    pub(super) fn keep(&mut self, conns: Slab<Conn>) -> io::Result<()> {
+    pub(super) fn keep(&mut self, conns: Slab<ConnState>) -> io::Result<()> {
         self.conns = conns;
         for slot in self.slots() {
             let conn = &mut self.conns[slot];
@@ -179,7 +184,7 @@ mod tests {
         let now = Instant::now();
         let mut net = Net::new(None, now);
         let (id, stream) = (ConnId::new(3, 7), Stream::Memory(Pipe::new(0)));
-        let mut conn = Conn::new(id, stream, Peer::Unknown, Phase::Open, now.into());
+        let mut conn = ConnState::new(id, stream, Peer::Unknown, Phase::Open, now.into());
         net.expect(&mut conn).unwrap();
         net.note_stream(id, true, false, false);
         net.take_in(vec![conn]).unwrap();

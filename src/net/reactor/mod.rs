@@ -3,18 +3,18 @@
 //! what they want done.
 //!
 //! This file has the data and the look-ups. A connection comes by `accept` or `dial`, its bytes by
-//! `flow`, its deadlines are watched in `timeouts`, it goes by `close` or, whole, by `handover`; `io` is
+//! `flow`, its deadlines are watched in `timeouts`, it goes by `close` or, whole, by `handover`; `conn` is
 //! what a callback may do with it. `datagrams` and `tasks` are about what is no connection, `process`,
 //! `request` and `deadline` about the process.
 
 mod accept;
 mod close;
+mod connection;
 mod datagrams;
 mod deadline;
 mod dial;
 mod flow;
 mod handover;
-mod io;
 mod process;
 mod request;
 mod tasks;
@@ -32,13 +32,13 @@ use std::{
 use mio::{Events, Interest, Poll, Registry, Waker, unix::SourceFd};
 use slab::Slab;
 
-pub use self::io::Io;
+pub use self::connection::Connection;
 pub(crate) use self::{
     deadline::{Deadline, Expired},
     request::Request,
 };
 use super::{
-    conn::{Conn, Destinations, Phase},
+    conn::{ConnState, Destinations, Phase},
     datagram::Datagrams,
     id::{ConnId, Source, Timer},
     listen::Listener,
@@ -77,7 +77,7 @@ pub(crate) struct Staged {
 ///         "stop" => net.stop(),
 ///         "kick" => {
 ///             for id in net.ids() {
-///                 net.to(id).into_iter().for_each(|mut io| io.close());
+///                 net.to(id).into_iter().for_each(|mut conn| conn.close());
 ///             }
 ///         }
 ///         _ => {}
@@ -109,7 +109,7 @@ pub struct Net {
     full: bool,
 
     // The connections.
-    pub(crate) conns: Slab<Conn>,
+    pub(crate) conns: Slab<ConnState>,
     /// Where the dialed ones of them lead.
     destinations: Destinations,
     /// How many of them are of the control socket.
@@ -233,7 +233,7 @@ impl Net {
     }
 
     /// Every connection but those of operators, whatever its phase.
-    pub(crate) fn clients(&self) -> impl Iterator<Item = &Conn> {
+    pub(crate) fn clients(&self) -> impl Iterator<Item = &ConnState> {
         self.conns.iter().map(|(_, conn)| conn).filter(|conn| !conn.flags.control)
     }
 
@@ -259,7 +259,7 @@ impl Net {
     }
 
     /// A connection by name, whatever its phase.
-    pub(crate) fn conn(&mut self, id: ConnId) -> Option<&mut Conn> {
+    pub(crate) fn conn(&mut self, id: ConnId) -> Option<&mut ConnState> {
         self.conns.get_mut(id.slot()).filter(|conn| conn.id == id)
     }
 

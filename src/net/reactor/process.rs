@@ -2,7 +2,7 @@
 
 use super::{Net, request::Request};
 use crate::{
-    net::{conn::Conn, datagram::Datagrams, listen::Listener},
+    net::{conn::ConnState, datagram::Datagrams, listen::Listener},
     plan::{Engine, Restart},
     stats::Stats,
 };
@@ -16,7 +16,7 @@ impl Net {
     /// Whether nothing is left that a draining process has to wait for. A control connection has had its
     /// answer when its output is gone; nobody waits for its FIN.
     pub(crate) fn is_empty(&self) -> bool {
-        let is_done = |conn: &Conn| conn.output.is_empty();
+        let is_done = |conn: &ConnState| conn.output.is_empty();
         self.hurried
             || (self.connections() == 0
                 && self.holds.len() == 0

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     net::{
-        conn::{Conn, Phase},
+        conn::{ConnState, Phase},
         datagram::Datagrams,
         id::{ConnId, Timer},
         reason::Reason,
@@ -149,7 +149,7 @@ impl Net {
     }
 
     /// Takes all deadlines of a connection out of the queue.
-    pub(super) fn forget_deadlines(&mut self, conn: &Conn) {
+    pub(super) fn forget_deadlines(&mut self, conn: &ConnState) {
         for &(timer, at) in conn.timers() {
             self.timers.remove(at, (conn.id, timer));
         }

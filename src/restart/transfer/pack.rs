@@ -5,11 +5,11 @@ use std::time::Instant;
 use super::record::Record;
 use crate::{
     clock::Stamp,
-    net::{Address, Conn, ConnId, Flags, Peer, Phase, Stream, Timer},
+    net::{Address, ConnId, ConnState, Flags, Peer, Phase, Stream, Timer},
 };
 
 /// The connection written down. `session` is `None` where there is none yet.
-pub(crate) fn pack(conn: &Conn, session: Option<Vec<u8>>, now: Instant) -> Record {
+pub(crate) fn pack(conn: &ConnState, session: Option<Vec<u8>>, now: Instant) -> Record {
     let since = |then: Stamp| Stamp::from(now).since(then);
     let left = |&(timer, at): &(Timer, Instant)| (timer.0, at.saturating_duration_since(now));
     Record {
@@ -33,14 +33,14 @@ pub(crate) fn pack(conn: &Conn, session: Option<Vec<u8>>, now: Instant) -> Recor
 
 /// The connection again, of `stream`, and what its author wrote down of it; `None` while it is being
 /// dialed. Times go on where they were.
-pub(crate) fn unpack(record: Record, stream: Stream, now: Instant) -> (Conn, Option<Vec<u8>>) {
+pub(crate) fn unpack(record: Record, stream: Stream, now: Instant) -> (ConnState, Option<Vec<u8>>) {
     let phase = if record.dialing.is_some() { Phase::Dialing } else { Phase::Open };
     let peer = match Peer::from_bytes(&record.peer) {
         Peer::Unknown if phase == Phase::Open => stream.peer(),
         known => known,
     };
     let stamp = Stamp::from(now);
-    let mut conn = Conn::new(ConnId::from_bits(record.id), stream, peer, phase, stamp);
+    let mut conn = ConnState::new(ConnId::from_bits(record.id), stream, peer, phase, stamp);
     if phase == Phase::Dialing || record.destination.is_some() || !record.timers.is_empty() {
         let rare = conn.rare_mut();
         let address = |text| Address::literal("dial", text).ok();

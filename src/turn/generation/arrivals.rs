@@ -1,13 +1,13 @@
 //! What a new program was sent and has not taken in yet.
 
-use crate::net::{Conn, ConnId};
+use crate::net::{ConnId, ConnState};
 
 /// What has come from the old side and waits to be taken in.
 #[derive(Debug, Default)]
 pub(in crate::turn) struct Arrivals {
     pub state: Option<Vec<u8>>,
     /// Registered, and not in service.
-    pub connections: Vec<Conn>,
+    pub connections: Vec<ConnState>,
     /// What was exported of them.
     pub sessions: Vec<(ConnId, Vec<u8>)>,
 }

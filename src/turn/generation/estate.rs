@@ -5,17 +5,17 @@ use std::mem::ManuallyDrop;
 
 use slab::Slab;
 
-use crate::{limits::ESTATE_PIECE, net::Conn};
+use crate::{limits::ESTATE_PIECE, net::ConnState};
 
 /// Connections and sessions of the parent, in the child. Their descriptors are closed already.
 pub(in crate::turn) struct Estate<T> {
     /// Never dropped as a whole: a stream would close a number that is somebody else's by now.
-    conns: ManuallyDrop<slab::IntoIter<Conn>>,
+    conns: ManuallyDrop<slab::IntoIter<ConnState>>,
     sessions: std::vec::IntoIter<Option<T>>,
 }
 
 impl<T> Estate<T> {
-    pub fn new(conns: Slab<Conn>, sessions: Vec<Option<T>>) -> Estate<T> {
+    pub fn new(conns: Slab<ConnState>, sessions: Vec<Option<T>>) -> Estate<T> {
         let conns = ManuallyDrop::new(conns.into_iter());
         Estate { conns, sessions: sessions.into_iter() }
     }

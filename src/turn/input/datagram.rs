@@ -138,7 +138,7 @@ mod tests {
     use super::*;
     use crate::{
         error::Result,
-        net::{Datagrams, Io, Listener, Net, Origin, name_of},
+        net::{Connection, Datagrams, Listener, Net, Origin, name_of},
         turn::Succession,
     };
 
@@ -148,11 +148,16 @@ mod tests {
     impl Service for Counter {
         type Session = ();
 
-        fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result {
+        fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result {
             Ok(())
         }
 
-        fn on_data(&mut self, _io: &mut Io<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+        fn on_data(
+            &mut self,
+            _conn: &mut Connection<'_>,
+            _: &mut (),
+            input: &[u8],
+        ) -> Result<usize> {
             Ok(input.len())
         }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     limits::READ_BUDGET,
-    net::{ConnId, Io, Net, Phase, Reason},
+    net::{ConnId, Connection, Net, Phase, Reason},
     service::Service,
     turn::Turn,
 };
@@ -117,7 +117,7 @@ impl<S: Service> Turn<S> {
         let Some(conn) = self.net.conn(id) else { return };
         if conn.takes_input() && conn.owes_eof() {
             conn.flags.eof_told = true;
-            self.call(id, |service, io, session| service.on_eof(io, session));
+            self.call(id, |service, conn, session| service.on_eof(conn, session));
         }
     }
 }
@@ -143,7 +143,7 @@ fn offer<S: Service>(
             return taken;
         }
         conn.want = 0;
-        match service.on_data(&mut Io::new(net, id), session, rest) {
+        match service.on_data(&mut Connection::new(net, id), session, rest) {
             Ok(0) => {
                 // A pause makes the next call worthwhile without more input.
                 let conn = &mut net.conns[id.slot()];

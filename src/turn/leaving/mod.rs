@@ -133,7 +133,7 @@ impl<S: Service> Turn<S> {
     fn tell_draining(&mut self, id: ConnId) {
         let Some(conn) = self.net.conn(id) else { return };
         if !std::mem::replace(&mut conn.flags.told_to_drain, true) {
-            self.call(id, |service, io, session| service.on_drain(io, session));
+            self.call(id, |service, conn, session| service.on_drain(conn, session));
         }
     }
 

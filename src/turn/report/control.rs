@@ -4,7 +4,7 @@ use nix::unistd::geteuid;
 
 use crate::{
     limits::CONTROL_LINE,
-    net::{ConnId, Io, Peer, Phase as ConnPhase, Reason, Request},
+    net::{ConnId, Connection, Peer, Phase as ConnPhase, Reason, Request},
     operate::control::{self, Command, StatusLine},
     plan::{Engine, Restart},
     restart::Phase,
@@ -17,7 +17,7 @@ impl<S: Service> Turn<S> {
     /// Somebody has connected. The path's mode keeps others out; this is for one that was changed.
     pub(in crate::turn) fn open_control(&mut self, id: ConnId) {
         let own = geteuid().as_raw();
-        match *Io::new(&mut self.net, id).peer() {
+        match *Connection::new(&mut self.net, id).peer() {
             Peer::Unix { uid, .. } if uid == own || uid == 0 => {}
             peer => {
                 log::warn!("control: {peer} is somebody else: refused");
@@ -100,7 +100,7 @@ impl<S: Service> Turn<S> {
     }
 
     fn wait_for_answer(&mut self, id: ConnId) {
-        Io::new(&mut self.net, id).pause();
+        Connection::new(&mut self.net, id).pause();
     }
 
     /// Answers a request, and goes on with the next one.
@@ -108,9 +108,9 @@ impl<S: Service> Turn<S> {
         if let Some(conn) = self.net.conn(id)
             && conn.phase == ConnPhase::Open
         {
-            let mut io = Io::new(&mut self.net, id);
-            io.send(control::reply(text).as_bytes());
-            io.resume();
+            let mut conn = Connection::new(&mut self.net, id);
+            conn.send(control::reply(text).as_bytes());
+            conn.resume();
         }
     }
 

@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use crate::{
     error::{Error, Result},
     limits::{BATCH_BYTES, BATCH_MAX, BATCHES_IN_FLIGHT, STATE_MAX},
-    net::{ConnId, Io, Net, Peer, Stream},
+    net::{ConnId, Connection, Net, Peer, Stream},
     plan::Engine,
     restart::{
         engine::attempt::Attempt,
@@ -245,7 +245,7 @@ impl<S: Service> Turn<S> {
     }
 
     fn import(&mut self, id: ConnId, saved: &[u8]) {
-        let imported = self.service.import(&mut Io::new(&mut self.net, id), saved);
+        let imported = self.service.import(&mut Connection::new(&mut self.net, id), saved);
         self.keep_session(id, imported);
     }
 }

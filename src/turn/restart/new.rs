@@ -14,7 +14,7 @@ use super::moving::claim;
 use crate::{
     error::{Error, Result},
     limits::{HANDOVER_PATIENCE, RELEASE_PATIENCE},
-    net::{Conn, ConnId, Deadline, Source},
+    net::{ConnId, ConnState, Deadline, Source},
     plan::Engine,
     restart::{
         Event, Phase,
@@ -127,7 +127,7 @@ impl<S: Service> Turn<S> {
     }
 
     /// Of the parent's connections: closes those that stay with it, and answers the others.
-    fn leave_to_parent(&mut self, conns: &mut Slab<Conn>) -> Slab<Conn> {
+    fn leave_to_parent(&mut self, conns: &mut Slab<ConnState>) -> Slab<ConnState> {
         let mut all = std::mem::take(conns);
         let mut sessions = std::mem::take(&mut self.sessions);
         let staying: Vec<_> =

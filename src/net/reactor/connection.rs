@@ -1,10 +1,10 @@
-//! `Io`: one connection in a callback's hands. It queues and marks; the turn does the I/O.
+//! `Connection`: one connection in a callback's hands. It queues and marks; the turn does the I/O.
 
 use std::{io, rc::Rc, time::Duration, time::Instant};
 
 use super::Net;
 use crate::net::{
-    conn::{Conn, Phase},
+    conn::{ConnState, Phase},
     id::{ConnId, Timer},
     reason::Reason,
     stream::Peer,
@@ -17,52 +17,52 @@ use crate::net::{
 /// [`close`](Self::close) or [`abort`](Self::abort) the calls are still allowed and do nothing.
 ///
 /// ```
-/// use heirloom::{Io, Timer};
+/// use heirloom::{Connection, Timer};
 /// use std::time::Duration;
 ///
 /// const STALLED: Timer = Timer(0);
 ///
 /// /// A piece of something long.
-/// fn answer(io: &mut Io<'_>, piece: &[u8], is_last: bool) {
-///     if io.queued() + piece.len() > 1 << 20 {
-///         return io.abort(); // it asks for more than it reads
+/// fn answer(conn: &mut Connection<'_>, piece: &[u8], is_last: bool) {
+///     if conn.queued() + piece.len() > 1 << 20 {
+///         return conn.abort(); // it asks for more than it reads
 ///     }
-///     io.send(piece);
+///     conn.send(piece);
 ///     if is_last {
-///         io.disarm(STALLED);
-///         io.shutdown_write(); // our FIN behind it; the peer may still say something
+///         conn.disarm(STALLED);
+///         conn.shutdown_write(); // our FIN behind it; the peer may still say something
 ///     } else {
-///         io.arm(STALLED, Duration::from_secs(10));
+///         conn.arm(STALLED, Duration::from_secs(10));
 ///     }
-///     let (now, others) = (io.now(), io.net().connections() - 1);
-///     log::debug!("{now:?}: {} of {} is served, beside {others} others", io.id(), io.peer());
+///     let (now, others) = (conn.now(), conn.net().connections() - 1);
+///     log::debug!("{now:?}: {} of {} is served, beside {others} others", conn.id(), conn.peer());
 /// }
 /// ```
 ///
 /// It is also an [`io::Write`]; that never fails.
 ///
 /// ```
-/// # use heirloom::{Io, Result};
+/// # use heirloom::{Connection, Result};
 /// use std::io::Write;
 ///
-/// fn integer(io: &mut Io<'_>, number: i64) -> Result {
-///     write!(io, ":{number}\r\n")?;
+/// fn integer(conn: &mut Connection<'_>, number: i64) -> Result {
+///     write!(conn, ":{number}\r\n")?;
 ///     Ok(())
 /// }
 /// ```
 #[derive(Debug)]
-pub struct Io<'a> {
+pub struct Connection<'a> {
     net: &'a mut Net,
     id: ConnId,
 }
 
-impl<'a> Io<'a> {
+impl<'a> Connection<'a> {
     /// `id` must be in the slab.
-    pub(crate) fn new(net: &'a mut Net, id: ConnId) -> Io<'a> {
-        Io { net, id }
+    pub(crate) fn new(net: &'a mut Net, id: ConnId) -> Connection<'a> {
+        Connection { net, id }
     }
 
-    fn conn(&mut self) -> &mut Conn {
+    fn conn(&mut self) -> &mut ConnState {
         // Nothing is freed during a callback, so what was there when `self` was made still is.
         &mut self.net.conns[self.id.slot()]
     }
@@ -70,10 +70,10 @@ impl<'a> Io<'a> {
     /// The name of this connection; keep it to reach the connection later.
     ///
     /// ```
-    /// # use heirloom::{ConnId, Io};
+    /// # use heirloom::{ConnId, Connection};
     /// # use std::collections::BTreeSet;
-    /// fn enter(room: &mut BTreeSet<ConnId>, io: &Io<'_>) {
-    ///     room.insert(io.id());
+    /// fn enter(room: &mut BTreeSet<ConnId>, conn: &Connection<'_>) {
+    ///     room.insert(conn.id());
     /// }
     /// ```
     pub fn id(&self) -> ConnId {
@@ -83,9 +83,9 @@ impl<'a> Io<'a> {
     /// Who is at the other end.
     ///
     /// ```
-    /// # use heirloom::{Io, Peer};
-    /// fn is_root(io: &Io<'_>) -> bool {
-    ///     matches!(io.peer(), Peer::Unix { uid: 0, .. })
+    /// # use heirloom::{Connection, Peer};
+    /// fn is_root(conn: &Connection<'_>) -> bool {
+    ///     matches!(conn.peer(), Peer::Unix { uid: 0, .. })
     /// }
     /// ```
     pub fn peer(&self) -> &Peer {
@@ -105,14 +105,14 @@ impl<'a> Io<'a> {
     /// Another connection, if it is still there.
     ///
     /// ```
-    /// # use heirloom::{ConnId, Io};
-    /// fn forward(io: &mut Io<'_>, to: ConnId, bytes: &[u8]) {
-    ///     if let Some(mut other) = io.to(to) {
+    /// # use heirloom::{ConnId, Connection};
+    /// fn forward(conn: &mut Connection<'_>, to: ConnId, bytes: &[u8]) {
+    ///     if let Some(mut other) = conn.to(to) {
     ///         other.send(bytes);
     ///     }
     /// }
     /// ```
-    pub fn to(&mut self, id: ConnId) -> Option<Io<'_>> {
+    pub fn to(&mut self, id: ConnId) -> Option<Connection<'_>> {
         self.net.to(id)
     }
 
@@ -132,8 +132,8 @@ impl<'a> Io<'a> {
     /// fn broadcast(net: &mut Net, to: &[ConnId], text: &[u8]) {
     ///     let text: Rc<[u8]> = text.into();
     ///     for &id in to {
-    ///         if let Some(mut io) = net.to(id) {
-    ///             io.send_shared(Rc::clone(&text));
+    ///         if let Some(mut conn) = net.to(id) {
+    ///             conn.send_shared(Rc::clone(&text));
     ///         }
     ///     }
     /// }
@@ -146,10 +146,10 @@ impl<'a> Io<'a> {
     /// peer's within the close timeout. No further callback but `on_close` will come.
     ///
     /// ```
-    /// # use heirloom::Io;
-    /// fn goodbye(io: &mut Io<'_>) {
-    ///     io.send(b"goodbye\n");
-    ///     io.close(); // the peer gets the line, then the FIN
+    /// # use heirloom::Connection;
+    /// fn goodbye(conn: &mut Connection<'_>) {
+    ///     conn.send(b"goodbye\n");
+    ///     conn.close(); // the peer gets the line, then the FIN
     /// }
     /// ```
     pub fn close(&mut self) {
@@ -177,17 +177,17 @@ impl<'a> Io<'a> {
     /// A deferred reply, in order, since nothing that was pipelined behind it is offered before:
     ///
     /// ```
-    /// # use heirloom::{ConnId, Io, Net};
-    /// fn ask(io: &mut Io<'_>, waiting: &mut Vec<ConnId>) {
-    ///     waiting.push(io.id());
-    ///     io.pause();
+    /// # use heirloom::{ConnId, Connection, Net};
+    /// fn ask(conn: &mut Connection<'_>, waiting: &mut Vec<ConnId>) {
+    ///     waiting.push(conn.id());
+    ///     conn.pause();
     /// }
     ///
     /// fn answer(net: &mut Net, waiting: &mut Vec<ConnId>, text: &[u8]) {
     ///     for id in waiting.drain(..) {
-    ///         if let Some(mut io) = net.to(id) {
-    ///             io.send(text);
-    ///             io.resume();
+    ///         if let Some(mut conn) = net.to(id) {
+    ///             conn.send(text);
+    ///             conn.resume();
     ///         }
     ///     }
     /// }
@@ -215,17 +215,17 @@ impl<'a> Io<'a> {
     /// [`Reason::TooLong`].
     ///
     /// ```
-    /// # use heirloom::{Io, Result, codec::{Prefix, length}};
-    /// fn frame(io: &mut Io<'_>, input: &[u8]) -> Result<usize> {
+    /// # use heirloom::{Connection, Result, codec::{Prefix, length}};
+    /// fn frame(conn: &mut Connection<'_>, input: &[u8]) -> Result<usize> {
     ///     match length(input, Prefix::U32, 1 << 20)? {
     ///         Some((frame, taken)) => {
-    ///             io.send(frame);
+    ///             conn.send(frame);
     ///             Ok(taken)
     ///         }
     ///         None => {
     ///             // Not again for every piece of a long frame.
     ///             let length = input.first_chunk().map_or(0, |head| u32::from_be_bytes(*head));
-    ///             io.want(4 + length as usize);
+    ///             conn.want(4 + length as usize);
     ///             Ok(0)
     ///         }
     ///     }
@@ -241,12 +241,12 @@ impl<'a> Io<'a> {
     /// [`on_timer`](crate::Service::on_timer)'s business; its default closes the connection.
     ///
     /// ```
-    /// # use heirloom::{Io, Timer};
+    /// # use heirloom::{Connection, Timer};
     /// # use std::time::Duration;
     /// const LOGIN: Timer = Timer(0);
     ///
-    /// fn expect_a_login(io: &mut Io<'_>) {
-    ///     io.arm(LOGIN, Duration::from_secs(60));
+    /// fn expect_a_login(conn: &mut Connection<'_>) {
+    ///     conn.arm(LOGIN, Duration::from_secs(60));
     /// }
     /// ```
     pub fn arm(&mut self, timer: Timer, after: Duration) {
@@ -269,12 +269,12 @@ impl<'a> Io<'a> {
     /// producer that stops here is called back by `on_writable`.
     ///
     /// ```
-    /// # use heirloom::Io;
+    /// # use heirloom::Connection;
     /// /// Called by `on_data` and again by `on_writable`.
-    /// fn pour(io: &mut Io<'_>, left: &mut usize) {
-    ///     while *left > 0 && !io.is_congested() {
+    /// fn pour(conn: &mut Connection<'_>, left: &mut usize) {
+    ///     while *left > 0 && !conn.is_congested() {
     ///         let piece = (*left).min(4096);
-    ///         io.send(&[0; 4096][..piece]);
+    ///         conn.send(&[0; 4096][..piece]);
     ///         *left -= piece;
     ///     }
     /// }
@@ -286,9 +286,9 @@ impl<'a> Io<'a> {
     /// Whether this process is leaving.
     ///
     /// ```
-    /// # use heirloom::Io;
-    /// fn connection_header(io: &Io<'_>) -> &'static str {
-    ///     if io.is_draining() { "close" } else { "keep-alive" }
+    /// # use heirloom::Connection;
+    /// fn connection_header(conn: &Connection<'_>) -> &'static str {
+    ///     if conn.is_draining() { "close" } else { "keep-alive" }
     /// }
     /// ```
     pub fn is_draining(&self) -> bool {
@@ -296,7 +296,7 @@ impl<'a> Io<'a> {
     }
 }
 
-impl io::Write for Io<'_> {
+impl io::Write for Connection<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.send(bytes);
         Ok(bytes.len())
@@ -312,9 +312,9 @@ impl Net {
     /// A connection by its name, if it is still in service.
     ///
     /// `None` also where it is being closed: nothing can be sent there any more.
-    pub fn to(&mut self, id: ConnId) -> Option<Io<'_>> {
+    pub fn to(&mut self, id: ConnId) -> Option<Connection<'_>> {
         match self.conn(id) {
-            Some(conn) if conn.phase == Phase::Open => Some(Io::new(self, id)),
+            Some(conn) if conn.phase == Phase::Open => Some(Connection::new(self, id)),
             _ => None,
         }
     }
