@@ -267,7 +267,7 @@ fn an_interval_comes_at_each_of_its_times_and_can_be_cleared() {
     let mut harness = Harness::new(Clock::default());
     harness.advance(ms(45));
     assert_eq!(harness.service().came, [1, 1, 2, 1, 1]);
-    harness.net().clear_alarm(Alarm(1));
+    harness.net().cancel_alarm(Alarm(1));
     harness.advance(ms(1000));
     assert_eq!(harness.service().came.len(), 5);
     harness.net().set_interval(Alarm(3), Duration::ZERO); // as often as there is
@@ -283,7 +283,7 @@ fn alarms_are_listed_with_their_time_left_and_resumed_from_that() {
     let plain: Vec<_> = listed.iter().map(|alarm| (alarm.key.0, alarm.left, alarm.every)).collect();
     assert_eq!(plain, [(1, ms(6), Some(ms(10))), (2, ms(21), None)]);
     let mut other = Harness::new(Clock::default());
-    other.net().clear_alarm(Alarm(2));
+    other.net().cancel_alarm(Alarm(2));
     listed.into_iter().for_each(|alarm| other.net().resume_alarm(alarm));
     other.advance(ms(22));
     assert_eq!(other.service().came, [1, 1, 2]);

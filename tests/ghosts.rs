@@ -88,8 +88,8 @@ impl Service for Strict {
     fn on_open(&mut self, conn: &mut Connection<'_>, _origin: Origin) -> Result<ConnId> {
         assert!(self.open.insert(conn.id()), "opened twice");
         // Both are due in the same turn, and the first of them ends the connection.
-        conn.arm(Timer(0), Duration::from_millis(10));
-        conn.arm(Timer(1), Duration::from_millis(10));
+        conn.set_timer(Timer(0), Duration::from_millis(10));
+        conn.set_timer(Timer(1), Duration::from_millis(10));
         Ok(conn.id())
     }
 

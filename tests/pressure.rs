@@ -47,7 +47,7 @@ impl Service for Valve {
             b'm' => conn.send(&vec![b'x'; HIGH_MARK]),
             b'p' => {
                 conn.pause();
-                conn.arm(PAUSE, Duration::from_secs(1));
+                conn.set_timer(PAUSE, Duration::from_secs(1));
             }
             b'w' => {
                 *wanting = true;

@@ -102,21 +102,21 @@ impl Service for Clock {
     }
 
     fn on_open(&mut self, conn: &mut Connection<'_>, _origin: Origin) -> Result {
-        conn.arm(Timer(1), ms(10));
-        conn.arm(Timer(2), ms(10));
+        conn.set_timer(Timer(1), ms(10));
+        conn.set_timer(Timer(2), ms(10));
         Ok(())
     }
 
     fn on_data(&mut self, conn: &mut Connection<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
-        conn.disarm(Timer(1));
+        conn.cancel_timer(Timer(1));
         Ok(input.len())
     }
 
     fn on_timer(&mut self, conn: &mut Connection<'_>, _: &mut (), timer: Timer) -> Result {
         self.came.borrow_mut().push(format!("timer {}", timer.0));
-        conn.disarm(Timer(3 - timer.0)); // the other one of the pair, which is due as well
+        conn.cancel_timer(Timer(3 - timer.0)); // the other one of the pair, which is due as well
         if let Some(again) = self.again {
-            conn.arm(timer, again);
+            conn.set_timer(timer, again);
         }
         Ok(())
     }

@@ -37,7 +37,7 @@ impl Service for Chat {
 
     fn on_open(&mut self, conn: &mut Connection<'_>, _origin: Origin) -> Result<String> {
         conn.send(b"What is your name?\n");
-        conn.arm(LOGIN, Duration::from_secs(60));
+        conn.set_timer(LOGIN, Duration::from_secs(60));
         Ok(String::new())
     }
 
@@ -56,7 +56,7 @@ impl Service for Chat {
             text = format!("* {line} is here\n");
             *name = line.into_owned();
             self.0.insert(speaker);
-            conn.disarm(LOGIN);
+            conn.cancel_timer(LOGIN);
         }
         if !name.is_empty() {
             self.tell_others(conn.net(), speaker, &text);

@@ -202,7 +202,7 @@ impl Observer<'_> {
         let generation = generation.parse().map_err(|_| "not a generation")?;
         self.clients.answered(number, generation, took);
         if bye.is_empty() {
-            conn.arm(NEXT, THINK + Duration::from_millis(number * 37 % THINK_SPREAD));
+            conn.set_timer(NEXT, THINK + Duration::from_millis(number * 37 % THINK_SPREAD));
         } else {
             conn.close(); // and `on_close` makes another
         }

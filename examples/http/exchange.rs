@@ -102,7 +102,7 @@ impl Http {
                 // Empty lines before a head mean nothing.
                 if !session.half_read && !is_blank(input) {
                     session.half_read = true;
-                    conn.arm(HEAD_DUE, HEAD_TIME);
+                    conn.set_timer(HEAD_DUE, HEAD_TIME);
                 }
                 return Ok(0);
             }
@@ -110,7 +110,7 @@ impl Http {
             Err(refusal) => return Err(self.refuse(conn, refusal, input.starts_with(b"HEAD "))),
         };
         if std::mem::take(&mut session.half_read) {
-            conn.disarm(HEAD_DUE);
+            conn.cancel_timer(HEAD_DUE);
         }
         let answer = Route::find(request.method, request.path);
         let mut exchange = Exchange {
@@ -325,6 +325,6 @@ fn end(conn: &mut Connection<'_>, session: &mut Session, after: After) {
     if after == After::Close {
         conn.close();
     } else if conn.is_draining() {
-        conn.arm(FAREWELL, GRACE);
+        conn.set_timer(FAREWELL, GRACE);
     }
 }

@@ -144,7 +144,7 @@ impl Service for Http {
             // Half a request will be a whole one, or late; an exchange says goodbye when it ends.
             _ if !session.is_between_requests() => {}
             // Input is not offered while output waits, so requests may be there that nobody has seen.
-            _ if conn.is_congested() => conn.arm(FAREWELL, GRACE),
+            _ if conn.is_congested() => conn.set_timer(FAREWELL, GRACE),
             _ => conn.close(),
         }
         Ok(())
@@ -163,7 +163,7 @@ impl Service for Http {
     fn on_drain(&mut self, conn: &mut Connection<'_>, session: &mut Session) -> Result {
         session.grace_ends = Some(conn.now() + GRACE);
         if session.is_between_requests() {
-            conn.arm(FAREWELL, GRACE);
+            conn.set_timer(FAREWELL, GRACE);
         }
         Ok(())
     }

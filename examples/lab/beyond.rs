@@ -79,7 +79,7 @@ impl Beyond {
                     }
                 }
             }
-            "clear" => net.clear_alarm(Alarm(FIRST_KEY + number::<u64>(rest)?)),
+            "clear" => net.cancel_alarm(Alarm(FIRST_KEY + number::<u64>(rest)?)),
             "alarms" => {
                 let alarms = net.alarms().into_iter().filter(|alarm| alarm.key.0 >= FIRST_KEY);
                 let words = alarms.map(|alarm| (alarm.key.0 - FIRST_KEY).to_string());

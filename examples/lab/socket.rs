@@ -36,13 +36,13 @@ pub fn handle(
                 Some((millis, key)) => (millis, Timer(number(key)?)),
                 None => (rest, UNNAMED),
             };
-            conn.arm(timer, Duration::from_millis(number(millis)?));
+            conn.set_timer(timer, Duration::from_millis(number(millis)?));
         }
-        "disarm" => conn.disarm(Timer(number(rest)?)),
-        "unalarm" => conn.net().clear_alarm(Alarm(ALARM)),
+        "disarm" => conn.cancel_timer(Timer(number(rest)?)),
+        "unalarm" => conn.net().cancel_alarm(Alarm(ALARM)),
         "pause" => {
             conn.pause();
-            conn.arm(PAUSE, Duration::from_millis(number(rest)?));
+            conn.set_timer(PAUSE, Duration::from_millis(number(rest)?));
         }
         "close" => conn.close(),
         "abort" => conn.abort(),

@@ -222,11 +222,11 @@
 //! #     type Session = ();
 //! fn on_open(&mut self, conn: &mut Connection<'_>, _origin: Origin) -> Result {
 //!     conn.send(b"What is your name?\n");
-//!     conn.arm(LOGIN, Duration::from_secs(5));
+//!     conn.set_timer(LOGIN, Duration::from_secs(5));
 //!     Ok(())
 //! }
 //! #     fn on_data(&mut self, conn: &mut Connection<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
-//! #         conn.disarm(LOGIN);
+//! #         conn.cancel_timer(LOGIN);
 //! #         conn.send(&vec![b'x'; 100_000]);
 //! #         Ok(input.len())
 //! #     }

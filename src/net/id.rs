@@ -86,14 +86,14 @@ impl fmt::Debug for ConnId {
 }
 
 /// Names a timer of one connection. The number is the author's: a constant, a call number.
-/// Set by [`Connection::arm`](crate::Connection::arm).
+/// Set by [`Connection::set_timer`](crate::Connection::set_timer).
 ///
 /// ```
 /// # use heirloom::{Connection, Timer};
 /// # use std::time::Duration;
 /// /// Each call that was sent upstream has three seconds.
 /// fn expect_reply(conn: &mut Connection<'_>, call: u32) {
-///     conn.arm(Timer(call.into()), Duration::from_secs(3));
+///     conn.set_timer(Timer(call.into()), Duration::from_secs(3));
 /// }
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -83,11 +83,11 @@ pub enum Move {
 ///     type Session = usize; // the bytes so far
 ///
 ///     fn on_open(&mut self, conn: &mut Connection<'_>, _origin: Origin) -> Result<usize> {
-///         conn.arm(BEGIN, Duration::from_secs(5));
+///         conn.set_timer(BEGIN, Duration::from_secs(5));
 ///         Ok(0)
 ///     }
 ///     fn on_data(&mut self, conn: &mut Connection<'_>, size: &mut usize, input: &[u8]) -> Result<usize> {
-///         conn.disarm(BEGIN);
+///         conn.cancel_timer(BEGIN);
 ///         *size += input.len();
 ///         Ok(input.len())
 ///     }

@@ -26,7 +26,7 @@ use crate::{
 /// }
 ///
 /// fn saved(net: &mut Net) {
-///     net.clear_alarm(SAVE);
+///     net.cancel_alarm(SAVE);
 /// }
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -29,10 +29,10 @@ use crate::net::{
 ///     }
 ///     conn.send(piece);
 ///     if is_last {
-///         conn.disarm(STALLED);
+///         conn.cancel_timer(STALLED);
 ///         conn.shutdown_write(); // our FIN behind it; the peer may still say something
 ///     } else {
-///         conn.arm(STALLED, Duration::from_secs(10));
+///         conn.set_timer(STALLED, Duration::from_secs(10));
 ///     }
 ///     let (now, others) = (conn.now(), conn.net().connections() - 1);
 ///     log::debug!("{now:?}: {} of {} is served, beside {others} others", conn.id(), conn.peer());
@@ -235,7 +235,7 @@ impl<'a> Connection<'a> {
         self.conn().want = bytes;
     }
 
-    /// Sets `timer` of this connection to run out `after` from now. An armed one is set anew.
+    /// Sets `timer` of this connection to run out `after` from now. One that is set already is set anew.
     ///
     /// It runs out once, not before the next turn, also when `after` is zero. What then happens is
     /// [`on_timer`](crate::Service::on_timer)'s business; its default closes the connection.
@@ -246,16 +246,16 @@ impl<'a> Connection<'a> {
     /// const LOGIN: Timer = Timer(0);
     ///
     /// fn expect_a_login(conn: &mut Connection<'_>) {
-    ///     conn.arm(LOGIN, Duration::from_secs(60));
+    ///     conn.set_timer(LOGIN, Duration::from_secs(60));
     /// }
     /// ```
-    pub fn arm(&mut self, timer: Timer, after: Duration) {
-        self.net.arm(self.id, timer, after);
+    pub fn set_timer(&mut self, timer: Timer, after: Duration) {
+        self.net.set_timer(self.id, timer, after);
     }
 
-    /// Takes `timer` back; nothing happens if it was not armed.
-    pub fn disarm(&mut self, timer: Timer) {
-        self.net.disarm(self.id, timer);
+    /// Takes `timer` back; nothing happens if it was not set.
+    pub fn cancel_timer(&mut self, timer: Timer) {
+        self.net.cancel_timer(self.id, timer);
     }
 
     /// Bytes queued and not yet sent.

@@ -201,7 +201,7 @@ mod tests {
         net.set_now(start + Duration::from_secs(5));
         assert_eq!(net.next_expired(), None);
         net.alarms.resume_all();
-        net.clear_alarm(Alarm(2));
+        net.cancel_alarm(Alarm(2));
         assert_eq!(net.next_expired(), Some(Expired::Alarm(Alarm(1))));
         assert_eq!(net.next_expired(), None);
     }

@@ -23,7 +23,7 @@ impl Net {
     /// [`on_retire`](crate::Service::on_retire) may set alarms for the work that is left.
     ///
     /// If the new generation fails or is rolled back, the old one goes on with them as they stand then:
-    /// it is told of each that goes off, is set or is cleared during the probation (by anything but
+    /// it is told of each that goes off, is set or is cancelled during the probation (by anything but
     /// `on_start`). A key has to mean the same to both, and one that it does not know a program ignores.
     /// So none is lost, and none goes off in both, with one exception: if the new process dies
     /// within `on_alarm`, nobody knows how far that came, and the old one calls it again.
@@ -63,7 +63,7 @@ impl Net {
     }
 
     /// Takes an alarm back; nothing happens if it was not set.
-    pub fn clear_alarm(&mut self, key: Alarm) {
+    pub fn cancel_alarm(&mut self, key: Alarm) {
         self.alarms.cancel(key);
     }
 

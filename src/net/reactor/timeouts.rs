@@ -48,7 +48,7 @@ impl Net {
         self.next_deadline().map(|next| next.saturating_duration_since(Instant::now()))
     }
 
-    /// Takes out what is due, if anything still is: callbacks may disarm timers in between.
+    /// Takes out what is due, if anything still is: callbacks may cancel timers in between.
     pub(crate) fn next_expired(&mut self) -> Option<Expired> {
         self.expire_holds();
         if let Some((_, deadline)) = self.deadlines.pop(self.now) {
@@ -82,21 +82,21 @@ impl Net {
     fn next_timer(&mut self) -> Option<Expired> {
         let (at, (id, timer)) = self.timers.pop(self.now)?;
         if let Some(conn) = self.conn(id) {
-            conn.rare_mut().timers.retain(|&armed| armed != (timer, at));
+            conn.rare_mut().timers.retain(|&set| set != (timer, at));
         }
         Some(Expired::Timer(id, timer))
     }
 
-    pub(super) fn arm(&mut self, id: ConnId, timer: Timer, after: Duration) {
-        self.disarm(id, timer);
+    pub(super) fn set_timer(&mut self, id: ConnId, timer: Timer, after: Duration) {
+        self.cancel_timer(id, timer);
         let at = later(self.now, after);
         self.conns[id.slot()].rare_mut().timers.push((timer, at));
         self.timers.insert(at, (id, timer));
     }
 
-    pub(super) fn disarm(&mut self, id: ConnId, timer: Timer) {
+    pub(super) fn cancel_timer(&mut self, id: ConnId, timer: Timer) {
         let conn = &mut self.conns[id.slot()];
-        if let Some(found) = conn.timers().iter().position(|&(armed, _)| armed == timer) {
+        if let Some(found) = conn.timers().iter().position(|&(set, _)| set == timer) {
             let (_, at) = conn.rare_mut().timers.swap_remove(found);
             self.timers.remove(at, (id, timer));
         }
@@ -163,7 +163,7 @@ impl Net {
         self.deadlines.insert(at, deadline);
     }
 
-    pub(crate) fn clear_deadline(&mut self, at: Instant, deadline: Deadline) {
+    pub(crate) fn cancel_deadline(&mut self, at: Instant, deadline: Deadline) {
         self.deadlines.remove(at, deadline);
     }
 

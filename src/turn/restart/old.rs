@@ -155,7 +155,7 @@ impl<S: Service> Turn<S> {
     /// Changes when the new side's next word is overdue.
     pub(in crate::turn) fn reschedule(&mut self, change: impl FnOnce(&mut Attempt, Instant)) {
         let Some(attempt) = &mut self.succession.attempt else { return };
-        self.net.clear_deadline(attempt.overdue, Deadline::NewOverdue);
+        self.net.cancel_deadline(attempt.overdue, Deadline::NewOverdue);
         change(attempt, self.net.now());
         self.net.set_deadline(attempt.overdue, Deadline::NewOverdue);
     }
@@ -199,7 +199,7 @@ impl<S: Service> Turn<S> {
             self.net.unwatch(stderr);
         }
         self.net.unwatch(&attempt.child);
-        self.net.clear_deadline(attempt.overdue, Deadline::NewOverdue);
+        self.net.cancel_deadline(attempt.overdue, Deadline::NewOverdue);
         self.net.shared = false;
         Some(attempt)
     }
