@@ -49,7 +49,7 @@ impl Service for Herald {
         let (how, size) = line.split_once(' ').ok_or("two words are expected")?;
         let text: Rc<[u8]> = vec![b'x'; size.parse().map_err(|_| "no number")?].into();
         for id in conn.net().ids() {
-            match (conn.to(id), how) {
+            match (conn.other(id), how) {
                 (Some(mut guest), "shared") => guest.send_shared(Rc::clone(&text)),
                 (Some(mut guest), _) => guest.send(&text),
                 (None, _) => {}

@@ -209,7 +209,7 @@ impl Service for Farewell {
 
     fn on_close(&mut self, net: &mut Net, _id: ConnId, _: (), _why: Reason) {
         for id in net.ids() {
-            net.to(id).expect("it is in service").send(b"one left\n");
+            net.get(id).expect("it is in service").send(b"one left\n");
         }
     }
 }

@@ -95,11 +95,11 @@ fn the_end_is_told_once_and_after_a_pause() {
     let mut harness = Harness::new(Lines);
     let peer = harness.connect();
     let id = harness.id(peer);
-    harness.net().to(id).unwrap().pause();
+    harness.net().get(id).unwrap().pause();
     harness.feed_and_finish(peer, b"one\n");
     harness.finish(peer); // the kernel may say it twice
     assert_eq!(harness.take(peer), b"");
-    harness.net().to(id).unwrap().resume();
+    harness.net().get(id).unwrap().resume();
     assert_eq!(harness.take(peer), b"one\neof\n");
     assert!(harness.is_closed(peer));
 }

@@ -112,7 +112,7 @@ impl Service for Strict {
                 // Everyone else goes, in the middle of our callback.
                 for id in conn.net().ids().into_iter().filter(|id| id != own) {
                     self.over.insert(id);
-                    conn.to(id).unwrap().abort();
+                    conn.other(id).unwrap().abort();
                 }
             }
             _ => conn.send(input),
@@ -142,7 +142,7 @@ impl Service for Strict {
     fn on_close(&mut self, net: &mut Net, id: ConnId, own: ConnId, _why: Reason) {
         assert_eq!(own, id);
         assert!(self.open.contains(&id), "never opened");
-        assert!(net.to(id).is_none(), "still to be found");
+        assert!(net.get(id).is_none(), "still to be found");
         assert!(self.closed.insert(id), "closed twice");
     }
 }

@@ -139,7 +139,7 @@ impl Mail<&'static str> for Reader {
     fn on_mail(&mut self, net: &mut Net, word: &'static str) {
         self.words.push(word);
         for id in net.ids() {
-            net.to(id).expect("it is there").send(word.as_bytes());
+            net.get(id).expect("it is there").send(word.as_bytes());
         }
     }
 }

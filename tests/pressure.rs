@@ -89,7 +89,7 @@ fn above_the_high_mark_no_input_is_offered() {
     harness.feed(peer, b"3");
     assert_eq!(*calls.borrow(), ["data 3"]);
     let id = harness.id(peer);
-    assert!(harness.net().to(id).unwrap().is_congested());
+    assert!(harness.net().get(id).unwrap().is_congested());
     let answer = harness.take(peer);
     assert_eq!(answer.len(), HIGH_MARK + 1 + 3);
     assert!(answer.ends_with(b"123"));
@@ -102,7 +102,7 @@ fn at_the_high_mark_input_is_still_offered() {
     harness.feed(peer, b"m");
     assert_eq!(*calls.borrow(), ["data 1"]);
     let id = harness.id(peer);
-    assert!(!harness.net().to(id).unwrap().is_congested());
+    assert!(!harness.net().get(id).unwrap().is_congested());
     harness.feed(peer, b"12"); // the first of these goes over the mark
     assert_eq!(*calls.borrow(), ["data 1", "data 2"]);
 }
@@ -133,7 +133,7 @@ fn on_writable_waits_for_the_low_mark() {
     harness.feed(peer, b"s1");
     assert_eq!(writables(&calls), 0);
     let id = harness.id(peer);
-    assert_eq!(harness.net().to(id).unwrap().queued(), LOW_MARK + 1);
+    assert_eq!(harness.net().get(id).unwrap().queued(), LOW_MARK + 1);
     harness.set_window(peer, HIGH_MARK - LOW_MARK + 1); // and that byte
     harness.feed(peer, b""); // an event without bytes is no reason
     assert_eq!(writables(&calls), 0);

@@ -204,6 +204,6 @@ fn a_paused_connection_is_not_idle() {
     harness.advance(seconds(3600));
     assert_eq!(harness.service().0, [""; 0]);
     let id = harness.id(peer);
-    harness.net().to(id).unwrap().resume();
+    harness.net().get(id).unwrap().resume();
     ends_exactly_after(&mut harness, seconds(60), "idle timeout");
 }

@@ -25,7 +25,7 @@ impl Chat {
     fn tell_others(&self, net: &mut Net, speaker: ConnId, text: &str) {
         let text: Rc<[u8]> = text.as_bytes().into();
         for &id in self.0.iter().filter(|&&id| id != speaker) {
-            if let Some(mut guest) = net.to(id) {
+            if let Some(mut guest) = net.get(id) {
                 guest.send_shared(Rc::clone(&text));
             }
         }
@@ -82,7 +82,7 @@ impl Service for Chat {
 
     /// Those who have stayed with a forked child's parent are not in this room.
     fn on_start(&mut self, net: &mut Net, _start: Start) {
-        self.0.retain(|&id| net.to(id).is_some());
+        self.0.retain(|&id| net.get(id).is_some());
     }
 }
 

@@ -160,7 +160,7 @@ impl Observer<'_> {
         }
         let picture = picture::lay_out(&self.generations, &mut self.clients);
         for &feed in &self.feeds {
-            if let Some(mut conn) = net.to(feed) {
+            if let Some(mut conn) = net.get(feed) {
                 conn.send(picture.as_bytes());
             }
         }
@@ -174,7 +174,7 @@ impl Observer<'_> {
                 self.clients.wanted = 0;
                 let here: Vec<_> = net.ids();
                 for id in here.into_iter().filter(|id| !self.feeds.contains(id)) {
-                    net.to(id).iter_mut().for_each(Connection::close);
+                    net.get(id).iter_mut().for_each(Connection::close);
                 }
             }
             other => log::error!("{:?} is no order", String::from_utf8_lossy(other)),

@@ -104,7 +104,7 @@ impl Dashboard {
         let who = &self.who;
         let data = if data.is_empty() { String::new() } else { format!(",\"{event}\":{data}") };
         let chunk: Rc<[u8]> = event::chunk(*sequence, event, &format!("{who}{data}")).into();
-        self.streams.retain(|&stream| match net.to(stream) {
+        self.streams.retain(|&stream| match net.get(stream) {
             Some(mut conn) => {
                 conn.send_shared(Rc::clone(&chunk));
                 true
@@ -116,16 +116,16 @@ impl Dashboard {
     /// Sends browsers away: they come back to the generation that serves.
     fn leave_pages(&mut self, net: &mut Net) {
         for page in std::mem::take(&mut self.pages) {
-            net.to(page).iter_mut().for_each(Connection::close);
+            net.get(page).iter_mut().for_each(Connection::close);
         }
         for stream in std::mem::take(&mut self.streams) {
-            net.to(stream).iter_mut().for_each(end_stream);
+            net.get(stream).iter_mut().for_each(end_stream);
         }
     }
 
     /// Tells the observer what it has to be told, and lets go of it where nobody looks any more.
     fn look_after_feed(&mut self, net: &mut Net) {
-        let Some(mut conn) = self.feed.and_then(|feed| net.to(feed)) else {
+        let Some(mut conn) = self.feed.and_then(|feed| net.get(feed)) else {
             self.feed = None;
             return;
         };

@@ -70,7 +70,7 @@ impl Line {
     /// Ends it in good order.
     pub fn close(&mut self, net: &mut Net) {
         if let State::Up(id) = self.state
-            && let Some(mut conn) = net.to(id)
+            && let Some(mut conn) = net.get(id)
         {
             conn.close();
         }
@@ -91,13 +91,13 @@ impl Line {
 
     /// Whether anything can be asked: one that is being closed is up and takes nothing.
     pub fn is_up(&self, net: &mut Net) -> bool {
-        matches!(self.state, State::Up(id) if net.to(id).is_some())
+        matches!(self.state, State::Up(id) if net.get(id).is_some())
     }
 
     /// Asks as the consumer `me`; nothing happens where it is not up.
     pub fn ask(&mut self, net: &mut Net, me: &str, request: Request) {
         if let State::Up(id) = self.state
-            && let Some(mut conn) = net.to(id)
+            && let Some(mut conn) = net.get(id)
         {
             request.write(me, &mut conn);
             self.asked.push_back(request);

@@ -161,7 +161,7 @@ impl Service for Kv {
     /// A forked child has its parent's keys, and their alarm; a new program has to set it. Listeners that
     /// have stayed behind are forgotten.
     fn on_start(&mut self, net: &mut Net, _start: Start) {
-        self.state.hub.retain(|id| net.to(id).is_some());
+        self.state.hub.retain(|id| net.get(id).is_some());
         self.watch_expiry(net);
     }
 

@@ -72,7 +72,7 @@ impl Lab {
 
     /// The answer to a connection that was paused until it came.
     fn tell(net: &mut Net, id: ConnId, text: &str) {
-        if let Some(mut conn) = net.to(id) {
+        if let Some(mut conn) = net.get(id) {
             say(&mut conn, text);
             conn.resume();
         }

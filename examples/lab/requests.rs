@@ -104,8 +104,10 @@ impl Lab {
         match verb {
             "keep-id" => self.state.kept = Some(conn.id()),
             "tell" => {
-                let told =
-                    self.state.kept.and_then(|id| conn.to(id).map(|mut conn| say(&mut conn, rest)));
+                let told = self
+                    .state
+                    .kept
+                    .and_then(|id| conn.other(id).map(|mut conn| say(&mut conn, rest)));
                 return Ok(Some(if told.is_some() { "told" } else { "nobody" }.to_owned()));
             }
             "stay" => session.fate = Fate::Stay,

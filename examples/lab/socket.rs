@@ -48,7 +48,7 @@ pub fn handle(
         "abort" => conn.abort(),
         "finish" => conn.shutdown_write(),
         "kill" => {
-            if let Some(mut other) = conn.to(ConnId::from_bits(number(rest)?)) {
+            if let Some(mut other) = conn.other(ConnId::from_bits(number(rest)?)) {
                 other.abort();
             }
         }

@@ -108,7 +108,7 @@
 //! Now the guests hear each other. The room is shared by all, so it is a field of the service: there is
 //! one thread, and `&mut self` is all the locking there is. It holds connections by their names,
 //! [`ConnId`](crate::ConnId)s, which are copied freely and never used again;
-//! [`Net::to`](crate::Net::to) leads from the name to the connection, if it is still there.
+//! [`Net::get`](crate::Net::get) leads from the name to the connection, if it is still there.
 //!
 //! ```
 //! # use heirloom::{ConnId, Connection, Net, Origin, Result, Service, codec, testing::Harness};
@@ -120,7 +120,7 @@
 //! impl Chat {
 //!     fn tell_others(&self, net: &mut Net, speaker: ConnId, text: &str) {
 //!         for &id in self.0.iter().filter(|&&id| id != speaker) {
-//!             if let Some(mut guest) = net.to(id) {
+//!             if let Some(mut guest) = net.get(id) {
 //!                 guest.send(text.as_bytes());
 //!             }
 //!         }
@@ -172,7 +172,7 @@
 //! # impl Chat {
 //! #     fn tell_others(&self, net: &mut Net, speaker: ConnId, text: &str) {
 //! #         for &id in self.0.iter().filter(|&&id| id != speaker) {
-//! #             if let Some(mut guest) = net.to(id) {
+//! #             if let Some(mut guest) = net.get(id) {
 //! #                 guest.send(text.as_bytes());
 //! #             }
 //! #         }
@@ -243,9 +243,9 @@
 //! harness.set_window(ann, 1_000);
 //! harness.feed(ann, b"more, please\n");
 //! let id = harness.id(ann);
-//! assert!(harness.net().to(id).is_some_and(|conn| conn.is_congested()));
+//! assert!(harness.net().get(id).is_some_and(|conn| conn.is_congested()));
 //! assert_eq!(harness.take(ann).len(), 100_000);
-//! assert!(!harness.net().to(id).is_some_and(|conn| conn.is_congested()));
+//! assert!(!harness.net().get(id).is_some_and(|conn| conn.is_congested()));
 //! ```
 //!
 //! # 7. Restart by fork
@@ -270,7 +270,7 @@
 //! #         Ok(input.len())
 //! #     }
 //! fn on_start(&mut self, net: &mut Net, start: Start) {
-//!     self.0.retain(|&id| net.to(id).is_some());
+//!     self.0.retain(|&id| net.get(id).is_some());
 //! }
 //! # }
 //!
@@ -320,7 +320,7 @@
 //! let mut harness = Harness::new(Chat::default());
 //! let ann = harness.connect();
 //! let (id, mut next) = (harness.id(ann), Chat::default());
-//! let mut conn = harness.net().to(id).expect("she is here");
+//! let mut conn = harness.net().get(id).expect("she is here");
 //! assert_eq!(next.import(&mut conn, &saved)?.as_deref(), Some("Ann"));
 //! assert!(next.0.contains(&id));
 //! # Ok::<(), heirloom::Error>(())

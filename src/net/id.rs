@@ -7,7 +7,7 @@ use mio::Token;
 /// Names one connection for as long as the server lives, and never another.
 ///
 /// It is a slot of the reactor's slab plus a serial number that only grows, so an id kept in a
-/// service's state can outlive its connection safely: [`Net::to`](crate::Net::to) then answers
+/// service's state can outlive its connection safely: [`Net::get`](crate::Net::get) then answers
 /// `None`. It is plain data: 64 bits that can be written down ([`to_bits`](Self::to_bits)).
 ///
 /// ```
@@ -16,7 +16,7 @@ use mio::Token;
 ///
 /// /// Ids instead of references: who is gone is simply not found.
 /// fn tell(names: &BTreeMap<String, ConnId>, net: &mut Net, name: &str, text: &[u8]) {
-///     if let Some(mut conn) = names.get(name).and_then(|&id| net.to(id)) {
+///     if let Some(mut conn) = names.get(name).and_then(|&id| net.get(id)) {
 ///         conn.send(text);
 ///     }
 /// }

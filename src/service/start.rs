@@ -8,7 +8,7 @@
 ///
 /// fn on_start(guests: &mut Vec<ConnId>, net: &mut Net, start: Start) {
 ///     if start == Start::Forked {
-///         guests.retain(|&guest| net.to(guest).is_some()); // some have stayed with the old process
+///         guests.retain(|&guest| net.get(guest).is_some()); // some have stayed with the old process
 ///     }
 /// }
 /// ```
@@ -20,7 +20,7 @@ pub enum Start {
     Fresh,
     /// This process is the child of the old one and has its whole heap. `self` is as it was at the
     /// fork. Connections that did not move are not here, so ids of them that `self` holds lead nowhere
-    /// now; [`Net::to`](crate::Net::to) tells.
+    /// now; [`Net::get`](crate::Net::get) tells.
     Forked,
     /// A new program, with the old one's listeners, and what was saved and imported.
     Execed,

@@ -86,7 +86,7 @@ pub struct Peer(usize);
 /// harness.feed(slow, b"hello");
 /// assert_eq!(harness.service().bytes, 5);
 /// let id = harness.id(slow);
-/// assert_eq!(harness.net().to(id).map(|conn| conn.queued()), Some(3)); // there was room for two
+/// assert_eq!(harness.net().get(id).map(|conn| conn.queued()), Some(3)); // there was room for two
 /// assert_eq!(harness.take(slow), b"hello"); // which makes room
 ///
 /// harness.feed_and_finish(slow, b"!");

@@ -108,7 +108,7 @@ fn message(words: &[&[u8]]) -> Rc<[u8]> {
 }
 
 fn deliver(conn: &mut Connection<'_>, id: ConnId, words: &Rc<[u8]>) -> bool {
-    let Some(mut listener) = conn.to(id) else { return false };
+    let Some(mut listener) = conn.other(id) else { return false };
     if listener.queued() > MAX_BEHIND {
         log::info!("{id} listens too slowly");
         listener.abort();

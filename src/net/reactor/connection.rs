@@ -107,13 +107,13 @@ impl<'a> Connection<'a> {
     /// ```
     /// # use heirloom::{ConnId, Connection};
     /// fn forward(conn: &mut Connection<'_>, to: ConnId, bytes: &[u8]) {
-    ///     if let Some(mut other) = conn.to(to) {
+    ///     if let Some(mut other) = conn.other(to) {
     ///         other.send(bytes);
     ///     }
     /// }
     /// ```
-    pub fn to(&mut self, id: ConnId) -> Option<Connection<'_>> {
-        self.net.to(id)
+    pub fn other(&mut self, id: ConnId) -> Option<Connection<'_>> {
+        self.net.get(id)
     }
 
     /// Queues a copy of `bytes`. All output of a turn leaves in one write.
@@ -132,7 +132,7 @@ impl<'a> Connection<'a> {
     /// fn broadcast(net: &mut Net, to: &[ConnId], text: &[u8]) {
     ///     let text: Rc<[u8]> = text.into();
     ///     for &id in to {
-    ///         if let Some(mut conn) = net.to(id) {
+    ///         if let Some(mut conn) = net.get(id) {
     ///             conn.send_shared(Rc::clone(&text));
     ///         }
     ///     }
@@ -185,7 +185,7 @@ impl<'a> Connection<'a> {
     ///
     /// fn answer(net: &mut Net, waiting: &mut Vec<ConnId>, text: &[u8]) {
     ///     for id in waiting.drain(..) {
-    ///         if let Some(mut conn) = net.to(id) {
+    ///         if let Some(mut conn) = net.get(id) {
     ///             conn.send(text);
     ///             conn.resume();
     ///         }
@@ -312,7 +312,7 @@ impl Net {
     /// A connection by its name, if it is still in service.
     ///
     /// `None` also where it is being closed: nothing can be sent there any more.
-    pub fn to(&mut self, id: ConnId) -> Option<Connection<'_>> {
+    pub fn get(&mut self, id: ConnId) -> Option<Connection<'_>> {
         match self.conn(id) {
             Some(conn) if conn.phase == Phase::Open => Some(Connection::new(self, id)),
             _ => None,

@@ -77,7 +77,7 @@ pub(crate) struct Staged {
 ///         "stop" => net.stop(),
 ///         "kick" => {
 ///             for id in net.ids() {
-///                 net.to(id).into_iter().for_each(|mut conn| conn.close());
+///                 net.get(id).into_iter().for_each(|mut conn| conn.close());
 ///             }
 ///         }
 ///         _ => {}

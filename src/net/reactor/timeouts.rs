@@ -187,7 +187,7 @@ mod tests {
         let pipe = Pipe::new(0);
         let id = net.insert(Stream::Memory(pipe.clone()), Peer::Unknown, Phase::Open).unwrap();
         pipe.set_window(1);
-        net.to(id).unwrap().send(b"hello");
+        net.get(id).unwrap().send(b"hello");
         net.flush();
         net.set_now(start + 2 * idle);
         assert_eq!(net.next_expired(), None);
