@@ -1,4 +1,4 @@
-//! Pressure: the marks, the pause, and `want`, which decide when input is offered.
+//! Pressure: the marks, the pause, and `read_at_least`, which decide when input is offered.
 
 use std::{cell::RefCell, rc::Rc, time::Duration};
 
@@ -51,7 +51,7 @@ impl Service for Valve {
             }
             b'w' => {
                 *wanting = true;
-                conn.want(4);
+                conn.read_at_least(4);
             }
             _ => conn.send(&input[..1]),
         }

@@ -116,7 +116,7 @@ impl Service for Kv {
                 Ok(taken)
             }
             Ok(Request::Part { want }) => {
-                conn.want(want);
+                conn.read_at_least(want);
                 Ok(0)
             }
             Err(why) => {

@@ -42,7 +42,7 @@ pub(crate) struct ConnState {
     /// Input that was read and not taken: the beginning of a message, or what arrived before a pause.
     pub input: Vec<u8>,
     /// `on_data` is not called with less input than this.
-    pub want: usize,
+    pub at_least: usize,
     pub output: Output,
     /// What it has beyond this, if anything.
     rare: Option<Box<Rare>>,
@@ -125,7 +125,7 @@ impl ConnState {
             peer,
             phase,
             input: Vec::new(),
-            want: 0,
+            at_least: 0,
             output: Output::default(),
             rare: None,
             opened: now,

@@ -225,14 +225,14 @@ impl<'a> Connection<'a> {
     ///         None => {
     ///             // Not again for every piece of a long frame.
     ///             let length = input.first_chunk().map_or(0, |head| u32::from_be_bytes(*head));
-    ///             conn.want(4 + length as usize);
+    ///             conn.read_at_least(4 + length as usize);
     ///             Ok(0)
     ///         }
     ///     }
     /// }
     /// ```
-    pub fn want(&mut self, bytes: usize) {
-        self.conn().want = bytes;
+    pub fn read_at_least(&mut self, bytes: usize) {
+        self.conn().at_least = bytes;
     }
 
     /// Sets `timer` of this connection to run out `after` from now. One that is set already is set anew.

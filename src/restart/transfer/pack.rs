@@ -20,7 +20,7 @@ pub(crate) fn pack(conn: &ConnState, session: Option<Vec<u8>>, now: Instant) -> 
         destination: conn.destination().map(|address| address.to_string()),
         input: conn.input.clone(),
         output: conn.output.to_vec(),
-        want: conn.want as u64,
+        at_least: conn.at_least as u64,
         timers: conn.timers().iter().map(left).collect(),
         age: since(conn.opened),
         idle: since(conn.active),
@@ -50,7 +50,7 @@ pub(crate) fn unpack(record: Record, stream: Stream, now: Instant) -> (ConnState
     }
     conn.input = record.input;
     conn.output.push(&record.output, &mut Default::default());
-    conn.want = record.want as usize;
+    conn.at_least = record.at_least as usize;
     conn.opened = stamp.before(record.age);
     conn.active = stamp.before(record.idle);
     conn.progress = stamp.before(record.stalled);

@@ -31,7 +31,7 @@ pub(crate) struct Record {
     /// Queued and not sent.
     pub output: Vec<u8>,
     /// `on_data` is not called with less input than this.
-    pub want: u64,
+    pub at_least: u64,
     /// The author's timers, and how much of each is left.
     pub timers: Vec<(u64, Duration)>,
     /// Time since it was opened, since a byte came or went, and since output made progress.
@@ -51,7 +51,7 @@ const SESSION: u16 = 3;
 const DIALING: u16 = 4;
 const INPUT: u16 = 5;
 const OUTPUT: u16 = 6;
-const WANT: u16 = 7;
+const AT_LEAST: u16 = 7;
 const TIMER: u16 = 8;
 const AGE: u16 = 9;
 const IDLE: u16 = 10;
@@ -91,7 +91,7 @@ impl Record {
         put_time(out, IDLE, self.idle);
         put_time(out, STALLED, self.stalled);
         let numbers = [
-            (WANT, self.want),
+            (AT_LEAST, self.at_least),
             (BYTES_IN, self.bytes_in),
             (BYTES_OUT, self.bytes_out),
             (FLAGS, self.flags),
@@ -138,7 +138,7 @@ impl Record {
             DESTINATION => self.destination = Some(String::from_utf8_lossy(value).into_owned()),
             INPUT => self.input = value.to_vec(),
             OUTPUT => self.output = value.to_vec(),
-            WANT => self.want = number(value)?,
+            AT_LEAST => self.at_least = number(value)?,
             TIMER => {
                 let malformed = Malformed::Field("timer");
                 let (timer, left) = value.split_at_checked(8).ok_or(malformed)?;
@@ -189,7 +189,7 @@ mod tests {
                 destination,
                 input: bytes[2].clone(),
                 output: bytes[3].clone(),
-                want: numbers[0],
+                at_least: numbers[0],
                 timers,
                 age: times[0],
                 idle: times[1],

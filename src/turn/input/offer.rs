@@ -53,7 +53,7 @@ impl<S: Service> Turn<S> {
         if !conn.takes_input() || !conn.flags.readable || conn.flags.eof || conn.has_offer() {
             return;
         }
-        if conn.input.len() > REJOIN || conn.want > READ_BUDGET {
+        if conn.input.len() > REJOIN || conn.at_least > READ_BUDGET {
             let Some(count) = self.net.read(id, &mut self.buffer) else { return };
             self.net.conns[id.slot()].input.extend_from_slice(&self.buffer[..count]);
             return self.offer_kept_input(id);
@@ -107,7 +107,7 @@ impl<S: Service> Turn<S> {
     fn check_length(&mut self, id: ConnId) {
         let limit = self.net.limits.message;
         let conn = &self.net.conns[id.slot()];
-        if conn.flags.incomplete && conn.input.len().max(conn.want) > limit {
+        if conn.flags.incomplete && conn.input.len().max(conn.at_least) > limit {
             self.net.finish(id, Reason::TooLong);
         }
     }
@@ -138,11 +138,11 @@ fn offer<S: Service>(
         if rest.is_empty() || !conn.takes_input() {
             return taken;
         }
-        if rest.len() < conn.want {
+        if rest.len() < conn.at_least {
             conn.flags.incomplete = true;
             return taken;
         }
-        conn.want = 0;
+        conn.at_least = 0;
         match service.on_data(&mut Connection::new(net, id), session, rest) {
             Ok(0) => {
                 // A pause makes the next call worthwhile without more input.
