@@ -241,21 +241,21 @@ fn an_older_generation_outlives_a_crash_and_is_handed_to_the_next_one() {
     let dir = Dir::new();
     let path = dir.path("control");
     let mut server = supervised().arg("--control").arg(path.to_str().expect("utf-8")).start();
-    let mut elder = server.connect();
-    let (_, elder_pid) = who(&mut elder);
+    let mut older = server.connect();
+    let (_, older_pid) = who(&mut older);
     for crash in 1..=2 {
         server.restart(if crash == 1 { Signal::SIGHUP } else { Signal::SIGUSR2 });
         let (_, main) = who(&mut server.connect());
         send(main, Signal::SIGKILL);
         wait_gone(main);
-        assert_eq!(elder.ask("echo still here"), "still here");
+        assert_eq!(older.ask("echo still here"), "still here");
         who(&mut server.connect());
-        let listed = format!("generation=0 pid={elder_pid} engine=none phase=draining");
-        wait_for("the elder in the status", || control(&path, "status").contains(&listed));
+        let listed = format!("generation=0 pid={older_pid} engine=none phase=draining");
+        wait_for("the older in the status", || control(&path, "status").contains(&listed));
     }
     server.signal(Signal::SIGTERM);
     server.wait_line("dismissed by another generation");
-    drop(elder);
+    drop(older);
     assert_eq!(server.wait_exit().code(), Some(7));
 }
 

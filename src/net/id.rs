@@ -110,7 +110,7 @@ pub(crate) enum Source {
     /// What a new program says on stderr before it is ready.
     Stderr,
     /// Generations that drain have something to say to this one, the newest.
-    Leavers,
+    Older,
     /// The newest generation has something to say to this one, which drains.
     Newest,
     /// The service manager has read everything that this process has told it.
@@ -136,7 +136,7 @@ impl Source {
             Source::Link => 1,
             Source::Child => 2,
             Source::Stderr => 3,
-            Source::Leavers => 4,
+            Source::Older => 4,
             Source::Newest => 5,
             Source::Barrier => 6,
             Source::Mail => 15,
@@ -152,7 +152,7 @@ impl Source {
             1 => Source::Link,
             2 => Source::Child,
             3 => Source::Stderr,
-            4 => Source::Leavers,
+            4 => Source::Older,
             5 => Source::Newest,
             6 => Source::Barrier,
             15 => Source::Mail,
@@ -176,7 +176,7 @@ mod tests {
             Source::Link,
             Source::Child,
             Source::Stderr,
-            Source::Leavers,
+            Source::Older,
             Source::Newest,
             Source::Barrier,
             Source::Mail,

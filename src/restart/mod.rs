@@ -3,7 +3,7 @@
 //! ```text
 //!  old: Serving                              new
 //!   |  fork() or posix_spawn()            -> | fork: the child turns itself into an heir
-//!   |  exec: Hello, Listeners, Elder,     -> | exec: main() runs, listen() claims by name
+//!   |  exec: Hello, Listeners, Older,     -> | exec: main() runs, listen() claims by name
 //!   |        Supervisor, Offered             |
 //!  old: Starting, still accepting            | new: Waiting
 //!   |                                     <- | exec: Claim

@@ -115,8 +115,8 @@ impl<S: Service> Server<S> {
         succession.supervisor = inheritance.supervisor;
         succession.probation = inheritance.probation;
         succession.stderr = inheritance.stderr;
-        let elders = inheritance.elders.into_iter();
-        succession.leavers = elders.map(|(who, link)| Generation::new(who, link)).collect();
+        let older = inheritance.older.into_iter();
+        succession.older = older.map(|(who, link)| Generation::new(who, link)).collect();
         for (name, fd) in inheritance.listeners {
             server.unclaimed.push(Listener::adopt(name, fd)?);
         }

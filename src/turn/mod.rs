@@ -200,7 +200,7 @@ impl<S: Service> Turn<S> {
             Deadline::OldSilent => self.old_side_silent()?,
             Deadline::Proven => self.advance(Event::Proven)?,
             Deadline::Departure => self.depart()?,
-            Deadline::LeaverOverdue => self.leaver_overdue()?,
+            Deadline::OlderOverdue => self.older_overdue()?,
             Deadline::Reports => self.reports_due(),
             Deadline::Watchdog => self.watchdog_due(),
             Deadline::Barrier => self.barrier_overdue(),

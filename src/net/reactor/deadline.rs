@@ -17,7 +17,7 @@ pub(crate) enum Deadline {
     /// Something of the departure of a draining process is due.
     Departure,
     /// An older generation should have left by now.
-    LeaverOverdue,
+    OlderOverdue,
     /// The other generations should have said by now how they are.
     Reports,
     /// The service manager wants to hear that this process turns.

@@ -11,7 +11,7 @@ use nix::{
     },
 };
 
-use super::{EXIT_NOT_MADE, Elder, Event, Supervisor};
+use super::{EXIT_NOT_MADE, Event, Older, Supervisor};
 use crate::{
     limits::LEAVE_GRACE,
     net::Listener,
@@ -77,9 +77,9 @@ impl Supervisor {
             Message::Retired { pid } => self.happen(Event::Retires { pid }, now),
             Message::Leaving { pid } => self.happen(Event::Leaves { pid }, now),
             Message::Ended { pid, code } => self.happen(Event::Ended { pid, code }, now),
-            Message::Elder { who } => {
+            Message::Older { who } => {
                 let Some(link) = fds.pop() else { return };
-                self.elders.push(Elder { who, link: Link::of(link), offered: false });
+                self.older.push(Older { who, link: Link::of(link), offered: false });
                 if self.watch.is_ending() {
                     self.dismiss_elders();
                 }
@@ -132,7 +132,7 @@ impl Supervisor {
     fn bury(&mut self, pid: u32, now: Instant) {
         let Some(at) = self.generations.iter().position(|(who, _)| who.pid == pid) else { return };
         let (who, _pidfd) = self.generations.remove(at);
-        self.elders.retain(|elder| elder.who.pid != pid);
+        self.older.retain(|generation| generation.who.pid != pid);
         if self.watch.main() == Some(pid) && !self.watch.is_ending() {
             let number = who.generation;
             log::error!("supervisor: generation {number} is gone without a word (pid {pid})");
@@ -161,7 +161,7 @@ impl Supervisor {
                 }
                 Ok(Some((Message::Committed, _))) => {
                     self.hear_generations(now); // it has said before that it is main
-                    self.elders.retain(|elder| !elder.offered); // it talks with them now
+                    self.older.retain(|generation| !generation.offered); // it talks with them now
                     self.end_start();
                 }
                 Ok(Some((Message::Failed { reason }, _))) => {

@@ -82,13 +82,13 @@ struct Supervisor {
     /// Generations that have served, and a pidfd of each.
     generations: Vec<(Identity, OwnedFd)>,
     /// Generations that drain and whose newest has crashed: the next one is to talk with them.
-    elders: Vec<Elder>,
+    older: Vec<Older>,
     /// Listeners of a new main that has not said yet that these are all.
     arriving: Option<Vec<Listener>>,
 }
 
 #[derive(Debug)]
-struct Elder {
+struct Older {
     who: Identity,
     link: Link,
     /// To the generation that is being made.
@@ -116,7 +116,7 @@ pub(crate) fn run(orders: Orders) -> Result<Infallible> {
         start: None,
         is_stderr_open: false,
         generations: Vec::new(),
-        elders: Vec::new(),
+        older: Vec::new(),
         arriving: None,
     };
     supervisor.act(first, Instant::now());
@@ -217,12 +217,16 @@ impl Supervisor {
 
     fn try_make(&mut self, task: Task) -> std::result::Result<Attempt, RestartError> {
         self.orders.launch.preflight()?;
-        self.elders.iter_mut().for_each(|elder| elder.offered = true);
+        self.older.iter_mut().for_each(|generation| generation.offered = true);
         let listeners = self.orders.listeners.iter();
         let offer = Offer {
             old: Identity { generation: task.generation, pid: process::id(), engine: None },
             listeners: listeners.map(|l| (l.name.as_str(), l.as_fd())).collect(),
-            elders: self.elders.iter().map(|elder| (elder.who, elder.link.as_fd())).collect(),
+            older: self
+                .older
+                .iter()
+                .map(|generation| (generation.who, generation.link.as_fd()))
+                .collect(),
             supervisor: Some((process::id(), self.outbox.as_fd())),
         };
         Attempt::exec(task, &self.orders.launch, offer)
@@ -230,7 +234,7 @@ impl Supervisor {
 
     /// The generation that was being made is not any more, or is made.
     fn end_start(&mut self) -> Option<Attempt> {
-        self.elders.iter_mut().for_each(|elder| elder.offered = false);
+        self.older.iter_mut().for_each(|generation| generation.offered = false);
         self.start.take()
     }
 
@@ -246,8 +250,8 @@ impl Supervisor {
     /// They have nobody else who would tell them that the service ends.
     fn dismiss_elders(&mut self) {
         let within = self.orders.stop_within;
-        for elder in &mut self.elders {
-            let _ = elder.link.send(&Message::Dismissed { within }, Vec::new());
+        for generation in &mut self.older {
+            let _ = generation.link.send(&Message::Dismissed { within }, Vec::new());
         }
     }
 

@@ -45,7 +45,7 @@ pub(crate) struct Attempt {
 pub(crate) struct Offer<'a> {
     pub old: Identity,
     pub listeners: Vec<(&'a str, BorrowedFd<'a>)>,
-    pub elders: Vec<(Identity, BorrowedFd<'a>)>,
+    pub older: Vec<(Identity, BorrowedFd<'a>)>,
     /// Who supervises all generations, and the way to it.
     pub supervisor: Option<(u32, BorrowedFd<'a>)>,
 }
@@ -251,8 +251,8 @@ impl Offer<'_> {
         let hello = Message::Hello { generation, engine, probation, old };
         let mut parcels = vec![(hello, vec![stderr, heard])];
         parcels.extend(listener_parcels(&self.listeners)?);
-        for &(who, link) in &self.elders {
-            parcels.push((Message::Elder { who }, vec![link.try_clone_to_owned()?]));
+        for &(who, link) in &self.older {
+            parcels.push((Message::Older { who }, vec![link.try_clone_to_owned()?]));
         }
         if let Some((pid, link)) = self.supervisor {
             parcels.push((Message::Supervisor { pid }, vec![link.try_clone_to_owned()?]));

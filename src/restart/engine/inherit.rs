@@ -28,7 +28,7 @@ pub(crate) struct Inheritance {
     pub stderr: Option<Heard>,
     pub listeners: Vec<(String, OwnedFd)>,
     /// Older generations that still drain.
-    pub elders: Vec<(Identity, Link)>,
+    pub older: Vec<(Identity, Link)>,
     pub supervisor: Option<Supervised>,
 }
 
@@ -49,7 +49,7 @@ impl Inheritance {
         }
     }
 
-    /// Hello, (Listeners | Elder | Supervisor)*, Offered.
+    /// Hello, (Listeners | Older | Supervisor)*, Offered.
     fn collect(link: &mut Link) -> std::result::Result<Inheritance, String> {
         let deadline = Instant::now() + HANDOVER_PATIENCE;
         let mut inheritance = match wait_for_message(link, deadline)? {
@@ -60,7 +60,7 @@ impl Inheritance {
                 old,
                 stderr: Heard::of(fds),
                 listeners: Vec::new(),
-                elders: Vec::new(),
+                older: Vec::new(),
                 supervisor: None,
             },
             (other, _) => return Err(format!("{other:?} came before Hello")),
@@ -73,9 +73,10 @@ impl Inheritance {
                 (Message::Listeners { names }, fds) => {
                     return Err(format!("{} listeners, {} descriptors", names.len(), fds.len()));
                 }
-                (Message::Elder { who }, fds) => {
-                    let link = fds.into_iter().next().ok_or("an elder without a link")?;
-                    inheritance.elders.push((who, Link::of(link)));
+                (Message::Older { who }, fds) => {
+                    let link =
+                        fds.into_iter().next().ok_or("an older generation without a link")?;
+                    inheritance.older.push((who, Link::of(link)));
                 }
                 (Message::Supervisor { pid }, fds) => {
                     let link = fds.into_iter().next().ok_or("a supervisor without a link")?;

@@ -68,7 +68,7 @@ impl Supervised {
     /// The newest generation has crashed: a new link to this one, for the next.
     pub fn offer_link(&mut self, who: Identity) -> Option<Link> {
         let (ours, theirs) = Link::pair().ok()?;
-        self.say(&Message::Elder { who }, vec![theirs.into_fd()]).then_some(ours)
+        self.say(&Message::Older { who }, vec![theirs.into_fd()]).then_some(ours)
     }
 
     /// What the socket does not take waits for the next message. That takes hundreds that a

@@ -30,7 +30,7 @@ pub(crate) enum Message {
     /// Old to new: listening sockets, a name for each descriptor that comes along.
     Listeners { names: Vec<String> },
     /// Old to new: an older generation that still drains. With it: the link to it.
-    Elder { who: Identity },
+    Older { who: Identity },
     /// Old to new: that was all for now.
     Offered,
     /// New to old: my `main` has run; give me the rest.
@@ -113,7 +113,7 @@ const FAILED: u16 = 6;
 const RELEASED: u16 = 7;
 const COMMITTED: u16 = 8;
 const BATCH: u16 = 9;
-const ELDER: u16 = 10;
+const OLDER: u16 = 10;
 const TAKE_BACK: u16 = 11;
 const RESUMED: u16 = 12;
 const DISMISSED: u16 = 13;
@@ -167,7 +167,7 @@ impl Message {
             Message::Listeners { names } => {
                 names.iter().for_each(|name| put(&mut out, NAME, name.as_bytes()));
             }
-            Message::Elder { who } => put_identity(&mut out, who),
+            Message::Older { who } => put_identity(&mut out, who),
             Message::Ready { pid }
             | Message::Supervisor { pid }
             | Message::Retired { pid }
@@ -218,7 +218,7 @@ impl Message {
         match self {
             Message::Hello { .. } => HELLO,
             Message::Listeners { .. } => LISTENERS,
-            Message::Elder { .. } => ELDER,
+            Message::Older { .. } => OLDER,
             Message::Offered => OFFERED,
             Message::Claim => CLAIM,
             Message::State => STATE,
@@ -256,7 +256,7 @@ impl Message {
                 old: identity(fields)?,
             },
             LISTENERS => Message::Listeners { names: fields.texts(NAME, "listener name")? },
-            ELDER => Message::Elder { who: identity(fields)? },
+            OLDER => Message::Older { who: identity(fields)? },
             OFFERED => Message::Offered,
             CLAIM => Message::Claim,
             STATE => Message::State,

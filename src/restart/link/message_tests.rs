@@ -65,7 +65,7 @@ fn any_message() -> impl Strategy<Value = Message> {
         any::<u64>().prop_map(|count| Message::Connections { count }),
         any::<u64>().prop_map(|last_serial| Message::Handed { last_serial }),
         proptest::collection::vec(".{0,40}", 0..20).prop_map(|names| Message::Listeners { names }),
-        any_identity().prop_map(|who| Message::Elder { who }),
+        any_identity().prop_map(|who| Message::Older { who }),
         Just(Message::Offered),
         any::<u32>().prop_map(|pid| Message::Ready { pid }),
         ".{0,200}".prop_map(|reason| Message::Failed { reason }),

@@ -77,7 +77,7 @@ pub(crate) struct Succession {
     pub(in crate::turn) children: Vec<Child>,
 
     /// On the newest: the others that still serve what they have, in the order in which they retired.
-    pub leavers: Vec<Generation>,
+    pub older: Vec<Generation>,
     /// On the others: the link by which the newest reaches this one.
     pub(in crate::turn) newest: Option<Link>,
     /// While this process drains: who is told and who is ended when.
@@ -187,7 +187,7 @@ impl Succession {
             last_generation: 0,
             stderrs: Vec::new(),
             children: Vec::new(),
-            leavers: Vec::new(),
+            older: Vec::new(),
             newest: None,
             departure: Departure::default(),
             dismissed: false,
@@ -215,7 +215,7 @@ impl Succession {
         self.ready = false;
         self.askers.clear();
         // It is the parent's to send.
-        self.leavers.iter_mut().for_each(|elder| elder.mail = Mail::default());
+        self.older.iter_mut().for_each(|generation| generation.mail = Mail::default());
         self.manager.fall_silent();
         self.begun = now;
     }
@@ -226,12 +226,12 @@ impl Succession {
 
     /// All that live, as far as this one knows.
     pub(in crate::turn) fn living(&self) -> usize {
-        1 + self.leavers.len() + usize::from(self.old.is_some())
+        1 + self.older.len() + usize::from(self.old.is_some())
     }
 
     /// All generations that this one talks with: the old side of its own restart, and those that leave.
     pub(in crate::turn) fn others_mut(&mut self) -> impl Iterator<Item = &mut Generation> {
-        self.old.iter_mut().chain(&mut self.leavers)
+        self.old.iter_mut().chain(&mut self.older)
     }
 
     /// The way to the new side, while a restart is in progress.

@@ -83,8 +83,8 @@ impl<S: Service> Turn<S> {
 
     /// From here on somebody else talks with them.
     pub(in crate::turn) fn discard_mail(&mut self) {
-        let elders = self.succession.leavers.iter_mut();
-        let lost: usize = elders.map(|elder| elder.mail.discard()).sum();
+        let older = self.succession.older.iter_mut();
+        let lost: usize = older.map(|generation| generation.mail.discard()).sum();
         self.net.stats.datagrams_dropped += lost as u64;
     }
 

@@ -56,8 +56,8 @@ impl<S: Service> Turn<S> {
             log::warn!("{e}");
         }
         // They are the successor's to talk with.
-        for elder in std::mem::take(&mut self.succession.leavers) {
-            self.net.unwatch(&elder.link);
+        for generation in std::mem::take(&mut self.succession.older) {
+            self.net.unwatch(&generation.link);
         }
         self.net.listeners.clear();
         self.net.alarms.forget_suspended();
@@ -73,8 +73,8 @@ impl<S: Service> Turn<S> {
         }
         self.net.datagrams.iter().filter_map(Datagrams::socket).for_each(Listener::unlink);
         let within = self.succession.drain_on_stop.deadline;
-        for elder in &mut self.succession.leavers {
-            let _ = elder.link.send(&Message::Dismissed { within }, Vec::new());
+        for generation in &mut self.succession.older {
+            let _ = generation.link.send(&Message::Dismissed { within }, Vec::new());
         }
         self.tell_stopping();
         self.give_up_deferred();
@@ -141,9 +141,9 @@ impl<S: Service> Turn<S> {
     /// ones as well.
     pub(in crate::turn) fn abort_all(&mut self, event: Event) {
         if event != Event::Deadline {
-            for elder in &mut self.succession.leavers {
+            for generation in &mut self.succession.older {
                 let now = Message::Dismissed { within: Some(Duration::ZERO) };
-                let _ = elder.link.send(&now, Vec::new());
+                let _ = generation.link.send(&now, Vec::new());
             }
         }
         let ids: Vec<_> = self.net.clients().map(|conn| conn.id).collect();
@@ -190,15 +190,15 @@ impl<S: Service> Turn<S> {
     }
 
     /// What the generations that drain say to this one, which is the newest.
-    pub(in crate::turn) fn hear_leavers(&mut self) -> Result {
+    pub(in crate::turn) fn hear_older(&mut self) -> Result {
         let mut gone = Vec::new();
-        for (index, leaver) in self.succession.leavers.iter_mut().enumerate() {
-            let _ = leaver.link.flush(); // one that is gone may have said something before
+        for (index, generation) in self.succession.older.iter_mut().enumerate() {
+            let _ = generation.link.flush(); // one that is gone may have said something before
             loop {
-                match leaver.link.receive() {
+                match generation.link.receive() {
                     Ok(None) => break,
                     Ok(Some((Message::Report(report), _))) => {
-                        (leaver.report, leaver.asked) = (Some(report), false);
+                        (generation.report, generation.asked) = (Some(report), false);
                     }
                     Ok(Some(_)) | Err(LinkError::Malformed(_)) => {}
                     Err(_) => {
@@ -209,22 +209,26 @@ impl<S: Service> Turn<S> {
             }
         }
         for index in gone.into_iter().rev() {
-            let leaver = self.succession.leavers.remove(index);
-            self.net.unwatch(&leaver.link);
-            log::info!("generation {} is gone (pid {})", leaver.who.generation, leaver.who.pid);
+            let generation = self.succession.older.remove(index);
+            self.net.unwatch(&generation.link);
+            log::info!(
+                "generation {} is gone (pid {})",
+                generation.who.generation,
+                generation.who.pid
+            );
         }
         self.answer_status();
         self.restart_deferred()
     }
 
     /// A generation that was told to leave by a deadline has not: nothing but force is left.
-    pub(in crate::turn) fn leaver_overdue(&mut self) -> Result {
-        self.hear_leavers()?;
+    pub(in crate::turn) fn older_overdue(&mut self) -> Result {
+        self.hear_older()?;
         let now = self.net.now();
-        for leaver in &self.succession.leavers {
-            if leaver.overdue.is_some_and(|overdue| overdue <= now) {
+        for generation in &self.succession.older {
+            if generation.overdue.is_some_and(|overdue| overdue <= now) {
                 // Its end of the link is open, so it lives, and the number is still its own.
-                let who = leaver.who;
+                let who = generation.who;
                 log::warn!(
                     "generation {} does not leave: killed (pid {})",
                     who.generation,

@@ -126,7 +126,7 @@ impl<S: Service> Turn<S> {
 
     /// Answers those who wait for a status, if all that were asked have answered.
     pub(in crate::turn) fn answer_status(&mut self) {
-        let others = self.succession.old.iter().chain(&self.succession.leavers);
+        let others = self.succession.old.iter().chain(&self.succession.older);
         if !others.into_iter().any(|other| other.asked) {
             self.answer_status_now();
         }
@@ -154,7 +154,7 @@ impl<S: Service> Turn<S> {
         }
         let who = self.succession.identity(&self.net);
         lines.push(StatusLine { who, phase: "", report: Some(&own) });
-        for other in self.succession.old.iter().chain(self.succession.leavers.iter().rev()) {
+        for other in self.succession.old.iter().chain(self.succession.older.iter().rev()) {
             // One that does not answer hangs, or was stopped.
             let report = other.report.as_ref().filter(|_| !other.asked);
             lines.push(StatusLine { who: other.who, phase: "silent", report });

@@ -83,9 +83,9 @@ impl<S: Service> Turn<S> {
         }
         if let Some(within) = self.succession.drain_on_stop.deadline {
             let overdue = self.net.now() + within + LEAVE_GRACE;
-            self.net.set_deadline(overdue, Deadline::LeaverOverdue);
-            for elder in &mut self.succession.leavers {
-                elder.overdue.get_or_insert(overdue);
+            self.net.set_deadline(overdue, Deadline::OlderOverdue);
+            for generation in &mut self.succession.older {
+                generation.overdue.get_or_insert(overdue);
             }
         }
     }
@@ -125,7 +125,7 @@ impl<S: Service> Turn<S> {
     /// Whether the manager keeps this process from ending although it has nothing left to do.
     pub(in crate::turn) fn is_kept_by_manager(&self) -> bool {
         let manager = &self.succession.manager;
-        let others = !self.succession.leavers.is_empty() || !self.succession.children.is_empty();
+        let others = !self.succession.older.is_empty() || !self.succession.children.is_empty();
         manager.barrier().is_some() || (manager.follows_us() && others)
     }
 }

@@ -33,7 +33,7 @@ impl<S: Service> Turn<S> {
             Source::Link => self.hear_new()?,
             Source::Child => self.hear_children()?,
             Source::Stderr => self.forward_stderr(),
-            Source::Leavers => self.hear_leavers()?,
+            Source::Older => self.hear_older()?,
             Source::Newest => self.hear_newest()?,
             Source::Barrier => self.hear_barrier(),
             Source::Mail | Source::Listener(_) | Source::Datagrams(_) | Source::Conn(_) => {}

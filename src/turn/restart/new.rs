@@ -224,8 +224,8 @@ impl<S: Service> Turn<S> {
         if let Some(old) = &mut self.succession.old {
             fault::point(Step::NewReleased, Some(&mut old.link));
         }
-        for elder in &self.succession.leavers {
-            self.net.watch(&elder.link, Source::Leavers)?;
+        for generation in &self.succession.older {
+            self.net.watch(&generation.link, Source::Older)?;
         }
         if let Some(old) = &mut self.succession.old {
             // Before anything is done to them: both sides have them until this is said.
@@ -280,8 +280,8 @@ impl<S: Service> Turn<S> {
         self.take_over_from(told && !self.is_supervisor(old.who));
         if told && !self.is_supervisor(old.who) {
             fault::point(Step::NewCommitted, Some(&mut old.link));
-            self.net.watch(&old.link, Source::Leavers)?;
-            self.succession.leavers.push(old);
+            self.net.watch(&old.link, Source::Older)?;
+            self.succession.older.push(old);
         }
         if self.succession.hands_back.is_some() {
             self.tell_main(); // the old side has said that it is, and is gone

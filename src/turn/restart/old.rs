@@ -246,8 +246,8 @@ impl<S: Service> Turn<S> {
             self.reschedule(Attempt::hurry);
         }
         // From here on the new side talks with them.
-        for elder in &self.succession.leavers {
-            self.net.unwatch(&elder.link);
+        for generation in &self.succession.older {
+            self.net.unwatch(&generation.link);
         }
         self.discard_mail();
         self.tell_retired();
@@ -267,8 +267,8 @@ impl<S: Service> Turn<S> {
 
     /// The new side is gone, or does not want to serve: this one accepts again.
     pub(in crate::turn) fn resume(&mut self) -> Result {
-        for elder in &self.succession.leavers {
-            self.net.watch(&elder.link, Source::Leavers)?;
+        for generation in &self.succession.older {
+            self.net.watch(&generation.link, Source::Older)?;
         }
         self.net.alarms.resume_all();
         self.start_serving(Start::Resumed)?;
@@ -286,8 +286,8 @@ impl<S: Service> Turn<S> {
         self.go_on_hearing(&mut attempt)?;
         let who = attempt.identity();
         if let Some(link) = attempt.link {
-            self.net.watch(&link, Source::Leavers)?;
-            self.succession.leavers.push(Generation::new(who, link));
+            self.net.watch(&link, Source::Older)?;
+            self.succession.older.push(Generation::new(who, link));
         }
         self.look_after(attempt.child);
         Ok(())
@@ -305,7 +305,7 @@ impl<S: Service> Turn<S> {
     }
 
     pub(in crate::turn) fn say_resumed(&mut self) {
-        if let Some(newcomer) = self.succession.leavers.last_mut() {
+        if let Some(newcomer) = self.succession.older.last_mut() {
             let _ = newcomer.link.send(&Message::Resumed, Vec::new());
             fault::point(Step::OldResumed, Some(&mut newcomer.link));
         }

@@ -93,11 +93,11 @@ impl<S: Service> Turn<S> {
     }
 
     fn exec(&self, task: Task) -> std::result::Result<Attempt, RestartError> {
-        let elders = self.succession.leavers.iter();
+        let older = self.succession.older.iter();
         let offer = Offer {
             old: self.succession.identity(&self.net),
             listeners: self.net.passed_on().collect(),
-            elders: elders.map(|elder| (elder.who, elder.link.as_fd())).collect(),
+            older: older.map(|generation| (generation.who, generation.link.as_fd())).collect(),
             supervisor: self.succession.supervisor.as_ref().map(|s| (s.pid, s.as_fd())),
         };
         Attempt::exec(task, &self.succession.launch, offer)
@@ -108,7 +108,7 @@ impl<S: Service> Turn<S> {
         let now = self.net.now();
         let living = self.succession.living();
         let this = self.succession.identity(&self.net);
-        let oldest = self.succession.leavers.first_mut();
+        let oldest = self.succession.older.first_mut();
         let who = oldest.as_ref().map_or(this, |oldest| oldest.who);
         let refused = RestartError::TooMany { living, oldest: (who.generation, who.pid) };
         let (AtMax::DismissOldest(within), Some(oldest)) = (self.succession.at_max, oldest) else {
@@ -118,7 +118,7 @@ impl<S: Service> Turn<S> {
         let _ = oldest.link.send(&Message::Dismissed { within: Some(within) }, Vec::new());
         let overdue = now + within + LEAVE_GRACE;
         oldest.overdue = Some(overdue);
-        self.net.set_deadline(overdue, Deadline::LeaverOverdue);
+        self.net.set_deadline(overdue, Deadline::OlderOverdue);
         self.succession.deferred = Some((Asked { how: task.how, by: task.by }, task.begun));
         Ok(())
     }
