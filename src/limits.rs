@@ -99,7 +99,7 @@ pub const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Inherited sessions dropped per turn in a forked child. Each drop may copy a page that the
 /// parent still shares, so the heap of 10,000 connections is given back in small pieces.
-pub const ESTATE_PIECE: usize = 256;
+pub const FREE_PIECE: usize = 256;
 
 /// The last bytes of a new program's stderr that are kept, to tell why it failed.
 pub const STDERR_TAIL: usize = 4096;

@@ -15,8 +15,8 @@ pub const LESSON: Lesson = Lesson {
     teach,
     places: &[
         (
-            "src/turn/estate.rs",
-            "settle_piece",
+            "src/turn/generation/inherited.rs",
+            "free_piece",
             "gives inherited sessions back in pieces, one in each turn, once the child serves",
         ),
         (

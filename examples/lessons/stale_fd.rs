@@ -21,8 +21,8 @@ pub const LESSON: Lesson = Lesson {
     teach,
     places: &[
         (
-            "src/turn/estate.rs",
-            "settle_piece",
+            "src/turn/generation/inherited.rs",
+            "free_piece",
             "a stream whose number is closed already is forgotten, never dropped",
         ),
         ("src/net/stream.rs", "forget", "takes the number out of a stream without closing it"),

@@ -26,7 +26,7 @@ use crate::{
     restart::{Event, Phase},
     service::Service,
 };
-use generation::Estate;
+use generation::Inherited;
 pub(crate) use generation::{AtMax, Generation, Succession, Trigger};
 pub(crate) use inboxes::Inboxes;
 
@@ -49,7 +49,7 @@ pub(crate) struct Turn<S: Service> {
     /// Sources that are no sockets and have something to say in this turn.
     heard: Vec<Source>,
     /// In a forked child: what the parent's connections have left in memory.
-    estate: Option<Estate<S::Session>>,
+    inherited: Option<Inherited<S::Session>>,
 }
 
 impl<S: Service> Turn<S> {
@@ -64,7 +64,7 @@ impl<S: Service> Turn<S> {
             inbox: DatagramInbox::default(),
             heard: Vec::new(),
             succession,
-            estate: None,
+            inherited: None,
         }
     }
 
@@ -91,10 +91,10 @@ impl<S: Service> Turn<S> {
         Ok(())
     }
 
-    /// How long to sleep: not at all while somebody is still to be heard, nor while there is an estate to
-    /// settle, which begins when it serves.
+    /// How long to sleep: not at all while somebody is still to be heard, nor while there is inherited memory
+    /// to free, which begins when it serves.
     fn wait(&self) -> Option<Duration> {
-        match &self.estate {
+        match &self.inherited {
             _ if !self.heard.is_empty() => Some(Duration::ZERO),
             Some(_) if self.succession.phase() != Phase::Waiting => Some(Duration::ZERO),
             _ => self.net.wait(),
@@ -297,7 +297,7 @@ mod tests {
     fn an_heir_sleeps_until_it_is_released() {
         let net = Net::new(None, Instant::now());
         let mut heir = Turn::new(Silent, net, Succession::new(Launch::remember(), Instant::now()));
-        heir.estate = Some(Estate::new(slab::Slab::new(), vec![Some(())]));
+        heir.inherited = Some(Inherited::new(slab::Slab::new(), vec![Some(())]));
         assert_eq!(heir.wait(), None);
         heir.advance(Event::Released).unwrap();
         assert_eq!(heir.wait(), Some(Duration::ZERO));

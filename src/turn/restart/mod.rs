@@ -67,11 +67,11 @@ impl<S: Service> Turn<S> {
 
     /// 6. What callbacks and signals have asked of the process.
     pub(in crate::turn) fn decide(&mut self) -> Result {
-        if let Some(estate) = &mut self.estate
+        if let Some(inherited) = &mut self.inherited
             && self.succession.phase != Phase::Waiting
-            && !estate.settle_piece()
+            && !inherited.free_piece()
         {
-            self.estate = None;
+            self.inherited = None;
         }
         let generation = self.net.generation();
         for request in std::mem::take(&mut self.net.requests) {

@@ -21,7 +21,7 @@ use crate::{
     service::{Move, Service, Start},
     turn::{
         Turn,
-        generation::{Estate, Succession},
+        generation::{Inherited, Succession},
     },
 };
 
@@ -132,7 +132,7 @@ impl<S: Service> Turn<S> {
             self.net.let_go(id);
             sessions.push(self.sessions.get_mut(id.slot()).and_then(Option::take));
         }
-        self.estate = Some(Estate::new(Default::default(), sessions));
+        self.inherited = Some(Inherited::new(Default::default(), sessions));
         let (gone, stay) = (gone.len(), self.net.connections());
         let ms = standstill.as_secs_f64() * 1e3;
         log::info!("moved: {gone} connections, {stay} stay; none was served for {ms:.3} ms");

@@ -28,7 +28,7 @@ use crate::{
     service::{Service, Start},
     turn::{
         Inboxes, Turn,
-        generation::{Estate, Generation},
+        generation::{Generation, Inherited},
     },
 };
 
@@ -140,7 +140,7 @@ impl<S: Service> Turn<S> {
             (staying.iter().map(|&slot| (slot, all.remove(slot))).collect(), left_sessions)
         };
         close_all(left.iter().filter_map(|(_, conn)| conn.stream.raw_fd()).collect());
-        self.estate = Some(Estate::new(left, left_sessions));
+        self.inherited = Some(Inherited::new(left, left_sessions));
         self.sessions = sessions;
         all
     }
