@@ -24,7 +24,7 @@ use crate::limits::{DATAGRAM_BATCH, DATAGRAM_MAX, DATAGRAM_OUTPUT};
 pub(crate) struct Outbox {
     bytes: Vec<u8>,
     /// To whom, and where in `bytes` each begins; it ends where the next one begins.
-    letters: Vec<(DatagramPeer, usize)>,
+    datagrams: Vec<(DatagramPeer, usize)>,
     /// How many of them have left.
     sent: usize,
 }
@@ -32,27 +32,27 @@ pub(crate) struct Outbox {
 impl Outbox {
     pub fn push(&mut self, to: DatagramPeer, bytes: &[u8]) -> bool {
         let fits = self.bytes.len() + bytes.len() <= DATAGRAM_OUTPUT
-            && self.letters.len() < DATAGRAM_OUTPUT / size_of::<DatagramPeer>();
+            && self.datagrams.len() < DATAGRAM_OUTPUT / size_of::<DatagramPeer>();
         if fits {
-            self.letters.push((to, self.bytes.len()));
+            self.datagrams.push((to, self.bytes.len()));
             self.bytes.extend_from_slice(bytes);
         }
         fits
     }
 
     pub fn is_empty(&self) -> bool {
-        self.sent == self.letters.len()
+        self.sent == self.datagrams.len()
     }
 
     fn get(&self, index: usize) -> (&DatagramPeer, &[u8]) {
-        let (to, start) = &self.letters[index];
-        let end = self.letters.get(index + 1).map_or(self.bytes.len(), |&(_, next)| next);
+        let (to, start) = &self.datagrams[index];
+        let end = self.datagrams.get(index + 1).map_or(self.bytes.len(), |&(_, next)| next);
         (to, &self.bytes[*start..end])
     }
 
     /// The next ones to leave, a batch at most.
     pub fn front(&self) -> impl Iterator<Item = (&DatagramPeer, &[u8])> {
-        let end = self.letters.len().min(self.sent + DATAGRAM_BATCH);
+        let end = self.datagrams.len().min(self.sent + DATAGRAM_BATCH);
         (self.sent..end).map(|index| self.get(index))
     }
 
@@ -83,10 +83,10 @@ impl Outbox {
         if self.sent == 0 {
             return;
         }
-        let start = self.letters.get(self.sent).map_or(self.bytes.len(), |&(_, start)| start);
+        let start = self.datagrams.get(self.sent).map_or(self.bytes.len(), |&(_, start)| start);
         self.bytes.drain(..start);
-        self.letters.drain(..self.sent);
-        self.letters.iter_mut().for_each(|(_, at)| *at -= start);
+        self.datagrams.drain(..self.sent);
+        self.datagrams.iter_mut().for_each(|(_, at)| *at -= start);
         self.sent = 0;
     }
 }
@@ -97,19 +97,19 @@ pub(crate) struct DatagramInbox {
     /// In pieces of [`DATAGRAM_MAX`]. Untouched pages cost nothing.
     bytes: Box<[u8]>,
     /// Who has sent each, in which piece it is, and how long it is.
-    letters: Vec<(DatagramPeer, usize, usize)>,
+    datagrams: Vec<(DatagramPeer, usize, usize)>,
 }
 
 impl DatagramInbox {
-    pub fn letters(&self) -> impl Iterator<Item = (&DatagramPeer, &[u8])> {
-        self.letters
+    pub fn datagrams(&self) -> impl Iterator<Item = (&DatagramPeer, &[u8])> {
+        self.datagrams
             .iter()
             .map(|(from, piece, length)| (from, &self.bytes[piece * DATAGRAM_MAX..][..*length]))
     }
 
     /// One `recvmmsg`. Answers how many of the datagrams were longer than a piece; these are left out.
     pub(crate) fn receive<F: Form>(&mut self, fd: RawFd) -> nix::Result<usize> {
-        self.letters.clear();
+        self.datagrams.clear();
         if self.bytes.is_empty() {
             self.bytes = vec![0; DATAGRAM_BATCH * DATAGRAM_MAX].into_boxed_slice();
         }
@@ -125,7 +125,7 @@ impl DatagramInbox {
                 continue;
             }
             let from = message.address.map_or(DatagramPeer::Unnamed, |address| address.read());
-            self.letters.push((from, piece, message.bytes));
+            self.datagrams.push((from, piece, message.bytes));
         }
         Ok(truncated)
     }

@@ -133,7 +133,7 @@ impl Datagrams {
     }
 
     /// Whether what a socket does not take may wait until it does. For a Unix socket that is up to its
-    /// peer, which no event tells of, and the next letter is for another one.
+    /// peer, which no event tells of, and the next datagram is for another one.
     pub fn may_wait(&self) -> bool {
         !matches!(self.socket(), Some(Listener { address: Address::Unix(_), .. }))
     }

@@ -72,7 +72,7 @@ impl Net {
             match result {
                 Ok(truncated) => {
                     self.stats.datagrams_truncated += truncated as u64;
-                    self.stats.datagrams_in += inbox.letters().count() as u64;
+                    self.stats.datagrams_in += inbox.datagrams().count() as u64;
                     return true;
                 }
                 Err(Errno::EINTR) => {}

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     alarm_word::AlarmWord,
-    letter::{Letter, letters, put_letters},
+    forwarded::{Forwarded, forwarded, put_forwarded},
     wire::{self, Fields, Malformed, put, put_number, put_time},
 };
 use crate::plan::Engine;
@@ -75,7 +75,7 @@ pub(crate) enum Message {
     /// To the supervisor: a process that I have made has ended, with this status.
     Ended { pid: u32, code: u8 },
     /// The newest to an older one: these are of your flows.
-    Datagrams { letters: Vec<Letter> },
+    Datagrams { forwarded: Vec<Forwarded> },
     /// Old to new, with the state: my alarms. New to old, until it has committed: what is new about them.
     Alarms(Vec<AlarmWord>),
 }
@@ -187,7 +187,7 @@ impl Message {
             Message::Dismissed { within } => {
                 within.iter().for_each(|time| put_time(&mut out, WITHIN, *time));
             }
-            Message::Datagrams { letters } => put_letters(&mut out, letters),
+            Message::Datagrams { forwarded } => put_forwarded(&mut out, forwarded),
             Message::Connections { count } => put_number(&mut out, CONNECTIONS, *count),
             Message::Handed { last_serial } => put_number(&mut out, LAST_SERIAL, *last_serial),
             Message::Report(report) => {
@@ -291,7 +291,7 @@ impl Message {
             RETIRED => Message::Retired { pid: pid(fields)? },
             LEAVING => Message::Leaving { pid: pid(fields)? },
             ENDED => Message::Ended { pid: pid(fields)?, code: code(fields)? },
-            DATAGRAMS => Message::Datagrams { letters: letters(fields)? },
+            DATAGRAMS => Message::Datagrams { forwarded: forwarded(fields)? },
             ALARMS => Message::Alarms(AlarmWord::all_of(fields, ALARM)?),
             _ => return Ok(None),
         }))

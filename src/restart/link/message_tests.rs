@@ -35,9 +35,13 @@ fn any_report() -> impl Strategy<Value = Report> {
     )
 }
 
-fn any_letter() -> impl Strategy<Value = Letter> {
+fn any_forwarded() -> impl Strategy<Value = Forwarded> {
     let bytes = || proptest::collection::vec(any::<u8>(), 0..20);
-    (".{0,20}", bytes(), bytes()).prop_map(|(socket, from, bytes)| Letter { socket, from, bytes })
+    (".{0,20}", bytes(), bytes()).prop_map(|(socket, from, bytes)| Forwarded {
+        socket,
+        from,
+        bytes,
+    })
 }
 
 fn any_alarm() -> impl Strategy<Value = AlarmWord> {
@@ -83,8 +87,8 @@ fn any_message() -> impl Strategy<Value = Message> {
         any::<u32>().prop_map(|pid| Message::Leaving { pid }),
         (any::<u32>(), any::<u8>()).prop_map(|(pid, code)| Message::Ended { pid, code }),
         proptest::collection::vec(any_alarm(), 0..20).prop_map(Message::Alarms),
-        proptest::collection::vec(any_letter(), 0..5)
-            .prop_map(|letters| Message::Datagrams { letters }),
+        proptest::collection::vec(any_forwarded(), 0..5)
+            .prop_map(|forwarded| Message::Datagrams { forwarded }),
     ]
 }
 

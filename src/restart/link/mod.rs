@@ -1,20 +1,20 @@
 //! What generations say to each other. Knows no state machine: what a message means is for others.
 //!
-//! `message` is what can be said, `wire` how it is written; `alarm_word` and `letter` are parts of it.
+//! `message` is what can be said, `wire` how it is written; `alarm_word` and `forwarded` are parts of it.
 //! `channel` carries messages with descriptors over a socket, `forward` datagrams from one generation to
 //! another.
 
 mod alarm_word;
 mod channel;
 mod forward;
-mod letter;
+mod forwarded;
 mod message;
 pub(crate) mod wire;
 
 pub(crate) use self::{
     alarm_word::AlarmWord,
     channel::{FDS_PER_MESSAGE, Fd, Link, LinkError, Parcel, listener_parcels},
-    forward::Mail,
-    letter::Letter,
+    forward::ForwardQueue,
+    forwarded::Forwarded,
     message::{Identity, Message, Report},
 };

@@ -21,7 +21,7 @@ use crate::{
             stderr::{Heard, Stderr},
             supervised::Supervised,
         },
-        link::{Identity, Link, Mail, Report},
+        link::{ForwardQueue, Identity, Link, Report},
     },
     system::{pidfile::PidFile, signal::Signals, systemd::Manager},
 };
@@ -150,12 +150,19 @@ pub(crate) struct Generation {
     /// It was told to leave by then.
     pub overdue: Option<Instant>,
     /// Datagrams of its flows that this one has read.
-    pub mail: Mail,
+    pub forward: ForwardQueue,
 }
 
 impl Generation {
     pub fn new(who: Identity, link: Link) -> Generation {
-        Generation { who, link, report: None, asked: false, overdue: None, mail: Mail::default() }
+        Generation {
+            who,
+            link,
+            report: None,
+            asked: false,
+            overdue: None,
+            forward: ForwardQueue::default(),
+        }
     }
 }
 
@@ -215,7 +222,7 @@ impl Succession {
         self.ready = false;
         self.askers.clear();
         // It is the parent's to send.
-        self.older.iter_mut().for_each(|generation| generation.mail = Mail::default());
+        self.older.iter_mut().for_each(|generation| generation.forward = ForwardQueue::default());
         self.manager.fall_silent();
         self.begun = now;
     }

@@ -26,7 +26,7 @@
 use crate::{
     limits::{DATAGRAM_BUDGET, FORWARD_BUDGET, READ_BUDGET},
     net::{DatagramPeer, SocketId, Source},
-    restart::link::Letter,
+    restart::link::Forwarded,
     service::Service,
     turn::Turn,
 };
@@ -45,10 +45,10 @@ impl<S: Service> Turn<S> {
                 && bytes < READ_BUDGET
                 && self.net.receive(socket.0, &mut inbox)
             {
-                for (from, letter) in inbox.letters() {
+                for (from, datagram) in inbox.datagrams() {
                     count += 1;
-                    bytes += letter.len();
-                    self.route(socket, from, letter);
+                    bytes += datagram.len();
+                    self.route(socket, from, datagram);
                 }
             }
             self.net.stats.bytes_in += bytes as u64;
@@ -68,7 +68,7 @@ impl<S: Service> Turn<S> {
             return self.service.on_datagram(&mut self.net, socket, from, bytes);
         };
         let (from, bytes) = (from.to_bytes(), bytes.to_vec());
-        if !other.mail.push(Letter { socket: name.clone(), from, bytes }) {
+        if !other.forward.push(Forwarded { socket: name.clone(), from, bytes }) {
             self.net.stats.datagrams_dropped += 1;
         }
     }
@@ -76,21 +76,21 @@ impl<S: Service> Turn<S> {
     /// Sends other generations what is theirs, as far as the links take it.
     fn post(&mut self) {
         for other in self.succession.others_mut() {
-            let count = other.mail.post(&mut other.link);
+            let count = other.forward.send(&mut other.link);
             self.net.stats.datagrams_forwarded += count as u64;
         }
     }
 
     /// From here on somebody else talks with them.
-    pub(in crate::turn) fn discard_mail(&mut self) {
+    pub(in crate::turn) fn discard_forwarded(&mut self) {
         let older = self.succession.older.iter_mut();
-        let lost: usize = older.map(|generation| generation.mail.discard()).sum();
+        let lost: usize = older.map(|generation| generation.forward.discard()).sum();
         self.net.stats.datagrams_dropped += lost as u64;
     }
 
     /// Datagrams of this process's flows, which the newest generation has read.
-    pub(in crate::turn) fn deliver(&mut self, letters: Vec<Letter>) {
-        for Letter { socket, from, bytes } in letters {
+    pub(in crate::turn) fn deliver(&mut self, forwarded: Vec<Forwarded>) {
+        for Forwarded { socket, from, bytes } in forwarded {
             match (self.net.datagrams_named(&socket), DatagramPeer::from_bytes(&from)) {
                 (Some(socket), Some(from)) => {
                     self.service.on_datagram(&mut self.net, socket, &from, &bytes);
@@ -104,11 +104,11 @@ impl<S: Service> Turn<S> {
     /// has to wait for the next turn.
     pub(in crate::turn) fn deliver_some(
         &mut self,
-        letters: Vec<Letter>,
+        forwarded: Vec<Forwarded>,
         taken: &mut usize,
         source: Source,
     ) -> bool {
-        self.deliver(letters);
+        self.deliver(forwarded);
         *taken += 1;
         let goes_on = *taken < FORWARD_BUDGET;
         if !goes_on {

@@ -173,8 +173,8 @@ impl<S: Service> Turn<S> {
                         let _ = newest.send(&Message::Report(report), Vec::new());
                     }
                 }
-                Ok(Some((Message::Datagrams { letters }, _))) => {
-                    if !self.deliver_some(letters, &mut taken, Source::Newest) {
+                Ok(Some((Message::Datagrams { forwarded }, _))) => {
+                    if !self.deliver_some(forwarded, &mut taken, Source::Newest) {
                         return Ok(());
                     }
                 }

@@ -48,8 +48,8 @@ impl<S: Service> Turn<S> {
                     attempt.handed_back = Some(reason);
                     Event::TakeBack
                 }
-                Ok(Some((Message::Datagrams { letters }, _))) => {
-                    if !self.deliver_some(letters, &mut taken, Source::Link) {
+                Ok(Some((Message::Datagrams { forwarded }, _))) => {
+                    if !self.deliver_some(forwarded, &mut taken, Source::Link) {
                         return Ok(());
                     }
                     continue;
@@ -249,7 +249,7 @@ impl<S: Service> Turn<S> {
         for generation in &self.succession.older {
             self.net.unwatch(&generation.link);
         }
-        self.discard_mail();
+        self.discard_forwarded();
         self.tell_retired();
         self.tell_new(&Message::Released);
         fault::point(Step::OldReleased, self.succession.link_to_new());

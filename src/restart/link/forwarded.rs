@@ -4,7 +4,7 @@ use super::wire::{Fields, Malformed, put};
 
 /// A datagram on its way from generation to generation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Letter {
+pub(crate) struct Forwarded {
     /// The name of the socket that it came by.
     pub socket: String,
     /// Who has sent it, in the form that `net` gives it.
@@ -16,33 +16,33 @@ const SOCKET: u16 = 1;
 const FROM: u16 = 2;
 const BYTES: u16 = 3;
 
-/// Each letter is three fields.
-pub(super) fn put_letters(out: &mut Vec<u8>, letters: &[Letter]) {
-    for letter in letters {
-        put(out, SOCKET, letter.socket.as_bytes());
-        put(out, FROM, &letter.from);
-        put(out, BYTES, &letter.bytes);
+/// Each datagram is three fields.
+pub(super) fn put_forwarded(out: &mut Vec<u8>, forwarded: &[Forwarded]) {
+    for datagram in forwarded {
+        put(out, SOCKET, datagram.socket.as_bytes());
+        put(out, FROM, &datagram.from);
+        put(out, BYTES, &datagram.bytes);
     }
 }
 
-pub(super) fn letters(fields: Fields<'_>) -> Result<Vec<Letter>, Malformed> {
+pub(super) fn forwarded(fields: Fields<'_>) -> Result<Vec<Forwarded>, Malformed> {
     let sockets = fields.texts(SOCKET, "socket")?;
     let (from, bytes) = (fields.all(FROM)?, fields.all(BYTES)?);
     if sockets.len() != from.len() || from.len() != bytes.len() {
-        return Err(Malformed::Field("letter"));
+        return Err(Malformed::Field("datagram"));
     }
     let all = sockets.into_iter().zip(from).zip(bytes);
-    let letter = |((socket, from), bytes): ((String, &[u8]), &[u8])| Letter {
+    let datagram = |((socket, from), bytes): ((String, &[u8]), &[u8])| Forwarded {
         socket,
         from: from.to_vec(),
         bytes: bytes.to_vec(),
     };
-    Ok(all.map(letter).collect())
+    Ok(all.map(datagram).collect())
 }
 
-impl Letter {
+impl Forwarded {
     /// What it takes, roughly: an empty one takes memory, too.
     pub fn size(&self) -> usize {
-        size_of::<Letter>() + self.socket.len() + self.from.len() + self.bytes.len()
+        size_of::<Forwarded>() + self.socket.len() + self.from.len() + self.bytes.len()
     }
 }
