@@ -124,6 +124,6 @@ pub use server::Server;
 pub use service::{Mail, Move, Origin, Reason, Service, Start};
 pub use stats::Stats;
 pub use tasks::{
-    Alarm, Backoff, Deferred, Hold, Inbox, Mailbox, PendingAlarm, Undelivered, mailbox,
+    Alarm, Backoff, Deferred, Hold, Inbox, Mailbox, PendingAlarm, TrySendError, mailbox,
 };
 pub use verdict::{RestartError, Steps, Verdict};

@@ -47,7 +47,7 @@ pub const POOL_BYTES: usize = 4 * 1024 * 1024;
 /// A buffer that has grown past this is given back to the allocator instead of the pool.
 pub const POOL_BUFFER: usize = 64 * 1024;
 
-/// Letters taken from one mailbox in one turn: a thread that posts without end may not starve the
+/// Messages taken from one mailbox in one turn: a thread that posts without end may not starve the
 /// clients.
 pub const MAIL_BUDGET: usize = 64;
 

@@ -55,7 +55,7 @@ pub struct Stats {
     pub holds_expired: u64,
     /// Pieces of [deferred](crate::Net::defer) work.
     pub pieces: u64,
-    /// Letters [received](crate::Mail::on_mail).
+    /// Messages [received](crate::Mail::on_mail).
     pub mails: u64,
     /// Readiness events for connections that were gone already. They are harmless, and rare.
     pub ghosts: u64,

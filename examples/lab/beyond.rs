@@ -13,7 +13,7 @@ use crate::{
 /// Keys from here on are journaled; those below are the lab's own.
 const FIRST_KEY: u64 = 100;
 
-/// Letters that the mailbox holds.
+/// Messages that the mailbox holds.
 const MAILBOX: usize = 1000;
 
 /// What is left behind by these requests.
@@ -42,10 +42,10 @@ impl Beyond {
     /// With a mailbox if there is to be one; otherwise it is dropped, and so does not exist.
     pub fn new() -> (Beyond, Inbox<String>) {
         let (mailbox, inbox) = heirloom::mailbox(MAILBOX);
-        let letters = setting::<usize>("MAILBOX");
-        let mailbox = letters.map(|_| mailbox);
-        if let (Some(mailbox), Some(2)) = (&mailbox, letters) {
-            mailbox.send("soon".to_owned()).expect("an empty mailbox");
+        let messages = setting::<usize>("MAILBOX");
+        let mailbox = messages.map(|_| mailbox);
+        if let (Some(mailbox), Some(2)) = (&mailbox, messages) {
+            mailbox.try_send("soon".to_owned()).expect("an empty mailbox");
         }
         (Beyond { mailbox, ..Beyond::default() }, inbox)
     }
@@ -106,10 +106,10 @@ impl Beyond {
         Ok(Some("ok".to_owned()))
     }
 
-    /// From this thread, all at once: so many letters.
+    /// From this thread, all at once: so many messages.
     fn post(&mut self, count: &str) -> Result<String> {
         let mailbox = self.mailbox.as_ref().ok_or("LAB_MAILBOX is not set")?;
-        let posted = (0..number(count)?).map_while(|n: u64| mailbox.send(n.to_string()).ok());
+        let posted = (0..number(count)?).map_while(|n: u64| mailbox.try_send(n.to_string()).ok());
         Ok(posted.count().to_string())
     }
 
@@ -121,7 +121,7 @@ impl Beyond {
                 let mailbox = mailbox.expect("LAB_MAILBOX is set");
                 for (text, after) in receiver {
                     thread::sleep(after);
-                    if let Err(e) = mailbox.send(text) {
+                    if let Err(e) = mailbox.try_send(text) {
                         eprintln!("lab: {e}");
                     }
                 }

@@ -23,7 +23,7 @@
 //! | unsent datagrams of one socket, and those on the way to an older generation | 1 MiB each; more are dropped and counted | fixed |
 //! | a dial | 10 s | [`dial_timeout`](crate::Server::dial_timeout) |
 //! | dialed connections to one address | no limit | [`max_per_destination`](crate::Server::max_per_destination) |
-//! | letters in a mailbox | what its maker says; more are refused | [`mailbox(capacity)`](crate::mailbox) |
+//! | messages in a mailbox | what its maker says; more are refused | [`mailbox(capacity)`](crate::mailbox) |
 //! | out of descriptors | accepting pauses until a connection ends, 500 ms at most | fixed |
 //! | a request on the control socket | 1 KiB | fixed |
 //! | a supervisor makes another generation after a crash | 100 ms, doubling up to 30 s | fixed |

@@ -14,7 +14,7 @@
 //! - [`Net::dial`](crate::Net::dial) takes an address (names are not looked up: that would block);
 //!   [`Server::dial_timeout`](crate::Server::dial_timeout),
 //!   [`max_per_destination`](crate::Server::max_per_destination) and [`Backoff`](crate::Backoff) bound it.
-//! - [`mailbox(capacity)`](crate::mailbox) with [`Server::inbox`](crate::Server::inbox): letters from threads of
+//! - [`mailbox(capacity)`](crate::mailbox) with [`Server::inbox`](crate::Server::inbox): messages from threads of
 //!   your own to [`Mail::on_mail`](crate::Mail::on_mail). While one exists fork is refused by name; use
 //!   [`.or_fork_exec()`](crate::Restart::or_fork_exec).
 //!

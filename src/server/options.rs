@@ -155,8 +155,8 @@ impl<S: Service> Server<S> {
         self
     }
 
-    /// Takes the letters of a [mailbox](crate::mailbox()) to [`on_mail`](Mail::on_mail). May be called
-    /// several times, also for letters of several types. One that nobody can post to is dropped.
+    /// Takes the messages of a [mailbox](crate::mailbox()) to [`on_mail`](Mail::on_mail). May be called
+    /// several times, also for messages of several types. One that nobody can post to is dropped.
     ///
     /// # Errors
     /// When the system refuses the event by which other threads wake the loop.

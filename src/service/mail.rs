@@ -25,14 +25,14 @@ use crate::net::Net;
 /// # }
 ///
 /// let (mailbox, inbox) = heirloom::mailbox(8);
-/// mailbox.send(40)?;
-/// mailbox.send(2)?;
+/// mailbox.try_send(40)?;
+/// mailbox.try_send(2)?;
 /// let mut harness = Harness::new(Sum::default()).inbox(inbox); // in a server: `Server::inbox`
 /// assert_eq!(harness.service().0, 42);
-/// # Ok::<(), heirloom::Undelivered<u64>>(())
+/// # Ok::<(), heirloom::TrySendError<u64>>(())
 /// ```
 pub trait Mail<M>: Service {
-    /// What another thread has posted. Letters come in the order in which they were posted, each once, in
+    /// What another thread has posted. Messages come in the order in which they were posted, each once, in
     /// the process that they were posted in: also while it drains.
     fn on_mail(&mut self, net: &mut Net, mail: M);
 }

@@ -1,4 +1,4 @@
-//! Mail from other threads: a bounded queue and a bell that wakes the loop. Knows no service; the
+//! Mail from other threads: a bounded queue and a waker for the loop. Knows no service; the
 //! threads are the author's.
 
 use std::{
@@ -10,14 +10,14 @@ use std::{
 use mio::Waker;
 
 /// Makes a mailbox: the end that is posted to, and the end that
-/// [`Server::inbox`](crate::Server::inbox) takes. It holds at most `capacity` letters (at least one).
+/// [`Server::inbox`](crate::Server::inbox) takes. It holds at most `capacity` messages (at least one).
 ///
 /// heirloom starts no thread, and a service needs none. This is for the author who has one all the
 /// same: a library that calls back from its own, a computation that cannot be
 /// [cut into pieces](crate::Net::defer). The thread posts what it has to say, and the loop calls
 /// [`on_mail`](crate::Mail::on_mail).
 ///
-/// While a mailbox exists, which is as long as anybody could post to it or a letter waits, a restart by fork is refused
+/// While a mailbox exists, which is as long as anybody could post to it or a message waits, a restart by fork is refused
 /// with [`RestartError::Mailbox`](crate::RestartError::Mailbox): who posts is another thread, and a
 /// fork would leave that behind. Restart by fork-exec, or say
 /// [`or_fork_exec`](crate::Restart::or_fork_exec). The thread and its mailbox stay with the old process,
@@ -48,7 +48,7 @@ use mio::Waker;
 ///     let (mailbox, inbox) = heirloom::mailbox(64);
 ///     let server = Server::new(Thumbnails)?.listen("127.0.0.1:7777")?.inbox(inbox)?;
 ///     std::thread::spawn(move || {
-///         if let Err(why) = mailbox.send(Done { picture: 1 }) {
+///         if let Err(why) = mailbox.try_send(Done { picture: 1 }) {
 ///             eprintln!("{why}");
 ///         }
 ///     });
@@ -57,7 +57,7 @@ use mio::Waker;
 /// ```
 pub fn mailbox<M: Send>(capacity: usize) -> (Mailbox<M>, Inbox<M>) {
     let queue = Queue {
-        letters: VecDeque::new(),
+        messages: VecDeque::new(),
         capacity: capacity.max(1),
         is_closed: false,
         waker: None,
@@ -72,8 +72,8 @@ pub fn mailbox<M: Send>(capacity: usize) -> (Mailbox<M>, Inbox<M>) {
 /// # use std::thread;
 /// let (mailbox, inbox) = heirloom::mailbox(16);
 /// let other = mailbox.clone();
-/// let thread = thread::spawn(move || other.send("from a thread").is_ok());
-/// assert!(mailbox.send("from here").is_ok());
+/// let thread = thread::spawn(move || other.try_send("from a thread").is_ok());
+/// assert!(mailbox.try_send("from here").is_ok());
 /// assert!(thread.join().is_ok_and(|posted| posted));
 /// ```
 pub struct Mailbox<M> {
@@ -93,7 +93,7 @@ pub struct Inbox<M> {
 }
 
 struct Queue<M> {
-    letters: VecDeque<M>,
+    messages: VecDeque<M>,
     capacity: usize,
     /// Nobody will take them any more.
     is_closed: bool,
@@ -101,18 +101,18 @@ struct Queue<M> {
     waker: Option<Arc<Waker>>,
 }
 
-/// Why a letter was not posted; it comes back.
+/// Why a message was not posted; it comes back.
 ///
 /// ```
-/// use heirloom::Undelivered;
+/// use heirloom::TrySendError;
 ///
 /// let (mailbox, inbox) = heirloom::mailbox(1);
-/// assert!(mailbox.send(1).is_ok());
-/// assert!(matches!(mailbox.send(2), Err(Undelivered::Full(2))));
+/// assert!(mailbox.try_send(1).is_ok());
+/// assert!(matches!(mailbox.try_send(2), Err(TrySendError::Full(2))));
 /// drop(inbox); // as the end of the loop does
-/// assert!(matches!(mailbox.send(3), Err(Undelivered::Closed(3))));
+/// assert!(matches!(mailbox.try_send(3), Err(TrySendError::Closed(3))));
 /// ```
-pub enum Undelivered<M> {
+pub enum TrySendError<M> {
     /// As many wait as the mailbox holds: the loop is behind. Whether to wait, to drop or to gather is for
     /// the thread to decide; nothing here blocks.
     Full(M),
@@ -121,22 +121,22 @@ pub enum Undelivered<M> {
 }
 
 impl<M> Mailbox<M> {
-    /// Posts a letter and wakes the loop. Whatever was posted is received, by the process that posted
+    /// Posts a message and wakes the loop. Whatever was posted is received, by the process that posted
     /// it, even if it is just leaving.
     ///
     /// # Errors
-    /// [`Undelivered`] with the letter, when the mailbox is full or the loop is over. It never blocks.
-    pub fn send(&self, mail: M) -> Result<(), Undelivered<M>> {
+    /// [`TrySendError`] with the message, when the mailbox is full or the loop is over. It never blocks.
+    pub fn try_send(&self, mail: M) -> Result<(), TrySendError<M>> {
         let mut queue = lock(&self.queue);
         if queue.is_closed {
-            return Err(Undelivered::Closed(mail));
+            return Err(TrySendError::Closed(mail));
         }
-        if queue.letters.len() >= queue.capacity {
-            return Err(Undelivered::Full(mail));
+        if queue.messages.len() >= queue.capacity {
+            return Err(TrySendError::Full(mail));
         }
-        queue.letters.push_back(mail);
+        queue.messages.push_back(mail);
         // Where there was one before, the loop knows.
-        if queue.letters.len() == 1
+        if queue.messages.len() == 1
             && let Some(waker) = &queue.waker
             && let Err(e) = waker.wake()
         {
@@ -153,16 +153,16 @@ impl<M> Inbox<M> {
     }
 
     pub(crate) fn take(&self, count: usize) -> Vec<M> {
-        let letters = &mut lock(&self.queue).letters;
-        let count = count.min(letters.len());
-        letters.drain(..count).collect()
+        let messages = &mut lock(&self.queue).messages;
+        let count = count.min(messages.len());
+        messages.drain(..count).collect()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        lock(&self.queue).letters.is_empty()
+        lock(&self.queue).messages.is_empty()
     }
 
-    /// Whether a letter is there or may come.
+    /// Whether a message is there or may come.
     pub(crate) fn exists(&self) -> bool {
         Arc::strong_count(&self.queue) > 1 || !self.is_empty()
     }
@@ -171,7 +171,7 @@ impl<M> Inbox<M> {
     pub(crate) fn close(&self) -> VecDeque<M> {
         let mut queue = lock(&self.queue);
         queue.is_closed = true;
-        std::mem::take(&mut queue.letters)
+        std::mem::take(&mut queue.messages)
     }
 }
 
@@ -194,35 +194,35 @@ impl<M> Clone for Mailbox<M> {
 
 impl<M> fmt::Debug for Mailbox<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Mailbox").field("letters", &lock(&self.queue).letters.len()).finish()
+        f.debug_struct("Mailbox").field("messages", &lock(&self.queue).messages.len()).finish()
     }
 }
 
 impl<M> fmt::Debug for Inbox<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Inbox").field("letters", &lock(&self.queue).letters.len()).finish()
+        f.debug_struct("Inbox").field("messages", &lock(&self.queue).messages.len()).finish()
     }
 }
 
-impl<M> fmt::Debug for Undelivered<M> {
+impl<M> fmt::Debug for TrySendError<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Undelivered::Full(_) => "Full(..)",
-            Undelivered::Closed(_) => "Closed(..)",
+            TrySendError::Full(_) => "Full(..)",
+            TrySendError::Closed(_) => "Closed(..)",
         })
     }
 }
 
-impl<M> fmt::Display for Undelivered<M> {
+impl<M> fmt::Display for TrySendError<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Undelivered::Full(_) => "mailbox: full, the loop is behind",
-            Undelivered::Closed(_) => "mailbox: closed, the process has left its loop",
+            TrySendError::Full(_) => "mailbox: full, the loop is behind",
+            TrySendError::Closed(_) => "mailbox: closed, the process has left its loop",
         })
     }
 }
 
-impl<M> std::error::Error for Undelivered<M> {}
+impl<M> std::error::Error for TrySendError<M> {}
 
 #[cfg(test)]
 mod tests {
@@ -231,28 +231,28 @@ mod tests {
     #[test]
     fn what_was_posted_comes_out_in_order_and_no_more_than_fits() {
         let (mailbox, inbox) = mailbox(2);
-        assert!(mailbox.send(1).is_ok() && mailbox.send(2).is_ok());
-        assert!(matches!(mailbox.send(3), Err(Undelivered::Full(3))));
+        assert!(mailbox.try_send(1).is_ok() && mailbox.try_send(2).is_ok());
+        assert!(matches!(mailbox.try_send(3), Err(TrySendError::Full(3))));
         assert_eq!(inbox.take(1), [1]);
-        assert!(mailbox.send(4).is_ok());
+        assert!(mailbox.try_send(4).is_ok());
         assert_eq!(inbox.take(9), [2, 4]);
     }
 
     #[test]
-    fn a_closed_mailbox_gives_letters_back_and_forgets_none() {
+    fn a_closed_mailbox_gives_messages_back_and_forgets_none() {
         let (mailbox, inbox) = mailbox(2);
-        assert!(mailbox.send(1).is_ok());
+        assert!(mailbox.try_send(1).is_ok());
         assert_eq!(inbox.close(), [1]);
-        assert!(matches!(mailbox.send(2), Err(Undelivered::Closed(2))));
+        assert!(matches!(mailbox.try_send(2), Err(TrySendError::Closed(2))));
     }
 
     #[test]
-    fn it_exists_while_somebody_could_post_or_a_letter_waits() {
+    fn it_exists_while_somebody_could_post_or_a_message_waits() {
         let (mailbox, inbox) = mailbox(2);
         let other = mailbox.clone();
         drop(mailbox);
         assert!(inbox.exists());
-        assert!(other.send(1).is_ok());
+        assert!(other.try_send(1).is_ok());
         drop(other);
         assert!(inbox.exists());
         inbox.take(1);

@@ -16,7 +16,7 @@ pub use self::{
     backoff::Backoff,
     deferred::Deferred,
     holds::Hold,
-    mailbox::{Inbox, Mailbox, Undelivered, mailbox},
+    mailbox::{Inbox, Mailbox, TrySendError, mailbox},
 };
 pub(crate) use self::{
     alarms::{AlarmChange, Alarms},

@@ -114,7 +114,7 @@ impl<S: Service> Harness<S> {
         harness
     }
 
-    /// Takes a [mailbox](crate::mailbox())'s letters to the service. No bell rings here: letters are looked for whenever
+    /// Takes a [mailbox](crate::mailbox())'s messages to the service. Nobody is woken here: messages are looked for whenever
     /// something happens, such as [`advance`](Self::advance) by no time at all. [`Mail`] has an example.
     pub fn inbox<M: 'static>(mut self, inbox: Inbox<M>) -> Harness<S>
     where

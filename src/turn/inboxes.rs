@@ -1,4 +1,4 @@
-//! The inboxes of a service, whatever is in their letters.
+//! The inboxes of a service, whatever is in their messages.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use crate::{
     tasks::Inbox,
 };
 
-/// An inbox whose letters the service understands, whatever they are.
+/// An inbox whose messages the service understands, whatever they are.
 pub(super) trait Deliver<S> {
     /// Up to the budget; `false`: nothing is left.
     fn deliver(&self, service: &mut S, net: &mut Net) -> bool;
@@ -38,10 +38,10 @@ impl<S: Mail<M>, M> Deliver<S> for Inbox<M> {
     }
 }
 
-fn deliver<S: Mail<M>, M>(letters: impl IntoIterator<Item = M>, service: &mut S, net: &mut Net) {
-    for letter in letters {
+fn deliver<S: Mail<M>, M>(messages: impl IntoIterator<Item = M>, service: &mut S, net: &mut Net) {
+    for message in messages {
         net.stats.mails += 1;
-        service.on_mail(net, letter);
+        service.on_mail(net, message);
     }
 }
 

@@ -151,7 +151,7 @@ pub struct Net {
     deferred: DeferredQueue,
     /// Wakes the loop for the mailboxes, if there are any.
     mail_waker: Option<Arc<Waker>>,
-    /// Letters are left over from this turn.
+    /// Messages are left over from this turn.
     pub(crate) mail_waits: bool,
 
     // The process.

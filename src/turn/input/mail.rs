@@ -1,4 +1,4 @@
-//! When mail reaches the service: each letter once, and in the process that it was posted in.
+//! When mail reaches the service: each message once, and in the process that it was posted in.
 
 use crate::{restart::Phase, service::Service, turn::Turn};
 
