@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  old: Serving                              new
-//!   |  fork() or posix_spawn()            -> | fork: the child turns itself into an heir
+//!   |  fork() or posix_spawn()            -> | fork: the child turns itself into the next generation
 //!   |  exec: Hello, Listeners, Older,     -> | exec: main() runs, listen() claims by name
 //!   |        Supervisor, Offered             |
 //!  old: Starting, still accepting            | new: Waiting

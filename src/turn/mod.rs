@@ -294,12 +294,13 @@ mod tests {
 
     /// Its parent may be slow to let it serve, or stopped.
     #[test]
-    fn an_heir_sleeps_until_it_is_released() {
+    fn a_successor_sleeps_until_it_is_released() {
         let net = Net::new(None, Instant::now());
-        let mut heir = Turn::new(Silent, net, Succession::new(Launch::remember(), Instant::now()));
-        heir.inherited = Some(Inherited::new(slab::Slab::new(), vec![Some(())]));
-        assert_eq!(heir.wait(), None);
-        heir.advance(Event::Released).unwrap();
-        assert_eq!(heir.wait(), Some(Duration::ZERO));
+        let mut successor =
+            Turn::new(Silent, net, Succession::new(Launch::remember(), Instant::now()));
+        successor.inherited = Some(Inherited::new(slab::Slab::new(), vec![Some(())]));
+        assert_eq!(successor.wait(), None);
+        successor.advance(Event::Released).unwrap();
+        assert_eq!(successor.wait(), Some(Duration::ZERO));
     }
 }

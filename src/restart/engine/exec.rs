@@ -33,7 +33,7 @@ fn is_for_us_alone(variable: &OsStr) -> bool {
     variable == LINK_VARIABLE || ACTIVATION.iter().any(|name| variable == *name)
 }
 
-/// Tells a new program that it is an heir, and where its link is.
+/// Tells a new program that it is a successor, and where its link is.
 const LINK_VARIABLE: &str = "HEIRLOOM_LINK";
 
 /// The new program finds its end of the link here: the first number after stderr.

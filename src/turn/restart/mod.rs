@@ -114,7 +114,7 @@ impl<S: Service> Turn<S> {
         self.net.draining = next.drains();
         for action in actions {
             match action {
-                Action::Serve => self.serve_as_heir()?,
+                Action::Serve => self.serve_as_successor()?,
                 Action::Commit => self.commit()?,
                 Action::HandBack => self.hand_back(),
                 Action::Release => self.release()?,

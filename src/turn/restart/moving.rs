@@ -227,21 +227,21 @@ impl<S: Service> Turn<S> {
         net.generation = self.net.generation + 1;
         net.engine = Some(Engine::ForkExec);
         net.last_serial = self.net.last_serial;
-        let mut heir = Turn::new(service, net, Succession::in_memory(self.net.now()));
-        heir.succession.arrivals.state = Some(saved);
+        let mut successor = Turn::new(service, net, Succession::in_memory(self.net.now()));
+        successor.succession.arrivals.state = Some(saved);
         let mut records = records.as_slice();
         for stream in streams {
             let record = Record::decode(&mut records).ok().flatten();
             let record = record.ok_or("a record that was written is not read")?;
-            let expected = heir.expect(record, stream);
+            let expected = successor.expect(record, stream);
             expected.map_err(|e| Error::io("take over", "a connection", e))?;
         }
-        heir.take_in()?;
+        successor.take_in()?;
         self.tell_retired();
-        heir.service.on_start(&mut heir.net, Start::Execed);
-        heir.net.thaw();
-        heir.net.shared = false;
-        Ok(heir)
+        successor.service.on_start(&mut successor.net, Start::Execed);
+        successor.net.thaw();
+        successor.net.shared = false;
+        Ok(successor)
     }
 
     fn import(&mut self, id: ConnId, saved: &[u8]) {

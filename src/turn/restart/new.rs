@@ -87,11 +87,11 @@ impl<S: Service> Turn<S> {
     }
 
     /// In the child of a fork: turns this copy of the parent into the next generation.
-    pub(in crate::turn) fn become_heir(&mut self, mut old: Generation, generation: u64) {
+    pub(in crate::turn) fn become_successor(&mut self, mut old: Generation, generation: u64) {
         self.succession.unready = Some(Unready);
         fault::point(Step::NewMade, Some(&mut old.link));
         self.succession.begin_anew(old, self.net.now());
-        let ready = self.try_become_heir(generation).and_then(|()| {
+        let ready = self.try_become_successor(generation).and_then(|()| {
             if let Some(old) = &mut self.succession.old {
                 fault::point(Step::NewClaimed, Some(&mut old.link));
             }
@@ -103,7 +103,7 @@ impl<S: Service> Turn<S> {
         }
     }
 
-    fn try_become_heir(&mut self, generation: u64) -> Result {
+    fn try_become_successor(&mut self, generation: u64) -> Result {
         // First what keeps a client from seeing its FIN: copies of connections that the parent keeps.
         let moves = self.net.frozen;
         let mut conns = std::mem::take(&mut self.net.conns);
@@ -220,7 +220,7 @@ impl<S: Service> Turn<S> {
     }
 
     /// The new side may serve: it accepts, and tells the service.
-    pub(in crate::turn) fn serve_as_heir(&mut self) -> Result {
+    pub(in crate::turn) fn serve_as_successor(&mut self) -> Result {
         if let Some(old) = &mut self.succession.old {
             fault::point(Step::NewReleased, Some(&mut old.link));
         }

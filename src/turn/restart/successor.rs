@@ -86,7 +86,7 @@ impl<S: Service> Turn<S> {
             }
             Side::New(link) => {
                 self.succession.probation = probation;
-                self.become_heir(Generation::new(this, link), generation);
+                self.become_successor(Generation::new(this, link), generation);
                 Ok(None)
             }
         }
