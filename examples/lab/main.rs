@@ -171,7 +171,7 @@ impl Service for Lab {
     }
 
     fn on_start(&mut self, net: &mut Net, start: Start) {
-        let is_heir = matches!(start, Start::Forked | Start::Execed);
+        let is_heir = matches!(start, Start::Forked | Start::Upgraded);
         if is_heir {
             // Whoever has asked for this restart and was moved hears of it here.
             let text = format!("ok {} {}", net.generation(), process::id());

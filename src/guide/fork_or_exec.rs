@@ -35,7 +35,7 @@
 //! | a [mailbox](crate::mailbox) | refused, or `or_fork_exec` | may exist |
 //! | needs besides | | a program at its path |
 //! | cost | grows with the heap | does not |
-//! | told to the service | [`Start::Forked`](crate::Start::Forked) | [`Start::Execed`](crate::Start::Execed) |
+//! | told to the service | [`Start::Forked`](crate::Start::Forked) | [`Start::Upgraded`](crate::Start::Upgraded) |
 //! | use it to | reload: a new configuration, a warm cache | upgrade: a new version |
 //!
 //! After a fork both processes have the shared state, and each goes its own way from there: what clients

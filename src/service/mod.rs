@@ -266,7 +266,7 @@ pub trait Service: Sized {
     fn on_deferred(&mut self, net: &mut Net, key: Deferred) {}
 
     /// This process serves from now on: the place to set alarms, to begin to consume messages,
-    /// after [`Start::Forked`] to let go of ids that lead nowhere, and after [`Start::Execed`] to resume
+    /// after [`Start::Forked`] to let go of ids that lead nowhere, and after [`Start::Upgraded`] to resume
     /// the [alarms of the old program](Net::inherited_alarms).
     fn on_start(&mut self, net: &mut Net, start: Start) {}
 

@@ -23,7 +23,7 @@ pub enum Start {
     /// now; [`Net::get`](crate::Net::get) tells.
     Forked,
     /// A new program, with the old one's listeners, and what was saved and imported.
-    Execed,
+    Upgraded,
     /// The new side has died, or was rolled back, after this process had stopped accepting: it serves
     /// again.
     Resumed,

@@ -238,7 +238,7 @@ impl<S: Service> Turn<S> {
         }
         successor.take_in()?;
         self.tell_retired();
-        successor.service.on_start(&mut successor.net, Start::Execed);
+        successor.service.on_start(&mut successor.net, Start::Upgraded);
         successor.net.thaw();
         successor.net.shared = false;
         Ok(successor)

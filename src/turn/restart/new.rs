@@ -234,7 +234,7 @@ impl<S: Service> Turn<S> {
         self.net.alarms.resume_all();
         let start = match self.net.engine() {
             Some(Engine::Fork) => Start::Forked,
-            Some(Engine::ForkExec) => Start::Execed,
+            Some(Engine::ForkExec) => Start::Upgraded,
             None => Start::Fresh, // the supervisor has made it
         };
         self.start_serving(start)?;
