@@ -173,7 +173,7 @@ impl Restart {
 ///
 /// fn tune<S: Service>(server: Server<S>) -> Server<S> {
 ///     server
-///         .drain_on_restart(Drain::patient())
+///         .drain_on_restart(Drain::unlimited())
 ///         .drain_on_stop(Drain::deadline(Duration::from_secs(10)))
 /// }
 /// ```
@@ -194,7 +194,7 @@ pub struct Drain {
 
 impl Drain {
     /// Let each connection take the time it needs.
-    pub fn patient() -> Drain {
+    pub fn unlimited() -> Drain {
         Drain { deadline: None, spread: Duration::ZERO }
     }
 

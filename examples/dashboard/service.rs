@@ -87,7 +87,7 @@ pub fn run(options: &Options, dir: &Path) -> Result {
         .control(dir.join("control"))?
         .restart_on(libc::SIGHUP, how(Restart::fork()))
         .restart_on(libc::SIGUSR2, how(Restart::fork_exec()))
-        .drain_on_restart(Drain::patient().spread(DRAIN_OVER))
+        .drain_on_restart(Drain::unlimited().spread(DRAIN_OVER))
         .drain_on_stop(Drain::deadline(Duration::from_secs(1)))
         .max_message(MAX_PICTURE);
     if let Some(path) = &options.pid_file {

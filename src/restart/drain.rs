@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn nobody_to_wait_for_and_no_deadline_is_nothing_to_do() {
-        let departure = Departure::plan(&Drain::patient(), Instant::now(), &[], |_| 0);
+        let departure = Departure::plan(&Drain::unlimited(), Instant::now(), &[], |_| 0);
         assert_eq!(departure.next(), None);
     }
 
