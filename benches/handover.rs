@@ -156,7 +156,7 @@ fn ask(stream: &mut TcpStream) -> u32 {
 
 fn moves(criterion: &mut Criterion) {
     allow_descriptors().expect("room for the connections");
-    let mut group = criterion.benchmark_group("standstill");
+    let mut group = criterion.benchmark_group("downtime");
     group.sample_size(10);
     for (engine, signal) in [("fork", Signal::SIGHUP), ("fork-exec", Signal::SIGUSR2)] {
         for count in [1, 1000, 10_000] {

@@ -47,7 +47,7 @@ pub struct Restart {
     pub(crate) probation: Duration,
     pub(crate) check: Option<String>,
     pub(crate) moves: bool,
-    pub(crate) standstill: Duration,
+    pub(crate) max_downtime: Duration,
 }
 
 impl Restart {
@@ -59,7 +59,7 @@ impl Restart {
     const PROBATION: Duration = Duration::from_secs(2);
 
     /// Clients that wait this long begin to believe in a failure.
-    const STANDSTILL: Duration = Duration::from_secs(2);
+    const MAX_DOWNTIME: Duration = Duration::from_secs(2);
 
     /// Restart by `fork()`: same code, warm heap. Established connections stay with the old process,
     /// unless told otherwise. Refused while the process has more than one
@@ -73,7 +73,7 @@ impl Restart {
             probation: Restart::PROBATION,
             check: None,
             moves: false,
-            standstill: Restart::STANDSTILL,
+            max_downtime: Restart::MAX_DOWNTIME,
         }
     }
 
@@ -140,10 +140,10 @@ impl Restart {
     /// # use std::time::Duration;
     /// // There is much to save, and clients that wait are better than a cold cache.
     /// let upgrade =
-    ///     Restart::fork_exec().move_connections().standstill(Duration::from_secs(10));
+    ///     Restart::fork_exec().move_connections().max_downtime(Duration::from_secs(10));
     /// ```
-    pub fn standstill(self, limit: Duration) -> Restart {
-        Restart { standstill: limit.min(FAR_FUTURE), ..self }
+    pub fn max_downtime(self, limit: Duration) -> Restart {
+        Restart { max_downtime: limit.min(FAR_FUTURE), ..self }
     }
 
     /// Before a fork-exec, run the program with `flag` behind its arguments and go on only if it exits

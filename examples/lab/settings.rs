@@ -2,7 +2,7 @@
 //! request.
 //!
 //! `LAB_*` variables, in milliseconds (or `never`), bytes and counts: IDLE FIRST WRITE CLOSE READY PROBATION
-//! STANDSTILL CONNECTIONS MESSAGE OUTPUT, DRAIN DRAIN_SPREAD STOP STOP_SPREAD GENERATIONS DISMISS, DIAL
+//! MAX_DOWNTIME CONNECTIONS MESSAGE OUTPUT, DRAIN DRAIN_SPREAD STOP STOP_SPREAD GENERATIONS DISMISS, DIAL
 //! PER_DESTINATION; and `LAB_OR_FORK_EXEC=1`, `LAB_MOVE=1` (as `--move`), `LAB_CHECKED=1`, `LAB_MAILBOX=1` (2: with
 //! a message in it from the beginning).
 //!
@@ -53,8 +53,8 @@ pub fn adjust(mut how: Restart) -> Restart {
     if let Some(limit) = millis("READY") {
         how = how.ready_within(limit);
     }
-    if let Some(limit) = millis("STANDSTILL") {
-        how = how.standstill(limit);
+    if let Some(limit) = millis("MAX_DOWNTIME") {
+        how = how.max_downtime(limit);
     }
     if moves() {
         how = how.move_connections();

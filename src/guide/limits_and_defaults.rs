@@ -11,7 +11,7 @@
 //! | unsent output of one connection | 16 MiB | [`max_output`](crate::Server::max_output) |
 //! | a new side is ready | 10 s; the same again to commit after its probation | [`Restart::ready_within`](crate::Restart::ready_within) |
 //! | a new side's probation | 2 s | [`Restart::probation`](crate::Restart::probation) |
-//! | nobody serves connections that move | 2 s, then the restart is given up | [`Restart::standstill`](crate::Restart::standstill) |
+//! | nobody serves connections that move | 2 s, then the restart is given up | [`Restart::max_downtime`](crate::Restart::max_downtime) |
 //! | drain after a restart | all are told at once; after 1 h what is left is aborted | [`drain_on_restart`](crate::Server::drain_on_restart), [`Drain::spread`](crate::Drain::spread) |
 //! | drain on stop | all are told at once; after 30 s what is left is aborted | [`drain_on_stop`](crate::Server::drain_on_stop), [`Drain::spread`](crate::Drain::spread) |
 //! | generations at a time | 50; one more is refused | [`max_generations`](crate::Server::max_generations), [`dismiss_oldest`](crate::Server::dismiss_oldest) |

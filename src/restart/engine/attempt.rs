@@ -144,9 +144,9 @@ impl Attempt {
 
     /// From `now` on connections wait for it, so it has less time.
     pub fn hurry(&mut self, now: Instant) {
-        let overdue = now + self.task.how.standstill;
+        let overdue = now + self.task.how.max_downtime;
         if overdue < self.overdue {
-            (self.overdue, self.limit) = (overdue, self.task.how.standstill);
+            (self.overdue, self.limit) = (overdue, self.task.how.max_downtime);
         }
     }
 

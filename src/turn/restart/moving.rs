@@ -127,14 +127,14 @@ impl<S: Service> Turn<S> {
         let gone: Vec<_> = self.moving().collect();
         let mut sessions = Vec::with_capacity(gone.len());
         // The new side serves by now, so this is no part of the time in which nobody does.
-        let standstill = self.net.frozen_at.elapsed();
+        let downtime = self.net.frozen_at.elapsed();
         for &id in &gone {
             self.net.let_go(id);
             sessions.push(self.sessions.get_mut(id.slot()).and_then(Option::take));
         }
         self.inherited = Some(Inherited::new(Default::default(), sessions));
         let (gone, stay) = (gone.len(), self.net.connections());
-        let ms = standstill.as_secs_f64() * 1e3;
+        let ms = downtime.as_secs_f64() * 1e3;
         log::info!("moved: {gone} connections, {stay} stay; none was served for {ms:.3} ms");
         self.net.shared = false;
         self.net.thaw();
