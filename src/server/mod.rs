@@ -297,7 +297,7 @@ impl<S: Service> Server<S> {
         }
         self.succession.unwanted = self.unclaimed;
         let wanted: SigSet = self.succession.triggers.iter().map(|(signal, _)| *signal).collect();
-        self.succession.signals = Some(Signals::hear(wanted)?);
+        self.succession.signals = Some(Signals::listen(wanted)?);
         let mut turn = Turn::new(self.service, self.net, self.succession);
         turn.inboxes = self.inboxes;
         turn.run()

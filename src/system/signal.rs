@@ -60,7 +60,7 @@ pub(crate) fn named(number: i32) -> Result<Signal> {
 
 impl Signals {
     /// Hears `wanted`; the signals that were held back in vain are let go.
-    pub fn hear(wanted: SigSet) -> Result<Signals> {
+    pub fn listen(wanted: SigSet) -> Result<Signals> {
         let failed = |e| Error::io("listen for", "signals", e);
         wanted.thread_block().map_err(failed)?;
         let unwanted: SigSet = HEARD.into_iter().filter(|&s| !wanted.contains(s)).collect();
@@ -72,7 +72,7 @@ impl Signals {
 
     /// The same signals, heard by this process: for a forked child.
     pub fn anew(&self) -> Result<Signals> {
-        Signals::hear(self.wanted)
+        Signals::listen(self.wanted)
     }
 
     /// The next signal that has come, and from whom.

@@ -47,7 +47,7 @@ pub(crate) struct Turn<S: Service> {
     /// What datagrams are read into.
     inbox: DatagramInbox,
     /// Sources that are no sockets and have something to say in this turn.
-    heard: Vec<Source>,
+    ready: Vec<Source>,
     /// In a forked child: what the parent's connections have left in memory.
     inherited: Option<Inherited<S::Session>>,
 }
@@ -62,7 +62,7 @@ impl<S: Service> Turn<S> {
             buffer: vec![0; READ_BUDGET].into_boxed_slice(),
             events: Events::with_capacity(EVENTS),
             inbox: DatagramInbox::default(),
-            heard: Vec::new(),
+            ready: Vec::new(),
             succession,
             inherited: None,
         }
@@ -86,7 +86,7 @@ impl<S: Service> Turn<S> {
         self.net.set_now(Instant::now());
         self.net.stats.turns += 1;
         for event in &self.events {
-            self.heard.extend(self.net.note(event));
+            self.ready.extend(self.net.note(event));
         }
         Ok(())
     }
@@ -95,7 +95,7 @@ impl<S: Service> Turn<S> {
     /// to free, which begins when it serves.
     fn wait(&self) -> Option<Duration> {
         match &self.inherited {
-            _ if !self.heard.is_empty() => Some(Duration::ZERO),
+            _ if !self.ready.is_empty() => Some(Duration::ZERO),
             Some(_) if self.succession.phase() != Phase::Waiting => Some(Duration::ZERO),
             _ => self.net.wait(),
         }
@@ -104,11 +104,11 @@ impl<S: Service> Turn<S> {
     /// The rest of a turn: everything but the waiting. While connections are frozen, on their way from
     /// one process to another, only the process goes on: phases 2, 5 and 6.
     pub fn act(&mut self) -> Result {
-        self.hear()?;
+        self.dispatch()?;
         self.accept();
         self.read();
         self.read_datagrams();
-        self.due()?;
+        self.run_timers()?;
         self.decide()?;
         self.flush();
         self.writable();
@@ -120,9 +120,9 @@ impl<S: Service> Turn<S> {
     }
 
     /// 2. Signals, the link to the other side of a restart, children; mail.
-    fn hear(&mut self) -> Result {
-        for source in std::mem::take(&mut self.heard) {
-            self.hear_source(source)?;
+    fn dispatch(&mut self) -> Result {
+        for source in std::mem::take(&mut self.ready) {
+            self.dispatch_source(source)?;
         }
         self.receive_mail();
         Ok(())
@@ -180,13 +180,13 @@ impl<S: Service> Turn<S> {
     }
 
     /// 5. Timers and alarms.
-    fn due(&mut self) -> Result {
+    fn run_timers(&mut self) -> Result {
         while let Some(expired) = self.net.next_expired() {
             match expired {
                 Expired::Timer(id, timer) => {
                     self.call(id, |service, conn, session| service.on_timer(conn, session, timer));
                 }
-                Expired::Alarm(key) => self.ring(key),
+                Expired::Alarm(key) => self.fire_alarm(key),
                 Expired::Deadline(deadline) => self.deadline(deadline)?,
             }
         }
@@ -229,7 +229,7 @@ impl<S: Service> Turn<S> {
     /// 9. Connections that are over; `on_close` may end others, until none is left.
     fn reap(&mut self) {
         while !self.net.frozen
-            && let Some((id, why)) = self.net.bury()
+            && let Some((id, why)) = self.net.take_dead()
         {
             if let Some(session) = self.sessions.get_mut(id.slot()).and_then(Option::take) {
                 self.service.on_close(&mut self.net, id, session, why);

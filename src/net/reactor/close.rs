@@ -47,7 +47,7 @@ impl Net {
     }
 
     /// Takes one dead connection out of everything and closes it. Its slot is free from here on.
-    pub(crate) fn bury(&mut self) -> Option<(ConnId, Reason)> {
+    pub(crate) fn take_dead(&mut self) -> Option<(ConnId, Reason)> {
         let id = self.dead.pop()?;
         let mut conn = self.conns.remove(id.slot());
         // Before the close: another process may have the socket, and then close does not do it.

@@ -13,9 +13,9 @@
 //! that restart, releases at once, and has nothing to drain. Later restarts are none of its business:
 //! the generations hand the way to it on, and whoever serves says so, with its listeners.
 //!
-//! `watch` decides; this file waits, hears and does.
+//! `watch` decides; this file waits and does, `events` says what has happened.
 
-mod hear;
+mod events;
 mod watch;
 
 use std::{
@@ -104,7 +104,7 @@ pub(crate) fn run(orders: Orders) -> Result<Infallible> {
     become_reaper().map_err(failed)?;
     let mut wanted = signal::held_back();
     wanted.extend(orders.signals.iter().copied().chain([Signal::SIGCHLD]));
-    let signals = Signals::hear(wanted)?;
+    let signals = Signals::listen(wanted)?;
     let (inbox, outbox) = Link::pair().map_err(failed)?;
     let (watch, first) = Watch::begin(orders.stop_within);
     let mut supervisor = Supervisor {
@@ -122,7 +122,7 @@ pub(crate) fn run(orders: Orders) -> Result<Infallible> {
     supervisor.act(first, Instant::now());
     loop {
         let gone = supervisor.wait();
-        supervisor.hear(&gone, Instant::now());
+        supervisor.dispatch(&gone, Instant::now());
     }
 }
 

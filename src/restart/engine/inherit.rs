@@ -7,7 +7,7 @@ use std::{
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::{exec::claim_link, stderr::Heard, supervised::Supervised};
+use super::{exec::claim_link, stderr::ForwardedStderr, supervised::Supervised};
 use crate::{
     error::{Error, Result},
     limits::HANDOVER_PATIENCE,
@@ -25,7 +25,7 @@ pub(crate) struct Inheritance {
     /// Who the old one is.
     pub old: Identity,
     /// The stderr to use once this program has committed; until then the old side listens.
-    pub stderr: Option<Heard>,
+    pub stderr: Option<ForwardedStderr>,
     pub listeners: Vec<(String, OwnedFd)>,
     /// Older generations that still drain.
     pub older: Vec<(Identity, Link)>,
@@ -58,7 +58,7 @@ impl Inheritance {
                 engine,
                 probation,
                 old,
-                stderr: Heard::of(fds),
+                stderr: ForwardedStderr::of(fds),
                 listeners: Vec::new(),
                 older: Vec::new(),
                 supervisor: None,

@@ -77,17 +77,17 @@ impl AsRawFd for Stderr {
 
 /// On a new program whose stderr goes through the old side: the one that is to be its own.
 #[derive(Debug)]
-pub(crate) struct Heard {
+pub(crate) struct ForwardedStderr {
     own: OwnedFd,
     /// What the old side reads from.
     pipe: Stderr,
 }
 
-impl Heard {
+impl ForwardedStderr {
     /// From what has come with `Hello`: the stderr, and the reading end of the pipe.
-    pub fn of(fds: Vec<OwnedFd>) -> Option<Heard> {
+    pub fn of(fds: Vec<OwnedFd>) -> Option<ForwardedStderr> {
         let [own, reader] = <[OwnedFd; 2]>::try_from(fds).ok()?;
-        Some(Heard { own, pipe: Stderr::of(reader) })
+        Some(ForwardedStderr { own, pipe: Stderr::of(reader) })
     }
 
     /// Whether so much waits for the old side that it seems to read no more. Before the pipe is full:

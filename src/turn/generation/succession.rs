@@ -18,7 +18,7 @@ use crate::{
             child::Child,
             exec::Launch,
             fork::Unready,
-            stderr::{Heard, Stderr},
+            stderr::{ForwardedStderr, Stderr},
             supervised::Supervised,
         },
         link::{ForwardQueue, Identity, Link, Report},
@@ -49,7 +49,7 @@ pub(crate) struct Succession {
     /// On a new side: the old one, until this one has committed.
     pub old: Option<Generation>,
     /// On a new program: the stderr to use once it has committed.
-    pub stderr: Option<Heard>,
+    pub stderr: Option<ForwardedStderr>,
     /// Listeners that this program does not want. On a new side they stay until it commits: the old
     /// one may yet serve their clients.
     pub unwanted: Vec<Listener>,

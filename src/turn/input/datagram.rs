@@ -112,7 +112,7 @@ impl<S: Service> Turn<S> {
         *taken += 1;
         let goes_on = *taken < FORWARD_BUDGET;
         if !goes_on {
-            self.heard.push(source);
+            self.ready.push(source);
         }
         goes_on
     }

@@ -160,7 +160,7 @@ impl<S: Service> Turn<S> {
     // The newest and the others.
 
     /// What the newest generation says to this one, which drains.
-    pub(in crate::turn) fn hear_newest(&mut self) -> Result {
+    pub(in crate::turn) fn handle_newest(&mut self) -> Result {
         let mut taken = 0;
         loop {
             let Some(newest) = &mut self.succession.newest else { return Ok(()) };
@@ -190,7 +190,7 @@ impl<S: Service> Turn<S> {
     }
 
     /// What the generations that drain say to this one, which is the newest.
-    pub(in crate::turn) fn hear_older(&mut self) -> Result {
+    pub(in crate::turn) fn handle_older(&mut self) -> Result {
         let mut gone = Vec::new();
         for (index, generation) in self.succession.older.iter_mut().enumerate() {
             let _ = generation.link.flush(); // one that is gone may have said something before
@@ -223,7 +223,7 @@ impl<S: Service> Turn<S> {
 
     /// A generation that was told to leave by a deadline has not: nothing but force is left.
     pub(in crate::turn) fn older_overdue(&mut self) -> Result {
-        self.hear_older()?;
+        self.handle_older()?;
         let now = self.net.now();
         for generation in &self.succession.older {
             if generation.overdue.is_some_and(|overdue| overdue <= now) {

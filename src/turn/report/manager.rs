@@ -103,7 +103,7 @@ impl<S: Service> Turn<S> {
     }
 
     /// The manager may have read everything.
-    pub(in crate::turn) fn hear_barrier(&mut self) {
+    pub(in crate::turn) fn handle_barrier(&mut self) {
         if self.succession.manager.is_past_barrier() {
             self.lower_barrier();
         }

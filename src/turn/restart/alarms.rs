@@ -33,7 +33,7 @@ use crate::{
 impl<S: Service> Turn<S> {
     /// An alarm goes off. That it did is told at once: were it told before, one that ends the process
     /// would be lost; were it told later, more of them would be repeated.
-    pub(in crate::turn) fn ring(&mut self, key: Alarm) {
+    pub(in crate::turn) fn fire_alarm(&mut self, key: Alarm) {
         self.service.on_alarm(&mut self.net, key);
         self.tell_alarms();
     }
@@ -57,7 +57,7 @@ impl<S: Service> Turn<S> {
     }
 
     /// On an old side that has released: the new one's word about the alarms.
-    pub(in crate::turn) fn hear_alarms(&mut self, words: Vec<AlarmWord>) {
+    pub(in crate::turn) fn handle_alarms(&mut self, words: Vec<AlarmWord>) {
         if self.succession.phase == Phase::Released {
             self.net.alarms.apply_changes(news(words), self.net.now());
         }
@@ -65,12 +65,12 @@ impl<S: Service> Turn<S> {
 
     /// The same of one that has ended, and what else it had said and nobody has heard: whether it
     /// had taken over the connections.
-    pub(in crate::turn) fn hear_last_words(&mut self, attempt: &mut Attempt) -> bool {
+    pub(in crate::turn) fn drain_link(&mut self, attempt: &mut Attempt) -> bool {
         let mut had_taken_over = false;
         for message in attempt.unheard() {
             match message {
                 Message::TakenOver => had_taken_over = true,
-                Message::Alarms(words) => self.hear_alarms(words),
+                Message::Alarms(words) => self.handle_alarms(words),
                 _ => {}
             }
         }

@@ -1,7 +1,7 @@
 //! What happens to this process, as opposed to its connections: signals, requests, and the decisions
 //! of the state machine.
 //!
-//! This file hears and decides. `successor` makes the new process; `old` and `new` are the two sides of a
+//! This file takes what comes and decides. `successor` makes the new process; `old` and `new` are the two sides of a
 //! restart; `moving` is about the connections that go along, `alarms` about whose the alarms are.
 
 mod alarms;
@@ -26,22 +26,22 @@ use crate::{
 
 impl<S: Service> Turn<S> {
     /// Part of phase 2: one source that is no connection.
-    pub(in crate::turn) fn hear_source(&mut self, source: Source) -> Result {
+    pub(in crate::turn) fn dispatch_source(&mut self, source: Source) -> Result {
         match source {
-            Source::Signals => self.hear_signals()?,
-            Source::Link if self.succession.old.is_some() => self.hear_old()?,
-            Source::Link => self.hear_new()?,
-            Source::Child => self.hear_children()?,
+            Source::Signals => self.handle_signals()?,
+            Source::Link if self.succession.old.is_some() => self.handle_old()?,
+            Source::Link => self.handle_new()?,
+            Source::Child => self.handle_children()?,
             Source::Stderr => self.forward_stderr(),
-            Source::Older => self.hear_older()?,
-            Source::Newest => self.hear_newest()?,
-            Source::Barrier => self.hear_barrier(),
+            Source::Older => self.handle_older()?,
+            Source::Newest => self.handle_newest()?,
+            Source::Barrier => self.handle_barrier(),
             Source::Mail | Source::Listener(_) | Source::Datagrams(_) | Source::Conn(_) => {}
         }
         Ok(())
     }
 
-    pub(in crate::turn) fn hear_signals(&mut self) -> Result {
+    pub(in crate::turn) fn handle_signals(&mut self) -> Result {
         while let Some((signal, sender)) = self.succession.signals.as_mut().and_then(Signals::next)
         {
             let meaning = self.succession.triggers.iter().find(|(heard, _)| *heard == signal);

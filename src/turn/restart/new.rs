@@ -20,7 +20,7 @@ use crate::{
         Event, Phase,
         engine::{
             fork::{Unready, close_all},
-            stderr::Heard,
+            stderr::ForwardedStderr,
         },
         fault::{self, Step},
         link::{LinkError, Message},
@@ -73,7 +73,7 @@ impl<S: Service> Turn<S> {
 
     /// Whoever has told this process to stop before it was ready has not told the service.
     fn say_ready(&mut self) -> Result {
-        self.hear_signals()?;
+        self.handle_signals()?;
         if let Some(old) = &mut self.succession.old
             && self.succession.phase == Phase::Waiting
         {
@@ -114,7 +114,7 @@ impl<S: Service> Turn<S> {
         self.inboxes = Inboxes::none(); // nobody can post there, or there would be no fork
         (self.net.frozen, self.net.shared) = (moves, moves);
         self.net.stats.moved_in = self.net.connections() as u64;
-        self.heard.clear();
+        self.ready.clear();
         if let Some(signals) = &self.succession.signals {
             let signals = signals.anew()?;
             self.net.watch(&signals, Source::Signals)?;
@@ -146,7 +146,7 @@ impl<S: Service> Turn<S> {
     }
 
     /// What the old side says to this one, until it is an older generation like any other.
-    pub(in crate::turn) fn hear_old(&mut self) -> Result {
+    pub(in crate::turn) fn handle_old(&mut self) -> Result {
         loop {
             let Some(old) = &mut self.succession.old else { return Ok(()) };
             let _ = old.link.flush(); // a side that is gone may have said something before
@@ -197,7 +197,7 @@ impl<S: Service> Turn<S> {
 
     /// The old side should have said that it has stopped accepting.
     pub(in crate::turn) fn old_side_silent(&mut self) -> Result {
-        self.hear_old()?; // its word may just have come
+        self.handle_old()?; // its word may just have come
         let Some(old) = &self.succession.old else { return Ok(()) };
         let pid = old.who.pid;
         if self.succession.phase != Phase::Waiting {
@@ -263,7 +263,7 @@ impl<S: Service> Turn<S> {
 
     /// An old side that hangs must not stop this one from saying what it has to.
     pub(in crate::turn) fn look_after_stderr(&mut self) {
-        if self.succession.stderr.as_ref().is_some_and(Heard::is_clogged) {
+        if self.succession.stderr.as_ref().is_some_and(ForwardedStderr::is_clogged) {
             self.take_over_stderr();
             log::warn!("the old side does not hear this one: stderr taken over");
         }

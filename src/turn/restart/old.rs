@@ -21,7 +21,7 @@ use crate::{
 
 impl<S: Service> Turn<S> {
     /// What the new side says to this one.
-    pub(in crate::turn) fn hear_new(&mut self) -> Result {
+    pub(in crate::turn) fn handle_new(&mut self) -> Result {
         let mut taken = 0;
         loop {
             let Some(attempt) = &mut self.succession.attempt else { return Ok(()) };
@@ -85,7 +85,7 @@ impl<S: Service> Turn<S> {
     fn heed_new(&mut self, word: Message) {
         match word {
             Message::TakenOver => self.taken_over(),
-            Message::Alarms(words) => self.hear_alarms(words),
+            Message::Alarms(words) => self.handle_alarms(words),
             _ => {
                 let report = self.report();
                 self.tell_new(&Message::Report(report));
@@ -101,8 +101,8 @@ impl<S: Service> Turn<S> {
     }
 
     /// Processes that this one has made and that have ended.
-    pub(in crate::turn) fn hear_children(&mut self) -> Result {
-        self.hear_new()?; // it may have said why before it died
+    pub(in crate::turn) fn handle_children(&mut self) -> Result {
+        self.handle_new()?; // it may have said why before it died
         self.reap_children();
         let Some(attempt) = &mut self.succession.attempt else { return Ok(()) };
         if !attempt.child.has_ended() {
@@ -136,7 +136,7 @@ impl<S: Service> Turn<S> {
 
     /// The new side had its time: to be ready, or to commit after it was released.
     pub(in crate::turn) fn new_side_overdue(&mut self) -> Result {
-        self.hear_new()?; // its word may just have come
+        self.handle_new()?; // its word may just have come
         let now = self.net.now();
         match &self.succession.attempt {
             Some(attempt) if attempt.overdue <= now => self.give_up(Attempt::timed_out),
@@ -167,7 +167,7 @@ impl<S: Service> Turn<S> {
         if let Some(file) = &self.succession.pid_file {
             file.clear_up_after(attempt.child.pid.as_raw());
         }
-        let had_taken_over = self.hear_last_words(&mut attempt);
+        let had_taken_over = self.drain_link(&mut attempt);
         match self.net.frozen {
             true if had_taken_over => self.let_go(),
             true => self.net.thaw(),

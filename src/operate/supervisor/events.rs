@@ -26,24 +26,24 @@ use crate::{
 impl Supervisor {
     /// Everything that there is to hear. The dead are acted upon when all that they have said was heard,
     /// and when it is known how they have ended.
-    pub(super) fn hear(&mut self, gone: &[u32], now: Instant) {
-        self.hear_generations(now);
+    pub(super) fn dispatch(&mut self, gone: &[u32], now: Instant) {
+        self.handle_generations(now);
         self.reap(now);
         for &pid in gone {
             self.bury(pid, now);
         }
-        self.hear_start(now);
-        self.hear_signals(now);
+        self.handle_start(now);
+        self.handle_signals(now);
         if self.watch.next_due().is_some_and(|due| due <= now) {
             self.happen(Event::Due, now);
         }
     }
 
-    fn hear_generations(&mut self, now: Instant) {
+    fn handle_generations(&mut self, now: Instant) {
         loop {
             match self.inbox.receive() {
                 Ok(None) => return,
-                Ok(Some((message, fds))) => self.hear_generation(message, fds, now),
+                Ok(Some((message, fds))) => self.handle_generation(message, fds, now),
                 Err(LinkError::Malformed(why)) => log::warn!("supervisor: a generation: {why}"),
                 Err(e) => {
                     log::error!("supervisor: {e}");
@@ -53,11 +53,11 @@ impl Supervisor {
         }
     }
 
-    fn hear_generation(&mut self, message: Message, mut fds: Vec<OwnedFd>, now: Instant) {
+    fn handle_generation(&mut self, message: Message, mut fds: Vec<OwnedFd>, now: Instant) {
         match message {
             Message::Main { who, maker } => {
                 if let Some(pidfd) = fds.pop() {
-                    self.hear_main(who, maker, pidfd, now);
+                    self.handle_main(who, maker, pidfd, now);
                 }
             }
             Message::Listeners { names } => {
@@ -88,7 +88,7 @@ impl Supervisor {
         }
     }
 
-    fn hear_main(&mut self, who: Identity, maker: Option<u32>, pidfd: OwnedFd, now: Instant) {
+    fn handle_main(&mut self, who: Identity, maker: Option<u32>, pidfd: OwnedFd, now: Instant) {
         let Identity { pid, generation, .. } = who;
         self.generations.retain(|(known, _)| known.pid != pid);
         self.generations.push((who, pidfd));
@@ -141,7 +141,7 @@ impl Supervisor {
     }
 
     /// What the generation that is being made says or does.
-    fn hear_start(&mut self, now: Instant) {
+    fn handle_start(&mut self, now: Instant) {
         loop {
             let Some(start) = &mut self.start else { return };
             self.is_stderr_open &= start.stderr.as_mut().is_some_and(Stderr::forward);
@@ -160,7 +160,7 @@ impl Supervisor {
                     start.overdue = now + start.task.how.ready_within;
                 }
                 Ok(Some((Message::Committed, _))) => {
-                    self.hear_generations(now); // it has said before that it is main
+                    self.handle_generations(now); // it has said before that it is main
                     self.older.retain(|generation| !generation.offered); // it talks with them now
                     self.end_start();
                 }
@@ -195,7 +195,7 @@ impl Supervisor {
         self.happen(Event::NotMade { code }, now);
     }
 
-    fn hear_signals(&mut self, now: Instant) {
+    fn handle_signals(&mut self, now: Instant) {
         while let Some((signal, sender)) = self.signals.next() {
             if signal == Signal::SIGCHLD {
                 continue; // it has woken this process, which reaps each time
