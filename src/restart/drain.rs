@@ -16,7 +16,7 @@ use crate::{net::ConnId, plan::Drain};
 
 /// The rest of a schedule.
 #[derive(Debug, Default)]
-pub(crate) struct Departure {
+pub(crate) struct DrainSchedule {
     /// To be told, soonest first.
     tell: VecDeque<(Instant, ConnId)>,
     /// To be ended, soonest first.
@@ -33,7 +33,7 @@ pub(crate) enum Due {
     EndAll,
 }
 
-impl Departure {
+impl DrainSchedule {
     /// A schedule for `ids`, which are in the order in which they are to go. `jitter` is any number for
     /// each of them: it moves one within its own part of the window.
     pub fn plan(
@@ -41,7 +41,7 @@ impl Departure {
         now: Instant,
         ids: &[ConnId],
         jitter: impl Fn(ConnId) -> u64,
-    ) -> Departure {
+    ) -> DrainSchedule {
         let share = how.spread / u32::try_from(ids.len().max(1)).unwrap_or(u32::MAX);
         let moment = |(index, id): (usize, ConnId)| {
             let within = share.mul_f64(jitter(id) as f64 / u64::MAX as f64);
@@ -54,7 +54,7 @@ impl Departure {
         let patience = patience.filter(|_| how.spread > Duration::ZERO);
         let end =
             patience.map(|patience| tell.iter().map(|&(at, id)| (at + patience, id)).collect());
-        Departure {
+        DrainSchedule {
             tell,
             end: end.unwrap_or_default(),
             deadline: how.deadline.map(|deadline| now + deadline),
@@ -62,9 +62,9 @@ impl Departure {
     }
 
     /// Goes on by another plan; but the end does not come later than it was to come.
-    pub fn replace(&mut self, plan: Departure) {
+    pub fn replace(&mut self, plan: DrainSchedule) {
         let deadline = self.deadline.into_iter().chain(plan.deadline).min();
-        *self = Departure { deadline, ..plan };
+        *self = DrainSchedule { deadline, ..plan };
     }
 
     /// When something is due next.
@@ -84,7 +84,7 @@ impl Departure {
             return Some(Due::Tell(id));
         }
         if over {
-            *self = Departure::default();
+            *self = DrainSchedule::default();
             return Some(Due::EndAll);
         }
         let &(at, id) = self.end.front()?;
@@ -104,10 +104,10 @@ mod tests {
         (1..=count).map(|serial| ConnId::new(serial as usize, serial)).collect()
     }
 
-    fn run(departure: &mut Departure) -> Vec<(Instant, Due)> {
+    fn run(schedule: &mut DrainSchedule) -> Vec<(Instant, Due)> {
         let mut events = Vec::new();
-        while let Some(at) = departure.next() {
-            while let Some(due) = departure.pop(at) {
+        while let Some(at) = schedule.next() {
+            while let Some(due) = schedule.pop(at) {
                 events.push((at, due));
             }
         }
@@ -118,8 +118,8 @@ mod tests {
     fn without_a_window_all_are_told_at_once_and_ended_at_the_deadline() {
         let now = Instant::now();
         let limit = Duration::from_secs(9);
-        let mut departure = Departure::plan(&Drain::deadline(limit), now, &ids(3), |_| u64::MAX);
-        let events = run(&mut departure);
+        let mut schedule = DrainSchedule::plan(&Drain::deadline(limit), now, &ids(3), |_| u64::MAX);
+        let events = run(&mut schedule);
         let told = events.iter().filter(|(at, due)| *at == now && matches!(due, Due::Tell(_)));
         assert_eq!(told.count(), 3);
         assert_eq!(events.last(), Some(&(now + limit, Due::EndAll)));
@@ -130,20 +130,20 @@ mod tests {
     fn another_plan_may_hurry_and_may_not_dawdle() {
         let now = Instant::now();
         let plan = |limit: u64| {
-            Departure::plan(&Drain::deadline(Duration::from_secs(limit)), now, &ids(1), |_| 0)
+            DrainSchedule::plan(&Drain::deadline(Duration::from_secs(limit)), now, &ids(1), |_| 0)
         };
         for limits in [[5, 9], [9, 5]] {
-            let mut departure = Departure::default();
-            limits.into_iter().for_each(|limit| departure.replace(plan(limit)));
-            let last = run(&mut departure).pop();
+            let mut schedule = DrainSchedule::default();
+            limits.into_iter().for_each(|limit| schedule.replace(plan(limit)));
+            let last = run(&mut schedule).pop();
             assert_eq!(last, Some((now + Duration::from_secs(5), Due::EndAll)));
         }
     }
 
     #[test]
     fn nobody_to_wait_for_and_no_deadline_is_nothing_to_do() {
-        let departure = Departure::plan(&Drain::unlimited(), Instant::now(), &[], |_| 0);
-        assert_eq!(departure.next(), None);
+        let schedule = DrainSchedule::plan(&Drain::unlimited(), Instant::now(), &[], |_| 0);
+        assert_eq!(schedule.next(), None);
     }
 
     proptest! {
@@ -156,7 +156,7 @@ mod tests {
             let how = Drain::deadline(window + rest).spread(window);
             let ids = ids(count);
             let jitter = |id: ConnId| id.to_bits().wrapping_mul(seed | 1);
-            let events = run(&mut Departure::plan(&how, now, &ids, jitter));
+            let events = run(&mut DrainSchedule::plan(&how, now, &ids, jitter));
             let told: Vec<_> = events.iter().filter_map(|(at, due)| match due {
                 Due::Tell(id) => Some((*at, *id)),
                 _ => None,

@@ -199,7 +199,7 @@ impl<S: Service> Turn<S> {
             Deadline::NewOverdue => self.new_side_overdue()?,
             Deadline::OldSilent => self.old_side_silent()?,
             Deadline::Proven => self.advance(Event::Proven)?,
-            Deadline::Departure => self.depart()?,
+            Deadline::DrainStep => self.drain_step()?,
             Deadline::OlderOverdue => self.older_overdue()?,
             Deadline::Reports => self.reports_due(),
             Deadline::Watchdog => self.watchdog_due(),

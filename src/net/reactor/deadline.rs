@@ -14,8 +14,8 @@ pub(crate) enum Deadline {
     OldSilent,
     /// This new side has served through its probation.
     Proven,
-    /// Something of the departure of a draining process is due.
-    Departure,
+    /// The next step in the schedule of a draining process.
+    DrainStep,
     /// An older generation should have left by now.
     OlderOverdue,
     /// The other generations should have said by now how they are.

@@ -12,7 +12,7 @@ use crate::{
     plan::{Drain, Restart},
     restart::{
         Phase,
-        drain::Departure,
+        drain::DrainSchedule,
         engine::{
             attempt::Attempt,
             child::Child,
@@ -43,7 +43,7 @@ pub(crate) struct Succession {
     pub at_max: AtMax,
 
     /// How often a signal has told this process to leave.
-    pub(in crate::turn) farewells: Farewells,
+    pub(in crate::turn) stop_signals: StopSignals,
     /// Who makes a new generation should the newest crash, if anybody does.
     pub supervisor: Option<Supervised>,
     /// On a new side: the old one, until this one has committed.
@@ -81,7 +81,7 @@ pub(crate) struct Succession {
     /// On the others: the link by which the newest reaches this one.
     pub(in crate::turn) newest: Option<Link>,
     /// While this process drains: who is told and who is ended when.
-    pub(in crate::turn) departure: Departure,
+    pub(in crate::turn) drain_schedule: DrainSchedule,
     /// Another generation has told this one to leave, and nobody else has yet.
     pub(in crate::turn) dismissed: bool,
     /// The service has been told that it serves no new clients (`on_retire`).
@@ -120,15 +120,15 @@ pub(crate) struct Asked {
 /// How often a signal has told this process to leave: by itself, and through its supervisor.
 ///
 /// Who signals a whole group, such as systemd a control group, tells both this process and the supervisor,
-/// which forwards it. That was one farewell, and only a second one means now. (A signal that comes while
+/// which forwards it. That was one, and only a second one means now. (A signal that comes while
 /// the same is still unread is lost, so a third may be needed.)
 #[derive(Debug, Default)]
-pub(in crate::turn) struct Farewells {
+pub(in crate::turn) struct StopSignals {
     direct: u32,
     forwarded: u32,
 }
 
-impl Farewells {
+impl StopSignals {
     /// Counts one, and tells whether it is news.
     pub fn count(&mut self, forwarded: bool) -> bool {
         let heard = self.direct.max(self.forwarded);
@@ -180,7 +180,7 @@ impl Succession {
             drain_on_stop: Drain::deadline(DRAIN_ON_STOP),
             max_generations: GENERATIONS,
             at_max: AtMax::Refuse,
-            farewells: Farewells::default(),
+            stop_signals: StopSignals::default(),
             supervisor: None,
             old: None,
             stderr: None,
@@ -196,7 +196,7 @@ impl Succession {
             children: Vec::new(),
             older: Vec::new(),
             newest: None,
-            departure: Departure::default(),
+            drain_schedule: DrainSchedule::default(),
             dismissed: false,
             retired: false,
             begun: now,

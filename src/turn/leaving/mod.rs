@@ -18,7 +18,7 @@ use crate::{
     plan::Drain,
     restart::{
         Event, Phase,
-        drain::{Departure, Due},
+        drain::{DrainSchedule, Due},
         engine::attempt::Task,
         fault::{self, Step},
         link::{Identity, LinkError, Message, Report},
@@ -85,14 +85,14 @@ impl<S: Service> Turn<S> {
         log::info!("draining: {} connections are left", self.net.connections());
         self.tell_retired();
         self.dismiss_controls();
-        self.plan_departure(how);
-        self.depart()
+        self.plan_drain(how);
+        self.drain_step()
     }
 
     /// A drain is under way, but from now on in the time that a stop has.
     pub(in crate::turn) fn hurry(&mut self) -> Result {
-        self.plan_departure(&self.succession.drain_on_stop.clone());
-        self.depart()
+        self.plan_drain(&self.succession.drain_on_stop.clone());
+        self.drain_step()
     }
 
     /// Another generation says that this one shall leave.
@@ -105,27 +105,27 @@ impl<S: Service> Turn<S> {
     }
 
     /// Oldest first; every process has its own jitter.
-    fn plan_departure(&mut self, how: &Drain) {
+    fn plan_drain(&mut self, how: &Drain) {
         let mut ids: Vec<_> = self.net.clients().map(|conn| (conn.opened, conn.id)).collect();
         ids.sort_unstable();
         let ids: Vec<_> = ids.into_iter().map(|(_, id)| id).collect();
         let seed = RandomState::new();
         let jitter = |id| seed.hash_one(id);
-        let plan = Departure::plan(how, self.net.now(), &ids, jitter);
-        self.succession.departure.replace(plan);
+        let plan = DrainSchedule::plan(how, self.net.now(), &ids, jitter);
+        self.succession.drain_schedule.replace(plan);
     }
 
-    /// Does what is due of the departure, and sets the timer for the rest.
-    pub(in crate::turn) fn depart(&mut self) -> Result {
-        while let Some(due) = self.succession.departure.pop(self.net.now()) {
+    /// Does what is due of the schedule, and sets the timer for the rest.
+    pub(in crate::turn) fn drain_step(&mut self) -> Result {
+        while let Some(due) = self.succession.drain_schedule.pop(self.net.now()) {
             match due {
                 Due::Tell(id) => self.tell_draining(id),
                 Due::End(id) => self.net.kill_if_there(id, Reason::DrainDeadline),
                 Due::EndAll => self.advance(Event::Deadline)?,
             }
         }
-        if let Some(next) = self.succession.departure.next() {
-            self.net.set_deadline(next, Deadline::Departure);
+        if let Some(next) = self.succession.drain_schedule.next() {
+            self.net.set_deadline(next, Deadline::DrainStep);
         }
         Ok(())
     }

@@ -55,7 +55,7 @@ impl<S: Service> Turn<S> {
                 Some((_, Trigger::Leave)) => {
                     let supervisor = self.succession.supervisor.as_ref();
                     let forwarded = supervisor.is_some_and(|it| sender == Sender::Process(it.pid));
-                    if self.succession.farewells.count(forwarded) {
+                    if self.succession.stop_signals.count(forwarded) {
                         self.net.drain();
                     }
                 }
