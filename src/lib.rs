@@ -103,6 +103,7 @@ pub mod codec;
 mod error;
 pub mod guide;
 pub mod limits;
+mod log_target;
 mod net;
 mod operate;
 mod plan;

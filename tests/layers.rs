@@ -15,9 +15,10 @@ use imports::Imports;
 /// Every room of `src` and which others it may name, bottom up. A room is a folder, or a file of
 /// `src` itself; what lies in a folder beside its rooms is the folder's own. Items count where they are
 /// made, not where they are re-exported.
-const ROOMS: [(&str, &[&str]); 33] = [
+const ROOMS: [(&str, &[&str]); 34] = [
     // Plain values.
     ("limits", &[]),
+    ("log_target", &[]),
     ("stats", &[]),
     ("plan", &["limits"]),
     ("verdict", &["plan"]),
@@ -28,13 +29,13 @@ const ROOMS: [(&str, &[&str]); 33] = [
     ("timer", &["clock", "limits"]),
     ("codec", &["error"]),
     // The system around a server.
-    ("system", &["error"]),
+    ("system", &["error", "log_target"]),
     // Work that is no connection.
-    ("tasks", &["limits", "timer"]),
+    ("tasks", &["limits", "log_target", "timer"]),
     // Sockets, from one stream to all that a process has.
     ("net", &["error"]),
     ("net/stream", &["net"]),
-    ("net/listen", &["error", "limits", "net", "net/stream"]),
+    ("net/listen", &["error", "limits", "log_target", "net", "net/stream"]),
     ("net/datagram", &["limits", "net", "net/listen"]),
     ("net/conn", &["buffer", "clock", "limits", "net", "net/stream"]),
     (
@@ -44,6 +45,7 @@ const ROOMS: [(&str, &[&str]); 33] = [
             "clock",
             "error",
             "limits",
+            "log_target",
             "net",
             "net/conn",
             "net/datagram",
@@ -56,10 +58,13 @@ const ROOMS: [(&str, &[&str]); 33] = [
         ],
     ),
     // How one process follows another. It knows a connection as data.
-    ("restart/link", &["limits", "plan"]),
+    ("restart/link", &["limits", "log_target", "plan"]),
     ("restart/transfer", &["clock", "net", "net/conn", "net/stream", "restart/link"]),
-    ("restart/engine", &["error", "limits", "net", "plan", "restart/link", "verdict"]),
-    ("restart", &["net", "plan", "restart/link"]),
+    (
+        "restart/engine",
+        &["error", "limits", "log_target", "net", "plan", "restart/link", "verdict"],
+    ),
+    ("restart", &["log_target", "net", "plan", "restart/link"]),
     // Who looks after a server from outside.
     ("operate", &["plan", "restart/link", "verdict"]),
     (
@@ -67,6 +72,7 @@ const ROOMS: [(&str, &[&str]); 33] = [
         &[
             "error",
             "limits",
+            "log_target",
             "net/listen",
             "plan",
             "restart/engine",
@@ -126,6 +132,7 @@ const ROOMS: [(&str, &[&str]); 33] = [
         &[
             "error",
             "limits",
+            "log_target",
             "net",
             "net/conn",
             "net/reactor",
@@ -148,6 +155,7 @@ const ROOMS: [(&str, &[&str]); 33] = [
         &[
             "error",
             "limits",
+            "log_target",
             "net",
             "net/datagram",
             "net/listen",
@@ -166,6 +174,7 @@ const ROOMS: [(&str, &[&str]); 33] = [
         "turn/report",
         &[
             "limits",
+            "log_target",
             "net",
             "net/conn",
             "net/reactor",
@@ -187,6 +196,7 @@ const ROOMS: [(&str, &[&str]); 33] = [
         &[
             "error",
             "limits",
+            "log_target",
             "net",
             "net/datagram",
             "net/listen",
@@ -455,6 +465,20 @@ fn nothing_stored_is_a_closure() {
     only_in(&[], "a boxed closure", |line| {
         ["dyn Fn", "dyn FnMut", "dyn FnOnce"].iter().any(|kind| line.contains(kind))
     });
+}
+
+#[test]
+fn every_line_of_the_log_has_a_subject() {
+    for source in sources("src") {
+        let lines: Vec<_> = source.code().collect();
+        for pair in lines.windows(2) {
+            let [(number, line), (_, next)] = pair else { unreachable!("two each") };
+            let levels = ["error", "warn", "info", "debug", "trace", "log"];
+            let begins = levels.iter().any(|level| line.contains(&format!("log::{level}!(")));
+            let has_target = line.contains("!(target: ") || next.trim().starts_with("target: ");
+            assert!(!begins || has_target, "{}:{number}: {line}", source.path);
+        }
+    }
 }
 
 #[test]

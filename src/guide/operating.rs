@@ -83,7 +83,9 @@
 //! | `--supervised` | a process with a stable pid in front |
 //! | `--check` | only look whether the rest makes sense; an upgrade runs the new program with it first |
 //!
-//! `RUST_LOG` sets how much is logged. With the examples, a wrong command line, an address in use or a
+//! `RUST_LOG` sets how much is logged, by subject if you like: `heirloom::net` (connections and listeners),
+//! `heirloom::restart`, `heirloom::drain`, `heirloom::tasks` (holds, work, mail), `heirloom::control`,
+//! `heirloom::supervisor`, `heirloom::system` (signals, pid file, service manager). With the examples, a wrong command line, an address in use or a
 //! missing directory is one line and exit status 2.
 //!
 //! # Which process it is

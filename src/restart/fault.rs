@@ -3,6 +3,7 @@
 //! none of it.
 
 use super::link::Link;
+use crate::log_target::RESTART;
 
 /// A step of the protocol, after which something may go wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +54,7 @@ pub(crate) fn point(step: Step, link: Option<&mut Link>) {
     if at != format!("{step:?}") || std::fs::remove_file(&path).is_err() {
         return; // another process was first
     }
-    log::warn!("fault on request after {step:?}: {what}");
+    log::warn!(target: RESTART, "fault on request after {step:?}: {what}");
     match what {
         "die" => drop(signal::kill(getpid(), signal::SIGKILL)),
         "hang" => drop(signal::kill(getpid(), signal::SIGSTOP)),

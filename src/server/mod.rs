@@ -16,6 +16,7 @@ use nix::sys::{
 
 use crate::{
     error::{Error, Result},
+    log_target::{RESTART, SYSTEM},
     net::{BY_NAME, CONTROL, Datagrams, Listener, Net},
     operate::supervisor::{self, Orders},
     plan::{Engine, Restart},
@@ -290,10 +291,16 @@ impl<S: Service> Server<S> {
             return self.supervise();
         }
         if self.is_supervised && self.succession.supervisor.is_none() {
-            log::warn!("the generation before this one has no supervisor, so this one has none");
+            log::warn!(
+                target: RESTART,
+                "the generation before this one has no supervisor, so this one has none"
+            );
         }
         for listener in &self.unclaimed {
-            log::warn!("{} was passed on and is not wanted: it will be closed", listener.name);
+            log::warn!(
+                target: RESTART,
+                "{} was passed on and is not wanted: it will be closed", listener.name
+            );
         }
         self.succession.unwanted = self.unclaimed;
         let wanted: SigSet = self.succession.triggers.iter().map(|(signal, _)| *signal).collect();
@@ -334,6 +341,6 @@ fn raise_file_limit() {
     if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
         && let Err(e) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
     {
-        log::debug!("cannot raise the limit on open files: {e}");
+        log::debug!(target: SYSTEM, "cannot raise the limit on open files: {e}");
     }
 }

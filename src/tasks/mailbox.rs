@@ -9,6 +9,8 @@ use std::{
 
 use mio::Waker;
 
+use crate::log_target::TASKS;
+
 /// Makes a mailbox: the end that is posted to, and the end that
 /// [`Server::inbox`](crate::Server::inbox) takes. It holds at most `capacity` messages (at least one).
 ///
@@ -140,7 +142,7 @@ impl<M> Mailbox<M> {
             && let Some(waker) = &queue.waker
             && let Err(e) = waker.wake()
         {
-            log::error!("mailbox: the loop was not woken: {e}");
+            log::error!(target: TASKS, "mailbox: the loop was not woken: {e}");
         }
         Ok(())
     }

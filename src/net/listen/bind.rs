@@ -17,6 +17,7 @@ use nix::sys::socket::{Backlog, listen, setsockopt, sockopt};
 
 use crate::{
     limits::{BACKLOG, DATAGRAM_BUFFER},
+    log_target::NET,
     net::address::Address,
 };
 
@@ -45,7 +46,7 @@ pub(super) fn bind_datagrams(address: &Address) -> io::Result<OwnedFd> {
         }
     };
     if let Err(e) = setsockopt(&fd, sockopt::RcvBuf, &DATAGRAM_BUFFER) {
-        log::debug!("{address}: the receive buffer stays as it is: {e}");
+        log::debug!(target: NET, "{address}: the receive buffer stays as it is: {e}");
     }
     Ok(fd)
 }
@@ -64,7 +65,7 @@ fn bind_unix<T>(
             if !(is_socket && refused) {
                 return Err(e);
             }
-            log::info!("{} is a stale socket, replacing it", path.display());
+            log::info!(target: NET, "{} is a stale socket, replacing it", path.display());
             fs::remove_file(path)?;
             bind(path)
         }

@@ -5,6 +5,7 @@ use std::io;
 use super::Net;
 use crate::{
     limits::{ACCEPT_BUDGET, ACCEPT_PAUSE},
+    log_target::NET,
     net::{
         conn::{ConnState, Phase},
         id::{ConnId, Source},
@@ -81,11 +82,14 @@ impl Net {
             | EHOSTUNREACH | EOPNOTSUPP | ENETUNREACH,
         ) = e.raw_os_error()
         {
-            log::debug!("accept: {e}");
+            log::debug!(target: NET, "accept: {e}");
             return;
         }
         if self.stats.accept_pauses == 0 {
-            log::warn!("accept: {e}; new clients wait until a connection ends (said once)");
+            log::warn!(
+                target: NET,
+                "accept: {e}; new clients wait until a connection ends (said once)"
+            );
         }
         self.stats.accept_pauses += 1;
         self.pause_accepting(ACCEPT_PAUSE);

@@ -5,6 +5,7 @@ use std::net::Shutdown;
 use super::Net;
 use crate::{
     limits::ACCEPT_RESUME_PERCENT,
+    log_target::NET,
     net::{
         conn::{ConnState, Phase},
         id::ConnId,
@@ -83,6 +84,7 @@ impl Net {
         self.stats.failed += u64::from(reason.is_failure());
         let level = if reason.is_failure() { log::Level::Info } else { log::Level::Debug };
         log::log!(
+            target: NET,
             level,
             "close {} peer={} reason=\"{reason}\" in={} out={} age={:.3}s",
             conn.id,

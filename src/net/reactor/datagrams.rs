@@ -12,10 +12,13 @@ use nix::{
 };
 
 use super::Net;
-use crate::net::{
-    address::Address,
-    datagram::{Carrier, DatagramInbox, DatagramPeer, Datagrams, SocketId},
-    id::Source,
+use crate::{
+    log_target::NET,
+    net::{
+        address::Address,
+        datagram::{Carrier, DatagramInbox, DatagramPeer, Datagrams, SocketId},
+        id::Source,
+    },
 };
 
 impl Net {
@@ -80,7 +83,7 @@ impl Net {
                 Err(Errno::EAGAIN) => socket.readable = false,
                 // Of an earlier datagram, and told once. One that stays is told at each edge only.
                 Err(e) => {
-                    log::debug!("{}: {e}", socket.address());
+                    log::debug!(target: NET, "{}: {e}", socket.address());
                     socket.readable = !std::mem::replace(&mut failed, true);
                 }
             }
@@ -116,7 +119,10 @@ impl Net {
             // A peer that is gone, or full, or out of reach is no reason to stop for the others.
             Err(e) => {
                 if let Some((to, bytes)) = socket.outbox.front().next() {
-                    log::debug!("{}: {} bytes to {to}: {e}", socket.address(), bytes.len());
+                    log::debug!(
+                        target: NET,
+                        "{}: {} bytes to {to}: {e}", socket.address(), bytes.len()
+                    );
                 }
                 socket.outbox.advance(1);
                 self.stats.datagrams_dropped += 1;
@@ -158,7 +164,10 @@ impl Net {
 
     fn watch_or_complain(&mut self, index: usize) {
         if let Err(e) = self.watch_datagrams(index) {
-            log::error!("wait for datagrams on {}: {e}", self.datagrams[index].address());
+            log::error!(
+                target: NET,
+                "wait for datagrams on {}: {e}", self.datagrams[index].address()
+            );
         }
     }
 }

@@ -7,6 +7,7 @@ use mio::Waker;
 
 use super::Net;
 use crate::{
+    log_target::TASKS,
     net::id::Source,
     tasks::{Alarm, Deferred, Hold, PendingAlarm},
 };
@@ -134,7 +135,7 @@ impl Net {
     pub(super) fn expire_holds(&mut self) {
         for name in self.holds.expire(self.now) {
             self.stats.holds_expired += 1;
-            log::warn!("hold {name:?} is given up: its time is over");
+            log::warn!(target: TASKS, "hold {name:?} is given up: its time is over");
         }
     }
 

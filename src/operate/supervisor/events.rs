@@ -14,6 +14,7 @@ use nix::{
 use super::{EXIT_NOT_MADE, Event, Older, Supervisor};
 use crate::{
     limits::LEAVE_GRACE,
+    log_target::SUPERVISOR,
     net::Listener,
     restart::{
         engine::{attempt::Attempt, child, stderr::Stderr},
@@ -44,9 +45,12 @@ impl Supervisor {
             match self.inbox.receive() {
                 Ok(None) => return,
                 Ok(Some((message, fds))) => self.handle_generation(message, fds, now),
-                Err(LinkError::Malformed(why)) => log::warn!("supervisor: a generation: {why}"),
+                Err(LinkError::Malformed(why)) => log::warn!(
+                    target: SUPERVISOR,
+                    "supervisor: a generation: {why}"
+                ),
                 Err(e) => {
-                    log::error!("supervisor: {e}");
+                    log::error!(target: SUPERVISOR, "supervisor: {e}");
                     return;
                 }
             }
@@ -65,7 +69,7 @@ impl Supervisor {
                 for (name, fd) in names.into_iter().zip(fds) {
                     match Listener::adopt(name, fd) {
                         Ok(listener) => arriving.push(listener),
-                        Err(e) => log::error!("supervisor: {e}"),
+                        Err(e) => log::error!(target: SUPERVISOR, "supervisor: {e}"),
                     }
                 }
             }
@@ -84,7 +88,7 @@ impl Supervisor {
                     self.dismiss_elders();
                 }
             }
-            other => log::warn!("supervisor: {other:?} is ignored"),
+            other => log::warn!(target: SUPERVISOR, "supervisor: {other:?} is ignored"),
         }
     }
 
@@ -95,7 +99,10 @@ impl Supervisor {
         self.happen(Event::Serves { pid, generation, maker }, now);
         self.arriving = (self.watch.main() == Some(pid)).then(Vec::new);
         if self.arriving.is_some() {
-            log::info!("supervisor: generation {generation} is main (pid {pid})");
+            log::info!(
+                target: SUPERVISOR,
+                "supervisor: generation {generation} is main (pid {pid})"
+            );
         }
     }
 
@@ -109,7 +116,7 @@ impl Supervisor {
                 Err(Errno::EINTR) => continue,
                 Ok(status) => status,
                 Err(e) => {
-                    log::error!("supervisor: wait for children: {e}");
+                    log::error!(target: SUPERVISOR, "supervisor: wait for children: {e}");
                     return;
                 }
             };
@@ -135,7 +142,10 @@ impl Supervisor {
         self.older.retain(|generation| generation.who.pid != pid);
         if self.watch.main() == Some(pid) && !self.watch.is_ending() {
             let number = who.generation;
-            log::error!("supervisor: generation {number} is gone without a word (pid {pid})");
+            log::error!(
+                target: SUPERVISOR,
+                "supervisor: generation {number} is gone without a word (pid {pid})"
+            );
         }
         self.happen(Event::Gone { pid }, now);
     }
@@ -191,7 +201,7 @@ impl Supervisor {
         let ended = start.child.has_ended();
         let why = end(&mut start);
         let code = start.child.code().filter(|_| ended).unwrap_or(EXIT_NOT_MADE);
-        log::error!("supervisor: {why}");
+        log::error!(target: SUPERVISOR, "supervisor: {why}");
         self.happen(Event::NotMade { code }, now);
     }
 
@@ -200,7 +210,7 @@ impl Supervisor {
             if signal == Signal::SIGCHLD {
                 continue; // it has woken this process, which reaps each time
             }
-            log::info!("supervisor: {signal}");
+            log::info!(target: SUPERVISOR, "supervisor: {signal}");
             if sender == Sender::Terminal && !self.generations.is_empty() {
                 continue; // it has told them, too
             }

@@ -33,6 +33,7 @@ use nix::{
 use self::watch::{Action, Event, Watch};
 use crate::{
     error::{Error, Result},
+    log_target::SUPERVISOR,
     net::Listener,
     plan::{Engine, Restart},
     restart::{
@@ -161,7 +162,7 @@ impl Supervisor {
 
     /// Lets the watch decide, and does what it says.
     fn happen(&mut self, event: Event, now: Instant) {
-        log::debug!("supervisor: {event:?}");
+        log::debug!(target: SUPERVISOR, "supervisor: {event:?}");
         let before = self.watch.next_due();
         for action in self.watch.step(event, now) {
             self.act(action, now);
@@ -169,17 +170,17 @@ impl Supervisor {
         if let Some(delay) = self.watch.delay(now)
             && self.watch.next_due() != before
         {
-            log::info!("supervisor: another generation in {delay:?}");
+            log::info!(target: SUPERVISOR, "supervisor: another generation in {delay:?}");
         }
     }
 
     fn act(&mut self, action: Action, now: Instant) {
-        log::debug!("supervisor: {action:?}");
+        log::debug!(target: SUPERVISOR, "supervisor: {action:?}");
         match action {
             Action::Make { generation } => self.make(generation, now),
             Action::Abandon => {
                 if let Some(mut start) = self.end_start() {
-                    log::warn!("supervisor: {}", start.abandoned());
+                    log::warn!(target: SUPERVISOR, "supervisor: {}", start.abandoned());
                 }
             }
             Action::Prompt(signal) => {
@@ -188,7 +189,7 @@ impl Supervisor {
             }
             Action::Forward { pid, signal } => self.signal(pid, signal),
             Action::Kill { pid } => {
-                log::warn!("supervisor: pid {pid} is killed");
+                log::warn!(target: SUPERVISOR, "supervisor: pid {pid} is killed");
                 self.signal(pid, Signal::SIGKILL);
             }
             Action::Dismiss => self.dismiss_elders(),
@@ -203,13 +204,16 @@ impl Supervisor {
         let task = Task { how, by: None, engine: Engine::ForkExec, generation, begun: now };
         match self.try_make(task) {
             Ok(start) => {
-                log::info!("supervisor: generation {generation} is pid {}", start.child.pid);
+                log::info!(
+                    target: SUPERVISOR,
+                    "supervisor: generation {generation} is pid {}", start.child.pid
+                );
                 let pid = start.child.id();
                 (self.start, self.is_stderr_open) = (Some(start), true);
                 self.happen(Event::Made { pid }, now);
             }
             Err(why) => {
-                log::error!("supervisor: {why}");
+                log::error!(target: SUPERVISOR, "supervisor: {why}");
                 self.happen(Event::NotMade { code: EXIT_NOT_MADE }, now);
             }
         }
@@ -243,7 +247,7 @@ impl Supervisor {
         if let Some((_, pidfd)) = found
             && let Err(e) = pidfd_signal(pidfd.as_fd(), signal)
         {
-            log::debug!("supervisor: {signal} to pid {pid}: {e}"); // it is gone
+            log::debug!(target: SUPERVISOR, "supervisor: {signal} to pid {pid}: {e}"); // it is gone
         }
     }
 
@@ -261,7 +265,7 @@ impl Supervisor {
         if let Some(file) = &self.orders.pid_file {
             file.remove();
         }
-        log::info!("supervisor: the service has ended, exit status {code}");
+        log::info!(target: SUPERVISOR, "supervisor: the service has ended, exit status {code}");
         log::logger().flush();
         process::exit(code.into())
     }

@@ -10,6 +10,7 @@ use std::{
 
 use super::{child::Child, exec::Launch, fork, stderr::Stderr};
 use crate::{
+    log_target::RESTART,
     net::ConnId,
     plan::{Engine, Restart},
     restart::link::{Identity, Link, Message, Parcel, listener_parcels},
@@ -64,7 +65,7 @@ pub(crate) fn choose_engine(how: &Restart, mailboxes: usize) -> Result<Engine, R
         return Ok(Engine::ForkExec);
     }
     if mailboxes > 0 && how.or_fork_exec {
-        log::info!("{mailboxes} mailboxes: fork-exec instead of fork");
+        log::info!(target: RESTART, "{mailboxes} mailboxes: fork-exec instead of fork");
         return Ok(Engine::ForkExec);
     }
     if mailboxes > 0 {
@@ -73,7 +74,7 @@ pub(crate) fn choose_engine(how: &Restart, mailboxes: usize) -> Result<Engine, R
     match fork::thread_count() {
         1 => Ok(Engine::Fork),
         count if how.or_fork_exec => {
-            log::info!("{count} threads: fork-exec instead of fork");
+            log::info!(target: RESTART, "{count} threads: fork-exec instead of fork");
             Ok(Engine::ForkExec)
         }
         count => Err(RestartError::Threads { count }),

@@ -22,6 +22,7 @@ use nix::{
 use super::program_file;
 use crate::{
     error::{Error, Result},
+    log_target::RESTART,
     restart::link::Link,
     verdict::RestartError,
 };
@@ -254,7 +255,10 @@ pub(super) fn claim_link() -> Result<Option<Link>> {
 pub(crate) fn claim_activated() -> Result<Vec<(String, OwnedFd)>> {
     let Some(pid) = env::var_os(ACTIVATION[0]) else { return Ok(Vec::new()) };
     if pid != *std::process::id().to_string() {
-        log::debug!("the sockets for process {} are not for this one", pid.display());
+        log::debug!(
+            target: RESTART,
+            "the sockets for process {} are not for this one", pid.display()
+        );
         // SAFETY: no other thread may use the environment meanwhile, as in `claim_link`.
         ACTIVATION.iter().for_each(|name| unsafe { env::remove_var(name) });
         return Ok(Vec::new());

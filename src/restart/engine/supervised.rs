@@ -10,7 +10,10 @@ use std::{
 use nix::unistd::Pid;
 
 use super::fork::pidfd_open;
-use crate::restart::link::{Identity, Link, Message, listener_parcels};
+use crate::{
+    log_target::SUPERVISOR,
+    restart::link::{Identity, Link, Message, listener_parcels},
+};
 
 /// This process has a supervisor.
 #[derive(Debug)]
@@ -46,7 +49,10 @@ impl Supervised {
             Ok(())
         })();
         if let Err(e) = said {
-            log::error!("cannot tell the supervisor that this process serves: {e}");
+            log::error!(
+                target: SUPERVISOR,
+                "cannot tell the supervisor that this process serves: {e}"
+            );
         }
     }
 
@@ -76,7 +82,7 @@ impl Supervised {
     fn say(&mut self, message: &Message, fds: Vec<OwnedFd>) -> bool {
         let said = self.is_alive() && self.link.send(message, fds).is_ok();
         if !said {
-            log::warn!("the supervisor is gone (pid {})", self.pid);
+            log::warn!(target: SUPERVISOR, "the supervisor is gone (pid {})", self.pid);
         }
         said
     }

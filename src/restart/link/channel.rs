@@ -22,6 +22,7 @@ use super::{
     message::{MESSAGE_MAX, Message},
     wire::Malformed,
 };
+use crate::log_target::RESTART;
 
 /// Linux takes this many descriptors in one message and no more (`SCM_MAX_FD`, see `unix(7)`).
 pub(crate) const FDS_PER_MESSAGE: usize = 253;
@@ -175,7 +176,10 @@ impl Link {
             let Some((bytes, fds)) = self.receive_bytes()? else { return Ok(None) };
             match Message::decode(&bytes).map_err(LinkError::Malformed)? {
                 Some(message) => return Ok(Some((message, fds))),
-                None => log::debug!("link: a message of an unknown kind is skipped"),
+                None => log::debug!(
+                    target: RESTART,
+                    "link: a message of an unknown kind is skipped"
+                ),
             }
         }
         Err(LinkError::Malformed(Malformed::Field("nothing but unknown kinds")))

@@ -14,6 +14,7 @@ use nix::{
 use crate::{
     error::Result,
     limits::REPORT_PATIENCE,
+    log_target::DRAIN,
     net::{ConnId, Datagrams, Deadline, Listener, Reason, Source},
     plan::Drain,
     restart::{
@@ -53,7 +54,7 @@ impl<S: Service> Turn<S> {
         if let Some(newest) = &self.succession.newest
             && let Err(e) = self.net.watch(newest, Source::Newest)
         {
-            log::warn!("{e}");
+            log::warn!(target: DRAIN, "{e}");
         }
         // They are the successor's to talk with.
         for generation in std::mem::take(&mut self.succession.older) {
@@ -82,7 +83,7 @@ impl<S: Service> Turn<S> {
     }
 
     fn leave(&mut self, how: &Drain) -> Result {
-        log::info!("draining: {} connections are left", self.net.connections());
+        log::info!(target: DRAIN, "draining: {} connections are left", self.net.connections());
         self.tell_retired();
         self.dismiss_controls();
         self.plan_drain(how);
@@ -97,7 +98,7 @@ impl<S: Service> Turn<S> {
 
     /// Another generation says that this one shall leave.
     pub(in crate::turn) fn dismissed(&mut self, within: Option<Duration>) -> Result {
-        log::info!("dismissed by another generation");
+        log::info!(target: DRAIN, "dismissed by another generation");
         self.succession.manager.leave_to_others();
         self.succession.dismissed |= self.succession.phase != Phase::Stopping;
         self.succession.drain_on_stop.deadline = within;
@@ -212,6 +213,7 @@ impl<S: Service> Turn<S> {
             let generation = self.succession.older.remove(index);
             self.net.unwatch(&generation.link);
             log::info!(
+                target: DRAIN,
                 "generation {} is gone (pid {})",
                 generation.who.generation,
                 generation.who.pid
@@ -230,6 +232,7 @@ impl<S: Service> Turn<S> {
                 // Its end of the link is open, so it lives, and the number is still its own.
                 let who = generation.who;
                 log::warn!(
+                    target: DRAIN,
                     "generation {} does not leave: killed (pid {})",
                     who.generation,
                     who.pid

@@ -4,6 +4,7 @@ use nix::unistd::geteuid;
 
 use crate::{
     limits::CONTROL_LINE,
+    log_target::CONTROL,
     net::{ConnId, Connection, Peer, Phase as ConnPhase, Reason, Request},
     operate::control::{self, Command, StatusLine},
     plan::{Engine, Restart},
@@ -20,7 +21,7 @@ impl<S: Service> Turn<S> {
         match *Connection::new(&mut self.net, id).peer() {
             Peer::Unix { uid, .. } if uid == own || uid == 0 => {}
             peer => {
-                log::warn!("control: {peer} is somebody else: refused");
+                log::warn!(target: CONTROL, "control: {peer} is somebody else: refused");
                 self.answer(id, "error: this socket is for the server's own user");
                 self.net.finish(id, Reason::Closed);
             }
@@ -53,7 +54,7 @@ impl<S: Service> Turn<S> {
     }
 
     fn obey(&mut self, id: ConnId, line: &str) {
-        log::debug!("control: {line:?}");
+        log::debug!(target: CONTROL, "control: {line:?}");
         match Command::parse(line) {
             Err(why) => self.answer(id, &why),
             Ok(Command::Help) => self.answer(id, control::HELP),

@@ -12,6 +12,7 @@
 
 use crate::{
     limits::{BARRIER_PATIENCE, LEAVE_GRACE},
+    log_target::SYSTEM,
     net::{Deadline, Source},
     restart::Phase,
     service::Service,
@@ -57,7 +58,7 @@ impl<S: Service> Turn<S> {
         match self.net.watch(barrier, Source::Barrier) {
             Ok(()) => self.net.set_deadline(self.net.now() + BARRIER_PATIENCE, Deadline::Barrier),
             Err(e) => {
-                log::warn!("{e}");
+                log::warn!(target: SYSTEM, "{e}");
                 drop(manager.drop_barrier());
             }
         }
@@ -111,7 +112,10 @@ impl<S: Service> Turn<S> {
 
     pub(in crate::turn) fn barrier_overdue(&mut self) {
         if self.lower_barrier() {
-            log::warn!("the service manager has not answered for {BARRIER_PATIENCE:?}");
+            log::warn!(
+                target: SYSTEM,
+                "the service manager has not answered for {BARRIER_PATIENCE:?}"
+            );
         }
     }
 

@@ -14,6 +14,7 @@ use std::process;
 
 use crate::{
     error::{Error, Result},
+    log_target::{DRAIN, RESTART, SYSTEM},
     net::{Request, Source},
     restart::{Action, Event, Phase, step},
     service::{Service, Start},
@@ -45,7 +46,10 @@ impl<S: Service> Turn<S> {
         while let Some((signal, sender)) = self.succession.signals.as_mut().and_then(Signals::next)
         {
             let meaning = self.succession.triggers.iter().find(|(heard, _)| *heard == signal);
-            log::info!("{signal}: {}", if meaning.is_some() { "heard" } else { "ignored" });
+            log::info!(
+                target: SYSTEM,
+                "{signal}: {}", if meaning.is_some() { "heard" } else { "ignored" }
+            );
             match meaning {
                 Some((_, Trigger::Restart(how))) => self.net.restart(how.clone()),
                 // At once: the word of the old side may be next, and make it the end of the service.
@@ -109,7 +113,10 @@ impl<S: Service> Turn<S> {
     /// Lets the state machine decide, and does what it says.
     pub(in crate::turn) fn advance(&mut self, event: Event) -> Result {
         let (next, actions) = step(self.succession.phase, event);
-        log::debug!("restart: {:?} on {event:?}: {next:?}, {actions:?}", self.succession.phase);
+        log::debug!(
+            target: RESTART,
+            "restart: {:?} on {event:?}: {next:?}, {actions:?}", self.succession.phase
+        );
         self.succession.phase = next;
         self.net.draining = next.drains();
         for action in actions {
@@ -142,6 +149,7 @@ impl<S: Service> Turn<S> {
         self.tell_main();
         self.write_pid_file();
         log::info!(
+            target: RESTART,
             "ready: generation {generation} ({}), pid {}, listening on {}",
             self.net.engine().map_or("none".into(), |engine| engine.to_string()),
             process::id(),
@@ -157,7 +165,7 @@ impl<S: Service> Turn<S> {
         if let Some(file) = &self.succession.pid_file
             && let Err(e) = file.write(supervisor.map_or(process::id(), |it| it.pid))
         {
-            log::error!("{e}");
+            log::error!(target: SYSTEM, "{e}");
         }
     }
 
@@ -178,6 +186,6 @@ impl<S: Service> Turn<S> {
         if let Some(file) = &self.succession.pid_file {
             file.remove();
         }
-        log::info!("drained: generation {} ends", self.net.generation());
+        log::info!(target: DRAIN, "drained: generation {} ends", self.net.generation());
     }
 }

@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use crate::{
     error::{Error, Result},
     limits::{BATCH_BYTES, BATCH_MAX, BATCHES_IN_FLIGHT, STATE_MAX},
+    log_target::RESTART,
     net::{ConnId, Connection, Net, Peer, Stream},
     plan::Engine,
     restart::{
@@ -135,7 +136,10 @@ impl<S: Service> Turn<S> {
         self.inherited = Some(Inherited::new(Default::default(), sessions));
         let (gone, stay) = (gone.len(), self.net.connections());
         let ms = downtime.as_secs_f64() * 1e3;
-        log::info!("moved: {gone} connections, {stay} stay; none was served for {ms:.3} ms");
+        log::info!(
+            target: RESTART,
+            "moved: {gone} connections, {stay} stay; none was served for {ms:.3} ms"
+        );
         self.net.shared = false;
         self.net.thaw();
     }
@@ -191,7 +195,7 @@ impl<S: Service> Turn<S> {
         for (id, session) in arrivals.sessions {
             self.import(id, &session);
         }
-        log::info!("taken over: {count} connections");
+        log::info!(target: RESTART, "taken over: {count} connections");
         Ok(())
     }
 

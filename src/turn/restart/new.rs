@@ -14,6 +14,7 @@ use super::moving::claim;
 use crate::{
     error::{Error, Result},
     limits::{HANDOVER_PATIENCE, RELEASE_PATIENCE},
+    log_target::RESTART,
     net::{ConnId, ConnState, Deadline, Source},
     plan::Engine,
     restart::{
@@ -171,14 +172,20 @@ impl<S: Service> Turn<S> {
                     (old.report, old.asked) = (Some(report), false);
                     self.answer_status();
                 }
-                Ok(Some((other, _))) => log::warn!("link: {other:?} from the old side is ignored"),
+                Ok(Some((other, _))) => log::warn!(
+                    target: RESTART,
+                    "link: {other:?} from the old side is ignored"
+                ),
                 // Its silence is what counts.
-                Err(LinkError::Malformed(why)) => log::warn!("link: the old side: {why}"),
+                Err(LinkError::Malformed(why)) => log::warn!(
+                    target: RESTART,
+                    "link: the old side: {why}"
+                ),
                 Err(e @ LinkError::NoRoom) => self.fail_unless(Err(e.to_string().into()))?,
                 Err(e) => {
                     self.net.unwatch(&old.link);
                     self.take_over_stderr();
-                    log::warn!("the old side is lost: {e}");
+                    log::warn!(target: RESTART, "the old side is lost: {e}");
                     if !self.succession.ready {
                         self.take_in()?; // what has come has no other owner now
                     }
@@ -209,12 +216,15 @@ impl<S: Service> Turn<S> {
         }
         self.take_over_stderr();
         if !self.net.frozen {
-            log::warn!("the old side is silent: serving beside it");
+            log::warn!(target: RESTART, "the old side is silent: serving beside it");
             return self.advance(Event::OldSilent);
         }
         // It has promised its connections to this side and does not let go of them. Its end of the link
         // is open, so it lives, and the number is still its own.
-        log::warn!("the old side is silent and holds up connections: killed (pid {pid})");
+        log::warn!(
+            target: RESTART,
+            "the old side is silent and holds up connections: killed (pid {pid})"
+        );
         let _ = kill(Pid::from_raw(pid as i32), Signal::SIGKILL);
         Ok(())
     }
@@ -257,7 +267,7 @@ impl<S: Service> Turn<S> {
         if let Some(heard) = self.succession.stderr.take()
             && let Err(e) = heard.take_over()
         {
-            log::warn!("stderr still goes through the old side: {e}");
+            log::warn!(target: RESTART, "stderr still goes through the old side: {e}");
         }
     }
 
@@ -265,7 +275,7 @@ impl<S: Service> Turn<S> {
     pub(in crate::turn) fn look_after_stderr(&mut self) {
         if self.succession.stderr.as_ref().is_some_and(ForwardedStderr::is_clogged) {
             self.take_over_stderr();
-            log::warn!("the old side does not hear this one: stderr taken over");
+            log::warn!(target: RESTART, "the old side does not hear this one: stderr taken over");
         }
     }
 
@@ -290,7 +300,7 @@ impl<S: Service> Turn<S> {
         self.net.alarms.stop_tracking();
         self.net.alarms.resume_all(); // a side that was handing them back
         self.drop_unwanted();
-        log::info!("committed: generation {} stays", self.net.generation());
+        log::info!(target: RESTART, "committed: generation {} stays", self.net.generation());
         Ok(())
     }
 
@@ -309,7 +319,7 @@ impl<S: Service> Turn<S> {
                 Phase::Released => "the new generation decides about that: ask on a new connection",
                 _ => "there is nothing to roll back: no restart is in its probation",
             };
-            log::warn!("roll back: {why}");
+            log::warn!(target: RESTART, "roll back: {why}");
             by.into_iter().for_each(|id| self.answer(id, &format!("error: {why}")));
             return Ok(());
         }
@@ -320,7 +330,7 @@ impl<S: Service> Turn<S> {
     /// Asks the old side to serve again. Until it says that it does, this one goes on.
     pub(in crate::turn) fn hand_back(&mut self) {
         let reason = self.succession.hands_back.as_ref().map_or("", |(reason, _)| reason);
-        log::info!("rolled back: {reason}");
+        log::info!(target: RESTART, "rolled back: {reason}");
         let message = Message::TakeBack { reason: reason.to_owned() };
         self.take_over_stderr();
         self.tell_alarms();

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use crate::{
     error::Result,
     limits::LAST_WORDS,
+    log_target::RESTART,
     net::{Deadline, Source},
     restart::{
         Event, Phase,
@@ -215,10 +216,13 @@ impl<S: Service> Turn<S> {
         let took = self.net.now().saturating_duration_since(task.begun);
         match &outcome {
             Ok(pid) => {
-                log::info!("restart: done in {took:?}: generation {generation} is pid {pid}")
+                log::info!(
+                    target: RESTART,
+                    "restart: done in {took:?}: generation {generation} is pid {pid}"
+                )
             }
             Err(why) => {
-                log::error!("{why}");
+                log::error!(target: RESTART, "{why}");
                 self.tell_failed(why);
             }
         }

@@ -5,6 +5,7 @@ use std::{os::fd::AsFd, time::Instant};
 use crate::{
     error::Result,
     limits::LEAVE_GRACE,
+    log_target::RESTART,
     net::{Deadline, Source},
     plan::Engine,
     restart::{
@@ -32,6 +33,7 @@ impl<S: Service> Turn<S> {
         match self.make_successor(task.clone()) {
             Ok(Some(attempt)) => {
                 log::info!(
+                    target: RESTART,
                     "restart: generation {generation} by {} is pid {}",
                     attempt.task.engine,
                     attempt.child.pid
@@ -114,7 +116,10 @@ impl<S: Service> Turn<S> {
         let (AtMax::DismissOldest(within), Some(oldest)) = (self.succession.at_max, oldest) else {
             return Err(refused);
         };
-        log::info!("restart: waits for generation {} to leave within {within:?}", who.generation);
+        log::info!(
+            target: RESTART,
+            "restart: waits for generation {} to leave within {within:?}", who.generation
+        );
         let _ = oldest.link.send(&Message::Dismissed { within: Some(within) }, Vec::new());
         let overdue = now + within + LEAVE_GRACE;
         oldest.overdue = Some(overdue);
