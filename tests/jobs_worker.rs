@@ -12,6 +12,8 @@ mod request;
 #[allow(dead_code)]
 #[path = "../examples/kv/resp.rs"]
 mod resp;
+#[path = "../examples/jobs/stage.rs"]
+mod stage;
 #[path = "../examples/jobs/worker.rs"]
 mod worker;
 

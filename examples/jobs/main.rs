@@ -57,6 +57,7 @@ mod request;
 #[allow(dead_code)] // a client needs half of it
 #[path = "../kv/resp.rs"]
 mod resp;
+mod stage;
 mod worker;
 
 use std::{env, net::SocketAddr, ops::RangeInclusive, process::ExitCode, time::Duration};

@@ -13,6 +13,7 @@ use super::{
     line::Line,
     reply::{Reply, reply},
     request::{self, EntryId, Request},
+    stage::{Peer, Stage},
 };
 
 /// Keys of the alarms. A line that is down is dialed again by the alarm of its number.
@@ -36,27 +37,6 @@ const PIECE_ROUNDS: u64 = 100_000;
 
 /// The longest line that an operator may send.
 const MAX_LINE: usize = 256;
-
-/// How far this process is in its life as a worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    /// Fetches jobs.
-    Serving,
-    /// Fetches no more, and does what it has.
-    Finishing,
-    /// Has nothing left, and takes its name out of the group.
-    Tidying,
-    /// Is no worker any more.
-    Left,
-}
-
-/// Who is at the other end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Peer {
-    Operator,
-    /// Redis, by the number of the line.
-    Redis(u64),
-}
 
 pub struct Worker {
     redis: String,
