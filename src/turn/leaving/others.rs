@@ -1,0 +1,157 @@
+//! What generations that drain and the newest one have to say to each other, and the end of one that
+//! does not leave.
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+use crate::{
+    error::Result,
+    limits::REPORT_PATIENCE,
+    log_target::DRAIN,
+    net::{Deadline, Source},
+    restart::{
+        Phase,
+        engine::attempt::Task,
+        link::{LinkError, Message, Report},
+    },
+    service::Service,
+    turn::{Turn, generation::Asked},
+    verdict::{RestartError, Steps},
+};
+
+impl<S: Service> Turn<S> {
+    /// What the newest generation says to this one, which drains.
+    pub(in crate::turn) fn handle_newest(&mut self) -> Result {
+        let mut taken = 0;
+        loop {
+            let Some(newest) = &mut self.succession.newest else { return Ok(()) };
+            match newest.receive() {
+                Ok(None) => return Ok(()),
+                Ok(Some((Message::Dismissed { within }, _))) => self.dismissed(within)?,
+                Ok(Some((Message::Ask, _))) => {
+                    let report = self.report();
+                    if let Some(newest) = &mut self.succession.newest {
+                        let _ = newest.send(&Message::Report(report), Vec::new());
+                    }
+                }
+                Ok(Some((Message::Datagrams { forwarded }, _))) => {
+                    if !self.deliver_some(forwarded, &mut taken, Source::Newest) {
+                        return Ok(());
+                    }
+                }
+                Ok(Some(_)) | Err(LinkError::Malformed(_)) => {}
+                Err(_) => {
+                    // Nobody will ask any more. What is left here is served all the same.
+                    self.net.unwatch(newest);
+                    self.succession.newest = None;
+                    self.await_another();
+                }
+            }
+        }
+    }
+
+    /// What the generations that drain say to this one, which is the newest.
+    pub(in crate::turn) fn handle_older(&mut self) -> Result {
+        let mut gone = Vec::new();
+        for (index, generation) in self.succession.older.iter_mut().enumerate() {
+            let _ = generation.link.flush(); // one that is gone may have said something before
+            loop {
+                match generation.link.receive() {
+                    Ok(None) => break,
+                    Ok(Some((Message::Report(report), _))) => {
+                        (generation.report, generation.asked) = (Some(report), false);
+                    }
+                    Ok(Some(_)) | Err(LinkError::Malformed(_)) => {}
+                    Err(_) => {
+                        gone.push(index);
+                        break;
+                    }
+                }
+            }
+        }
+        for index in gone.into_iter().rev() {
+            let generation = self.succession.older.remove(index);
+            self.net.unwatch(&generation.link);
+            log::info!(
+                target: DRAIN,
+                "generation {} is gone (pid {})",
+                generation.who.generation,
+                generation.who.pid
+            );
+        }
+        self.answer_status();
+        self.restart_deferred()
+    }
+
+    /// A generation that was told to leave by a deadline has not: nothing but force is left.
+    pub(in crate::turn) fn older_overdue(&mut self) -> Result {
+        self.handle_older()?;
+        let now = self.net.now();
+        for generation in &self.succession.older {
+            if generation.overdue.is_some_and(|overdue| overdue <= now) {
+                // Its end of the link is open, so it lives, and the number is still its own.
+                let who = generation.who;
+                log::warn!(
+                    target: DRAIN,
+                    "generation {} does not leave: killed (pid {})",
+                    who.generation,
+                    who.pid
+                );
+                let _ = kill(Pid::from_raw(who.pid as i32), Signal::SIGKILL);
+            }
+        }
+        Ok(())
+    }
+
+    /// The restart that has waited for a generation to leave.
+    fn restart_deferred(&mut self) -> Result {
+        if self.succession.phase != Phase::Serving
+            || self.succession.living() >= self.succession.max_generations
+        {
+            return Ok(());
+        }
+        match self.succession.deferred.take() {
+            Some((asked, begun)) => self.restart(asked, begun),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn give_up_deferred(&mut self) {
+        if let Some((Asked { how, by }, begun)) = self.succession.deferred.take() {
+            let generation = self.succession.last_generation + 1;
+            let task = Task { engine: how.engine, how, by, generation, begun };
+            self.verdict(&task, Steps::default(), Err(RestartError::Stopped));
+        }
+    }
+
+    /// Asks the other generations how they are; [`answer_status`](Self::answer_status) is called
+    /// when they have answered. `false`: there is nobody to ask.
+    pub(in crate::turn) fn ask_others(&mut self) -> bool {
+        let mut asked = false;
+        for other in self.succession.others_mut() {
+            other.asked = other.link.send(&Message::Ask, Vec::new()).is_ok();
+            asked |= other.asked;
+        }
+        if asked {
+            self.net.set_deadline(self.net.now() + REPORT_PATIENCE, Deadline::Reports);
+        }
+        asked
+    }
+
+    /// How this process is.
+    pub(in crate::turn) fn report(&self) -> Report {
+        let now = self.net.now();
+        let age = |since| now.saturating_duration_since(since);
+        let oldest = self.net.clients().map(|conn| conn.opened).min();
+        Report {
+            phase: self.succession.phase.name().to_owned(),
+            age: age(self.succession.begun),
+            connections: self.net.connections() as u64,
+            oldest: oldest.map(|opened| age(opened.into())),
+            holds: self.net.holds.len() as u64,
+            held: self.net.holds.names(),
+        }
+    }
+}
