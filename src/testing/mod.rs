@@ -30,6 +30,7 @@
 //! ```
 
 mod datagram;
+mod peer;
 mod restart;
 mod split;
 
@@ -175,7 +176,10 @@ impl<S: Service> Harness<S> {
 
     /// A connection of that origin stands.
     pub fn connect_as(&mut self, origin: Origin) -> Peer {
-        let pipe = Pipe::new(self.pipes.len());
+        self.connect_by(Pipe::new(self.pipes.len()), origin)
+    }
+
+    fn connect_by(&mut self, pipe: Pipe, origin: Origin) -> Peer {
         let stream = Stream::Memory(pipe.clone());
         let peer = stream.peer();
         let id = self.turn.net.insert(stream, peer, Phase::Open);
@@ -294,9 +298,10 @@ fn run_turns<S: Service>(turn: &mut Turn<S>, pipes: &[(Pipe, ConnId)]) {
     for _ in 0..PATIENCE {
         act(turn).expect("in memory no system call can fail");
         // A real peer answers our FIN with its own at the latest when it has read everything.
-        for (pipe, id) in
-            pipes.iter().filter(|(pipe, _)| pipe.is_finished() && !pipe.is_client_finished())
-        {
+        for (pipe, id) in pipes.iter().filter(|(pipe, _)| pipe.is_finished()) {
+            if pipe.is_client_finished() || pipe.is_silent() {
+                continue;
+            }
             pipe.finish();
             turn.net.note_stream(*id, true, false, true);
         }

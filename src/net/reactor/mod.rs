@@ -122,7 +122,7 @@ pub struct Net {
     readable: Vec<ConnId>,
     dirty: Vec<ConnId>,
     writable: Vec<ConnId>,
-    dead: Vec<ConnId>,
+    ended: Vec<ConnId>,
     /// Dials that never became a connection: told in the dial phase.
     refused_dials: Vec<(u64, std::io::Error)>,
     /// In a test: what would go to the kernel, for the test to decide.
@@ -184,7 +184,7 @@ impl Net {
             readable: Vec::new(),
             dirty: Vec::new(),
             writable: Vec::new(),
-            dead: Vec::new(),
+            ended: Vec::new(),
             refused_dials: Vec::new(),
             staged: Staged::default(),
             now,

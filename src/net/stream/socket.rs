@@ -1,9 +1,10 @@
 //! One byte stream, of whatever kind: TCP, Unix, or in memory. Knows no connection.
+#![allow(unsafe_code)] // connect(2) to nobody
 
 use std::{
     io::{self, IoSlice, Read, Write},
     net::Shutdown,
-    os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd, RawFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd},
 };
 
 use mio::{
@@ -12,7 +13,8 @@ use mio::{
     net::{TcpStream, UnixStream},
 };
 use nix::sys::socket::{
-    AddressFamily, SockaddrLike, SockaddrStorage, getsockname, getsockopt, sockopt::PeerCredentials,
+    AddressFamily, SockaddrLike, SockaddrStorage, getsockname, getsockopt, setsockopt,
+    sockopt::{Linger, PeerCredentials},
 };
 
 use super::{memory::Pipe, peer::Peer};
@@ -158,6 +160,25 @@ impl Stream {
         };
     }
 
+    /// Makes the close that follows a reset: what was sent and has not left yet is lost, and the peer is told.
+    ///
+    /// `SO_LINGER` with a time of zero does it at the last close. While a child of ours may have the
+    /// descriptor too (`shared`), that is not this one; then the association is dissolved (`connect(2)`,
+    /// `AF_UNSPEC`), which does it now, for all. A Unix socket has no reset: its peer finds the end of the
+    /// stream, or `ECONNRESET` where it had sent something that was not read.
+    pub fn reset(&self, shared: bool) {
+        match self {
+            Stream::Tcp(stream) if shared => dissolve(stream.as_fd()),
+            Stream::Tcp(stream) => {
+                // A connection that is over already has nobody to be told.
+                let now = libc::linger { l_onoff: 1, l_linger: 0 };
+                let _ = setsockopt(&stream.as_fd(), Linger, &now);
+            }
+            Stream::Unix(_) => {}
+            Stream::Memory(pipe) => pipe.reset(),
+        }
+    }
+
     /// What an epoll set may have of it; a stream in memory is in none.
     fn source(&mut self) -> Option<&mut dyn Source> {
         match self {
@@ -208,5 +229,17 @@ impl Stream {
             Stream::Unix(stream) => drop(stream.into_raw_fd()),
             Stream::Memory(_) => {}
         }
+    }
+}
+
+/// Takes a TCP socket's peer from it. One that has none any more is left as it is.
+fn dissolve(socket: BorrowedFd<'_>) {
+    let family = libc::AF_UNSPEC as libc::sa_family_t;
+    let nobody = libc::sockaddr { sa_family: family, sa_data: [0; 14] };
+    let length = size_of_val(&nobody) as libc::socklen_t;
+    // SAFETY: the address lives through the call and has the length that is given; the kernel reads it and
+    // keeps nothing of it. Of the descriptor, which is borrowed, it changes the state and not the number.
+    unsafe {
+        libc::connect(socket.as_raw_fd(), &nobody, length);
     }
 }
