@@ -12,7 +12,8 @@ use std::{
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::{
-    client::{Client, Failure},
+    client,
+    load::{Client, Failure},
     shared::Shared,
 };
 
@@ -145,7 +146,7 @@ impl Place {
             self.session = Some(Session { client, home: None, floor, asked: nonce });
         }
         if let Some(session) = &mut self.session {
-            session.client.ask(nonce, until)?;
+            client::ask(&mut session.client, nonce, until)?;
             session.asked = nonce;
         }
         Ok(())
@@ -169,7 +170,7 @@ impl Session {
         until: Instant,
         moved_to: Option<u64>,
     ) -> Result<(), Failure> {
-        let answer = self.client.hear(self.asked, until)?;
+        let answer = client::hear(&mut self.client, self.asked, until)?;
         let (pid, generation) = (answer.pid, answer.generation);
         let is_new = self.home.is_none_or(|home| home.pid != pid);
         shared.answered(&answer, is_new)?;

@@ -6,10 +6,11 @@
 
 pub mod churn;
 pub mod journal;
+#[path = "../../examples/common/load.rs"]
+pub mod load;
 mod log;
 pub mod ops;
 pub mod restart;
-pub mod traffic;
 
 use std::{
     env,

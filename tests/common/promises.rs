@@ -9,8 +9,8 @@ use std::{
 
 use crate::common::{
     Client, Dir, Server,
+    churn::{Churn, ECHO},
     restart::{Engine, Lab, inode, listening, resume, sockets_of},
-    traffic::Traffic,
     wait_for, wait_gone,
 };
 
@@ -47,7 +47,7 @@ pub fn no_request_fails_through_twenty_restarts(engine: Engine) {
 pub fn restarts_under_load(engines: impl Iterator<Item = Engine>) {
     let server = Server::of("echo").start();
     let mut held: Vec<_> = (0..HELD).map(|_| server.connect()).collect();
-    let traffic = Traffic::start(&server.address);
+    let traffic = Churn::start(&server.address, ECHO);
     for (restart, engine) in engines.take(RESTARTS).enumerate() {
         server.restart(engine.signal());
         traffic.wait_for_more();
@@ -57,8 +57,8 @@ pub fn restarts_under_load(engines: impl Iterator<Item = Engine>) {
     for (number, client) in held.iter_mut().enumerate() {
         assert_eq!(client.ask(&format!("client {number}")), format!("client {number}"));
     }
-    let failures = traffic.stop();
-    assert!(failures.is_empty(), "{failures:?}");
+    let failed = traffic.stop();
+    assert_eq!(failed.total(), 0, "{failed:?}");
 }
 
 pub fn who_was_here_is_served_by_the_old_process_and_who_comes_by_the_new_one(engine: Engine) {
