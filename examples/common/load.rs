@@ -1,8 +1,9 @@
 //! The load client: opens, asks, compares every byte that comes back, and counts failures by kind. Waits for
 //! nothing without a deadline. Knows no protocol but lines, and nothing of restarts.
 //!
-//! `demo` has its clients from here, and `tests/common` those of the tests that put a server under load, in
-//! `churn`. Whoever has a client of another sort says at its head why.
+//! Included by `examples/demo`, by `tests/common` (its `churn` comes and goes, and `tests/capacity.rs` stays), and by
+//! `tests/load.rs`, which shows that each failure is counted as what it is. Needs nothing but the standard library. The
+//! dashboard, the benchmarks, and tests that lead a conversation have clients of other sorts: each says why.
 
 use std::{
     io::{self, ErrorKind, Read, Write},

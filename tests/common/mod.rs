@@ -266,12 +266,23 @@ pub fn leave_socket(path: &Path) {
     wait_for("the socket to be stale", || UnixStream::connect(path).is_err());
 }
 
+/// One line to a Unix socket, on a connection of its own, and one line back.
+pub fn ask_unix(path: &Path, line: &str) -> String {
+    let mut stream = UnixStream::connect(path).expect("the server accepts");
+    stream.set_read_timeout(Some(DEADLINE)).expect("a timeout");
+    stream.write_all(format!("{line}\n").as_bytes()).expect("it takes a line");
+    let mut answer = String::new();
+    BufReader::new(stream).read_line(&mut answer).expect("an answer in time");
+    answer.trim_end().to_owned()
+}
+
 /// How many descriptors a process has.
 pub fn open_fds(pid: i32) -> usize {
     std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
 }
 
-/// A blocking client with deadlines.
+/// A blocking client with deadlines, for a conversation that the test itself leads: whatever is not as it should be
+/// fails the test. Where failures are to be counted, it is a client of [`load`].
 pub struct Client {
     pub stream: TcpStream,
     reader: BufReader<TcpStream>,

@@ -100,10 +100,7 @@ impl Client {
 
     /// One number of the lab's `stats`.
     pub fn stat(&mut self, name: &str) -> u64 {
-        let stats = self.ask("stats");
-        let found = stats.split(&format!("{name}: ")).nth(1).unwrap_or_else(|| panic!("{stats}"));
-        let digits = found.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
-        digits.parse().unwrap_or_else(|_| panic!("{name} in {stats}"))
+        super::stat(self, name)
     }
 }
 
