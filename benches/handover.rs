@@ -139,6 +139,8 @@ impl Drop for Bench {
     }
 }
 
+/// One write and one read. Not the load client of `examples/common`, whose deadlines take two more system calls: the
+/// gap is as long as it is between two questions.
 fn ask(stream: &mut TcpStream) -> u32 {
     let mut answer = [0; 4];
     stream.write_all(b"?").and_then(|()| stream.read_exact(&mut answer)).expect("an answer");

@@ -1,5 +1,7 @@
 //! Not a byte is lost, repeated or swapped, however often connections move in the middle of everything,
 //! and whenever the new process is killed before it serves.
+//!
+//! A client here is always in the middle of a reply, and never where one of `common::load` would stop to compare.
 
 mod common;
 #[path = "../examples/lab/pattern.rs"]

@@ -49,7 +49,8 @@ pub struct Sample {
     pub huge: f64,
 }
 
-/// A line to the server, and its answer.
+/// A line to the server, and its answer. Not the load client of `examples/common`, which sets a deadline before each
+/// step: those system calls would be part of each wait that is measured.
 pub struct Client {
     reader: BufReader<TcpStream>,
 }
