@@ -5,7 +5,6 @@ mod common;
 use std::time::Instant;
 
 use common::{DEADLINE, Server, load, stat};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 const CONNECTIONS: usize = 10_000;
 
@@ -14,12 +13,11 @@ const OTHERS: u64 = 100;
 
 #[test]
 fn ten_thousand_connections_are_open_at_once_and_each_is_answered() {
-    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
-    if hard < CONNECTIONS as u64 + OTHERS {
-        eprintln!("skipped: the hard limit on open files is {hard}, this needs {CONNECTIONS}");
+    let limit = load::raise_file_limit().expect("up to the hard limit");
+    if limit < CONNECTIONS as u64 + OTHERS {
+        eprintln!("skipped: the hard limit on open files is {limit}, this needs {CONNECTIONS}");
         return;
     }
-    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
     let server = Server::of("lab").start();
     let mut control = server.connect();
     let address = server.address.parse().expect("an address of digits");

@@ -2,14 +2,15 @@
 //! nothing without a deadline. Knows no protocol but lines, and nothing of restarts.
 //!
 //! Included by `examples/demo`, by `tests/common` (its `churn` comes and goes, and `tests/capacity.rs` stays), and by
-//! `tests/load.rs`, which shows that each failure is counted as what it is. Needs nothing but the standard library. The
-//! dashboard, the benchmarks, and tests that lead a conversation have clients of other sorts: each says why.
+//! `tests/load.rs`, which shows that each failure is counted as what it is. The dashboard, the benchmarks, and tests that lead a conversation have clients of other sorts: each says why.
 
 use std::{
     io::{self, ErrorKind, Read, Write},
     net::{Shutdown, SocketAddr, TcpStream},
     time::{Duration, Instant},
 };
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 /// Stories of failures that are kept, each once: the first ones tell most.
 const STORIES: usize = 8;
@@ -223,6 +224,12 @@ impl Client {
     fn located(&self, failure: Failure) -> Failure {
         Failure { on: Some((self.begun, self.home)), ..failure }
     }
+}
+
+/// Raises the limit on open files, which is often a thousand, as far as it goes, and answers it: each client has one.
+pub fn raise_file_limit() -> nix::Result<u64> {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).map(|()| hard)
 }
 
 /// The time that is left. Never none at all, which the system calls would take for no time-out.

@@ -9,11 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
-
 use crate::{
     client,
-    load::{Client, Failure},
+    load::{self, Client, Failure},
     shared::Shared,
 };
 
@@ -53,14 +51,6 @@ struct Home {
     first: u64,
 }
 
-/// Raises the limit on open files, which is often a thousand, as far as it goes: the connections are
-/// as many on this side. If it stays too low, the clients that go without are counted.
-fn raise_file_limit() {
-    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
-    }
-}
-
 /// Holds `count` connections, at least one, until the run is stopped.
 pub fn start(
     shared: &Arc<Shared>,
@@ -68,7 +58,7 @@ pub fn start(
     count: usize,
     moves: bool,
 ) -> JoinHandle<()> {
-    raise_file_limit();
+    let _ = load::raise_file_limit(); // if it stays too low, the clients that go without are counted
     let shared = Arc::clone(shared);
     thread::spawn(move || hold(&shared, address, count, moves))
 }

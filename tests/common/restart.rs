@@ -12,7 +12,6 @@ use std::{
 use nix::{
     sys::{
         ptrace,
-        resource::{Resource, getrlimit, setrlimit},
         signal::{Signal, kill},
         wait::{WaitPidFlag, WaitStatus, waitpid},
     },
@@ -334,10 +333,4 @@ fn inodes(table: &str, column: usize, matches: impl Fn(&[&str]) -> bool) -> Vec<
 /// The inode of a path, if something is there.
 pub fn inode(path: &Path) -> Option<u64> {
     fs::symlink_metadata(path).ok().map(|meta| meta.ino())
-}
-
-/// Lets this test process have as many descriptors as the system allows.
-pub fn raise_file_limit() {
-    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
-    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).expect("more is allowed up to the hard limit");
 }
