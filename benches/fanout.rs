@@ -19,7 +19,7 @@ use std::{
 
 use common::process::{Cores, Running, allow_descriptors, free_address, pin};
 use criterion::{Criterion, Throughput};
-use heirloom::{Io, Origin, Result, Server, Service, codec};
+use heirloom::{Connection, Origin, Result, Server, Service, codec};
 
 const RECEIVERS: [usize; 5] = [1, 10, 100, 1000, 10_000];
 
@@ -37,19 +37,19 @@ struct Herald;
 impl Service for Herald {
     type Session = ();
 
-    fn on_open(&mut self, io: &mut Io<'_>, _origin: Origin) -> Result {
-        io.send(GREETING);
+    fn on_open(&mut self, conn: &mut Connection<'_>, _origin: Origin) -> Result {
+        conn.send(GREETING);
         Ok(())
     }
 
     /// `copied 1024` or `shared 1024`.
-    fn on_data(&mut self, io: &mut Io<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+    fn on_data(&mut self, conn: &mut Connection<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
         let Some((line, taken)) = codec::line(input, 64)? else { return Ok(0) };
         let line = String::from_utf8_lossy(line);
         let (how, size) = line.split_once(' ').ok_or("two words are expected")?;
         let text: Rc<[u8]> = vec![b'x'; size.parse().map_err(|_| "no number")?].into();
-        for id in io.net().ids() {
-            match (io.to(id), how) {
+        for id in conn.net().ids() {
+            match (conn.other(id), how) {
                 (Some(mut guest), "shared") => guest.send_shared(Rc::clone(&text)),
                 (Some(mut guest), _) => guest.send(&text),
                 (None, _) => {}

@@ -31,7 +31,7 @@ use std::{
 
 use common::process::{Running, allow_descriptors, free_address};
 use criterion::{BenchmarkId, Criterion, Throughput};
-use heirloom::{Io, Origin, Restart, Result, Server, Service};
+use heirloom::{Connection, Origin, Restart, Result, Server, Service};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -49,12 +49,17 @@ struct Who;
 impl Service for Who {
     type Session = ();
 
-    fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result {
+    fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result {
         Ok(())
     }
 
-    fn on_data(&mut self, io: &mut Io<'_>, _session: &mut (), input: &[u8]) -> Result<usize> {
-        io.send(&std::process::id().to_le_bytes());
+    fn on_data(
+        &mut self,
+        conn: &mut Connection<'_>,
+        _session: &mut (),
+        input: &[u8],
+    ) -> Result<usize> {
+        conn.send(&std::process::id().to_le_bytes());
         Ok(input.len())
     }
 
@@ -62,7 +67,7 @@ impl Service for Who {
         Some(vec![0; 16])
     }
 
-    fn import(&mut self, _io: &mut Io<'_>, _saved: &[u8]) -> Result {
+    fn import(&mut self, _conn: &mut Connection<'_>, _saved: &[u8]) -> Result {
         Ok(())
     }
 }
@@ -145,7 +150,7 @@ fn ask(stream: &mut TcpStream) -> u32 {
 
 fn moves(criterion: &mut Criterion) {
     allow_descriptors().expect("room for the connections");
-    let mut group = criterion.benchmark_group("standstill");
+    let mut group = criterion.benchmark_group("downtime");
     group.sample_size(10);
     for (engine, signal) in [("fork", Signal::SIGHUP), ("fork-exec", Signal::SIGUSR2)] {
         for count in [1, 1000, 10_000] {

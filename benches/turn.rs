@@ -7,7 +7,7 @@
 //! The peer is in memory too, and each byte is copied into it and out of it once more than in a server.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use heirloom::{Io, Origin, Result, Service, codec, testing::Harness};
+use heirloom::{Connection, Origin, Result, Service, codec, testing::Harness};
 
 /// Everything goes back at once.
 struct Echo;
@@ -15,12 +15,12 @@ struct Echo;
 impl Service for Echo {
     type Session = ();
 
-    fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result {
+    fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result {
         Ok(())
     }
 
-    fn on_data(&mut self, io: &mut Io<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
-        io.send(input);
+    fn on_data(&mut self, conn: &mut Connection<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+        conn.send(input);
         Ok(input.len())
     }
 }
@@ -31,14 +31,14 @@ struct Lines;
 impl Service for Lines {
     type Session = ();
 
-    fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result {
+    fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result {
         Ok(())
     }
 
-    fn on_data(&mut self, io: &mut Io<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+    fn on_data(&mut self, conn: &mut Connection<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
         let Some((line, taken)) = codec::line(input, 1024)? else { return Ok(0) };
-        io.send(line);
-        io.send(b"\n");
+        conn.send(line);
+        conn.send(b"\n");
         Ok(taken)
     }
 }

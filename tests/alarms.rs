@@ -13,7 +13,7 @@ use common::{
     restart::{Engine, slay},
     wait_for, wait_gone,
 };
-use heirloom::{Alarm, Io, Net, Origin, Result, Service, Start, testing::Harness};
+use heirloom::{Alarm, Connection, Net, Origin, Result, Service, Start, testing::Harness};
 
 for_both_engines!(
     a_one_shot_alarm_that_spans_a_restart_comes_once_and_in_the_new_process,
@@ -244,11 +244,11 @@ struct Clock {
 impl Service for Clock {
     type Session = ();
 
-    fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result {
+    fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result {
         Ok(())
     }
 
-    fn on_data(&mut self, _io: &mut Io<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+    fn on_data(&mut self, _conn: &mut Connection<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
         Ok(input.len())
     }
 
@@ -267,7 +267,7 @@ fn an_interval_comes_at_each_of_its_times_and_can_be_cleared() {
     let mut harness = Harness::new(Clock::default());
     harness.advance(ms(45));
     assert_eq!(harness.service().came, [1, 1, 2, 1, 1]);
-    harness.net().clear_alarm(Alarm(1));
+    harness.net().cancel_alarm(Alarm(1));
     harness.advance(ms(1000));
     assert_eq!(harness.service().came.len(), 5);
     harness.net().set_interval(Alarm(3), Duration::ZERO); // as often as there is
@@ -283,7 +283,7 @@ fn alarms_are_listed_with_their_time_left_and_resumed_from_that() {
     let plain: Vec<_> = listed.iter().map(|alarm| (alarm.key.0, alarm.left, alarm.every)).collect();
     assert_eq!(plain, [(1, ms(6), Some(ms(10))), (2, ms(21), None)]);
     let mut other = Harness::new(Clock::default());
-    other.net().clear_alarm(Alarm(2));
+    other.net().cancel_alarm(Alarm(2));
     listed.into_iter().for_each(|alarm| other.net().resume_alarm(alarm));
     other.advance(ms(22));
     assert_eq!(other.service().came, [1, 1, 2]);

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use heirloom::{Io, Origin, Result, Server, Service};
+use heirloom::{Connection, Origin, Result, Server, Service};
 
 thread_local! {
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
@@ -54,16 +54,16 @@ struct Echo;
 impl Service for Echo {
     type Session = ();
 
-    fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result {
+    fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result {
         Ok(())
     }
 
-    fn on_data(&mut self, io: &mut Io<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+    fn on_data(&mut self, conn: &mut Connection<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
         match input[0] {
-            b'?' => write!(io, "{:08}", ALLOCATIONS.get())?,
+            b'?' => write!(conn, "{:08}", ALLOCATIONS.get())?,
             b'z' => thread::sleep(Duration::from_millis(100)),
-            b'!' => io.net().stop(),
-            _ => io.send(input),
+            b'!' => conn.net().stop(),
+            _ => conn.send(input),
         }
         Ok(input.len())
     }

@@ -6,7 +6,7 @@ mod common;
 use std::io::ErrorKind;
 
 use common::{Client, Server, stat, wait_for};
-use heirloom::{ConnId, Io, Net, Origin, Reason, Result, Service, testing::Harness};
+use heirloom::{ConnId, Connection, Net, Origin, Reason, Result, Service, testing::Harness};
 
 #[test]
 fn close_sends_everything_and_then_a_fin() {
@@ -198,18 +198,18 @@ struct Farewell;
 impl Service for Farewell {
     type Session = ();
 
-    fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result {
+    fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result {
         Ok(())
     }
 
-    fn on_data(&mut self, io: &mut Io<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
-        io.abort();
+    fn on_data(&mut self, conn: &mut Connection<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+        conn.abort();
         Ok(input.len())
     }
 
     fn on_close(&mut self, net: &mut Net, _id: ConnId, _: (), _why: Reason) {
         for id in net.ids() {
-            net.to(id).expect("it is in service").send(b"one left\n");
+            net.get(id).expect("it is in service").send(b"one left\n");
         }
     }
 }

@@ -5,7 +5,7 @@ mod common;
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc, time::Duration};
 
 use common::{journal::Journaled, restart::Engine, wait_gone};
-use heirloom::{Deferred, Io, Net, Origin, Result, Service, Start, testing::Harness};
+use heirloom::{Connection, Deferred, Net, Origin, Result, Service, Start, testing::Harness};
 
 for_both_engines!(a_job_is_finished_by_the_process_that_began_it_and_by_no_other,);
 
@@ -52,16 +52,16 @@ struct Worker {
 impl Service for Worker {
     type Session = ();
 
-    fn on_open(&mut self, io: &mut Io<'_>, _origin: Origin) -> Result {
-        io.send(b"welcome");
+    fn on_open(&mut self, conn: &mut Connection<'_>, _origin: Origin) -> Result {
+        conn.send(b"welcome");
         Ok(())
     }
 
-    fn on_data(&mut self, io: &mut Io<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+    fn on_data(&mut self, conn: &mut Connection<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
         for &key in input {
-            io.net().defer(Deferred(u64::from(key - b'0')));
+            conn.net().defer(Deferred(u64::from(key - b'0')));
         }
-        io.send(b"later");
+        conn.send(b"later");
         Ok(input.len())
     }
 

@@ -6,7 +6,7 @@ mod common;
 use std::{thread, time::Duration};
 
 use common::{Server, stat, wait_for, while_stopped};
-use heirloom::{Io, Origin, Result, Service, codec, testing::Harness};
+use heirloom::{Connection, Origin, Result, Service, codec, testing::Harness};
 
 /// Answers each line with itself, and the end with `eof`.
 struct Lines;
@@ -14,19 +14,19 @@ struct Lines;
 impl Service for Lines {
     type Session = ();
 
-    fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result {
+    fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result {
         Ok(())
     }
 
-    fn on_data(&mut self, io: &mut Io<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+    fn on_data(&mut self, conn: &mut Connection<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
         let Some((_, taken)) = codec::line(input, 1000)? else { return Ok(0) };
-        io.send(&input[..taken]);
+        conn.send(&input[..taken]);
         Ok(taken)
     }
 
-    fn on_eof(&mut self, io: &mut Io<'_>, _: &mut ()) -> Result {
-        io.send(b"eof\n");
-        io.close();
+    fn on_eof(&mut self, conn: &mut Connection<'_>, _: &mut ()) -> Result {
+        conn.send(b"eof\n");
+        conn.close();
         Ok(())
     }
 }
@@ -95,11 +95,11 @@ fn the_end_is_told_once_and_after_a_pause() {
     let mut harness = Harness::new(Lines);
     let peer = harness.connect();
     let id = harness.id(peer);
-    harness.net().to(id).unwrap().pause();
+    harness.net().get(id).unwrap().pause();
     harness.feed_and_finish(peer, b"one\n");
     harness.finish(peer); // the kernel may say it twice
     assert_eq!(harness.take(peer), b"");
-    harness.net().to(id).unwrap().resume();
+    harness.net().get(id).unwrap().resume();
     assert_eq!(harness.take(peer), b"one\neof\n");
     assert!(harness.is_closed(peer));
 }

@@ -18,7 +18,7 @@ use std::{
 
 use common::{Client, Server, wait_for};
 use heirloom::{
-    ConnId, Io, Origin, Result, Service,
+    ConnId, Connection, Origin, Result, Service,
     limits::{ACCEPT_BUDGET, READ_BUDGET, WRITE_BUDGET},
     testing::Harness,
 };
@@ -107,15 +107,15 @@ struct Budget {
 impl Service for Budget {
     type Session = ();
 
-    fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result {
+    fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result {
         Ok(())
     }
 
-    fn on_data(&mut self, io: &mut Io<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
-        let turn = io.net().stats().turns;
-        *self.by_turn.borrow_mut().entry((turn, io.id())).or_default() += input.len();
+    fn on_data(&mut self, conn: &mut Connection<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+        let turn = conn.net().stats().turns;
+        *self.by_turn.borrow_mut().entry((turn, conn.id())).or_default() += input.len();
         if input[0] == b'!' {
-            io.send(&[b'x'; 300_000]);
+            conn.send(&[b'x'; 300_000]);
         }
         Ok(input.len())
     }

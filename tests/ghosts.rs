@@ -6,7 +6,7 @@ mod common;
 use std::{cell::Cell, collections::BTreeSet, rc::Rc};
 
 use common::{Client, Server, stat, wait_for, while_stopped};
-use heirloom::{ConnId, Io, Net, Origin, Reason, Result, Service, Timer, testing::Harness};
+use heirloom::{ConnId, Connection, Net, Origin, Reason, Result, Service, Timer, testing::Harness};
 use std::time::Duration;
 
 #[test]
@@ -85,59 +85,64 @@ impl Strict {
 impl Service for Strict {
     type Session = ConnId;
 
-    fn on_open(&mut self, io: &mut Io<'_>, _origin: Origin) -> Result<ConnId> {
-        assert!(self.open.insert(io.id()), "opened twice");
+    fn on_open(&mut self, conn: &mut Connection<'_>, _origin: Origin) -> Result<ConnId> {
+        assert!(self.open.insert(conn.id()), "opened twice");
         // Both are due in the same turn, and the first of them ends the connection.
-        io.arm(Timer(0), Duration::from_millis(10));
-        io.arm(Timer(1), Duration::from_millis(10));
-        Ok(io.id())
+        conn.set_timer(Timer(0), Duration::from_millis(10));
+        conn.set_timer(Timer(1), Duration::from_millis(10));
+        Ok(conn.id())
     }
 
-    fn on_data(&mut self, io: &mut Io<'_>, own: &mut ConnId, input: &[u8]) -> Result<usize> {
-        self.check(io.id());
-        assert_eq!(*own, io.id(), "another connection's session");
+    fn on_data(
+        &mut self,
+        conn: &mut Connection<'_>,
+        own: &mut ConnId,
+        input: &[u8],
+    ) -> Result<usize> {
+        self.check(conn.id());
+        assert_eq!(*own, conn.id(), "another connection's session");
         if matches!(input[0], b'a' | b'c' | b'f') {
             self.over.insert(*own);
         }
         match input[0] {
-            b'a' => io.abort(),
-            b'c' => io.close(),
+            b'a' => conn.abort(),
+            b'c' => conn.close(),
             b'f' => return Err("as told".into()),
             b'k' => {
                 // Everyone else goes, in the middle of our callback.
-                for id in io.net().ids().into_iter().filter(|id| id != own) {
+                for id in conn.net().ids().into_iter().filter(|id| id != own) {
                     self.over.insert(id);
-                    io.to(id).unwrap().abort();
+                    conn.other(id).unwrap().abort();
                 }
             }
-            _ => io.send(input),
+            _ => conn.send(input),
         }
         Ok(1)
     }
 
-    fn on_eof(&mut self, io: &mut Io<'_>, _: &mut ConnId) -> Result {
-        self.check(io.id());
-        self.over.insert(io.id());
-        io.close();
+    fn on_eof(&mut self, conn: &mut Connection<'_>, _: &mut ConnId) -> Result {
+        self.check(conn.id());
+        self.over.insert(conn.id());
+        conn.close();
         Ok(())
     }
 
-    fn on_timer(&mut self, io: &mut Io<'_>, _: &mut ConnId, _timer: Timer) -> Result {
-        self.check(io.id());
-        self.over.insert(io.id());
-        io.abort();
+    fn on_timer(&mut self, conn: &mut Connection<'_>, _: &mut ConnId, _timer: Timer) -> Result {
+        self.check(conn.id());
+        self.over.insert(conn.id());
+        conn.abort();
         Ok(())
     }
 
-    fn on_writable(&mut self, io: &mut Io<'_>, _: &mut ConnId) -> Result {
-        self.check(io.id());
+    fn on_writable(&mut self, conn: &mut Connection<'_>, _: &mut ConnId) -> Result {
+        self.check(conn.id());
         Ok(())
     }
 
     fn on_close(&mut self, net: &mut Net, id: ConnId, own: ConnId, _why: Reason) {
         assert_eq!(own, id);
         assert!(self.open.contains(&id), "never opened");
-        assert!(net.to(id).is_none(), "still to be found");
+        assert!(net.get(id).is_none(), "still to be found");
         assert!(self.closed.insert(id), "closed twice");
     }
 }

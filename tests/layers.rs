@@ -74,7 +74,7 @@ const CALLERS: [&str; 2] = ["src/turn", "src/testing.rs"];
 
 /// The only files that ask the system for the time: before the first turn and once in each, to find how
 /// long the poll may sleep, where a new program waits in a blocking read for its old side, and where
-/// something is timed that happens within one turn: a fork, a standstill.
+/// something is timed that happens within one turn: a fork, a downtime.
 const CLOCKS: [&str; 9] = [
     "src/server.rs",
     "src/turn.rs",

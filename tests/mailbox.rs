@@ -1,4 +1,4 @@
-//! Mail from other threads: each letter comes once and in order, wakes the loop, and stays with the
+//! Mail from other threads: each message comes once and in order, wakes the loop, and stays with the
 //! process that it was posted in; while a mailbox exists, nobody forks.
 
 mod common;
@@ -11,7 +11,7 @@ use common::{
     restart::{Engine, Lab},
     wait_for, wait_gone,
 };
-use heirloom::{Io, Mail, Net, Origin, Result, Service, Undelivered, testing::Harness};
+use heirloom::{Connection, Mail, Net, Origin, Result, Service, TrySendError, testing::Harness};
 
 fn with_mailbox(setup: Setup) -> Setup {
     setup.env("LAB_MAILBOX", 1)
@@ -35,7 +35,7 @@ fn a_loop_that_nobody_else_wakes_is_woken_once_for_a_letter() {
     let turns = client.stat("turns");
     lab.wait("mail hello", 1); // and nobody asks the lab anything
     let turns = client.stat("turns") - turns;
-    assert!(turns <= 4, "{turns} turns for one letter");
+    assert!(turns <= 4, "{turns} turns for one message");
 }
 
 #[test]
@@ -93,8 +93,8 @@ fn what_comes_before_a_new_program_serves_is_received_when_it_does() {
     let lab = Journaled::with(50, |setup| setup.env("LAB_MAILBOX", 2));
     let first = lab.lab.pid();
     let second = lab.lab.restart_by(Engine::ForkExec);
-    let letters = lab.wait("mail soon", 2);
-    assert_eq!(letters.iter().map(|letter| letter.pid).collect::<Vec<_>>(), [first, second]);
+    let messages = lab.wait("mail soon", 2);
+    assert_eq!(messages.iter().map(|message| message.pid).collect::<Vec<_>>(), [first, second]);
     assert_eq!(lab.of("before the start: mail soon"), []);
 }
 
@@ -119,12 +119,12 @@ struct Reader {
 impl Service for Reader {
     type Session = ();
 
-    fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result {
+    fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result {
         Ok(())
     }
 
-    fn on_data(&mut self, io: &mut Io<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
-        io.send(self.sum.to_string().as_bytes());
+    fn on_data(&mut self, conn: &mut Connection<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+        conn.send(self.sum.to_string().as_bytes());
         Ok(input.len())
     }
 }
@@ -139,7 +139,7 @@ impl Mail<&'static str> for Reader {
     fn on_mail(&mut self, net: &mut Net, word: &'static str) {
         self.words.push(word);
         for id in net.ids() {
-            net.to(id).expect("it is there").send(word.as_bytes());
+            net.get(id).expect("it is there").send(word.as_bytes());
         }
     }
 }
@@ -148,15 +148,15 @@ impl Mail<&'static str> for Reader {
 fn each_type_of_mail_has_its_own_method() {
     let (numbers, inbox) = heirloom::mailbox(8);
     let (words, other_inbox) = heirloom::mailbox(8);
-    assert!(numbers.send(40).is_ok()); // before there is a server
+    assert!(numbers.try_send(40).is_ok()); // before there is a server
     let mut harness = Harness::new(Reader::default()).inbox(inbox).inbox(other_inbox);
     let peer = harness.connect();
-    assert!(numbers.send(2).is_ok() && words.send("hello").is_ok());
+    assert!(numbers.try_send(2).is_ok() && words.try_send("hello").is_ok());
     harness.advance(Duration::ZERO);
     assert_eq!((harness.service().sum, &*harness.service().words), (42, &["hello"][..]));
     assert_eq!(harness.take(peer), b"hello");
     drop(harness);
-    assert!(matches!(words.send("nobody"), Err(Undelivered::Closed("nobody"))));
+    assert!(matches!(words.try_send("nobody"), Err(TrySendError::Closed("nobody"))));
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn many_threads_that_post_to_a_small_mailbox_lose_nothing() {
             let mailbox = mailbox.clone();
             thread::spawn(move || {
                 for n in 1..=1000 {
-                    while mailbox.send(n).is_err() {
+                    while mailbox.try_send(n).is_err() {
                         thread::yield_now();
                     }
                 }

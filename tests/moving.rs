@@ -404,7 +404,7 @@ fn a_new_process_that_hangs_is_given_up_after_the_standstill() {
         let fault = dir.path("fault");
         let server = lab()
             .env("HEIRLOOM_FAULT", fault.display())
-            .env("LAB_STANDSTILL", 400)
+            .env("LAB_MAX_DOWNTIME", 400)
             .env("LAB_READY", 60_000)
             .start();
         let mut client = server.connect();

@@ -159,7 +159,7 @@ fn a_thousand_connections_move_twenty_times_and_no_byte_is_wrong() {
     let server = Server::of("lab")
         .arg("--move")
         .env("LAB_PROBATION", 0)
-        .env("LAB_STANDSTILL", 10_000)
+        .env("LAB_MAX_DOWNTIME", 10_000)
         .start();
     let load = Load::start(&server, count);
     load.goes_on(count as u64 * PIECE as u64);
@@ -180,7 +180,7 @@ fn a_new_process_that_is_killed_before_it_serves_takes_no_byte_along() {
     let server = Server::of("lab")
         .arg("--move")
         .env("LAB_PROBATION", 0)
-        .env("LAB_STANDSTILL", 10_000)
+        .env("LAB_MAX_DOWNTIME", 10_000)
         .env("HEIRLOOM_FAULT", fault.display())
         .start();
     let load = Load::start(&server, 200);

@@ -15,7 +15,8 @@ use common::{
     wait_for, wait_gone,
 };
 use heirloom::{
-    Alarm, Backoff, ConnId, Io, Net, Origin, Reason, Result, Service, Start, testing::Harness,
+    Alarm, Backoff, ConnId, Connection, Net, Origin, Reason, Result, Service, Start,
+    testing::Harness,
 };
 
 for_both_engines!(
@@ -170,12 +171,12 @@ impl Service for Keeper {
         self.dial(net);
     }
 
-    fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result {
+    fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result {
         self.backoff.reset();
         Ok(())
     }
 
-    fn on_data(&mut self, _io: &mut Io<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+    fn on_data(&mut self, _conn: &mut Connection<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
         Ok(input.len())
     }
 

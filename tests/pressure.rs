@@ -1,9 +1,9 @@
-//! Pressure: the marks, the pause, and `want`, which decide when input is offered.
+//! Pressure: the marks, the pause, and `read_at_least`, which decide when input is offered.
 
 use std::{cell::RefCell, rc::Rc, time::Duration};
 
 use heirloom::{
-    Io, Origin, Result, Service, Timer,
+    Connection, Origin, Result, Service, Timer,
     limits::{HIGH_MARK, LOW_MARK},
     testing::{Harness, Peer},
 };
@@ -26,41 +26,46 @@ const PAUSE: Timer = Timer(7);
 impl Service for Valve {
     type Session = bool; // whether the four bytes after `w` are awaited
 
-    fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result<bool> {
+    fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result<bool> {
         Ok(false)
     }
 
-    fn on_data(&mut self, io: &mut Io<'_>, wanting: &mut bool, input: &[u8]) -> Result<usize> {
+    fn on_data(
+        &mut self,
+        conn: &mut Connection<'_>,
+        wanting: &mut bool,
+        input: &[u8],
+    ) -> Result<usize> {
         self.note(format!("data {}", input.len().min(9)));
         if std::mem::take(wanting) {
             assert!(input.len() >= 4, "called with {} bytes, 4 were wanted", input.len());
-            io.send(&input[..4]);
+            conn.send(&input[..4]);
             return Ok(4);
         }
         match input[0] {
-            b's' => io.send(&vec![b'x'; HIGH_MARK + 1]),
-            b'm' => io.send(&vec![b'x'; HIGH_MARK]),
+            b's' => conn.send(&vec![b'x'; HIGH_MARK + 1]),
+            b'm' => conn.send(&vec![b'x'; HIGH_MARK]),
             b'p' => {
-                io.pause();
-                io.arm(PAUSE, Duration::from_secs(1));
+                conn.pause();
+                conn.set_timer(PAUSE, Duration::from_secs(1));
             }
             b'w' => {
                 *wanting = true;
-                io.want(4);
+                conn.read_at_least(4);
             }
-            _ => io.send(&input[..1]),
+            _ => conn.send(&input[..1]),
         }
         Ok(1)
     }
 
-    fn on_writable(&mut self, io: &mut Io<'_>, _: &mut bool) -> Result {
-        assert!(io.queued() <= LOW_MARK && !io.is_congested());
+    fn on_writable(&mut self, conn: &mut Connection<'_>, _: &mut bool) -> Result {
+        assert!(conn.queued() <= LOW_MARK && !conn.is_congested());
         self.note("writable");
         Ok(())
     }
 
-    fn on_timer(&mut self, io: &mut Io<'_>, _: &mut bool, _timer: Timer) -> Result {
-        io.resume();
+    fn on_timer(&mut self, conn: &mut Connection<'_>, _: &mut bool, _timer: Timer) -> Result {
+        conn.resume();
         Ok(())
     }
 }
@@ -84,7 +89,7 @@ fn above_the_high_mark_no_input_is_offered() {
     harness.feed(peer, b"3");
     assert_eq!(*calls.borrow(), ["data 3"]);
     let id = harness.id(peer);
-    assert!(harness.net().to(id).unwrap().is_congested());
+    assert!(harness.net().get(id).unwrap().is_congested());
     let answer = harness.take(peer);
     assert_eq!(answer.len(), HIGH_MARK + 1 + 3);
     assert!(answer.ends_with(b"123"));
@@ -97,7 +102,7 @@ fn at_the_high_mark_input_is_still_offered() {
     harness.feed(peer, b"m");
     assert_eq!(*calls.borrow(), ["data 1"]);
     let id = harness.id(peer);
-    assert!(!harness.net().to(id).unwrap().is_congested());
+    assert!(!harness.net().get(id).unwrap().is_congested());
     harness.feed(peer, b"12"); // the first of these goes over the mark
     assert_eq!(*calls.borrow(), ["data 1", "data 2"]);
 }
@@ -128,7 +133,7 @@ fn on_writable_waits_for_the_low_mark() {
     harness.feed(peer, b"s1");
     assert_eq!(writables(&calls), 0);
     let id = harness.id(peer);
-    assert_eq!(harness.net().to(id).unwrap().queued(), LOW_MARK + 1);
+    assert_eq!(harness.net().get(id).unwrap().queued(), LOW_MARK + 1);
     harness.set_window(peer, HIGH_MARK - LOW_MARK + 1); // and that byte
     harness.feed(peer, b""); // an event without bytes is no reason
     assert_eq!(writables(&calls), 0);

@@ -5,7 +5,7 @@ mod common;
 use std::{net::TcpListener, os::fd::AsRawFd, process::Command, time::Duration};
 
 use common::{Client, Dir, Server, example, run_to_end, stat, wait_for};
-use heirloom::{ConnId, Hold, Io, Net, Origin, Reason, Result, Service, testing::Harness};
+use heirloom::{ConnId, Connection, Hold, Net, Origin, Reason, Result, Service, testing::Harness};
 use nix::sys::{
     signal::Signal::{SIGCONT, SIGSTOP},
     socket::{MsgFlags, send},
@@ -18,11 +18,11 @@ struct Restless(Vec<Hold>);
 impl Service for Restless {
     type Session = ();
 
-    fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result {
+    fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result {
         Ok(())
     }
 
-    fn on_data(&mut self, _io: &mut Io<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+    fn on_data(&mut self, _conn: &mut Connection<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
         Ok(input.len())
     }
 

@@ -6,7 +6,7 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::{Client, Server};
-use heirloom::{Io, Net, Origin, Reason, Result, Service, codec, testing::Harness};
+use heirloom::{Connection, Net, Origin, Reason, Result, Service, codec, testing::Harness};
 
 const LIMIT: Duration = Duration::from_millis(300);
 
@@ -128,16 +128,16 @@ struct Plain(Vec<String>);
 impl Service for Plain {
     type Session = ();
 
-    fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result {
+    fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result {
         Ok(())
     }
 
-    fn on_data(&mut self, io: &mut Io<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+    fn on_data(&mut self, conn: &mut Connection<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
         let Some((line, taken)) = codec::line(input, 1000)? else { return Ok(0) };
         match line {
-            b"pause" => io.pause(),
-            b"burst" => io.send(&[b'x'; 100_000]),
-            _ => io.send(&input[..taken]),
+            b"pause" => conn.pause(),
+            b"burst" => conn.send(&[b'x'; 100_000]),
+            _ => conn.send(&input[..taken]),
         }
         Ok(taken)
     }
@@ -204,6 +204,6 @@ fn a_paused_connection_is_not_idle() {
     harness.advance(seconds(3600));
     assert_eq!(harness.service().0, [""; 0]);
     let id = harness.id(peer);
-    harness.net().to(id).unwrap().resume();
+    harness.net().get(id).unwrap().resume();
     ends_exactly_after(&mut harness, seconds(60), "idle timeout");
 }

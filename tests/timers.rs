@@ -10,7 +10,7 @@ use std::{
 };
 
 use common::{Server, stat};
-use heirloom::{Alarm, Io, Net, Origin, Result, Service, Start, Timer, testing::Harness};
+use heirloom::{Alarm, Connection, Net, Origin, Result, Service, Start, Timer, testing::Harness};
 
 fn ms(count: u64) -> Duration {
     Duration::from_millis(count)
@@ -101,22 +101,22 @@ impl Service for Clock {
         net.set_alarm(Alarm(2), ms(20));
     }
 
-    fn on_open(&mut self, io: &mut Io<'_>, _origin: Origin) -> Result {
-        io.arm(Timer(1), ms(10));
-        io.arm(Timer(2), ms(10));
+    fn on_open(&mut self, conn: &mut Connection<'_>, _origin: Origin) -> Result {
+        conn.set_timer(Timer(1), ms(10));
+        conn.set_timer(Timer(2), ms(10));
         Ok(())
     }
 
-    fn on_data(&mut self, io: &mut Io<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
-        io.disarm(Timer(1));
+    fn on_data(&mut self, conn: &mut Connection<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+        conn.cancel_timer(Timer(1));
         Ok(input.len())
     }
 
-    fn on_timer(&mut self, io: &mut Io<'_>, _: &mut (), timer: Timer) -> Result {
+    fn on_timer(&mut self, conn: &mut Connection<'_>, _: &mut (), timer: Timer) -> Result {
         self.came.borrow_mut().push(format!("timer {}", timer.0));
-        io.disarm(Timer(3 - timer.0)); // the other one of the pair, which is due as well
+        conn.cancel_timer(Timer(3 - timer.0)); // the other one of the pair, which is due as well
         if let Some(again) = self.again {
-            io.arm(timer, again);
+            conn.set_timer(timer, again);
         }
         Ok(())
     }

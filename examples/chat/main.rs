@@ -12,7 +12,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
-use heirloom::{ConnId, Io, Net, Origin, Reason, Result, Service, Start, Timer, codec};
+use heirloom::{ConnId, Connection, Net, Origin, Reason, Result, Service, Start, Timer, codec};
 use std::{collections::BTreeSet, process::ExitCode, rc::Rc, time::Duration};
 
 const LOGIN: Timer = Timer(0); // left alone, a timer that runs out closes its connection
@@ -25,7 +25,7 @@ impl Chat {
     fn tell_others(&self, net: &mut Net, speaker: ConnId, text: &str) {
         let text: Rc<[u8]> = text.as_bytes().into();
         for &id in self.0.iter().filter(|&&id| id != speaker) {
-            if let Some(mut guest) = net.to(id) {
+            if let Some(mut guest) = net.get(id) {
                 guest.send_shared(Rc::clone(&text));
             }
         }
@@ -35,26 +35,31 @@ impl Chat {
 impl Service for Chat {
     type Session = String; // the guest's name; empty until we know it
 
-    fn on_open(&mut self, io: &mut Io<'_>, _origin: Origin) -> Result<String> {
-        io.send(b"What is your name?\n");
-        io.arm(LOGIN, Duration::from_secs(60));
+    fn on_open(&mut self, conn: &mut Connection<'_>, _origin: Origin) -> Result<String> {
+        conn.send(b"What is your name?\n");
+        conn.set_timer(LOGIN, Duration::from_secs(60));
         Ok(String::new())
     }
 
-    fn on_data(&mut self, io: &mut Io<'_>, name: &mut String, input: &[u8]) -> Result<usize> {
+    fn on_data(
+        &mut self,
+        conn: &mut Connection<'_>,
+        name: &mut String,
+        input: &[u8],
+    ) -> Result<usize> {
         let Some((line, taken)) = codec::line(input, 512)? else {
             return Ok(0); // not a whole line yet: call me again when more has come
         };
-        let (line, speaker) = (String::from_utf8_lossy(line), io.id());
+        let (line, speaker) = (String::from_utf8_lossy(line), conn.id());
         let mut text = format!("{name}: {line}\n");
         if name.is_empty() && !line.is_empty() {
             text = format!("* {line} is here\n");
             *name = line.into_owned();
             self.0.insert(speaker);
-            io.disarm(LOGIN);
+            conn.cancel_timer(LOGIN);
         }
         if !name.is_empty() {
-            self.tell_others(io.net(), speaker, &text);
+            self.tell_others(conn.net(), speaker, &text);
         }
         Ok(taken)
     }
@@ -70,14 +75,14 @@ impl Service for Chat {
         Some(name.clone().into_bytes())
     }
 
-    fn import(&mut self, io: &mut Io<'_>, saved: &[u8]) -> Result<String> {
-        self.0.extend(Some(io.id()).filter(|_| !saved.is_empty()));
+    fn import(&mut self, conn: &mut Connection<'_>, saved: &[u8]) -> Result<String> {
+        self.0.extend(Some(conn.id()).filter(|_| !saved.is_empty()));
         Ok(String::from_utf8_lossy(saved).into_owned())
     }
 
     /// Those who have stayed with a forked child's parent are not in this room.
     fn on_start(&mut self, net: &mut Net, _start: Start) {
-        self.0.retain(|&id| net.to(id).is_some());
+        self.0.retain(|&id| net.get(id).is_some());
     }
 }
 

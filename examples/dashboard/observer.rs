@@ -14,7 +14,8 @@ use std::{
 };
 
 use heirloom::{
-    Alarm, ConnId, Drain, Io, Net, Origin, Reason, Result, Server, Service, Start, Timer, codec,
+    Alarm, ConnId, Connection, Drain, Net, Origin, Reason, Result, Server, Service, Start, Timer,
+    codec,
 };
 
 use super::{
@@ -151,9 +152,9 @@ impl Observer<'_> {
         Some(code.map_or(ExitCode::FAILURE, ExitCode::from))
     }
 
-    fn ask(io: &mut Io<'_>, asked: &mut Option<Instant>) {
-        *asked = Some(io.now());
-        io.send(b"who\n");
+    fn ask(conn: &mut Connection<'_>, asked: &mut Option<Instant>) {
+        *asked = Some(conn.now());
+        conn.send(b"who\n");
     }
 
     fn show(&mut self, net: &mut Net) {
@@ -162,8 +163,8 @@ impl Observer<'_> {
         }
         let picture = picture::lay_out(&self.generations, &mut self.clients);
         for &feed in &self.feeds {
-            if let Some(mut io) = net.to(feed) {
-                io.send(picture.as_bytes());
+            if let Some(mut conn) = net.get(feed) {
+                conn.send(picture.as_bytes());
             }
         }
     }
@@ -176,7 +177,7 @@ impl Observer<'_> {
                 self.clients.wanted = 0;
                 let here: Vec<_> = net.ids();
                 for id in here.into_iter().filter(|id| !self.feeds.contains(id)) {
-                    net.to(id).iter_mut().for_each(Io::close);
+                    net.get(id).iter_mut().for_each(Connection::close);
                 }
             }
             other => log::error!("{:?} is no order", String::from_utf8_lossy(other)),
@@ -191,16 +192,22 @@ impl Observer<'_> {
         }
     }
 
-    fn take_answer(&mut self, io: &mut Io<'_>, number: u64, took: Duration, line: &[u8]) -> Result {
+    fn take_answer(
+        &mut self,
+        conn: &mut Connection<'_>,
+        number: u64,
+        took: Duration,
+        line: &[u8],
+    ) -> Result {
         let line = std::str::from_utf8(line).map_err(|_| "not a text")?;
         let (generation, bye) =
             line.split_once(' ').map_or((line, ""), |(number, bye)| (number, bye));
         let generation = generation.parse().map_err(|_| "not a generation")?;
         self.clients.answered(number, generation, took);
         if bye.is_empty() {
-            io.arm(NEXT, THINK + Duration::from_millis(number * 37 % THINK_SPREAD));
+            conn.set_timer(NEXT, THINK + Duration::from_millis(number * 37 % THINK_SPREAD));
         } else {
-            io.close(); // and `on_close` makes another
+            conn.close(); // and `on_close` makes another
         }
         Ok(())
     }
@@ -209,45 +216,55 @@ impl Observer<'_> {
 impl Service for Observer<'_> {
     type Session = Session;
 
-    fn on_open(&mut self, io: &mut Io<'_>, origin: Origin) -> Result<Session> {
+    fn on_open(&mut self, conn: &mut Connection<'_>, origin: Origin) -> Result<Session> {
         Ok(match origin {
             Origin::Dialed { tag: STATUS } => {
-                io.send(b"status\n");
+                conn.send(b"status\n");
                 Session::Status(String::new())
             }
             Origin::Dialed { tag } => {
                 let mut asked = None;
-                Observer::ask(io, &mut asked);
+                Observer::ask(conn, &mut asked);
                 Session::Client { number: tag, asked }
             }
             _ => {
-                self.feeds.push(io.id());
+                self.feeds.push(conn.id());
                 Session::Feed
             }
         })
     }
 
-    fn on_data(&mut self, io: &mut Io<'_>, session: &mut Session, input: &[u8]) -> Result<usize> {
+    fn on_data(
+        &mut self,
+        conn: &mut Connection<'_>,
+        session: &mut Session,
+        input: &[u8],
+    ) -> Result<usize> {
         let Some((line, taken)) = codec::line(input, MAX_LINE)? else { return Ok(0) };
         match session {
-            Session::Feed => self.obey(io.net(), line),
-            Session::Status(_) if line.is_empty() => io.close(),
+            Session::Feed => self.obey(conn.net(), line),
+            Session::Status(_) if line.is_empty() => conn.close(),
             Session::Status(reply) => {
                 reply.push_str(&String::from_utf8_lossy(line));
                 reply.push('\n');
             }
             Session::Client { number, asked } => {
                 let asked = asked.take().ok_or("an answer without a question")?;
-                let took = io.now().saturating_duration_since(asked);
-                self.take_answer(io, *number, took, line)?;
+                let took = conn.now().saturating_duration_since(asked);
+                self.take_answer(conn, *number, took, line)?;
             }
         }
         Ok(taken)
     }
 
-    fn on_timer(&mut self, io: &mut Io<'_>, session: &mut Session, _timer: Timer) -> Result {
+    fn on_timer(
+        &mut self,
+        conn: &mut Connection<'_>,
+        session: &mut Session,
+        _timer: Timer,
+    ) -> Result {
         if let Session::Client { asked, .. } = session {
-            Observer::ask(io, asked);
+            Observer::ask(conn, asked);
         }
         Ok(())
     }

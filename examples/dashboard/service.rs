@@ -16,8 +16,8 @@ use std::{
 };
 
 use heirloom::{
-    Alarm, ConnId, Drain, Engine, Io, Move, Net, Origin, Reason, Restart, Result, Server, Service,
-    Start, Verdict, codec,
+    Alarm, ConnId, Connection, Drain, Engine, Move, Net, Origin, Reason, Restart, Result, Server,
+    Service, Start, Verdict, codec,
 };
 
 use super::{
@@ -87,7 +87,7 @@ pub fn run(options: &Options, dir: &Path) -> Result {
         .control(dir.join("control"))?
         .restart_on(libc::SIGHUP, how(Restart::fork()))
         .restart_on(libc::SIGUSR2, how(Restart::fork_exec()))
-        .drain_on_restart(Drain::patient().spread(DRAIN_OVER))
+        .drain_on_restart(Drain::unlimited().spread(DRAIN_OVER))
         .drain_on_stop(Drain::deadline(Duration::from_secs(1)))
         .max_message(MAX_PICTURE);
     if let Some(path) = &options.pid_file {
@@ -104,9 +104,9 @@ impl Dashboard {
         let who = &self.who;
         let data = if data.is_empty() { String::new() } else { format!(",\"{event}\":{data}") };
         let chunk: Rc<[u8]> = event::chunk(*sequence, event, &format!("{who}{data}")).into();
-        self.streams.retain(|&stream| match net.to(stream) {
-            Some(mut io) => {
-                io.send_shared(Rc::clone(&chunk));
+        self.streams.retain(|&stream| match net.get(stream) {
+            Some(mut conn) => {
+                conn.send_shared(Rc::clone(&chunk));
                 true
             }
             None => false,
@@ -116,25 +116,25 @@ impl Dashboard {
     /// Sends browsers away: they come back to the generation that serves.
     fn leave_pages(&mut self, net: &mut Net) {
         for page in std::mem::take(&mut self.pages) {
-            net.to(page).iter_mut().for_each(Io::close);
+            net.get(page).iter_mut().for_each(Connection::close);
         }
         for stream in std::mem::take(&mut self.streams) {
-            net.to(stream).iter_mut().for_each(end_stream);
+            net.get(stream).iter_mut().for_each(end_stream);
         }
     }
 
     /// Tells the observer what it has to be told, and lets go of it where nobody looks any more.
     fn look_after_feed(&mut self, net: &mut Net) {
-        let Some(mut io) = self.feed.and_then(|feed| net.to(feed)) else {
+        let Some(mut conn) = self.feed.and_then(|feed| net.get(feed)) else {
             self.feed = None;
             return;
         };
         if !self.orders.is_empty() {
-            io.send(std::mem::take(&mut self.orders).as_bytes());
+            conn.send(std::mem::take(&mut self.orders).as_bytes());
         }
         // A process that is leaving does not stay for its own sake.
-        if io.is_draining() && self.streams.is_empty() {
-            io.close();
+        if conn.is_draining() && self.streams.is_empty() {
+            conn.close();
         }
     }
 
@@ -151,7 +151,7 @@ impl Dashboard {
 
     fn take_request(
         &mut self,
-        io: &mut Io<'_>,
+        conn: &mut Connection<'_>,
         session: &mut Session,
         input: &[u8],
     ) -> Result<usize> {
@@ -159,50 +159,50 @@ impl Dashboard {
             Ok(Some(found)) => found,
             Ok(None) => return Ok(0),
             Err(refusal) => {
-                self.refuse(io, refusal, After::Close);
+                self.refuse(conn, refusal, After::Close);
                 return Err(refusal.why.into());
             }
         };
-        let after = if io.is_draining() { After::Close } else { request.after };
+        let after = if conn.is_draining() { After::Close } else { request.after };
         if request.framing != Framing::Length(0) {
             let refusal = Refusal::new(Status::ContentTooLarge, "no request here has a body");
-            self.refuse(io, refusal, After::Close);
+            self.refuse(conn, refusal, After::Close);
             return Err(refusal.why.into());
         }
         match Route::find(request.method, request.path) {
             Ok(Route::Events) => {
-                self.respond(io, Status::Ok, EVENTS, Extent::Chunked, after);
-                self.pages.retain(|&page| page != io.id());
-                self.streams.push(io.id());
+                self.respond(conn, Status::Ok, EVENTS, Extent::Chunked, after);
+                self.pages.retain(|&page| page != conn.id());
+                self.streams.push(conn.id());
                 let State { sequence, doomed, .. } = self.state;
-                io.send(&event::greeting(sequence, &self.who, doomed));
+                conn.send(&event::greeting(sequence, &self.who, doomed));
                 *session = Session::Stream;
-                if io.is_draining() {
-                    end_stream(io);
+                if conn.is_draining() {
+                    end_stream(conn);
                 }
                 return Ok(taken);
             }
             Ok(Route::Page) => {
                 let body = if request.method == Method::Head { "" } else { PAGE };
                 let extent = Extent::Length(PAGE.len() as u64);
-                self.respond(io, Status::Ok, HTML, extent, after);
-                io.send(body.as_bytes());
+                self.respond(conn, Status::Ok, HTML, extent, after);
+                conn.send(body.as_bytes());
             }
-            Ok(Route::Button(_)) if io.is_draining() => {
+            Ok(Route::Button(_)) if conn.is_draining() => {
                 // A client may repeat this one on a new connection (RFC 9110, section 15.5.9).
                 let refusal = Refusal::new(Status::RequestTimeout, "this process is leaving");
-                self.refuse(io, refusal, after);
+                self.refuse(conn, refusal, after);
             }
             Ok(Route::Button(button)) => {
                 let body = format!("{{{}}}\n", self.who);
-                self.respond(io, Status::Ok, JSON, Extent::Length(body.len() as u64), after);
-                io.send(body.as_bytes());
-                self.press(io.net(), button);
+                self.respond(conn, Status::Ok, JSON, Extent::Length(body.len() as u64), after);
+                conn.send(body.as_bytes());
+                self.press(conn.net(), button);
             }
-            Err(refusal) => self.refuse(io, refusal, after),
+            Err(refusal) => self.refuse(conn, refusal, after),
         }
         if after == After::Close {
-            io.close();
+            conn.close();
         }
         Ok(taken)
     }
@@ -231,73 +231,83 @@ impl Dashboard {
 
     fn respond(
         &self,
-        io: &mut Io<'_>,
+        conn: &mut Connection<'_>,
         status: Status,
         content_type: &'static str,
         extent: Extent,
         after: After,
     ) {
-        let generation = io.net().generation();
+        let generation = conn.net().generation();
         let head = Head { status, content_type, extent, generation, after, allow: None };
         // Writing to a connection cannot fail: it is queued.
-        let _ = write!(io, "{head}");
+        let _ = write!(conn, "{head}");
     }
 
-    fn refuse(&self, io: &mut Io<'_>, Refusal { status, why, allow }: Refusal, after: After) {
-        let generation = io.net().generation();
+    fn refuse(
+        &self,
+        conn: &mut Connection<'_>,
+        Refusal { status, why, allow }: Refusal,
+        after: After,
+    ) {
+        let generation = conn.net().generation();
         let extent = Extent::Length(why.len() as u64);
         let head = Head { status, content_type: TEXT, extent, generation, after, allow };
-        let _ = write!(io, "{head}{why}");
+        let _ = write!(conn, "{head}{why}");
     }
 }
 
 impl Service for Dashboard {
     type Session = Session;
 
-    fn on_open(&mut self, io: &mut Io<'_>, origin: Origin) -> Result<Session> {
+    fn on_open(&mut self, conn: &mut Connection<'_>, origin: Origin) -> Result<Session> {
         Ok(match origin {
             Origin::Accepted { listener: FOR_CLIENTS } => Session::Client { leaving: false },
             Origin::Dialed { .. } => {
-                self.feed = Some(io.id());
+                self.feed = Some(conn.id());
                 Session::Feed
             }
             _ => {
-                self.pages.push(io.id());
+                self.pages.push(conn.id());
                 Session::Page
             }
         })
     }
 
-    fn on_data(&mut self, io: &mut Io<'_>, session: &mut Session, input: &[u8]) -> Result<usize> {
+    fn on_data(
+        &mut self,
+        conn: &mut Connection<'_>,
+        session: &mut Session,
+        input: &[u8],
+    ) -> Result<usize> {
         match session {
-            Session::Page => self.take_request(io, session, input),
+            Session::Page => self.take_request(conn, session, input),
             Session::Stream => Ok(input.len()), // a browser has nothing to say there
             Session::Client { leaving } => {
                 let Some((_, taken)) = codec::line(input, MAX_WORD)? else { return Ok(0) };
-                let generation = io.net().generation();
+                let generation = conn.net().generation();
                 let bye = if *leaving { " bye" } else { "" };
-                writeln!(io, "{generation}{bye}")?;
+                writeln!(conn, "{generation}{bye}")?;
                 if *leaving {
-                    io.close();
+                    conn.close();
                 }
                 Ok(taken)
             }
             Session::Feed => {
                 let Some((line, taken)) = codec::line(input, MAX_PICTURE)? else { return Ok(0) };
                 let picture = String::from_utf8_lossy(line);
-                self.tell(io.net(), "picture", &picture);
+                self.tell(conn.net(), "picture", &picture);
                 Ok(taken)
             }
         }
     }
 
     /// Demo clients are told with their next answer. What is left of the pages did not move along.
-    fn on_drain(&mut self, io: &mut Io<'_>, session: &mut Session) -> Result {
+    fn on_drain(&mut self, conn: &mut Connection<'_>, session: &mut Session) -> Result {
         match session {
             Session::Client { leaving } => *leaving = true,
-            Session::Page => io.close(),
-            Session::Stream => end_stream(io),
-            Session::Feed => self.look_after_feed(io.net()),
+            Session::Page => conn.close(),
+            Session::Stream => end_stream(conn),
+            Session::Feed => self.look_after_feed(conn.net()),
         }
         Ok(())
     }
@@ -366,12 +376,12 @@ impl Service for Dashboard {
         Some(session.write())
     }
 
-    fn import(&mut self, io: &mut Io<'_>, saved: &[u8]) -> Result<Session> {
+    fn import(&mut self, conn: &mut Connection<'_>, saved: &[u8]) -> Result<Session> {
         let session = Session::read(saved)?;
         match session {
-            Session::Stream => self.streams.push(io.id()),
-            Session::Feed => self.feed = Some(io.id()),
-            Session::Page => self.pages.push(io.id()),
+            Session::Stream => self.streams.push(conn.id()),
+            Session::Feed => self.feed = Some(conn.id()),
+            Session::Page => self.pages.push(conn.id()),
             Session::Client { .. } => {}
         }
         Ok(session)
@@ -385,7 +395,7 @@ impl Service for Dashboard {
     }
 }
 
-fn end_stream(io: &mut Io<'_>) {
-    io.send(LAST_CHUNK);
-    io.close();
+fn end_stream(conn: &mut Connection<'_>) {
+    conn.send(LAST_CHUNK);
+    conn.close();
 }

@@ -134,7 +134,7 @@ impl Driver<'_> {
             let attempt = state.generations.attempts.last()?;
             let times = state.generations.times(attempt);
             match attempt.outcome.as_ref()? {
-                Ok(pid) => times.map(|times| Ok((*pid, times, attempt.standstill))),
+                Ok(pid) => times.map(|times| Ok((*pid, times, attempt.downtime))),
                 Err(why) => Some(Err(why.clone())),
             }
         });
@@ -143,8 +143,8 @@ impl Driver<'_> {
             self.shared.lock().generations.decide(Err(why.clone()));
         }
         let text = match waited? {
-            Ok((pid, (ready, answer), standstill)) => {
-                let still = standstill.map(|time| format!(", {time:.1?} in which nobody served"));
+            Ok((pid, (ready, answer), downtime)) => {
+                let still = downtime.map(|time| format!(", {time:.1?} in which nobody served"));
                 format!(
                     "pid {pid} is ready after {ready:.1?}, first answer after {answer:.1?}{}",
                     still.unwrap_or_default()

@@ -73,7 +73,7 @@ pub struct Attempt {
     /// When the outcome was known.
     pub decided: Option<Instant>,
     /// How long nobody served the connections that moved.
-    pub standstill: Option<Duration>,
+    pub downtime: Option<Duration>,
 }
 
 /// All of them.
@@ -103,9 +103,9 @@ impl Generations {
                     generation.drained = true;
                 }
             }
-            Fact::Moved { standstill } => {
+            Fact::Moved { downtime } => {
                 if let Some(attempt) = self.attempts.last_mut() {
-                    attempt.standstill = Some(*standstill);
+                    attempt.downtime = Some(*downtime);
                 }
             }
             Fact::Failed(why) => self.decide(Err(why.clone())),
@@ -114,8 +114,8 @@ impl Generations {
     }
 
     pub fn begin(&mut self, engine: Engine, now: Instant) {
-        let (outcome, killed, decided, standstill) = (None, None, None, None);
-        let attempt = Attempt { engine, triggered: now, outcome, killed, decided, standstill };
+        let (outcome, killed, decided, downtime) = (None, None, None, None);
+        let attempt = Attempt { engine, triggered: now, outcome, killed, decided, downtime };
         self.attempts.push(attempt);
     }
 

@@ -12,7 +12,7 @@ pub enum Fact {
     /// This process serves from now on.
     Ready { generation: u64, pid: i32, engine: String, address: String },
     /// Connections have moved; nobody has served them for so long.
-    Moved { standstill: Duration },
+    Moved { downtime: Duration },
     /// The old process has handed over.
     Done { pid: i32 },
     /// There is no new process, and why.
@@ -69,7 +69,7 @@ fn parse_ready(text: &str) -> Option<Fact> {
 /// `moved: 200 connections, 0 stay; none was served for 3.142 ms`
 fn parse_moved(text: &str) -> Option<Fact> {
     let ms: f64 = text.strip_suffix(" ms")?.rsplit(' ').next()?.parse().ok()?;
-    Some(Fact::Moved { standstill: Duration::try_from_secs_f64(ms / 1e3).ok()? })
+    Some(Fact::Moved { downtime: Duration::try_from_secs_f64(ms / 1e3).ok()? })
 }
 
 fn last_number(text: &str) -> Option<i32> {

@@ -10,7 +10,7 @@
 //!   "restarts": [                      one entry per engine
 //!     { "engine": "fork", "begun": 10, "done": 10, from the trigger, in milliseconds:
 //!       "ready": { "p50": 1.1, "max": 2.0 }, "first_answer": { "p50": 1.5, "max": 2.4 },
-//!       "standstill": { "p50": 1.2, "max": 1.9 } } ],  with --move: nobody served who moved
+//!       "downtime": { "p50": 1.2, "max": 1.9 } } ],  with --move: nobody served who moved
 //!   "latency": {                       in milliseconds; "in_restarts" is part of "all"
 //!     "new": { "all": { "count": 34000, "p50": 0.2, "p99": 0.9, "max": 5.1 }, "in_restarts": { ... } },
 //!     "held": { ... } },
@@ -57,7 +57,7 @@ fn engine(by: &ByEngine) -> String {
         ("done", by.ready.len().to_string()),
         ("ready", times(&by.ready)),
         ("first_answer", times(&by.first_answer)),
-        ("standstill", times(&by.standstill)),
+        ("downtime", times(&by.downtime)),
     ])
 }
 

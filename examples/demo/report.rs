@@ -36,7 +36,7 @@ pub struct ByEngine {
     /// From the trigger until a client had an answer from the new process, likewise.
     pub first_answer: Vec<Duration>,
     /// In which nobody served the connections that moved, likewise.
-    pub standstill: Vec<Duration>,
+    pub downtime: Vec<Duration>,
 }
 
 impl<'a> Report<'a> {
@@ -80,11 +80,11 @@ impl ByEngine {
         let attempts = || generations.attempts.iter().filter(meant);
         let times = attempts().filter_map(|attempt| generations.times(attempt));
         let (mut ready, mut first_answer): (Vec<_>, Vec<_>) = times.unzip();
-        let mut standstill: Vec<_> = attempts().filter_map(|attempt| attempt.standstill).collect();
-        standstill.sort_unstable();
+        let mut downtime: Vec<_> = attempts().filter_map(|attempt| attempt.downtime).collect();
+        downtime.sort_unstable();
         ready.sort_unstable();
         first_answer.sort_unstable();
-        ByEngine { engine, begun: attempts().count(), ready, first_answer, standstill }
+        ByEngine { engine, begun: attempts().count(), ready, first_answer, downtime }
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::{io::Write, process, process::ExitCode, time::Duration};
 
-use heirloom::{Alarm, Io, Net, Origin, Restart, Result, Server, Service, Start, codec};
+use heirloom::{Alarm, Connection, Net, Origin, Restart, Result, Server, Service, Start, codec};
 
 use crate::proof;
 
@@ -33,16 +33,21 @@ struct Witness {
 impl Service for Witness {
     type Session = ();
 
-    fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result<()> {
+    fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result<()> {
         Ok(())
     }
 
-    fn on_data(&mut self, io: &mut Io<'_>, _session: &mut (), input: &[u8]) -> Result<usize> {
+    fn on_data(
+        &mut self,
+        conn: &mut Connection<'_>,
+        _session: &mut (),
+        input: &[u8],
+    ) -> Result<usize> {
         let Some((line, taken)) = codec::line(input, proof::MAX_REQUEST)? else { return Ok(0) };
         let (nonce, length) = proof::parse_request(line).ok_or("not a request")?;
         self.answer.clear();
         proof::write_answer(&mut self.answer, &self.who, nonce, length);
-        io.send(&self.answer);
+        conn.send(&self.answer);
         self.asked = true;
         Ok(taken)
     }
@@ -52,7 +57,7 @@ impl Service for Witness {
         Some(Vec::new())
     }
 
-    fn import(&mut self, _io: &mut Io<'_>, _saved: &[u8]) -> Result<()> {
+    fn import(&mut self, _conn: &mut Connection<'_>, _saved: &[u8]) -> Result<()> {
         Ok(())
     }
 

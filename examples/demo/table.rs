@@ -44,9 +44,9 @@ fn restarts(out: &mut String, report: &Report<'_>) -> std::fmt::Result {
         let name = by.engine.to_string();
         restarts_row(out, [name, begun, done, ready, ready_max, answer, answer_max])?;
     }
-    for by in report.restarts.iter().filter(|by| !by.standstill.is_empty()) {
-        let (engine, count) = (by.engine.to_string(), by.standstill.len());
-        let times = [median(&by.standstill), longest(&by.standstill)].map(short);
+    for by in report.restarts.iter().filter(|by| !by.downtime.is_empty()) {
+        let (engine, count) = (by.engine.to_string(), by.downtime.len());
+        let times = [median(&by.downtime), longest(&by.downtime)].map(short);
         let [p50, max] = times;
         writeln!(
             out,

@@ -9,7 +9,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
-use heirloom::{Io, Origin, Result, Service};
+use heirloom::{Connection, Origin, Result, Service};
 use std::process::ExitCode;
 
 /// Echo shares nothing between its connections, so it has no fields.
@@ -19,13 +19,18 @@ impl Service for Echo {
     /// And it remembers nothing about any of them.
     type Session = ();
 
-    fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result<()> {
+    fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result<()> {
         Ok(())
     }
 
     /// Takes all of `input`, whatever it is: echo knows no message boundaries.
-    fn on_data(&mut self, io: &mut Io<'_>, _session: &mut (), input: &[u8]) -> Result<usize> {
-        io.send(input);
+    fn on_data(
+        &mut self,
+        conn: &mut Connection<'_>,
+        _session: &mut (),
+        input: &[u8],
+    ) -> Result<usize> {
+        conn.send(input);
         Ok(input.len())
     }
 
@@ -34,7 +39,7 @@ impl Service for Echo {
         Some(Vec::new())
     }
 
-    fn import(&mut self, _io: &mut Io<'_>, _saved: &[u8]) -> Result<()> {
+    fn import(&mut self, _conn: &mut Connection<'_>, _saved: &[u8]) -> Result<()> {
         Ok(())
     }
 }

@@ -17,7 +17,7 @@ mod common;
 mod table;
 
 use heirloom::{
-    Alarm, DatagramPeer, Hold, Io, Net, Origin, Result, Service, SocketId, Start, codec,
+    Alarm, Connection, DatagramPeer, Hold, Net, Origin, Result, Service, SocketId, Start, codec,
 };
 use std::{process, process::ExitCode, time::Duration};
 use table::{FlowId, Flows};
@@ -103,21 +103,21 @@ impl Service for Echo {
         net.set_alarm(alarm, SWEEP);
     }
 
-    fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result {
+    fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result {
         Ok(())
     }
 
-    fn on_data(&mut self, io: &mut Io<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+    fn on_data(&mut self, conn: &mut Connection<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
         let Some((line, taken)) = codec::line(input, LINE)? else { return Ok(0) };
         let answer = match line {
             b"status" => {
-                let (flows, net) = (self.flows.len(), io.net());
+                let (flows, net) = (self.flows.len(), conn.net());
                 let (generation, pid) = (net.generation(), process::id());
                 format!("{generation} {pid} flows: {flows} {:?}\n", net.stats())
             }
             _ => "what?\n".to_owned(),
         };
-        io.send(answer.as_bytes());
+        conn.send(answer.as_bytes());
         Ok(taken)
     }
 }

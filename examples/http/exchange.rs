@@ -1,5 +1,5 @@
 //! One request and its reply: what is done with each head, body and download. Knows the connection
-//! only as [`Io`], and never looks at bytes itself.
+//! only as [`Connection`], and never looks at bytes itself.
 //!
 //! ```text
 //! Head --- a head without a body ----------------------> respond -> Head, or close
@@ -12,7 +12,7 @@
 
 use std::{fmt::Display, io::Write, rc::Rc, time::Instant};
 
-use heirloom::{Error, Io, Result};
+use heirloom::{Connection, Error, Result};
 
 use super::{
     BLOCK, FAREWELL, GRACE, HEAD_DUE, HEAD_TIME, HELLO, Http,
@@ -90,22 +90,27 @@ fn is_blank(input: &[u8]) -> bool {
 
 impl Http {
     /// A head, if it is whole.
-    pub fn take_head(&self, io: &mut Io<'_>, session: &mut Session, input: &[u8]) -> Result<usize> {
+    pub fn take_head(
+        &self,
+        conn: &mut Connection<'_>,
+        session: &mut Session,
+        input: &[u8],
+    ) -> Result<usize> {
         let (request, taken) = match request::parse(input) {
             Ok(Some(found)) => found,
             Ok(None) => {
                 // Empty lines before a head mean nothing.
                 if !session.half_read && !is_blank(input) {
                     session.half_read = true;
-                    io.arm(HEAD_DUE, HEAD_TIME);
+                    conn.set_timer(HEAD_DUE, HEAD_TIME);
                 }
                 return Ok(0);
             }
             // What cannot be read may still be known for a HEAD, whose reply has no body.
-            Err(refusal) => return Err(self.refuse(io, refusal, input.starts_with(b"HEAD "))),
+            Err(refusal) => return Err(self.refuse(conn, refusal, input.starts_with(b"HEAD "))),
         };
         if std::mem::take(&mut session.half_read) {
-            io.disarm(HEAD_DUE);
+            conn.cancel_timer(HEAD_DUE);
         }
         let answer = Route::find(request.method, request.path);
         let mut exchange = Exchange {
@@ -118,33 +123,38 @@ impl Http {
         let is_wanted = answer.is_ok_and(Route::wants_body);
         match Body::new(request.framing, if is_wanted { MAX_BODY } else { MAX_UNWANTED }) {
             Ok(None) => {
-                exchange.after = session.after(exchange.after, io.now(), &input[taken..]);
-                self.respond(io, session, exchange, 0);
+                exchange.after = session.after(exchange.after, conn.now(), &input[taken..]);
+                self.respond(conn, session, exchange, 0);
             }
             Ok(Some(_)) if request.expects_continue && !is_wanted => {
                 // The client may send the body nevertheless, or not: it is unclear what comes next.
                 exchange.after = After::Close;
-                self.respond(io, session, exchange, 0);
+                self.respond(conn, session, exchange, 0);
             }
             Ok(Some(body)) => {
                 if request.expects_continue {
-                    io.send(CONTINUE);
+                    conn.send(CONTINUE);
                 }
                 session.stage = Stage::Upload(exchange, body);
             }
-            Err(refusal) => self.fail(io, session, exchange, refusal)?,
+            Err(refusal) => self.fail(conn, session, exchange, refusal)?,
         }
         Ok(taken)
     }
 
     /// A piece of a body, whatever has come of it.
-    pub fn take_body(&self, io: &mut Io<'_>, session: &mut Session, input: &[u8]) -> Result<usize> {
+    pub fn take_body(
+        &self,
+        conn: &mut Connection<'_>,
+        session: &mut Session,
+        input: &[u8],
+    ) -> Result<usize> {
         let Session { stage: Stage::Upload(exchange, body), .. } = session else { return Ok(0) };
         let piece = match body.next(input) {
             Ok(piece) => piece,
             Err(refusal) => {
                 let exchange = *exchange;
-                self.fail(io, session, exchange, refusal)?;
+                self.fail(conn, session, exchange, refusal)?;
                 return Ok(input.len());
             }
         };
@@ -154,13 +164,13 @@ impl Http {
         if !exchange.begun && (piece.is_last || !echoed.is_empty()) {
             // What follows the first piece of an echo is the rest of its body, for all that is known.
             let behind = if piece.is_last { &input[piece.taken..] } else { &[] };
-            exchange.after = session.after(exchange.after, io.now(), behind);
+            exchange.after = session.after(exchange.after, conn.now(), behind);
         }
         if !echoed.is_empty() {
-            self.echo(io, &mut exchange, echoed);
+            self.echo(conn, &mut exchange, echoed);
         }
         if piece.is_last {
-            self.respond(io, session, exchange, received);
+            self.respond(conn, session, exchange, received);
         } else if let Stage::Upload(begun, _) = &mut session.stage {
             *begun = exchange;
         }
@@ -168,20 +178,20 @@ impl Http {
     }
 
     /// Sends a piece back, framed as it came.
-    fn echo(&self, io: &mut Io<'_>, exchange: &mut Exchange, data: &[u8]) {
-        self.begin_echo(io, exchange);
+    fn echo(&self, conn: &mut Connection<'_>, exchange: &mut Exchange, data: &[u8]) {
+        self.begin_echo(conn, exchange);
         match exchange.framing {
-            Framing::Length(_) => io.send(data),
+            Framing::Length(_) => conn.send(data),
             Framing::Chunked => {
-                put(io, format_args!("{:x}\r\n", data.len()));
-                io.send(data);
-                io.send(b"\r\n");
+                put(conn, format_args!("{:x}\r\n", data.len()));
+                conn.send(data);
+                conn.send(b"\r\n");
             }
         }
     }
 
     /// The head of an echo comes with its first piece: until then it can be refused.
-    fn begin_echo(&self, io: &mut Io<'_>, exchange: &mut Exchange) {
+    fn begin_echo(&self, conn: &mut Connection<'_>, exchange: &mut Exchange) {
         if std::mem::replace(&mut exchange.begun, true) {
             return;
         }
@@ -189,13 +199,13 @@ impl Http {
             Framing::Length(length) => Extent::Length(length),
             Framing::Chunked => Extent::Chunked,
         };
-        put(io, Head { extent, ..self.head(Status::Ok, BYTES, exchange.after) });
+        put(conn, Head { extent, ..self.head(Status::Ok, BYTES, exchange.after) });
     }
 
     /// The body is wrong, or too long: nobody knows where the next request begins.
     fn fail(
         &self,
-        io: &mut Io<'_>,
+        conn: &mut Connection<'_>,
         session: &mut Session,
         exchange: Exchange,
         refusal: Refusal,
@@ -205,68 +215,74 @@ impl Http {
         }
         let is_unwanted = !exchange.answer.is_ok_and(Route::wants_body);
         if is_unwanted && refusal.status == Status::ContentTooLarge {
-            self.respond(io, session, Exchange { after: After::Close, ..exchange }, 0);
+            self.respond(conn, session, Exchange { after: After::Close, ..exchange }, 0);
             return Ok(());
         }
-        Err(self.refuse(io, refusal, exchange.head_only))
+        Err(self.refuse(conn, refusal, exchange.head_only))
     }
 
     /// Says why, and hands back what ends the connection.
-    pub fn refuse(&self, io: &mut Io<'_>, refusal: Refusal, head_only: bool) -> Error {
-        self.say_refusal(io, refusal, After::Close, head_only);
+    pub fn refuse(&self, conn: &mut Connection<'_>, refusal: Refusal, head_only: bool) -> Error {
+        self.say_refusal(conn, refusal, After::Close, head_only);
         refusal.why.into()
     }
 
     /// The request is complete, with a body of `received` bytes: the reply, or what is left of it.
-    fn respond(&self, io: &mut Io<'_>, session: &mut Session, exchange: Exchange, received: u64) {
+    fn respond(
+        &self,
+        conn: &mut Connection<'_>,
+        session: &mut Session,
+        exchange: Exchange,
+        received: u64,
+    ) {
         let mut exchange = exchange;
         let Exchange { head_only, after, .. } = exchange;
         let ok = |content_type| self.head(Status::Ok, content_type, after);
         match exchange.answer {
             Ok(Route::Hello) if after == After::Keep => {
                 let end = if head_only { self.hello_body } else { self.hello.len() };
-                io.send(&self.hello.as_bytes()[..end]);
+                conn.send(&self.hello.as_bytes()[..end]);
             }
-            Ok(Route::Hello) => say(io, ok(TEXT), HELLO, head_only),
-            Ok(Route::Generation) => say(io, ok(JSON), &self.describe(), head_only),
-            Ok(Route::Count) => say(io, ok(TEXT), &format!("{received}\n"), head_only),
+            Ok(Route::Hello) => say(conn, ok(TEXT), HELLO, head_only),
+            Ok(Route::Generation) => say(conn, ok(JSON), &self.describe(), head_only),
+            Ok(Route::Count) => say(conn, ok(TEXT), &format!("{received}\n"), head_only),
             Ok(Route::Echo) => {
-                self.begin_echo(io, &mut exchange); // if it was empty
+                self.begin_echo(conn, &mut exchange); // if it was empty
                 if exchange.framing == Framing::Chunked {
-                    io.send(LAST_CHUNK);
+                    conn.send(LAST_CHUNK);
                 }
             }
             Ok(Route::Bytes(count)) => {
-                put(io, Head { extent: Extent::Length(count), ..ok(BYTES) });
+                put(conn, Head { extent: Extent::Length(count), ..ok(BYTES) });
                 let left = if head_only { 0 } else { count };
                 session.stage = Stage::Download { left, after };
-                return self.download(io, session);
+                return self.download(conn, session);
             }
-            Err(refusal) => self.say_refusal(io, refusal, after, head_only),
+            Err(refusal) => self.say_refusal(conn, refusal, after, head_only),
         }
-        end(io, session, after);
+        end(conn, session, after);
     }
 
     /// Queues as much of a download as may be queued, and the rest when `on_writable` says so.
-    pub fn download(&self, io: &mut Io<'_>, session: &mut Session) {
+    pub fn download(&self, conn: &mut Connection<'_>, session: &mut Session) {
         let Stage::Download { left, after } = &mut session.stage else { return };
-        while *left > 0 && !io.is_congested() {
+        while *left > 0 && !conn.is_congested() {
             if *left >= BLOCK as u64 {
-                io.send_shared(Rc::clone(&self.block));
+                conn.send_shared(Rc::clone(&self.block));
                 *left -= BLOCK as u64;
             } else {
-                io.send(&self.block[..*left as usize]);
+                conn.send(&self.block[..*left as usize]);
                 *left = 0;
             }
         }
         if *left > 0 {
             // The reactor offers input again a moment before it calls `on_writable`; the next
             // request must not come in between.
-            io.pause();
+            conn.pause();
         } else {
-            io.resume();
+            conn.resume();
             let after = *after;
-            end(io, session, after);
+            end(conn, session, after);
         }
     }
 
@@ -276,33 +292,39 @@ impl Http {
         format!("{{\"generation\":{generation},\"pid\":{pid},\"engine\":\"{engine}\"}}\n")
     }
 
-    fn say_refusal(&self, io: &mut Io<'_>, refusal: Refusal, after: After, head_only: bool) {
+    fn say_refusal(
+        &self,
+        conn: &mut Connection<'_>,
+        refusal: Refusal,
+        after: After,
+        head_only: bool,
+    ) {
         let Refusal { status, why, allow } = refusal;
         let head = Head { allow, ..self.head(status, TEXT, after) };
-        say(io, head, &format!("{why}\n"), head_only);
+        say(conn, head, &format!("{why}\n"), head_only);
     }
 }
 
 /// Sends a whole reply; for HEAD only what comes before the body.
-fn say(io: &mut Io<'_>, head: Head, body: &str, head_only: bool) {
-    put(io, Head { extent: Extent::Length(body.len() as u64), ..head });
+fn say(conn: &mut Connection<'_>, head: Head, body: &str, head_only: bool) {
+    put(conn, Head { extent: Extent::Length(body.len() as u64), ..head });
     if !head_only {
-        io.send(body.as_bytes());
+        conn.send(body.as_bytes());
     }
 }
 
-/// Queues text. An [`Io`] takes whatever it is given, so there is no error to tell of.
-fn put(io: &mut Io<'_>, text: impl Display) {
-    let _ = write!(io, "{text}");
+/// Queues text. An [`Connection`] takes whatever it is given, so there is no error to tell of.
+fn put(conn: &mut Connection<'_>, text: impl Display) {
+    let _ = write!(conn, "{text}");
 }
 
 /// The reply is complete. One that was begun before the process had to leave did not say so: then
 /// the client may have sent a next request already, and gets its grace.
-fn end(io: &mut Io<'_>, session: &mut Session, after: After) {
+fn end(conn: &mut Connection<'_>, session: &mut Session, after: After) {
     session.stage = Stage::Head;
     if after == After::Close {
-        io.close();
-    } else if io.is_draining() {
-        io.arm(FAREWELL, GRACE);
+        conn.close();
+    } else if conn.is_draining() {
+        conn.set_timer(FAREWELL, GRACE);
     }
 }

@@ -31,7 +31,7 @@ mod saved;
 
 use std::{process::ExitCode, rc::Rc, time::Duration};
 
-use heirloom::{Engine, Io, Net, Origin, Result, Service, Start, Timer};
+use heirloom::{Connection, Engine, Net, Origin, Result, Service, Start, Timer};
 
 use self::{
     exchange::{Session, Stage},
@@ -105,37 +105,47 @@ impl Http {
 impl Service for Http {
     type Session = Session;
 
-    fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result<Session> {
+    fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result<Session> {
         Ok(Session::default())
     }
 
     /// A message is a head, or any piece of a body.
-    fn on_data(&mut self, io: &mut Io<'_>, session: &mut Session, input: &[u8]) -> Result<usize> {
+    fn on_data(
+        &mut self,
+        conn: &mut Connection<'_>,
+        session: &mut Session,
+        input: &[u8],
+    ) -> Result<usize> {
         match session.stage {
-            Stage::Head => self.take_head(io, session, input),
-            Stage::Upload(..) => self.take_body(io, session, input),
+            Stage::Head => self.take_head(conn, session, input),
+            Stage::Upload(..) => self.take_body(conn, session, input),
             Stage::Download { .. } => Ok(0), // paused: not called
         }
     }
 
     /// The client has read most of what it was sent: more of the download. An echo needs nothing
     /// here, since a congested connection is offered no input that could be echoed.
-    fn on_writable(&mut self, io: &mut Io<'_>, session: &mut Session) -> Result {
-        self.download(io, session);
+    fn on_writable(&mut self, conn: &mut Connection<'_>, session: &mut Session) -> Result {
+        self.download(conn, session);
         Ok(())
     }
 
-    fn on_timer(&mut self, io: &mut Io<'_>, session: &mut Session, timer: Timer) -> Result {
+    fn on_timer(
+        &mut self,
+        conn: &mut Connection<'_>,
+        session: &mut Session,
+        timer: Timer,
+    ) -> Result {
         match timer {
             HEAD_DUE => {
                 let late = Refusal::new(Status::RequestTimeout, "the head takes too long");
-                return Err(self.refuse(io, late, false));
+                return Err(self.refuse(conn, late, false));
             }
             // Half a request will be a whole one, or late; an exchange says goodbye when it ends.
             _ if !session.is_between_requests() => {}
             // Input is not offered while output waits, so requests may be there that nobody has seen.
-            _ if io.is_congested() => io.arm(FAREWELL, GRACE),
-            _ => io.close(),
+            _ if conn.is_congested() => conn.set_timer(FAREWELL, GRACE),
+            _ => conn.close(),
         }
         Ok(())
     }
@@ -150,10 +160,10 @@ impl Service for Http {
     /// the client that has been silent for all that time and sends while our FIN is on its way: it
     /// must be ready for that from any server. The reactor lingers after the FIN, so at least no reset
     /// overtakes an answer.
-    fn on_drain(&mut self, io: &mut Io<'_>, session: &mut Session) -> Result {
-        session.grace_ends = Some(io.now() + GRACE);
+    fn on_drain(&mut self, conn: &mut Connection<'_>, session: &mut Session) -> Result {
+        session.grace_ends = Some(conn.now() + GRACE);
         if session.is_between_requests() {
-            io.arm(FAREWELL, GRACE);
+            conn.set_timer(FAREWELL, GRACE);
         }
         Ok(())
     }
@@ -162,7 +172,7 @@ impl Service for Http {
         saved::write(session)
     }
 
-    fn import(&mut self, _io: &mut Io<'_>, bytes: &[u8]) -> Result<Session> {
+    fn import(&mut self, _conn: &mut Connection<'_>, bytes: &[u8]) -> Result<Session> {
         saved::read(bytes)
     }
 

@@ -135,7 +135,7 @@ fn a_slow_echo_is_fed_no_more_than_it_gives() {
     let id = harness.id(peer);
     harness.feed(peer, b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n");
     harness.feed(peer, &[b'x'; 1_000_000]);
-    let queued = harness.net().to(id).expect("still there").queued();
+    let queued = harness.net().get(id).expect("still there").queued();
     assert!(queued < 256 * 1024, "{queued} bytes are queued");
 }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use heirloom::{Alarm, Backoff, ConnId, Io, Net};
+use heirloom::{Alarm, Backoff, ConnId, Connection, Net};
 
 use super::{request::Request, resp::Sink};
 
@@ -70,9 +70,9 @@ impl Line {
     /// Ends it in good order.
     pub fn close(&mut self, net: &mut Net) {
         if let State::Up(id) = self.state
-            && let Some(mut io) = net.to(id)
+            && let Some(mut conn) = net.get(id)
         {
-            io.close();
+            conn.close();
         }
         self.lost();
     }
@@ -91,15 +91,15 @@ impl Line {
 
     /// Whether anything can be asked: one that is being closed is up and takes nothing.
     pub fn is_up(&self, net: &mut Net) -> bool {
-        matches!(self.state, State::Up(id) if net.to(id).is_some())
+        matches!(self.state, State::Up(id) if net.get(id).is_some())
     }
 
     /// Asks as the consumer `me`; nothing happens where it is not up.
     pub fn ask(&mut self, net: &mut Net, me: &str, request: Request) {
         if let State::Up(id) = self.state
-            && let Some(mut io) = net.to(id)
+            && let Some(mut conn) = net.get(id)
         {
-            request.write(me, &mut io);
+            request.write(me, &mut conn);
             self.asked.push_back(request);
         }
     }
@@ -119,7 +119,7 @@ impl Line {
     }
 }
 
-impl Sink for Io<'_> {
+impl Sink for Connection<'_> {
     fn put(&mut self, bytes: &[u8]) {
         self.send(bytes);
     }

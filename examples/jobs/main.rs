@@ -40,7 +40,7 @@
 //! the entry's number, under which it has seen the job before. The example shows the general case.
 //!
 //! A process that stood still for longer than the lease does not know that its jobs have gone to others, and
-//! does them as well: the lease has to be longer than any standstill. Names of killed workers stay in the
+//! does them as well: the lease has to be longer than any downtime. Names of killed workers stay in the
 //! group. Names are made of generation and process id; workers on several machines need the machine's too.
 //!
 //! `worker` knows when the reactor calls, `line` is a connection to Redis that comes back. Pure are
@@ -63,7 +63,7 @@ use std::{env, net::SocketAddr, ops::RangeInclusive, process::ExitCode, time::Du
 
 use worker::Worker;
 
-/// In seconds. A shorter one would run out at every standstill. A quarter of it passes between two words to
+/// In seconds. A shorter one would run out at every downtime. A quarter of it passes between two words to
 /// Redis, which has to be less than the idle timeout.
 const LEASES: RangeInclusive<f64> = 1.0..=200.0;
 

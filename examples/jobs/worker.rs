@@ -4,7 +4,9 @@
 
 use std::{io, process, time::Duration};
 
-use heirloom::{Alarm, ConnId, Hold, Io, Move, Net, Origin, Reason, Result, Service, Start, codec};
+use heirloom::{
+    Alarm, ConnId, Connection, Hold, Move, Net, Origin, Reason, Result, Service, Start, codec,
+};
 
 use super::{
     batch::{Batch, Counts},
@@ -291,28 +293,33 @@ impl Worker {
 impl Service for Worker {
     type Session = Peer;
 
-    fn on_open(&mut self, io: &mut Io<'_>, origin: Origin) -> Result<Peer> {
+    fn on_open(&mut self, conn: &mut Connection<'_>, origin: Origin) -> Result<Peer> {
         let Origin::Dialed { tag } = origin else { return Ok(Peer::Operator) };
-        let id = io.id();
+        let id = conn.id();
         match self.line(tag).opened(id) {
-            true => self.greet(io.net(), tag),
-            false => io.close(),
+            true => self.greet(conn.net(), tag),
+            false => conn.close(),
         }
         Ok(Peer::Redis(tag))
     }
 
-    fn on_data(&mut self, io: &mut Io<'_>, peer: &mut Peer, input: &[u8]) -> Result<usize> {
+    fn on_data(
+        &mut self,
+        conn: &mut Connection<'_>,
+        peer: &mut Peer,
+        input: &[u8],
+    ) -> Result<usize> {
         if let Peer::Redis(number) = *peer {
             let Some((reply, taken)) = reply(input)? else { return Ok(0) };
-            self.answer(io.net(), number, &reply)?;
+            self.answer(conn.net(), number, &reply)?;
             return Ok(taken);
         }
         let Some((line, taken)) = codec::line(input, MAX_LINE)? else { return Ok(0) };
         let text = match line {
-            b"stats" => self.stats(io.net()),
+            b"stats" => self.stats(conn.net()),
             _ => "error: say stats\n".to_owned(),
         };
-        io.send(text.as_bytes());
+        conn.send(text.as_bytes());
         Ok(taken)
     }
 

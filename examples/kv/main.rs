@@ -45,7 +45,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use heirloom::{Alarm, ConnId, Io, Net, Origin, Reason, Result, Service, Start};
+use heirloom::{Alarm, ConnId, Connection, Net, Origin, Reason, Result, Service, Start};
 
 use self::{
     commands::{Call, Session, State},
@@ -89,7 +89,7 @@ impl Kv {
     }
 }
 
-impl Sink for Io<'_> {
+impl Sink for Connection<'_> {
     fn put(&mut self, bytes: &[u8]) {
         self.send(bytes);
     }
@@ -98,25 +98,30 @@ impl Sink for Io<'_> {
 impl Service for Kv {
     type Session = Session;
 
-    fn on_open(&mut self, _io: &mut Io<'_>, _origin: Origin) -> Result<Session> {
+    fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result<Session> {
         self.state.clients += 1;
         Ok(Session { number: self.state.clients, ..Session::default() })
     }
 
-    fn on_data(&mut self, io: &mut Io<'_>, session: &mut Session, input: &[u8]) -> Result<usize> {
+    fn on_data(
+        &mut self,
+        conn: &mut Connection<'_>,
+        session: &mut Session,
+        input: &[u8],
+    ) -> Result<usize> {
         match self.reader.read(input) {
             Ok(Request::Whole(args, taken)) => {
-                commands::run(&mut Call { args, io, session, state: &mut self.state });
-                self.watch_expiry(io.net());
+                commands::run(&mut Call { args, conn, session, state: &mut self.state });
+                self.watch_expiry(conn.net());
                 Ok(taken)
             }
             Ok(Request::Part { want }) => {
-                io.want(want);
+                conn.read_at_least(want);
                 Ok(0)
             }
             Err(why) => {
                 let text = why.text();
-                resp::error(io, &text);
+                resp::error(conn, &text);
                 Err(text.escape_ascii().to_string().into())
             }
         }
@@ -147,16 +152,16 @@ impl Service for Kv {
     }
 
     /// Who listens to what is known to the listeners alone.
-    fn import(&mut self, io: &mut Io<'_>, saved: &[u8]) -> Result<Session> {
+    fn import(&mut self, conn: &mut Connection<'_>, saved: &[u8]) -> Result<Session> {
         let session = snapshot::read_session(saved)?;
-        self.state.hub.join_all(&session.subscriptions, io.id());
+        self.state.hub.join_all(&session.subscriptions, conn.id());
         Ok(session)
     }
 
     /// A forked child has its parent's keys, and their alarm; a new program has to set it. Listeners that
     /// have stayed behind are forgotten.
     fn on_start(&mut self, net: &mut Net, _start: Start) {
-        self.state.hub.retain(|id| net.to(id).is_some());
+        self.state.hub.retain(|id| net.get(id).is_some());
         self.watch_expiry(net);
     }
 

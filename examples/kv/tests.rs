@@ -61,7 +61,7 @@ fn many_keys_that_expire_together_go_in_pieces() {
 fn keys_expire_in_a_process_that_is_leaving_too() {
     let (mut harness, peer) = start();
     ask(&mut harness, peer, "SET soon v PX 50");
-    harness.net().clear_alarm(EXPIRY); // what the reactor does before on_retire
+    harness.net().cancel_alarm(EXPIRY); // what the reactor does before on_retire
     harness.net().drain();
     harness.advance(Duration::ZERO);
     harness.advance(Duration::from_millis(50));

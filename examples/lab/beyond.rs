@@ -2,7 +2,7 @@
 
 use std::{fs, io::Write, process, sync::mpsc, thread, time::Duration};
 
-use heirloom::{Alarm, Deferred, Hold, Inbox, Io, Mail, Mailbox, Net, Result, Start};
+use heirloom::{Alarm, Connection, Deferred, Hold, Inbox, Mail, Mailbox, Net, Result, Start};
 
 use crate::{
     Lab,
@@ -13,7 +13,7 @@ use crate::{
 /// Keys from here on are journaled; those below are the lab's own.
 const FIRST_KEY: u64 = 100;
 
-/// Letters that the mailbox holds.
+/// Messages that the mailbox holds.
 const MAILBOX: usize = 1000;
 
 /// What is left behind by these requests.
@@ -42,18 +42,23 @@ impl Beyond {
     /// With a mailbox if there is to be one; otherwise it is dropped, and so does not exist.
     pub fn new() -> (Beyond, Inbox<String>) {
         let (mailbox, inbox) = heirloom::mailbox(MAILBOX);
-        let letters = setting::<usize>("MAILBOX");
-        let mailbox = letters.map(|_| mailbox);
-        if let (Some(mailbox), Some(2)) = (&mailbox, letters) {
-            mailbox.send("soon".to_owned()).expect("an empty mailbox");
+        let messages = setting::<usize>("MAILBOX");
+        let mailbox = messages.map(|_| mailbox);
+        if let (Some(mailbox), Some(2)) = (&mailbox, messages) {
+            mailbox.try_send("soon".to_owned()).expect("an empty mailbox");
         }
         (Beyond { mailbox, ..Beyond::default() }, inbox)
     }
 
     /// A request and its answer; `None`: it is none of these.
-    pub fn handle(&mut self, io: &mut Io<'_>, verb: &str, rest: &str) -> Result<Option<String>> {
+    pub fn handle(
+        &mut self,
+        conn: &mut Connection<'_>,
+        verb: &str,
+        rest: &str,
+    ) -> Result<Option<String>> {
         let (first, second) = rest.split_once(' ').unwrap_or((rest, ""));
-        let net = io.net();
+        let net = conn.net();
         let millis = |text: &str| number(text).map(Duration::from_millis);
         match verb {
             "hold" => self.holds.push((rest.to_owned(), net.hold(rest.to_owned()))),
@@ -74,7 +79,7 @@ impl Beyond {
                     }
                 }
             }
-            "clear" => net.clear_alarm(Alarm(FIRST_KEY + number::<u64>(rest)?)),
+            "clear" => net.cancel_alarm(Alarm(FIRST_KEY + number::<u64>(rest)?)),
             "alarms" => {
                 let alarms = net.alarms().into_iter().filter(|alarm| alarm.key.0 >= FIRST_KEY);
                 let words = alarms.map(|alarm| (alarm.key.0 - FIRST_KEY).to_string());
@@ -101,10 +106,10 @@ impl Beyond {
         Ok(Some("ok".to_owned()))
     }
 
-    /// From this thread, all at once: so many letters.
+    /// From this thread, all at once: so many messages.
     fn post(&mut self, count: &str) -> Result<String> {
         let mailbox = self.mailbox.as_ref().ok_or("LAB_MAILBOX is not set")?;
-        let posted = (0..number(count)?).map_while(|n: u64| mailbox.send(n.to_string()).ok());
+        let posted = (0..number(count)?).map_while(|n: u64| mailbox.try_send(n.to_string()).ok());
         Ok(posted.count().to_string())
     }
 
@@ -116,7 +121,7 @@ impl Beyond {
                 let mailbox = mailbox.expect("LAB_MAILBOX is set");
                 for (text, after) in receiver {
                     thread::sleep(after);
-                    if let Err(e) = mailbox.send(text) {
+                    if let Err(e) = mailbox.try_send(text) {
                         eprintln!("lab: {e}");
                     }
                 }

@@ -20,8 +20,8 @@ mod socket;
 use std::{process, process::ExitCode, sync::mpsc, thread, time::Duration};
 
 use heirloom::{
-    Alarm, ConnId, Deferred, Io, Move, Net, Origin, Reason, RestartError, Result, Service, Start,
-    Timer, Verdict, codec,
+    Alarm, ConnId, Connection, Deferred, Move, Net, Origin, Reason, RestartError, Result, Service,
+    Start, Timer, Verdict, codec,
 };
 use session::{Fate, Session, State};
 
@@ -72,64 +72,74 @@ impl Lab {
 
     /// The answer to a connection that was paused until it came.
     fn tell(net: &mut Net, id: ConnId, text: &str) {
-        if let Some(mut io) = net.to(id) {
-            say(&mut io, text);
-            io.resume();
+        if let Some(mut conn) = net.get(id) {
+            say(&mut conn, text);
+            conn.resume();
         }
     }
 
     /// Makes the connection wait for an answer under `key`.
-    fn wait(&mut self, io: &mut Io<'_>, key: u64) {
-        self.state.waiting.insert(key, io.id());
-        io.pause();
+    fn wait(&mut self, conn: &mut Connection<'_>, key: u64) {
+        self.state.waiting.insert(key, conn.id());
+        conn.pause();
     }
 }
 
-fn say(io: &mut Io<'_>, text: &str) {
-    io.send(text.as_bytes());
-    io.send(b"\n");
+fn say(conn: &mut Connection<'_>, text: &str) {
+    conn.send(text.as_bytes());
+    conn.send(b"\n");
 }
 
 impl Service for Lab {
     type Session = Session;
 
-    fn on_open(&mut self, io: &mut Io<'_>, origin: Origin) -> Result<Session> {
+    fn on_open(&mut self, conn: &mut Connection<'_>, origin: Origin) -> Result<Session> {
         if let Origin::Dialed { tag } = origin {
-            let text = format!("dialed {}", io.peer());
-            self.answer(io.net(), tag, &text);
+            let text = format!("dialed {}", conn.peer());
+            self.answer(conn.net(), tag, &text);
         }
         Ok(Session::default())
     }
 
-    fn on_data(&mut self, io: &mut Io<'_>, session: &mut Session, input: &[u8]) -> Result<usize> {
+    fn on_data(
+        &mut self,
+        conn: &mut Connection<'_>,
+        session: &mut Session,
+        input: &[u8],
+    ) -> Result<usize> {
         let Some((line, taken)) = codec::line(input, LINE)? else { return Ok(0) };
         let line = String::from_utf8_lossy(line);
-        if let Some(answer) = self.handle(io, session, &line)? {
-            say(io, &answer);
+        if let Some(answer) = self.handle(conn, session, &line)? {
+            say(conn, &answer);
         }
         Ok(taken)
     }
 
-    fn on_eof(&mut self, io: &mut Io<'_>, session: &mut Session) -> Result {
+    fn on_eof(&mut self, conn: &mut Connection<'_>, session: &mut Session) -> Result {
         if session.outlives_eof {
-            say(io, "eof");
+            say(conn, "eof");
         } else {
-            io.close();
+            conn.close();
         }
         Ok(())
     }
 
-    fn on_writable(&mut self, io: &mut Io<'_>, session: &mut Session) -> Result {
-        socket::pour(io, session);
+    fn on_writable(&mut self, conn: &mut Connection<'_>, session: &mut Session) -> Result {
+        socket::pour(conn, session);
         Ok(())
     }
 
-    fn on_timer(&mut self, io: &mut Io<'_>, _session: &mut Session, timer: Timer) -> Result {
-        socket::timer(io, timer);
+    fn on_timer(
+        &mut self,
+        conn: &mut Connection<'_>,
+        _session: &mut Session,
+        timer: Timer,
+    ) -> Result {
+        socket::timer(conn, timer);
         Ok(())
     }
 
-    fn on_drain(&mut self, _io: &mut Io<'_>, _session: &mut Session) -> Result {
+    fn on_drain(&mut self, _conn: &mut Connection<'_>, _session: &mut Session) -> Result {
         self.events.push("drain".to_owned());
         Ok(())
     }
@@ -161,7 +171,7 @@ impl Service for Lab {
     }
 
     fn on_start(&mut self, net: &mut Net, start: Start) {
-        let is_heir = matches!(start, Start::Forked | Start::Execed);
+        let is_heir = matches!(start, Start::Forked | Start::Upgraded);
         if is_heir {
             // Whoever has asked for this restart and was moved hears of it here.
             let text = format!("ok {} {}", net.generation(), process::id());
@@ -216,7 +226,7 @@ impl Service for Lab {
         (session.fate != Fate::NoExport).then(|| session.write())
     }
 
-    fn import(&mut self, _io: &mut Io<'_>, saved: &[u8]) -> Result<Session> {
+    fn import(&mut self, _conn: &mut Connection<'_>, saved: &[u8]) -> Result<Session> {
         Session::read(saved)
     }
 }

@@ -3,7 +3,7 @@
 
 use std::{env, fs, process, str::FromStr, sync::mpsc, thread, time::Duration};
 
-use heirloom::{Alarm, Io, Restart, Result};
+use heirloom::{Alarm, Connection, Restart, Result};
 
 use crate::{
     ALARM, DIAL, Lab, RESTART, UNHOLD, WAIT, say,
@@ -19,12 +19,12 @@ impl Lab {
     /// A request and its answer; `None` when the answer comes later.
     pub fn handle(
         &mut self,
-        io: &mut Io<'_>,
+        conn: &mut Connection<'_>,
         session: &mut Session,
         line: &str,
     ) -> Result<Option<String>> {
         let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
-        let net = io.net();
+        let net = conn.net();
         let done = || "ok".to_owned();
         Ok(Some(match verb {
             "who" => {
@@ -53,7 +53,7 @@ impl Lab {
             }
             _ => match self.handle_process(verb, rest)? {
                 Some(answer) => answer,
-                None => return self.handle_moving(io, session, verb, rest),
+                None => return self.handle_moving(conn, session, verb, rest),
             },
         }))
     }
@@ -96,16 +96,18 @@ impl Lab {
     /// The requests that are about a connection's way through restarts.
     fn handle_moving(
         &mut self,
-        io: &mut Io<'_>,
+        conn: &mut Connection<'_>,
         session: &mut Session,
         verb: &str,
         rest: &str,
     ) -> Result<Option<String>> {
         match verb {
-            "keep-id" => self.state.kept = Some(io.id()),
+            "keep-id" => self.state.kept = Some(conn.id()),
             "tell" => {
-                let told =
-                    self.state.kept.and_then(|id| io.to(id).map(|mut io| say(&mut io, rest)));
+                let told = self
+                    .state
+                    .kept
+                    .and_then(|id| conn.other(id).map(|mut conn| say(&mut conn, rest)));
                 return Ok(Some(if told.is_some() { "told" } else { "nobody" }.to_owned()));
             }
             "stay" => session.fate = Fate::Stay,
@@ -115,11 +117,11 @@ impl Lab {
             "no-load" => self.state.fails = Fails::Load,
             "load" => self.state.fails = Fails::Nothing,
             "outlive-eof" => session.outlives_eof = true,
-            "fin" => io.shutdown_write(),
+            "fin" => conn.shutdown_write(),
             "note" => session.note = rest.into(),
             "noted" => return Ok(Some(String::from_utf8_lossy(&session.note).into_owned())),
             "format" => return Ok(Some(session::version().to_string())),
-            _ => return self.handle_later(io, session, verb, rest),
+            _ => return self.handle_later(conn, session, verb, rest),
         }
         Ok(Some("ok".to_owned()))
     }
@@ -127,7 +129,7 @@ impl Lab {
     /// The requests whose answer comes later.
     fn handle_later(
         &mut self,
-        io: &mut Io<'_>,
+        conn: &mut Connection<'_>,
         session: &mut Session,
         verb: &str,
         rest: &str,
@@ -135,27 +137,27 @@ impl Lab {
         match verb {
             "restart" => {
                 let how = if rest == "fork" { Restart::fork() } else { Restart::fork_exec() };
-                io.net().restart(adjust(how));
-                self.restarting.push(io.id());
-                self.wait(io, RESTART);
+                conn.net().restart(adjust(how));
+                self.restarting.push(conn.id());
+                self.wait(conn, RESTART);
             }
             "alarm" => {
-                io.net().set_alarm(Alarm(ALARM), Duration::from_millis(number(rest)?));
-                self.wait(io, ALARM);
+                conn.net().set_alarm(Alarm(ALARM), Duration::from_millis(number(rest)?));
+                self.wait(conn, ALARM);
             }
             "dial" => {
-                let tag = DIAL + io.id().to_bits();
-                io.net().dial(rest, tag)?;
-                self.wait(io, tag);
+                let tag = DIAL + conn.id().to_bits();
+                conn.net().dial(rest, tag)?;
+                self.wait(conn, tag);
             }
-            "wait" => self.wait(io, WAIT),
+            "wait" => self.wait(conn, WAIT),
             "answer" => {
-                self.answer(io.net(), WAIT, rest);
+                self.answer(conn.net(), WAIT, rest);
                 return Ok(Some("ok".to_owned()));
             }
             _ => {
-                return match self.beyond.handle(io, verb, rest)? {
-                    None => socket::handle(io, session, verb, rest),
+                return match self.beyond.handle(conn, verb, rest)? {
+                    None => socket::handle(conn, session, verb, rest),
                     answer => Ok(answer),
                 };
             }

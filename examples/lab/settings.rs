@@ -2,16 +2,16 @@
 //! request.
 //!
 //! `LAB_*` variables, in milliseconds (or `never`), bytes and counts: IDLE FIRST WRITE CLOSE READY PROBATION
-//! STANDSTILL CONNECTIONS MESSAGE OUTPUT, DRAIN DRAIN_SPREAD STOP STOP_SPREAD GENERATIONS DISMISS, DIAL
+//! MAX_DOWNTIME CONNECTIONS MESSAGE OUTPUT, DRAIN DRAIN_SPREAD STOP STOP_SPREAD GENERATIONS DISMISS, DIAL
 //! PER_DESTINATION; and `LAB_OR_FORK_EXEC=1`, `LAB_MOVE=1` (as `--move`), `LAB_CHECKED=1`, `LAB_MAILBOX=1` (2: with
-//! a letter in it from the beginning).
+//! a message in it from the beginning).
 //!
 //! - `LAB_BROKEN=FILE`: while the file exists, a new program does what it says: `exit`, `hang`, `panic`,
 //!   `stop` (it stops itself until it gets SIGCONT), `check` (its configuration is bad), `fds` (it has
 //!   room for few descriptors); and a new generation by either engine: `abort` (soon after it began
 //!   to serve), `roll back`, `die in alarm`.
 //! - `LAB_ALSO=FILE`: it also listens on each line of it.
-//! - `LAB_JOURNAL=FILE`: all generations write down there which alarms, pieces and letters came.
+//! - `LAB_JOURNAL=FILE`: all generations write down there which alarms, pieces and messages came.
 //! - `LAB_EXIT`: the exit status of a lab that has drained.
 //! - `LAB_FORMAT=FILE`: the version of the format in which a program writes and reads (see `session`).
 
@@ -53,8 +53,8 @@ pub fn adjust(mut how: Restart) -> Restart {
     if let Some(limit) = millis("READY") {
         how = how.ready_within(limit);
     }
-    if let Some(limit) = millis("STANDSTILL") {
-        how = how.standstill(limit);
+    if let Some(limit) = millis("MAX_DOWNTIME") {
+        how = how.max_downtime(limit);
     }
     if moves() {
         how = how.move_connections();

@@ -1,7 +1,7 @@
 //! The requests that do something to one connection, or to the descriptors of the process. Knows no
 //! restart.
 
-use heirloom::{Alarm, ConnId, Io, Result, Timer};
+use heirloom::{Alarm, ConnId, Connection, Result, Timer};
 use nix::sys::{
     resource::{Resource, getrlimit, setrlimit},
     socket::{AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, sendmsg, socketpair},
@@ -23,74 +23,74 @@ const PAUSE: Timer = Timer(u64::MAX);
 
 /// Does a request whose answer comes later, or is more than a line, or is none.
 pub fn handle(
-    io: &mut Io<'_>,
+    conn: &mut Connection<'_>,
     session: &mut Session,
     verb: &str,
     rest: &str,
 ) -> Result<Option<String>> {
     match verb {
-        "id" => return Ok(Some(io.id().to_bits().to_string())),
-        "peer" => return Ok(Some(io.peer().to_string())),
+        "id" => return Ok(Some(conn.id().to_bits().to_string())),
+        "peer" => return Ok(Some(conn.peer().to_string())),
         "arm" => {
             let (millis, timer) = match rest.split_once(' ') {
                 Some((millis, key)) => (millis, Timer(number(key)?)),
                 None => (rest, UNNAMED),
             };
-            io.arm(timer, Duration::from_millis(number(millis)?));
+            conn.set_timer(timer, Duration::from_millis(number(millis)?));
         }
-        "disarm" => io.disarm(Timer(number(rest)?)),
-        "unalarm" => io.net().clear_alarm(Alarm(ALARM)),
+        "disarm" => conn.cancel_timer(Timer(number(rest)?)),
+        "unalarm" => conn.net().cancel_alarm(Alarm(ALARM)),
         "pause" => {
-            io.pause();
-            io.arm(PAUSE, Duration::from_millis(number(rest)?));
+            conn.pause();
+            conn.set_timer(PAUSE, Duration::from_millis(number(rest)?));
         }
-        "close" => io.close(),
-        "abort" => io.abort(),
-        "finish" => io.shutdown_write(),
+        "close" => conn.close(),
+        "abort" => conn.abort(),
+        "finish" => conn.shutdown_write(),
         "kill" => {
-            if let Some(mut other) = io.to(ConnId::from_bits(number(rest)?)) {
+            if let Some(mut other) = conn.other(ConnId::from_bits(number(rest)?)) {
                 other.abort();
             }
         }
         "flood" => {
             session.left = number(rest)?;
             (session.of, session.seed) = (session.left, None);
-            pour(io, session);
+            pour(conn, session);
         }
         "reply" => {
             let (count, seed) = rest.split_once(' ').ok_or("reply COUNT SEED")?;
             session.left = number(count)?;
             (session.of, session.seed) = (session.left, Some(number(seed)?));
-            pour(io, session);
+            pour(conn, session);
         }
-        "burst" => io.send(&vec![b'x'; number(rest)?]), // all at once, whatever the marks say
+        "burst" => conn.send(&vec![b'x'; number(rest)?]), // all at once, whatever the marks say
         _ => return Ok(Some(format!("unknown: {verb}"))),
     }
     Ok(None)
 }
 
 /// Sends of a flood what the marks allow.
-pub fn pour(io: &mut Io<'_>, session: &mut Session) {
+pub fn pour(conn: &mut Connection<'_>, session: &mut Session) {
     let mut piece = [b'x'; 16 * 1024];
-    while session.left > 0 && !io.is_congested() {
+    while session.left > 0 && !conn.is_congested() {
         let count = session.left.min(piece.len() as u64) as usize;
         if let Some(seed) = session.seed {
             pattern::fill(seed, session.of - session.left, &mut piece[..count]);
         }
-        io.send(&piece[..count]);
+        conn.send(&piece[..count]);
         session.left -= count as u64;
     }
 }
 
 /// A timer that a request has armed ran out.
-pub fn timer(io: &mut Io<'_>, timer: Timer) {
+pub fn timer(conn: &mut Connection<'_>, timer: Timer) {
     match timer {
-        UNNAMED => io.send(b"timer\n"),
+        UNNAMED => conn.send(b"timer\n"),
         PAUSE => {
-            io.send(b"resumed\n");
-            io.resume();
+            conn.send(b"resumed\n");
+            conn.resume();
         }
-        Timer(number) => io.send(format!("timer {number}\n").as_bytes()),
+        Timer(number) => conn.send(format!("timer {number}\n").as_bytes()),
     }
 }
 
@@ -111,10 +111,10 @@ pub struct Copies {
 
 impl Copies {
     pub fn make() -> Result<Copies> {
-        let io = std::io::Error::from;
+        let conn = std::io::Error::from;
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let (here, there) =
-            socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags).map_err(io)?;
+            socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags).map_err(conn)?;
         let own = [here.as_raw_fd(), there.as_raw_fd()];
         let mut sockets = Vec::new();
         for entry in fs::read_dir("/proc/self/fd")? {
@@ -128,7 +128,7 @@ impl Copies {
         }
         let rights = [ControlMessage::ScmRights(&sockets)];
         let data = [IoSlice::new(b"!")];
-        sendmsg::<()>(here.as_raw_fd(), &data, &rights, MsgFlags::empty(), None).map_err(io)?;
+        sendmsg::<()>(here.as_raw_fd(), &data, &rights, MsgFlags::empty(), None).map_err(conn)?;
         Ok(Copies { _both_ends: [here, there] })
     }
 }

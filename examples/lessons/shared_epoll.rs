@@ -20,7 +20,7 @@ pub const LESSON: Lesson = Lesson {
             "close_all",
             "closes the child's copies by number, and deregisters nothing",
         ),
-        ("src/turn/new.rs", "try_become_heir", "makes an epoll set of its own for the child"),
+        ("src/turn/new.rs", "try_become_successor", "makes an epoll set of its own for the child"),
     ],
 };
 

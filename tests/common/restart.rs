@@ -52,7 +52,7 @@ impl Engine {
     pub fn start(self) -> &'static str {
         match self {
             Engine::Fork => "Forked",
-            Engine::ForkExec => "Execed",
+            Engine::ForkExec => "Upgraded",
         }
     }
 }

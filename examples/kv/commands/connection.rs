@@ -13,41 +13,41 @@ pub fn ping(call: &mut Call<'_, '_>) -> Answer {
         return Err(b"ERR wrong number of arguments for 'ping' command".into());
     }
     if call.session.subscriptions.len() > 0 {
-        resp::array(call.io, 2);
-        resp::bulk(call.io, b"pong");
-        resp::bulk(call.io, text.unwrap_or_default());
+        resp::array(call.conn, 2);
+        resp::bulk(call.conn, b"pong");
+        resp::bulk(call.conn, text.unwrap_or_default());
     } else if let Some(text) = text {
-        resp::bulk(call.io, text);
+        resp::bulk(call.conn, text);
     } else {
-        resp::simple(call.io, "PONG");
+        resp::simple(call.conn, "PONG");
     }
     Ok(())
 }
 
 pub fn echo(call: &mut Call<'_, '_>) -> Answer {
-    resp::bulk(call.io, call.args.at(1));
+    resp::bulk(call.conn, call.args.at(1));
     Ok(())
 }
 
 pub fn quit(call: &mut Call<'_, '_>) -> Answer {
-    resp::ok(call.io);
-    call.io.close();
+    resp::ok(call.conn);
+    call.conn.close();
     Ok(())
 }
 
 /// Back to how the connection was when it came.
 pub fn reset(call: &mut Call<'_, '_>) -> Answer {
-    call.state.hub.leave_all(&call.session.subscriptions, call.io.id());
+    call.state.hub.leave_all(&call.session.subscriptions, call.conn.id());
     call.session.subscriptions = Default::default();
     call.session.name.clear();
-    resp::simple(call.io, "RESET");
+    resp::simple(call.conn, "RESET");
     Ok(())
 }
 
 /// There is one database.
 pub fn select(call: &mut Call<'_, '_>) -> Answer {
     match integer(call.args.at(1)) {
-        Some(0) => resp::ok(call.io),
+        Some(0) => resp::ok(call.conn),
         Some(number) if i32::try_from(number).is_ok() => {
             return Err(b"ERR DB index is out of range".into());
         }
@@ -76,38 +76,38 @@ pub fn hello(call: &mut Call<'_, '_>) -> Answer {
             _ => return Err([b"ERR Syntax error in HELLO option '", word, b"'"].concat().into()),
         }
     }
-    resp::array(call.io, 14);
+    resp::array(call.conn, 14);
     for (key, value) in [("server", "redis"), ("version", VERSION)] {
-        resp::bulk(call.io, key.as_bytes());
-        resp::bulk(call.io, value.as_bytes());
+        resp::bulk(call.conn, key.as_bytes());
+        resp::bulk(call.conn, value.as_bytes());
     }
     for (key, value) in [("proto", 2), ("id", call.session.number as i64)] {
-        resp::bulk(call.io, key.as_bytes());
-        resp::int(call.io, value);
+        resp::bulk(call.conn, key.as_bytes());
+        resp::int(call.conn, value);
     }
     for (key, value) in [("mode", "standalone"), ("role", "master")] {
-        resp::bulk(call.io, key.as_bytes());
-        resp::bulk(call.io, value.as_bytes());
+        resp::bulk(call.conn, key.as_bytes());
+        resp::bulk(call.conn, value.as_bytes());
     }
-    resp::bulk(call.io, b"modules");
-    resp::array(call.io, 0);
+    resp::bulk(call.conn, b"modules");
+    resp::array(call.conn, 0);
     Ok(())
 }
 
 pub fn client_id(call: &mut Call<'_, '_>) -> Answer {
-    resp::int(call.io, call.session.number as i64);
+    resp::int(call.conn, call.session.number as i64);
     Ok(())
 }
 
 pub fn client_getname(call: &mut Call<'_, '_>) -> Answer {
     let name = Some(call.session.name.as_slice()).filter(|name| !name.is_empty());
-    resp::bulk_or_null(call.io, name);
+    resp::bulk_or_null(call.conn, name);
     Ok(())
 }
 
 pub fn client_setname(call: &mut Call<'_, '_>) -> Answer {
     set_name(call, call.args.at(2))?;
-    resp::ok(call.io);
+    resp::ok(call.conn);
     Ok(())
 }
 
@@ -123,7 +123,7 @@ pub fn client_setinfo(call: &mut Call<'_, '_>) -> Answer {
         b"LIB-NAME" | b"LIB-VER" => label(text, what)?,
         _ => return Err([b"ERR Unrecognized option '", what, b"'"].concat().into()),
     };
-    resp::ok(call.io);
+    resp::ok(call.conn);
     Ok(())
 }
 

@@ -38,13 +38,13 @@ pub fn info(call: &mut Call<'_, '_>) -> Answer {
             let _ = write!(text, "{key}:{value}\r\n");
         }
     }
-    resp::bulk(call.io, text.as_bytes());
+    resp::bulk(call.conn, text.as_bytes());
     Ok(())
 }
 
 fn server(call: &mut Call<'_, '_>) -> Vec<(&'static str, String)> {
-    let age = call.io.now().saturating_duration_since(call.state.since);
-    let net = call.io.net();
+    let age = call.conn.now().saturating_duration_since(call.state.since);
+    let net = call.conn.net();
     let engine = net.engine().map_or("none".to_owned(), |engine| engine.to_string());
     vec![
         ("redis_version", VERSION.to_owned()),
@@ -57,7 +57,7 @@ fn server(call: &mut Call<'_, '_>) -> Vec<(&'static str, String)> {
 }
 
 fn clients(call: &mut Call<'_, '_>) -> Vec<(&'static str, String)> {
-    vec![("connected_clients", call.io.net().connections().to_string())]
+    vec![("connected_clients", call.conn.net().connections().to_string())]
 }
 
 fn stats(call: &mut Call<'_, '_>) -> Vec<(&'static str, String)> {
@@ -91,10 +91,10 @@ pub fn config_get(call: &mut Call<'_, '_>) -> Answer {
     let patterns: Vec<_> = call.args.from(2).map(<[u8]>::to_ascii_lowercase).collect();
     let matches = |name: &str| patterns.iter().any(|p| glob::matches(p, name.as_bytes()));
     let found: Vec<_> = SETTINGS.iter().filter(|(name, _)| matches(name)).collect();
-    resp::array(call.io, found.len() * 2);
+    resp::array(call.conn, found.len() * 2);
     for (name, value) in found {
-        resp::bulk(call.io, name.as_bytes());
-        resp::bulk(call.io, value.as_bytes());
+        resp::bulk(call.conn, name.as_bytes());
+        resp::bulk(call.conn, value.as_bytes());
     }
     Ok(())
 }
@@ -106,29 +106,29 @@ fn commands() -> impl Iterator<Item = &'static Spec> {
 
 /// COMMAND: all of them.
 pub fn command(call: &mut Call<'_, '_>) -> Answer {
-    resp::array(call.io, commands().count());
+    resp::array(call.conn, commands().count());
     commands().for_each(|spec| describe(call, spec));
     Ok(())
 }
 
 pub fn command_count(call: &mut Call<'_, '_>) -> Answer {
-    resp::int(call.io, commands().count() as i64);
+    resp::int(call.conn, commands().count() as i64);
     Ok(())
 }
 
 /// No texts are kept here; redis-cli then does without.
 pub fn command_docs(call: &mut Call<'_, '_>) -> Answer {
-    resp::array(call.io, 0);
+    resp::array(call.conn, 0);
     Ok(())
 }
 
 pub fn command_info(call: &mut Call<'_, '_>) -> Answer {
     let names = call.args.from(2);
-    resp::array(call.io, names.len());
+    resp::array(call.conn, names.len());
     for name in names {
         match commands().find(|spec| spec.name.eq_ignore_ascii_case(name)) {
             Some(spec) => describe(call, spec),
-            None => resp::null(call.io),
+            None => resp::null(call.conn),
         }
     }
     Ok(())
@@ -137,18 +137,18 @@ pub fn command_info(call: &mut Call<'_, '_>) -> Answer {
 /// Name, arity, flags, where the keys are; and four lists that are empty here: categories, tips, key
 /// specifications, subcommands.
 fn describe(call: &mut Call<'_, '_>, spec: &Spec) {
-    resp::array(call.io, 10);
-    resp::bulk(call.io, spec.lower_name().as_bytes());
-    resp::int(call.io, spec.arity.into());
+    resp::array(call.conn, 10);
+    resp::bulk(call.conn, spec.lower_name().as_bytes());
+    resp::int(call.conn, spec.arity.into());
     let flag = match spec.kind {
         Kind::Read => Some("readonly"),
         Kind::Write => Some("write"),
         Kind::Other | Kind::Always | Kind::Container => None,
     };
-    resp::array(call.io, flag.iter().len());
+    resp::array(call.conn, flag.iter().len());
     if let Some(flag) = flag {
-        resp::simple(call.io, flag);
+        resp::simple(call.conn, flag);
     }
-    spec.keys.iter().for_each(|&place| resp::int(call.io, place));
-    (0..4).for_each(|_| resp::array(call.io, 0));
+    spec.keys.iter().for_each(|&place| resp::int(call.conn, place));
+    (0..4).for_each(|_| resp::array(call.conn, 0));
 }

@@ -17,16 +17,16 @@ const SCAN_COUNT: usize = 10;
 const LONGEST_LIFETIME: i64 = i64::MAX - (1 << 41);
 
 pub fn del(call: &mut Call<'_, '_>) -> Answer {
-    let (store, now) = (&mut call.state.store, call.io.now());
+    let (store, now) = (&mut call.state.store, call.conn.now());
     let removed = call.args.from(1).filter(|key| store.remove(key, now).is_some()).count();
-    resp::int(call.io, removed as i64);
+    resp::int(call.conn, removed as i64);
     Ok(())
 }
 
 pub fn exists(call: &mut Call<'_, '_>) -> Answer {
-    let (store, now) = (&call.state.store, call.io.now());
+    let (store, now) = (&call.state.store, call.conn.now());
     let found = call.args.from(1).filter(|key| store.get(key, now).is_some()).count();
-    resp::int(call.io, found as i64);
+    resp::int(call.conn, found as i64);
     Ok(())
 }
 
@@ -100,7 +100,7 @@ impl Condition {
 }
 
 fn expire_in(call: &mut Call<'_, '_>, unit: i64, command: &str) -> Answer {
-    let (key, now) = (call.args.at(1), call.io.now());
+    let (key, now) = (call.args.at(1), call.conn.now());
     let condition = Condition::parse(call.args)?;
     let millis = lifetime(call.args.at(2), unit, command)?;
     let due = (millis > 0).then(|| now + Duration::from_millis(millis as u64));
@@ -111,33 +111,33 @@ fn expire_in(call: &mut Call<'_, '_>, unit: i64, command: &str) -> Answer {
         Some(_) => drop(store.expire(key, due, now)),
         None => drop(store.remove(key, now)),
     }
-    resp::int(call.io, done.into());
+    resp::int(call.conn, done.into());
     Ok(())
 }
 
 pub fn persist(call: &mut Call<'_, '_>) -> Answer {
-    let (key, now) = (call.args.at(1), call.io.now());
+    let (key, now) = (call.args.at(1), call.conn.now());
     let expires = call.state.store.get(key, now).is_some_and(|item| item.due.is_some());
-    resp::int(call.io, (expires && call.state.store.expire(key, None, now)).into());
+    resp::int(call.conn, (expires && call.state.store.expire(key, None, now)).into());
     Ok(())
 }
 
 /// In seconds, to the nearest one.
 pub fn ttl(call: &mut Call<'_, '_>) -> Answer {
     let millis = time_left(call);
-    resp::int(call.io, if millis < 0 { millis } else { (millis + 500) / 1000 });
+    resp::int(call.conn, if millis < 0 { millis } else { (millis + 500) / 1000 });
     Ok(())
 }
 
 pub fn pttl(call: &mut Call<'_, '_>) -> Answer {
     let millis = time_left(call);
-    resp::int(call.io, millis);
+    resp::int(call.conn, millis);
     Ok(())
 }
 
 /// In milliseconds; -1: it never expires, -2: there is no such key.
 fn time_left(call: &Call<'_, '_>) -> i64 {
-    let now = call.io.now();
+    let now = call.conn.now();
     match call.state.store.get(call.args.at(1), now).map(|item| item.due) {
         None => -2,
         Some(None) => -1,
@@ -147,16 +147,16 @@ fn time_left(call: &Call<'_, '_>) -> i64 {
 
 /// TYPE. There is one type here.
 pub fn kind(call: &mut Call<'_, '_>) -> Answer {
-    let found = call.state.store.get(call.args.at(1), call.io.now()).is_some();
-    resp::simple(call.io, if found { "string" } else { "none" });
+    let found = call.state.store.get(call.args.at(1), call.conn.now()).is_some();
+    resp::simple(call.conn, if found { "string" } else { "none" });
     Ok(())
 }
 
 pub fn keys(call: &mut Call<'_, '_>) -> Answer {
     let pattern = call.args.at(1);
-    let keys = call.state.store.keys(call.io.now());
+    let keys = call.state.store.keys(call.conn.now());
     let keys: Vec<_> = keys.filter(|key| glob::matches(pattern, key)).collect();
-    bulks(call.io, &keys);
+    bulks(call.conn, &keys);
     Ok(())
 }
 
@@ -177,11 +177,11 @@ pub fn scan(call: &mut Call<'_, '_>) -> Answer {
             _ => return Err(SYNTAX),
         }
     }
-    let (mut keys, next) = call.state.store.scan(cursor, count, call.io.now());
+    let (mut keys, next) = call.state.store.scan(cursor, count, call.conn.now());
     keys.retain(|key| strings && pattern.is_none_or(|pattern| glob::matches(pattern, key)));
-    resp::array(call.io, 2);
-    resp::bulk(call.io, next.to_string().as_bytes());
-    bulks(call.io, &keys);
+    resp::array(call.conn, 2);
+    resp::bulk(call.conn, next.to_string().as_bytes());
+    bulks(call.conn, &keys);
     Ok(())
 }
 
@@ -193,22 +193,22 @@ fn bulks(out: &mut impl resp::Sink, items: &[&[u8]]) {
 }
 
 pub fn random(call: &mut Call<'_, '_>) -> Answer {
-    let now = call.io.now();
-    resp::bulk_or_null(call.io, call.state.store.random(now));
+    let now = call.conn.now();
+    resp::bulk_or_null(call.conn, call.state.store.random(now));
     Ok(())
 }
 
 pub fn rename(call: &mut Call<'_, '_>) -> Answer {
-    let now = call.io.now();
+    let now = call.conn.now();
     if !call.state.store.rename(call.args.at(1), call.args.at(2), now) {
         return Err(b"ERR no such key".into());
     }
-    resp::ok(call.io);
+    resp::ok(call.conn);
     Ok(())
 }
 
 pub fn dbsize(call: &mut Call<'_, '_>) -> Answer {
-    resp::int(call.io, call.state.store.len() as i64);
+    resp::int(call.conn, call.state.store.len() as i64);
     Ok(())
 }
 
@@ -220,6 +220,6 @@ pub fn flush(call: &mut Call<'_, '_>) -> Answer {
         return Err(SYNTAX);
     }
     call.state.store.clear();
-    resp::ok(call.io);
+    resp::ok(call.conn);
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use heirloom::{ConnId, Io};
+use heirloom::{ConnId, Connection};
 
 use super::super::{pubsub::Topic, resp};
 use super::{Answer, Call};
@@ -46,7 +46,7 @@ pub fn punsubscribe(call: &mut Call<'_, '_>) -> Answer {
 fn join(call: &mut Call<'_, '_>, topic: Topic) -> Answer {
     for name in call.args.from(1) {
         if call.session.subscriptions.of(topic).insert(name.to_vec()) {
-            call.state.hub.join(topic, name, call.io.id());
+            call.state.hub.join(topic, name, call.conn.id());
         }
         confirm(call, topic.joined(), Some(name));
     }
@@ -63,7 +63,7 @@ fn leave(call: &mut Call<'_, '_>, topic: Topic) -> Answer {
     }
     for name in &names {
         if call.session.subscriptions.of(topic).remove(*name) {
-            call.state.hub.leave(topic, name, call.io.id());
+            call.state.hub.leave(topic, name, call.conn.id());
         }
         confirm(call, topic.left(), Some(name));
     }
@@ -75,10 +75,10 @@ fn leave(call: &mut Call<'_, '_>, topic: Topic) -> Answer {
 
 /// What was done, to what, and how many subscriptions there are now.
 fn confirm(call: &mut Call<'_, '_>, what: &[u8], name: Option<&[u8]>) {
-    resp::array(call.io, 3);
-    resp::bulk(call.io, what);
-    resp::bulk_or_null(call.io, name);
-    resp::int(call.io, call.session.subscriptions.len() as i64);
+    resp::array(call.conn, 3);
+    resp::bulk(call.conn, what);
+    resp::bulk_or_null(call.conn, name);
+    resp::int(call.conn, call.session.subscriptions.len() as i64);
 }
 
 /// Whoever listens to the channel and to a pattern that it matches hears it twice, as with Redis.
@@ -88,13 +88,13 @@ pub fn publish(call: &mut Call<'_, '_>) -> Answer {
     let mut subscribers = hub.subscribers(channel).peekable();
     if subscribers.peek().is_some() {
         let words = message(&[b"message", channel, text]);
-        heard += subscribers.filter(|&id| deliver(call.io, id, &words)).count();
+        heard += subscribers.filter(|&id| deliver(call.conn, id, &words)).count();
     }
     for (pattern, ids) in hub.matching(channel) {
         let words = message(&[b"pmessage", pattern, channel, text]);
-        heard += ids.iter().filter(|&&id| deliver(call.io, id, &words)).count();
+        heard += ids.iter().filter(|&&id| deliver(call.conn, id, &words)).count();
     }
-    resp::int(call.io, heard as i64);
+    resp::int(call.conn, heard as i64);
     Ok(())
 }
 
@@ -107,8 +107,8 @@ fn message(words: &[&[u8]]) -> Rc<[u8]> {
     bytes.into()
 }
 
-fn deliver(io: &mut Io<'_>, id: ConnId, words: &Rc<[u8]>) -> bool {
-    let Some(mut listener) = io.to(id) else { return false };
+fn deliver(conn: &mut Connection<'_>, id: ConnId, words: &Rc<[u8]>) -> bool {
+    let Some(mut listener) = conn.other(id) else { return false };
     if listener.queued() > MAX_BEHIND {
         log::info!("{id} listens too slowly");
         listener.abort();

@@ -9,7 +9,7 @@ mod table;
 
 use std::{borrow::Cow, time::Instant};
 
-use heirloom::Io;
+use heirloom::Connection;
 
 use self::table::{Kind, Spec};
 use super::{
@@ -42,10 +42,10 @@ pub struct Session {
 }
 
 /// One command being carried out: what was asked, by whom, and all that there is.
-pub struct Call<'a, 'io> {
+pub struct Call<'a, 'conn> {
     /// The command's name, and what follows it.
     pub args: Args<'a>,
-    pub io: &'a mut Io<'io>,
+    pub conn: &'a mut Connection<'conn>,
     pub session: &'a mut Session,
     pub state: &'a mut State,
 }
@@ -66,7 +66,7 @@ pub fn run(call: &mut Call<'_, '_>) {
     }
     call.state.commands += 1;
     if let Err(fault) = find(call.args).and_then(|spec| permit(spec, call)) {
-        resp::error(call.io, &fault);
+        resp::error(call.conn, &fault);
     }
 }
 

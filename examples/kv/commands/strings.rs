@@ -10,8 +10,8 @@ use super::super::{
 use super::{Answer, Call, Capitals, NOT_AN_INTEGER, SYNTAX, keys::lifetime};
 
 pub fn get(call: &mut Call<'_, '_>) -> Answer {
-    let item = call.state.store.get(call.args.at(1), call.io.now());
-    resp::bulk_or_null(call.io, item.map(|item| item.value.as_slice()));
+    let item = call.state.store.get(call.args.at(1), call.conn.now());
+    resp::bulk_or_null(call.conn, item.map(|item| item.value.as_slice()));
     Ok(())
 }
 
@@ -57,7 +57,7 @@ impl<'a> SetOptions<'a> {
 }
 
 pub fn set(call: &mut Call<'_, '_>) -> Answer {
-    let (key, value, now) = (call.args.at(1), call.args.at(2), call.io.now());
+    let (key, value, now) = (call.args.at(1), call.args.at(2), call.conn.now());
     let options = SetOptions::parse(call.args)?;
     let expiry = match options.lifetime {
         Some((unit, text)) => match lifetime(text, unit, "set")? {
@@ -69,17 +69,17 @@ pub fn set(call: &mut Call<'_, '_>) -> Answer {
     };
     if options.asks_nothing() {
         call.state.store.set(key, value, expiry, now);
-        resp::ok(call.io);
+        resp::ok(call.conn);
         return Ok(());
     }
     let before = call.state.store.get(key, now);
     let refused = if before.is_some() { options.if_absent } else { options.if_present };
     if options.get {
-        resp::bulk_or_null(call.io, before.map(|item| item.value.as_slice()));
+        resp::bulk_or_null(call.conn, before.map(|item| item.value.as_slice()));
     } else if refused {
-        resp::null(call.io);
+        resp::null(call.conn);
     } else {
-        resp::ok(call.io);
+        resp::ok(call.conn);
     }
     if !refused {
         call.state.store.set(key, value, expiry, now);
@@ -88,63 +88,63 @@ pub fn set(call: &mut Call<'_, '_>) -> Answer {
 }
 
 pub fn setnx(call: &mut Call<'_, '_>) -> Answer {
-    let (key, now) = (call.args.at(1), call.io.now());
+    let (key, now) = (call.args.at(1), call.conn.now());
     let absent = call.state.store.get(key, now).is_none();
     if absent {
         call.state.store.set(key, call.args.at(2), Expiry::Never, now);
     }
-    resp::int(call.io, absent.into());
+    resp::int(call.conn, absent.into());
     Ok(())
 }
 
 pub fn getset(call: &mut Call<'_, '_>) -> Answer {
     get(call)?;
-    call.state.store.set(call.args.at(1), call.args.at(2), Expiry::Never, call.io.now());
+    call.state.store.set(call.args.at(1), call.args.at(2), Expiry::Never, call.conn.now());
     Ok(())
 }
 
 pub fn getdel(call: &mut Call<'_, '_>) -> Answer {
     get(call)?;
-    call.state.store.remove(call.args.at(1), call.io.now());
+    call.state.store.remove(call.args.at(1), call.conn.now());
     Ok(())
 }
 
 pub fn mget(call: &mut Call<'_, '_>) -> Answer {
-    let (keys, now) = (call.args.from(1), call.io.now());
-    resp::array(call.io, keys.len());
+    let (keys, now) = (call.args.from(1), call.conn.now());
+    resp::array(call.conn, keys.len());
     for key in keys {
         let item = call.state.store.get(key, now);
-        resp::bulk_or_null(call.io, item.map(|item| item.value.as_slice()));
+        resp::bulk_or_null(call.conn, item.map(|item| item.value.as_slice()));
     }
     Ok(())
 }
 
 pub fn mset(call: &mut Call<'_, '_>) -> Answer {
-    let (mut words, now) = (call.args.from(1), call.io.now());
+    let (mut words, now) = (call.args.from(1), call.conn.now());
     if words.len() % 2 == 1 {
         return Err(b"ERR wrong number of arguments for 'mset' command".into());
     }
     while let (Some(key), Some(value)) = (words.next(), words.next()) {
         call.state.store.set(key, value, Expiry::Never, now);
     }
-    resp::ok(call.io);
+    resp::ok(call.conn);
     Ok(())
 }
 
 pub fn append(call: &mut Call<'_, '_>) -> Answer {
-    let (key, more, now) = (call.args.at(1), call.args.at(2), call.io.now());
+    let (key, more, now) = (call.args.at(1), call.args.at(2), call.conn.now());
     let length = call.state.store.get(key, now).map_or(0, |item| item.value.len());
     if length + more.len() > MAX_BULK {
         return Err(b"ERR string exceeds maximum allowed size (proto-max-bulk-len)".into());
     }
     let length = call.state.store.append(key, more, now);
-    resp::int(call.io, length as i64);
+    resp::int(call.conn, length as i64);
     Ok(())
 }
 
 pub fn strlen(call: &mut Call<'_, '_>) -> Answer {
-    let item = call.state.store.get(call.args.at(1), call.io.now());
-    resp::int(call.io, item.map_or(0, |item| item.value.len() as i64));
+    let item = call.state.store.get(call.args.at(1), call.conn.now());
+    resp::int(call.conn, item.map_or(0, |item| item.value.len() as i64));
     Ok(())
 }
 
@@ -166,7 +166,7 @@ pub fn decrby(call: &mut Call<'_, '_>) -> Answer {
 }
 
 fn add(call: &mut Call<'_, '_>, amount: i64) -> Answer {
-    let (key, now) = (call.args.at(1), call.io.now());
+    let (key, now) = (call.args.at(1), call.conn.now());
     let before = match call.state.store.get(key, now) {
         Some(item) => integer(&item.value).ok_or(NOT_AN_INTEGER)?,
         None => 0,
@@ -174,6 +174,6 @@ fn add(call: &mut Call<'_, '_>, amount: i64) -> Answer {
     let sum = before.checked_add(amount);
     let sum = sum.ok_or(b"ERR increment or decrement would overflow")?;
     call.state.store.set(key, Decimal::new(sum).as_bytes(), Expiry::Keep, now);
-    resp::int(call.io, sum);
+    resp::int(call.conn, sum);
     Ok(())
 }
