@@ -17,7 +17,7 @@ use crate::{
         chart,
         process::{Cores, Running, example, free_address},
     },
-    ours::{Client, await_end},
+    ours::{Client, await_end, stop},
     picture_svg,
 };
 
@@ -84,9 +84,7 @@ pub fn draw(cores: Option<Cores>) -> io::Result<()> {
     let panicked = |_| io::Error::other("a thread has panicked");
     let held = crowd.join().map_err(panicked)??;
     operator.join().map_err(panicked)??;
-    let (_, pid) = Client::connect(&address)?.who()?;
-    Client::connect(&address)?.ask("stop").ok();
-    await_end(pid)?;
+    await_end(stop(&address)?)?;
     drop(server);
     trace.answers.extend(held.answers);
     trace.failed += held.failed;
