@@ -84,6 +84,8 @@ pub(crate) struct Succession {
     pub(in crate::turn) drain_schedule: DrainSchedule,
     /// Another generation has told this one to leave, and nobody else has yet.
     pub(in crate::turn) dismissed: bool,
+    /// This process has nothing left to do, and has looked for operators a last time.
+    pub(in crate::turn) closing: bool,
     /// The service has been told that it serves no new clients (`on_retire`).
     pub(in crate::turn) retired: bool,
     /// Since when this process exists.
@@ -198,6 +200,7 @@ impl Succession {
             newest: None,
             drain_schedule: DrainSchedule::default(),
             dismissed: false,
+            closing: false,
             retired: false,
             begun: now,
             hands_back: None,

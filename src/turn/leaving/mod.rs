@@ -1,6 +1,8 @@
 //! How a process leaves: it serves what it has, tells its connections when their time has come, and
-//! goes when the last one is gone. What it has to do with the other generations is in `others`.
+//! goes when the last one is gone. Who is let in before its doors close for good is in `last_call`, what it
+//! has to do with the other generations in `others`.
 
+mod last_call;
 mod others;
 
 use std::{
@@ -9,9 +11,9 @@ use std::{
 };
 
 use crate::{
-    error::Result,
+    error::{Error, Result},
     log_target::DRAIN,
-    net::{ConnId, Datagrams, Deadline, Listener, Reason, Source},
+    net::{ConnId, Deadline, Reason, Source},
     plan::Drain,
     restart::{
         Event, Phase,
@@ -56,30 +58,28 @@ impl<S: Service> Turn<S> {
         }
         self.net.listeners.clear();
         self.net.alarms.forget_suspended();
+        self.dismiss_controls();
         self.leave(&self.succession.drain_on_restart.clone())
     }
 
     /// There will be no successor, and the older generations have no more time than this one.
     pub(in crate::turn) fn drain_for_good(&mut self) -> Result {
-        self.net.stop_accepting();
         self.tell_leaving();
-        for listener in self.net.listeners.drain(..) {
-            listener.unlink();
-        }
-        self.net.datagrams.iter().filter_map(Datagrams::socket).for_each(Listener::unlink);
+        self.last_call();
+        self.net.close_to_clients().map_err(|e| Error::io("wait for", "operators", e))?;
         let within = self.succession.drain_on_stop.deadline;
         for generation in &mut self.succession.older {
             let _ = generation.link.send(&Message::Dismissed { within }, Vec::new());
         }
         self.tell_stopping();
         self.give_up_deferred();
+        self.answer_waiting();
         self.leave(&self.succession.drain_on_stop.clone())
     }
 
     fn leave(&mut self, how: &Drain) -> Result {
         log::info!(target: DRAIN, "draining: {} connections are left", self.net.connections());
         self.tell_retired();
-        self.dismiss_controls();
         self.plan_drain(how);
         self.drain_step()
     }
@@ -128,6 +128,7 @@ impl<S: Service> Turn<S> {
     fn tell_draining(&mut self, id: ConnId) {
         let Some(conn) = self.net.conn(id) else { return };
         if !std::mem::replace(&mut conn.flags.told_to_drain, true) {
+            self.hear(id); // a service that closes here has answered what was asked
             self.call(id, |service, conn, session| service.on_drain(conn, session));
         }
     }

@@ -15,7 +15,7 @@ use std::process;
 use crate::{
     error::{Error, Result},
     log_target::{DRAIN, RESTART, SYSTEM},
-    net::{Request, Source},
+    net::{Listener, Request, Source},
     restart::{Action, Event, Phase, step},
     service::{Service, Start},
     system::signal::{Sender, Signals},
@@ -103,7 +103,12 @@ impl<S: Service> Turn<S> {
     pub(in crate::turn) fn settle(&mut self) -> Result {
         self.look_after_stderr();
         self.tell_alarms();
-        if self.net.draining && self.net.is_empty() && !self.is_kept_by_manager() {
+        if self.net.draining
+            && self.net.is_empty()
+            && !self.is_kept_by_manager()
+            && !self.is_kept_by_operators()
+            && !self.takes_last_requests()
+        {
             self.advance(Event::Empty)
         } else {
             Ok(())
@@ -183,6 +188,12 @@ impl<S: Service> Turn<S> {
         // Left open, for the end of it tells the newest generation that this process is gone, and not
         // only that it has nothing more to do: there may be no more processes than it allows.
         std::mem::forget(self.succession.newest.take());
+        // What is left is of operators. While a new side is told to leave, it has them.
+        if self.succession.retired
+            && (self.net.hears_operators() || self.succession.children.is_empty())
+        {
+            self.net.listeners.iter().for_each(Listener::unlink);
+        }
         if let Some(file) = &self.succession.pid_file {
             file.remove();
         }
