@@ -43,6 +43,10 @@ impl Service for Ends {
                 conn.send(&[b'x'; 1000]);
                 conn.close();
             }
+            b"reply and abort" => {
+                conn.send(&[b'x'; 1000]);
+                conn.abort();
+            }
             b"reply" => conn.send(&[b'x'; 1000]),
             _ => {}
         }
@@ -148,7 +152,8 @@ fn what_is_thrown_away_is_a_reset_and_what_is_sent_is_not() {
     };
     assert!(cut(b"reply", stop), "a stop");
     assert!(!cut(b"hello", stop), "a stop of one that has had everything");
-    assert!(cut(b"abort", |_| {}), "what an author aborts is cut, wherever the rest of it is");
+    assert!(cut(b"reply and abort", |_| {}), "an abort");
+    assert!(!cut(b"abort", |_| {}), "an abort of one that has had everything");
     assert!(!cut(b"fail", |_| {}), "an error ends after what was queued");
     assert!(!cut(b"hello", |harness| harness.advance(Duration::from_secs(60))), "an idle one");
 }

@@ -35,8 +35,7 @@ impl Net {
         let conn = &mut self.conns[id.slot()];
         if conn.phase != Phase::Dead {
             conn.flags.stillborn = conn.phase == Phase::Dialing;
-            // What an author aborts may be the middle of something, though nothing of it is queued here.
-            conn.flags.cut = !conn.output.is_empty() || matches!(reason, Reason::Aborted);
+            conn.flags.cut = !conn.output.is_empty();
             conn.phase = Phase::Dead;
             conn.rare_mut().reason.get_or_insert(reason);
             self.mark_ended(id);
@@ -96,7 +95,7 @@ impl Net {
         // Before the close: another process may have the socket, and then close does not do it.
         let _ = Net::with_registry(&self.poll, |registry| conn.stream.deregister(registry));
         if conn.flags.cut {
-            conn.stream.reset(self.shared); // by a FIN, what it has got would look like the whole
+            conn.stream.reset(); // by a FIN, what it has got would look like the whole
         }
         if self.shared || conn.stream.raw_fd().is_none() {
             conn.stream.shutdown(Shutdown::Both);

@@ -159,9 +159,10 @@ impl<'a> Connection<'a> {
 
     /// Ends the connection at the end of this turn and throws away what is queued.
     ///
-    /// The peer sees a reset, so that it does not take what it has got for the whole. So it does wherever
-    /// output is thrown away: by a timeout, by a limit, at the deadline of a drain and by a stop. (A Unix
-    /// socket has no reset: what has to be whole there needs a length or a mark at its end.)
+    /// Where there was something, the peer sees a reset, so that it does not take what it has got for the
+    /// whole. So it does wherever output is thrown away: by a timeout, by a limit, at the deadline of a drain
+    /// and by a stop. (A Unix socket has no reset: what has to be whole there needs a length or a mark at
+    /// its end.) Where unread input is left it is a reset as well (see `tcp(7)`).
     /// [`close`](Self::close) is the orderly way.
     pub fn abort(&mut self) {
         self.net.kill(self.id, Reason::Aborted);

@@ -13,8 +13,7 @@ use mio::{
     net::{TcpStream, UnixStream},
 };
 use nix::sys::socket::{
-    AddressFamily, SockaddrLike, SockaddrStorage, getsockname, getsockopt, setsockopt,
-    sockopt::{Linger, PeerCredentials},
+    AddressFamily, SockaddrLike, SockaddrStorage, getsockname, getsockopt, sockopt::PeerCredentials,
 };
 
 use super::{memory::Pipe, peer::Peer};
@@ -160,20 +159,15 @@ impl Stream {
         };
     }
 
-    /// Makes the close that follows a reset: what was sent and has not left yet is lost, and the peer is told.
+    /// Ends the connection by a reset: what was sent and has not left yet is lost, and the peer is told.
     ///
-    /// `SO_LINGER` with a time of zero does it at the last close. While a child of ours may have the
-    /// descriptor too (`shared`), that is not this one; then the association is dissolved (`connect(2)`,
-    /// `AF_UNSPEC`), which does it now, for all. A Unix socket has no reset: its peer finds the end of the
-    /// stream, or `ECONNRESET` where it had sent something that was not read.
-    pub fn reset(&self, shared: bool) {
+    /// `SO_LINGER` with a time of zero would do it at the last close, and while a child of ours has the
+    /// descriptor too this one is not the last. Dissolving the association (`connect(2)`, `AF_UNSPEC`)
+    /// does it now, for all. A Unix socket has no reset: its peer finds the end of the stream, or
+    /// `ECONNRESET` where it had sent something that was not read.
+    pub fn reset(&self) {
         match self {
-            Stream::Tcp(stream) if shared => dissolve(stream.as_fd()),
-            Stream::Tcp(stream) => {
-                // A connection that is over already has nobody to be told.
-                let now = libc::linger { l_onoff: 1, l_linger: 0 };
-                let _ = setsockopt(&stream.as_fd(), Linger, &now);
-            }
+            Stream::Tcp(stream) => dissolve(stream.as_fd()),
             Stream::Unix(_) => {}
             Stream::Memory(pipe) => pipe.reset(),
         }

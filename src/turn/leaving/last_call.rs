@@ -83,6 +83,15 @@ impl<S: Service> Turn<S> {
         for id in self.controls() {
             self.hear(id);
         }
-        true
+        !self.net.is_settled()
+    }
+
+    /// After the last turn: what is left is of operators. While a new side is told to leave as well, it has
+    /// them.
+    pub(in crate::turn) fn remove_last_paths(&self) {
+        let has_them = self.net.hears_operators() || self.succession.children.is_empty();
+        if self.succession.retired && has_them {
+            self.net.listeners.iter().for_each(Listener::unlink);
+        }
     }
 }

@@ -128,7 +128,9 @@ impl<S: Service> Turn<S> {
     fn tell_draining(&mut self, id: ConnId) {
         let Some(conn) = self.net.conn(id) else { return };
         if !std::mem::replace(&mut conn.flags.told_to_drain, true) {
-            self.hear(id); // a service that closes here has answered what was asked
+            if conn.bytes_in == 0 {
+                self.hear(id); // who was let in at the last moment, and would be sent away unheard
+            }
             self.call(id, |service, conn, session| service.on_drain(conn, session));
         }
     }

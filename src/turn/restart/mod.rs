@@ -15,7 +15,7 @@ use std::process;
 use crate::{
     error::{Error, Result},
     log_target::{DRAIN, RESTART, SYSTEM},
-    net::{Listener, Request, Source},
+    net::{Request, Source},
     restart::{Action, Event, Phase, step},
     service::{Service, Start},
     system::signal::{Sender, Signals},
@@ -188,12 +188,7 @@ impl<S: Service> Turn<S> {
         // Left open, for the end of it tells the newest generation that this process is gone, and not
         // only that it has nothing more to do: there may be no more processes than it allows.
         std::mem::forget(self.succession.newest.take());
-        // What is left is of operators. While a new side is told to leave, it has them.
-        if self.succession.retired
-            && (self.net.hears_operators() || self.succession.children.is_empty())
-        {
-            self.net.listeners.iter().for_each(Listener::unlink);
-        }
+        self.remove_last_paths();
         if let Some(file) = &self.succession.pid_file {
             file.remove();
         }
