@@ -73,3 +73,22 @@ fn connections_that_move_leave_nothing_behind() {
     }
     assert_no_growth(&sizes);
 }
+
+/// Neither does one that comes to nothing, in the process that goes on.
+#[test]
+fn restarts_that_fail_leave_nothing_behind() {
+    let lab = Lab::start();
+    let pid = lab.pid();
+    lab.break_programs("exit");
+    let mut sizes = Vec::new();
+    for _ in 0..RESTARTS {
+        for _ in 0..5 {
+            let failed = lab.count_lines("the new side ended");
+            lab.signal(Engine::ForkExec.signal());
+            lab.wait_lines("the new side ended", failed + 1);
+        }
+        wait_for_events(pid);
+        sizes.push(data(pid));
+    }
+    assert_no_growth(&sizes);
+}

@@ -139,3 +139,31 @@ impl Net {
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::net::{
+        address::Address,
+        stream::{Peer, Stream, memory::Pipe},
+    };
+
+    /// Whoever dials again from `on_close` is not in its own way, though the socket lingers.
+    #[test]
+    fn a_conversation_that_is_over_counts_no_more_for_its_destination() {
+        let mut net = Net::new(None, Instant::now());
+        let there = Address::Tcp(([127, 0, 0, 1], 80).into());
+        let pipe = Pipe::new(0);
+        let id = net.insert(Stream::Memory(pipe), Peer::Unknown, Phase::Open).unwrap();
+        net.conns[id.slot()].rare_mut().destination = Some(there.clone());
+        net.destinations.add(&net.conns[id.slot()]);
+        net.finish(id, Reason::Closed);
+        assert!(matches!(net.take_ended(), Some((ended, Reason::Closed)) if ended == id));
+        assert_eq!((net.destinations.count(&there), net.connections()), (0, 1));
+        net.kill(id, Reason::NoFin);
+        assert!(net.take_ended().is_none(), "told twice");
+        assert_eq!((net.destinations.count(&there), net.connections()), (0, 0));
+    }
+}
