@@ -226,8 +226,8 @@ impl<S: Service> Turn<S> {
         }
     }
 
-    /// 9. Connections that are over for the service, whose sockets may still have output and a FIN to send;
-    /// `on_close` may end others, until none is left.
+    /// 9. Conversations that are over; the sockets may still have something to send. `on_close` may end others:
+    ///    it goes on until none is left.
     fn reap(&mut self) {
         while !self.net.frozen
             && let Some((id, why)) = self.net.take_ended()
