@@ -8,8 +8,10 @@ use crate::log_target::RESTART;
 /// A step of the protocol, after which something may go wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// Old: the new process was made, and was offered everything.
+    /// Old: the new process was made.
     OldMade,
+    /// Old: the new program has connected, and was offered what it needs first.
+    OldOffered,
     /// Old: it has sent state and connections.
     OldHanded,
     /// Old: `Ready` came.

@@ -18,8 +18,11 @@ const REASON_MAX: usize = 4096;
 /// One message. The descriptors that go with it travel beside it (see `pass`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Message {
-    /// Old to new, first: who you are to be, and who I am. With it: the stderr to use once you have committed,
-    /// and the pipe by which I hear yours until then.
+    /// New program to old, first, and alone on the link that it was started with: I am here, speak to
+    /// me on this one. With it: the end of a link that nobody else has the other end of.
+    Connect { pid: u32 },
+    /// Old to new, in answer: who you are to be, and who I am. With it: the stderr to use once you have committed,
+    /// the pipe by which I hear yours until then, and my pidfd.
     Hello {
         generation: u64,
         engine: Engine,
@@ -57,7 +60,9 @@ pub(crate) enum Message {
     TakeBack { reason: String },
     /// Old to new, in answer: I serve again.
     Resumed,
-    /// To a generation that shall leave, within this time if there is one.
+    /// Old to new: I do without you, and you serve nobody. What is left of you is killed.
+    GivenUp,
+    /// To a generation that shall leave, within this time if there is one: the service ends.
     Dismissed { within: Option<Duration> },
     /// The newest to an older one: how are you?
     Ask,
@@ -123,6 +128,8 @@ const CLAIM: u16 = 16;
 const TAKEN: u16 = 17;
 const HANDED: u16 = 18;
 const TAKEN_OVER: u16 = 19;
+const CONNECT: u16 = 25;
+const GIVEN_UP: u16 = 26;
 const SUPERVISOR: u16 = 20;
 const MAIN: u16 = 21;
 const RETIRED: u16 = 22;
@@ -168,7 +175,8 @@ impl Message {
                 names.iter().for_each(|name| put(&mut out, NAME, name.as_bytes()));
             }
             Message::Older { who } => put_identity(&mut out, who),
-            Message::Ready { pid }
+            Message::Connect { pid }
+            | Message::Ready { pid }
             | Message::Supervisor { pid }
             | Message::Retired { pid }
             | Message::Leaving { pid } => put_number(&mut out, PID, u64::from(*pid)),
@@ -209,6 +217,7 @@ impl Message {
             | Message::Released
             | Message::Committed
             | Message::Resumed
+            | Message::GivenUp
             | Message::Ask => {}
         }
         out
@@ -216,6 +225,7 @@ impl Message {
 
     fn kind(&self) -> u16 {
         match self {
+            Message::Connect { .. } => CONNECT,
             Message::Hello { .. } => HELLO,
             Message::Listeners { .. } => LISTENERS,
             Message::Older { .. } => OLDER,
@@ -232,6 +242,7 @@ impl Message {
             Message::Committed => COMMITTED,
             Message::TakeBack { .. } => TAKE_BACK,
             Message::Resumed => RESUMED,
+            Message::GivenUp => GIVEN_UP,
             Message::Dismissed { .. } => DISMISSED,
             Message::Ask => ASK,
             Message::Report(_) => REPORT,
@@ -249,6 +260,7 @@ impl Message {
     pub fn decode(bytes: &[u8]) -> Result<Option<Message>, Malformed> {
         let (kind, fields) = wire::open(bytes)?;
         Ok(Some(match kind {
+            CONNECT => Message::Connect { pid: pid(fields)? },
             HELLO => Message::Hello {
                 generation: fields.number(GENERATION, "generation")?,
                 engine: engine(fields.one(ENGINE, "engine")?)?,
@@ -270,6 +282,7 @@ impl Message {
             COMMITTED => Message::Committed,
             TAKE_BACK => Message::TakeBack { reason: fields.text(REASON, "reason")? },
             RESUMED => Message::Resumed,
+            GIVEN_UP => Message::GivenUp,
             DISMISSED => Message::Dismissed { within: fields.maybe_time(WITHIN, "time")? },
             ASK => Message::Ask,
             REPORT => Message::Report(Report {

@@ -64,7 +64,9 @@ fn any_message() -> impl Strategy<Value = Message> {
             Just(Message::Claim),
             Just(Message::State),
             Just(Message::Taken),
-            Just(Message::TakenOver)
+            Just(Message::TakenOver),
+            Just(Message::GivenUp),
+            any::<u32>().prop_map(|pid| Message::Connect { pid })
         ],
         any::<u64>().prop_map(|count| Message::Connections { count }),
         any::<u64>().prop_map(|last_serial| Message::Handed { last_serial }),

@@ -18,6 +18,7 @@ use crate::{
             child::Child,
             exec::Launch,
             fork::Unready,
+            process::Process,
             stderr::{ForwardedStderr, Stderr},
             supervised::Supervised,
         },
@@ -143,6 +144,10 @@ impl StopSignals {
 pub(crate) struct Generation {
     pub who: Identity,
     pub link: Link,
+    /// On a new side, of the old one: whether it lives.
+    pub process: Option<Process>,
+    /// Its link leads nowhere any more. Whether it has ended is another question.
+    pub is_cut: bool,
     /// What it said when it was asked last.
     pub report: Option<Report>,
     /// It was asked and has not answered yet.
@@ -158,11 +163,23 @@ impl Generation {
         Generation {
             who,
             link,
+            process: None,
+            is_cut: false,
             report: None,
             asked: false,
             overdue: None,
             forward: ForwardQueue::default(),
         }
+    }
+
+    /// The old side of a restart, by which a new one knows whether it lives.
+    pub fn with_process(who: Identity, link: Link, process: Process) -> Generation {
+        Generation { process: Some(process), ..Generation::new(who, link) }
+    }
+
+    /// Whether it is known that its process lives no more.
+    pub(in crate::turn) fn has_ended(&self) -> bool {
+        self.process.as_ref().is_some_and(Process::has_ended)
     }
 }
 

@@ -17,7 +17,7 @@ use crate::{
         Event, Phase,
         drain::{DrainSchedule, Due},
         fault::{self, Step},
-        link::{Identity, Message},
+        link::{Identity, Link, Message},
     },
     service::Service,
     turn::Turn,
@@ -40,7 +40,7 @@ impl<S: Service> Turn<S> {
             self.succession.newest = attempt.link;
             self.look_after(attempt.child);
         } else if let Some(old) = self.succession.old.take() {
-            self.net.unwatch(&old.link);
+            self.unwatch_old(&old);
             let number = old.who.generation;
             self.answer_roll_back(&format!("ok: generation {number} serves again"));
             self.succession.newest = Some(old.link);
@@ -59,21 +59,34 @@ impl<S: Service> Turn<S> {
         self.leave(&self.succession.drain_on_restart.clone())
     }
 
-    /// There will be no successor, and the older generations have no more time than this one.
+    /// There will be no successor, and the other generations have no more time than this one: not even an
+    /// old side that could still take over again, should this one be gone before it is heard.
     pub(in crate::turn) fn drain_for_good(&mut self) -> Result {
+        self.tell_others(self.succession.drain_on_stop.deadline);
         self.net.stop_accepting();
         self.tell_leaving();
         for listener in self.net.listeners.drain(..) {
             listener.unlink();
         }
         self.net.datagrams.iter().filter_map(Datagrams::socket).for_each(Listener::unlink);
-        let within = self.succession.drain_on_stop.deadline;
-        for generation in &mut self.succession.older {
-            let _ = generation.link.send(&Message::Dismissed { within }, Vec::new());
-        }
         self.tell_stopping();
         self.give_up_deferred();
         self.leave(&self.succession.drain_on_stop.clone())
+    }
+
+    /// Whether another generation has not been told yet what it is to know. A word that its link has
+    /// taken is heard, however soon this process ends after it.
+    pub(in crate::turn) fn owes_words(&mut self) -> bool {
+        let hurried = self.net.is_hurried();
+        let owed = |link: &mut Link| link.has_unsent() && link.flush().is_ok() && link.has_unsent();
+        self.succession.others_mut().any(|other| owed(&mut other.link)) && !hurried
+    }
+
+    fn tell_others(&mut self, within: Option<Duration>) {
+        for generation in self.succession.others_mut() {
+            // One that is gone need not hear it.
+            let _ = generation.link.send(&Message::Dismissed { within }, Vec::new());
+        }
     }
 
     fn leave(&mut self, how: &Drain) -> Result {
@@ -90,10 +103,15 @@ impl<S: Service> Turn<S> {
         self.drain_step()
     }
 
+    /// The generation that serves, or serves again, says that this one shall leave.
+    pub(in crate::turn) fn told_to_leave(&mut self, within: Option<Duration>) -> Result {
+        self.succession.manager.leave_to_others();
+        self.dismissed(within)
+    }
+
     /// Another generation says that this one shall leave.
     pub(in crate::turn) fn dismissed(&mut self, within: Option<Duration>) -> Result {
         log::info!(target: DRAIN, "dismissed by another generation");
-        self.succession.manager.leave_to_others();
         self.succession.dismissed |= self.succession.phase != Phase::Stopping;
         self.succession.drain_on_stop.deadline = within;
         self.advance(Event::Dismissed)
@@ -136,10 +154,7 @@ impl<S: Service> Turn<S> {
     /// ones as well.
     pub(in crate::turn) fn abort_all(&mut self, event: Event) {
         if event != Event::Deadline {
-            for generation in &mut self.succession.older {
-                let now = Message::Dismissed { within: Some(Duration::ZERO) };
-                let _ = generation.link.send(&now, Vec::new());
-            }
+            self.tell_others(Some(Duration::ZERO));
         }
         let ids: Vec<_> = self.net.clients().map(|conn| conn.id).collect();
         for id in ids {

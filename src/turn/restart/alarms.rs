@@ -18,6 +18,8 @@
 //! they are never live in both. If the old side dies after the copy the new one has them; before it, there
 //! is no new side, and they are lost like everything in its memory.
 
+use std::time::Duration;
+
 use crate::{
     limits::ALARMS_PER_MESSAGE,
     restart::{
@@ -63,18 +65,18 @@ impl<S: Service> Turn<S> {
         }
     }
 
-    /// The same of one that has ended, and what else it had said and nobody has heard: whether it
-    /// had taken over the connections.
-    pub(in crate::turn) fn drain_link(&mut self, attempt: &mut Attempt) -> bool {
-        let mut had_taken_over = false;
+    /// The same of one that has ended, and what else it had said and nobody has heard.
+    pub(in crate::turn) fn drain_link(&mut self, attempt: &mut Attempt) -> Unheard {
+        let mut unheard = Unheard::default();
         for message in attempt.unheard() {
             match message {
-                Message::TakenOver => had_taken_over = true,
+                Message::TakenOver => unheard.taken_over = true,
                 Message::Alarms(words) => self.handle_alarms(words),
+                Message::Dismissed { within } => unheard.dismissed = Some(within),
                 _ => {}
             }
         }
-        had_taken_over
+        unheard
     }
 
     /// On a new program that does not serve yet.
@@ -83,6 +85,15 @@ impl<S: Service> Turn<S> {
             self.net.alarms.inherit(news(words), self.net.now());
         }
     }
+}
+
+/// What a new side had said before it ended.
+#[derive(Default)]
+pub(in crate::turn) struct Unheard {
+    /// It had taken over the connections.
+    pub taken_over: bool,
+    /// It had been told to stop, within this time.
+    pub dismissed: Option<Option<Duration>>,
 }
 
 fn news(words: Vec<AlarmWord>) -> Vec<AlarmChange> {
