@@ -12,6 +12,8 @@ pub(crate) enum Step {
     OldMade,
     /// Old: the new program has connected, and was offered what it needs first.
     OldOffered,
+    /// Old: the new program is up, and the state is about to be written down for it.
+    OldSaving,
     /// Old: it has sent state and connections.
     OldHanded,
     /// Old: `Ready` came.
@@ -38,6 +40,8 @@ pub(crate) enum Step {
     NewCommitted,
     /// New: it has asked the old side to serve again.
     NewHandedBack,
+    /// New: it was told to stop, and has told the others so.
+    NewStopping,
 }
 
 /// The place for a fault after `step`.

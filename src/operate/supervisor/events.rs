@@ -204,7 +204,7 @@ impl Supervisor {
     fn offer_to_start(&mut self, pid: u32, fds: Vec<OwnedFd>, now: Instant) {
         let Some(mut start) = self.start.take() else { return };
         self.older.iter_mut().for_each(|generation| generation.offered = true);
-        let made = start.offer(pid, fds, self.offer(start.task.generation));
+        let made = start.offer(pid, fds, self.offer());
         self.start = Some(start);
         if let Err(why) = made {
             self.give_up(now, |start| start.failed(why));

@@ -221,15 +221,16 @@ impl Supervisor {
 
     fn try_make(&mut self, task: Task) -> std::result::Result<Attempt, RestartError> {
         self.orders.launch.preflight()?;
-        Attempt::exec(task, &self.orders.launch)
+        let generation = task.generation;
+        let this = Identity { generation, pid: process::id(), engine: None };
+        Attempt::exec(task, &self.orders.launch, this)
     }
 
     /// What a new generation gets when it is up.
-    fn offer(&self, generation: u64) -> Offer<'_> {
+    fn offer(&self) -> Offer<'_> {
         let listeners = self.orders.listeners.iter();
         let older = self.older.iter();
         Offer {
-            old: Identity { generation, pid: process::id(), engine: None },
             listeners: listeners.map(|l| (l.name.as_str(), l.as_fd())).collect(),
             older: older.map(|older| (older.who, older.link.as_fd())).collect(),
             supervisor: Some((process::id(), self.outbox.as_fd())),

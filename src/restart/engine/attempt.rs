@@ -51,7 +51,6 @@ pub(crate) struct Attempt {
 
 /// What a new program is given.
 pub(crate) struct Offer<'a> {
-    pub old: Identity,
     pub listeners: Vec<(&'a str, BorrowedFd<'a>)>,
     pub older: Vec<(Identity, BorrowedFd<'a>)>,
     /// Who supervises all generations, and the way to it.
@@ -126,13 +125,15 @@ impl Attempt {
         Ok(Side::Old(Box::new(attempt)))
     }
 
-    /// Starts the program anew. It is offered something when it has shown who it is: a shell that was
-    /// started in its place would keep unread what it does not understand, listeners among it.
-    pub fn exec(task: Task, launch: &Launch) -> Result<Attempt, RestartError> {
+    /// Starts the program anew, and lets it know who `old` is. It is offered something when it has shown who
+    /// it is: a shell that was started in its place would leave listeners unread, and so open.
+    pub fn exec(task: Task, launch: &Launch, old: Identity) -> Result<Attempt, RestartError> {
         let failed = |source| launch.failed(source);
         let before = Instant::now();
-        let (ours, theirs) = Link::pair().map_err(failed)?;
+        let (mut ours, theirs) = Link::pair().map_err(failed)?;
         let (stderr, writer) = Stderr::pipe().map_err(failed)?;
+        let (hello, fds) = hello(&task, old, &stderr).map_err(failed)?;
+        ours.send(&hello, fds).map_err(|e| failed(io::Error::other(e.to_string())))?;
         let pid = launch.spawn(Some(theirs.as_fd()), writer.as_fd(), None).map_err(failed)?;
         let child = Child::new(pid).map_err(failed)?;
         let attempt = Attempt::new(task, child);
@@ -152,9 +153,7 @@ impl Attempt {
         }
         let link = fds.into_iter().next().ok_or("it has connected without a link")?;
         let mut link = Link::of(link);
-        let stderr = self.stderr.as_ref().ok_or("it has no stderr to be heard by")?;
-        let parcels = offer.parcels(&self.task, stderr).map_err(|e| e.to_string())?;
-        for (message, fds) in parcels {
+        for (message, fds) in offer.parcels().map_err(|e| e.to_string())? {
             link.send(&message, fds).map_err(|e| e.to_string())?;
         }
         (self.link, self.offered) = (Some(link), true);
@@ -280,17 +279,20 @@ pub(crate) struct Task {
     pub begun: Instant,
 }
 
+/// The first word, with what a program needs to be heard and to know whether the old side lives.
+fn hello(task: &Task, old: Identity, heard: &Stderr) -> io::Result<Parcel<Message>> {
+    let Task { engine, generation, .. } = *task;
+    let probation = task.how.probation;
+    let stderr = io::stderr().as_fd().try_clone_to_owned()?;
+    let heard = heard.as_fd().try_clone_to_owned()?;
+    let hello = Message::Hello { generation, engine, probation, old };
+    Ok((hello, vec![stderr, heard, Process::this()?.into_fd()]))
+}
+
 impl Offer<'_> {
     /// The messages, each with descriptors of its own.
-    fn parcels(&self, task: &Task, heard: &Stderr) -> io::Result<Vec<Parcel<Message>>> {
-        let Task { engine, generation, .. } = *task;
-        let old = self.old;
-        let stderr = io::stderr().as_fd().try_clone_to_owned()?;
-        let heard = heard.as_fd().try_clone_to_owned()?;
-        let probation = task.how.probation;
-        let hello = Message::Hello { generation, engine, probation, old };
-        let mut parcels = vec![(hello, vec![stderr, heard, Process::this()?.into_fd()])];
-        parcels.extend(listener_parcels(&self.listeners)?);
+    fn parcels(&self) -> io::Result<Vec<Parcel<Message>>> {
+        let mut parcels = listener_parcels(&self.listeners)?;
         for &(who, link) in &self.older {
             parcels.push((Message::Older { who }, vec![link.try_clone_to_owned()?]));
         }

@@ -18,11 +18,9 @@ const REASON_MAX: usize = 4096;
 /// One message. The descriptors that go with it travel beside it (see `pass`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Message {
-    /// New program to old, first, and alone on the link that it was started with: I am here, speak to
-    /// me on this one. With it: the end of a link that nobody else has the other end of.
-    Connect { pid: u32 },
-    /// Old to new, in answer: who you are to be, and who I am. With it: the stderr to use once you have committed,
-    /// the pipe by which I hear yours until then, and my pidfd.
+    /// Old to new, first, and alone on the link that a program is started with: who you are to be, and who I
+    /// am. With it: the stderr to use once you have committed, the pipe by which I hear yours until then,
+    /// and my pidfd.
     Hello {
         generation: u64,
         engine: Engine,
@@ -30,6 +28,9 @@ pub(crate) enum Message {
         probation: Duration,
         old: Identity,
     },
+    /// New program to old, in answer: I am here, as this process; speak to me on this one from now on. With
+    /// it: the end of a link that nobody else has the other end of.
+    Connect { pid: u32 },
     /// Old to new: listening sockets, a name for each descriptor that comes along.
     Listeners { names: Vec<String> },
     /// Old to new: an older generation that still drains. With it: the link to it.
@@ -225,8 +226,8 @@ impl Message {
 
     fn kind(&self) -> u16 {
         match self {
-            Message::Connect { .. } => CONNECT,
             Message::Hello { .. } => HELLO,
+            Message::Connect { .. } => CONNECT,
             Message::Listeners { .. } => LISTENERS,
             Message::Older { .. } => OLDER,
             Message::Offered => OFFERED,

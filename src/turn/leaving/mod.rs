@@ -63,6 +63,9 @@ impl<S: Service> Turn<S> {
     /// old side that could still take over again, should this one be gone before it is heard.
     pub(in crate::turn) fn drain_for_good(&mut self) -> Result {
         self.tell_others(self.succession.drain_on_stop.deadline);
+        if let Some(old) = &mut self.succession.old {
+            fault::point(Step::NewStopping, Some(&mut old.link));
+        }
         self.net.stop_accepting();
         self.tell_leaving();
         for listener in self.net.listeners.drain(..) {

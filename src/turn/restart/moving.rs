@@ -59,6 +59,7 @@ impl<S: Service> Turn<S> {
                 attempt.outgoing = outgoing;
             }
         }
+        fault::point(Step::OldSaving, self.succession.link_to_new());
         let saved = self.service.save().map_err(|why| format!("the state was not saved: {why}"))?;
         let state = memfd::seal(&saved).map_err(|e| format!("seal the state: {e}"))?;
         self.send_to_new(&Message::State, vec![state.into()])?;

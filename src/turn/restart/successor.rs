@@ -99,7 +99,7 @@ impl<S: Service> Turn<S> {
     }
 
     fn exec(&self, task: Task) -> std::result::Result<Attempt, RestartError> {
-        Attempt::exec(task, &self.succession.launch)
+        Attempt::exec(task, &self.succession.launch, self.succession.identity(&self.net))
     }
 
     /// The new program is up, as process `pid`: it gets what it needs before its `main` goes on.
@@ -112,7 +112,6 @@ impl<S: Service> Turn<S> {
         attempt.link.iter().for_each(|link| self.net.unwatch(link));
         let older = self.succession.older.iter();
         let offer = Offer {
-            old: self.succession.identity(&self.net),
             listeners: self.net.passed_on().collect(),
             older: older.map(|generation| (generation.who, generation.link.as_fd())).collect(),
             supervisor: self.succession.supervisor.as_ref().map(|s| (s.pid, s.as_fd())),
