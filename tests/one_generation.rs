@@ -149,6 +149,28 @@ fn a_program_that_goes_into_the_background_late_ends_when_it_is_given_up() {
     }
 }
 
+/// And where it does not come to an end, nobody waits in its queue.
+#[test]
+fn at_the_last_stop_a_port_is_closed_whoever_has_it() {
+    let dir = Dir::new();
+    let unix = dir.path("socket");
+    let address = format!("unix:{}", unix.display());
+    let mut wrapped = Wrapped::start(|setup| setup.arg("--listen").arg(address));
+    let old = wrapped.lab.pid();
+    wrapped.lab.break_programs("daemon hang");
+    let answer = wrapped.lab.connect().ask("restart fork-exec");
+    assert!(answer.contains("has left somebody behind"), "{answer}");
+    let left = running(&wrapped.dir.path("server")).into_iter().filter(|&pid| pid != old);
+    let left: Vec<_> = left.map(Straggler).collect();
+    assert_eq!(left.len(), 1);
+    let copy = dir.path("same socket");
+    fs::hard_link(&unix, &copy).expect("in one directory");
+    wrapped.lab.signal(SIGTERM);
+    assert!(wrapped.lab.wait_exit().success());
+    assert_refused(&wrapped.lab.address);
+    assert!(UnixStream::connect(copy).is_err() && !unix.exists());
+}
+
 /// What has the link by inheritance has nothing else of the server's, be it ever so patient.
 #[test]
 fn whoever_a_script_leaves_behind_keeps_no_listener_open() {

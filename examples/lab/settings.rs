@@ -8,7 +8,7 @@
 //!
 //! - `LAB_BROKEN=FILE`: while the file exists, a new program does what it says: `exit`, `hang`, `panic`,
 //!   `stop` (it stops itself until it gets SIGCONT), `check` (its configuration is bad), `fds` (it has
-//!   room for few descriptors), `daemon` (it goes into the background before it serves); and a new generation by either engine: `abort` (soon after it began
+//!   room for few descriptors), `daemon` and `daemon hang` (it goes into the background before it serves, and never comes to it); and a new generation by either engine: `abort` (soon after it began
 //!   to serve), `roll back`, `die in alarm`.
 //! - `LAB_ALSO=FILE`: it also listens on each line of it.
 //! - `LAB_JOURNAL=FILE`: all generations write down there which alarms, pieces and messages came.
@@ -104,8 +104,11 @@ pub fn tune(mut server: Server<Lab>) -> Server<Lab> {
         server = server.dismiss_oldest(limit);
     }
     let server = listen_also(server);
-    if told().as_deref() == Some("daemon") {
+    if let Some(how) = told().filter(|how| how.starts_with("daemon")) {
         daemon(true, true).expect("a fork"); // the process that was started ends here
+        if how.ends_with("hang") {
+            thread::sleep(Duration::from_secs(3600));
+        }
     }
     server
 }

@@ -68,8 +68,13 @@ impl<S: Service> Turn<S> {
         }
         self.net.stop_accepting();
         self.tell_leaving();
+        // In a restart the other side may have clients of the queue yet to accept.
+        let alone = self.succession.old.is_none() && !self.succession.retired;
         for listener in self.net.listeners.drain(..) {
             listener.unlink();
+            if alone {
+                listener.shut();
+            }
         }
         self.net.datagrams.iter().filter_map(Datagrams::socket).for_each(Listener::unlink);
         self.tell_stopping();
