@@ -44,6 +44,9 @@ impl<S: Service> Turn<S> {
     /// back.
     pub(in crate::turn) fn tell_alarms(&mut self) {
         let news = self.net.alarms.take_changes(self.net.now());
+        if self.net.poll.is_none() && !news.is_empty() {
+            return self.net.staged.alarms.push((self.net.now(), news)); // in a test
+        }
         if let Some(old) = &mut self.succession.old {
             for message in messages(&news) {
                 // A failure means that the old side is gone; the link will say so.

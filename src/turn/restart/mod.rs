@@ -2,9 +2,11 @@
 //! of the state machine.
 //!
 //! This file takes what comes and decides. `successor` makes the new process; `old` and `new` are the two sides of a
-//! restart, `lost` a new side without its old one; `moving` is about the connections that go along, `alarms` about whose the alarms are.
+//! restart, `lost` a new side without its old one; `moving` is about the connections that go along, `alarms` about whose the alarms are. `in_memory`
+//! is a restart without processes.
 
 mod alarms;
+mod in_memory;
 mod lost;
 mod moving;
 mod new;

@@ -30,14 +30,6 @@ impl<S: Service> Turn<S> {
             let received = link.flush().and_then(|()| link.receive());
             let event = match received {
                 Ok(None) => return Ok(()),
-                Ok(Some((
-                    word @ (Message::Connect { .. } | Message::Claim | Message::Taken),
-                    fds,
-                ))) => {
-                    let given = self.give_to_new(word, fds);
-                    self.give_up_unless(given)?;
-                    continue;
-                }
                 Ok(Some((Message::Ready { .. }, _))) => Event::Ready,
                 // A side that has died since is none to retire for.
                 Ok(Some((Message::Committed, _))) if link.is_cut() => continue,
@@ -46,19 +38,14 @@ impl<S: Service> Turn<S> {
                     attempt.handed_back = Some(reason);
                     Event::TakeBack
                 }
-                // It was told to stop, and so the service was: also if it has left by now.
-                Ok(Some((Message::Dismissed { within }, _))) => {
-                    self.dismissed(within)?;
-                    continue;
-                }
                 Ok(Some((Message::Datagrams { forwarded }, _))) => {
                     if !self.deliver_some(forwarded, &mut taken, Source::Link) {
                         return Ok(());
                     }
                     continue;
                 }
-                Ok(Some((word @ (Message::Ask | Message::TakenOver | Message::Alarms(_)), _))) => {
-                    self.heed_new(word);
+                Ok(Some((word, fds))) if !is_step(&word) => {
+                    self.heed_new(word, fds)?;
                     continue;
                 }
                 // While this side accepts, there is time to hear how the new one ends.
@@ -99,15 +86,22 @@ impl<S: Service> Turn<S> {
     }
 
     /// What the new side says beside the steps of the restart.
-    fn heed_new(&mut self, word: Message) {
+    fn heed_new(&mut self, word: Message, fds: Vec<OwnedFd>) -> Result {
         match word {
+            Message::Connect { .. } | Message::Claim | Message::Taken => {
+                let given = self.give_to_new(word, fds);
+                return self.give_up_unless(given);
+            }
             Message::TakenOver => self.taken_over(),
             Message::Alarms(words) => self.handle_alarms(words),
+            // It was told to stop, and so the service was: also if it has left by now.
+            Message::Dismissed { within } => return self.dismissed(within),
             _ => {
                 let report = self.report();
                 self.tell_new(&Message::Report(report));
             }
         }
+        Ok(())
     }
 
     fn tell_new(&mut self, message: &Message) {
@@ -351,6 +345,12 @@ impl<S: Service> Turn<S> {
         self.verdict(&attempt.task, attempt.steps, Err(RestartError::Stopped));
         self.let_live(attempt)
     }
+}
+
+/// Whether the new side has said something that the state machine decides about, or nonsense.
+fn is_step(word: &Message) -> bool {
+    use Message::*;
+    !matches!(word, Connect { .. } | Claim | Taken | TakenOver | Alarms(_) | Dismissed { .. } | Ask)
 }
 
 /// What the new side has said instead of what it should.
