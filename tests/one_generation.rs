@@ -24,6 +24,7 @@ for_both_engines!(
     a_stop_right_after_the_commit_is_heard_by_an_old_side_that_is_busy,
     a_stop_of_a_new_side_that_hands_back_is_heard,
     a_stop_outlives_the_one_that_has_heard_it,
+    a_stop_waits_for_room_on_the_link,
 );
 
 /// A lab whose program can be replaced by a script, which finds the lab at `real`.
@@ -262,6 +263,27 @@ fn a_stop_in_the_probation_is_heard_by_an_old_side_that_is_busy(engine: Engine) 
             Control::connect(&lab.control()).expect("the new one answers").ask(how);
         }
         wait_gone(new); // it has nobody to wait for
+        resume(old);
+        assert_stopped(&lab, &unix);
+        assert_eq!(lab.count_lines("ready: generation 0"), 1, "{how}: it served again");
+    }
+}
+
+/// A link takes so many messages for a side that is busy, and the others wait for it.
+fn a_stop_waits_for_room_on_the_link(engine: Engine) {
+    for how in ["drain", "stop"] {
+        let dir = Dir::new();
+        let unix = dir.path("socket");
+        let lab = operated(LONG, &unix);
+        let (old, new) = busy_in_probation(&lab, engine);
+        let mut client = lab.connect();
+        // Each turn says what is new about the alarms, which may become the old side's again.
+        for key in 0..1000 {
+            assert_eq!(client.ask(&format!("once {key} 60000")), "ok");
+        }
+        drop(client);
+        Control::connect(&lab.control()).expect("the new one answers").ask(how);
+        wait_for_events(new);
         resume(old);
         assert_stopped(&lab, &unix);
         assert_eq!(lab.count_lines("ready: generation 0"), 1, "{how}: it served again");

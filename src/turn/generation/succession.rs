@@ -83,6 +83,8 @@ pub(crate) struct Succession {
     pub(in crate::turn) newest: Option<Link>,
     /// While this process drains: who is told and who is ended when.
     pub(in crate::turn) drain_schedule: DrainSchedule,
+    /// Everything was aborted: until then this process stays for words that no link has taken yet.
+    pub(in crate::turn) last_words: Option<Instant>,
     /// Another generation has told this one to leave, and nobody else has yet.
     pub(in crate::turn) dismissed: bool,
     /// The service has been told that it serves no new clients (`on_retire`).
@@ -214,6 +216,7 @@ impl Succession {
             older: Vec::new(),
             newest: None,
             drain_schedule: DrainSchedule::default(),
+            last_words: None,
             dismissed: false,
             retired: false,
             begun: now,

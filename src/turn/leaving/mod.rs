@@ -10,6 +10,7 @@ use std::{
 
 use crate::{
     error::Result,
+    limits::LAST_WORDS,
     log_target::DRAIN,
     net::{ConnId, Datagrams, Deadline, Listener, Reason, Source},
     plan::Drain,
@@ -82,12 +83,12 @@ impl<S: Service> Turn<S> {
         self.leave(&self.succession.drain_on_stop.clone())
     }
 
-    /// Whether another generation has not been told yet what it is to know. A word that its link has
-    /// taken is heard, however soon this process ends after it.
+    /// Whether another generation is still to be told what it must know. A word that its link has taken is
+    /// heard, however soon this process ends after it; but it takes only so many for one that is busy.
     pub(in crate::turn) fn owes_words(&mut self) -> bool {
-        let hurried = self.net.is_hurried();
+        let late = self.succession.last_words.is_some_and(|until| until <= self.net.now());
         let owed = |link: &mut Link| link.has_unsent() && link.flush().is_ok() && link.has_unsent();
-        self.succession.others_mut().any(|other| owed(&mut other.link)) && !hurried
+        !late && self.succession.others_mut().any(|other| owed(&mut other.link))
     }
 
     fn tell_others(&mut self, within: Option<Duration>) {
@@ -170,6 +171,10 @@ impl<S: Service> Turn<S> {
             self.net.kill(id, if late { Reason::DrainDeadline } else { Reason::Stopped });
         }
         self.net.hurry();
+        let until = self.net.now() + LAST_WORDS;
+        if *self.succession.last_words.get_or_insert(until) == until {
+            self.net.set_deadline(until, Deadline::DrainStep); // which looks again
+        }
         if event != Event::Deadline {
             self.succession.manager.fall_silent();
         }
