@@ -21,10 +21,11 @@ use nix::{
 /// The steps in the order in which they are taken, as `restart::fault` names them; those of a roll back
 /// come after the others. Who dies after one of the last two was the only one left, by agreement, and so was an
 /// old side that has not handed over its state.
-const STEPS: [&str; 16] = [
+const STEPS: [&str; 17] = [
     "OldMade",
     "OldOffered",
     "OldSaving",
+    "OldSaved",
     "OldHanded",
     "OldReady",
     "OldReleased",
@@ -105,7 +106,8 @@ impl Walk {
     fn walk(mut self) {
         for step in STEPS {
             let moving = matches!(step, "NewTaken");
-            let exec = matches!(step, "OldOffered" | "OldSaving" | "OldHanded" | "NewTaken");
+            let exec =
+                matches!(step, "OldOffered" | "OldSaving" | "OldSaved" | "OldHanded" | "NewTaken");
             if (exec && self.engine == Engine::Fork) || (moving && !self.moves) {
                 continue;
             }
@@ -170,7 +172,8 @@ impl Walk {
     fn continue_hung(&self, step: &str) {
         let alone = ["OldCommitted", "NewCommitted", "OldResumed"].contains(&step)
             || self.has_nothing_yet(step)
-            || (self.engine == Engine::ForkExec && step == "OldHanded"); // it is being given it
+            // It is being given it.
+            || (self.engine == Engine::ForkExec && ["OldSaved", "OldHanded"].contains(&step));
         if !alone {
             self.wait_served();
         }
@@ -206,7 +209,7 @@ impl Walk {
         let new_had_them =
             ["NewReleased", "NewServing", "NewHandedBack", "NewCommitted"].contains(&step);
         let old_had_them = match step {
-            "OldMade" | "OldHanded" => self.engine == Engine::ForkExec,
+            "OldMade" | "OldSaved" | "OldHanded" => self.engine == Engine::ForkExec,
             _ => false,
         };
         let killed = match self.fault {

@@ -362,6 +362,23 @@ fn a_new_program_whose_old_side_ends_before_it_has_the_state_does_not_serve() {
     }
 }
 
+/// With the state it has what it needs.
+#[test]
+fn a_new_program_whose_old_side_ends_when_it_has_the_state_serves() {
+    if !cfg!(debug_assertions) {
+        return; // faults are in debug builds only
+    }
+    let lab = Lab::with(|setup| setup.env("LAB_MOVE", 1));
+    let mut client = lab.connect();
+    client.ask("keep-id"); // which is in the state
+    fs::write(lab.scratch("fault"), "OldSaved die").expect("a file");
+    lab.signal(SIGUSR2);
+    lab.wait_line("ready: generation 1");
+    let mut late = lab.connect();
+    assert_eq!(late.who().generation, 1);
+    assert_eq!(late.ask("tell you"), "nobody", "an id is given twice");
+}
+
 /// Somebody has to, and there is nobody who knows more.
 #[test]
 fn a_supervisor_makes_another_generation_instead() {

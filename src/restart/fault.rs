@@ -14,6 +14,8 @@ pub(crate) enum Step {
     OldOffered,
     /// Old: the new program is up, and the state is about to be written down for it.
     OldSaving,
+    /// Old: it has sent the state.
+    OldSaved,
     /// Old: it has sent state and connections.
     OldHanded,
     /// Old: `Ready` came.

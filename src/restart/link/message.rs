@@ -39,8 +39,9 @@ pub(crate) enum Message {
     Offered,
     /// New to old: my `main` has run; give me the rest.
     Claim,
-    /// Old to new: what the service has saved, in a memfd.
-    State,
+    /// Old to new: what the service has saved, in a memfd, and the number of the connection that came last
+    /// by then. From here on the new side has what it needs to serve, should this be the last word.
+    State { last_serial: u64 },
     /// Old to new: this many connections: a memfd with their records, and their sockets.
     Connections { count: u64 },
     /// New to old: I have taken a batch of them.
@@ -82,7 +83,7 @@ pub(crate) enum Message {
     Ended { pid: u32, code: u8 },
     /// The newest to an older one: these are of your flows.
     Datagrams { forwarded: Vec<Forwarded> },
-    /// Old to new, with the state: my alarms. New to old, until it has committed: what is new about them.
+    /// Old to new, before the state: my alarms. New to old, until it has committed: what is new about them.
     Alarms(Vec<AlarmWord>),
 }
 
@@ -198,21 +199,15 @@ impl Message {
             }
             Message::Datagrams { forwarded } => put_forwarded(&mut out, forwarded),
             Message::Connections { count } => put_number(&mut out, CONNECTIONS, *count),
-            Message::Handed { last_serial } => put_number(&mut out, LAST_SERIAL, *last_serial),
-            Message::Report(report) => {
-                put(&mut out, PHASE, report.phase.as_bytes());
-                put_time(&mut out, AGE, report.age);
-                put_number(&mut out, CONNECTIONS, report.connections);
-                report.oldest.iter().for_each(|time| put_time(&mut out, OLDEST, *time));
-                put_number(&mut out, HOLDS, report.holds);
-                report.held.iter().for_each(|name| put(&mut out, HELD, name.as_bytes()));
+            Message::State { last_serial } | Message::Handed { last_serial } => {
+                put_number(&mut out, LAST_SERIAL, *last_serial)
             }
+            Message::Report(report) => put_report(&mut out, report),
             Message::Alarms(words) => {
                 words.iter().for_each(|word| put(&mut out, ALARM, &word.to_bytes()));
             }
             Message::Offered
             | Message::Claim
-            | Message::State
             | Message::Taken
             | Message::TakenOver
             | Message::Released
@@ -232,7 +227,7 @@ impl Message {
             Message::Older { .. } => OLDER,
             Message::Offered => OFFERED,
             Message::Claim => CLAIM,
-            Message::State => STATE,
+            Message::State { .. } => STATE,
             Message::Connections { .. } => BATCH,
             Message::Taken => TAKEN,
             Message::TakenOver => TAKEN_OVER,
@@ -272,7 +267,7 @@ impl Message {
             OLDER => Message::Older { who: identity(fields)? },
             OFFERED => Message::Offered,
             CLAIM => Message::Claim,
-            STATE => Message::State,
+            STATE => Message::State { last_serial: fields.number(LAST_SERIAL, "last serial")? },
             BATCH => Message::Connections { count: fields.number(CONNECTIONS, "connections")? },
             TAKEN => Message::Taken,
             TAKEN_OVER => Message::TakenOver,
@@ -318,6 +313,15 @@ fn engine(bytes: &[u8]) -> Result<Engine, Malformed> {
         [1] => Ok(Engine::ForkExec),
         _ => Err(Malformed::Field("engine")),
     }
+}
+
+fn put_report(out: &mut Vec<u8>, report: &Report) {
+    put(out, PHASE, report.phase.as_bytes());
+    put_time(out, AGE, report.age);
+    put_number(out, CONNECTIONS, report.connections);
+    report.oldest.iter().for_each(|time| put_time(out, OLDEST, *time));
+    put_number(out, HOLDS, report.holds);
+    report.held.iter().for_each(|name| put(out, HELD, name.as_bytes()));
 }
 
 fn put_identity(out: &mut Vec<u8>, who: &Identity) {

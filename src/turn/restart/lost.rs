@@ -60,15 +60,15 @@ impl<S: Service> Turn<S> {
         self.take_over_stderr();
         log::warn!(target: RESTART, "the old side is gone (pid {})", who.pid);
         // A supervisor has no state, and nothing to serve that would be missing.
-        if self.succession.phase == Phase::Waiting
-            && !self.succession.ready
-            && !self.is_supervisor(who)
-        {
+        let has_state = self.succession.ready
+            || self.succession.arrivals.state.is_some()
+            || self.is_supervisor(who);
+        if self.succession.phase == Phase::Waiting && !has_state {
             self.advance(Event::Orphaned)?;
             return self.end_unserved("it ended before it had handed over its state");
         }
         if !self.succession.ready {
-            self.take_in()?;
+            self.take_in()?; // what has come has no other owner now
         }
         let handed_back = self.succession.phase == Phase::HandingBack;
         self.advance(Event::OldGone)?;

@@ -58,10 +58,12 @@ impl<S: Service> Turn<S> {
         fault::point(Step::OldSaving, self.succession.link_to_new());
         let saved = self.service.save().map_err(|why| format!("the state was not saved: {why}"))?;
         let state = memfd::seal(&saved).map_err(|e| format!("seal the state: {e}"))?;
-        self.send_to_new(&Message::State, vec![state.into()])?;
         for message in self.hand_over_alarms() {
             self.send_to_new(&message, Vec::new())?;
         }
+        let last_serial = self.net.last_serial;
+        self.send_to_new(&Message::State { last_serial }, vec![state.into()])?;
+        fault::point(Step::OldSaved, self.succession.link_to_new());
         self.send_connections()
     }
 
@@ -150,7 +152,8 @@ impl<S: Service> Turn<S> {
         mut fds: Vec<OwnedFd>,
     ) -> std::result::Result<(), String> {
         let memfd = fds.pop().ok_or("no memfd came along")?;
-        if message == Message::State {
+        if let Message::State { last_serial } = message {
+            self.net.last_serial = last_serial;
             let state = memfd::open(memfd, STATE_MAX).map_err(|e| format!("state: {e}"))?;
             self.succession.arrivals.state = Some(state);
             return Ok(());

@@ -162,9 +162,10 @@ impl<S: Service> Turn<S> {
             let _ = old.link.flush(); // a side that is gone may have said something before
             match old.link.receive() {
                 Ok(None) => return Ok(()),
-                Ok(Some((message @ (Message::State | Message::Connections { .. }), fds)))
-                    if !self.succession.ready =>
-                {
+                Ok(Some((
+                    message @ (Message::State { .. } | Message::Connections { .. }),
+                    fds,
+                ))) if !self.succession.ready => {
                     let received = self.receive(message, fds).map_err(Error::from);
                     self.fail_unless(received)?;
                 }
