@@ -20,7 +20,8 @@ use mio::{
 };
 use nix::sys::{
     socket::{
-        AddressFamily, SockType, SockaddrLike, SockaddrStorage, getsockname, getsockopt, sockopt,
+        AddressFamily, Shutdown, SockType, SockaddrLike, SockaddrStorage, getsockname, getsockopt,
+        shutdown, sockopt,
     },
     stat::{Mode, umask},
 };
@@ -230,6 +231,14 @@ impl Listener {
     pub fn withdraw(&self) {
         if self.is_new {
             self.unlink();
+        }
+    }
+
+    /// Nobody is to listen here any more, whoever has a copy of the socket: what a new side has left behind
+    /// would keep clients waiting that nobody serves. An activated one is the manager's, which listens on.
+    pub fn shut(&self) {
+        if !self.name.starts_with(ACTIVATED) {
+            let _ = shutdown(self.as_raw_fd(), Shutdown::Both); // a datagram socket has no queue of clients
         }
     }
 

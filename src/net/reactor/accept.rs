@@ -9,6 +9,7 @@ use crate::{
     net::{
         conn::{ConnState, Phase},
         id::{ConnId, Source},
+        listen::Listener,
         stream::{Peer, Stream},
     },
 };
@@ -37,10 +38,15 @@ impl Net {
         }
     }
 
-    /// Closes the listeners of clients, for good. Operators come in as they did.
-    pub(crate) fn close_to_clients(&mut self) -> io::Result<()> {
+    /// Closes the listeners of clients, for good; where this process is `alone`, whoever else has a copy of
+    /// them. Operators come in as they did.
+    pub(crate) fn close_to_clients(&mut self, alone: bool) -> io::Result<()> {
         let accepted = self.hears_operators();
         self.stop_accepting();
+        if alone {
+            let of_clients = self.listeners.iter().filter(|listener| !listener.is_control);
+            of_clients.for_each(Listener::shut);
+        }
         self.listeners.retain(|listener| listener.is_control);
         if accepted { self.register_listeners() } else { Ok(()) }
     }

@@ -50,7 +50,7 @@ use crate::{
     limits::Limits,
     plan::{Engine, Restart},
     stats::Stats,
-    tasks::{Alarms, DeferredQueue, Holds},
+    tasks::{AlarmChange, Alarms, DeferredQueue, Holds},
     timer::TimerQueue,
 };
 
@@ -59,6 +59,8 @@ use crate::{
 pub(crate) struct Staged {
     pub dials: Vec<(String, u64)>,
     pub restarts: Vec<Restart>,
+    /// What is new about the alarms, and when that was told.
+    pub alarms: Vec<(Instant, Vec<AlarmChange>)>,
 }
 
 /// Every socket of this process, and the clock, lent to a callback.
