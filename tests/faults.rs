@@ -20,10 +20,11 @@ use nix::{
 
 /// The steps in the order in which they are taken, as `restart::fault` names them; those of a roll back
 /// come after the others. Who dies after one of the last two was the only one left, by agreement.
-const STEPS: [&str; 14] = [
+const STEPS: [&str; 15] = [
     "OldMade",
     "OldHanded",
     "OldReady",
+    "OldRetiring",
     "OldReleased",
     "OldCommitted",
     "NewMade",

@@ -250,12 +250,9 @@ const CALLERS: [&str; 2] = ["src/turn", "src/testing"];
 /// The only files that ask the system for the time: before the first turn and once in each, to find how
 /// long the poll may sleep, where a new program waits in a blocking read for its old side, and where
 /// something is timed that happens within one turn: a fork, a downtime.
-const CLOCKS: [&str; 9] = [
+const CLOCKS: [&str; 6] = [
     "src/server/mod.rs",
-    "src/turn/mod.rs",
-    "src/turn/restart/moving.rs",
-    "src/net/reactor/handover.rs",
-    "src/net/reactor/timeouts.rs",
+    "src/clock.rs",
     "src/restart/engine/attempt.rs",
     "src/restart/engine/inherit.rs",
     "src/operate/supervisor/mod.rs",

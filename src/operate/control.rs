@@ -127,7 +127,13 @@ pub(crate) fn verdict(verdict: &Verdict) -> String {
         Err(why) => format!("error: {why}"),
     };
     if outcome.is_ok() {
-        let named = [("made", steps.made), ("ready", steps.ready), ("committed", steps.committed)];
+        let named = [
+            ("made", steps.made),
+            ("saved", steps.saved),
+            ("ready", steps.ready),
+            ("downtime", steps.downtime),
+            ("committed", steps.committed),
+        ];
         for (name, time) in named {
             let _ = write!(text, "\n{name}={}", Millis(time));
         }

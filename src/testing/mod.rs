@@ -270,7 +270,7 @@ impl<S: Service> Harness<S> {
     /// assert!(harness.is_closed(peer));
     /// ```
     pub fn advance(&mut self, time: Duration) {
-        let end = self.turn.net.now() + time;
+        let end = self.turn.net.clock.now() + time;
         while let Some(next) = self.turn.net.next_deadline().filter(|&next| next <= end) {
             self.turn.net.set_now(next.max(self.turn.net.now()));
             self.settle();
@@ -300,7 +300,8 @@ fn run_turns<S: Service>(turn: &mut Turn<S>, pipes: &[(Pipe, ConnId)]) {
             pipe.finish();
             turn.net.note_stream(*id, true, false, true);
         }
-        if turn.net.is_settled() {
+        // Where a callback has moved the clock, something may be due by now.
+        if turn.net.wait(turn.net.clock.now()) != Some(Duration::ZERO) {
             return;
         }
     }
@@ -308,6 +309,7 @@ fn run_turns<S: Service>(turn: &mut Turn<S>, pipes: &[(Pipe, ConnId)]) {
 }
 
 fn act<S: Service>(turn: &mut Turn<S>) -> Result {
+    turn.net.poll_in_memory();
     turn.net.stats.turns += 1;
     turn.act()
 }

@@ -273,7 +273,7 @@ pub fn open_fds(pid: i32) -> usize {
 /// A blocking client with deadlines.
 pub struct Client {
     pub stream: TcpStream,
-    reader: BufReader<TcpStream>,
+    pub reader: BufReader<TcpStream>,
 }
 
 impl Client {

@@ -5,7 +5,7 @@
 //! This file has the data and the look-ups. A connection comes by `accept` or `dial`, its bytes by
 //! `flow`, its deadlines are watched in `timeouts`, it goes by `close` or, whole, by `handover`; `conn` is
 //! what a callback may do with it. `datagrams` and `tasks` are about what is no connection, `process`,
-//! `request` and `deadline` about the process.
+//! `request` and `deadline` about the process; `hearing` knows when a deadline may be judged.
 
 mod accept;
 mod close;
@@ -15,6 +15,7 @@ mod deadline;
 mod dial;
 mod flow;
 mod handover;
+mod hearing;
 mod process;
 mod request;
 mod tasks;
@@ -33,6 +34,7 @@ use mio::{Events, Interest, Poll, Registry, Waker, unix::SourceFd};
 use slab::Slab;
 
 pub use self::connection::Connection;
+use self::hearing::{Hearing, Report};
 pub(crate) use self::{
     deadline::{Deadline, Expired},
     request::Request,
@@ -45,9 +47,9 @@ use super::{
 };
 use crate::{
     buffer::Pool,
-    clock::Stamp,
+    clock::{Clock, Stamp},
     error::{Error, Result},
-    limits::Limits,
+    limits::{EVENTS, LONG_TURN, Limits},
     plan::{Engine, Restart},
     stats::Stats,
     tasks::{Alarms, DeferredQueue, Holds},
@@ -129,9 +131,15 @@ pub struct Net {
     pub(crate) staged: Staged,
 
     // Time.
+    pub(crate) clock: Clock,
+    /// When this turn began.
     now: Instant,
-    /// The same in short.
+    /// The time of the connections, in which their peers can be heard. It stands still while they are frozen,
+    /// and while a turn takes [too long](LONG_TURN).
     stamp: Stamp,
+    /// How much of its time this process was deaf for, in turns that took too long.
+    deaf: Duration,
+    hearing: Hearing,
     /// Those that authors set on connections.
     timers: TimerQueue<(ConnId, Timer)>,
     /// When the reactor's own timeouts of a connection are to be looked at.
@@ -165,7 +173,9 @@ pub struct Net {
 }
 
 impl Net {
+    /// With no `poll` time is in the hand of a test as well.
     pub(crate) fn new(poll: Option<Poll>, now: Instant) -> Net {
+        let clock = if poll.is_some() { Clock::System } else { Clock::test(now) };
         Net {
             generation: 0,
             engine: None,
@@ -187,8 +197,11 @@ impl Net {
             dead: Vec::new(),
             refused_dials: Vec::new(),
             staged: Staged::default(),
+            clock,
             now,
             stamp: now.into(),
+            deaf: Duration::ZERO,
+            hearing: Hearing::begin(now),
             timers: TimerQueue::new(),
             checks: TimerQueue::new(),
             deadlines: TimerQueue::new(),
@@ -209,7 +222,11 @@ impl Net {
     }
 
     /// When this turn began. Use it instead of asking the system for the time: it is the same for all
-    /// callbacks of a turn, and a test moves it.
+    /// callbacks of a turn, and a test moves it. Time in which the machine is suspended does not count
+    /// (`CLOCK_MONOTONIC`, see `clock_gettime(2)`).
+    ///
+    /// What is set for later, such as an [alarm](Self::set_alarm), counts from the moment in which it is set,
+    /// however long the turn has taken by then.
     ///
     /// ```
     /// # use heirloom::Net;
@@ -222,8 +239,45 @@ impl Net {
         self.now
     }
 
+    /// In a test: time passes, and nothing happens in it.
     pub(crate) fn set_now(&mut self, now: Instant) {
-        (self.now, self.stamp) = (now, now.into());
+        let asked = self.clock.now();
+        self.clock.set(now);
+        self.begin_turn(asked, Some(now.saturating_duration_since(asked)), Report::Nothing);
+    }
+
+    /// In a test: a poll that does not wait.
+    pub(crate) fn poll_in_memory(&mut self) {
+        self.begin_turn(self.clock.now(), Some(Duration::ZERO), Report::All);
+    }
+
+    /// A turn begins, with what a poll has reported that was asked for at `asked` and was to wait for `wait`.
+    fn begin_turn(&mut self, asked: Instant, wait: Option<Duration>, report: Report) {
+        let now = self.clock.now();
+        let worked = asked.saturating_duration_since(self.now);
+        let deaf = worked.saturating_sub(LONG_TURN);
+        self.deaf += deaf;
+        if !self.frozen && self.early.is_none() {
+            let passed = now.saturating_duration_since(self.now);
+            self.stamp = self.stamp + passed.saturating_sub(deaf);
+        }
+        self.now = now;
+        self.hearing.polled(asked, wait, report, now);
+    }
+
+    /// Up to when everything that has come was heard: what a deadline is compared with.
+    pub(crate) fn heard(&self) -> Instant {
+        self.hearing.heard
+    }
+
+    /// How much of its time this process was deaf for, so far.
+    pub(crate) fn deaf(&self) -> Duration {
+        self.deaf
+    }
+
+    /// The time of the connections.
+    pub(crate) fn stamp(&self) -> Stamp {
+        self.stamp
     }
 
     /// All connections in service, in no particular order.
@@ -263,16 +317,28 @@ impl Net {
         self.conns.get_mut(id.slot()).filter(|conn| conn.id == id)
     }
 
-    /// Waits for events, up to `wait`.
-    pub(crate) fn poll(&mut self, events: &mut Events, wait: Option<Duration>) -> Result {
+    /// Waits for events, up to `wait`, and begins a turn with them. `asked` is the time by now.
+    pub(crate) fn poll(
+        &mut self,
+        events: &mut Events,
+        asked: Instant,
+        wait: Option<Duration>,
+    ) -> Result {
         let Some(poll) = &mut self.poll else { return Ok(()) };
-        match poll.poll(events, wait) {
+        let report = match poll.poll(events, wait) {
+            Ok(()) => match events.iter().count() {
+                0 => Report::Nothing,
+                EVENTS.. => Report::Full { watched: self.conns.len() + EVENTS },
+                _ => Report::All,
+            },
             Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {
                 events.clear();
-                Ok(())
+                Report::Interrupted
             }
-            result => result.map_err(|e| Error::io("wait for", "events", e)),
-        }
+            Err(e) => return Err(Error::io("wait for", "events", e)),
+        };
+        self.begin_turn(asked, wait, report);
+        Ok(())
     }
 
     /// Does `what` with the epoll set; in a test there is none.

@@ -163,6 +163,9 @@ impl Supervisor {
                     let _ = link.send(&Message::Handed { last_serial: 0 }, Vec::new());
                 }
                 Ok(Some((Message::TakenOver, _))) => {}
+                Ok(Some((Message::Serving { .. }, _))) => {
+                    start.overdue = now + start.task.how.ready_within;
+                }
                 Ok(Some((Message::Ready { .. }, _))) => {
                     start.steps.ready = Some(now.saturating_duration_since(start.task.begun));
                     // This process has never accepted.

@@ -22,6 +22,8 @@ pub(crate) struct Inheritance {
     pub engine: Engine,
     /// How long it serves before it commits.
     pub probation: Duration,
+    /// How long the old one waits for it to be ready.
+    pub ready_within: Duration,
     /// Who the old one is.
     pub old: Identity,
     /// The stderr to use once this program has committed; until then the old side listens.
@@ -51,22 +53,24 @@ impl Inheritance {
 
     /// Hello, (Listeners | Older | Supervisor)*, Offered.
     fn collect(link: &mut Link) -> std::result::Result<Inheritance, String> {
-        let deadline = Instant::now() + HANDOVER_PATIENCE;
-        let mut inheritance = match wait_for_message(link, deadline)? {
-            (Message::Hello { generation, engine, probation, old }, fds) => Inheritance {
-                generation,
-                engine,
-                probation,
-                old,
-                stderr: ForwardedStderr::of(fds),
-                listeners: Vec::new(),
-                older: Vec::new(),
-                supervisor: None,
-            },
+        let mut inheritance = match wait_for_message(link)? {
+            (Message::Hello { generation, engine, probation, ready_within, old }, fds) => {
+                Inheritance {
+                    generation,
+                    engine,
+                    probation,
+                    ready_within,
+                    old,
+                    stderr: ForwardedStderr::of(fds),
+                    listeners: Vec::new(),
+                    older: Vec::new(),
+                    supervisor: None,
+                }
+            }
             (other, _) => return Err(format!("{other:?} came before Hello")),
         };
         loop {
-            match wait_for_message(link, deadline)? {
+            match wait_for_message(link)? {
                 (Message::Listeners { names }, fds) if names.len() == fds.len() => {
                     inheritance.listeners.extend(names.into_iter().zip(fds));
                 }
@@ -90,18 +94,17 @@ impl Inheritance {
 }
 
 /// Blocks until a message is there; a new program has nothing else to do yet.
-fn wait_for_message(
-    link: &mut Link,
-    deadline: Instant,
-) -> std::result::Result<(Message, Vec<OwnedFd>), String> {
+fn wait_for_message(link: &mut Link) -> std::result::Result<(Message, Vec<OwnedFd>), String> {
+    let deadline = Instant::now() + HANDOVER_PATIENCE;
     loop {
+        let now = Instant::now(); // before the look at the link: what has come by then is heard
         match link.receive() {
             Ok(Some(received)) => return Ok(received),
             Ok(None) => {}
             Err(LinkError::Closed) => return Err("the old process is gone".into()),
             Err(e) => return Err(e.to_string()),
         }
-        let left = deadline.saturating_duration_since(Instant::now());
+        let left = deadline.saturating_duration_since(now);
         if left.is_zero() {
             return Err(format!("the old process said nothing for {HANDOVER_PATIENCE:?}"));
         }

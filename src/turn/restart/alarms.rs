@@ -41,7 +41,7 @@ impl<S: Service> Turn<S> {
     /// On a new side that serves: tells the old one what is new about the alarms, if it may yet get them
     /// back.
     pub(in crate::turn) fn tell_alarms(&mut self) {
-        let news = self.net.alarms.take_changes(self.net.now());
+        let news = self.net.alarms.take_changes(self.net.clock.now());
         if let Some(old) = &mut self.succession.old {
             for message in messages(&news) {
                 // A failure means that the old side is gone; the link will say so.
@@ -53,13 +53,13 @@ impl<S: Service> Turn<S> {
     /// On an old side, whose state was just saved: the alarms for the new program.
     pub(in crate::turn) fn hand_over_alarms(&mut self) -> Vec<Message> {
         self.net.alarms.suspend_all();
-        messages(&self.net.alarms.suspended(self.net.now())).collect()
+        messages(&self.net.alarms.suspended(self.net.clock.now())).collect()
     }
 
     /// On an old side that has released: the new one's word about the alarms.
     pub(in crate::turn) fn handle_alarms(&mut self, words: Vec<AlarmWord>) {
         if self.succession.phase == Phase::Released {
-            self.net.alarms.apply_changes(news(words), self.net.now());
+            self.net.alarms.apply_changes(news(words), self.net.clock.now());
         }
     }
 
@@ -80,7 +80,7 @@ impl<S: Service> Turn<S> {
     /// On a new program that does not serve yet.
     pub(in crate::turn) fn inherit_alarms(&mut self, words: Vec<AlarmWord>) {
         if self.succession.phase == Phase::Waiting {
-            self.net.alarms.inherit(news(words), self.net.now());
+            self.net.alarms.inherit(news(words), self.net.clock.now());
         }
     }
 }

@@ -84,7 +84,7 @@ impl<S: Service> Turn<S> {
                     self.net.staged.restarts.push(how); // in a test
                 }
                 Request::Restart { how, by } => {
-                    self.restart(Asked { how, by }, self.net.now())?;
+                    self.restart(Asked { how, by }, self.net.clock.now())?;
                     if self.net.generation() != generation {
                         return Ok(()); // we are the child now; the rest was asked of the parent
                     }

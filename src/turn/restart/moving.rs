@@ -1,7 +1,10 @@
 //! Established connections go to the new side: chosen, written down, sent, and let go by the old one;
 //! taken in by the new one. Neither touches them in between.
 
-use std::os::fd::OwnedFd;
+use std::{
+    os::fd::OwnedFd,
+    time::{Duration, Instant},
+};
 
 use crate::{
     error::{Error, Result},
@@ -10,7 +13,6 @@ use crate::{
     net::{ConnId, Connection, Net, Peer, Stream},
     plan::Engine,
     restart::{
-        engine::attempt::Attempt,
         fault::{self, Step},
         link::{FDS_PER_MESSAGE, Fd, Link, LinkError, Message},
         transfer::{
@@ -25,6 +27,19 @@ use crate::{
         generation::{Inherited, Succession},
     },
 };
+
+/// Why the new side does not get what it is to get.
+pub(in crate::turn) enum Hitch {
+    Failed(String),
+    /// So long it took to write it down, and the time for it was over by then.
+    Overrun(Duration),
+}
+
+impl<E: ToString> From<E> for Hitch {
+    fn from(why: E) -> Hitch {
+        Hitch::Failed(why.to_string())
+    }
+}
 
 impl<S: Service> Turn<S> {
     // The old side.
@@ -50,17 +65,20 @@ impl<S: Service> Turn<S> {
     }
 
     /// The new program is up: it gets the service's state, and the connections if they move.
-    pub(in crate::turn) fn hand_over(&mut self) -> std::result::Result<(), String> {
+    pub(in crate::turn) fn hand_over(&mut self) -> std::result::Result<(), Hitch> {
         if self.succession.attempt.as_ref().is_some_and(|attempt| attempt.task.how.moves) {
-            self.reschedule(Attempt::hurry);
             self.freeze();
+            let frozen_at = self.net.frozen_at;
+            self.reschedule(|attempt, _| attempt.hurry(frozen_at));
             let outgoing = self.moving().collect();
             if let Some(attempt) = &mut self.succession.attempt {
                 attempt.outgoing = outgoing;
             }
         }
+        let begun = self.net.clock.now();
         let saved = self.service.save().map_err(|why| format!("the state was not saved: {why}"))?;
         let state = memfd::seal(&saved).map_err(|e| format!("seal the state: {e}"))?;
+        self.has_saved(begun)?;
         self.send_to_new(&Message::State, vec![state.into()])?;
         for message in self.hand_over_alarms() {
             self.send_to_new(&message, Vec::new())?;
@@ -68,8 +86,24 @@ impl<S: Service> Turn<S> {
         self.send_connections()
     }
 
+    /// Some of what the new side is to get has been written down since `begun`. Nobody could decide anything
+    /// meanwhile: if the time is over, that is said now, and nothing more is done for it.
+    fn has_saved(&mut self, begun: Instant) -> std::result::Result<(), Hitch> {
+        let now = self.net.clock.now();
+        let took = now.saturating_duration_since(begun);
+        let deaf = self.net.deaf();
+        let Some(attempt) = &mut self.succession.attempt else { return Ok(()) };
+        let saving = attempt.steps.saved.unwrap_or_default() + took;
+        attempt.steps.saved = Some(saving);
+        let excused =
+            if self.net.frozen { Duration::ZERO } else { deaf.saturating_sub(attempt.deaf) };
+        attempt.deaf += took; // this was not deafness, and is no excuse
+        let is_over = attempt.overdue + excused < now;
+        if is_over { Err(Hitch::Overrun(saving)) } else { Ok(()) }
+    }
+
     /// Sends batches of connections, as many as the new side can be expected to have room for.
-    pub(in crate::turn) fn send_connections(&mut self) -> std::result::Result<(), String> {
+    pub(in crate::turn) fn send_connections(&mut self) -> std::result::Result<(), Hitch> {
         loop {
             let Some(attempt) = &mut self.succession.attempt else { return Ok(()) };
             if attempt.handed || attempt.in_flight == BATCHES_IN_FLIGHT {
@@ -82,7 +116,9 @@ impl<S: Service> Turn<S> {
                 fault::point(Step::OldHanded, self.succession.link_to_new());
                 return Ok(());
             }
+            let begun = self.net.clock.now();
             let (records, mut fds) = self.pack_batch();
+            self.has_saved(begun)?;
             let count = fds.len() as u64;
             if count > 0 {
                 let records = memfd::seal(&records);
@@ -106,17 +142,18 @@ impl<S: Service> Turn<S> {
                 continue;
             }
             let conn = &self.net.conns[id.slot()];
-            pack(conn, exported.flatten(), self.net.now()).encode(&mut records);
+            let (stamp, now) = (self.net.stamp(), self.net.clock.now());
+            pack(conn, exported.flatten(), stamp, now).encode(&mut records);
             fds.extend(conn.stream.raw_fd().map(Fd::Lent));
         }
         (records, fds)
     }
 
-    fn send_to_new(&mut self, message: &Message, fds: Vec<Fd>) -> std::result::Result<(), String> {
+    fn send_to_new(&mut self, message: &Message, fds: Vec<Fd>) -> std::result::Result<(), Hitch> {
         let link = self.succession.link_to_new();
         match link.map_or(Ok(()), |link| link.send_fds(message, fds)) {
             Ok(()) | Err(LinkError::Closed) => Ok(()), // that it is closed will be heard
-            Err(e) => Err(e.to_string()),
+            Err(e) => Err(e.into()),
         }
     }
 
@@ -127,8 +164,11 @@ impl<S: Service> Turn<S> {
         }
         let gone: Vec<_> = self.moving().collect();
         let mut sessions = Vec::with_capacity(gone.len());
-        // The new side serves by now, so this is no part of the time in which nobody does.
-        let downtime = self.net.frozen_at.elapsed();
+        // The new side goes on with them by now, so this is no part of the time in which nobody does.
+        let downtime = self.net.clock.now().saturating_duration_since(self.net.frozen_at);
+        if let Some(attempt) = &mut self.succession.attempt {
+            attempt.steps.downtime = Some(downtime);
+        }
         for &id in &gone {
             self.net.let_go(id);
             sessions.push(self.sessions.get_mut(id.slot()).and_then(Option::take));
@@ -201,7 +241,7 @@ impl<S: Service> Turn<S> {
 
     /// Makes a connection of its record, which waits for the others.
     fn expect(&mut self, record: Record, stream: Stream) -> std::io::Result<()> {
-        let (mut conn, session) = unpack(record, stream, self.net.now());
+        let (mut conn, session) = unpack(record, stream, self.net.stamp(), self.net.clock.now());
         self.net.expect(&mut conn)?;
         let arrivals = &mut self.succession.arrivals;
         arrivals.sessions.extend(session.map(|session| (conn.id, session)));
@@ -223,10 +263,12 @@ impl<S: Service> Turn<S> {
                 continue;
             };
             let conn = &self.net.conns[id.slot()];
-            pack(conn, Some(exported), self.net.now()).encode(&mut records);
+            let (stamp, now) = (self.net.stamp(), self.net.clock.now());
+            pack(conn, Some(exported), stamp, now).encode(&mut records);
             streams.push(conn.stream.again());
         }
-        let mut net = Net::new(None, self.net.now());
+        let mut net = Net::new(None, self.net.clock.now());
+        net.clock = self.net.clock.clone();
         net.limits = self.net.limits.clone();
         net.generation = self.net.generation + 1;
         net.engine = Some(Engine::ForkExec);

@@ -1,7 +1,7 @@
 //! The new side of a restart: becomes a process of its own, waits for its turn, serves, and commits
 //! when it has proven itself.
 
-use std::process;
+use std::{process, time::Duration};
 
 use mio::Poll;
 use nix::{
@@ -13,7 +13,7 @@ use slab::Slab;
 use super::moving::claim;
 use crate::{
     error::{Error, Result},
-    limits::{HANDOVER_PATIENCE, RELEASE_PATIENCE},
+    limits::{HANDOVER_PATIENCE, RELEASE_PATIENCE, RETIRE_PATIENCE},
     log_target::RESTART,
     net::{ConnId, ConnState, Deadline, Source},
     plan::Engine,
@@ -49,8 +49,21 @@ impl<S: Service> Turn<S> {
         fault::point(Step::NewClaimed, Some(&mut old.link));
         self.net.watch(&old.link, Source::Link)?;
         claim(&mut old.link);
-        self.net.set_deadline(self.net.now() + HANDOVER_PATIENCE, Deadline::OldSilent);
+        self.await_handover();
         Ok(())
+    }
+
+    /// The old side may be busy with what it hands over for as long as it would wait for this one.
+    fn await_handover(&mut self) {
+        self.await_old(self.succession.ready_within + HANDOVER_PATIENCE);
+    }
+
+    /// From now on the old side has this long for its next word, and no other limit.
+    fn await_old(&mut self, patience: Duration) {
+        let at = self.net.set_deadline_in(patience, Deadline::OldSilent);
+        if let Some(before) = self.succession.old_silent_at.replace(at) {
+            self.net.cancel_deadline(before, Deadline::OldSilent);
+        }
     }
 
     /// The old side has handed over everything.
@@ -82,7 +95,8 @@ impl<S: Service> Turn<S> {
             let _ = old.link.send(&Message::Ready { pid: process::id() }, Vec::new());
             self.succession.ready = true;
             fault::point(Step::NewReady, Some(&mut old.link));
-            self.net.set_deadline(self.net.now() + RELEASE_PATIENCE, Deadline::OldSilent);
+            // The service may have taken its time with the state: this counts from here.
+            self.await_old(RELEASE_PATIENCE);
         }
         Ok(())
     }
@@ -91,7 +105,7 @@ impl<S: Service> Turn<S> {
     pub(in crate::turn) fn become_successor(&mut self, mut old: Generation, generation: u64) {
         self.succession.unready = Some(Unready);
         fault::point(Step::NewMade, Some(&mut old.link));
-        self.succession.begin_anew(old, self.net.now());
+        self.succession.begin_anew(old, self.net.clock.now());
         let ready = self.try_become_successor(generation).and_then(|()| {
             if let Some(old) = &mut self.succession.old {
                 fault::point(Step::NewClaimed, Some(&mut old.link));
@@ -158,11 +172,13 @@ impl<S: Service> Turn<S> {
                 {
                     let received = self.receive(message, fds).map_err(Error::from);
                     self.fail_unless(received)?;
+                    self.await_handover();
                 }
                 Ok(Some((Message::Alarms(words), _))) => self.inherit_alarms(words),
                 Ok(Some((Message::Handed { last_serial }, _))) if !self.succession.ready => {
                     self.handed(last_serial)?;
                 }
+                Ok(Some((Message::Retiring, _))) => self.await_old(RETIRE_PATIENCE),
                 Ok(Some((Message::Released, _))) => self.advance(Event::Released)?,
                 // A side that has died since does not serve.
                 Ok(Some((Message::Resumed, _))) if old.link.is_cut() => {}
@@ -211,7 +227,8 @@ impl<S: Service> Turn<S> {
             return Ok(());
         }
         if !self.succession.ready {
-            let why = format!("the old process handed over nothing for {HANDOVER_PATIENCE:?}");
+            let patience = self.succession.ready_within + HANDOVER_PATIENCE;
+            let why = format!("the old process handed over nothing for {patience:?}");
             return self.fail_unless(Err(why.into()));
         }
         self.take_over_stderr();
@@ -241,6 +258,7 @@ impl<S: Service> Turn<S> {
             // Before anything is done to them: both sides have them until this is said.
             let _ = old.link.send(&Message::TakenOver, Vec::new());
         }
+        let taken_over = self.net.clock.now();
         self.net.alarms.resume_all();
         let start = match self.net.engine() {
             Some(Engine::Fork) => Start::Forked,
@@ -255,8 +273,11 @@ impl<S: Service> Turn<S> {
         if self.net.frozen {
             self.net.thaw();
         }
-        self.net.set_deadline(self.net.now() + self.succession.probation, Deadline::Proven);
+        // From here on, however long `on_start` has taken; the old side counts from here as well.
+        self.net.set_deadline_in(self.succession.probation, Deadline::Proven);
         if let Some(old) = &mut self.succession.old {
+            let after = self.net.clock.now().saturating_duration_since(taken_over);
+            let _ = old.link.send(&Message::Serving { after }, Vec::new());
             fault::point(Step::NewServing, Some(&mut old.link));
         }
         Ok(())

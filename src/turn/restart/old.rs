@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::moving::Hitch;
 use crate::{
     error::Result,
     limits::LAST_WORDS,
@@ -55,7 +56,13 @@ impl<S: Service> Turn<S> {
                     }
                     continue;
                 }
-                Ok(Some((word @ (Message::Ask | Message::TakenOver | Message::Alarms(_)), _))) => {
+                Ok(Some((
+                    word @ (Message::Ask
+                    | Message::TakenOver
+                    | Message::Serving { .. }
+                    | Message::Alarms(_)),
+                    _,
+                ))) => {
                     self.heed_new(word);
                     continue;
                 }
@@ -86,6 +93,7 @@ impl<S: Service> Turn<S> {
     fn heed_new(&mut self, word: Message) {
         match word {
             Message::TakenOver => self.taken_over(),
+            Message::Serving { after } => self.new_side_serves(after),
             Message::Alarms(words) => self.handle_alarms(words),
             _ => {
                 let report = self.report();
@@ -138,11 +146,18 @@ impl<S: Service> Turn<S> {
     /// The new side had its time: to be ready, or to commit after it was released.
     pub(in crate::turn) fn new_side_overdue(&mut self) -> Result {
         self.handle_new()?; // its word may just have come
-        let now = self.net.now();
-        match &self.succession.attempt {
-            Some(attempt) if attempt.overdue <= now => self.give_up(Attempt::timed_out),
-            _ => Ok(()),
+        let Some(attempt) = &self.succession.attempt else { return Ok(()) };
+        if attempt.overdue > self.net.heard() {
+            return Ok(());
         }
+        // Time in which nobody here has listened was none in which it could speak. While connections wait
+        // for it, what counts is how long they do.
+        let deaf = self.net.deaf().saturating_sub(attempt.deaf);
+        if deaf.is_zero() || self.net.frozen {
+            return self.give_up(Attempt::timed_out);
+        }
+        self.reschedule(|attempt, _| attempt.overdue += deaf);
+        Ok(())
     }
 
     /// The new side has closed its link before it was ready: it is ending, or has a moment to.
@@ -157,7 +172,8 @@ impl<S: Service> Turn<S> {
     pub(in crate::turn) fn reschedule(&mut self, change: impl FnOnce(&mut Attempt, Instant)) {
         let Some(attempt) = &mut self.succession.attempt else { return };
         self.net.cancel_deadline(attempt.overdue, Deadline::NewOverdue);
-        change(attempt, self.net.now());
+        change(attempt, self.net.clock.now());
+        attempt.deaf = self.net.deaf();
         self.net.set_deadline(attempt.overdue, Deadline::NewOverdue);
     }
 
@@ -182,11 +198,13 @@ impl<S: Service> Turn<S> {
 
     pub(in crate::turn) fn give_up_unless(
         &mut self,
-        done: std::result::Result<(), String>,
+        done: std::result::Result<(), Hitch>,
     ) -> Result {
+        let now = self.net.clock.now();
         match done {
             Ok(()) => Ok(()),
-            Err(why) => self.give_up(|attempt| attempt.failed(why)),
+            Err(Hitch::Failed(why)) => self.give_up(|attempt| attempt.failed(why)),
+            Err(Hitch::Overrun(saving)) => self.give_up(|attempt| attempt.overrun(now, saving)),
         }
     }
 
@@ -213,7 +231,7 @@ impl<S: Service> Turn<S> {
         outcome: std::result::Result<u32, RestartError>,
     ) {
         let Task { generation, engine, .. } = *task;
-        let took = self.net.now().saturating_duration_since(task.begun);
+        let took = self.net.clock.now().saturating_duration_since(task.begun);
         match &outcome {
             Ok(pid) => {
                 log::info!(
@@ -238,23 +256,25 @@ impl<S: Service> Turn<S> {
     /// The new side is ready: this one stops accepting, and keeps its listeners in case it dies.
     pub(in crate::turn) fn release(&mut self) -> Result {
         self.net.shared &= self.net.frozen; // the child is past closing its copies of what stays
-        let now = self.net.now();
+        let now = self.net.clock.now();
         let Some(attempt) = &mut self.succession.attempt else { return Ok(()) };
         fault::point(Step::OldReady, attempt.link.as_mut());
         attempt.steps.ready = Some(now.saturating_duration_since(attempt.task.begun));
         self.succession.last_generation = attempt.task.generation;
         self.net.stop_accepting();
         self.net.stop_reading();
-        self.reschedule(Attempt::prove);
-        if self.net.frozen {
-            self.reschedule(Attempt::hurry);
-        }
+        self.tell_new(&Message::Retiring);
+        fault::point(Step::OldRetiring, self.succession.link_to_new());
         // From here on the new side talks with them.
         for generation in &self.succession.older {
             self.net.unwatch(&generation.link);
         }
         self.discard_forwarded();
         self.tell_retired();
+        self.reschedule(Attempt::prove);
+        if self.net.frozen {
+            self.reschedule(Attempt::hurry);
+        }
         self.tell_new(&Message::Released);
         fault::point(Step::OldReleased, self.succession.link_to_new());
         Ok(())
@@ -267,6 +287,21 @@ impl<S: Service> Turn<S> {
         }
         self.let_go();
         self.reschedule(Attempt::prove);
+    }
+
+    /// The service has begun over there, so its probation has: the time for it counts from here.
+    fn new_side_serves(&mut self, after: Duration) {
+        self.reschedule(Attempt::prove);
+        let Some(attempt) = &mut self.succession.attempt else { return };
+        let Some(downtime) = &mut attempt.steps.downtime else { return }; // nobody has waited for it
+        *downtime += after;
+        let (downtime, limit) = (*downtime, attempt.task.how.max_downtime);
+        if downtime > limit {
+            log::warn!(
+                target: RESTART,
+                "restart: connections were not served for {downtime:?}, over the limit of {limit:?}"
+            );
+        }
     }
 
     /// The new side is gone, or does not want to serve: this one accepts again.
