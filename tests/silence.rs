@@ -13,6 +13,11 @@ use common::{
     restart::{Engine, Lab, raise_file_limit, slay, wait_for_events},
     wait_for, wait_gone, while_stopped,
 };
+use heirloom::{
+    Alarm, Connection, Net, Origin, Result, Service, Timer, codec,
+    limits::RESUME_PATIENCE,
+    testing::{Clock, Harness, Peer},
+};
 use nix::sys::signal::Signal;
 
 for_both_engines!(
@@ -148,6 +153,21 @@ fn a_restart_that_has_waited_for_room_has_its_full_time(engine: Engine) {
     assert_eq!(lab.count_lines("restart: waits for generation 0"), 1);
 }
 
+/// Its supervisor waits for somebody to serve again, and hears that before `on_start` is called.
+#[test]
+fn an_old_side_that_takes_long_to_resume_is_not_killed_by_its_supervisor() {
+    let lab = Lab::with(|setup| setup.arg("--supervised").env("LAB_PROBATION", 60_000));
+    let mut old = lab.connect();
+    let who = old.who();
+    lab.signal(Signal::SIGHUP);
+    lab.wait_line("supervisor: generation 1 is main");
+    lab.slow_down("start", RESUME_PATIENCE + LONG);
+    slay(lab.connect().who().pid);
+    lab.wait_lines("supervisor: generation 0 is main", 2);
+    assert_eq!(old.who(), who);
+    assert_eq!(lab.count_lines("is killed"), 0);
+}
+
 // What is written down takes its time, and nobody can decide anything meanwhile.
 
 #[test]
@@ -254,7 +274,7 @@ fn who_has_read_while_the_server_was_stopped_has_made_progress() {
         std::thread::sleep(2 * IDLE);
         // All that the kernel has, in its buffers on both sides.
         client.stream.set_read_timeout(Some(Duration::from_millis(100))).expect("a timeout");
-        while let Ok(count) = client.reader.read(&mut [0; 65536]) {
+        while let Ok(count @ 1..) = client.reader.read(&mut [0; 65536]) {
             rest -= count;
         }
         client.stream.set_read_timeout(Some(common::DEADLINE)).expect("a timeout");
@@ -342,4 +362,141 @@ fn time_in_which_connections_stand_still_does_not_count(engine: Engine) {
     assert_eq!(other.stat("closed"), 0, "nobody has been quiet for 700 ms in which it was heard");
     quiet.iter_mut().for_each(|client| client.stream.write_all(b"echo x\n").expect("a connection"));
     quiet.iter_mut().for_each(|client| assert_eq!(client.line(), "x"));
+}
+
+// In memory, where a callback takes as long as it says.
+
+/// Does what a line says: `block SECONDS`, `timer SECONDS`, `alarm SECONDS`, `hold SECONDS`; and answers it.
+#[derive(Default)]
+struct Slow {
+    clock: Option<Clock>,
+    /// How long `on_open` takes before it greets.
+    opening: Duration,
+    told: Vec<&'static str>,
+}
+
+impl Slow {
+    fn block(&self, time: Duration) {
+        self.clock.iter().for_each(|clock| clock.advance(time));
+    }
+}
+
+impl Service for Slow {
+    type Session = ();
+
+    fn on_open(&mut self, conn: &mut Connection<'_>, _origin: Origin) -> Result {
+        self.block(self.opening);
+        conn.send(b"welcome\n");
+        Ok(())
+    }
+
+    fn on_data(&mut self, conn: &mut Connection<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+        let Some((line, taken)) = codec::line(input, 1_000_000)? else { return Ok(0) };
+        let line = String::from_utf8_lossy(line);
+        let (verb, seconds) = line.split_once(' ').unwrap_or((&line, ""));
+        let time = Duration::from_secs(seconds.parse().unwrap_or(0));
+        match verb {
+            "block" => self.block(time),
+            "timer" => conn.set_timer(Timer(1), time),
+            "alarm" => conn.net().set_alarm(Alarm(1), time),
+            "hold" => drop(conn.net().hold_within("a while", time)),
+            _ => {}
+        }
+        conn.send(format!("{line}\n").as_bytes());
+        Ok(taken)
+    }
+
+    fn on_timer(&mut self, _conn: &mut Connection<'_>, _: &mut (), _timer: Timer) -> Result {
+        self.told.push("timer");
+        Ok(())
+    }
+
+    fn on_alarm(&mut self, _net: &mut Net, _key: Alarm) {
+        self.told.push("alarm");
+    }
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A service whose callbacks take time, and what it says to a first peer.
+fn slow(opening: Duration) -> (Harness<Slow>, Peer) {
+    let mut harness = Harness::new(Slow { opening, ..Slow::default() });
+    harness.service().clock = Some(harness.clock());
+    let peer = harness.connect();
+    assert_eq!(harness.take(peer), b"welcome\n");
+    (harness, peer)
+}
+
+/// The block comes first and is longer than the time that is set behind it.
+#[test]
+fn what_a_late_callback_sets_counts_from_then() {
+    for what in ["timer", "alarm"] {
+        let (mut harness, peer) = slow(Duration::ZERO);
+        harness.feed(peer, format!("block 9\n{what} 5\n").as_bytes());
+        harness.advance(4 * SECOND);
+        assert_eq!(harness.service().told, [""; 0], "{what}: 5 s are not over");
+        harness.advance(SECOND);
+        assert_eq!(harness.service().told, [what]);
+    }
+    let (mut harness, peer) = slow(Duration::ZERO);
+    harness.feed(peer, b"block 9\nhold 5\n");
+    harness.advance(4 * SECOND);
+    assert_eq!(harness.net().stats().holds_expired, 0);
+    harness.advance(SECOND);
+    assert_eq!(harness.net().stats().holds_expired, 1);
+}
+
+/// The default is ten seconds, and a client waits for the greeting before it speaks.
+#[test]
+fn who_is_greeted_late_has_its_time_from_then() {
+    let (mut harness, peer) = slow(20 * SECOND);
+    harness.advance(9 * SECOND);
+    assert!(!harness.is_closed(peer));
+    harness.advance(2 * SECOND);
+    assert!(harness.is_closed(peer), "it has had ten seconds");
+}
+
+#[test]
+fn who_is_answered_late_is_not_idle() {
+    let (mut harness, peer) = slow(Duration::ZERO);
+    harness.feed(peer, b"block 100\n");
+    assert_eq!(harness.take(peer), b"block 100\n");
+    harness.advance(59 * SECOND);
+    assert!(!harness.is_closed(peer));
+    harness.advance(2 * SECOND);
+    assert!(harness.is_closed(peer), "it has been idle for a minute");
+}
+
+/// It comes with the deadline, and takes many reads and turns to be used.
+#[test]
+fn what_has_come_is_used_before_anybody_is_judged() {
+    let (mut harness, peer) = slow(Duration::ZERO);
+    let long = format!("{}\n", "x".repeat(500_000));
+    harness.feed_in(peer, 10 * SECOND, long.as_bytes());
+    harness.advance(10 * SECOND);
+    assert_eq!(harness.take(peer), long.as_bytes());
+    assert!(!harness.is_closed(peer));
+}
+
+#[test]
+fn who_speaks_during_a_callback_is_answered() {
+    let (mut harness, first) = slow(Duration::ZERO);
+    let second = harness.connect();
+    harness.take(second);
+    harness.feed_in(second, 5 * SECOND, b"hello\n");
+    harness.feed(first, b"block 100\n");
+    assert_eq!(harness.take(second), b"hello\n");
+    assert!(!harness.is_closed(second));
+}
+
+/// A callback that takes long again and again may not keep the silent for ever.
+#[test]
+fn a_slow_service_still_ends_who_is_silent() {
+    let (mut harness, asker) = slow(Duration::ZERO);
+    let silent = harness.connect();
+    for _ in 0..200 {
+        harness.advance(Duration::from_millis(100));
+        harness.feed(asker, b"block 1\n");
+    }
+    assert!(harness.is_closed(silent), "it has been listened to for twenty seconds");
 }

@@ -29,14 +29,17 @@
 //! heirloom::testing::every_split(|| Length, b"one\ntwelve\n\n", b"3\n6\n0\n");
 //! ```
 
+mod clock;
 mod datagram;
 mod restart;
 mod split;
 
 use std::time::{Duration, Instant};
 
+pub use clock::Clock;
 pub use split::{every_split, every_split_restarted};
 
+use self::clock::Arrival;
 use crate::{
     error::Result,
     net::{ConnId, Net, Origin, Phase, Stream, stream::memory::Pipe},
@@ -100,6 +103,8 @@ pub struct Peer(usize);
 pub struct Harness<S: Service> {
     turn: Turn<S>,
     pipes: Vec<(Pipe, ConnId)>,
+    /// What is yet to come.
+    arrivals: Vec<Arrival>,
 }
 
 impl<S: Service> Harness<S> {
@@ -109,7 +114,7 @@ impl<S: Service> Harness<S> {
         let net = Net::new(None, now);
         let mut turn = Turn::new(service, net, Succession::in_memory(now));
         turn.service.on_start(&mut turn.net, Start::Fresh);
-        let mut harness = Harness { turn, pipes: Vec::new() };
+        let mut harness = Harness { turn, pipes: Vec::new(), arrivals: Vec::new() };
         harness.settle();
         harness
     }
@@ -225,7 +230,7 @@ impl<S: Service> Harness<S> {
         let mut taken = pipe.take();
         loop {
             self.turn.net.note_stream(*id, false, true, false);
-            run_turns(&mut self.turn, &self.pipes);
+            run_turns(&mut self.turn, &self.pipes, &mut self.arrivals);
             let more = pipe.take();
             if more.is_empty() {
                 return taken;
@@ -271,12 +276,18 @@ impl<S: Service> Harness<S> {
     /// ```
     pub fn advance(&mut self, time: Duration) {
         let end = self.turn.net.clock.now() + time;
-        while let Some(next) = self.turn.net.next_deadline().filter(|&next| next <= end) {
+        while let Some(next) = self.next_event().filter(|&next| next <= end) {
             self.turn.net.set_now(next.max(self.turn.net.now()));
             self.settle();
         }
         self.turn.net.set_now(end);
         self.settle();
+    }
+
+    /// When something happens next by itself.
+    fn next_event(&self) -> Option<Instant> {
+        let arrivals = self.arrivals.iter().map(|arrival| arrival.at);
+        arrivals.chain(self.turn.net.next_deadline()).min()
     }
 
     /// Whether the process would have left its loop.
@@ -286,12 +297,22 @@ impl<S: Service> Harness<S> {
 
     /// Turns until nothing is left to do at this time.
     fn settle(&mut self) {
-        run_turns(&mut self.turn, &self.pipes);
+        run_turns(&mut self.turn, &self.pipes, &mut self.arrivals);
     }
 }
 
-fn run_turns<S: Service>(turn: &mut Turn<S>, pipes: &[(Pipe, ConnId)]) {
+fn run_turns<S: Service>(
+    turn: &mut Turn<S>,
+    pipes: &[(Pipe, ConnId)],
+    arrivals: &mut Vec<Arrival>,
+) {
     for _ in 0..PATIENCE {
+        let now = turn.net.clock.now();
+        for Arrival { peer, bytes, .. } in arrivals.extract_if(.., |arrival| arrival.at <= now) {
+            let (pipe, id) = &pipes[peer.0];
+            pipe.feed(&bytes);
+            turn.net.note_stream(*id, true, false, false);
+        }
         act(turn).expect("in memory no system call can fail");
         // A real peer answers our FIN with its own at the latest when it has read everything.
         for (pipe, id) in
@@ -300,8 +321,10 @@ fn run_turns<S: Service>(turn: &mut Turn<S>, pipes: &[(Pipe, ConnId)]) {
             pipe.finish();
             turn.net.note_stream(*id, true, false, true);
         }
-        // Where a callback has moved the clock, something may be due by now.
-        if turn.net.wait(turn.net.clock.now()) != Some(Duration::ZERO) {
+        // Where a callback has moved the clock, something may have come or be due by now.
+        let now = turn.net.clock.now();
+        let has_come = arrivals.iter().any(|arrival| arrival.at <= now);
+        if !has_come && turn.net.wait(now) != Some(Duration::ZERO) {
             return;
         }
     }

@@ -70,7 +70,11 @@ impl<S: Service> Harness<S> {
     /// # Ok::<(), heirloom::Error>(())
     /// ```
     pub fn restart<N: Service>(self, service: N) -> Result<Harness<N>> {
-        let mut harness = Harness { turn: self.turn.hand_on(service)?, pipes: self.pipes };
+        let mut harness = Harness {
+            turn: self.turn.hand_on(service)?,
+            pipes: self.pipes,
+            arrivals: self.arrivals,
+        };
         for (pipe, id) in &harness.pipes {
             if harness.turn.net.conn(*id).is_some() {
                 // What a fresh registration says, which is nothing of output.

@@ -1,4 +1,4 @@
-//! How far this process has heard its peers. Pure: time is an argument.
+//! How far this process has heard its peers, and for how much of its time it could not.
 //!
 //! A deadline may only be judged when all that had come before it was reported by a poll and used: a
 //! process that was stopped, or held up in a callback, finds deadlines passed and words unread at the same
@@ -6,7 +6,11 @@
 
 use std::time::{Duration, Instant};
 
-use crate::limits::{EVENTS, POLL_SLACK};
+use super::Net;
+use crate::{
+    clock::Stamp,
+    limits::{EVENTS, LONG_TURN, POLL_SLACK},
+};
 
 /// How a poll went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,10 +65,80 @@ impl Hearing {
         let heard = heard.unwrap_or(asked) + POLL_SLACK;
         self.heard = self.heard.max(heard.min(now));
     }
+}
 
-    /// What was reported has been offered to the service.
-    pub fn catch_up(&mut self) {
-        self.used = self.heard;
+/// How much of the time since `begun`, when the last turn began, this process could hear nobody: in author's
+/// code that has blocked, or because it was stopped, which shows as work, as a poll that ends by a signal, or
+/// as one that ends too late.
+fn deaf_for(
+    begun: Instant,
+    asked: Instant,
+    wait: Option<Duration>,
+    report: Report,
+    now: Instant,
+) -> Duration {
+    let worked = asked.saturating_duration_since(begun);
+    let polled = now.saturating_duration_since(asked);
+    let listened = match (report, wait) {
+        (Report::Interrupted, _) => Duration::ZERO,
+        (_, Some(wait)) => wait,
+        (_, None) => polled,
+    };
+    let missed = |time: Duration| time.saturating_sub(LONG_TURN);
+    missed(worked) + missed(polled.saturating_sub(listened))
+}
+
+impl Net {
+    /// A turn begins, with what a poll has reported that was asked for at `asked` and was to wait for `wait`.
+    pub(super) fn begin_turn(&mut self, asked: Instant, wait: Option<Duration>, report: Report) {
+        let now = self.clock.now();
+        let deaf = deaf_for(self.now, asked, wait, report, now);
+        self.deaf += deaf;
+        if !self.frozen && self.early.is_none() {
+            let passed = now.saturating_duration_since(self.now);
+            self.stamp = self.stamp + passed.saturating_sub(deaf);
+        }
+        self.now = now;
+        self.hearing.polled(asked, wait, report, now);
+    }
+
+    /// In a test: time passes, and nothing happens in it.
+    pub(crate) fn set_now(&mut self, now: Instant) {
+        let asked = self.clock.now();
+        self.clock.set(now);
+        self.begin_turn(asked, Some(now.saturating_duration_since(asked)), Report::Nothing);
+    }
+
+    /// In a test: a poll that does not wait.
+    pub(crate) fn poll_in_memory(&mut self) {
+        self.begin_turn(self.clock.now(), Some(Duration::ZERO), Report::All);
+    }
+
+    /// What has come so far was offered to the service, unless it may not be: timers may go off.
+    pub(crate) fn catch_up(&mut self) {
+        if !self.frozen {
+            self.hearing.used = self.hearing.heard;
+        }
+    }
+
+    /// Up to when everything that has come was heard: what a deadline is compared with.
+    pub(crate) fn heard(&self) -> Instant {
+        self.hearing.heard
+    }
+
+    /// How much of its time this process was deaf for, so far.
+    pub(crate) fn deaf(&self) -> Duration {
+        self.deaf
+    }
+
+    /// The time of the connections.
+    pub(crate) fn stamp(&self) -> Stamp {
+        self.stamp
+    }
+
+    /// The time of the connections up to which what they have sent was used.
+    pub(super) fn used_stamp(&self) -> Stamp {
+        self.stamp.before(self.now.saturating_duration_since(self.hearing.used))
     }
 }
 
@@ -102,6 +176,20 @@ mod tests {
             hearing.polled(start, Some(SECOND), report, start + 9 * SECOND);
             assert!(hearing.heard <= start + SECOND + POLL_SLACK, "{report:?}");
         }
+    }
+
+    #[test]
+    fn a_stop_is_deafness_wherever_it_comes_and_a_poll_that_sleeps_is_none() {
+        let start = Instant::now();
+        let at = |seconds: u32| start + seconds * SECOND;
+        let wait = |seconds: u32| Some(seconds * SECOND);
+        let deaf = |asked, wait, report, now| deaf_for(start, at(asked), wait, report, at(now));
+        assert_eq!(deaf(0, wait(9), Report::Nothing, 9), Duration::ZERO);
+        assert_eq!(deaf(0, None, Report::All, 9), Duration::ZERO);
+        let missed = 8 * SECOND - LONG_TURN;
+        assert_eq!(deaf(8, wait(1), Report::All, 9), missed, "in the turn");
+        assert_eq!(deaf(0, wait(1), Report::All, 9), missed, "behind the poll");
+        assert_eq!(deaf(0, wait(60), Report::Interrupted, 8), missed, "within the poll");
     }
 
     #[test]

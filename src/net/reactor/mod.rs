@@ -49,7 +49,7 @@ use crate::{
     buffer::Pool,
     clock::{Clock, Stamp},
     error::{Error, Result},
-    limits::{EVENTS, LONG_TURN, Limits},
+    limits::{EVENTS, Limits},
     plan::{Engine, Restart},
     stats::Stats,
     tasks::{Alarms, DeferredQueue, Holds},
@@ -135,9 +135,9 @@ pub struct Net {
     /// When this turn began.
     now: Instant,
     /// The time of the connections, in which their peers can be heard. It stands still while they are frozen,
-    /// and while a turn takes [too long](LONG_TURN).
+    /// and while this process is deaf.
     stamp: Stamp,
-    /// How much of its time this process was deaf for, in turns that took too long.
+    /// How much of its time this process was deaf for.
     deaf: Duration,
     hearing: Hearing,
     /// Those that authors set on connections.
@@ -237,47 +237,6 @@ impl Net {
     /// ```
     pub fn now(&self) -> Instant {
         self.now
-    }
-
-    /// In a test: time passes, and nothing happens in it.
-    pub(crate) fn set_now(&mut self, now: Instant) {
-        let asked = self.clock.now();
-        self.clock.set(now);
-        self.begin_turn(asked, Some(now.saturating_duration_since(asked)), Report::Nothing);
-    }
-
-    /// In a test: a poll that does not wait.
-    pub(crate) fn poll_in_memory(&mut self) {
-        self.begin_turn(self.clock.now(), Some(Duration::ZERO), Report::All);
-    }
-
-    /// A turn begins, with what a poll has reported that was asked for at `asked` and was to wait for `wait`.
-    fn begin_turn(&mut self, asked: Instant, wait: Option<Duration>, report: Report) {
-        let now = self.clock.now();
-        let worked = asked.saturating_duration_since(self.now);
-        let deaf = worked.saturating_sub(LONG_TURN);
-        self.deaf += deaf;
-        if !self.frozen && self.early.is_none() {
-            let passed = now.saturating_duration_since(self.now);
-            self.stamp = self.stamp + passed.saturating_sub(deaf);
-        }
-        self.now = now;
-        self.hearing.polled(asked, wait, report, now);
-    }
-
-    /// Up to when everything that has come was heard: what a deadline is compared with.
-    pub(crate) fn heard(&self) -> Instant {
-        self.hearing.heard
-    }
-
-    /// How much of its time this process was deaf for, so far.
-    pub(crate) fn deaf(&self) -> Duration {
-        self.deaf
-    }
-
-    /// The time of the connections.
-    pub(crate) fn stamp(&self) -> Stamp {
-        self.stamp
     }
 
     /// All connections in service, in no particular order.

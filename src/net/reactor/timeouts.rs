@@ -51,13 +51,6 @@ impl Net {
         self.next_deadline().map(|next| next.saturating_duration_since(now))
     }
 
-    /// What has come so far was offered to the service, unless it may not be: timers may go off.
-    pub(crate) fn catch_up(&mut self) {
-        if !self.frozen {
-            self.hearing.catch_up();
-        }
-    }
-
     /// Takes out what is due, if anything still is: callbacks may cancel timers in between. A deadline of this
     /// process has to wait until everything before it was heard, one of the service until it was used.
     pub(crate) fn next_expired(&mut self) -> Option<Expired> {
@@ -130,8 +123,7 @@ impl Net {
 
     /// Looks at the timeouts of each connection for which it is time.
     fn check_timeouts(&mut self) {
-        let unused = self.now.saturating_duration_since(self.hearing.used);
-        let used = self.stamp.before(unused);
+        let used = self.used_stamp();
         while let Some((_, id)) = self.checks.pop(used.into()) {
             self.check(id, used);
         }
@@ -221,5 +213,29 @@ mod tests {
         net.note_stream(id, false, true, false);
         net.flush();
         assert!(net.next_deadline().is_some(), "nobody looks at it ever again");
+    }
+
+    /// The edge comes with the deadline, and output is offered only after the timers.
+    #[test]
+    fn a_peer_that_has_made_room_is_not_ended_before_it_was_offered_more() {
+        let start = Instant::now();
+        let mut net = Net::new(None, start);
+        let write = net.limits.write.expect("a default");
+        let pipe = Pipe::new(0);
+        let id = net.insert(Stream::Memory(pipe.clone()), Peer::Unknown, Phase::Open).unwrap();
+        pipe.set_window(1);
+        net.get(id).unwrap().send(b"hello");
+        net.flush();
+        net.set_now(start + write);
+        pipe.set_window(3);
+        net.note_stream(id, false, true, false);
+        net.catch_up();
+        assert_eq!(net.next_expired(), None);
+        net.flush();
+        assert_eq!(pipe.take(), b"hel");
+        net.set_now(start + 2 * write);
+        net.catch_up();
+        net.next_expired();
+        assert!(net.take_dead().is_some(), "it has made no room since");
     }
 }

@@ -2,12 +2,14 @@
 //! of the state machine.
 //!
 //! This file takes what comes and decides. `successor` makes the new process; `old` and `new` are the two sides of a
-//! restart; `moving` is about the connections that go along, `alarms` about whose the alarms are.
+//! restart, and `patience` is how long they wait for each other; `moving` is about the connections that go
+//! along, `alarms` about whose the alarms are.
 
 mod alarms;
 mod moving;
 mod new;
 mod old;
+mod patience;
 mod successor;
 
 use std::process;
@@ -143,10 +145,15 @@ impl<S: Service> Turn<S> {
         self.succession.retired = false;
         let generation = self.net.generation();
         self.succession.last_generation = self.succession.last_generation.max(generation);
+        if start == Start::Resumed {
+            self.tell_main(); // a supervisor waits for it, and `on_start` may take a while
+        }
         self.service.on_start(&mut self.net, start);
         self.net.mail_waits = true; // what came before is looked at
         self.net.alarms.forget_inherited();
-        self.tell_main();
+        if start != Start::Resumed {
+            self.tell_main();
+        }
         self.write_pid_file();
         log::info!(
             target: RESTART,

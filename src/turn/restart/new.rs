@@ -1,19 +1,15 @@
 //! The new side of a restart: becomes a process of its own, waits for its turn, serves, and commits
 //! when it has proven itself.
 
-use std::{process, time::Duration};
+use std::process;
 
 use mio::Poll;
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
 use slab::Slab;
 
 use super::moving::claim;
 use crate::{
     error::{Error, Result},
-    limits::{HANDOVER_PATIENCE, RELEASE_PATIENCE, RETIRE_PATIENCE},
+    limits::{RELEASE_PATIENCE, RETIRE_PATIENCE},
     log_target::RESTART,
     net::{ConnId, ConnState, Deadline, Source},
     plan::Engine,
@@ -53,19 +49,6 @@ impl<S: Service> Turn<S> {
         Ok(())
     }
 
-    /// The old side may be busy with what it hands over for as long as it would wait for this one.
-    fn await_handover(&mut self) {
-        self.await_old(self.succession.ready_within + HANDOVER_PATIENCE);
-    }
-
-    /// From now on the old side has this long for its next word, and no other limit.
-    fn await_old(&mut self, patience: Duration) {
-        let at = self.net.set_deadline_in(patience, Deadline::OldSilent);
-        if let Some(before) = self.succession.old_silent_at.replace(at) {
-            self.net.cancel_deadline(before, Deadline::OldSilent);
-        }
-    }
-
     /// The old side has handed over everything.
     fn handed(&mut self, last_serial: u64) -> Result {
         self.net.last_serial = last_serial;
@@ -78,7 +61,7 @@ impl<S: Service> Turn<S> {
     }
 
     /// Tells the old side why this one cannot serve, and ends it.
-    fn fail_unless(&mut self, done: Result) -> Result {
+    pub(super) fn fail_unless(&mut self, done: Result) -> Result {
         if let (Err(why), Some(old)) = (&done, &mut self.succession.old) {
             let _ = old.link.send(&Message::Failed { reason: why.to_string() }, Vec::new());
         }
@@ -218,34 +201,6 @@ impl<S: Service> Turn<S> {
         }
     }
 
-    /// The old side should have said that it has stopped accepting.
-    pub(in crate::turn) fn old_side_silent(&mut self) -> Result {
-        self.handle_old()?; // its word may just have come
-        let Some(old) = &self.succession.old else { return Ok(()) };
-        let pid = old.who.pid;
-        if self.succession.phase != Phase::Waiting {
-            return Ok(());
-        }
-        if !self.succession.ready {
-            let patience = self.succession.ready_within + HANDOVER_PATIENCE;
-            let why = format!("the old process handed over nothing for {patience:?}");
-            return self.fail_unless(Err(why.into()));
-        }
-        self.take_over_stderr();
-        if !self.net.frozen {
-            log::warn!(target: RESTART, "the old side is silent: serving beside it");
-            return self.advance(Event::OldSilent);
-        }
-        // It has promised its connections to this side and does not let go of them. Its end of the link
-        // is open, so it lives, and the number is still its own.
-        log::warn!(
-            target: RESTART,
-            "the old side is silent and holds up connections: killed (pid {pid})"
-        );
-        let _ = kill(Pid::from_raw(pid as i32), Signal::SIGKILL);
-        Ok(())
-    }
-
     /// The new side may serve: it accepts, and tells the service.
     pub(in crate::turn) fn serve_as_successor(&mut self) -> Result {
         if let Some(old) = &mut self.succession.old {
@@ -284,7 +239,7 @@ impl<S: Service> Turn<S> {
     }
 
     /// The old side hears no more what this one says on stderr: it need not, or it cannot.
-    fn take_over_stderr(&mut self) {
+    pub(super) fn take_over_stderr(&mut self) {
         if let Some(heard) = self.succession.stderr.take()
             && let Err(e) = heard.take_over()
         {

@@ -1,12 +1,11 @@
 //! The old side of a restart that has begun: hears the new process, and takes back what it gave if
 //! that one does not last.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::moving::Hitch;
 use crate::{
     error::Result,
-    limits::LAST_WORDS,
     log_target::RESTART,
     net::{Deadline, Source},
     restart::{
@@ -143,42 +142,8 @@ impl<S: Service> Turn<S> {
         }
     }
 
-    /// The new side had its time: to be ready, or to commit after it was released.
-    pub(in crate::turn) fn new_side_overdue(&mut self) -> Result {
-        self.handle_new()?; // its word may just have come
-        let Some(attempt) = &self.succession.attempt else { return Ok(()) };
-        if attempt.overdue > self.net.heard() {
-            return Ok(());
-        }
-        // Time in which nobody here has listened was none in which it could speak. While connections wait
-        // for it, what counts is how long they do.
-        let deaf = self.net.deaf().saturating_sub(attempt.deaf);
-        if deaf.is_zero() || self.net.frozen {
-            return self.give_up(Attempt::timed_out);
-        }
-        self.reschedule(|attempt, _| attempt.overdue += deaf);
-        Ok(())
-    }
-
-    /// The new side has closed its link before it was ready: it is ending, or has a moment to.
-    fn await_end(&mut self) {
-        let Some(attempt) = &mut self.succession.attempt else { return };
-        if !std::mem::replace(&mut attempt.ending, true) {
-            self.reschedule(|attempt, now| attempt.overdue = attempt.overdue.min(now + LAST_WORDS));
-        }
-    }
-
-    /// Changes when the new side's next word is overdue.
-    pub(in crate::turn) fn reschedule(&mut self, change: impl FnOnce(&mut Attempt, Instant)) {
-        let Some(attempt) = &mut self.succession.attempt else { return };
-        self.net.cancel_deadline(attempt.overdue, Deadline::NewOverdue);
-        change(attempt, self.net.clock.now());
-        attempt.deaf = self.net.deaf();
-        self.net.set_deadline(attempt.overdue, Deadline::NewOverdue);
-    }
-
     /// Ends the attempt, in the way that `end` ends the new side, and goes on without it.
-    fn give_up(&mut self, end: impl FnOnce(&mut Attempt) -> RestartError) -> Result {
+    pub(super) fn give_up(&mut self, end: impl FnOnce(&mut Attempt) -> RestartError) -> Result {
         let Some(mut attempt) = self.detach() else { return Ok(()) };
         let why = end(&mut attempt);
         if let Some(file) = &self.succession.pid_file {
@@ -287,21 +252,6 @@ impl<S: Service> Turn<S> {
         }
         self.let_go();
         self.reschedule(Attempt::prove);
-    }
-
-    /// The service has begun over there, so its probation has: the time for it counts from here.
-    fn new_side_serves(&mut self, after: Duration) {
-        self.reschedule(Attempt::prove);
-        let Some(attempt) = &mut self.succession.attempt else { return };
-        let Some(downtime) = &mut attempt.steps.downtime else { return }; // nobody has waited for it
-        *downtime += after;
-        let (downtime, limit) = (*downtime, attempt.task.how.max_downtime);
-        if downtime > limit {
-            log::warn!(
-                target: RESTART,
-                "restart: connections were not served for {downtime:?}, over the limit of {limit:?}"
-            );
-        }
     }
 
     /// The new side is gone, or does not want to serve: this one accepts again.
