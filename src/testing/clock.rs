@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Harness, Peer};
+use super::{Arrival, Harness, Peer};
 use crate::{clock, service::Service};
 
 /// The clock of a [`Harness`], for a service under test that takes its time: clones are the same clock, so
@@ -54,14 +54,6 @@ impl Clock {
     pub fn advance(&self, time: Duration) {
         self.0.set(self.0.now() + time);
     }
-}
-
-/// What a peer sends later.
-#[derive(Debug)]
-pub(super) struct Arrival {
-    pub at: Instant,
-    pub peer: Peer,
-    pub bytes: Vec<u8>,
 }
 
 impl<S: Service> Harness<S> {

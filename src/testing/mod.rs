@@ -39,7 +39,6 @@ use std::time::{Duration, Instant};
 pub use clock::Clock;
 pub use split::{every_split, every_split_restarted};
 
-use self::clock::Arrival;
 use crate::{
     error::Result,
     net::{ConnId, Net, Origin, Phase, Stream, stream::memory::Pipe},
@@ -55,6 +54,14 @@ const PATIENCE: usize = 100_000;
 /// its [`Harness`], which has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Peer(usize);
+
+/// What a peer sends later.
+#[derive(Debug)]
+struct Arrival {
+    at: Instant,
+    peer: Peer,
+    bytes: Vec<u8>,
+}
 
 /// A service at work, with everything around it in the hands of a test.
 ///

@@ -1,4 +1,5 @@
-//! How far this process has heard its peers, and for how much of its time it could not.
+//! How far this process has heard its peers, and for how much of its time it could not. Pure: time is an
+//! argument.
 //!
 //! A deadline may only be judged when all that had come before it was reported by a poll and used: a
 //! process that was stopped, or held up in a callback, finds deadlines passed and words unread at the same
@@ -6,11 +7,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::Net;
-use crate::{
-    clock::Stamp,
-    limits::{EVENTS, LONG_TURN, POLL_SLACK},
-};
+use crate::limits::{EVENTS, LONG_TURN, POLL_SLACK};
 
 /// How a poll went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +67,7 @@ impl Hearing {
 /// How much of the time since `begun`, when the last turn began, this process could hear nobody: in author's
 /// code that has blocked, or because it was stopped, which shows as work, as a poll that ends by a signal, or
 /// as one that ends too late.
-fn deaf_for(
+pub(super) fn deaf_for(
     begun: Instant,
     asked: Instant,
     wait: Option<Duration>,
@@ -86,60 +83,6 @@ fn deaf_for(
     };
     let missed = |time: Duration| time.saturating_sub(LONG_TURN);
     missed(worked) + missed(polled.saturating_sub(listened))
-}
-
-impl Net {
-    /// A turn begins, with what a poll has reported that was asked for at `asked` and was to wait for `wait`.
-    pub(super) fn begin_turn(&mut self, asked: Instant, wait: Option<Duration>, report: Report) {
-        let now = self.clock.now();
-        let deaf = deaf_for(self.now, asked, wait, report, now);
-        self.deaf += deaf;
-        if !self.frozen && self.early.is_none() {
-            let passed = now.saturating_duration_since(self.now);
-            self.stamp = self.stamp + passed.saturating_sub(deaf);
-        }
-        self.now = now;
-        self.hearing.polled(asked, wait, report, now);
-    }
-
-    /// In a test: time passes, and nothing happens in it.
-    pub(crate) fn set_now(&mut self, now: Instant) {
-        let asked = self.clock.now();
-        self.clock.set(now);
-        self.begin_turn(asked, Some(now.saturating_duration_since(asked)), Report::Nothing);
-    }
-
-    /// In a test: a poll that does not wait.
-    pub(crate) fn poll_in_memory(&mut self) {
-        self.begin_turn(self.clock.now(), Some(Duration::ZERO), Report::All);
-    }
-
-    /// What has come so far was offered to the service, unless it may not be: timers may go off.
-    pub(crate) fn catch_up(&mut self) {
-        if !self.frozen {
-            self.hearing.used = self.hearing.heard;
-        }
-    }
-
-    /// Up to when everything that has come was heard: what a deadline is compared with.
-    pub(crate) fn heard(&self) -> Instant {
-        self.hearing.heard
-    }
-
-    /// How much of its time this process was deaf for, so far.
-    pub(crate) fn deaf(&self) -> Duration {
-        self.deaf
-    }
-
-    /// The time of the connections.
-    pub(crate) fn stamp(&self) -> Stamp {
-        self.stamp
-    }
-
-    /// The time of the connections up to which what they have sent was used.
-    pub(super) fn used_stamp(&self) -> Stamp {
-        self.stamp.before(self.now.saturating_duration_since(self.hearing.used))
-    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@
 //! This file has the data and the look-ups. A connection comes by `accept` or `dial`, its bytes by
 //! `flow`, its deadlines are watched in `timeouts`, it goes by `close` or, whole, by `handover`; `conn` is
 //! what a callback may do with it. `datagrams` and `tasks` are about what is no connection, `process`,
-//! `request` and `deadline` about the process; `hearing` knows when a deadline may be judged.
+//! `request` and `deadline` about the process; `time` says what time it is, and by
+//! `hearing` when a deadline may be judged.
 
 mod accept;
 mod close;
@@ -19,6 +20,7 @@ mod hearing;
 mod process;
 mod request;
 mod tasks;
+mod time;
 mod timeouts;
 
 use std::{
@@ -219,24 +221,6 @@ impl Net {
             shared: false,
             stats: Stats::default(),
         }
-    }
-
-    /// When this turn began. Use it instead of asking the system for the time: it is the same for all
-    /// callbacks of a turn, and a test moves it. Time in which the machine is suspended does not count
-    /// (`CLOCK_MONOTONIC`, see `clock_gettime(2)`).
-    ///
-    /// What is set for later, such as an [alarm](Self::set_alarm), counts from the moment in which it is set,
-    /// however long the turn has taken by then.
-    ///
-    /// ```
-    /// # use heirloom::Net;
-    /// # use std::time::{Duration, Instant};
-    /// fn is_stale(net: &Net, fetched: Instant) -> bool {
-    ///     net.now().duration_since(fetched) > Duration::from_secs(60)
-    /// }
-    /// ```
-    pub fn now(&self) -> Instant {
-        self.now
     }
 
     /// All connections in service, in no particular order.

@@ -55,13 +55,7 @@ impl<S: Service> Turn<S> {
                     }
                     continue;
                 }
-                Ok(Some((
-                    word @ (Message::Ask
-                    | Message::TakenOver
-                    | Message::Serving { .. }
-                    | Message::Alarms(_)),
-                    _,
-                ))) => {
+                Ok(Some((word, _))) if is_no_step(&word) => {
                     self.heed_new(word);
                     continue;
                 }
@@ -327,6 +321,12 @@ impl<S: Service> Turn<S> {
         }
         Ok(())
     }
+}
+
+/// Whether that is a word beside the steps of the restart.
+fn is_no_step(word: &Message) -> bool {
+    use Message::*;
+    matches!(word, Ask | TakenOver | Serving { .. } | Alarms(_))
 }
 
 /// What the new side has said instead of what it should.
