@@ -86,20 +86,18 @@ impl<S: Service> Turn<S> {
         self.send_connections()
     }
 
-    /// Some of what the new side is to get has been written down since `begun`. Nobody could decide anything
-    /// meanwhile: if the time is over, that is said now, and nothing more is done for it.
-    fn has_saved(&mut self, begun: Instant) -> std::result::Result<(), Hitch> {
-        let now = self.net.clock.now();
+    /// Some of what the new side is to get has been written down since `begun`, by author's code that nobody could
+    /// interrupt. If the time for it is over, that is said now, and nothing more is done. Answers the time.
+    fn has_saved(&mut self, begun: Instant) -> std::result::Result<Instant, Hitch> {
+        let (now, deaf) = (self.net.clock.now(), self.net.deaf());
+        let Some(attempt) = &mut self.succession.attempt else { return Ok(now) };
         let took = now.saturating_duration_since(begun);
-        let deaf = self.net.deaf();
-        let Some(attempt) = &mut self.succession.attempt else { return Ok(()) };
         let saving = attempt.steps.saved.unwrap_or_default() + took;
         attempt.steps.saved = Some(saving);
-        let excused =
-            if self.net.frozen { Duration::ZERO } else { deaf.saturating_sub(attempt.deaf) };
+        let deaf = deaf.saturating_sub(attempt.deaf);
         attempt.deaf += took; // this was not deafness, and is no excuse
-        let is_over = attempt.overdue + excused < now;
-        if is_over { Err(Hitch::Overrun(saving)) } else { Ok(()) }
+        let excused = if self.net.frozen { Duration::ZERO } else { deaf };
+        if attempt.overdue + excused < now { Err(Hitch::Overrun(saving)) } else { Ok(now) }
     }
 
     /// Sends batches of connections, as many as the new side can be expected to have room for.
@@ -116,9 +114,7 @@ impl<S: Service> Turn<S> {
                 fault::point(Step::OldHanded, self.succession.link_to_new());
                 return Ok(());
             }
-            let begun = self.net.clock.now();
-            let (records, mut fds) = self.pack_batch();
-            self.has_saved(begun)?;
+            let (records, mut fds) = self.pack_batch()?;
             let count = fds.len() as u64;
             if count > 0 {
                 let records = memfd::seal(&records);
@@ -130,8 +126,9 @@ impl<S: Service> Turn<S> {
     }
 
     /// The sockets are lent: they stay here, frozen, until the new side has served.
-    fn pack_batch(&mut self) -> (Vec<u8>, Vec<Fd>) {
+    fn pack_batch(&mut self) -> std::result::Result<(Vec<u8>, Vec<Fd>), Hitch> {
         let (mut records, mut fds) = (Vec::new(), Vec::new());
+        let mut now = self.net.clock.now();
         while fds.len() < FDS_PER_MESSAGE - 1 && records.len() < BATCH_BYTES {
             let attempt = self.succession.attempt.as_mut();
             let Some(id) = attempt.and_then(|attempt| attempt.outgoing.pop_front()) else { break };
@@ -142,11 +139,11 @@ impl<S: Service> Turn<S> {
                 continue;
             }
             let conn = &self.net.conns[id.slot()];
-            let (stamp, now) = (self.net.stamp(), self.net.clock.now());
-            pack(conn, exported.flatten(), stamp, now).encode(&mut records);
+            pack(conn, exported.flatten(), self.net.stamp(), now).encode(&mut records);
             fds.extend(conn.stream.raw_fd().map(Fd::Lent));
+            now = self.has_saved(now)?;
         }
-        (records, fds)
+        Ok((records, fds))
     }
 
     fn send_to_new(&mut self, message: &Message, fds: Vec<Fd>) -> std::result::Result<(), Hitch> {
