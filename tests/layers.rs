@@ -23,7 +23,7 @@ const ROOMS: [(&str, &[&str]); 34] = [
     ("plan", &["limits"]),
     ("verdict", &["plan"]),
     ("error", &["verdict"]),
-    // Pure: no I/O, no clock.
+    // Pure: no I/O, and no time but in `clock`.
     ("buffer", &["limits"]),
     ("clock", &[]),
     ("timer", &["clock", "limits"]),

@@ -9,8 +9,8 @@ use std::{
 };
 
 use common::{
-    Client, Server,
-    restart::{Engine, Lab, raise_file_limit, slay, wait_for_events},
+    Client, Server, load,
+    restart::{Engine, Lab, slay, wait_for_events},
     wait_for, wait_gone, while_stopped,
 };
 use heirloom::{
@@ -263,7 +263,7 @@ fn who_has_spoken_while_the_server_was_stopped_is_answered() {
 /// More than one poll reports.
 #[test]
 fn so_is_everybody_where_one_poll_cannot_report_all() {
-    raise_file_limit();
+    load::raise_file_limit().expect("room for the clients");
     let server = Server::of("lab").env("LAB_IDLE", 2000).start();
     let mut clients = clients(&server, 2500);
     arm_all(&mut clients, Duration::from_millis(1500));
