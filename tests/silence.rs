@@ -10,7 +10,7 @@ use std::{
 
 use common::{
     Client, Server, load,
-    restart::{Engine, Lab, slay, wait_for_events},
+    restart::{Engine, Lab, resume, slay, wait_for_events, wait_stopped},
     wait_for, wait_gone, while_stopped,
 };
 use heirloom::{
@@ -22,6 +22,7 @@ use nix::sys::signal::Signal;
 
 for_both_engines!(
     a_probation_begins_when_on_start_is_over,
+    a_probation_goes_on_while_the_new_side_is_deaf,
     an_on_start_that_takes_long_is_not_given_up_in_its_probation,
     an_old_side_that_takes_long_to_retire_is_not_killed,
     an_old_side_that_was_deaf_gives_nobody_up_for_it,
@@ -96,6 +97,21 @@ fn a_probation_begins_when_on_start_is_over(engine: Engine) {
     assert_eq!((who.generation, who.pid), (0, old));
 }
 
+/// It is to prove itself by serving, and does not serve in a callback that blocks.
+fn a_probation_goes_on_while_the_new_side_is_deaf(engine: Engine) {
+    let lab = Lab::with(|setup| setup.env("LAB_PROBATION", 600));
+    let old = lab.pid();
+    lab.signal(engine.signal());
+    lab.wait_line("ready: generation 1");
+    let mut client = lab.connect();
+    let new = client.who().pid;
+    assert_eq!(client.ask("block 1000"), "ok");
+    let_pass(&mut client, Duration::from_millis(200));
+    slay(new);
+    lab.wait_line("the new side ended in its probation");
+    assert_eq!(lab.connect().who().pid, old);
+}
+
 /// The old side counts from there, too. Both times together are shorter than what this takes.
 fn an_on_start_that_takes_long_is_not_given_up_in_its_probation(engine: Engine) {
     let lab = Lab::with(|setup| setup.env("LAB_PROBATION", 500).env("LAB_READY", 1000));
@@ -145,7 +161,7 @@ fn an_old_side_that_was_deaf_gives_nobody_up_for_it(engine: Engine) {
     let new = lab.hold(engine);
     client.send("block 1000\n");
     wait_for("the old side to sleep in a callback", || !is_waiting(lab.pid()));
-    common::restart::resume(new);
+    resume(new);
     assert_eq!(client.line(), "ok");
     lab.wait_line("restart: done");
     assert_eq!(lab.connect().who().pid, new);
@@ -168,6 +184,25 @@ fn a_restart_that_has_waited_for_room_has_its_full_time(engine: Engine) {
     let third = lab.restart_by(engine); // which waits until the first one is made to leave
     assert_eq!(lab.connect().who().pid, third);
     assert_eq!(lab.count_lines("restart: waits for generation 0"), 1);
+}
+
+/// What it asks for waits in the link, and it can do nothing before it is told.
+#[test]
+fn a_generation_is_not_given_up_because_its_supervisor_was_stopped() {
+    let lab = Lab::with(|setup| setup.arg("--supervised").env("LAB_READY", 1000));
+    let (supervisor, main) = (lab.pid(), lab.connect().who().pid);
+    lab.break_programs("stop");
+    slay(main);
+    let line = lab.wait_line("supervisor: generation 1 is pid ");
+    let new = line.rsplit(' ').next().and_then(|pid| pid.parse().ok()).expect("a pid");
+    wait_stopped(new);
+    lab.mend_programs();
+    while_stopped(supervisor, || {
+        resume(new);
+        wait_for_events(new);
+        std::thread::sleep(LONG);
+    });
+    assert_eq!(lab.connect().who().pid, new);
 }
 
 /// Its supervisor waits for somebody to serve again, and hears that before `on_start` is called.

@@ -23,7 +23,7 @@ use crate::{
         ConnId, Connection, DatagramInbox, Deadline, Expired, Net, Origin, Phase as ConnPhase,
         Reason, Source,
     },
-    restart::{Event, Phase},
+    restart::Phase,
     service::Service,
 };
 use generation::Inherited;
@@ -199,7 +199,7 @@ impl<S: Service> Turn<S> {
         match deadline {
             Deadline::NewOverdue => self.new_side_overdue()?,
             Deadline::OldSilent => self.old_side_silent()?,
-            Deadline::Proven => self.advance(Event::Proven)?,
+            Deadline::Proven => self.probation_over()?,
             Deadline::DrainStep => self.drain_step(self.net.heard())?,
             Deadline::OlderOverdue => self.older_overdue()?,
             Deadline::Reports => self.reports_due(),
@@ -272,7 +272,7 @@ impl<S: Service> Turn<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::restart::engine::exec::Launch;
+    use crate::restart::{Event, engine::exec::Launch};
 
     struct Silent;
 

@@ -139,7 +139,7 @@ pub struct Net {
     /// The time of the connections, in which their peers can be heard. It stands still while they are frozen,
     /// and while this process is deaf.
     stamp: Stamp,
-    /// How much of its time this process was deaf for.
+    /// How much of its time this process was deaf for, up to this turn.
     deaf: Duration,
     hearing: Hearing,
     /// Those that authors set on connections.

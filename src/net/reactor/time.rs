@@ -6,7 +6,7 @@ use super::{
     Net,
     hearing::{Report, deaf_for},
 };
-use crate::clock::Stamp;
+use crate::{clock::Stamp, limits::LONG_TURN};
 
 impl Net {
     /// When this turn began. Use it instead of asking the system for the time: it is the same for all
@@ -64,9 +64,10 @@ impl Net {
         self.hearing.heard
     }
 
-    /// How much of its time this process was deaf for, so far.
+    /// How much of its time this process was deaf for, this turn so far included.
     pub(crate) fn deaf(&self) -> Duration {
-        self.deaf
+        let worked = self.clock.now().saturating_duration_since(self.now);
+        self.deaf + worked.saturating_sub(LONG_TURN)
     }
 
     /// The time of the connections.

@@ -159,6 +159,8 @@ impl Supervisor {
             match link.flush().and_then(|()| link.receive()) {
                 Ok(None) => break,
                 Ok(Some((Message::Claim, _))) => {
+                    // It could not go on before this, which may have come while this process was stopped.
+                    start.overdue = now + start.task.how.ready_within;
                     // Nothing is left of the one before.
                     let _ = link.send(&Message::Handed { last_serial: 0 }, Vec::new());
                 }

@@ -55,6 +55,8 @@ pub(crate) struct Succession {
     pub unwanted: Vec<Listener>,
     /// On a new side: how long it has to serve before it commits.
     pub probation: Duration,
+    /// How much of its time this process had been [deaf](crate::net::Net::deaf) for when that began.
+    pub(in crate::turn) deaf: Duration,
     /// On a new program: how long the old side waits for it to be ready.
     pub ready_within: Duration,
 
@@ -190,6 +192,7 @@ impl Succession {
             stderr: None,
             unwanted: Vec::new(),
             probation: Duration::ZERO,
+            deaf: Duration::ZERO,
             ready_within: Duration::ZERO,
             arrivals: Arrivals::default(),
             ready: false,

@@ -94,8 +94,8 @@ impl<S: Service> Turn<S> {
         let took = now.saturating_duration_since(begun);
         let saving = attempt.steps.saved.unwrap_or_default() + took;
         attempt.steps.saved = Some(saving);
-        let deaf = deaf.saturating_sub(attempt.deaf);
         attempt.deaf += took; // this was not deafness, and is no excuse
+        let deaf = deaf.saturating_sub(attempt.deaf);
         let excused = if self.net.frozen { Duration::ZERO } else { deaf };
         if attempt.overdue + excused < now { Err(Hitch::Overrun(saving)) } else { Ok(now) }
     }

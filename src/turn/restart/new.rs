@@ -11,7 +11,7 @@ use crate::{
     error::{Error, Result},
     limits::{RELEASE_PATIENCE, RETIRE_PATIENCE},
     log_target::RESTART,
-    net::{ConnId, ConnState, Deadline, Source},
+    net::{ConnId, ConnState, Source},
     plan::Engine,
     restart::{
         Event, Phase,
@@ -229,7 +229,7 @@ impl<S: Service> Turn<S> {
             self.net.thaw();
         }
         // From here on, however long `on_start` has taken; the old side counts from here as well.
-        self.net.set_deadline_in(self.succession.probation, Deadline::Proven);
+        self.begin_probation(self.succession.probation);
         if let Some(old) = &mut self.succession.old {
             let after = self.net.clock.now().saturating_duration_since(taken_over);
             let _ = old.link.send(&Message::Serving { after }, Vec::new());

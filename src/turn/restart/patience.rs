@@ -75,6 +75,23 @@ impl<S: Service> Turn<S> {
 
     // The new side.
 
+    /// This side has `time` to prove itself.
+    pub(super) fn begin_probation(&mut self, time: Duration) {
+        self.succession.deaf = self.net.deaf();
+        self.net.set_deadline_in(time, Deadline::Proven);
+    }
+
+    /// It has proven itself, if it has served for all of that time.
+    pub(in crate::turn) fn probation_over(&mut self) -> Result {
+        match self.net.deaf().saturating_sub(self.succession.deaf) {
+            Duration::ZERO => self.advance(Event::Proven),
+            deaf => {
+                self.begin_probation(deaf);
+                Ok(())
+            }
+        }
+    }
+
     /// The old side may be busy with what it hands over for as long as it would wait for this one.
     pub(super) fn await_handover(&mut self) {
         self.await_old(self.succession.ready_within + HANDOVER_PATIENCE);
