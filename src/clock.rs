@@ -1,12 +1,46 @@
-//! An instant in eight bytes. It asks no clock: it counts from the first instant that it is given.
-//!
-//! An [`Instant`] takes sixteen, and every connection keeps four of them.
+//! Where the time comes from, and an instant in eight bytes. An [`Instant`] takes sixteen, and every
+//! connection keeps four of them.
 
 use std::{
+    cell::Cell,
     num::NonZeroU64,
+    rc::Rc,
     sync::OnceLock,
     time::{Duration, Instant},
 };
+
+/// Where the time comes from. Whoever sets a deadline asks here, since author's code may have run since the
+/// turn began.
+///
+/// The system's is `CLOCK_MONOTONIC` (`clock_gettime(2)`), which stands still while the machine is suspended:
+/// nobody's time runs out in its sleep.
+#[derive(Clone, Debug)]
+pub(crate) enum Clock {
+    System,
+    /// Of a test, which moves it; clones are the same clock.
+    Test(Rc<Cell<Instant>>),
+}
+
+impl Clock {
+    /// One that stands at `now` until a test moves it.
+    pub fn test(now: Instant) -> Clock {
+        Clock::Test(Rc::new(Cell::new(now)))
+    }
+
+    pub fn now(&self) -> Instant {
+        match self {
+            Clock::System => Instant::now(),
+            Clock::Test(now) => now.get(),
+        }
+    }
+
+    /// Moves a test's clock; the system's is moved by nobody.
+    pub fn set(&self, to: Instant) {
+        if let Clock::Test(now) = self {
+            now.set(to);
+        }
+    }
+}
 
 /// An [`Instant`] to the nanosecond, up to 292 years before or after the first one that became a stamp; one
 /// that is further off counts as that. An `Option` of it is no larger. A forked child counts from the same

@@ -54,6 +54,14 @@ pub const MAIL_BUDGET: usize = 64;
 /// Events taken from the kernel in one turn (libevent's ceiling is 4096, redis takes all).
 pub const EVENTS: usize = 1024;
 
+/// A turn that takes longer is one in which author's code has blocked, or in which the process was stopped.
+/// What it takes beyond this is no time in which a peer has been silent, since nobody listened. Long beside
+/// a turn of ten thousand requests, which is to count.
+pub const LONG_TURN: Duration = Duration::from_millis(100);
+
+/// A poll that was to end by now and ends this much later was not held up: it sleeps in whole milliseconds.
+pub(crate) const POLL_SLACK: Duration = Duration::from_millis(2);
+
 /// How long accepting stops when the process is out of descriptors and none is given back
 /// (nginx: `accept_mutex_delay`, 500 ms).
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
@@ -135,6 +143,10 @@ pub const GENERATIONS: usize = 50;
 /// the same: an old side that is alive answers within a turn, and two that accept do no harm. One that
 /// hangs and holds up connections that move is killed then.
 pub const RELEASE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long a new side waits for an old one that has heard it and calls
+/// [`on_retire`](crate::Service::on_retire), which is author's code and may take a while.
+pub const RETIRE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A generation that was told to leave by a deadline and is still there this much later is killed.
 pub const LEAVE_GRACE: Duration = Duration::from_secs(1);

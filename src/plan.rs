@@ -89,14 +89,20 @@ impl Restart {
         Restart { or_fork_exec: true, ..self }
     }
 
-    /// Kill the new side and carry on when it is not ready after `limit` (10 s unless told). Once its
-    /// probation is over, it has the same time again to say so. It is the old process that waits: after an
-    /// upgrade, a new value counts from the next restart on.
+    /// Kill the new side and carry on when it is not ready after `limit` (10 s unless told), counted from when
+    /// it was made. Once it is released, it has the same time and its probation for
+    /// [`on_start`](crate::Service::on_start), and once its probation is over the same time again to say so. It
+    /// is the old process that waits: after an upgrade, a new value counts from the next restart on.
+    ///
+    /// Time in which callbacks of the old process block is not held against the new one. Its
+    /// [`save`](crate::Service::save) is: where the limit has passed when that returns, the restart is given
+    /// up at once ([`RestartError::Overrun`](crate::RestartError::Overrun)).
     pub fn ready_within(self, limit: Duration) -> Restart {
         Restart { ready_within: limit.min(FAR_FUTURE), ..self }
     }
 
-    /// The new side serves for this long before the old one lets go of the listeners (2 s unless told).
+    /// The new side serves for this long before the old one lets go of the listeners (2 s unless told), counted
+    /// from the end of its [`on_start`](crate::Service::on_start).
     /// If it dies in that time, or [asks for it](crate::Net::roll_back), the old one accepts again at
     /// once, and no client is refused. The new side is told by the old one: after an upgrade, a new value
     /// counts from the next restart on.
@@ -134,6 +140,13 @@ impl Restart {
 
     /// While connections move nobody serves them. If it takes longer than `limit` (2 s unless told), the
     /// restart is given up and the old generation goes on with them.
+    ///
+    /// [`save`](crate::Service::save) and [`export`](crate::Service::export) cannot be interrupted: it is looked
+    /// at the clock after each, and how long they took is told
+    /// ([`RestartError::Overrun`](crate::RestartError::Overrun), [`Steps::saved`](crate::Steps::saved)). Nor can
+    /// the new side's [`on_start`](crate::Service::on_start), after which it is too late to give up: a downtime
+    /// over the limit is a warning in the log, and all of it is in
+    /// [`Steps::downtime`](crate::Steps::downtime).
     ///
     /// ```
     /// # use heirloom::Restart;

@@ -51,6 +51,12 @@ pub struct Verdict {
 pub struct Steps {
     /// How long it took to make the new process. So long the old one did nothing else.
     pub made: Option<Duration>,
+    /// How long the old one took to write down its state and, where they move, its connections. So long it did
+    /// nothing else: [`save`](crate::Service::save) and [`export`](crate::Service::export) cannot be
+    /// interrupted. `None` with a fork.
+    pub saved: Option<Duration>,
+    /// How long nobody served the connections that moved; `None` if none did.
+    pub downtime: Option<Duration>,
     /// It was ready, and the old one stopped accepting; counted from the request.
     pub ready: Option<Duration>,
     /// It had served through its probation and committed; counted from the request.
@@ -156,6 +162,17 @@ pub enum RestartError {
         /// The last lines of the new program's stderr.
         stderr: String,
     },
+    /// When this process had written down what the new side was to get, the time for that was over. It cannot
+    /// be interrupted: make it shorter, or the limit longer.
+    Overrun {
+        /// The time that [`save`](crate::Service::save) and [`export`](crate::Service::export) took.
+        saving: Duration,
+        /// The time that had passed of the limit.
+        took: Duration,
+        /// [`max_downtime`](crate::Restart::max_downtime) where connections move, or
+        /// [`ready_within`](crate::Restart::ready_within).
+        limit: Duration,
+    },
     /// This process was told to stop in the meantime.
     Stopped,
 }
@@ -202,6 +219,11 @@ impl fmt::Display for RestartError {
                 let what = if *in_probation { "did not commit" } else { "was not ready" };
                 write!(f, "restart: the new side {what} within {limit:?}{}", Tail(stderr))
             }
+            Overrun { saving, took, limit } => write!(
+                f,
+                "restart: given up after {took:?}, over the limit of {limit:?}: to write down what the new \
+                 side was to get took {saving:?}"
+            ),
             Stopped => write!(f, "restart: given up, this process was told to stop"),
         }
     }

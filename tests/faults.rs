@@ -21,13 +21,14 @@ use nix::{
 /// The steps in the order in which they are taken, as `restart::fault` names them; those of a roll back
 /// come after the others. Who dies after one of the last two was the only one left, by agreement, and so was an
 /// old side that has not handed over its state.
-const STEPS: [&str; 17] = [
+const STEPS: [&str; 18] = [
     "OldMade",
     "OldOffered",
     "OldSaving",
     "OldSaved",
     "OldHanded",
     "OldReady",
+    "OldRetiring",
     "OldReleased",
     "OldCommitted",
     "NewMade",

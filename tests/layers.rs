@@ -23,7 +23,7 @@ const ROOMS: [(&str, &[&str]); 34] = [
     ("plan", &["limits"]),
     ("verdict", &["plan"]),
     ("error", &["verdict"]),
-    // Pure: no I/O, no clock.
+    // Pure: no I/O, and no time but in `clock`.
     ("buffer", &["limits"]),
     ("clock", &[]),
     ("timer", &["clock", "limits"]),
@@ -215,6 +215,7 @@ const ROOMS: [(&str, &[&str]); 34] = [
     (
         "testing",
         &[
+            "clock",
             "error",
             "net",
             "net/conn",
@@ -247,15 +248,12 @@ const UNSAFE_EXAMPLE: &str = "examples/lessons/process.rs";
 /// The only files that call a service: the turn, and the harness that stands in for its first phases.
 const CALLERS: [&str; 2] = ["src/turn", "src/testing"];
 
-/// The only files that ask the system for the time: before the first turn and once in each, to find how
-/// long the poll may sleep, where a new program waits in a blocking read for its old side, and where
-/// something is timed that happens within one turn: a fork, a downtime.
-const CLOCKS: [&str; 9] = [
+/// The only files that ask the system for the time: the clock that everybody else asks, and who has none:
+/// before the first turn, where a process is made, where a new program waits in a blocking read for its old
+/// side, and in a supervisor.
+const CLOCKS: [&str; 6] = [
+    "src/clock.rs",
     "src/server/mod.rs",
-    "src/turn/mod.rs",
-    "src/turn/restart/moving.rs",
-    "src/net/reactor/handover.rs",
-    "src/net/reactor/timeouts.rs",
     "src/restart/engine/attempt.rs",
     "src/restart/engine/inherit.rs",
     "src/operate/supervisor/mod.rs",

@@ -94,6 +94,7 @@ impl Service for Lab {
     type Session = Session;
 
     fn on_open(&mut self, conn: &mut Connection<'_>, origin: Origin) -> Result<Session> {
+        settings::linger("open");
         if let Origin::Dialed { tag } = origin {
             let text = format!("dialed {}", conn.peer());
             self.answer(conn.net(), tag, &text);
@@ -175,6 +176,7 @@ impl Service for Lab {
     }
 
     fn on_start(&mut self, net: &mut Net, start: Start) {
+        settings::linger("start");
         let is_heir = matches!(start, Start::Forked | Start::Upgraded);
         if is_heir {
             // Whoever has asked for this restart and was moved hears of it here.
@@ -196,6 +198,7 @@ impl Service for Lab {
     }
 
     fn on_retire(&mut self, _net: &mut Net) {
+        settings::linger("retire");
         self.events.push("retire".to_owned());
     }
 
@@ -218,19 +221,23 @@ impl Service for Lab {
     }
 
     fn save(&self) -> Result<Vec<u8>> {
+        settings::linger("save");
         self.state.write()
     }
 
     fn load(&mut self, saved: &[u8]) -> Result {
+        settings::linger("load");
         self.state = State::read(saved)?;
         Ok(())
     }
 
     fn export(&self, session: &Session) -> Option<Vec<u8>> {
+        settings::linger("export");
         (session.fate != Fate::NoExport).then(|| session.write())
     }
 
     fn import(&mut self, _conn: &mut Connection<'_>, saved: &[u8]) -> Result<Session> {
+        settings::linger("import");
         Session::read(saved)
     }
 }

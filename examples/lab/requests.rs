@@ -67,6 +67,10 @@ impl Lab {
                 self.set_threads(number(rest)?);
                 done()
             }
+            "block" => {
+                thread::sleep(Duration::from_millis(number(rest)?));
+                done()
+            }
             "print" => {
                 print!("{rest}"); // no newline: it stays in the buffer
                 done()

@@ -10,6 +10,8 @@
 //!   `stop` (it stops itself until it gets SIGCONT), `check` (its configuration is bad), `fds` (it has
 //!   room for few descriptors), `daemon` and `daemon hang` (it goes into the background before it serves, and never comes to it); and a new generation by either engine: `abort` (soon after it began
 //!   to serve), `roll back`, `die in alarm`.
+//! - `LAB_SLOW=FILE`: callbacks that take long, one a line, with the time: `start 2500`. There are `open`,
+//!   `start`, `retire`, `save`, `load`, `export` and `import`.
 //! - `LAB_ALSO=FILE`: it also listens on each line of it.
 //! - `LAB_JOURNAL=FILE`: all generations write down there which alarms, pieces and messages came.
 //! - `LAB_FAREWELL=1`: at a drain it says so to each client, and closes.
@@ -136,6 +138,18 @@ fn listen_also(mut server: Server<Lab>) -> Server<Lab> {
 pub fn told() -> Option<String> {
     let path = env::var("LAB_BROKEN").ok()?;
     fs::read_to_string(Path::new(&path)).ok().map(|text| text.trim().to_owned())
+}
+
+/// Takes as long for a callback as the file that `LAB_SLOW` names says by now, and does nothing meanwhile.
+pub fn linger(callback: &str) {
+    let text = env::var("LAB_SLOW").ok().and_then(|path| fs::read_to_string(path).ok());
+    for line in text.unwrap_or_default().lines() {
+        if let Some((name, millis)) = line.split_once(' ')
+            && name == callback
+        {
+            thread::sleep(Duration::from_millis(millis.parse().expect("milliseconds")));
+        }
+    }
 }
 
 /// What a new program does instead of serving.

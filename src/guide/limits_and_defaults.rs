@@ -9,7 +9,7 @@
 //! | connections at a time | 1,000,000; accepting resumes at 90 % | [`max_connections`](crate::Server::max_connections) |
 //! | input kept for one message | 16 MiB | [`max_message`](crate::Server::max_message) |
 //! | unsent output of one connection | 16 MiB | [`max_output`](crate::Server::max_output) |
-//! | a new side is ready | 10 s; the same again to commit after its probation | [`Restart::ready_within`](crate::Restart::ready_within) |
+//! | a new side is ready | 10 s; the same again for `on_start`, and to commit after its probation | [`Restart::ready_within`](crate::Restart::ready_within) |
 //! | a new side's probation | 2 s | [`Restart::probation`](crate::Restart::probation) |
 //! | nobody serves connections that move | 2 s, then the restart is given up | [`Restart::max_downtime`](crate::Restart::max_downtime) |
 //! | drain after a restart | all are told at once; after 1 h what is left is aborted | [`drain_on_restart`](crate::Server::drain_on_restart), [`Drain::spread`](crate::Drain::spread) |
@@ -27,6 +27,12 @@
 //! | out of descriptors | accepting pauses until a connection ends, 500 ms at most | fixed |
 //! | a request on the control socket | 1 KiB | fixed |
 //! | a supervisor makes another generation after a crash | 100 ms, doubling up to 30 s | fixed |
+//!
+//! A time counts from the moment in which it is set, and is over only when all that came within it was used. A
+//! peer is called silent only for time in which it could have been heard: what a callback takes beyond 100 ms,
+//! a stop (`SIGSTOP`), and the downtime of a restart do not count, nor does time in which the machine is suspended.
+//! The other way round `max_downtime` and `ready_within` cannot interrupt `save`, `export` and `on_start`. They are
+//! held as soon as the process can decide again, and the verdict and the log say how long it was.
 //!
 //! The fixed ones have their reasons in [`limits`](crate::limits), the others in their methods. The soft limit on
 //! open files is raised to the hard one.

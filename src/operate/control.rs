@@ -127,24 +127,20 @@ pub(crate) fn verdict(verdict: &Verdict) -> String {
         Err(why) => format!("error: {why}"),
     };
     if outcome.is_ok() {
-        let named = [("made", steps.made), ("ready", steps.ready), ("committed", steps.committed)];
+        let named = [
+            ("made", steps.made),
+            ("ready", steps.ready),
+            ("committed", steps.committed),
+            ("saved", steps.saved),
+            ("downtime", steps.downtime),
+        ];
         for (name, time) in named {
-            let _ = write!(text, "\n{name}={}", Millis(time));
+            if let Some(time) = time {
+                let _ = write!(text, "\n{name}={:.3}ms", time.as_secs_f64() * 1000.0);
+            }
         }
     }
     text
-}
-
-/// A time in milliseconds, to the microsecond, or a dash.
-struct Millis(Option<Duration>);
-
-impl fmt::Display for Millis {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(time) => write!(f, "{:.3}ms", time.as_secs_f64() * 1000.0),
-            None => f.write_str("-"),
-        }
-    }
 }
 
 /// A whole reply: no line in it is empty, so that the empty one ends it.

@@ -20,7 +20,9 @@ pub(crate) enum Step {
     OldHanded,
     /// Old: `Ready` came.
     OldReady,
-    /// Old: it has stopped accepting and said `Released`.
+    /// Old: it has stopped accepting and said `Retiring`.
+    OldRetiring,
+    /// Old: it has said `Released`.
     OldReleased,
     /// Old: `Committed` came.
     OldCommitted,
@@ -36,7 +38,7 @@ pub(crate) enum Step {
     NewReady,
     /// New: `Released` came.
     NewReleased,
-    /// New: it accepts.
+    /// New: it accepts, and has said `Serving`.
     NewServing,
     /// New: it has said `Committed`.
     NewCommitted,

@@ -11,10 +11,11 @@
 //!   |                                     <- | exec: Claim
 //!   |  exec: State, Connections, Handed   -> | exec: load, import; touches nothing
 //!   |                                     <- | Ready                        (or Failed)
-//!   |  stops accepting, keeps its listeners; on_retire
-//!   |  Released                           ->
+//!   |  stops accepting, keeps its listeners
+//!   |  Retiring; on_retire; Released      ->
 //!  old: Released                          <- | TakenOver: what moves is its own
 //!   |                                        | accepts; on_start. new: Probation
+//!   |                                     <- | Serving: the probation begins
 //!   |                                     <- | Committed, after the probation
 //!   |  closes its listeners; on_drain        | new: Serving
 //!  old: Retired, drains, exits when empty

@@ -269,6 +269,9 @@ pub trait Service: Sized {
     /// This process serves from now on: the place to set alarms, to begin to consume messages,
     /// after [`Start::Forked`] to let go of ids that lead nowhere, and after [`Start::Upgraded`] to resume
     /// the [alarms of the old program](Net::inherited_alarms).
+    ///
+    /// Clients wait until it returns, those that have moved and those that are queued; the
+    /// [probation](crate::Restart::probation) begins then.
     fn on_start(&mut self, net: &mut Net, start: Start) {}
 
     /// This process serves only what it has from now on: the place to stop consuming messages.
@@ -276,7 +279,8 @@ pub trait Service: Sized {
     /// now; what is set here is this one's own.
     ///
     /// It comes as soon as the new side is ready, so it may be taken back: should that one fail,
-    /// [`on_start`](Self::on_start) is called with [`Start::Resumed`].
+    /// [`on_start`](Self::on_start) is called with [`Start::Resumed`]. The new side waits until it returns, for
+    /// [`RETIRE_PATIENCE`](crate::limits::RETIRE_PATIENCE) at most.
     fn on_retire(&mut self, net: &mut Net) {}
 
     /// Whether a connection goes along in a restart that

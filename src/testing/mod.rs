@@ -29,6 +29,7 @@
 //! heirloom::testing::every_split(|| Length, b"one\ntwelve\n\n", b"3\n6\n0\n");
 //! ```
 
+mod clock;
 mod datagram;
 mod peer;
 mod restart;
@@ -37,6 +38,7 @@ mod split;
 
 use std::time::{Duration, Instant};
 
+pub use clock::Clock;
 pub use sides::Sides;
 pub use split::{every_split, every_split_restarted};
 
@@ -55,6 +57,14 @@ const PATIENCE: usize = 100_000;
 /// its [`Harness`], which has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Peer(usize);
+
+/// What a peer sends later.
+#[derive(Debug)]
+struct Arrival {
+    at: Instant,
+    peer: Peer,
+    bytes: Vec<u8>,
+}
 
 /// A service at work, with everything around it in the hands of a test.
 ///
@@ -103,6 +113,8 @@ pub struct Peer(usize);
 pub struct Harness<S: Service> {
     turn: Turn<S>,
     pipes: Vec<(Pipe, ConnId)>,
+    /// What is yet to come.
+    arrivals: Vec<Arrival>,
 }
 
 impl<S: Service> Harness<S> {
@@ -112,7 +124,7 @@ impl<S: Service> Harness<S> {
         let net = Net::new(None, now);
         let mut turn = Turn::new(service, net, Succession::in_memory(now));
         turn.service.on_start(&mut turn.net, Start::Fresh);
-        let mut harness = Harness { turn, pipes: Vec::new() };
+        let mut harness = Harness { turn, pipes: Vec::new(), arrivals: Vec::new() };
         harness.settle();
         harness
     }
@@ -231,7 +243,7 @@ impl<S: Service> Harness<S> {
         let mut taken = pipe.take();
         loop {
             self.turn.net.note_stream(*id, false, true, false);
-            run_turns(&mut self.turn, &self.pipes);
+            run_turns(&mut self.turn, &self.pipes, &mut self.arrivals);
             let more = pipe.take();
             if more.is_empty() {
                 return taken;
@@ -283,13 +295,19 @@ impl<S: Service> Harness<S> {
     /// assert!(harness.is_closed(peer));
     /// ```
     pub fn advance(&mut self, time: Duration) {
-        let end = self.turn.net.now() + time;
-        while let Some(next) = self.turn.net.next_deadline().filter(|&next| next <= end) {
+        let end = self.turn.net.clock.now() + time;
+        while let Some(next) = self.next_event().filter(|&next| next <= end) {
             self.turn.net.set_now(next.max(self.turn.net.now()));
             self.settle();
         }
         self.turn.net.set_now(end);
         self.settle();
+    }
+
+    /// When something happens next by itself.
+    fn next_event(&self) -> Option<Instant> {
+        let arrivals = self.arrivals.iter().map(|arrival| arrival.at);
+        arrivals.chain(self.turn.net.next_deadline()).min()
     }
 
     /// Whether the process would have left its loop.
@@ -299,12 +317,22 @@ impl<S: Service> Harness<S> {
 
     /// Turns until nothing is left to do at this time.
     fn settle(&mut self) {
-        run_turns(&mut self.turn, &self.pipes);
+        run_turns(&mut self.turn, &self.pipes, &mut self.arrivals);
     }
 }
 
-fn run_turns<S: Service>(turn: &mut Turn<S>, pipes: &[(Pipe, ConnId)]) {
+fn run_turns<S: Service>(
+    turn: &mut Turn<S>,
+    pipes: &[(Pipe, ConnId)],
+    arrivals: &mut Vec<Arrival>,
+) {
     for _ in 0..PATIENCE {
+        let now = turn.net.clock.now();
+        for Arrival { peer, bytes, .. } in arrivals.extract_if(.., |arrival| arrival.at <= now) {
+            let (pipe, id) = &pipes[peer.0];
+            pipe.feed(&bytes);
+            turn.net.note_stream(*id, true, false, false);
+        }
         act(turn).expect("in memory no system call can fail");
         // A real peer answers our FIN with its own at the latest when it has read everything.
         for (pipe, id) in pipes.iter().filter(|(pipe, _)| pipe.is_finished()) {
@@ -314,7 +342,10 @@ fn run_turns<S: Service>(turn: &mut Turn<S>, pipes: &[(Pipe, ConnId)]) {
                 turn.net.note_stream(*id, true, false, true);
             }
         }
-        if turn.net.is_settled() {
+        // Where a callback has moved the clock, something may have come or be due by now.
+        let now = turn.net.clock.now();
+        let has_come = arrivals.iter().any(|arrival| arrival.at <= now);
+        if !has_come && turn.net.wait(now) != Some(Duration::ZERO) {
             return;
         }
     }
@@ -322,6 +353,7 @@ fn run_turns<S: Service>(turn: &mut Turn<S>, pipes: &[(Pipe, ConnId)]) {
 }
 
 fn act<S: Service>(turn: &mut Turn<S>) -> Result {
+    turn.net.poll_in_memory();
     turn.net.stats.turns += 1;
     turn.act()
 }

@@ -74,7 +74,7 @@ impl<S: Service> Harness<S> {
         self.turn.release_in_memory();
         turn.serve_in_memory()?;
         turn.commit_in_memory()?;
-        let mut harness = Harness { turn, pipes: self.pipes };
+        let mut harness = Harness { turn, pipes: self.pipes, arrivals: self.arrivals };
         for (pipe, id) in &harness.pipes {
             if harness.turn.net.conn(*id).is_none() {
                 let _ = pipe.shutdown(std::net::Shutdown::Both);
@@ -130,7 +130,7 @@ impl<S: Service> Harness<S> {
         let mut turn = self.turn.copy_to(service)?;
         self.turn.release_in_memory();
         turn.serve_in_memory()?;
-        let mut new = Harness { turn, pipes: self.pipes.clone() };
+        let mut new = Harness { turn, pipes: self.pipes.clone(), arrivals: Vec::new() };
         new.note_arrivals();
         self.settle();
         Ok(Sides { old: self, new })

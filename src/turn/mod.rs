@@ -81,9 +81,9 @@ impl<S: Service> Turn<S> {
 
     /// 1. Waits for events and files each with its connection or listener. Nothing else sleeps.
     fn poll(&mut self) -> Result {
-        let wait = self.wait();
-        self.net.poll(&mut self.events, wait)?;
-        self.net.set_now(Instant::now());
+        let now = self.net.clock.now();
+        let wait = self.wait(now);
+        self.net.poll(&mut self.events, now, wait)?;
         self.net.stats.turns += 1;
         for event in &self.events {
             self.ready.extend(self.net.note(event));
@@ -93,11 +93,11 @@ impl<S: Service> Turn<S> {
 
     /// How long to sleep: not at all while somebody is still to be heard, nor while there is inherited memory
     /// to free, which begins when it serves.
-    fn wait(&self) -> Option<Duration> {
+    fn wait(&self, now: Instant) -> Option<Duration> {
         match &self.inherited {
             _ if !self.ready.is_empty() => Some(Duration::ZERO),
             Some(_) if self.succession.phase() != Phase::Waiting => Some(Duration::ZERO),
-            _ => self.net.wait(),
+            _ => self.net.wait(now),
         }
     }
 
@@ -179,8 +179,9 @@ impl<S: Service> Turn<S> {
         self.net.recycle_readable(list);
     }
 
-    /// 5. Timers and alarms.
+    /// 5. Timers and alarms, of the time up to which all that has come was used.
     fn run_timers(&mut self) -> Result {
+        self.net.catch_up();
         while let Some(expired) = self.net.next_expired() {
             match expired {
                 Expired::Timer(id, timer) => {
@@ -199,8 +200,8 @@ impl<S: Service> Turn<S> {
             Deadline::NewOverdue => self.new_side_overdue()?,
             Deadline::OldSilent => self.old_side_silent()?,
             Deadline::OldEnding => self.old_side_ending()?,
-            Deadline::Proven => self.proven()?,
-            Deadline::DrainStep => self.drain_step()?,
+            Deadline::Proven => self.probation_over()?,
+            Deadline::DrainStep => self.drain_step(self.net.heard())?,
             Deadline::OlderOverdue => self.older_overdue()?,
             Deadline::Reports => self.reports_due(),
             Deadline::Watchdog => self.watchdog_due(),
@@ -301,8 +302,9 @@ mod tests {
         let mut successor =
             Turn::new(Silent, net, Succession::new(Launch::remember(), Instant::now()));
         successor.inherited = Some(Inherited::new(slab::Slab::new(), vec![Some(())]));
-        assert_eq!(successor.wait(), None);
+        let now = Instant::now();
+        assert_eq!(successor.wait(now), None);
         successor.advance(Event::Released).unwrap();
-        assert_eq!(successor.wait(), Some(Duration::ZERO));
+        assert_eq!(successor.wait(now), Some(Duration::ZERO));
     }
 }

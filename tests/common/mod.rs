@@ -329,7 +329,7 @@ pub fn open_fds(pid: i32) -> usize {
 /// fails the test. Where failures are to be counted, it is a client of [`load`].
 pub struct Client {
     pub stream: TcpStream,
-    reader: BufReader<TcpStream>,
+    pub reader: BufReader<TcpStream>,
 }
 
 impl Client {

@@ -7,6 +7,7 @@ use std::{
     ops::{Deref, DerefMut},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use nix::{
@@ -138,6 +139,7 @@ impl Lab {
         let setup = Server::of("lab")
             .env("LAB_BROKEN", scratch.path("broken").display())
             .env("LAB_ALSO", scratch.path("also").display())
+            .env("LAB_SLOW", scratch.path("slow").display())
             .env("HEIRLOOM_FAULT", scratch.path("fault").display());
         Lab { server: start(setup), scratch }
     }
@@ -149,6 +151,16 @@ impl Lab {
 
     pub fn mend_programs(&self) {
         fs::remove_file(self.scratch.path("broken")).expect("a file of ours");
+    }
+
+    /// From now on this callback takes so long: `start`, `load` and others.
+    pub fn slow_down(&self, callback: &str, time: Duration) {
+        let line = format!("{callback} {}\n", time.as_millis());
+        fs::write(self.scratch.path("slow"), line).expect("a file for the lab");
+    }
+
+    pub fn speed_up(&self) {
+        fs::remove_file(self.scratch.path("slow")).expect("a file of ours");
     }
 
     /// What a new program listens on beside its command line, one address a line.

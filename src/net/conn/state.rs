@@ -221,6 +221,17 @@ impl ConnState {
         self.flags.eof && !self.flags.eof_told && !self.has_offer()
     }
 
+    /// Whether something is left to be done for it, in this turn or the next, after which `reason` may be none to
+    /// end it: input to be read, or output to be offered to a peer that has made room.
+    pub fn has_yet_to_show(&self, reason: &Reason) -> bool {
+        match reason {
+            Reason::NoProgress => self.flags.dirty,
+            Reason::Idle | Reason::NoFirstMessage => self.flags.listed,
+            // Who sends without end after our FIN is not waited for.
+            _ => false,
+        }
+    }
+
     /// When it will have taken too long over what it is doing, and what to say of it then.
     pub fn deadline(&self, limits: &Limits) -> Option<(Stamp, Reason)> {
         match self.phase {

@@ -67,7 +67,7 @@ impl Net {
             let is_dead = conn.phase == Phase::Dead;
             let over = self.end_conversation(id);
             if is_dead {
-                self.bury(id);
+                self.close_socket(id);
             }
             if let Some(reason) = over {
                 return Some((id, reason));
@@ -90,7 +90,7 @@ impl Net {
     }
 
     /// Takes a dead connection out of everything and closes it. Its slot is free from here on.
-    fn bury(&mut self, id: ConnId) {
+    fn close_socket(&mut self, id: ConnId) {
         let mut conn = self.conns.remove(id.slot());
         // Before the close: another process may have the socket, and then close does not do it.
         let _ = Net::with_registry(&self.poll, |registry| conn.stream.deregister(registry));

@@ -242,7 +242,9 @@ impl<'a> Connection<'a> {
 
     /// Sets `timer` of this connection to run out `after` from now. One that is set already is set anew.
     ///
-    /// It runs out once, not before the next turn, also when `after` is zero. What then happens is
+    /// It runs out once, not before the next turn, also when `after` is zero, and not before the input that had
+    /// come by then was read: 64 KiB of it at least. While connections move it goes on; what runs out meanwhile
+    /// is told when somebody serves again, after the input that waited. What then happens is
     /// [`on_timer`](crate::Service::on_timer)'s business; its default closes the connection.
     ///
     /// ```

@@ -1,7 +1,7 @@
 //! Connections that leave or arrive whole, and what a forked child keeps of its parent's. Knows not how they
 //! travel.
 
-use std::{io, time::Instant};
+use std::io;
 
 use mio::Poll;
 use slab::Slab;
@@ -28,7 +28,7 @@ impl Net {
     /// Stops everything that has to do with connections, until [`thaw`](Self::thaw): what happens
     /// meanwhile is noted and waits.
     pub(crate) fn freeze(&mut self) {
-        (self.frozen, self.frozen_at) = (true, Instant::now());
+        (self.frozen, self.frozen_at) = (true, self.clock.now());
         for id in std::mem::take(&mut self.writable) {
             if let Some(conn) = self.conn(id) {
                 conn.flags.writable_due = true;
@@ -115,6 +115,8 @@ impl Net {
     ) -> Result {
         let fresh = Net::new(Some(poll), self.now);
         let old = std::mem::replace(self, fresh);
+        // As its connections know it.
+        (self.clock, self.stamp, self.frozen_at) = (old.clock, old.stamp, old.frozen_at);
         self.generation = generation;
         self.engine = Some(Engine::Fork);
         self.limits = old.limits;
@@ -149,7 +151,7 @@ impl Net {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     use super::*;
     use crate::{
@@ -199,6 +201,7 @@ mod tests {
         net.set_alarm(Alarm(2), Duration::from_secs(2));
         let mut net = fork_of(net);
         net.set_now(start + Duration::from_secs(5));
+        net.catch_up();
         assert_eq!(net.next_expired(), None);
         net.alarms.resume_all();
         net.cancel_alarm(Alarm(2));

@@ -5,7 +5,8 @@
 //! This file has the data and the look-ups. A connection comes by `accept` or `dial`, its bytes by
 //! `flow`, its deadlines are watched in `timeouts`, it goes by `close` or, whole, by `handover`; `connection` is
 //! what a callback may do with it. `datagrams` and `tasks` are about what is no connection, `process`,
-//! `request` and `deadline` about the process.
+//! `request` and `deadline` about the process; `time` says what time it is, and by
+//! `hearing` when a deadline may be judged.
 
 mod accept;
 mod close;
@@ -15,9 +16,11 @@ mod deadline;
 mod dial;
 mod flow;
 mod handover;
+mod hearing;
 mod process;
 mod request;
 mod tasks;
+mod time;
 mod timeouts;
 
 use std::{
@@ -33,6 +36,7 @@ use mio::{Events, Interest, Poll, Registry, Waker, unix::SourceFd};
 use slab::Slab;
 
 pub use self::connection::Connection;
+use self::hearing::{Hearing, Report};
 pub(crate) use self::{
     deadline::{Deadline, Expired},
     request::Request,
@@ -45,9 +49,9 @@ use super::{
 };
 use crate::{
     buffer::Pool,
-    clock::Stamp,
+    clock::{Clock, Stamp},
     error::{Error, Result},
-    limits::Limits,
+    limits::{EVENTS, Limits},
     plan::{Engine, Restart},
     stats::Stats,
     tasks::{AlarmChange, Alarms, DeferredQueue, Holds},
@@ -129,9 +133,15 @@ pub struct Net {
     pub(crate) staged: Staged,
 
     // Time.
+    pub(crate) clock: Clock,
+    /// When this turn began.
     now: Instant,
-    /// The same in short.
+    /// The time of the connections, in which their peers can be heard. It stands still while they are frozen,
+    /// and while this process is deaf.
     stamp: Stamp,
+    /// How much of its time this process was deaf for, up to this turn.
+    deaf: Duration,
+    hearing: Hearing,
     /// Those that authors set on connections.
     timers: TimerQueue<(ConnId, Timer)>,
     /// When the reactor's own timeouts of a connection are to be looked at.
@@ -165,7 +175,9 @@ pub struct Net {
 }
 
 impl Net {
+    /// With no `poll` time is in the hand of a test as well.
     pub(crate) fn new(poll: Option<Poll>, now: Instant) -> Net {
+        let clock = if poll.is_some() { Clock::System } else { Clock::test(now) };
         Net {
             generation: 0,
             engine: None,
@@ -186,8 +198,11 @@ impl Net {
             ended: Vec::new(),
             refused_dials: Vec::new(),
             staged: Staged::default(),
+            clock,
             now,
             stamp: now.into(),
+            deaf: Duration::ZERO,
+            hearing: Hearing::begin(now),
             timers: TimerQueue::new(),
             checks: TimerQueue::new(),
             deadlines: TimerQueue::new(),
@@ -205,24 +220,6 @@ impl Net {
             shared: false,
             stats: Stats::default(),
         }
-    }
-
-    /// When this turn began. Use it instead of asking the system for the time: it is the same for all
-    /// callbacks of a turn, and a test moves it.
-    ///
-    /// ```
-    /// # use heirloom::Net;
-    /// # use std::time::{Duration, Instant};
-    /// fn is_stale(net: &Net, fetched: Instant) -> bool {
-    ///     net.now().duration_since(fetched) > Duration::from_secs(60)
-    /// }
-    /// ```
-    pub fn now(&self) -> Instant {
-        self.now
-    }
-
-    pub(crate) fn set_now(&mut self, now: Instant) {
-        (self.now, self.stamp) = (now, now.into());
     }
 
     /// All connections in service, in no particular order.
@@ -262,16 +259,28 @@ impl Net {
         self.conns.get_mut(id.slot()).filter(|conn| conn.id == id)
     }
 
-    /// Waits for events, up to `wait`.
-    pub(crate) fn poll(&mut self, events: &mut Events, wait: Option<Duration>) -> Result {
+    /// Waits for events, up to `wait`, and begins a turn with them. `asked` is the time by now.
+    pub(crate) fn poll(
+        &mut self,
+        events: &mut Events,
+        asked: Instant,
+        wait: Option<Duration>,
+    ) -> Result {
         let Some(poll) = &mut self.poll else { return Ok(()) };
-        match poll.poll(events, wait) {
+        let report = match poll.poll(events, wait) {
+            Ok(()) => match events.iter().count() {
+                0 => Report::Nothing,
+                EVENTS.. => Report::Full { watched: self.conns.len() + EVENTS },
+                _ => Report::All,
+            },
             Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {
                 events.clear();
-                Ok(())
+                Report::Interrupted
             }
-            result => result.map_err(|e| Error::io("wait for", "events", e)),
-        }
+            Err(e) => return Err(Error::io("wait for", "events", e)),
+        };
+        self.begin_turn(asked, wait, report);
+        Ok(())
     }
 
     /// Does `what` with the epoll set; in a test there is none.

@@ -36,7 +36,7 @@ impl Net {
     /// }
     /// ```
     pub fn set_alarm(&mut self, key: Alarm, after: Duration) {
-        self.alarms.set(key, after, self.now);
+        self.alarms.set(key, after, self.clock.now());
     }
 
     /// Has [`on_alarm`](crate::Service::on_alarm) called with `key` every time that `every` has
@@ -60,7 +60,7 @@ impl Net {
     /// }
     /// ```
     pub fn set_interval(&mut self, key: Alarm, every: Duration) {
-        self.alarms.set_interval(key, every, self.now);
+        self.alarms.set_interval(key, every, self.clock.now());
     }
 
     /// Takes an alarm back; nothing happens if it was not set.
@@ -70,7 +70,7 @@ impl Net {
 
     /// The alarms that are set in this process, by key.
     pub fn alarms(&self) -> Vec<PendingAlarm> {
-        self.alarms.pending(self.now)
+        self.alarms.pending(self.clock.now())
     }
 
     /// In a new program, from [`on_start`](crate::Service::on_start): the alarms of the old one, as they stand now. New
@@ -88,12 +88,12 @@ impl Net {
     /// }
     /// ```
     pub fn inherited_alarms(&self) -> Vec<PendingAlarm> {
-        self.alarms.inherited(self.now)
+        self.alarms.inherited(self.clock.now())
     }
 
     /// Sets an alarm that was [listed](Self::alarms) here or elsewhere, with the time that was left of it.
     pub fn resume_alarm(&mut self, alarm: PendingAlarm) {
-        self.alarms.resume(alarm, self.now);
+        self.alarms.resume(alarm, self.clock.now());
     }
 
     /// Keeps this process from exiting, while it drains, until the hold is given back. `name` says in a
@@ -122,7 +122,7 @@ impl Net {
     ///
     /// The time runs from now on, whether the process drains yet or not.
     pub fn hold_within(&mut self, name: impl Into<Cow<'static, str>>, limit: Duration) -> Hold {
-        self.holds.take_within(self.generation, name.into(), limit, self.now)
+        self.holds.take_within(self.generation, name.into(), limit, self.clock.now())
     }
 
     /// Gives a hold back. One that was given up counts for nothing any more, nor do, in a forked
@@ -133,7 +133,7 @@ impl Net {
 
     /// Gives up the holds whose deadline has passed.
     pub(super) fn expire_holds(&mut self) {
-        for name in self.holds.expire(self.now) {
+        for name in self.holds.expire(self.hearing.used) {
             self.stats.holds_expired += 1;
             log::warn!(target: TASKS, "hold {name:?} is given up: its time is over");
         }

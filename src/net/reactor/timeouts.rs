@@ -7,6 +7,7 @@ use super::{
     deadline::{Deadline, Expired},
 };
 use crate::{
+    clock::Stamp,
     net::{
         conn::{ConnState, Phase},
         datagram::Datagrams,
@@ -33,30 +34,33 @@ impl Net {
 
     /// When the first timer is due.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        let of_connections =
-            [self.timers.next(), self.checks.next(), self.alarms.next(), self.starved_until];
-        let of_connections = of_connections.into_iter().flatten().filter(|_| !self.frozen);
-        of_connections.chain(self.deadlines.next()).chain(self.holds.next()).min()
+        // The time of the connections stands still at times, so from this turn's on.
+        let left = |at: Instant| at.saturating_duration_since(self.stamp.into());
+        let check = self.checks.next().map(|at| self.now + left(at));
+        let of_service =
+            [self.timers.next(), check, self.alarms.next(), self.holds.next(), self.starved_until];
+        let of_service = of_service.into_iter().flatten().filter(|_| !self.frozen);
+        of_service.chain(self.deadlines.next()).min()
     }
 
-    /// How long the poll may sleep: not at all while something is left over from the last turn.
-    pub(crate) fn wait(&self) -> Option<Duration> {
+    /// How long the poll may sleep from `now` on: not at all while something is left over from the last turn.
+    pub(crate) fn wait(&self, now: Instant) -> Option<Duration> {
         if !self.frozen && !self.is_settled() {
             return Some(Duration::ZERO);
         }
-        // The turn has taken time since `now`; only where a timer waits is that worth a look.
-        self.next_deadline().map(|next| next.saturating_duration_since(Instant::now()))
+        self.next_deadline().map(|next| next.saturating_duration_since(now))
     }
 
-    /// Takes out what is due, if anything still is: callbacks may cancel timers in between.
+    /// Takes out what is due, if anything still is: callbacks may cancel timers in between. A deadline of this
+    /// process has to wait until everything before it was heard, one of the service until it was used.
     pub(crate) fn next_expired(&mut self) -> Option<Expired> {
-        self.expire_holds();
-        if let Some((_, deadline)) = self.deadlines.pop(self.now) {
+        if let Some((_, deadline)) = self.deadlines.pop(self.hearing.heard) {
             return Some(Expired::Deadline(deadline));
         }
         if self.frozen {
             return None;
         }
+        self.expire_holds();
         self.starved_until.take_if(|until| *until <= self.now);
         // The earlier first, of whichever kind.
         let alarm_is_first = match (self.alarms.next(), self.timers.next()) {
@@ -74,13 +78,13 @@ impl Net {
     }
 
     fn next_alarm(&mut self) -> Option<Expired> {
-        let (alarm, missed) = self.alarms.pop(self.now)?;
+        let (alarm, missed) = self.alarms.pop(self.hearing.used)?;
         self.stats.ticks_missed += missed;
         Some(Expired::Alarm(alarm))
     }
 
     fn next_timer(&mut self) -> Option<Expired> {
-        let (at, (id, timer)) = self.timers.pop(self.now)?;
+        let (at, (id, timer)) = self.timers.pop(self.hearing.used)?;
         if let Some(conn) = self.conn(id) {
             conn.rare_mut().timers.retain(|&set| set != (timer, at));
         }
@@ -89,7 +93,7 @@ impl Net {
 
     pub(super) fn set_timer(&mut self, id: ConnId, timer: Timer, after: Duration) {
         self.cancel_timer(id, timer);
-        let at = later(self.now, after);
+        let at = later(self.clock.now(), after);
         self.conns[id.slot()].rare_mut().timers.push((timer, at));
         self.timers.insert(at, (id, timer));
     }
@@ -119,17 +123,23 @@ impl Net {
 
     /// Looks at the timeouts of each connection for which it is time.
     fn check_timeouts(&mut self) {
-        while let Some((_, id)) = self.checks.pop(self.now) {
-            self.check(id);
+        let used = self.used_stamp();
+        while let Some((_, id)) = self.checks.pop(used.into()) {
+            self.check(id, used);
         }
     }
 
-    /// Ends the connection if one of its timeouts has passed, and looks again later otherwise.
-    fn check(&mut self, id: ConnId) {
-        let now = self.stamp;
+    /// Ends the connection if one of its timeouts has passed by `now`, and looks again later otherwise.
+    fn check(&mut self, id: ConnId, now: Stamp) {
         let Some(conn) = self.conns.get_mut(id.slot()).filter(|conn| conn.id == id) else { return };
         conn.check_at = None;
         match conn.deadline(&self.limits) {
+            // What is left to be done for it may prove its peer alive, so that comes first.
+            Some((at, reason)) if at <= now && conn.has_yet_to_show(&reason) => {
+                let next = now + Duration::from_nanos(1);
+                conn.check_at = Some(next);
+                self.checks.insert(next.into(), id);
+            }
             Some((at, reason)) if at <= now => match (conn.phase, reason) {
                 (Phase::Dialing, _) => {
                     let tag = conn.rare_mut().tag;
@@ -154,6 +164,13 @@ impl Net {
         }
     }
 
+    /// Sets a deadline of the process that counts from this moment, and answers when it is due.
+    pub(crate) fn set_deadline_in(&mut self, after: Duration, deadline: Deadline) -> Instant {
+        let at = later(self.clock.now(), after);
+        self.set_deadline(at, deadline);
+        at
+    }
+
     /// Sets a deadline of the process, which the turn acts on when it is due.
     pub(crate) fn set_deadline(&mut self, at: Instant, deadline: Deadline) {
         self.deadlines.insert(at, deadline);
@@ -164,7 +181,7 @@ impl Net {
     }
 
     pub(super) fn pause_accepting(&mut self, pause: Duration) {
-        self.starved_until = Some(later(self.now, pause));
+        self.starved_until = Some(later(self.clock.now(), pause));
     }
 }
 
@@ -186,10 +203,35 @@ mod tests {
         net.get(id).unwrap().send(b"hello");
         net.flush();
         net.set_now(start + 2 * idle);
+        net.catch_up();
         assert_eq!(net.next_expired(), None);
         pipe.set_window(usize::MAX);
         net.note_stream(id, false, true, false);
         net.flush();
         assert!(net.next_deadline().is_some(), "nobody looks at it ever again");
+    }
+
+    /// The edge comes with the deadline, and output is offered only after the timers.
+    #[test]
+    fn a_peer_that_has_made_room_is_not_ended_before_it_was_offered_more() {
+        let start = Instant::now();
+        let mut net = Net::new(None, start);
+        let write = net.limits.write.expect("a default");
+        let pipe = Pipe::new(0);
+        let id = net.insert(Stream::Memory(pipe.clone()), Peer::Unknown, Phase::Open).unwrap();
+        pipe.set_window(1);
+        net.get(id).unwrap().send(b"hello");
+        net.flush();
+        net.set_now(start + write);
+        pipe.set_window(3);
+        net.note_stream(id, false, true, false);
+        net.catch_up();
+        assert_eq!(net.next_expired(), None);
+        net.flush();
+        assert_eq!(pipe.take(), b"hel");
+        net.set_now(start + 2 * write);
+        net.catch_up();
+        net.next_expired();
+        assert!(net.take_ended().is_some(), "it has made no room since");
     }
 }

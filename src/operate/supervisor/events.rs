@@ -31,7 +31,7 @@ impl Supervisor {
         self.handle_generations(now);
         self.reap(now);
         for &pid in gone {
-            self.bury(pid, now);
+            self.forget(pid, now);
         }
         self.handle_start(now);
         self.handle_signals(now);
@@ -139,7 +139,7 @@ impl Supervisor {
     }
 
     /// A generation lives no more.
-    fn bury(&mut self, pid: u32, now: Instant) {
+    fn forget(&mut self, pid: u32, now: Instant) {
         let Some(at) = self.generations.iter().position(|(who, _)| who.pid == pid) else { return };
         let (who, _pidfd) = self.generations.remove(at);
         self.older.retain(|generation| generation.who.pid != pid);
@@ -165,10 +165,15 @@ impl Supervisor {
                     self.offer_to_start(pid, fds, now);
                 }
                 Ok(Some((Message::Claim, _))) => {
+                    // It could not go on before this, which may have come while this process was stopped.
+                    start.overdue = now + start.task.how.ready_within;
                     // Nothing is left of the one before.
                     let _ = link.send(&Message::Handed { last_serial: 0 }, Vec::new());
                 }
                 Ok(Some((Message::TakenOver, _))) => {}
+                Ok(Some((Message::Serving { .. }, _))) => {
+                    start.overdue = now + start.task.how.ready_within;
+                }
                 Ok(Some((Message::Ready { .. }, _))) => {
                     start.steps.ready = Some(now.saturating_duration_since(start.task.begun));
                     // This process has never accepted.

@@ -29,6 +29,8 @@ pub(crate) struct Attempt {
     /// When the new side's next word is overdue, and the time that it has for it.
     pub overdue: Instant,
     pub limit: Duration,
+    /// How much of its time this process had been [deaf](crate::net::Net::deaf) for when that was set.
+    pub deaf: Duration,
     pub child: Child,
     /// `None` while the program is only asked whether it would serve. Until a new program has connected,
     /// the one that it was started with.
@@ -91,12 +93,14 @@ pub(crate) fn choose_engine(how: &Restart, mailboxes: usize) -> Result<Engine, R
 impl Attempt {
     fn new(task: Task, child: Child) -> Attempt {
         let limit = task.how.ready_within;
-        let overdue = task.begun + limit;
+        // From now on: a restart that was asked for may have waited, for room or for a check.
+        let overdue = Instant::now() + limit;
         Attempt {
             task,
             steps: Steps::default(),
             overdue,
             limit,
+            deaf: Duration::ZERO,
             child,
             link: None,
             offered: false,
@@ -169,9 +173,9 @@ impl Attempt {
         Ok(Attempt { stderr: Some(stderr), ..Attempt::new(task, child) })
     }
 
-    /// From `now` on connections wait for it, so it has less time.
-    pub fn hurry(&mut self, now: Instant) {
-        let overdue = now + self.task.how.max_downtime;
+    /// From `since` on connections wait for it, so it has less time.
+    pub fn hurry(&mut self, since: Instant) {
+        let overdue = since + self.task.how.max_downtime;
         if overdue < self.overdue {
             (self.overdue, self.limit) = (overdue, self.task.how.max_downtime);
         }
@@ -236,6 +240,13 @@ impl Attempt {
         }
     }
 
+    /// This side took too long to write down what the new one was to get: `saving` of its time, up to `now`.
+    pub fn overrun(&mut self, now: Instant, saving: Duration) -> RestartError {
+        self.child.end();
+        let took = self.limit + now.saturating_duration_since(self.overdue);
+        RestartError::Overrun { saving, took, limit: self.limit }
+    }
+
     /// The new side does not want to serve, and lives on until its connections are gone.
     pub fn rolled_back(&mut self) -> RestartError {
         RestartError::RolledBack { reason: self.handed_back.take().unwrap_or_default() }
@@ -282,10 +293,10 @@ pub(crate) struct Task {
 /// The first word, with what a program needs to be heard and to know whether the old side lives.
 fn hello(task: &Task, old: Identity, heard: &Stderr) -> io::Result<Parcel<Message>> {
     let Task { engine, generation, .. } = *task;
-    let probation = task.how.probation;
+    let Restart { probation, ready_within, .. } = task.how;
     let stderr = io::stderr().as_fd().try_clone_to_owned()?;
     let heard = heard.as_fd().try_clone_to_owned()?;
-    let hello = Message::Hello { generation, engine, probation, old };
+    let hello = Message::Hello { generation, engine, probation, ready_within, old };
     Ok((hello, vec![stderr, heard, Process::this()?.into_fd()]))
 }
 

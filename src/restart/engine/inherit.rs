@@ -22,6 +22,8 @@ pub(crate) struct Inheritance {
     pub engine: Engine,
     /// How long it serves before it commits.
     pub probation: Duration,
+    /// How long the old one waits for it to be ready.
+    pub ready_within: Duration,
     /// Who the old one is, and how to know whether it lives.
     pub old: Identity,
     pub old_process: Process,
@@ -41,12 +43,11 @@ impl Inheritance {
     /// why, as far as the link goes.
     pub fn claim() -> Result<Option<(Link, Inheritance)>> {
         let Some(mut door) = claim_link()? else { return Ok(None) };
-        let deadline = Instant::now() + HANDOVER_PATIENCE;
         let failed = |reason| Error::invalid("take over from", "the old process", reason);
-        let mut inheritance = Inheritance::announced(&mut door, deadline).map_err(failed)?;
+        let mut inheritance = Inheritance::announced(&mut door).map_err(failed)?;
         let (mut link, theirs) = Link::pair().map_err(|e| failed(format!("make a link: {e}")))?;
         let asked = connect(door, theirs);
-        match asked.and_then(|()| inheritance.collect(&mut link, deadline)) {
+        match asked.and_then(|()| inheritance.collect(&mut link)) {
             Ok(()) => Ok(Some((link, inheritance))),
             Err(reason) => {
                 let _ = link.send(&Message::Failed { reason: reason.clone() }, Vec::new());
@@ -59,10 +60,11 @@ impl Inheritance {
     }
 
     /// Hello: what there is to know before there is anything to take.
-    fn announced(door: &mut Link, deadline: Instant) -> std::result::Result<Inheritance, String> {
-        let (generation, engine, probation, old, fds) = match wait_for_message(door, deadline)? {
-            (Message::Hello { generation, engine, probation, old }, fds) => {
-                (generation, engine, probation, old, fds)
+    fn announced(door: &mut Link) -> std::result::Result<Inheritance, String> {
+        let (generation, engine, probation, ready_within, old, fds) = match wait_for_message(door)?
+        {
+            (Message::Hello { generation, engine, probation, ready_within, old }, fds) => {
+                (generation, engine, probation, ready_within, old, fds)
             }
             (other, _) => return Err(format!("{other:?} came before Hello")),
         };
@@ -72,6 +74,7 @@ impl Inheritance {
             generation,
             engine,
             probation,
+            ready_within,
             old,
             old_process: Process::of(pidfd),
             stderr: Some(ForwardedStderr::of(own, reader)),
@@ -82,9 +85,9 @@ impl Inheritance {
     }
 
     /// (Listeners | Older | Supervisor)*, Offered.
-    fn collect(&mut self, link: &mut Link, deadline: Instant) -> std::result::Result<(), String> {
+    fn collect(&mut self, link: &mut Link) -> std::result::Result<(), String> {
         loop {
-            match wait_for_message(link, deadline)? {
+            match wait_for_message(link)? {
                 (Message::Listeners { names }, fds) if names.len() == fds.len() => {
                     self.listeners.extend(names.into_iter().zip(fds));
                 }
@@ -122,11 +125,10 @@ fn connect(mut door: Link, theirs: Link) -> std::result::Result<(), String> {
 const GONE: &str = "it is gone, or does without this process, which it may not have started itself";
 
 /// Blocks until a message is there; a new program has nothing else to do yet.
-fn wait_for_message(
-    link: &mut Link,
-    deadline: Instant,
-) -> std::result::Result<(Message, Vec<OwnedFd>), String> {
+fn wait_for_message(link: &mut Link) -> std::result::Result<(Message, Vec<OwnedFd>), String> {
+    let deadline = Instant::now() + HANDOVER_PATIENCE;
     loop {
+        let now = Instant::now(); // before the look at the link: what has come by then is heard
         match link.receive() {
             Ok(Some((Message::GivenUp, _))) => return Err(GONE.into()),
             Ok(Some(received)) => return Ok(received),
@@ -134,7 +136,7 @@ fn wait_for_message(
             Err(LinkError::Closed) => return Err(GONE.into()),
             Err(e) => return Err(e.to_string()),
         }
-        let left = deadline.saturating_duration_since(Instant::now());
+        let left = deadline.saturating_duration_since(now);
         if left.is_zero() {
             return Err(format!("the old process said nothing for {HANDOVER_PATIENCE:?}"));
         }

@@ -26,6 +26,8 @@ pub(crate) enum Message {
         engine: Engine,
         /// Commit when you have served this long.
         probation: Duration,
+        /// So long I wait for you to be ready, and may be busy with what you are to get.
+        ready_within: Duration,
         old: Identity,
     },
     /// New program to old, in answer: I am here, as this process; speak to me on this one from now on. With
@@ -54,8 +56,12 @@ pub(crate) enum Message {
     Ready { pid: u32 },
     /// New to old: I cannot serve.
     Failed { reason: String },
+    /// Old to new: I have heard that, and am about to stop; my service may take a while.
+    Retiring,
     /// Old to new: I have stopped accepting, it is yours.
     Released,
+    /// New to old: my service has begun, so long after `TakenOver`, and from now on it has to prove itself.
+    Serving { after: Duration },
     /// New to old: I serve and will stay. You may go.
     Committed,
     /// New to old, instead: serve again, I am not wanted after all.
@@ -137,6 +143,8 @@ const MAIN: u16 = 21;
 const RETIRED: u16 = 22;
 const LEAVING: u16 = 23;
 const ENDED: u16 = 24;
+const RETIRING: u16 = 27;
+const SERVING: u16 = 28;
 const DATAGRAMS: u16 = 30;
 const ALARMS: u16 = 40;
 
@@ -157,6 +165,8 @@ const HOLDS: u16 = 13;
 /// The generation of the side that speaks, where GENERATION is the other one's.
 const OWN_GENERATION: u16 = 14;
 const OWN_ENGINE: u16 = 15;
+const READY_WITHIN: u16 = 16;
+const AFTER: u16 = 17;
 const MAKER: u16 = 20;
 const CODE: u16 = 21;
 const ALARM: u16 = 40;
@@ -167,10 +177,11 @@ impl Message {
     pub fn encode(&self) -> Vec<u8> {
         let mut out = wire::begin(self.kind());
         match self {
-            Message::Hello { generation, engine, probation, old } => {
+            Message::Hello { generation, engine, probation, ready_within, old } => {
                 put_number(&mut out, GENERATION, *generation);
                 put(&mut out, ENGINE, &[*engine as u8]);
                 put_time(&mut out, PROBATION, *probation);
+                put_time(&mut out, READY_WITHIN, *ready_within);
                 put_identity(&mut out, old);
             }
             Message::Listeners { names } => {
@@ -197,6 +208,7 @@ impl Message {
             Message::Dismissed { within } => {
                 within.iter().for_each(|time| put_time(&mut out, WITHIN, *time));
             }
+            Message::Serving { after } => put_time(&mut out, AFTER, *after),
             Message::Datagrams { forwarded } => put_forwarded(&mut out, forwarded),
             Message::Connections { count } => put_number(&mut out, CONNECTIONS, *count),
             Message::State { last_serial } | Message::Handed { last_serial } => {
@@ -210,6 +222,7 @@ impl Message {
             | Message::Claim
             | Message::Taken
             | Message::TakenOver
+            | Message::Retiring
             | Message::Released
             | Message::Committed
             | Message::Resumed
@@ -234,7 +247,9 @@ impl Message {
             Message::Handed { .. } => HANDED,
             Message::Ready { .. } => READY,
             Message::Failed { .. } => FAILED,
+            Message::Retiring => RETIRING,
             Message::Released => RELEASED,
+            Message::Serving { .. } => SERVING,
             Message::Committed => COMMITTED,
             Message::TakeBack { .. } => TAKE_BACK,
             Message::Resumed => RESUMED,
@@ -261,6 +276,8 @@ impl Message {
                 generation: fields.number(GENERATION, "generation")?,
                 engine: engine(fields.one(ENGINE, "engine")?)?,
                 probation: fields.time(PROBATION, "probation")?,
+                // An older program does not say.
+                ready_within: fields.maybe_time(READY_WITHIN, "time")?.unwrap_or_default(),
                 old: identity(fields)?,
             },
             LISTENERS => Message::Listeners { names: fields.texts(NAME, "listener name")? },
@@ -274,7 +291,9 @@ impl Message {
             HANDED => Message::Handed { last_serial: fields.number(LAST_SERIAL, "last serial")? },
             READY => Message::Ready { pid: pid(fields)? },
             FAILED => Message::Failed { reason: fields.text(REASON, "reason")? },
+            RETIRING => Message::Retiring,
             RELEASED => Message::Released,
+            SERVING => Message::Serving { after: fields.time(AFTER, "time")? },
             COMMITTED => Message::Committed,
             TAKE_BACK => Message::TakeBack { reason: fields.text(REASON, "reason")? },
             RESUMED => Message::Resumed,
@@ -315,6 +334,12 @@ fn engine(bytes: &[u8]) -> Result<Engine, Malformed> {
     }
 }
 
+fn put_identity(out: &mut Vec<u8>, who: &Identity) {
+    put_number(out, OWN_GENERATION, who.generation);
+    put_number(out, PID, u64::from(who.pid));
+    who.engine.iter().for_each(|engine| put(out, OWN_ENGINE, &[*engine as u8]));
+}
+
 fn put_report(out: &mut Vec<u8>, report: &Report) {
     put(out, PHASE, report.phase.as_bytes());
     put_time(out, AGE, report.age);
@@ -322,12 +347,6 @@ fn put_report(out: &mut Vec<u8>, report: &Report) {
     report.oldest.iter().for_each(|time| put_time(out, OLDEST, *time));
     put_number(out, HOLDS, report.holds);
     report.held.iter().for_each(|name| put(out, HELD, name.as_bytes()));
-}
-
-fn put_identity(out: &mut Vec<u8>, who: &Identity) {
-    put_number(out, OWN_GENERATION, who.generation);
-    put_number(out, PID, u64::from(who.pid));
-    who.engine.iter().for_each(|engine| put(out, OWN_ENGINE, &[*engine as u8]));
 }
 
 fn pid(fields: Fields<'_>) -> Result<u32, Malformed> {

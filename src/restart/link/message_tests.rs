@@ -52,11 +52,12 @@ fn any_alarm() -> impl Strategy<Value = AlarmWord> {
 
 fn any_message() -> impl Strategy<Value = Message> {
     prop_oneof![
-        (any::<u64>(), any_engine(), any_time(), any_identity()).prop_map(
-            |(generation, engine, probation, old)| Message::Hello {
+        (any::<u64>(), any_engine(), any_time(), any_time(), any_identity()).prop_map(
+            |(generation, engine, probation, ready_within, old)| Message::Hello {
                 generation,
                 engine,
                 probation,
+                ready_within,
                 old,
             }
         ),
@@ -75,7 +76,8 @@ fn any_message() -> impl Strategy<Value = Message> {
         Just(Message::Offered),
         any::<u32>().prop_map(|pid| Message::Ready { pid }),
         ".{0,200}".prop_map(|reason| Message::Failed { reason }),
-        Just(Message::Released),
+        prop_oneof![Just(Message::Retiring), Just(Message::Released)],
+        any_time().prop_map(|after| Message::Serving { after }),
         Just(Message::Committed),
         ".{0,200}".prop_map(|reason| Message::TakeBack { reason }),
         Just(Message::Resumed),

@@ -8,9 +8,15 @@ use crate::{
     net::{Address, ConnId, ConnState, Flags, Peer, Phase, Stream, Timer},
 };
 
-/// The connection written down. `session` is `None` where there is none yet.
-pub(crate) fn pack(conn: &ConnState, session: Option<Vec<u8>>, now: Instant) -> Record {
-    let since = |then: Stamp| Stamp::from(now).since(then);
+/// The connection written down. `session` is `None` where there is none yet. `stamp` is the time of the
+/// connections, which stands still while they move; an author's timers go on, by `now`.
+pub(crate) fn pack(
+    conn: &ConnState,
+    session: Option<Vec<u8>>,
+    stamp: Stamp,
+    now: Instant,
+) -> Record {
+    let since = |then: Stamp| stamp.since(then);
     let left = |&(timer, at): &(Timer, Instant)| (timer.0, at.saturating_duration_since(now));
     Record {
         id: conn.id.to_bits(),
@@ -33,13 +39,17 @@ pub(crate) fn pack(conn: &ConnState, session: Option<Vec<u8>>, now: Instant) -> 
 
 /// The connection again, of `stream`, and what its author wrote down of it; `None` while it is being
 /// dialed. Times go on where they were.
-pub(crate) fn unpack(record: Record, stream: Stream, now: Instant) -> (ConnState, Option<Vec<u8>>) {
+pub(crate) fn unpack(
+    record: Record,
+    stream: Stream,
+    stamp: Stamp,
+    now: Instant,
+) -> (ConnState, Option<Vec<u8>>) {
     let phase = if record.dialing.is_some() { Phase::Dialing } else { Phase::Open };
     let peer = match Peer::from_bytes(&record.peer) {
         Peer::Unknown if phase == Phase::Open => stream.peer(),
         known => known,
     };
-    let stamp = Stamp::from(now);
     let mut conn = ConnState::new(ConnId::from_bits(record.id), stream, peer, phase, stamp);
     if phase == Phase::Dialing || record.destination.is_some() || !record.timers.is_empty() {
         let rare = conn.rare_mut();

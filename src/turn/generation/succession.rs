@@ -56,11 +56,17 @@ pub(crate) struct Succession {
     pub unwanted: Vec<Listener>,
     /// On a new side: how long it has to serve before it commits.
     pub probation: Duration,
+    /// How much of its time this process had been [deaf](crate::net::Net::deaf) for when that began.
+    pub(in crate::turn) deaf: Duration,
+    /// On a new program: how long the old side waits for it to be ready.
+    pub ready_within: Duration,
 
     /// On a new program: what the old side has sent so far.
     pub(in crate::turn) arrivals: Arrivals,
     /// On a new side: it has said `Ready`.
     pub(in crate::turn) ready: bool,
+    /// On a new side: when the old one's next word is overdue.
+    pub(in crate::turn) old_silent_at: Option<Instant>,
     /// In a forked child that does not serve yet: whatever ends it must not run on into the author's
     /// `main`, which is the parent's.
     pub(in crate::turn) unready: Option<Unready>,
@@ -207,8 +213,11 @@ impl Succession {
             stderr: None,
             unwanted: Vec::new(),
             probation: Duration::ZERO,
+            deaf: Duration::ZERO,
+            ready_within: Duration::ZERO,
             arrivals: Arrivals::default(),
             ready: false,
+            old_silent_at: None,
             unready: None,
             attempt: None,
             deferred: None,
@@ -242,7 +251,7 @@ impl Succession {
         self.stderrs.clear();
         self.deferred = None;
         self.attempt = None;
-        self.ready = false;
+        (self.ready, self.old_silent_at) = (false, None);
         self.askers.clear();
         // It is the parent's to send.
         self.older.iter_mut().for_each(|generation| generation.forward = ForwardQueue::default());

@@ -186,10 +186,14 @@ mod tests {
         }
         turn.act().unwrap();
         assert_eq!(turn.service.0, DATAGRAM_BUDGET);
-        assert_eq!(turn.wait(), Some(std::time::Duration::ZERO), "the rest would wait for an edge");
+        assert_eq!(
+            turn.wait(turn.net.now()),
+            Some(std::time::Duration::ZERO),
+            "the rest would wait for an edge"
+        );
         turn.act().unwrap();
         assert_eq!(turn.service.0, DATAGRAM_BUDGET + 1);
-        assert_eq!(turn.wait(), None);
+        assert_eq!(turn.wait(turn.net.now()), None);
         // Long ones use up the bytes first: a batch goes over, a second one does not come.
         for _ in 0..40 {
             client.send(&[0; 4000]).unwrap();

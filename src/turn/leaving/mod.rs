@@ -7,7 +7,7 @@ mod others;
 
 use std::{
     hash::{BuildHasher, RandomState},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use crate::{
@@ -36,7 +36,8 @@ impl<S: Service> Turn<S> {
             fault::point(Step::OldCommitted, attempt.link.as_mut());
             self.go_on_hearing(&mut attempt)?;
             let begun = attempt.task.begun;
-            attempt.steps.committed = Some(self.net.now().saturating_duration_since(begun));
+            let now = self.net.clock.now();
+            attempt.steps.committed = Some(now.saturating_duration_since(begun));
             let Identity { generation, pid, .. } = attempt.identity();
             self.tell_replaced(generation, pid);
             self.verdict(&attempt.task, attempt.steps, Ok(pid));
@@ -99,14 +100,12 @@ impl<S: Service> Turn<S> {
     fn leave(&mut self, how: &Drain) -> Result {
         log::info!(target: DRAIN, "draining: {} connections are left", self.net.connections());
         self.tell_retired();
-        self.plan_drain(how);
-        self.drain_step()
+        self.begin_drain(how)
     }
 
     /// A drain is under way, but from now on in the time that a stop has.
     pub(in crate::turn) fn hurry(&mut self) -> Result {
-        self.plan_drain(&self.succession.drain_on_stop.clone());
-        self.drain_step()
+        self.begin_drain(&self.succession.drain_on_stop.clone())
     }
 
     /// The generation that serves, or serves again, says that this one shall leave.
@@ -123,20 +122,26 @@ impl<S: Service> Turn<S> {
         self.advance(Event::Dismissed)
     }
 
-    /// Oldest first; every process has its own jitter.
-    fn plan_drain(&mut self, how: &Drain) {
+    /// Oldest first; every process has its own jitter. The time runs from now on, whatever the service has done
+    /// before.
+    fn begin_drain(&mut self, how: &Drain) -> Result {
+        let now = self.net.clock.now();
         let mut ids: Vec<_> = self.net.clients().map(|conn| (conn.opened, conn.id)).collect();
         ids.sort_unstable();
         let ids: Vec<_> = ids.into_iter().map(|(_, id)| id).collect();
         let seed = RandomState::new();
         let jitter = |id| seed.hash_one(id);
-        let plan = DrainSchedule::plan(how, self.net.now(), &ids, jitter);
+        let plan = DrainSchedule::plan(how, now, &ids, jitter);
         self.succession.drain_schedule.replace(plan);
+        self.drain_step(now)
     }
 
-    /// Does what is due of the schedule, and sets the timer for the rest.
-    pub(in crate::turn) fn drain_step(&mut self) -> Result {
-        while let Some(due) = self.succession.drain_schedule.pop(self.net.now()) {
+    /// Does what is due of the schedule by `now`, and sets the timer for the rest.
+    pub(in crate::turn) fn drain_step(&mut self, now: Instant) -> Result {
+        while let Some(due) = self.succession.drain_schedule.pop(now) {
+            if !matches!(due, Due::Tell(_)) {
+                self.flush(); // what was asked in time is answered
+            }
             match due {
                 Due::Tell(id) => self.tell_draining(id),
                 Due::End(id) => self.net.kill_if_there(id, Reason::DrainDeadline),
@@ -171,7 +176,7 @@ impl<S: Service> Turn<S> {
             self.net.kill(id, if late { Reason::DrainDeadline } else { Reason::Stopped });
         }
         self.net.hurry();
-        let until = self.net.now() + LAST_WORDS;
+        let until = self.net.clock.now() + LAST_WORDS;
         if *self.succession.last_words.get_or_insert(until) == until {
             self.net.set_deadline(until, Deadline::DrainStep); // which looks again
         }

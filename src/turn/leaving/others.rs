@@ -96,7 +96,7 @@ impl<S: Service> Turn<S> {
     /// A generation that was told to leave by a deadline has not: nothing but force is left.
     pub(in crate::turn) fn older_overdue(&mut self) -> Result {
         self.handle_older()?;
-        let now = self.net.now();
+        let now = self.net.heard();
         for generation in &self.succession.older {
             if generation.overdue.is_some_and(|overdue| overdue <= now) {
                 // Its end of the link is open, so it lives, and the number is still its own.
@@ -143,21 +143,19 @@ impl<S: Service> Turn<S> {
             asked |= other.asked;
         }
         if asked {
-            self.net.set_deadline(self.net.now() + REPORT_PATIENCE, Deadline::Reports);
+            self.net.set_deadline_in(REPORT_PATIENCE, Deadline::Reports);
         }
         asked
     }
 
     /// How this process is.
     pub(in crate::turn) fn report(&self) -> Report {
-        let now = self.net.now();
-        let age = |since| now.saturating_duration_since(since);
         let oldest = self.net.clients().map(|conn| conn.opened).min();
         Report {
             phase: self.succession.phase.name().to_owned(),
-            age: age(self.succession.begun),
+            age: self.net.now().saturating_duration_since(self.succession.begun),
             connections: self.net.connections() as u64,
-            oldest: oldest.map(|opened| age(opened.into())),
+            oldest: oldest.map(|opened| self.net.stamp().since(opened)),
             holds: self.net.holds.len() as u64,
             held: self.net.holds.names(),
         }

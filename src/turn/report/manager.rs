@@ -56,7 +56,9 @@ impl<S: Service> Turn<S> {
         manager.hand_over(pid, &status);
         let Some(barrier) = manager.barrier() else { return };
         match self.net.watch(barrier, Source::Barrier) {
-            Ok(()) => self.net.set_deadline(self.net.now() + BARRIER_PATIENCE, Deadline::Barrier),
+            Ok(()) => {
+                self.net.set_deadline_in(BARRIER_PATIENCE, Deadline::Barrier);
+            }
             Err(e) => {
                 log::warn!(target: SYSTEM, "{e}");
                 drop(manager.drop_barrier());
@@ -83,8 +85,7 @@ impl<S: Service> Turn<S> {
             return;
         }
         if let Some(within) = self.succession.drain_on_stop.deadline {
-            let overdue = self.net.now() + within + LEAVE_GRACE;
-            self.net.set_deadline(overdue, Deadline::OlderOverdue);
+            let overdue = self.net.set_deadline_in(within + LEAVE_GRACE, Deadline::OlderOverdue);
             for generation in &mut self.succession.older {
                 generation.overdue.get_or_insert(overdue);
             }
@@ -93,7 +94,7 @@ impl<S: Service> Turn<S> {
 
     fn set_watchdog(&mut self) {
         if let Some(time) = self.succession.manager.ping_every() {
-            self.net.set_deadline(self.net.now() + time, Deadline::Watchdog);
+            self.net.set_deadline_in(time, Deadline::Watchdog);
         }
     }
 

@@ -43,7 +43,7 @@ impl<S: Service> Turn<S> {
     /// On a new side that serves: tells the old one what is new about the alarms, if it may yet get them
     /// back.
     pub(in crate::turn) fn tell_alarms(&mut self) {
-        let news = self.net.alarms.take_changes(self.net.now());
+        let news = self.net.alarms.take_changes(self.net.clock.now());
         if self.net.poll.is_none() && !news.is_empty() {
             return self.net.staged.alarms.push((self.net.now(), news)); // in a test
         }
@@ -58,13 +58,13 @@ impl<S: Service> Turn<S> {
     /// On an old side, whose state was just saved: the alarms for the new program.
     pub(in crate::turn) fn hand_over_alarms(&mut self) -> Vec<Message> {
         self.net.alarms.suspend_all();
-        messages(&self.net.alarms.suspended(self.net.now())).collect()
+        messages(&self.net.alarms.suspended(self.net.clock.now())).collect()
     }
 
     /// On an old side that has released: the new one's word about the alarms.
     pub(in crate::turn) fn handle_alarms(&mut self, words: Vec<AlarmWord>) {
         if self.succession.phase == Phase::Released {
-            self.net.alarms.apply_changes(news(words), self.net.now());
+            self.net.alarms.apply_changes(news(words), self.net.clock.now());
         }
     }
 
@@ -85,7 +85,7 @@ impl<S: Service> Turn<S> {
     /// On a new program that does not serve yet.
     pub(in crate::turn) fn inherit_alarms(&mut self, words: Vec<AlarmWord>) {
         if self.succession.phase == Phase::Waiting {
-            self.net.alarms.inherit(news(words), self.net.now());
+            self.net.alarms.inherit(news(words), self.net.clock.now());
         }
     }
 }

@@ -47,11 +47,13 @@ impl<S: Service> Turn<S> {
                 continue;
             };
             let conn = &self.net.conns[id.slot()];
-            pack(conn, Some(exported), self.net.now()).encode(&mut records);
+            let (stamp, now) = (self.net.stamp(), self.net.clock.now());
+            pack(conn, Some(exported), stamp, now).encode(&mut records);
             streams.push(conn.stream.again());
         }
-        let now = self.net.now();
+        let now = self.net.clock.now();
         let mut net = Net::new(None, now);
+        net.clock = self.net.clock.clone();
         net.limits = self.net.limits.clone();
         net.generation = self.net.generation + 1;
         net.engine = Some(Engine::ForkExec);

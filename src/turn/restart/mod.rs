@@ -2,8 +2,9 @@
 //! of the state machine.
 //!
 //! This file takes what comes and decides. `successor` makes the new process; `old` and `new` are the two sides of a
-//! restart, `lost` a new side without its old one; `moving` is about the connections that go along, `alarms` about whose the alarms are. `in_memory`
-//! is a restart without processes.
+//! restart, `lost` is a new side without its old one, and `patience` how long they wait for each other;
+//! `moving` is about the connections that go along, `alarms` about whose the alarms are. `in_memory` is a
+//! restart without processes.
 
 mod alarms;
 mod in_memory;
@@ -11,6 +12,7 @@ mod lost;
 mod moving;
 mod new;
 mod old;
+mod patience;
 mod successor;
 
 use std::process;
@@ -88,7 +90,7 @@ impl<S: Service> Turn<S> {
                     self.net.staged.restarts.push(how); // in a test
                 }
                 Request::Restart { how, by } => {
-                    self.restart(Asked { how, by }, self.net.now())?;
+                    self.restart(Asked { how, by }, self.net.clock.now())?;
                     if self.net.generation() != generation {
                         return Ok(()); // we are the child now; the rest was asked of the parent
                     }
@@ -153,10 +155,15 @@ impl<S: Service> Turn<S> {
         self.succession.retired = false;
         let generation = self.net.generation();
         self.succession.last_generation = self.succession.last_generation.max(generation);
+        if start == Start::Resumed {
+            self.tell_main(); // a supervisor waits for it, and `on_start` may take a while
+        }
         self.service.on_start(&mut self.net, start);
         self.net.mail_waits = true; // what came before is looked at
         self.net.alarms.forget_inherited();
-        self.tell_main();
+        if start != Start::Resumed {
+            self.tell_main();
+        }
         self.write_pid_file();
         log::info!(
             target: RESTART,

@@ -1,7 +1,10 @@
 //! Established connections go to the new side: chosen, written down, sent, and let go by the old one;
 //! taken in by the new one. Neither touches them in between.
 
-use std::os::fd::OwnedFd;
+use std::{
+    os::fd::OwnedFd,
+    time::{Duration, Instant},
+};
 
 use crate::{
     error::{Error, Result},
@@ -9,7 +12,6 @@ use crate::{
     log_target::RESTART,
     net::{ConnId, Connection, Peer, Stream},
     restart::{
-        engine::attempt::Attempt,
         fault::{self, Step},
         link::{FDS_PER_MESSAGE, Fd, Link, LinkError, Message},
         transfer::{
@@ -21,6 +23,19 @@ use crate::{
     service::{Move, Service},
     turn::{Turn, generation::Inherited},
 };
+
+/// Why the new side does not get what it is to get.
+pub(in crate::turn) enum Hitch {
+    Failed(String),
+    /// So long it took to write it down, and the time for it was over by then.
+    Overrun(Duration),
+}
+
+impl<E: ToString> From<E> for Hitch {
+    fn from(why: E) -> Hitch {
+        Hitch::Failed(why.to_string())
+    }
+}
 
 impl<S: Service> Turn<S> {
     // The old side.
@@ -52,19 +67,22 @@ impl<S: Service> Turn<S> {
     }
 
     /// The new program is up: it gets the service's state, and the connections if they move.
-    pub(in crate::turn) fn hand_over(&mut self) -> std::result::Result<(), String> {
+    pub(in crate::turn) fn hand_over(&mut self) -> std::result::Result<(), Hitch> {
         self.tell_ends();
         if self.succession.attempt.as_ref().is_some_and(|attempt| attempt.task.how.moves) {
-            self.reschedule(Attempt::hurry);
             self.freeze();
+            let frozen_at = self.net.frozen_at;
+            self.reschedule(|attempt, _| attempt.hurry(frozen_at));
             let outgoing = self.moving().collect();
             if let Some(attempt) = &mut self.succession.attempt {
                 attempt.outgoing = outgoing;
             }
         }
         fault::point(Step::OldSaving, self.succession.link_to_new());
+        let begun = self.net.clock.now();
         let saved = self.service.save().map_err(|why| format!("the state was not saved: {why}"))?;
         let state = memfd::seal(&saved).map_err(|e| format!("seal the state: {e}"))?;
+        self.has_saved(begun)?;
         for message in self.hand_over_alarms() {
             self.send_to_new(&message, Vec::new())?;
         }
@@ -74,8 +92,22 @@ impl<S: Service> Turn<S> {
         self.send_connections()
     }
 
+    /// Some of what the new side is to get has been written down since `begun`, by author's code that nobody could
+    /// interrupt. If the time for it is over, that is said now, and nothing more is done. Answers the time.
+    fn has_saved(&mut self, begun: Instant) -> std::result::Result<Instant, Hitch> {
+        let (now, deaf) = (self.net.clock.now(), self.net.deaf());
+        let Some(attempt) = &mut self.succession.attempt else { return Ok(now) };
+        let took = now.saturating_duration_since(begun);
+        let saving = attempt.steps.saved.unwrap_or_default() + took;
+        attempt.steps.saved = Some(saving);
+        attempt.deaf += took; // this was not deafness, and is no excuse
+        let deaf = deaf.saturating_sub(attempt.deaf);
+        let excused = if self.net.frozen { Duration::ZERO } else { deaf };
+        if attempt.overdue + excused < now { Err(Hitch::Overrun(saving)) } else { Ok(now) }
+    }
+
     /// Sends batches of connections, as many as the new side can be expected to have room for.
-    pub(in crate::turn) fn send_connections(&mut self) -> std::result::Result<(), String> {
+    pub(in crate::turn) fn send_connections(&mut self) -> std::result::Result<(), Hitch> {
         loop {
             let Some(attempt) = &mut self.succession.attempt else { return Ok(()) };
             if attempt.handed || attempt.in_flight == BATCHES_IN_FLIGHT {
@@ -88,7 +120,7 @@ impl<S: Service> Turn<S> {
                 fault::point(Step::OldHanded, self.succession.link_to_new());
                 return Ok(());
             }
-            let (records, mut fds) = self.pack_batch();
+            let (records, mut fds) = self.pack_batch()?;
             let count = fds.len() as u64;
             if count > 0 {
                 let records = memfd::seal(&records);
@@ -100,8 +132,9 @@ impl<S: Service> Turn<S> {
     }
 
     /// The sockets are lent: they stay here, frozen, until the new side has served.
-    fn pack_batch(&mut self) -> (Vec<u8>, Vec<Fd>) {
+    fn pack_batch(&mut self) -> std::result::Result<(Vec<u8>, Vec<Fd>), Hitch> {
         let (mut records, mut fds) = (Vec::new(), Vec::new());
+        let mut now = self.net.clock.now();
         while fds.len() < FDS_PER_MESSAGE - 1 && records.len() < BATCH_BYTES {
             let attempt = self.succession.attempt.as_mut();
             let Some(id) = attempt.and_then(|attempt| attempt.outgoing.pop_front()) else { break };
@@ -112,17 +145,18 @@ impl<S: Service> Turn<S> {
                 continue;
             }
             let conn = &self.net.conns[id.slot()];
-            pack(conn, exported.flatten(), self.net.now()).encode(&mut records);
+            pack(conn, exported.flatten(), self.net.stamp(), now).encode(&mut records);
             fds.extend(conn.stream.raw_fd().map(Fd::Lent));
+            now = self.has_saved(now)?;
         }
-        (records, fds)
+        Ok((records, fds))
     }
 
-    fn send_to_new(&mut self, message: &Message, fds: Vec<Fd>) -> std::result::Result<(), String> {
+    fn send_to_new(&mut self, message: &Message, fds: Vec<Fd>) -> std::result::Result<(), Hitch> {
         let link = self.succession.link_to_new();
         match link.map_or(Ok(()), |link| link.send_fds(message, fds)) {
             Ok(()) | Err(LinkError::Closed) => Ok(()), // that it is closed will be heard
-            Err(e) => Err(e.to_string()),
+            Err(e) => Err(e.into()),
         }
     }
 
@@ -133,8 +167,11 @@ impl<S: Service> Turn<S> {
         }
         let gone: Vec<_> = self.moving().collect();
         let mut sessions = Vec::with_capacity(gone.len());
-        // The new side serves by now, so this is no part of the time in which nobody does.
-        let downtime = self.net.frozen_at.elapsed();
+        // The new side goes on with them by now, so this is no part of the time in which nobody does.
+        let downtime = self.net.clock.now().saturating_duration_since(self.net.frozen_at);
+        if let Some(attempt) = &mut self.succession.attempt {
+            attempt.steps.downtime = Some(downtime);
+        }
         for &id in &gone {
             self.net.let_go(id);
             sessions.push(self.sessions.get_mut(id.slot()).and_then(Option::take));
@@ -208,7 +245,7 @@ impl<S: Service> Turn<S> {
 
     /// Makes a connection of its record, which waits for the others.
     pub(super) fn expect(&mut self, record: Record, stream: Stream) -> std::io::Result<()> {
-        let (mut conn, session) = unpack(record, stream, self.net.now());
+        let (mut conn, session) = unpack(record, stream, self.net.stamp(), self.net.clock.now());
         self.net.expect(&mut conn)?;
         let arrivals = &mut self.succession.arrivals;
         arrivals.sessions.extend(session.map(|session| (conn.id, session)));

@@ -9,15 +9,14 @@ use slab::Slab;
 use super::moving::claim;
 use crate::{
     error::{Error, Result},
-    limits::{HANDOVER_PATIENCE, RELEASE_PATIENCE},
+    limits::{RELEASE_PATIENCE, RETIRE_PATIENCE},
     log_target::RESTART,
-    net::{ConnId, ConnState, Deadline, Source},
+    net::{ConnId, ConnState, Source},
     plan::Engine,
     restart::{
         Event, Phase,
         engine::{
             fork::{Unready, close_all},
-            process::Process,
             stderr::ForwardedStderr,
         },
         fault::{self, Step},
@@ -47,7 +46,7 @@ impl<S: Service> Turn<S> {
         self.net.watch(&old.link, Source::Link)?;
         claim(&mut old.link);
         self.watch_old_process()?;
-        self.net.set_deadline(self.net.now() + HANDOVER_PATIENCE, Deadline::OldSilent);
+        self.await_handover();
         Ok(())
     }
 
@@ -63,7 +62,7 @@ impl<S: Service> Turn<S> {
     }
 
     /// Tells the old side why this one cannot serve, and ends it.
-    fn fail_unless(&mut self, done: Result) -> Result {
+    pub(super) fn fail_unless(&mut self, done: Result) -> Result {
         if let (Err(why), Some(old)) = (&done, &mut self.succession.old) {
             let _ = old.link.send(&Message::Failed { reason: why.to_string() }, Vec::new());
         }
@@ -80,7 +79,8 @@ impl<S: Service> Turn<S> {
             let _ = old.link.send(&Message::Ready { pid: process::id() }, Vec::new());
             self.succession.ready = true;
             fault::point(Step::NewReady, Some(&mut old.link));
-            self.net.set_deadline(self.net.now() + RELEASE_PATIENCE, Deadline::OldSilent);
+            // The service may have taken its time with the state: this counts from here.
+            self.await_old(RELEASE_PATIENCE);
         }
         Ok(())
     }
@@ -89,7 +89,7 @@ impl<S: Service> Turn<S> {
     pub(in crate::turn) fn become_successor(&mut self, mut old: Generation, generation: u64) {
         self.succession.unready = Some(Unready);
         fault::point(Step::NewMade, Some(&mut old.link));
-        self.succession.begin_anew(old, self.net.now());
+        self.succession.begin_anew(old, self.net.clock.now());
         let ready = self.try_become_successor(generation).and_then(|()| {
             if let Some(old) = &mut self.succession.old {
                 fault::point(Step::NewClaimed, Some(&mut old.link));
@@ -168,11 +168,13 @@ impl<S: Service> Turn<S> {
                 ))) if !self.succession.ready => {
                     let received = self.receive(message, fds).map_err(Error::from);
                     self.fail_unless(received)?;
+                    self.await_handover();
                 }
                 Ok(Some((Message::Alarms(words), _))) => self.inherit_alarms(words),
                 Ok(Some((Message::Handed { last_serial }, _))) if !self.succession.ready => {
                     self.handed(last_serial)?;
                 }
+                Ok(Some((Message::Retiring, _))) => self.await_old(RETIRE_PATIENCE),
                 Ok(Some((Message::Released, _))) => self.advance(Event::Released)?,
                 // A side that has died since does not serve.
                 Ok(Some((Message::Resumed, _))) if old.link.is_cut() => {}
@@ -198,34 +200,6 @@ impl<S: Service> Turn<S> {
         }
     }
 
-    /// The old side should have said that it has stopped accepting.
-    pub(in crate::turn) fn old_side_silent(&mut self) -> Result {
-        self.handle_old()?; // its word may just have come
-        let waits = self.succession.phase == Phase::Waiting && !self.is_in_doubt();
-        if self.succession.old.is_none() || !waits {
-            return Ok(());
-        }
-        if !self.succession.ready {
-            let why = format!("the old process handed over nothing for {HANDOVER_PATIENCE:?}");
-            return self.fail_unless(Err(why.into()));
-        }
-        self.take_over_stderr();
-        if !self.net.frozen {
-            log::warn!(target: RESTART, "the old side is silent: serving beside it");
-            return self.advance(Event::OldSilent);
-        }
-        // It has promised its connections to this side and does not let go of them.
-        log::warn!(target: RESTART, "the old side is silent and holds up connections: killed");
-        let process = self.succession.old.as_ref().and_then(|old| old.process.as_ref());
-        process.map_or(Ok(()), Process::kill).map_err(|e| Error::io("kill", "the old side", e))
-    }
-
-    /// This side has served through its probation, if it still is in it.
-    pub(in crate::turn) fn proven(&mut self) -> Result {
-        self.handle_old()?; // its word may just have come
-        if self.is_in_doubt() { Ok(()) } else { self.advance(Event::Proven) }
-    }
-
     /// The new side may serve: it accepts, and tells the service.
     pub(in crate::turn) fn serve_as_successor(&mut self) -> Result {
         if let Some(old) = &mut self.succession.old {
@@ -238,6 +212,7 @@ impl<S: Service> Turn<S> {
             // Before anything is done to them: both sides have them until this is said.
             let _ = old.link.send(&Message::TakenOver, Vec::new());
         }
+        let taken_over = self.net.clock.now();
         self.net.alarms.resume_all();
         let start = match self.net.engine() {
             Some(Engine::Fork) => Start::Forked,
@@ -252,8 +227,11 @@ impl<S: Service> Turn<S> {
         if self.net.frozen {
             self.net.thaw();
         }
-        self.net.set_deadline(self.net.now() + self.succession.probation, Deadline::Proven);
+        // From here on, however long `on_start` has taken; the old side counts from here as well.
+        self.begin_probation(self.succession.probation);
         if let Some(old) = &mut self.succession.old {
+            let after = self.net.clock.now().saturating_duration_since(taken_over);
+            let _ = old.link.send(&Message::Serving { after }, Vec::new());
             fault::point(Step::NewServing, Some(&mut old.link));
         }
         Ok(())

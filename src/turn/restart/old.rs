@@ -1,11 +1,11 @@
 //! The old side of a restart that has begun: hears the new process, and takes back what it gave if
 //! that one does not last.
 
-use std::{os::fd::OwnedFd, time::Instant};
+use std::os::fd::OwnedFd;
 
+use super::moving::Hitch;
 use crate::{
     error::Result,
-    limits::LAST_WORDS,
     log_target::RESTART,
     net::{Deadline, Source},
     restart::{
@@ -72,16 +72,16 @@ impl<S: Service> Turn<S> {
     }
 
     /// What a new program asks for, each in its turn.
-    fn give_to_new(&mut self, word: Message, fds: Vec<OwnedFd>) -> std::result::Result<(), String> {
+    fn give_to_new(&mut self, word: Message, fds: Vec<OwnedFd>) -> std::result::Result<(), Hitch> {
         let Some(attempt) = &mut self.succession.attempt else { return Ok(()) };
         match word {
-            Message::Connect { pid } if !attempt.offered => self.offer_to_new(pid, fds),
+            Message::Connect { pid } if !attempt.offered => Ok(self.offer_to_new(pid, fds)?),
             Message::Claim if attempt.offered && !attempt.handed => self.hand_over(),
             Message::Taken if attempt.in_flight > 0 => {
                 attempt.in_flight -= 1;
                 self.send_connections()
             }
-            other => Err(format!("it said {other:?} out of turn")),
+            other => Err(format!("it said {other:?} out of turn").into()),
         }
     }
 
@@ -93,6 +93,7 @@ impl<S: Service> Turn<S> {
                 return self.give_up_unless(given);
             }
             Message::TakenOver => self.taken_over(),
+            Message::Serving { after } => self.new_side_serves(after),
             Message::Alarms(words) => self.handle_alarms(words),
             // It was told to stop, and so the service was: also if it has left by now.
             Message::Dismissed { within } => return self.dismissed(within),
@@ -145,34 +146,8 @@ impl<S: Service> Turn<S> {
         }
     }
 
-    /// The new side had its time: to be ready, or to commit after it was released.
-    pub(in crate::turn) fn new_side_overdue(&mut self) -> Result {
-        self.handle_new()?; // its word may just have come
-        let now = self.net.now();
-        match &self.succession.attempt {
-            Some(attempt) if attempt.overdue <= now => self.give_up(Attempt::timed_out),
-            _ => Ok(()),
-        }
-    }
-
-    /// The new side has closed its link before it was ready: it is ending, or has a moment to.
-    fn await_end(&mut self) {
-        let Some(attempt) = &mut self.succession.attempt else { return };
-        if !std::mem::replace(&mut attempt.ending, true) {
-            self.reschedule(|attempt, now| attempt.overdue = attempt.overdue.min(now + LAST_WORDS));
-        }
-    }
-
-    /// Changes when the new side's next word is overdue.
-    pub(in crate::turn) fn reschedule(&mut self, change: impl FnOnce(&mut Attempt, Instant)) {
-        let Some(attempt) = &mut self.succession.attempt else { return };
-        self.net.cancel_deadline(attempt.overdue, Deadline::NewOverdue);
-        change(attempt, self.net.now());
-        self.net.set_deadline(attempt.overdue, Deadline::NewOverdue);
-    }
-
     /// Ends the attempt, in the way that `end` ends the new side, and goes on without it.
-    fn give_up(&mut self, end: impl FnOnce(&mut Attempt) -> RestartError) -> Result {
+    pub(super) fn give_up(&mut self, end: impl FnOnce(&mut Attempt) -> RestartError) -> Result {
         let Some(mut attempt) = self.detach() else { return Ok(()) };
         let why = end(&mut attempt);
         if let Some(file) = &self.succession.pid_file {
@@ -192,11 +167,13 @@ impl<S: Service> Turn<S> {
 
     pub(in crate::turn) fn give_up_unless(
         &mut self,
-        done: std::result::Result<(), String>,
+        done: std::result::Result<(), Hitch>,
     ) -> Result {
+        let now = self.net.clock.now();
         match done {
             Ok(()) => Ok(()),
-            Err(why) => self.give_up(|attempt| attempt.failed(why)),
+            Err(Hitch::Failed(why)) => self.give_up(|attempt| attempt.failed(why)),
+            Err(Hitch::Overrun(saving)) => self.give_up(|attempt| attempt.overrun(now, saving)),
         }
     }
 
@@ -223,7 +200,7 @@ impl<S: Service> Turn<S> {
         outcome: std::result::Result<u32, RestartError>,
     ) {
         let Task { generation, engine, .. } = *task;
-        let took = self.net.now().saturating_duration_since(task.begun);
+        let took = self.net.clock.now().saturating_duration_since(task.begun);
         match &outcome {
             Ok(pid) => {
                 log::info!(
@@ -248,23 +225,25 @@ impl<S: Service> Turn<S> {
     /// The new side is ready: this one stops accepting, and keeps its listeners in case it dies.
     pub(in crate::turn) fn release(&mut self) -> Result {
         self.net.shared &= self.net.frozen; // the child is past closing its copies of what stays
-        let now = self.net.now();
+        let now = self.net.clock.now();
         let Some(attempt) = &mut self.succession.attempt else { return Ok(()) };
         fault::point(Step::OldReady, attempt.link.as_mut());
         attempt.steps.ready = Some(now.saturating_duration_since(attempt.task.begun));
         self.succession.last_generation = attempt.task.generation;
         self.net.stop_accepting();
         self.net.stop_reading();
-        self.reschedule(Attempt::prove);
-        if self.net.frozen {
-            self.reschedule(Attempt::hurry);
-        }
+        self.tell_new(&Message::Retiring);
+        fault::point(Step::OldRetiring, self.succession.link_to_new());
         // From here on the new side talks with them.
         for generation in &self.succession.older {
             self.net.unwatch(&generation.link);
         }
         self.discard_forwarded();
         self.tell_retired();
+        self.reschedule(Attempt::prove);
+        if self.net.frozen {
+            self.reschedule(Attempt::hurry);
+        }
         self.tell_new(&Message::Released);
         fault::point(Step::OldReleased, self.succession.link_to_new());
         Ok(())
@@ -350,7 +329,17 @@ impl<S: Service> Turn<S> {
 /// Whether the new side has said something that the state machine decides about, or nonsense.
 fn is_step(word: &Message) -> bool {
     use Message::*;
-    !matches!(word, Connect { .. } | Claim | Taken | TakenOver | Alarms(_) | Dismissed { .. } | Ask)
+    !matches!(
+        word,
+        Connect { .. }
+            | Claim
+            | Taken
+            | TakenOver
+            | Serving { .. }
+            | Alarms(_)
+            | Dismissed { .. }
+            | Ask
+    )
 }
 
 /// What the new side has said instead of what it should.

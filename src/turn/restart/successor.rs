@@ -5,6 +5,7 @@ use std::{
     time::Instant,
 };
 
+use super::moving::Hitch;
 use crate::{
     error::Result,
     limits::LEAVE_GRACE,
@@ -86,7 +87,7 @@ impl<S: Service> Turn<S> {
                 self.net.shared = true; // until the child has closed its copies
                 self.net.alarms.suspend_all();
                 if self.net.frozen {
-                    attempt.hurry(self.net.now());
+                    attempt.hurry(self.net.frozen_at);
                 }
                 Ok(Some(*attempt))
             }
@@ -128,7 +129,6 @@ impl<S: Service> Turn<S> {
 
     /// There are as many generations as there may be: the oldest is told to leave, if that is the rule.
     fn make_room_for(&mut self, task: Task) -> std::result::Result<(), RestartError> {
-        let now = self.net.now();
         let living = self.succession.living();
         let this = self.succession.identity(&self.net);
         let oldest = self.succession.older.first_mut();
@@ -142,21 +142,21 @@ impl<S: Service> Turn<S> {
             "restart: waits for generation {} to leave within {within:?}", who.generation
         );
         let _ = oldest.link.send(&Message::Dismissed { within: Some(within) }, Vec::new());
-        let overdue = now + within + LEAVE_GRACE;
+        let overdue = self.net.set_deadline_in(within + LEAVE_GRACE, Deadline::OlderOverdue);
         oldest.overdue = Some(overdue);
-        self.net.set_deadline(overdue, Deadline::OlderOverdue);
         self.succession.deferred = Some((Asked { how: task.how, by: task.by }, task.begun));
         Ok(())
     }
 
     /// Watches over a new side, or a check, that was just made.
     fn attend(&mut self, mut attempt: Attempt) -> Result {
+        attempt.deaf = self.net.deaf();
         attempt.link.iter_mut().for_each(|link| fault::point(Step::OldMade, Some(link)));
         let watched = self.watch_new(&attempt);
         self.net.set_deadline(attempt.overdue, Deadline::NewOverdue);
         self.succession.attempt = Some(attempt);
         self.advance(Event::Begun)?;
-        self.give_up_unless(watched.map_err(|e| e.to_string()))
+        self.give_up_unless(watched.map_err(Hitch::from))
     }
 
     fn watch_new(&self, attempt: &Attempt) -> Result {
