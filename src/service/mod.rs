@@ -1,11 +1,12 @@
 //! What an author writes: one trait, two required methods. Says when each is called; calls nothing.
 
 mod mail;
+mod moving;
 mod start;
 
 use std::io;
 
-pub use self::{mail::Mail, start::Start};
+pub use self::{mail::Mail, moving::Move, start::Start};
 pub use crate::net::{Origin, Reason};
 use crate::{
     error::Result,
@@ -13,23 +14,6 @@ use crate::{
     tasks::{Alarm, Deferred},
     verdict::Verdict,
 };
-
-/// Whether a connection goes along with a restart: the answer of [`Service::on_move`].
-///
-/// ```
-/// use heirloom::Move;
-///
-/// fn choose(is_encrypted: bool) -> Move {
-///     if is_encrypted { Move::Stay } else { Move::Yes } // keys cannot be written down
-/// }
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Move {
-    /// It goes to the new process.
-    Yes,
-    /// It stays in the old one until it ends.
-    Stay,
-}
 
 /// A server's behaviour: what it does with bytes that arrive.
 ///

@@ -212,6 +212,8 @@ impl Supervisor {
     fn offer_to_start(&mut self, pid: u32, fds: Vec<OwnedFd>, now: Instant) {
         let Some(mut start) = self.start.take() else { return };
         self.older.iter_mut().for_each(|generation| generation.offered = true);
+        // It could not go on before this, and may have asked while this process was stopped.
+        start.overdue = now + start.task.how.ready_within;
         let made = start.offer(pid, fds, self.offer());
         self.start = Some(start);
         if let Err(why) = made {
