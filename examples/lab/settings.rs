@@ -12,6 +12,7 @@
 //!   to serve), `roll back`, `die in alarm`.
 //! - `LAB_ALSO=FILE`: it also listens on each line of it.
 //! - `LAB_JOURNAL=FILE`: all generations write down there which alarms, pieces and messages came.
+//! - `LAB_FAREWELL=1`: at a drain it says so to each client, and closes.
 //! - `LAB_EXIT`: the exit status of a lab that has drained.
 //! - `LAB_FORMAT=FILE`: the version of the format in which a program writes and reads (see `session`).
 

@@ -30,6 +30,7 @@
 //! ```
 
 mod datagram;
+mod peer;
 mod restart;
 mod sides;
 mod split;
@@ -177,7 +178,10 @@ impl<S: Service> Harness<S> {
 
     /// A connection of that origin stands.
     pub fn connect_as(&mut self, origin: Origin) -> Peer {
-        let pipe = Pipe::new(self.pipes.len());
+        self.connect_by(Pipe::new(self.pipes.len()), origin)
+    }
+
+    fn connect_by(&mut self, pipe: Pipe, origin: Origin) -> Peer {
         let stream = Stream::Memory(pipe.clone());
         let peer = stream.peer();
         let id = self.turn.net.insert(stream, peer, Phase::Open);
@@ -303,8 +307,8 @@ fn run_turns<S: Service>(turn: &mut Turn<S>, pipes: &[(Pipe, ConnId)]) {
     for _ in 0..PATIENCE {
         act(turn).expect("in memory no system call can fail");
         // A real peer answers our FIN with its own at the latest when it has read everything.
-        for (pipe, id) in pipes {
-            let answers = pipe.is_finished() && !pipe.is_client_finished();
+        for (pipe, id) in pipes.iter().filter(|(pipe, _)| pipe.is_finished()) {
+            let answers = !pipe.is_client_finished() && !pipe.is_silent();
             if answers && turn.net.conn(*id).is_some() {
                 pipe.finish();
                 turn.net.note_stream(*id, true, false, true);

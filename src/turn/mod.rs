@@ -227,10 +227,11 @@ impl<S: Service> Turn<S> {
         }
     }
 
-    /// 9. Connections that are over; `on_close` may end others, until none is left.
+    /// 9. Conversations that are over; the sockets may still have something to send. `on_close` may end others:
+    ///    it goes on until none is left.
     fn reap(&mut self) {
         while !self.net.frozen
-            && let Some((id, why)) = self.net.take_dead()
+            && let Some((id, why)) = self.net.take_ended()
         {
             if let Some(session) = self.sessions.get_mut(id.slot()).and_then(Option::take) {
                 self.service.on_close(&mut self.net, id, session, why);

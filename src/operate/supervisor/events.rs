@@ -42,6 +42,9 @@ impl Supervisor {
         if self.watch.next_due().is_some_and(|due| due <= now) {
             self.happen(Event::Due, now);
         }
+        if self.watch.is_ending() {
+            self.close_to_clients();
+        }
     }
 
     fn handle_generations(&mut self, now: Instant) {

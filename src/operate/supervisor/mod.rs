@@ -260,6 +260,17 @@ impl Supervisor {
         }
     }
 
+    /// The service ends. Main lets in who waits and closes its listeners; kept open here, they would have
+    /// clients wait for nobody. The path of the control socket is removed at the very end.
+    fn close_to_clients(&mut self) {
+        self.orders.listeners.retain(|listener| {
+            if !listener.is_control {
+                listener.unlink();
+            }
+            listener.is_control
+        });
+    }
+
     fn exit(&self, code: u8) -> ! {
         // Main has done so, unless it was killed.
         self.orders.listeners.iter().for_each(Listener::unlink);

@@ -87,6 +87,8 @@ pub(crate) struct Succession {
     pub(in crate::turn) last_words: Option<Instant>,
     /// Another generation has told this one to leave, and nobody else has yet.
     pub(in crate::turn) dismissed: bool,
+    /// This process has nothing left to do, and has looked for operators a last time.
+    pub(in crate::turn) closing: bool,
     /// The service has been told that it serves no new clients (`on_retire`).
     pub(in crate::turn) retired: bool,
     /// Since when this process exists.
@@ -218,6 +220,7 @@ impl Succession {
             drain_schedule: DrainSchedule::default(),
             last_words: None,
             dismissed: false,
+            closing: false,
             retired: false,
             begun: now,
             hands_back: None,

@@ -1,6 +1,8 @@
 //! How a process leaves: it serves what it has, tells its connections when their time has come, and
-//! goes when the last one is gone. What it has to do with the other generations is in `others`.
+//! goes when the last one is gone. Who is let in before its doors close for good is in `last_call`, what it
+//! has to do with the other generations in `others`.
 
+mod last_call;
 mod others;
 
 use std::{
@@ -9,10 +11,10 @@ use std::{
 };
 
 use crate::{
-    error::Result,
+    error::{Error, Result},
     limits::LAST_WORDS,
     log_target::DRAIN,
-    net::{ConnId, Datagrams, Deadline, Listener, Reason, Source},
+    net::{ConnId, Deadline, Reason, Source},
     plan::Drain,
     restart::{
         Event, Phase,
@@ -57,6 +59,7 @@ impl<S: Service> Turn<S> {
         }
         self.net.listeners.clear();
         self.net.alarms.forget_suspended();
+        self.dismiss_controls();
         self.leave(&self.succession.drain_on_restart.clone())
     }
 
@@ -67,19 +70,14 @@ impl<S: Service> Turn<S> {
         if let Some(old) = &mut self.succession.old {
             fault::point(Step::NewStopping, Some(&mut old.link));
         }
-        self.net.stop_accepting();
         self.tell_leaving();
+        self.last_call();
         // In a restart the other side may have clients of the queue yet to accept.
         let alone = self.succession.old.is_none() && !self.succession.retired;
-        for listener in self.net.listeners.drain(..) {
-            listener.unlink();
-            if alone {
-                listener.shut();
-            }
-        }
-        self.net.datagrams.iter().filter_map(Datagrams::socket).for_each(Listener::unlink);
+        self.net.close_to_clients(alone).map_err(|e| Error::io("wait for", "operators", e))?;
         self.tell_stopping();
         self.give_up_deferred();
+        self.answer_waiting();
         self.leave(&self.succession.drain_on_stop.clone())
     }
 
@@ -101,7 +99,6 @@ impl<S: Service> Turn<S> {
     fn leave(&mut self, how: &Drain) -> Result {
         log::info!(target: DRAIN, "draining: {} connections are left", self.net.connections());
         self.tell_retired();
-        self.dismiss_controls();
         self.plan_drain(how);
         self.drain_step()
     }
@@ -155,6 +152,9 @@ impl<S: Service> Turn<S> {
     fn tell_draining(&mut self, id: ConnId) {
         let Some(conn) = self.net.conn(id) else { return };
         if !std::mem::replace(&mut conn.flags.told_to_drain, true) {
+            if conn.bytes_in == 0 {
+                self.hear(id); // who was let in at the last moment, and would be sent away unheard
+            }
             self.call(id, |service, conn, session| service.on_drain(conn, session));
         }
     }

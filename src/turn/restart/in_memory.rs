@@ -27,6 +27,7 @@ impl<S: Service> Turn<S> {
     /// after [`give_up_in_memory`](Self::give_up_in_memory).
     pub fn copy_to<N: Service>(&mut self, service: N) -> Result<Turn<N>> {
         self.succession.phase = Phase::Starting;
+        self.tell_ends();
         self.freeze();
         let copied = self.try_copy_to(service);
         if let Err(why) = &copied {

@@ -111,6 +111,8 @@ impl<S: Service> Turn<S> {
             && self.net.is_empty()
             && !self.owes_words()
             && !self.is_kept_by_manager()
+            && !self.is_kept_by_operators()
+            && !self.takes_last_requests()
         {
             self.advance(Event::Empty)
         } else {
@@ -191,6 +193,7 @@ impl<S: Service> Turn<S> {
         // Left open, for the end of it tells the newest generation that this process is gone, and not
         // only that it has nothing more to do: there may be no more processes than it allows.
         std::mem::forget(self.succession.newest.take());
+        self.remove_last_paths();
         if let Some(file) = &self.succession.pid_file {
             file.remove();
         }

@@ -25,12 +25,18 @@ use crate::{
 impl<S: Service> Turn<S> {
     // The old side.
 
-    /// From here on nobody serves the connections, until the new side does or this one thaws them.
-    /// Marks those that go.
-    pub(in crate::turn) fn freeze(&mut self) {
+    /// Tells the service what has come to an end in this turn, before its state is copied. Told later, it
+    /// would be told to this process alone, and the new one would have them for ever.
+    pub(in crate::turn) fn tell_ends(&mut self) {
         for (tag, why) in self.net.take_refused_dials() {
             self.service.on_dial_failed(&mut self.net, tag, why);
         }
+        self.reap();
+    }
+
+    /// From here on nobody serves the connections, until the new side does or this one thaws them.
+    /// Marks those that go.
+    pub(in crate::turn) fn freeze(&mut self) {
         self.net.freeze();
         for (slot, conn) in &mut self.net.conns {
             let session = self.sessions.get(slot).and_then(Option::as_ref);
@@ -47,6 +53,7 @@ impl<S: Service> Turn<S> {
 
     /// The new program is up: it gets the service's state, and the connections if they move.
     pub(in crate::turn) fn hand_over(&mut self) -> std::result::Result<(), String> {
+        self.tell_ends();
         if self.succession.attempt.as_ref().is_some_and(|attempt| attempt.task.how.moves) {
             self.reschedule(Attempt::hurry);
             self.freeze();

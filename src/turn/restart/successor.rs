@@ -73,6 +73,7 @@ impl<S: Service> Turn<S> {
         }
         let (this, probation) = (self.succession.identity(&self.net), task.how.probation);
         let generation = task.generation;
+        self.tell_ends();
         if task.how.moves {
             self.freeze();
         }
