@@ -140,7 +140,7 @@ fn a_program_that_goes_into_the_background_late_ends_when_it_is_given_up() {
         client.who();
         lab.break_programs("daemon");
         let answer = client.ask("restart fork-exec");
-        assert!(answer.contains("exit status 0, and has left somebody behind"), "{answer}");
+        assert!(answer.contains("which must not go into the background"), "{answer}");
         lab.wait_line("it lives and does without this process");
         lab.mend_programs();
         assert_eq!(client.who().pid, old);
@@ -148,6 +148,41 @@ fn a_program_that_goes_into_the_background_late_ends_when_it_is_given_up() {
         drop(client);
         lab.restart_by(Engine::ForkExec);
     }
+}
+
+/// It may have said everything before the old side hears that the process which was started has ended.
+#[test]
+fn a_program_that_goes_into_the_background_is_refused_however_quick_it_is() {
+    if !cfg!(debug_assertions) {
+        return; // faults are in debug builds only
+    }
+    for moves in [false, true] {
+        let wrapped = Wrapped::start(|setup| if moves { setup.env("LAB_MOVE", 1) } else { setup });
+        let (lab, old) = (&wrapped.lab, wrapped.lab.pid());
+        let mut client = lab.connect();
+        lab.break_programs("daemon");
+        fs::write(lab.scratch("fault"), "OldOffered hang").expect("a file");
+        client.send("restart fork-exec\n");
+        let mut late = None;
+        wait_for("the new one to be in the background", || {
+            let others = running(&wrapped.dir.path("server"));
+            late = others.into_iter().find(|&pid| pid != old && group(pid) == Some(pid));
+            late.is_some()
+        });
+        wait_for_events(late.expect("a process")); // it has asked for the rest
+        resume(old);
+        let answer = client.line();
+        assert!(answer.contains("which must not go into the background"), "{answer}");
+        wait_gone(late.expect("a process"));
+        assert_eq!(client.who().pid, old);
+        assert_eq!(lab.count_lines("ready: generation 1"), 0, "it has served");
+    }
+}
+
+/// The process group of a process that lives.
+fn group(pid: i32) -> Option<i32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit(") ").next()?.split(' ').nth(2)?.parse().ok()
 }
 
 /// And where it does not come to an end, nobody waits in its queue.

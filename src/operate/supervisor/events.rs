@@ -17,7 +17,11 @@ use crate::{
     log_target::SUPERVISOR,
     net::Listener,
     restart::{
-        engine::{attempt::Attempt, child, stderr::Stderr},
+        engine::{
+            attempt::{Attempt, MUST_EXEC, check_speaker},
+            child,
+            stderr::Stderr,
+        },
         link::{Identity, Link, LinkError, Message},
     },
     system::signal::Sender,
@@ -164,7 +168,13 @@ impl Supervisor {
                 Ok(Some((Message::Connect { pid }, fds))) if !start.offered => {
                     self.offer_to_start(pid, fds, now);
                 }
-                Ok(Some((Message::Claim, _))) => {
+                Ok(Some((Message::Claim { pid } | Message::Ready { pid }, _)))
+                    if check_speaker(&start.child, pid).is_err() =>
+                {
+                    let why = format!("it has become pid {pid}: {MUST_EXEC}");
+                    self.give_up(now, |start| start.failed(why));
+                }
+                Ok(Some((Message::Claim { .. }, _))) => {
                     // It could not go on before this, which may have come while this process was stopped.
                     start.overdue = now + start.task.how.ready_within;
                     // Nothing is left of the one before.

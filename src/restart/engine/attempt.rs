@@ -19,7 +19,8 @@ use crate::{
 
 /// The new generation is the process that was started. Only a child can be waited for, told from a
 /// stranger, and ended with certainty.
-const MUST_EXEC: &str = "a script must `exec` the program, which must not go into the background";
+pub(crate) const MUST_EXEC: &str =
+    "a script must `exec` the program, which must not go into the background";
 
 /// A restart that is not decided.
 #[derive(Debug)]
@@ -90,6 +91,21 @@ pub(crate) fn choose_engine(how: &Restart, mailboxes: usize) -> Result<Engine, R
     }
 }
 
+/// Whether it is the process that was started which speaks on the link, and not one that it has made: the
+/// end of the first may be heard later than the words of the other.
+///
+/// # Errors
+/// The reason why the other one is refused.
+pub(crate) fn check_speaker(child: &Child, pid: u32) -> Result<(), String> {
+    let started = child.id();
+    if pid == started {
+        return Ok(());
+    }
+    Err(format!(
+        "pid {pid} would take over, which was not started but by pid {started}: {MUST_EXEC}"
+    ))
+}
+
 impl Attempt {
     fn new(task: Task, child: Child) -> Attempt {
         let limit = task.how.ready_within;
@@ -149,12 +165,7 @@ impl Attempt {
     /// A program has connected, as process `pid`, and brought its own link. If it is the one that was
     /// started, it gets the offer there.
     pub fn offer(&mut self, pid: u32, fds: Vec<OwnedFd>, offer: Offer<'_>) -> Result<(), String> {
-        let started = self.child.id();
-        if pid != started {
-            return Err(format!(
-                "pid {pid} would take over, which was not started but by pid {started}: {MUST_EXEC}"
-            ));
-        }
+        check_speaker(&self.child, pid)?;
         let link = fds.into_iter().next().ok_or("it has connected without a link")?;
         let mut link = Link::of(link);
         for (message, fds) in offer.parcels().map_err(|e| e.to_string())? {
@@ -312,5 +323,21 @@ impl Offer<'_> {
         }
         parcels.push((Message::Offered, Vec::new()));
         Ok(parcels)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::{Command, Stdio};
+
+    #[test]
+    fn only_the_process_that_was_started_is_listened_to() {
+        let started = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+        let mut child = Child::new(nix::unistd::Pid::from_raw(started.id() as i32)).unwrap();
+        assert_eq!(check_speaker(&child, started.id()), Ok(()));
+        let refused = check_speaker(&child, std::process::id()).unwrap_err();
+        assert!(refused.contains(MUST_EXEC), "{refused}");
+        child.end();
     }
 }

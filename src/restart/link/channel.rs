@@ -200,7 +200,9 @@ impl Link {
         let result = recvmsg::<()>(self.socket.as_raw_fd(), &mut iov, Some(&mut control), flags);
         let received = match result {
             Err(Errno::EAGAIN | Errno::EINTR) => return Ok(None),
-            Err(Errno::ECONNRESET) => return Err(LinkError::Closed),
+            // The other side is gone and has left something unread. That is told once, before what it
+            // had said itself.
+            Err(Errno::ECONNRESET) => return self.receive_bytes(),
             Err(e) => return Err(LinkError::Io(e.into())),
             Ok(received) => received,
         };
@@ -264,6 +266,16 @@ mod tests {
         drop(old);
         assert!(new.is_cut(), "the close is known before all was read");
         assert_eq!(new.receive().unwrap().unwrap().0, Message::Resumed);
+        assert!(matches!(new.receive(), Err(LinkError::Closed)));
+    }
+
+    #[test]
+    fn last_words_are_heard_although_the_one_who_said_them_has_heard_nothing() {
+        let (mut old, mut new) = Link::pair().unwrap();
+        new.send(&Message::Ask, Vec::new()).unwrap();
+        old.send(&Message::GivenUp, Vec::new()).unwrap();
+        drop(old);
+        assert_eq!(new.receive().unwrap().unwrap().0, Message::GivenUp);
         assert!(matches!(new.receive(), Err(LinkError::Closed)));
     }
 

@@ -39,8 +39,8 @@ pub(crate) enum Message {
     Older { who: Identity },
     /// Old to new: that was all for now.
     Offered,
-    /// New to old: my `main` has run; give me the rest.
-    Claim,
+    /// New to old: my `main` has run, and I am still the same process; give me the rest.
+    Claim { pid: u32 },
     /// Old to new: what the service has saved, in a memfd, and the number of the connection that came last
     /// by then. From here on the new side has what it needs to serve, should this be the last word.
     State { last_serial: u64 },
@@ -189,6 +189,7 @@ impl Message {
             }
             Message::Older { who } => put_identity(&mut out, who),
             Message::Connect { pid }
+            | Message::Claim { pid }
             | Message::Ready { pid }
             | Message::Supervisor { pid }
             | Message::Retired { pid }
@@ -219,7 +220,6 @@ impl Message {
                 words.iter().for_each(|word| put(&mut out, ALARM, &word.to_bytes()));
             }
             Message::Offered
-            | Message::Claim
             | Message::Taken
             | Message::TakenOver
             | Message::Retiring
@@ -239,7 +239,7 @@ impl Message {
             Message::Listeners { .. } => LISTENERS,
             Message::Older { .. } => OLDER,
             Message::Offered => OFFERED,
-            Message::Claim => CLAIM,
+            Message::Claim { .. } => CLAIM,
             Message::State { .. } => STATE,
             Message::Connections { .. } => BATCH,
             Message::Taken => TAKEN,
@@ -283,7 +283,7 @@ impl Message {
             LISTENERS => Message::Listeners { names: fields.texts(NAME, "listener name")? },
             OLDER => Message::Older { who: identity(fields)? },
             OFFERED => Message::Offered,
-            CLAIM => Message::Claim,
+            CLAIM => Message::Claim { pid: pid(fields)? },
             STATE => Message::State { last_serial: fields.number(LAST_SERIAL, "last serial")? },
             BATCH => Message::Connections { count: fields.number(CONNECTIONS, "connections")? },
             TAKEN => Message::Taken,

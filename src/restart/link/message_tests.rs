@@ -62,7 +62,7 @@ fn any_message() -> impl Strategy<Value = Message> {
             }
         ),
         prop_oneof![
-            Just(Message::Claim),
+            any::<u32>().prop_map(|pid| Message::Claim { pid }),
             Just(Message::Taken),
             Just(Message::TakenOver),
             Just(Message::GivenUp),

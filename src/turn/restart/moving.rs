@@ -262,5 +262,5 @@ impl<S: Service> Turn<S> {
 /// Asks the old side for the rest: this program is up.
 pub(in crate::turn) fn claim(link: &mut Link) {
     // A failure means that the old side is gone; the link will say so.
-    let _ = link.send(&Message::Claim, Vec::new());
+    let _ = link.send(&Message::Claim { pid: std::process::id() }, Vec::new());
 }

@@ -10,7 +10,7 @@ use crate::{
     net::{Deadline, Source},
     restart::{
         Event, Phase,
-        engine::attempt::{Attempt, Task},
+        engine::attempt::{Attempt, MUST_EXEC, Task, check_speaker},
         fault::{self, Step},
         link::{LinkError, Message, Parcel},
         step,
@@ -30,7 +30,11 @@ impl<S: Service> Turn<S> {
             let received = link.flush().and_then(|()| link.receive());
             let event = match received {
                 Ok(None) => return Ok(()),
-                Ok(Some((Message::Ready { .. }, _))) => Event::Ready,
+                Ok(Some((Message::Ready { pid }, _)))
+                    if check_speaker(&attempt.child, pid).is_ok() =>
+                {
+                    Event::Ready
+                }
                 // A side that has died since is none to retire for.
                 Ok(Some((Message::Committed, _))) if link.is_cut() => continue,
                 Ok(Some((Message::Committed, _))) => Event::Committed,
@@ -76,7 +80,10 @@ impl<S: Service> Turn<S> {
         let Some(attempt) = &mut self.succession.attempt else { return Ok(()) };
         match word {
             Message::Connect { pid } if !attempt.offered => Ok(self.offer_to_new(pid, fds)?),
-            Message::Claim if attempt.offered && !attempt.handed => self.hand_over(),
+            Message::Claim { pid } if attempt.offered && !attempt.handed => {
+                check_speaker(&attempt.child, pid)?;
+                self.hand_over()
+            }
             Message::Taken if attempt.in_flight > 0 => {
                 attempt.in_flight -= 1;
                 self.send_connections()
@@ -88,7 +95,7 @@ impl<S: Service> Turn<S> {
     /// What the new side says beside the steps of the restart.
     fn heed_new(&mut self, word: Message, fds: Vec<OwnedFd>) -> Result {
         match word {
-            Message::Connect { .. } | Message::Claim | Message::Taken => {
+            Message::Connect { .. } | Message::Claim { .. } | Message::Taken => {
                 let given = self.give_to_new(word, fds);
                 return self.give_up_unless(given);
             }
@@ -332,7 +339,7 @@ fn is_step(word: &Message) -> bool {
     !matches!(
         word,
         Connect { .. }
-            | Claim
+            | Claim { .. }
             | Taken
             | TakenOver
             | Serving { .. }
@@ -346,6 +353,7 @@ fn is_step(word: &Message) -> bool {
 fn complaint(received: std::result::Result<Option<Parcel<Message>>, LinkError>) -> String {
     match received {
         Ok(Some((Message::Failed { reason }, _))) => reason,
+        Ok(Some((Message::Ready { pid }, _))) => format!("it has become pid {pid}: {MUST_EXEC}"),
         Ok(Some((other, _))) => format!("it said {other:?}"),
         Ok(None) => "it said nothing".into(),
         Err(e) => e.to_string(),
