@@ -172,8 +172,16 @@ pub const STATE_MAX: usize = 16 * 1024 * 1024 * 1024;
 /// so. `systemd-notify(1)` waits as long.
 pub const BARRIER_PATIENCE: Duration = Duration::from_secs(5);
 
-/// The longest request on the control socket.
+/// The longest request on the control socket. No more than that of its input is ever kept.
 pub const CONTROL_LINE: usize = 1024;
+
+/// Connections of the control socket at a time: a few people and their tools. One more, and the one that
+/// has been silent longest and waits for nothing is ended, so that an operator always comes in.
+pub const CONTROL_CONNECTIONS: usize = 32;
+
+/// Unsent replies of one connection of the control socket. Above [`HIGH_MARK`] no further request of it is
+/// answered, so this is for a single reply: a status of some thousand generations.
+pub const CONTROL_OUTPUT: usize = 1024 * 1024;
 
 /// A status names this many holds, the oldest: those are the ones that a drain waits for.
 pub(crate) const HELD_NAMES: usize = 3;
@@ -212,18 +220,31 @@ pub(crate) struct Limits {
     pub output: usize,
 }
 
+impl Limits {
+    const DEFAULT: Limits = Limits {
+        idle: Some(Duration::from_secs(60)),
+        first_message: Some(Duration::from_secs(10)),
+        write: Some(Duration::from_secs(30)),
+        close: Duration::from_secs(5),
+        dial: DIAL_TIMEOUT,
+        per_destination: usize::MAX,
+        connections: 1_000_000,
+        message: 16 * 1024 * 1024,
+        output: 16 * 1024 * 1024,
+    };
+
+    /// What an operator's connection may use, whatever an author allows clients: one who is silent for
+    /// ever takes the place of another.
+    pub const CONTROL: Limits = Limits {
+        connections: CONTROL_CONNECTIONS,
+        message: CONTROL_LINE,
+        output: CONTROL_OUTPUT,
+        ..Limits::DEFAULT
+    };
+}
+
 impl Default for Limits {
     fn default() -> Self {
-        Limits {
-            idle: Some(Duration::from_secs(60)),
-            first_message: Some(Duration::from_secs(10)),
-            write: Some(Duration::from_secs(30)),
-            close: Duration::from_secs(5),
-            dial: DIAL_TIMEOUT,
-            per_destination: usize::MAX,
-            connections: 1_000_000,
-            message: 16 * 1024 * 1024,
-            output: 16 * 1024 * 1024,
-        }
+        Limits::DEFAULT
     }
 }

@@ -183,6 +183,7 @@ impl<S: Service> Turn<S> {
     fn run_timers(&mut self) -> Result {
         while let Some(expired) = self.net.next_expired() {
             match expired {
+                Expired::Timer(id, _) if self.is_control(id) => self.beat(id),
                 Expired::Timer(id, timer) => {
                     self.call(id, |service, conn, session| service.on_timer(conn, session, timer));
                 }
@@ -220,7 +221,8 @@ impl<S: Service> Turn<S> {
     /// 8. Connections whose peer has caught up. More input may wait for them as well.
     fn writable(&mut self) {
         for id in self.net.take_writable() {
-            if self.call(id, |service, conn, session| service.on_writable(conn, session)) {
+            self.call(id, |service, conn, session| service.on_writable(conn, session));
+            if self.net.conn(id).is_some_and(|conn| conn.takes_input()) {
                 self.net.list(id);
             }
         }

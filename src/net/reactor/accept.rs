@@ -4,11 +4,12 @@ use std::io;
 
 use super::Net;
 use crate::{
-    limits::{ACCEPT_BUDGET, ACCEPT_PAUSE},
+    limits::{ACCEPT_BUDGET, ACCEPT_PAUSE, CONTROL_CONNECTIONS},
     log_target::NET,
     net::{
         conn::{ConnState, Phase},
         id::{ConnId, Source},
+        reason::Reason,
         stream::{Peer, Stream},
     },
 };
@@ -36,30 +37,32 @@ impl Net {
 
     /// Whether a listener may be asked for clients. At the connection limit an operator may still come.
     pub(crate) fn may_accept(&self, index: usize) -> bool {
-        let is_control = self.listeners[index].is_control;
-        self.accepting && self.starved_until.is_none() && (!self.full || is_control)
+        let has_place = match self.listeners[index].is_control {
+            true => self.has_place_for_control(),
+            false => !self.full,
+        };
+        self.accepting && self.starved_until.is_none() && has_place
     }
 
     /// The next client of a listener, or `None` when there is none for now.
     pub(crate) fn accept(&mut self, index: usize) -> Option<ConnId> {
         // Clients that are gone are skipped, but an error that looks like one and never ends must not
         // hold up everybody.
+        let is_control = self.listeners[index].is_control;
         for _ in 0..ACCEPT_BUDGET {
             if !self.may_accept(index) {
                 break;
             }
             let result = self.listeners[index].accept().and_then(|(stream, peer)| {
                 stream.set_nodelay()?;
-                self.insert(stream, peer, Phase::Open)
+                match is_control {
+                    true => self.insert_control(stream, peer),
+                    false => self.insert(stream, peer, Phase::Open),
+                }
             });
             match result {
                 Ok(id) => {
-                    if self.listeners[index].is_control {
-                        self.conns[id.slot()].flags.control = true;
-                        self.controls += 1;
-                    } else {
-                        self.stats.accepted += 1;
-                    }
+                    self.stats.accepted += u64::from(!is_control);
                     return Some(id);
                 }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
@@ -102,6 +105,45 @@ impl Net {
         peer: Peer,
         phase: Phase,
     ) -> io::Result<ConnId> {
+        let id = self.place(stream, peer, phase)?;
+        self.full |= self.connections() >= self.limits.connections; // `make_room` takes it back
+        self.schedule_check(id);
+        Ok(id)
+    }
+
+    /// The same for an operator, who takes no client's place, but that of another operator where there are
+    /// too many.
+    fn insert_control(&mut self, stream: Stream, peer: Peer) -> io::Result<ConnId> {
+        let id = self.place(stream, peer, Phase::Open)?;
+        let flags = &mut self.conns[id.slot()].flags;
+        flags.control = true;
+        flags.readable = true; // is looked at in this turn, before it may be the one to go
+        self.list(id);
+        self.schedule_check(id);
+        if self.controls.len() >= CONTROL_CONNECTIONS
+            && let Some(silent) = self.most_silent_control()
+        {
+            self.kill(silent, Reason::Idle);
+        }
+        self.controls.push(id);
+        Ok(id)
+    }
+
+    fn has_place_for_control(&self) -> bool {
+        self.controls.len() < CONTROL_CONNECTIONS || self.most_silent_control().is_some()
+    }
+
+    /// The operator who was silent longest, of those of whom there is nothing to be heard or answered.
+    fn most_silent_control(&self) -> Option<ConnId> {
+        let conns = self.controls.iter().map(|id| &self.conns[id.slot()]);
+        let idle = conns.filter(|conn| {
+            let is_busy = conn.flags.paused || (conn.flags.readable && conn.takes_input());
+            conn.phase != Phase::Dead && !(conn.phase == Phase::Open && is_busy)
+        });
+        idle.min_by_key(|conn| (conn.phase == Phase::Open, conn.active)).map(|conn| conn.id)
+    }
+
+    fn place(&mut self, stream: Stream, peer: Peer, phase: Phase) -> io::Result<ConnId> {
         let entry = self.conns.vacant_entry();
         let id = ConnId::new(entry.key(), self.last_serial + 1);
         let mut conn = ConnState::new(id, stream, peer, phase, self.stamp);
@@ -109,8 +151,6 @@ impl Net {
         self.last_serial += 1;
         conn.flags.greeted = phase != Phase::Open;
         entry.insert(conn);
-        self.full |= self.connections() >= self.limits.connections; // `make_room` takes it back
-        self.schedule_check(id);
         Ok(id)
     }
 }

@@ -60,7 +60,9 @@ impl Net {
         conn.output.clear(&mut self.pool);
         self.pool.give(std::mem::take(&mut conn.input));
         self.destinations.remove(&conn);
-        self.controls -= usize::from(conn.flags.control);
+        if conn.flags.control {
+            self.controls.retain(|&control| control != id);
+        }
         self.make_room();
         let reason = conn.rare_mut().reason.take().unwrap_or(Reason::Closed);
         if !conn.flags.stillborn {

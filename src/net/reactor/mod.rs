@@ -112,8 +112,8 @@ pub struct Net {
     pub(crate) conns: Slab<ConnState>,
     /// Where the dialed ones of them lead.
     destinations: Destinations,
-    /// How many of them are of the control socket.
-    controls: usize,
+    /// Those of them that are of the control socket.
+    pub(crate) controls: Vec<ConnId>,
     /// Of the connection that came last. Never runs back, also not in a successor.
     pub(crate) last_serial: u64,
     pub(crate) pool: Pool,
@@ -178,7 +178,7 @@ impl Net {
             full: false,
             conns: Slab::new(),
             destinations: Destinations::default(),
-            controls: 0,
+            controls: Vec::new(),
             last_serial: 0,
             pool: Pool::default(),
             readable: Vec::new(),
@@ -239,7 +239,7 @@ impl Net {
 
     /// How many connections there are, those that are closing included.
     pub fn connections(&self) -> usize {
-        self.conns.len() - self.controls
+        self.conns.len() - self.controls.len()
     }
 
     /// Adds an event source that is no connection; edge-triggered like all others.
