@@ -59,10 +59,19 @@ const ROOMS: [(&str, &[&str]); 34] = [
     ),
     // How one process follows another. It knows a connection as data.
     ("restart/link", &["limits", "log_target", "plan"]),
-    ("restart/transfer", &["clock", "net", "net/conn", "net/stream", "restart/link"]),
+    ("restart/transfer", &["clock", "limits", "net", "net/conn", "net/stream", "restart/link"]),
     (
         "restart/engine",
-        &["error", "limits", "log_target", "net", "plan", "restart/link", "verdict"],
+        &[
+            "error",
+            "limits",
+            "log_target",
+            "net",
+            "plan",
+            "restart/link",
+            "restart/transfer",
+            "verdict",
+        ],
     ),
     ("restart", &["log_target", "net", "plan", "restart/link"]),
     // Who looks after a server from outside.

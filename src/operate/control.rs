@@ -144,6 +144,9 @@ pub(crate) fn verdict(verdict: &Verdict) -> String {
         for (name, time) in named {
             let _ = write!(text, "\n{name}={}", Millis(time));
         }
+        if steps.kept_back > 0 {
+            let _ = write!(text, "\nkept_back={}", steps.kept_back);
+        }
     }
     text
 }

@@ -185,6 +185,11 @@ impl ConnState {
         self.rare().map_or(&[], |rare| &rare.timers)
     }
 
+    /// Bytes that wait here for the service or for the peer.
+    pub fn kept(&self) -> usize {
+        self.input.len() + self.output.len()
+    }
+
     /// Whether `on_data` may be called.
     pub fn takes_input(&self) -> bool {
         self.phase == Phase::Open && !self.flags.paused && !self.flags.congested

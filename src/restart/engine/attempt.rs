@@ -13,7 +13,10 @@ use crate::{
     log_target::RESTART,
     net::ConnId,
     plan::{Engine, Restart},
-    restart::link::{Identity, Link, Message, Parcel, listener_parcels},
+    restart::{
+        link::{Identity, Link, Message, Parcel, listener_parcels},
+        transfer::allowance::Allowance,
+    },
     verdict::{RestartError, Steps},
 };
 
@@ -36,6 +39,8 @@ pub(crate) struct Attempt {
     pub handed_back: Option<String>,
     /// Connections that are still to be sent to it.
     pub outgoing: VecDeque<ConnId>,
+    /// What may still go along of the bytes that they have queued.
+    pub allowance: Allowance,
     /// Batches of connections that it has not taken yet.
     pub in_flight: usize,
     /// It has been sent everything.
@@ -84,6 +89,7 @@ pub(crate) fn choose_engine(how: &Restart, mailboxes: usize) -> Result<Engine, R
 impl Attempt {
     fn new(task: Task, child: Child) -> Attempt {
         let limit = task.how.ready_within;
+        let allowance = Allowance::of(task.how.max_moved);
         let overdue = task.begun + limit;
         Attempt {
             task,
@@ -96,6 +102,7 @@ impl Attempt {
             stderr: None,
             handed_back: None,
             outgoing: VecDeque::new(),
+            allowance,
             in_flight: 0,
             handed: false,
         }

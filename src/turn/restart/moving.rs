@@ -1,7 +1,7 @@
 //! Established connections go to the new side: chosen, written down, sent, and let go by the old one;
 //! taken in by the new one. Neither touches them in between.
 
-use std::os::fd::OwnedFd;
+use std::{collections::VecDeque, os::fd::OwnedFd};
 
 use crate::{
     error::{Error, Result},
@@ -14,6 +14,7 @@ use crate::{
         fault::{self, Step},
         link::{FDS_PER_MESSAGE, Fd, Link, LinkError, Message},
         transfer::{
+            allowance::Allowance,
             memfd,
             pack::{pack, unpack},
             record::Record,
@@ -54,7 +55,7 @@ impl<S: Service> Turn<S> {
         if self.succession.attempt.as_ref().is_some_and(|attempt| attempt.task.how.moves) {
             self.reschedule(Attempt::hurry);
             self.freeze();
-            let outgoing = self.moving().collect();
+            let outgoing = self.outgoing();
             if let Some(attempt) = &mut self.succession.attempt {
                 attempt.outgoing = outgoing;
             }
@@ -68,6 +69,16 @@ impl<S: Service> Turn<S> {
         self.send_connections()
     }
 
+    /// Those that go, and behind them those with so much queued that there may be no room for all, the
+    /// least first.
+    fn outgoing(&self) -> VecDeque<ConnId> {
+        let kept = |id: &ConnId| self.net.conns[id.slot()].kept();
+        let (mut large, small): (Vec<_>, Vec<_>) =
+            self.moving().partition(|id| Allowance::counts(kept(id)));
+        large.sort_by_key(kept);
+        small.into_iter().chain(large).collect()
+    }
+
     /// Sends batches of connections, as many as the new side can be expected to have room for.
     pub(in crate::turn) fn send_connections(&mut self) -> std::result::Result<(), String> {
         loop {
@@ -77,6 +88,7 @@ impl<S: Service> Turn<S> {
             }
             if attempt.outgoing.is_empty() {
                 attempt.handed = true;
+                attempt.steps.kept_back = attempt.allowance.kept_back;
                 let last_serial = self.net.last_serial;
                 self.send_to_new(&Message::Handed { last_serial }, Vec::new())?;
                 fault::point(Step::OldHanded, self.succession.link_to_new());
@@ -97,11 +109,15 @@ impl<S: Service> Turn<S> {
     fn pack_batch(&mut self) -> (Vec<u8>, Vec<Fd>) {
         let (mut records, mut fds) = (Vec::new(), Vec::new());
         while fds.len() < FDS_PER_MESSAGE - 1 && records.len() < BATCH_BYTES {
-            let attempt = self.succession.attempt.as_mut();
-            let Some(id) = attempt.and_then(|attempt| attempt.outgoing.pop_front()) else { break };
+            let Some(attempt) = &mut self.succession.attempt else { break };
+            let Some(id) = attempt.outgoing.pop_front() else { break };
+            let kept = self.net.conns[id.slot()].kept();
+            // What has no room without its session is not written down for nothing.
             let session = self.sessions.get(id.slot()).and_then(Option::as_ref);
+            let session = session.filter(|_| attempt.allowance.has_room_for(kept));
             let exported = session.map(|session| self.service.export(session));
-            if exported == Some(None) {
+            let written = exported.iter().flatten().map(Vec::len).sum::<usize>();
+            if exported == Some(None) || !attempt.allowance.take(kept + written) {
                 self.net.conns[id.slot()].flags.moves = false; // it stays after all
                 continue;
             }

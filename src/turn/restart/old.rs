@@ -213,6 +213,14 @@ impl<S: Service> Turn<S> {
         outcome: std::result::Result<u32, RestartError>,
     ) {
         let Task { generation, engine, .. } = *task;
+        let kept_back = steps.kept_back;
+        if outcome.is_ok() && kept_back > 0 {
+            log::warn!(
+                target: RESTART,
+                "restart: {kept_back} connections have more queued than goes along ({} bytes), and stay",
+                task.how.max_moved
+            );
+        }
         let took = self.net.now().saturating_duration_since(task.begun);
         match &outcome {
             Ok(pid) => {
