@@ -108,6 +108,14 @@ pub const STDERR_TAIL: usize = 4096;
 /// much, `/proc/sys/fs/pipe-max-size`). At a quarter of it the old side is taken to hang.
 pub const STDERR_PIPE: i32 = 1024 * 1024;
 
+/// Bytes of a new program's stderr that are passed on to ours in one second: a page of words for each
+/// millisecond. A program that says more has gone wrong, and would fill a disk; what is over is counted.
+pub const STDERR_RATE: usize = 1024 * 1024;
+
+/// And that are taken in, so that the loop has other things to do than to throw them away. A program that
+/// says more waits.
+pub const STDERR_READ: usize = 16 * 1024 * 1024;
+
 /// How long a new side that has closed its link may take to end by itself. It is on its way out of
 /// `main`, and its exit status and last words tell more than a kill would; the old side serves on
 /// meanwhile, so nobody waits for this but the one who asked.

@@ -70,6 +70,7 @@ const ROOMS: [(&str, &[&str]); 34] = [
             "plan",
             "restart/link",
             "restart/transfer",
+            "system",
             "verdict",
         ],
     ),
@@ -243,7 +244,8 @@ const ROOMS: [(&str, &[&str]); 34] = [
 ];
 
 /// The only files with `unsafe` in them.
-const UNSAFE: [&str; 4] = [
+const UNSAFE: [&str; 5] = [
+    "src/system/stdio.rs",
     "src/restart/engine/fork.rs",
     "src/restart/engine/exec.rs",
     "src/restart/link/channel.rs",

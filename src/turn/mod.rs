@@ -203,6 +203,7 @@ impl<S: Service> Turn<S> {
             Deadline::DrainStep => self.drain_step()?,
             Deadline::OlderOverdue => self.older_overdue()?,
             Deadline::Reports => self.reports_due(),
+            Deadline::Stderr => self.forward_stderr(),
             Deadline::Watchdog => self.watchdog_due(),
             Deadline::Barrier => self.barrier_overdue(),
         }

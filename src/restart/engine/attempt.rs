@@ -229,7 +229,7 @@ impl Attempt {
 
     fn last_words(&mut self) -> String {
         self.stderr.as_mut().map_or(String::new(), |stderr| {
-            stderr.forward();
+            stderr.finish();
             stderr.tail()
         })
     }

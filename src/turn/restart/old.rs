@@ -7,10 +7,13 @@ use crate::{
     error::Result,
     limits::LAST_WORDS,
     log_target::RESTART,
-    net::{Deadline, Source},
+    net::{Deadline, Net, Source},
     restart::{
         Event, Phase,
-        engine::attempt::{Attempt, Task},
+        engine::{
+            attempt::{Attempt, Task},
+            stderr::{Left, Stderr},
+        },
         fault::{self, Step},
         link::{LinkError, Message, Parcel},
         step,
@@ -118,20 +121,27 @@ impl<S: Service> Turn<S> {
 
     /// Passes on what new sides say on stderr, and forgets those that say no more.
     pub(in crate::turn) fn forward_stderr(&mut self) {
-        let poll = &self.net;
-        self.succession.stderrs.retain_mut(|stderr| {
-            let goes_on = stderr.forward();
-            if !goes_on {
-                poll.unwatch(stderr);
+        let (now, mut lefts) = (self.net.now(), Vec::new());
+        let mut forward = |net: &Net, stderr: &mut Stderr| {
+            let left = stderr.forward(now);
+            if left == Left::End {
+                net.unwatch(stderr);
             }
-            goes_on
-        });
-        if let Some(attempt) = &mut self.succession.attempt
-            && attempt.stderr.as_mut().is_some_and(|stderr| !stderr.forward())
-            && let Some(stderr) = attempt.stderr.take()
-        {
-            self.net.unwatch(&stderr);
-            attempt.stderr = Some(stderr); // for its tail
+            lefts.push(left);
+            left != Left::End
+        };
+        self.succession.stderrs.retain_mut(|stderr| forward(&self.net, stderr));
+        if let Some(Attempt { stderr: Some(stderr), .. }) = &mut self.succession.attempt {
+            forward(&self.net, stderr); // and kept, for its tail
+        }
+        for left in lefts {
+            match left {
+                Left::Some if !self.ready.contains(&Source::Stderr) => {
+                    self.ready.push(Source::Stderr);
+                }
+                Left::Until(until) => self.net.set_deadline(until, Deadline::Stderr),
+                Left::Some | Left::Nothing | Left::End => {}
+            }
         }
     }
 
@@ -307,10 +317,8 @@ impl<S: Service> Turn<S> {
 
     /// Nobody waits for the verdict any more, but the new side's stderr still goes through this one.
     pub(in crate::turn) fn go_on_hearing(&mut self, attempt: &mut Attempt) -> Result {
-        if let Some(mut stderr) = attempt.stderr.take()
-            && stderr.forward()
-        {
-            self.net.watch(&stderr, Source::Stderr)?;
+        if let Some(stderr) = attempt.stderr.take() {
+            self.net.watch(&stderr, Source::Stderr)?; // which tells of what is there, and of its end
             self.succession.stderrs.push(stderr);
         }
         Ok(())
