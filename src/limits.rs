@@ -58,6 +58,13 @@ pub const EVENTS: usize = 1024;
 /// (nginx: `accept_mutex_delay`, 500 ms).
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 
+/// Descriptors that are kept for a restart, so that it can be made when clients have all others: both ends of
+/// the link and of the new program's stderr, its pidfd, a message's copies of listeners, a memfd.
+pub const RESERVE_FOR_RESTART: usize = 8;
+
+/// And for operators who come in then. A process that may have few descriptors reserves a third of them.
+pub const RESERVE_FOR_OPERATORS: usize = 2;
+
 /// A process at its connection limit accepts again when it has fallen to this share of it, in
 /// percent (sozu does the same), so that it does not stop and go with each client.
 pub const ACCEPT_RESUME_PERCENT: usize = 90;
@@ -198,6 +205,10 @@ pub const CONTROL_CONNECTIONS: usize = 32;
 /// Unsent replies of one connection of the control socket. Above [`HIGH_MARK`] no further request of it is
 /// answered, so this is for a single reply: a status of some thousand generations.
 pub const CONTROL_OUTPUT: usize = 1024 * 1024;
+
+/// Listeners in one message to a new program. Each is copied for it, so that no more of them are open twice at
+/// a time than the reserve of descriptors has room for.
+pub(crate) const LISTENERS_PER_MESSAGE: usize = 4;
 
 /// A status names this many holds, the oldest: those are the ones that a drain waits for.
 pub(crate) const HELD_NAMES: usize = 3;

@@ -29,7 +29,7 @@ const ROOMS: [(&str, &[&str]); 34] = [
     ("timer", &["clock", "limits"]),
     ("codec", &["error"]),
     // The system around a server.
-    ("system", &["error", "log_target"]),
+    ("system", &["error", "limits", "log_target"]),
     // Work that is no connection.
     ("tasks", &["limits", "log_target", "timer"]),
     // Sockets, from one stream to all that a process has.
@@ -53,6 +53,7 @@ const ROOMS: [(&str, &[&str]); 34] = [
             "net/stream",
             "plan",
             "stats",
+            "system",
             "tasks",
             "timer",
         ],
@@ -76,7 +77,7 @@ const ROOMS: [(&str, &[&str]); 34] = [
     ),
     ("restart", &["log_target", "net", "plan", "restart/link"]),
     // Who looks after a server from outside.
-    ("operate", &["plan", "restart/link", "verdict"]),
+    ("operate", &["limits", "plan", "restart/link", "verdict"]),
     (
         "operate/supervisor",
         &[

@@ -133,6 +133,7 @@ impl<S: Service> Turn<S> {
         if self.net.frozen {
             return;
         }
+        self.net.fill_reserve();
         for listener in 0..self.net.listeners.len() {
             for _ in 0..ACCEPT_BUDGET {
                 if !self.net.listeners[listener].ready {

@@ -37,11 +37,14 @@ impl Net {
 
     /// Whether a listener may be asked for clients. At the connection limit an operator may still come.
     pub(crate) fn may_accept(&self, index: usize) -> bool {
+        let is_starved = self.starved_until.is_some();
         let has_place = match self.listeners[index].is_control {
+            true if is_starved && self.reserve.has_place_for_operator() => true,
+            true if is_starved => self.most_silent_control().is_some(),
             true => self.has_place_for_control(),
-            false => !self.full,
+            false => !is_starved && !self.full,
         };
-        self.accepting && self.starved_until.is_none() && has_place
+        self.accepting && has_place
     }
 
     /// The next client of a listener, or `None` when there is none for now.
@@ -68,6 +71,16 @@ impl Net {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
                     self.listeners[index].ready = false;
                     return None;
+                }
+                // The system finds a descriptor before it looks whether anybody waits.
+                Err(e) if is_out_of_descriptors(&e) && !self.listeners[index].has_client() => {
+                    self.listeners[index].ready = false;
+                    return None;
+                }
+                Err(e) if is_control && is_out_of_descriptors(&e) => {
+                    if !self.make_place_for_operator(e) {
+                        return None;
+                    }
                 }
                 Err(e) => self.accept_failed(e),
             }
@@ -96,6 +109,27 @@ impl Net {
         }
         self.stats.accept_pauses += 1;
         self.pause_accepting(ACCEPT_PAUSE);
+    }
+
+    /// An operator who finds no descriptor left has one of the reserve, or that of another operator from the
+    /// next turn on. Tells whether to try again now.
+    fn make_place_for_operator(&mut self, e: io::Error) -> bool {
+        if self.reserve.open_for_operator() {
+            return true;
+        }
+        match self.most_silent_control() {
+            Some(silent) => self.kill(silent, Reason::Idle),
+            None => self.accept_failed(e),
+        }
+        false
+    }
+
+    /// Takes places in the reserve that have come free, before a client does. A process that does not
+    /// accept has none to keep.
+    pub(crate) fn fill_reserve(&mut self) {
+        if self.accepting {
+            self.reserve.fill();
+        }
     }
 
     /// Makes a connection of a stream.
@@ -153,4 +187,9 @@ impl Net {
         entry.insert(conn);
         Ok(id)
     }
+}
+
+/// This process has as many as it may have, or the system has.
+fn is_out_of_descriptors(e: &io::Error) -> bool {
+    matches!(e.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
 }

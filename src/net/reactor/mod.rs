@@ -50,6 +50,7 @@ use crate::{
     limits::Limits,
     plan::{Engine, Restart},
     stats::Stats,
+    system::reserve::Reserve,
     tasks::{Alarms, DeferredQueue, Holds},
     timer::TimerQueue,
 };
@@ -107,6 +108,8 @@ pub struct Net {
     starved_until: Option<Instant>,
     /// Accepting waits for the connection count to fall.
     full: bool,
+    /// What operators and restarts have when clients have all other descriptors.
+    pub(crate) reserve: Reserve,
 
     // The connections.
     pub(crate) conns: Slab<ConnState>,
@@ -176,6 +179,7 @@ impl Net {
             accepting: false,
             starved_until: None,
             full: false,
+            reserve: Reserve::default(),
             conns: Slab::new(),
             destinations: Destinations::default(),
             controls: Vec::new(),

@@ -3,7 +3,7 @@
 
 use std::{
     collections::VecDeque,
-    io,
+    io, iter,
     os::fd::{AsFd, BorrowedFd},
     time::{Duration, Instant},
 };
@@ -126,17 +126,18 @@ impl Attempt {
     pub fn exec(task: Task, launch: &Launch, offer: Offer<'_>) -> Result<Attempt, RestartError> {
         let failed = |source| launch.failed(source);
         let before = Instant::now();
-        let (ours, theirs) = Link::pair().map_err(failed)?;
+        let (mut ours, theirs) = Link::pair().map_err(failed)?;
         let (stderr, writer) = Stderr::pipe().map_err(failed)?;
-        let parcels = offer.parcels(&task, &stderr).map_err(failed)?;
+        // Before the program can end, for what it says counts more than that it does not listen.
+        for parcel in offer.parcels(&task, &stderr) {
+            let (message, fds) = parcel.map_err(failed)?;
+            ours.send(&message, fds).map_err(|e| failed(io::Error::other(e.to_string())))?;
+        }
         let pid = launch.spawn(Some(theirs.as_fd()), writer.as_fd(), None).map_err(failed)?;
+        drop((theirs, writer)); // descriptors may be few
         let child = Child::new(pid).map_err(failed)?;
         let attempt = Attempt::new(task, child);
         let mut attempt = Attempt { link: Some(ours), stderr: Some(stderr), ..attempt };
-        for (message, fds) in parcels {
-            let Some(link) = &mut attempt.link else { break };
-            link.send(&message, fds).map_err(|e| attempt.failed(e.to_string()))?;
-        }
         attempt.steps.made = Some(before.elapsed());
         Ok(attempt)
     }
@@ -249,23 +250,28 @@ pub(crate) struct Task {
 }
 
 impl Offer<'_> {
-    /// The messages, each with descriptors of its own.
-    fn parcels(&self, task: &Task, heard: &Stderr) -> io::Result<Vec<Parcel<Message>>> {
+    /// The messages, each with descriptors of its own, which are made when it is asked for.
+    fn parcels(
+        &self,
+        task: &Task,
+        heard: &Stderr,
+    ) -> impl Iterator<Item = io::Result<Parcel<Message>>> {
         let Task { engine, generation, .. } = *task;
-        let old = self.old;
-        let stderr = io::stderr().as_fd().try_clone_to_owned()?;
-        let heard = heard.as_fd().try_clone_to_owned()?;
-        let probation = task.how.probation;
-        let hello = Message::Hello { generation, engine, probation, old };
-        let mut parcels = vec![(hello, vec![stderr, heard])];
-        parcels.extend(listener_parcels(&self.listeners)?);
-        for &(who, link) in &self.older {
-            parcels.push((Message::Older { who }, vec![link.try_clone_to_owned()?]));
-        }
-        if let Some((pid, link)) = self.supervisor {
-            parcels.push((Message::Supervisor { pid }, vec![link.try_clone_to_owned()?]));
-        }
-        parcels.push((Message::Offered, Vec::new()));
-        Ok(parcels)
+        let (old, probation) = (self.old, task.how.probation);
+        let hello = iter::once_with(move || {
+            let stderr = io::stderr().as_fd().try_clone_to_owned()?;
+            let hello = Message::Hello { generation, engine, probation, old };
+            Ok((hello, vec![stderr, heard.as_fd().try_clone_to_owned()?]))
+        });
+        let older = self
+            .older
+            .iter()
+            .map(|&(who, link)| Ok((Message::Older { who }, vec![link.try_clone_to_owned()?])));
+        let supervisor = self.supervisor.iter().map(|&(pid, link)| {
+            Ok((Message::Supervisor { pid }, vec![link.try_clone_to_owned()?]))
+        });
+        let listeners = listener_parcels(&self.listeners);
+        let offered = iter::once(Ok((Message::Offered, Vec::new())));
+        hello.chain(listeners).chain(older).chain(supervisor).chain(offered)
     }
 }

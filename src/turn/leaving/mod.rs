@@ -80,6 +80,7 @@ impl<S: Service> Turn<S> {
         log::info!(target: DRAIN, "draining: {} connections are left", self.net.connections());
         self.tell_retired();
         self.dismiss_controls();
+        self.net.reserve.give_up();
         self.plan_drain(how);
         self.drain_step()
     }

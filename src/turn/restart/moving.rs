@@ -61,7 +61,8 @@ impl<S: Service> Turn<S> {
             }
         }
         let saved = self.service.save().map_err(|why| format!("the state was not saved: {why}"))?;
-        let state = memfd::seal(&saved).map_err(|e| format!("seal the state: {e}"))?;
+        let state = self.net.reserve.lend(|| memfd::seal(&saved));
+        let state = state.map_err(|e| format!("seal the state: {e}"))?;
         self.send_to_new(&Message::State, vec![state.into()])?;
         for message in self.hand_over_alarms() {
             self.send_to_new(&message, Vec::new())?;
@@ -97,7 +98,7 @@ impl<S: Service> Turn<S> {
             let (records, mut fds) = self.pack_batch();
             let count = fds.len() as u64;
             if count > 0 {
-                let records = memfd::seal(&records);
+                let records = self.net.reserve.lend(|| memfd::seal(&records));
                 fds.push(records.map_err(|e| format!("seal connections: {e}"))?.into());
                 self.succession.attempt.iter_mut().for_each(|attempt| attempt.in_flight += 1);
                 self.send_to_new(&Message::Connections { count }, fds)?;
