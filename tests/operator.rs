@@ -100,7 +100,9 @@ fn there_are_only_so_many_of_them_and_one_more_always_comes_in() {
         .collect();
     assert_eq!(idle.last_mut().expect("some").ask("help").len(), 1);
     assert_eq!(lab.status().len(), 2);
-    assert!(common::open_fds(new) < before + CONTROL_CONNECTIONS + 8, "{}", common::open_fds(new));
+    // Within a turn there may be more.
+    let most = before + CONTROL_CONNECTIONS + 8;
+    wait_for("the others to be closed", || common::open_fds(new) < most);
     // The one that was silent longest has made room.
     assert_eq!(idle[0].read_to_end(), "");
     // The old one's operator waits for a verdict, and is none of them.

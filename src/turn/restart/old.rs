@@ -289,7 +289,8 @@ impl<S: Service> Turn<S> {
 
     /// The new side is gone, or does not want to serve: this one accepts again.
     pub(in crate::turn) fn resume(&mut self) -> Result {
-        for generation in &self.succession.older {
+        for generation in &mut self.succession.older {
+            generation.asked = false; // the new side may have heard the answer
             self.net.watch(&generation.link, Source::Older)?;
         }
         self.net.alarms.resume_all();
