@@ -21,7 +21,7 @@ use std::{
 use common::{
     Dir,
     ops::{Control, Operated, heirloom, newcomer},
-    restart::{Engine, Lab, stop},
+    restart::{Engine, stop},
     run_to_end, wait_for,
 };
 use heirloom::limits::{CONTROL_CONNECTIONS, CONTROL_LINE, HIGH_MARK};
@@ -110,7 +110,7 @@ fn there_are_only_so_many_of_them_and_one_more_always_comes_in() {
     assert!(waiting.reply()[0].contains("rolled back"));
 }
 
-/// Its own clients may be silent for ever, but an operator may not.
+/// However many come after it.
 #[test]
 fn an_operator_who_waits_for_a_verdict_keeps_its_place() {
     let lab = Operated::with(60_000, |setup| setup.env("LAB_READY", "60000"));
@@ -288,8 +288,6 @@ fn what_nobody_can_read_is_no_panic() {
 
 #[test]
 fn the_limits_of_clients_are_none_of_operators() {
-    let lab = Lab::with(|setup| setup);
-    drop(lab); // a lab without a control socket serves as before
     let lab = Operated::with(20, |setup| setup.env("LAB_OUTPUT", "10").env("LAB_CONNECTIONS", "2"));
     let mut client = lab.connect();
     client.send("who\n");
