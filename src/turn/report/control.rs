@@ -206,14 +206,23 @@ impl<S: Service> Turn<S> {
         lines.iter().fold(text, |all, line| format!("{all}\n{line}"))
     }
 
-    /// This process leaves: whoever waits for an answer gets it now, and finds the newest
-    /// generation by connecting anew.
-    pub(in crate::turn) fn dismiss_controls(&mut self) {
+    /// This process leaves: whoever waits for an answer gets it now.
+    pub(in crate::turn) fn answer_waiting(&mut self) {
         self.answer_roll_back("error: this process was told to stop");
         self.answer_status_now();
-        for id in self.net.controls.clone() {
+    }
+
+    /// Operators find the newest generation by connecting anew.
+    pub(in crate::turn) fn dismiss_controls(&mut self) {
+        self.answer_waiting();
+        for id in self.controls() {
             self.net.finish(id, Reason::Closed);
         }
+    }
+
+    /// The connections of operators.
+    pub(in crate::turn) fn controls(&self) -> Vec<ConnId> {
+        self.net.controls.clone()
     }
 
     /// The other generations had their time to answer.
