@@ -66,6 +66,13 @@ pub(crate) const POLL_SLACK: Duration = Duration::from_millis(2);
 /// (nginx: `accept_mutex_delay`, 500 ms).
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 
+/// Descriptors that are kept for a restart, so that it can be made when clients have all others: both ends of
+/// the link and of the new program's stderr, its pidfd, a message's copies of listeners, a memfd.
+pub const RESERVE_FOR_RESTART: usize = 8;
+
+/// And for operators who come in then. A process that may have few descriptors reserves a third of them.
+pub const RESERVE_FOR_OPERATORS: usize = 2;
+
 /// A process at its connection limit accepts again when it has fallen to this share of it, in
 /// percent (sozu does the same), so that it does not stop and go with each client.
 pub const ACCEPT_RESUME_PERCENT: usize = 90;
@@ -115,6 +122,14 @@ pub const STDERR_TAIL: usize = 4096;
 /// Room for what a new program says on stderr while the old one is busy (Linux lets a user have this
 /// much, `/proc/sys/fs/pipe-max-size`). At a quarter of it the old side is taken to hang.
 pub const STDERR_PIPE: i32 = 1024 * 1024;
+
+/// Bytes of a new program's stderr that are passed on to ours in one second: a page of words for each
+/// millisecond. A program that says more has gone wrong, and would fill a disk; what is over is counted.
+pub const STDERR_RATE: usize = 1024 * 1024;
+
+/// And that are taken in, so that the loop has other things to do than to throw them away. A program that
+/// says more waits.
+pub const STDERR_READ: usize = 16 * 1024 * 1024;
 
 /// How long a side of a restart that has closed its link may take to end by itself. A new one is on its way
 /// out of `main`, and its exit status and last words tell more than a kill would; the old side serves on
@@ -176,6 +191,14 @@ pub const BATCH_BYTES: usize = 8 * 1024 * 1024;
 /// the user's limit on open files, so the sender waits for the receiver (`ETOOMANYREFS`, see `unix(7)`).
 pub const BATCHES_IN_FLIGHT: usize = 4;
 
+/// What clients have queued, with what their sessions are written down as, goes along in a move by
+/// fork-exec up to this, unless told otherwise: it adds 0.1 to 0.2 s (measured) to the time in which nobody is served.
+/// A connection for which there is no room stays; those with the least go first.
+pub const MOVE_BYTES: usize = 64 * 1024 * 1024;
+
+/// Connections with no more than this do not count, and always go: a request, or the rest of a reply.
+pub const MOVE_SMALL: usize = 16 * 1024;
+
 /// The most that a new program reads as one batch, and as the state of a service: what is longer is
 /// an error of the old one and not a reason to run out of memory.
 pub const BATCH_MAX: usize = 1024 * 1024 * 1024;
@@ -186,8 +209,20 @@ pub const STATE_MAX: usize = 16 * 1024 * 1024 * 1024;
 /// so. `systemd-notify(1)` waits as long.
 pub const BARRIER_PATIENCE: Duration = Duration::from_secs(5);
 
-/// The longest request on the control socket.
+/// The longest request on the control socket. No more than that of its input is ever kept.
 pub const CONTROL_LINE: usize = 1024;
+
+/// Connections of the control socket at a time: a few people and their tools. One more, and the one that
+/// has been silent longest and waits for nothing is ended, so that an operator always comes in.
+pub const CONTROL_CONNECTIONS: usize = 32;
+
+/// Unsent replies of one connection of the control socket. Above [`HIGH_MARK`] no further request of it is
+/// answered, so this is for a single reply: a status of some thousand generations.
+pub const CONTROL_OUTPUT: usize = 1024 * 1024;
+
+/// Listeners in one message to a new program. Each is copied for it, so that no more of them are open twice at
+/// a time than the reserve of descriptors has room for.
+pub(crate) const LISTENERS_PER_MESSAGE: usize = 4;
 
 /// A status names this many holds, the oldest: those are the ones that a drain waits for.
 pub(crate) const HELD_NAMES: usize = 3;
@@ -226,18 +261,31 @@ pub(crate) struct Limits {
     pub output: usize,
 }
 
+impl Limits {
+    const DEFAULT: Limits = Limits {
+        idle: Some(Duration::from_secs(60)),
+        first_message: Some(Duration::from_secs(10)),
+        write: Some(Duration::from_secs(30)),
+        close: Duration::from_secs(5),
+        dial: DIAL_TIMEOUT,
+        per_destination: usize::MAX,
+        connections: 1_000_000,
+        message: 16 * 1024 * 1024,
+        output: 16 * 1024 * 1024,
+    };
+
+    /// What an operator's connection may use, whatever an author allows clients: one who is silent for
+    /// ever takes the place of another.
+    pub const CONTROL: Limits = Limits {
+        connections: CONTROL_CONNECTIONS,
+        message: CONTROL_LINE,
+        output: CONTROL_OUTPUT,
+        ..Limits::DEFAULT
+    };
+}
+
 impl Default for Limits {
     fn default() -> Self {
-        Limits {
-            idle: Some(Duration::from_secs(60)),
-            first_message: Some(Duration::from_secs(10)),
-            write: Some(Duration::from_secs(30)),
-            close: Duration::from_secs(5),
-            dial: DIAL_TIMEOUT,
-            per_destination: usize::MAX,
-            connections: 1_000_000,
-            message: 16 * 1024 * 1024,
-            output: 16 * 1024 * 1024,
-        }
+        Limits::DEFAULT
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use crate::limits::FAR_FUTURE;
+use crate::limits::{BATCH_MAX, FAR_FUTURE, MOVE_BYTES};
 
 /// How a new generation is made.
 ///
@@ -48,6 +48,7 @@ pub struct Restart {
     pub(crate) check: Option<String>,
     pub(crate) moves: bool,
     pub(crate) max_downtime: Duration,
+    pub(crate) max_moved: usize,
 }
 
 impl Restart {
@@ -74,6 +75,7 @@ impl Restart {
             check: None,
             moves: false,
             max_downtime: Restart::MAX_DOWNTIME,
+            max_moved: MOVE_BYTES,
         }
     }
 
@@ -122,7 +124,8 @@ impl Restart {
     /// [`export`](crate::Service::export) and read by [`import`](crate::Service::import).
     ///
     /// A connection stays behind and drains if its service [says so](crate::Service::on_move), if
-    /// `export` answers `None`, or if it is closing already. Until the new generation serves, nothing
+    /// `export` answers `None`, or if it is closing already; by fork-exec also if its client has queued
+    /// [so much](Self::max_moved) that all others would wait for it. Until the new generation serves, nothing
     /// is lost if it fails; if it dies after that, its connections die with it, and if it is rolled back,
     /// they stay with it until they end.
     ///
@@ -157,6 +160,22 @@ impl Restart {
     /// ```
     pub fn max_downtime(self, limit: Duration) -> Restart {
         Restart { max_downtime: limit.min(FAR_FUTURE), ..self }
+    }
+
+    /// By fork-exec, what clients have queued is written down and read again while nobody is served: input that
+    /// is no whole message yet, output that they have not read, and what `export` answers. No more of it
+    /// than `bytes` goes along (64 MiB unless told, 512 MiB at most); a connection for which there is no
+    /// room stays, and drains. Those with the least go first, and with no more than
+    /// [`MOVE_SMALL`](crate::limits::MOVE_SMALL) they always go. The [`Verdict`](crate::Verdict) says how many
+    /// have stayed.
+    ///
+    /// ```
+    /// # use heirloom::Restart;
+    /// // Uploads of any size may finish in the old process.
+    /// let upgrade = Restart::fork_exec().move_connections().max_moved(1024 * 1024);
+    /// ```
+    pub fn max_moved(self, bytes: usize) -> Restart {
+        Restart { max_moved: bytes.min(BATCH_MAX / 2), ..self }
     }
 
     /// Before a fork-exec, run the program with `flag` behind its arguments and go on only if it exits

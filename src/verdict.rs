@@ -32,7 +32,7 @@ pub struct Verdict {
     pub outcome: std::result::Result<u32, RestartError>,
 }
 
-/// When a restart took its steps; `None` for those that it did not take.
+/// When a restart took its steps, `None` for those that it did not take, and what it left behind.
 ///
 /// ```
 /// use heirloom::Steps;
@@ -61,6 +61,9 @@ pub struct Steps {
     pub ready: Option<Duration>,
     /// It had served through its probation and committed; counted from the request.
     pub committed: Option<Duration>,
+    /// How many connections were to move and have stayed, because there was no room for what their clients
+    /// have queued: see [`Restart::max_moved`](crate::Restart::max_moved).
+    pub kept_back: usize,
 }
 
 /// Why there is no new generation. Unless this process was [told to stop](Self::Stopped), or was

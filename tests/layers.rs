@@ -29,7 +29,7 @@ const ROOMS: [(&str, &[&str]); 34] = [
     ("timer", &["clock", "limits"]),
     ("codec", &["error"]),
     // The system around a server.
-    ("system", &["error", "log_target"]),
+    ("system", &["error", "limits", "log_target"]),
     // Work that is no connection.
     ("tasks", &["limits", "log_target", "timer"]),
     // Sockets, from one stream to all that a process has.
@@ -53,20 +53,31 @@ const ROOMS: [(&str, &[&str]); 34] = [
             "net/stream",
             "plan",
             "stats",
+            "system",
             "tasks",
             "timer",
         ],
     ),
     // How one process follows another. It knows a connection as data.
     ("restart/link", &["limits", "log_target", "plan"]),
-    ("restart/transfer", &["clock", "net", "net/conn", "net/stream", "restart/link"]),
+    ("restart/transfer", &["clock", "limits", "net", "net/conn", "net/stream", "restart/link"]),
     (
         "restart/engine",
-        &["error", "limits", "log_target", "net", "plan", "restart/link", "verdict"],
+        &[
+            "error",
+            "limits",
+            "log_target",
+            "net",
+            "plan",
+            "restart/link",
+            "restart/transfer",
+            "system",
+            "verdict",
+        ],
     ),
     ("restart", &["log_target", "net", "plan", "restart/link"]),
     // Who looks after a server from outside.
-    ("operate", &["plan", "restart/link", "verdict"]),
+    ("operate", &["limits", "plan", "restart/link", "verdict"]),
     (
         "operate/supervisor",
         &[
@@ -235,7 +246,8 @@ const ROOMS: [(&str, &[&str]); 34] = [
 ];
 
 /// The only files with `unsafe` in them.
-const UNSAFE: [&str; 4] = [
+const UNSAFE: [&str; 5] = [
+    "src/system/stdio.rs",
     "src/restart/engine/fork.rs",
     "src/restart/engine/exec.rs",
     "src/restart/link/channel.rs",

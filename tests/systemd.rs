@@ -362,3 +362,24 @@ fn a_supervisor_stays_the_main_process() {
         assert!(server.wait_exit().success());
     }
 }
+
+/// Each word takes a socket for a moment, and the barrier a pipe.
+#[test]
+fn a_manager_is_told_when_clients_have_all_descriptors() {
+    for engine in ENGINES {
+        let dir = Dir::new();
+        let (mut manager, setup) = managed(&dir, 100);
+        let server = setup.start();
+        let old = server.pid();
+        manager.next();
+        let mut client = server.connect();
+        client.ask("nofile 0");
+        server.signal(engine);
+        assert_reloading(&manager.next());
+        assert_ready(&manager.next(), server.pid());
+        let barrier = manager.next();
+        assert_eq!((barrier.text.as_str(), barrier.pid), ("BARRIER=1", old));
+        barrier.close_pipe();
+        assert_eq!(client.who().pid, old);
+    }
+}

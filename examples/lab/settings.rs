@@ -2,7 +2,7 @@
 //! request.
 //!
 //! `LAB_*` variables, in milliseconds (or `never`), bytes and counts: IDLE FIRST WRITE CLOSE READY PROBATION
-//! MAX_DOWNTIME CONNECTIONS MESSAGE OUTPUT, DRAIN DRAIN_SPREAD STOP STOP_SPREAD GENERATIONS DISMISS, DIAL
+//! MAX_DOWNTIME CONNECTIONS MAX_MOVED MESSAGE OUTPUT, DRAIN DRAIN_SPREAD STOP STOP_SPREAD GENERATIONS DISMISS, DIAL
 //! PER_DESTINATION; and `LAB_OR_FORK_EXEC=1`, `LAB_MOVE=1` (as `--move`), `LAB_CHECKED=1`, `LAB_MAILBOX=1` (2: with
 //! a message in it from the beginning).
 //!
@@ -61,6 +61,9 @@ pub fn adjust(mut how: Restart) -> Restart {
     }
     if let Some(limit) = millis("MAX_DOWNTIME") {
         how = how.max_downtime(limit);
+    }
+    if let Some(bytes) = setting("MAX_MOVED") {
+        how = how.max_moved(bytes);
     }
     if moves() {
         how = how.move_connections();

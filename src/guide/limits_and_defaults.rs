@@ -12,6 +12,7 @@
 //! | a new side is ready | 10 s; the same again for `on_start`, and to commit after its probation | [`Restart::ready_within`](crate::Restart::ready_within) |
 //! | a new side's probation | 2 s | [`Restart::probation`](crate::Restart::probation) |
 //! | nobody serves connections that move | 2 s, then the restart is given up | [`Restart::max_downtime`](crate::Restart::max_downtime) |
+//! | what clients have queued, in a move by fork-exec | 64 MiB; a connection that has no room stays; 16 KiB of each do not count | [`Restart::max_moved`](crate::Restart::max_moved) |
 //! | drain after a restart | all are told at once; after 1 h what is left is aborted | [`drain_on_restart`](crate::Server::drain_on_restart), [`Drain::spread`](crate::Drain::spread) |
 //! | drain on stop | all are told at once; after 30 s what is left is aborted | [`drain_on_stop`](crate::Server::drain_on_stop), [`Drain::spread`](crate::Drain::spread) |
 //! | generations at a time | 50; one more is refused | [`max_generations`](crate::Server::max_generations), [`dismiss_oldest`](crate::Server::dismiss_oldest) |
@@ -25,7 +26,10 @@
 //! | dialed connections to one address | no limit | [`max_per_destination`](crate::Server::max_per_destination) |
 //! | messages in a mailbox | what its maker says; more are refused | [`mailbox(capacity)`](crate::mailbox) |
 //! | out of descriptors | accepting pauses until a connection ends, 500 ms at most | fixed |
+//! | descriptors kept for operators and for a restart | 10, a third of what the process may have at most | fixed |
 //! | a request on the control socket | 1 KiB | fixed |
+//! | connections of the control socket | 32; one more takes the place of the one that was silent longest | fixed |
+//! | a new program's stderr, passed on until it commits | 1 MiB a second; what is missing is told | fixed |
 //! | a supervisor makes another generation after a crash | 100 ms, doubling up to 30 s | fixed |
 //!
 //! A time counts from the moment in which it is set, and is over only when all that came within it was used. A

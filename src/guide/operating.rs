@@ -58,7 +58,15 @@
 //! | `stop` | all generations abort what they have, and exit | nothing |
 //!
 //! The exit status is 0 when the server did it, 1 when it did not (the reason is on stderr), 2 when it could
-//! not be asked. The protocol is lines of text, one request, one reply, an empty line at its end:
+//! not be asked or the answer could not be shown. A server that says nothing for 10 s could not be asked
+//! (`--timeout SECONDS`; it has to be longer than connections may be frozen, see
+//! [`max_downtime`](crate::Restart::max_downtime)): while a restart is waited for, it says by a heartbeat that
+//! it turns. Where nobody reads its output (`heirloom top | head -1`) the program ends by SIGPIPE, without a word.
+//!
+//! Where connections have stayed because their clients had queued more than
+//! [moves](crate::Restart::max_moved), the answer to `restart` has a line `kept_back=` with their number.
+//!
+//! The protocol is lines of text, one request, one reply, an empty line at its end:
 //! `echo status | nc -NU /run/chat/control`.
 //!
 //! # How a service ends

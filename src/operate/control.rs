@@ -2,8 +2,11 @@
 //!
 //! ```text
 //! request   command [word]... newline
-//! reply     "ok: ..." or "error: ..." newline, any number of further lines, an empty line
+//! reply     ["#" newline]... "ok: ..." or "error: ..." newline, any number of further lines, an empty line
 //! ```
+//!
+//! A line of `#` is a heartbeat, and comes only to who has asked for it: the request waits for something,
+//! and the server turns.
 //!
 //! | command | what the reply waits for |
 //! |---|---|
@@ -12,6 +15,7 @@
 //! | `rollback` | that the old generation serves again, if a new one is in its probation |
 //! | `drain` | nothing: all generations stop accepting, serve what they have, and exit |
 //! | `stop` | nothing: all generations abort what they have and exit |
+//! | `heartbeat SECONDS` | nothing; while a later request on this connection waits, a heartbeat comes that often |
 //! | `help` | nothing |
 
 use std::{
@@ -20,6 +24,7 @@ use std::{
 };
 
 use crate::{
+    limits::FAR_FUTURE,
     plan::Engine,
     restart::link::{Identity, Report},
     verdict::Verdict,
@@ -37,11 +42,14 @@ pub(crate) enum Command {
     RollBack,
     Drain,
     Stop,
+    Heartbeat(Duration),
     Help,
 }
 
-pub(crate) const HELP: &str =
-    "ok: status | restart [fork|fork-exec] [move] | rollback | drain | stop | help";
+pub(crate) const HELP: &str = "ok: status | restart [fork|fork-exec] [move] | rollback | drain | stop | heartbeat SECONDS | help";
+
+/// Beats come no faster, whatever is asked for: each is a line that the client has to read.
+const HEARTBEAT_MIN: Duration = Duration::from_millis(10);
 
 impl Command {
     /// Reads a request, without its newline.
@@ -69,6 +77,11 @@ impl Command {
             ["rollback"] => Command::RollBack,
             ["drain"] => Command::Drain,
             ["stop"] => Command::Stop,
+            ["heartbeat", seconds] => {
+                let seconds = seconds.parse().map_err(|_| unknown())?;
+                let every = Duration::try_from_secs_f64(seconds).map_err(|_| unknown())?;
+                Command::Heartbeat(every.clamp(HEARTBEAT_MIN, FAR_FUTURE))
+            }
             ["help"] => Command::Help,
             _ => return Err(unknown()),
         })
@@ -139,9 +152,15 @@ pub(crate) fn verdict(verdict: &Verdict) -> String {
                 let _ = write!(text, "\n{name}={:.3}ms", time.as_secs_f64() * 1000.0);
             }
         }
+        if steps.kept_back > 0 {
+            let _ = write!(text, "\nkept_back={}", steps.kept_back);
+        }
     }
     text
 }
+
+/// Says that the server turns, while a request waits.
+pub(crate) const HEARTBEAT: &[u8] = b"#\n";
 
 /// A whole reply: no line in it is empty, so that the empty one ends it.
 pub(crate) fn reply(text: &str) -> String {
@@ -163,7 +182,15 @@ mod tests {
             Command::parse(" restart  fork-exec move\r"),
             restart(Some(Engine::ForkExec), true)
         );
+        let heartbeat = |text: &str| Command::parse(&format!("heartbeat {text}"));
+        assert_eq!(heartbeat("2.5"), Ok(Command::Heartbeat(Duration::from_millis(2500))));
+        assert_eq!(heartbeat("0"), Ok(Command::Heartbeat(HEARTBEAT_MIN)));
+        assert_eq!(heartbeat("1e18"), Ok(Command::Heartbeat(FAR_FUTURE)));
         for wrong in [
+            "heartbeat",
+            "heartbeat -1",
+            "heartbeat NaN",
+            "heartbeat 1e300",
             "",
             "Status",
             "restart exec",

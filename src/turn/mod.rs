@@ -133,6 +133,7 @@ impl<S: Service> Turn<S> {
         if self.net.frozen {
             return;
         }
+        self.net.fill_reserve();
         for listener in 0..self.net.listeners.len() {
             for _ in 0..ACCEPT_BUDGET {
                 if !self.net.listeners[listener].ready {
@@ -184,6 +185,7 @@ impl<S: Service> Turn<S> {
         self.net.catch_up();
         while let Some(expired) = self.net.next_expired() {
             match expired {
+                Expired::Timer(id, _) if self.is_control(id) => self.beat(id),
                 Expired::Timer(id, timer) => {
                     self.call(id, |service, conn, session| service.on_timer(conn, session, timer));
                 }
@@ -204,6 +206,7 @@ impl<S: Service> Turn<S> {
             Deadline::DrainStep => self.drain_step(self.net.heard())?,
             Deadline::OlderOverdue => self.older_overdue()?,
             Deadline::Reports => self.reports_due(),
+            Deadline::Stderr => self.forward_stderr(),
             Deadline::Watchdog => self.watchdog_due(),
             Deadline::Barrier => self.barrier_overdue(),
         }
@@ -222,7 +225,8 @@ impl<S: Service> Turn<S> {
     /// 8. Connections whose peer has caught up. More input may wait for them as well.
     fn writable(&mut self) {
         for id in self.net.take_writable() {
-            if self.call(id, |service, conn, session| service.on_writable(conn, session)) {
+            self.call(id, |service, conn, session| service.on_writable(conn, session));
+            if self.net.conn(id).is_some_and(|conn| conn.takes_input()) {
                 self.net.list(id);
             }
         }
@@ -274,7 +278,14 @@ impl<S: Service> Turn<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::restart::{Event, engine::exec::Launch};
+    use crate::{
+        restart::{
+            Event,
+            engine::exec::Launch,
+            link::{Identity, Link, Message},
+        },
+        tasks::Alarm,
+    };
 
     struct Silent;
 
@@ -293,6 +304,53 @@ mod tests {
         ) -> Result<usize> {
             Ok(input.len())
         }
+    }
+
+    /// A turn, another generation that it talks with, and that one's end of the link.
+    fn beside_another() -> (Turn<Silent>, Generation, Link) {
+        let now = Instant::now();
+        let turn = Turn::new(Silent, Net::new(None, now), Succession::new(Launch::remember(), now));
+        let (ours, theirs) = Link::pair().unwrap();
+        let who = Identity { generation: 0, pid: 1, engine: None };
+        (turn, Generation::new(who, ours), theirs)
+    }
+
+    #[test]
+    fn one_that_hangs_is_asked_once() {
+        let (mut turn, other, mut theirs) = beside_another();
+        turn.succession.older.push(other);
+        for _ in 0..3 {
+            assert!(turn.ask_others(), "its answer is waited for each time");
+        }
+        assert_eq!(theirs.receive().unwrap().unwrap().0, Message::Ask);
+        assert!(theirs.receive().unwrap().is_none(), "it was asked again");
+    }
+
+    #[test]
+    fn an_old_side_that_hangs_is_told_how_alarms_stand_and_not_all_that_was() {
+        let (mut turn, old, mut theirs) = beside_another();
+        turn.succession.old = Some(old);
+        turn.net.alarms.track_changes();
+        let mut set = |seconds| {
+            turn.net.set_alarm(Alarm(1), Duration::from_secs(seconds));
+            turn.tell_alarms();
+        };
+        (1..=20_000).for_each(&mut set);
+        let mut count = 0;
+        let mut last = None;
+        while let Some((message, _)) = theirs.receive().unwrap() {
+            (count, last) = (count + 1, Some(message));
+        }
+        assert!((1..2_000).contains(&count), "{count} messages");
+        let old = turn.succession.old.as_mut().expect("an old side");
+        old.link.flush().unwrap();
+        turn.tell_alarms();
+        while let Some((message, _)) = theirs.receive().unwrap() {
+            last = Some(message);
+        }
+        let Some(Message::Alarms(words)) = last else { panic!("{last:?}") };
+        let (after, _) = words[0].times.expect("it is set");
+        assert!(after > Duration::from_secs(19_990), "{after:?}");
     }
 
     /// Its parent may be slow to let it serve, or stopped.

@@ -1,35 +1,34 @@
 //! The operator's end of the control socket: asks, waits for the answer, and prints it.
 //!
 //! ```text
-//! heirloom [--control PATH] status [--json]
-//! heirloom [--control PATH] restart [--fork | --fork-exec] [--move]
-//! heirloom [--control PATH] rollback | drain | stop
-//! heirloom [--control PATH] top [--every SECONDS] [--count N]
+//! heirloom [--control PATH] [--timeout SECONDS] status [--json]
+//! heirloom [--control PATH] [--timeout SECONDS] restart [--fork | --fork-exec] [--move]
+//! heirloom [--control PATH] [--timeout SECONDS] rollback | drain | stop
+//! heirloom [--control PATH] [--timeout SECONDS] top [--every SECONDS] [--count N]
 //! ```
 //!
-//! `HEIRLOOM_CONTROL` stands in for `--control`. The exit status is 0 when the server did what it was
-//! asked, 1 when it did not (the reason is on stderr), 2 when it could not be asked.
+//! `HEIRLOOM_CONTROL` stands in for `--control`. The timeout is for silence: a server that waits for a
+//! restart says so now and then. The exit status is 0 when the server did what it was asked, 1 when it did
+//! not (the reason is on stderr), 2 when it could not be asked or its answer could not be shown.
 
+mod ask;
+mod output;
 mod show;
 
-use std::{
-    env, fmt,
-    io::{BufRead, BufReader, IsTerminal, Write},
-    os::unix::net::UnixStream,
-    path::PathBuf,
-    process::ExitCode,
-    thread,
-    time::Duration,
-};
+use std::{env, fmt, io::IsTerminal, path::PathBuf, process::ExitCode, thread, time::Duration};
 
 use lexopt::{Arg, Parser, ValueExt};
+use output::{complain, say};
 use show::{Generation, Json, Table};
 
-const USAGE: &str = "usage: heirloom [--control PATH] status [--json]
-       heirloom [--control PATH] restart [--fork | --fork-exec] [--move]
-       heirloom [--control PATH] rollback | drain | stop
-       heirloom [--control PATH] top [--every SECONDS] [--count N]
-HEIRLOOM_CONTROL stands in for --control.";
+const USAGE: &str = "usage: heirloom [OPTIONS] status [--json]
+       heirloom [OPTIONS] restart [--fork | --fork-exec] [--move]
+       heirloom [OPTIONS] rollback | drain | stop
+       heirloom [OPTIONS] top [--every SECONDS] [--count N]
+options:
+       --control PATH     the server's control socket; HEIRLOOM_CONTROL stands in for it
+       --timeout SECONDS  how long the server may be silent (10); 0: for ever
+";
 
 const COMMANDS: [&str; 6] = ["status", "restart", "rollback", "drain", "stop", "top"];
 
@@ -42,8 +41,14 @@ const EXIT_USAGE: u8 = 2;
 /// How often a question that does no harm is asked again when it was not answered.
 const ASK_AGAIN: usize = 3;
 
+/// A server whose loop turns answers within milliseconds, and stands still for no longer than connections
+/// are frozen (2 s unless its author has said otherwise).
+const PATIENCE: Duration = Duration::from_secs(10);
+
 struct Options {
     control: PathBuf,
+    /// How long the server may be silent.
+    patience: Option<Duration>,
     command: String,
     json: bool,
     every: Duration,
@@ -51,19 +56,38 @@ struct Options {
 }
 
 /// What went wrong, and the exit status that says so.
-struct Failure(u8, String);
+struct Failure {
+    status: u8,
+    why: String,
+    /// The server has not said a word in time.
+    is_silent: bool,
+}
+
+impl Failure {
+    fn refused(why: String) -> Failure {
+        Failure { status: EXIT_REFUSED, why, is_silent: false }
+    }
+
+    fn unasked(why: String) -> Failure {
+        Failure { status: EXIT_USAGE, why, is_silent: false }
+    }
+
+    fn silent(why: String) -> Failure {
+        Failure { is_silent: true, ..Failure::unasked(why) }
+    }
+}
 
 impl<E: fmt::Display> From<E> for Failure {
     fn from(why: E) -> Failure {
-        Failure(EXIT_USAGE, why.to_string())
+        Failure::unasked(why.to_string())
     }
 }
 
 fn main() -> ExitCode {
     match parse().and_then(|options| options.as_ref().map_or(Ok(()), run)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Failure(status, why)) => {
-            eprintln!("heirloom: {why}");
+        Err(Failure { status, why, .. }) => {
+            complain(&why);
             ExitCode::from(status)
         }
     }
@@ -73,6 +97,7 @@ fn main() -> ExitCode {
 fn parse() -> Result<Option<Options>, Failure> {
     let mut options = Options {
         control: env::var_os("HEIRLOOM_CONTROL").map(PathBuf::from).unwrap_or_default(),
+        patience: Some(PATIENCE),
         command: String::new(),
         json: false,
         every: Duration::from_secs(1),
@@ -83,6 +108,10 @@ fn parse() -> Result<Option<Options>, Failure> {
     while let Some(arg) = parser.next()? {
         match arg {
             Arg::Long("control") => options.control = parser.value()?.into(),
+            Arg::Long("timeout") => {
+                let limit = Duration::try_from_secs_f64(parser.value()?.parse()?)?;
+                options.patience = Some(limit).filter(|limit| !limit.is_zero());
+            }
             Arg::Long("json") => options.json = true,
             Arg::Long("fork") if engine.is_none() => engine = Some("fork"),
             Arg::Long("fork-exec") if engine.is_none() => engine = Some("fork-exec"),
@@ -92,7 +121,7 @@ fn parse() -> Result<Option<Options>, Failure> {
             }
             Arg::Long("count") => options.count = parser.value()?.parse()?,
             Arg::Long("help") | Arg::Short('h') => {
-                println!("{USAGE}");
+                say(USAGE)?;
                 return Ok(None);
             }
             Arg::Value(word) if options.command.is_empty() => options.command = word.string()?,
@@ -101,10 +130,10 @@ fn parse() -> Result<Option<Options>, Failure> {
     }
     let command = options.command.as_str();
     if command.is_empty() {
-        return Err(format!("no command is given\n{USAGE}").into());
+        return Err(format!("no command is given\n{}", USAGE.trim_end()).into());
     }
     if !COMMANDS.contains(&command) {
-        return Err(format!("{command:?} is no command\n{USAGE}").into());
+        return Err(format!("{command:?} is no command\n{}", USAGE.trim_end()).into());
     }
     if (engine.is_some() || moves.is_some()) && command != "restart" {
         return Err("--fork, --fork-exec and --move go with restart".into());
@@ -120,18 +149,9 @@ fn parse() -> Result<Option<Options>, Failure> {
 fn run(options: &Options) -> Result<(), Failure> {
     match options.command.as_str() {
         "top" => top(options),
-        "status" if options.json => {
-            println!("{}", Json(&status(options)?));
-            Ok(())
-        }
-        "status" => {
-            print!("{}", Table(&status(options)?));
-            Ok(())
-        }
-        command => {
-            println!("{}", ask(options, command)?.join("\n"));
-            Ok(())
-        }
+        "status" if options.json => Ok(say(&format!("{}\n", Json(&status(options)?)))?),
+        "status" => Ok(say(&Table(&status(options)?).to_string())?),
+        command => Ok(say(&format!("{}\n", ask(options, command)?.join("\n")))?),
     }
 }
 
@@ -142,50 +162,26 @@ fn top(options: &Options) -> Result<(), Failure> {
         if turn > 0 {
             thread::sleep(options.every);
         }
-        print!("{clear}{}", Table(&status(options)?));
-        std::io::stdout().flush()?;
+        say(&format!("{clear}{}", Table(&status(options)?)))?;
     }
     Ok(())
 }
 
+fn ask(options: &Options, request: &str) -> Result<Vec<String>, Failure> {
+    ask::ask(&options.control, options.patience, request)
+}
+
 /// Asks again if the generation that was asked has just been replaced: nothing was done, and the next one
-/// is reached by the same path.
+/// is reached by the same path. One that hangs would hang again.
 fn status(options: &Options) -> Result<Vec<Generation>, Failure> {
     let mut answer = ask(options, "status");
     for _ in 0..ASK_AGAIN {
         match answer {
-            Err(Failure(EXIT_USAGE, _)) => answer = ask(options, "status"),
+            Err(Failure { status: EXIT_USAGE, is_silent: false, .. }) => {
+                answer = ask(options, "status");
+            }
             _ => break,
         }
     }
     Ok(answer?.iter().skip(1).map(|line| Generation::read(line)).collect())
-}
-
-/// One request; the lines of its reply, the first without its `ok: `.
-fn ask(options: &Options, request: &str) -> Result<Vec<String>, Failure> {
-    let at = options.control.display();
-    let failed = |e: std::io::Error| format!("ask {at}: {e}");
-    let mut socket = UnixStream::connect(&options.control).map_err(failed)?;
-    writeln!(socket, "{request}").map_err(failed)?;
-    let mut lines = Vec::new();
-    for line in BufReader::new(socket).lines() {
-        let line = line.map_err(failed)?;
-        if line.is_empty() {
-            return judge(lines);
-        }
-        lines.push(line);
-    }
-    Err(format!("ask {at}: the server ended before it had answered").into())
-}
-
-fn judge(mut lines: Vec<String>) -> Result<Vec<String>, Failure> {
-    let Some(first) = lines.first_mut() else { return Err("an empty answer".into()) };
-    match first.strip_prefix("ok: ") {
-        Some(text) => *first = text.to_owned(),
-        None => {
-            *first = first.trim_start_matches("error: ").to_owned();
-            return Err(Failure(EXIT_REFUSED, lines.join("\n")));
-        }
-    }
-    Ok(lines)
 }

@@ -1,7 +1,10 @@
 //! One connection as the reactor keeps it: plain data, the questions about it, and its place in
 //! the epoll set. No I/O.
 
-use std::{io, time::Instant};
+use std::{
+    io,
+    time::{Duration, Instant},
+};
 
 use mio::{Interest, Registry};
 
@@ -70,6 +73,8 @@ pub(crate) struct Rare {
     pub timers: Vec<(Timer, Instant)>,
     /// Why it ends: the first cause wins. Once that is told, what then went wrong with the close.
     pub reason: Option<Reason>,
+    /// Of the control socket: how often it wants to hear that the server turns, while a request waits.
+    pub heartbeat: Option<Duration>,
     /// What the service was told, for the log: the conversation is over, though the socket may not be.
     pub told: Option<Told>,
 }
@@ -187,6 +192,11 @@ impl ConnState {
         self.rare().map_or(&[], |rare| &rare.timers)
     }
 
+    /// Bytes that wait here for the service or for the peer.
+    pub fn kept(&self) -> usize {
+        self.input.len() + self.output.len()
+    }
+
     /// Whether `on_data` may be called.
     pub fn takes_input(&self) -> bool {
         self.phase == Phase::Open && !self.flags.paused && !self.flags.congested
@@ -232,8 +242,14 @@ impl ConnState {
         }
     }
 
+    /// What it may use, where clients may use `of_clients`.
+    pub fn limits<'a>(&self, of_clients: &'a Limits) -> &'a Limits {
+        if self.flags.control { &Limits::CONTROL } else { of_clients }
+    }
+
     /// When it will have taken too long over what it is doing, and what to say of it then.
-    pub fn deadline(&self, limits: &Limits) -> Option<(Stamp, Reason)> {
+    pub fn deadline(&self, of_clients: &Limits) -> Option<(Stamp, Reason)> {
+        let limits = self.limits(of_clients);
         match self.phase {
             Phase::Dead => None,
             Phase::Dialing => Some((self.opened + limits.dial, Reason::NoProgress)),

@@ -18,12 +18,15 @@ use mio::{
     event::Source,
     net::{TcpListener, UnixListener},
 };
-use nix::sys::{
-    socket::{
-        AddressFamily, Shutdown, SockType, SockaddrLike, SockaddrStorage, getsockname, getsockopt,
-        shutdown, sockopt,
+use nix::{
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::{
+        socket::{
+            AddressFamily, Shutdown, SockType, SockaddrLike, SockaddrStorage, getsockname,
+            getsockopt, shutdown, sockopt,
+        },
+        stat::{Mode, umask},
     },
-    stat::{Mode, umask},
 };
 
 use super::bind::{bind_datagrams, bind_stream};
@@ -213,6 +216,12 @@ impl Listener {
             Socket::Unix(socket) => socket.deregister(registry),
             Socket::Datagrams(_) => Ok(()),
         }
+    }
+
+    /// Whether a client is queued, as the system has it now.
+    pub fn has_client(&self) -> bool {
+        let mut fds = [PollFd::new(self.as_fd(), PollFlags::POLLIN)];
+        poll(&mut fds, PollTimeout::ZERO).is_ok_and(|count| count > 0)
     }
 
     /// The same socket as a fresh value. mio remembers where a value was registered, and a child

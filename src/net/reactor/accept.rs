@@ -4,12 +4,13 @@ use std::io;
 
 use super::Net;
 use crate::{
-    limits::{ACCEPT_BUDGET, ACCEPT_PAUSE},
+    limits::{ACCEPT_BUDGET, ACCEPT_PAUSE, CONTROL_CONNECTIONS},
     log_target::NET,
     net::{
         conn::{ConnState, Phase},
         id::{ConnId, Source},
         listen::Listener,
+        reason::Reason,
         stream::{Peer, Stream},
     },
 };
@@ -65,34 +66,50 @@ impl Net {
     /// Whether a listener may be asked for clients. At the connection limit an operator may still come.
     pub(crate) fn may_accept(&self, index: usize) -> bool {
         let listener = &self.listeners[index];
-        listener.accepting && self.starved_until.is_none() && (!self.full || listener.is_control)
+        let is_starved = self.starved_until.is_some();
+        let has_place = match listener.is_control {
+            true if is_starved && self.reserve.has_place_for_operator() => true,
+            true if is_starved => self.most_silent_control().is_some(),
+            true => self.has_place_for_control(),
+            false => !is_starved && !self.full,
+        };
+        listener.accepting && has_place
     }
 
     /// The next client of a listener, or `None` when there is none for now.
     pub(crate) fn accept(&mut self, index: usize) -> Option<ConnId> {
         // Clients that are gone are skipped, but an error that looks like one and never ends must not
         // hold up everybody.
+        let is_control = self.listeners[index].is_control;
         for _ in 0..ACCEPT_BUDGET {
             if !self.may_accept(index) {
                 break;
             }
             let result = self.listeners[index].accept().and_then(|(stream, peer)| {
                 stream.set_nodelay()?;
-                self.insert(stream, peer, Phase::Open)
+                match is_control {
+                    true => self.insert_control(stream, peer),
+                    false => self.insert(stream, peer, Phase::Open),
+                }
             });
             match result {
                 Ok(id) => {
-                    if self.listeners[index].is_control {
-                        self.conns[id.slot()].flags.control = true;
-                        self.controls += 1;
-                    } else {
-                        self.stats.accepted += 1;
-                    }
+                    self.stats.accepted += u64::from(!is_control);
                     return Some(id);
                 }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
                     self.listeners[index].ready = false;
                     return None;
+                }
+                // The system finds a descriptor before it looks whether anybody waits.
+                Err(e) if is_out_of_descriptors(&e) && !self.listeners[index].has_client() => {
+                    self.listeners[index].ready = false;
+                    return None;
+                }
+                Err(e) if is_control && is_out_of_descriptors(&e) => {
+                    if !self.make_place_for_operator(e) {
+                        return None;
+                    }
                 }
                 Err(e) => self.accept_failed(e),
             }
@@ -123,6 +140,27 @@ impl Net {
         self.pause_accepting(ACCEPT_PAUSE);
     }
 
+    /// An operator who finds no descriptor left has one of the reserve, or that of another operator from the
+    /// next turn on. Tells whether to try again now.
+    fn make_place_for_operator(&mut self, e: io::Error) -> bool {
+        if self.reserve.open_for_operator() {
+            return true;
+        }
+        match self.most_silent_control() {
+            Some(silent) => self.kill(silent, Reason::Idle),
+            None => self.accept_failed(e),
+        }
+        false
+    }
+
+    /// Takes places in the reserve that have come free, before a client does. A process that does not
+    /// accept has none to keep.
+    pub(crate) fn fill_reserve(&mut self) {
+        if self.listeners.iter().any(|listener| listener.accepting) {
+            self.reserve.fill();
+        }
+    }
+
     /// Makes a connection of a stream.
     pub(crate) fn insert(
         &mut self,
@@ -130,6 +168,45 @@ impl Net {
         peer: Peer,
         phase: Phase,
     ) -> io::Result<ConnId> {
+        let id = self.place(stream, peer, phase)?;
+        self.full |= self.connections() >= self.limits.connections; // `make_room` takes it back
+        self.schedule_check(id);
+        Ok(id)
+    }
+
+    /// The same for an operator, who takes no client's place, but that of another operator where there are
+    /// too many.
+    fn insert_control(&mut self, stream: Stream, peer: Peer) -> io::Result<ConnId> {
+        let id = self.place(stream, peer, Phase::Open)?;
+        let flags = &mut self.conns[id.slot()].flags;
+        flags.control = true;
+        flags.readable = true; // is looked at in this turn, before it may be the one to go
+        self.list(id);
+        self.schedule_check(id);
+        if self.controls.len() >= CONTROL_CONNECTIONS
+            && let Some(silent) = self.most_silent_control()
+        {
+            self.kill(silent, Reason::Idle);
+        }
+        self.controls.push(id);
+        Ok(id)
+    }
+
+    fn has_place_for_control(&self) -> bool {
+        self.controls.len() < CONTROL_CONNECTIONS || self.most_silent_control().is_some()
+    }
+
+    /// The operator who was silent longest, of those of whom there is nothing to be heard or answered.
+    fn most_silent_control(&self) -> Option<ConnId> {
+        let conns = self.controls.iter().map(|id| &self.conns[id.slot()]);
+        let idle = conns.filter(|conn| {
+            let is_busy = conn.flags.paused || (conn.flags.readable && conn.takes_input());
+            conn.phase != Phase::Dead && !(conn.phase == Phase::Open && is_busy)
+        });
+        idle.min_by_key(|conn| (conn.phase == Phase::Open, conn.active)).map(|conn| conn.id)
+    }
+
+    fn place(&mut self, stream: Stream, peer: Peer, phase: Phase) -> io::Result<ConnId> {
         let entry = self.conns.vacant_entry();
         let id = ConnId::new(entry.key(), self.last_serial + 1);
         let mut conn = ConnState::new(id, stream, peer, phase, self.stamp);
@@ -137,8 +214,11 @@ impl Net {
         self.last_serial += 1;
         conn.flags.greeted = phase != Phase::Open;
         entry.insert(conn);
-        self.full |= self.connections() >= self.limits.connections; // `make_room` takes it back
-        self.schedule_check(id);
         Ok(id)
     }
+}
+
+/// This process has as many as it may have, or the system has.
+fn is_out_of_descriptors(e: &io::Error) -> bool {
+    matches!(e.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
 }

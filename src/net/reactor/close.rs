@@ -103,7 +103,9 @@ impl Net {
         self.forget_deadlines(&conn);
         conn.output.clear(&mut self.pool);
         self.pool.give(std::mem::take(&mut conn.input));
-        self.controls -= usize::from(conn.flags.control);
+        if conn.flags.control {
+            self.controls.retain(|&control| control != id);
+        }
         self.make_room();
         if !conn.flags.stillborn {
             self.stats.closed += u64::from(!conn.flags.control);

@@ -341,7 +341,7 @@ impl Net {
         }
         push(&mut conn.output, &mut self.pool);
         let queued = conn.output.len();
-        if queued > self.limits.output {
+        if queued > conn.limits(&self.limits).output {
             return self.kill(id, Reason::TooSlow);
         }
         if queued > crate::limits::HIGH_MARK {

@@ -22,6 +22,8 @@ pub(crate) enum Deadline {
     OlderOverdue,
     /// The other generations should have said by now how they are.
     Reports,
+    /// More of a new program's stderr may be taken in.
+    Stderr,
     /// The service manager wants to hear that this process turns.
     Watchdog,
     /// The service manager should have read by now what it was told.

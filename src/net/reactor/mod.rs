@@ -54,6 +54,7 @@ use crate::{
     limits::{EVENTS, Limits},
     plan::{Engine, Restart},
     stats::Stats,
+    system::reserve::Reserve,
     tasks::{AlarmChange, Alarms, DeferredQueue, Holds},
     timer::TimerQueue,
 };
@@ -111,13 +112,15 @@ pub struct Net {
     starved_until: Option<Instant>,
     /// Accepting waits for the connection count to fall.
     full: bool,
+    /// What operators and restarts have when clients have all other descriptors.
+    pub(crate) reserve: Reserve,
 
     // The connections.
     pub(crate) conns: Slab<ConnState>,
     /// Where the dialed ones of them lead.
     destinations: Destinations,
-    /// How many of them are of the control socket.
-    controls: usize,
+    /// Those of them that are of the control socket.
+    pub(crate) controls: Vec<ConnId>,
     /// Of the connection that came last. Never runs back, also not in a successor.
     pub(crate) last_serial: u64,
     pub(crate) pool: Pool,
@@ -187,9 +190,10 @@ impl Net {
             datagrams: Vec::new(),
             starved_until: None,
             full: false,
+            reserve: Reserve::default(),
             conns: Slab::new(),
             destinations: Destinations::default(),
-            controls: 0,
+            controls: Vec::new(),
             last_serial: 0,
             pool: Pool::default(),
             readable: Vec::new(),
@@ -235,7 +239,7 @@ impl Net {
 
     /// How many connections there are, those that are closing included.
     pub fn connections(&self) -> usize {
-        self.conns.len() - self.controls
+        self.conns.len() - self.controls.len()
     }
 
     /// Adds an event source that is no connection; edge-triggered like all others.

@@ -20,7 +20,7 @@ use crate::{
         engine::{
             attempt::{Attempt, MUST_EXEC, check_speaker},
             child,
-            stderr::Stderr,
+            stderr::Left,
         },
         link::{Identity, Link, LinkError, Message},
     },
@@ -161,7 +161,8 @@ impl Supervisor {
     fn handle_start(&mut self, now: Instant) {
         loop {
             let Some(start) = &mut self.start else { return };
-            self.is_stderr_open &= start.stderr.as_mut().is_some_and(Stderr::forward);
+            let left = start.stderr.as_mut().map_or(Left::End, |stderr| stderr.forward(now));
+            self.is_stderr_open &= left != Left::End;
             let Some(link) = &mut start.link else { break };
             match link.flush().and_then(|()| link.receive()) {
                 Ok(None) => break,

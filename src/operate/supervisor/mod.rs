@@ -41,6 +41,7 @@ use crate::{
             attempt::{Attempt, Offer, Task},
             exec::Launch,
             fork::{become_reaper, pidfd_signal},
+            stderr::Stderr,
         },
         link::{Identity, Link, Message},
     },
@@ -132,7 +133,10 @@ impl Supervisor {
     /// said is there to be read by then.
     fn wait(&mut self) -> Vec<u32> {
         let start = self.start.as_ref();
-        let due = self.watch.next_due().into_iter().chain(start.map(|start| start.overdue)).min();
+        let stderr = start.and_then(|start| start.stderr.as_ref()).filter(|_| self.is_stderr_open);
+        let rests_until = stderr.and_then(Stderr::rests_until);
+        let due = self.watch.next_due().into_iter().chain(start.map(|start| start.overdue));
+        let due = due.chain(rests_until).min();
         let timeout = due.map_or(PollTimeout::NONE, |due| {
             // Rounded up, so that it does not wake just before its time.
             let left = due.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
@@ -144,7 +148,7 @@ impl Supervisor {
         let mut fds: Vec<_> = fds.into_iter().map(|fd| PollFd::new(fd, readable)).collect();
         if let Some(start) = start {
             fds.push(PollFd::new(start.child.as_fd(), readable));
-            let stderr = start.stderr.iter().filter(|_| self.is_stderr_open);
+            let stderr = stderr.filter(|_| rests_until.is_none());
             fds.extend(stderr.map(|stderr| PollFd::new(stderr.as_fd(), readable)));
             fds.extend(start.link.iter().map(|link| {
                 let unsent =

@@ -3,7 +3,7 @@
 
 use std::{
     collections::VecDeque,
-    io,
+    io, iter,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     time::{Duration, Instant},
 };
@@ -13,7 +13,10 @@ use crate::{
     log_target::RESTART,
     net::ConnId,
     plan::{Engine, Restart},
-    restart::link::{Identity, Link, Message, Parcel, listener_parcels},
+    restart::{
+        link::{Identity, Link, Message, Parcel, listener_parcels},
+        transfer::allowance::Allowance,
+    },
     verdict::{RestartError, Steps},
 };
 
@@ -46,6 +49,8 @@ pub(crate) struct Attempt {
     pub handed_back: Option<String>,
     /// Connections that are still to be sent to it.
     pub outgoing: VecDeque<ConnId>,
+    /// What may still go along of the bytes that they have queued.
+    pub allowance: Allowance,
     /// Batches of connections that it has not taken yet.
     pub in_flight: usize,
     /// It has been sent everything.
@@ -109,6 +114,7 @@ pub(crate) fn check_speaker(child: &Child, pid: u32) -> Result<(), String> {
 impl Attempt {
     fn new(task: Task, child: Child) -> Attempt {
         let limit = task.how.ready_within;
+        let allowance = Allowance::of(task.how.max_moved);
         // From now on: a restart that was asked for may have waited, for room or for a check.
         let overdue = Instant::now() + limit;
         Attempt {
@@ -124,6 +130,7 @@ impl Attempt {
             stderr: None,
             handed_back: None,
             outgoing: VecDeque::new(),
+            allowance,
             in_flight: 0,
             handed: false,
         }
@@ -155,6 +162,7 @@ impl Attempt {
         let (hello, fds) = hello(&task, old, &stderr).map_err(failed)?;
         ours.send(&hello, fds).map_err(|e| failed(io::Error::other(e.to_string())))?;
         let pid = launch.spawn(Some(theirs.as_fd()), writer.as_fd(), None).map_err(failed)?;
+        drop((theirs, writer)); // descriptors may be few
         let child = Child::new(pid).map_err(failed)?;
         let attempt = Attempt::new(task, child);
         let mut attempt = Attempt { link: Some(ours), stderr: Some(stderr), ..attempt };
@@ -168,7 +176,8 @@ impl Attempt {
         check_speaker(&self.child, pid)?;
         let link = fds.into_iter().next().ok_or("it has connected without a link")?;
         let mut link = Link::of(link);
-        for (message, fds) in offer.parcels().map_err(|e| e.to_string())? {
+        for parcel in offer.parcels() {
+            let (message, fds) = parcel.map_err(|e| e.to_string())?;
             link.send(&message, fds).map_err(|e| e.to_string())?;
         }
         (self.link, self.offered) = (Some(link), true);
@@ -282,7 +291,7 @@ impl Attempt {
 
     fn last_words(&mut self) -> String {
         self.stderr.as_mut().map_or(String::new(), |stderr| {
-            stderr.forward();
+            stderr.finish();
             stderr.tail()
         })
     }
@@ -312,17 +321,18 @@ fn hello(task: &Task, old: Identity, heard: &Stderr) -> io::Result<Parcel<Messag
 }
 
 impl Offer<'_> {
-    /// The messages, each with descriptors of its own.
-    fn parcels(&self) -> io::Result<Vec<Parcel<Message>>> {
-        let mut parcels = listener_parcels(&self.listeners)?;
-        for &(who, link) in &self.older {
-            parcels.push((Message::Older { who }, vec![link.try_clone_to_owned()?]));
-        }
-        if let Some((pid, link)) = self.supervisor {
-            parcels.push((Message::Supervisor { pid }, vec![link.try_clone_to_owned()?]));
-        }
-        parcels.push((Message::Offered, Vec::new()));
-        Ok(parcels)
+    /// The messages, each with descriptors of its own, which are made when it is asked for.
+    fn parcels(&self) -> impl Iterator<Item = io::Result<Parcel<Message>>> {
+        let older = self
+            .older
+            .iter()
+            .map(|&(who, link)| Ok((Message::Older { who }, vec![link.try_clone_to_owned()?])));
+        let supervisor = self.supervisor.iter().map(|&(pid, link)| {
+            Ok((Message::Supervisor { pid }, vec![link.try_clone_to_owned()?]))
+        });
+        let listeners = listener_parcels(&self.listeners);
+        let offered = iter::once(Ok((Message::Offered, Vec::new())));
+        listeners.chain(older).chain(supervisor).chain(offered)
     }
 }
 

@@ -1,13 +1,14 @@
-//! What a new program says on stderr before it has committed: passed on by the old side, and its end
-//! remembered, to tell why it failed.
+//! What a new program says on stderr before it has committed: passed on by the old side, as far as there is
+//! room (`passage`), and its end remembered, to tell why it failed.
 //!
 //! The new side has both ends of the pipe: what it writes is not lost if the old one dies, and it finds
 //! out when the old one reads no more.
 
 use std::{
     fs::File,
-    io::{self, Read, Write},
+    io::{self, Read},
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
+    time::Instant,
 };
 
 use nix::{
@@ -15,7 +16,10 @@ use nix::{
     unistd::{dup2_stderr, pipe2},
 };
 
-use super::exec::unread;
+use super::{
+    exec::unread,
+    passage::{Passage, capacity},
+};
 use crate::limits::{READ_BUDGET, STDERR_PIPE, STDERR_TAIL};
 
 /// The reading end of a new program's stderr: passed on to ours, and its end remembered.
@@ -23,6 +27,21 @@ use crate::limits::{READ_BUDGET, STDERR_PIPE, STDERR_TAIL};
 pub(crate) struct Stderr {
     pipe: File,
     tail: Vec<u8>,
+    passage: Passage,
+    rests_until: Option<Instant>,
+}
+
+/// What is left after some of it was passed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// More than a turn takes, and no edge will say so.
+    Some,
+    /// Nothing for now; more comes with an edge.
+    Nothing,
+    /// So much has come that the rest waits until then, and its writer with it.
+    Until(Instant),
+    /// Nothing, for ever.
+    End,
 }
 
 impl Stderr {
@@ -36,26 +55,73 @@ impl Stderr {
     }
 
     fn of(reader: OwnedFd) -> Stderr {
-        Stderr { pipe: File::from(reader), tail: Vec::new() }
+        Stderr {
+            pipe: File::from(reader),
+            tail: Vec::new(),
+            passage: Passage::default(),
+            rests_until: None,
+        }
     }
 
-    /// Passes on what there is, within a budget; while the new program writes, more edges come.
-    /// `false` when no more will come.
-    pub fn forward(&mut self) -> bool {
-        let mut chunk = [0; STDERR_TAIL];
+    /// Passes on what there is, within a budget. What our stderr does not take waits in the pipe, until
+    /// that is half full and would soon stop its writer: then it is given up.
+    pub fn forward(&mut self, now: Instant) -> Left {
+        self.passage.set_now(now);
+        self.rests_until = self.passage.rests_until();
         for _ in 0..READ_BUDGET / STDERR_TAIL {
-            match self.pipe.read(&mut chunk) {
-                Ok(0) => return false,
-                Ok(count) => {
-                    let _ = io::stderr().write_all(&chunk[..count]);
-                    self.tail.extend_from_slice(&chunk[..count]);
-                    self.tail.drain(..self.tail.len().saturating_sub(STDERR_TAIL));
+            if !self.passage.deliver() {
+                if !is_fuller(self.pipe.as_fd(), 2) {
+                    self.rests_until = Some(self.passage.try_again_at(now));
+                } else {
+                    self.passage.give_up();
                 }
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return e.kind() == io::ErrorKind::WouldBlock,
+            }
+            if let Some(until) = self.rests_until {
+                return Left::Until(until);
+            }
+            match self.take() {
+                Left::Some => self.rests_until = self.passage.rests_until(),
+                left => return left,
             }
         }
-        true
+        Left::Some
+    }
+
+    /// Passes on all that there is: its writers are gone, or it has no other reader.
+    pub fn finish(&mut self) {
+        loop {
+            if !self.passage.deliver() {
+                self.passage.give_up();
+            }
+            if self.take() != Left::Some {
+                break;
+            }
+        }
+        self.passage.tell_gap();
+    }
+
+    /// When more of it is taken in, if that has to wait.
+    pub fn rests_until(&self) -> Option<Instant> {
+        self.rests_until
+    }
+
+    fn take(&mut self) -> Left {
+        let mut chunk = [0; STDERR_TAIL];
+        match self.pipe.read(&mut chunk) {
+            Ok(0) => {
+                self.passage.tell_gap();
+                Left::End
+            }
+            Ok(count) => {
+                self.passage.hold(&chunk[..count]);
+                self.tail.extend_from_slice(&chunk[..count]);
+                self.tail.drain(..self.tail.len().saturating_sub(STDERR_TAIL));
+                Left::Some
+            }
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => Left::Some,
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Left::Nothing,
+            Err(_) => Left::End,
+        }
     }
 
     pub fn tail(&self) -> String {
@@ -92,13 +158,18 @@ impl ForwardedStderr {
     /// Whether so much waits for the old side that it seems to read no more. Before the pipe is full:
     /// whoever writes to it then waits for a process that may never go on.
     pub fn is_clogged(&self) -> bool {
-        unread(self.pipe.as_fd()) > STDERR_PIPE as usize / 4
+        is_fuller(self.pipe.as_fd(), 4)
     }
 
     /// Nobody but the reader of the server's stderr hears this process from here on.
     pub fn take_over(mut self) -> io::Result<()> {
         dup2_stderr(&self.own)?;
-        self.pipe.forward(); // what the old side has not read
+        self.pipe.finish(); // what the old side has not read
         Ok(())
     }
+}
+
+/// Whether more than the `part`th part of a pipe is in use.
+fn is_fuller(pipe: BorrowedFd<'_>, part: usize) -> bool {
+    unread(pipe) > capacity(pipe).unwrap_or(usize::MAX) / part
 }

@@ -42,7 +42,8 @@ impl Supervised {
         let said = (|| -> io::Result<()> {
             let own = pidfd_open(Pid::this())?;
             self.say(&Message::Main { who, maker }, vec![own]);
-            for (message, fds) in listener_parcels(&listeners.collect::<Vec<_>>())? {
+            for parcel in listener_parcels(&listeners.collect::<Vec<_>>()) {
+                let (message, fds) = parcel?;
                 self.say(&message, fds);
             }
             self.say(&Message::Offered, Vec::new());

@@ -22,7 +22,7 @@ use super::{
     message::{MESSAGE_MAX, Message},
     wire::Malformed,
 };
-use crate::log_target::RESTART;
+use crate::{limits::LISTENERS_PER_MESSAGE, log_target::RESTART};
 
 /// Linux takes this many descriptors in one message and no more (`SCM_MAX_FD`, see `unix(7)`).
 pub(crate) const FDS_PER_MESSAGE: usize = 253;
@@ -87,16 +87,16 @@ impl std::fmt::Display for LinkError {
     }
 }
 
-/// Listeners by their names, each with a descriptor of its own, in as few messages as take them.
+/// Listeners by their names, a few in a message, each with a descriptor of its own, which is made when its
+/// message is asked for.
 pub(crate) fn listener_parcels(
     listeners: &[(&str, BorrowedFd<'_>)],
-) -> io::Result<Vec<Parcel<Message>>> {
-    let parcel = |batch: &[(&str, BorrowedFd<'_>)]| {
+) -> impl Iterator<Item = io::Result<Parcel<Message>>> {
+    listeners.chunks(LISTENERS_PER_MESSAGE).map(|batch| {
         let names = batch.iter().map(|(name, _)| (*name).to_owned()).collect();
         let fds = batch.iter().map(|(_, fd)| fd.try_clone_to_owned()).collect::<io::Result<_>>()?;
         Ok((Message::Listeners { names }, fds))
-    };
-    listeners.chunks(FDS_PER_MESSAGE).map(parcel).collect()
+    })
 }
 
 impl Link {

@@ -253,8 +253,10 @@ impl Succession {
         self.attempt = None;
         (self.ready, self.old_silent_at) = (false, None);
         self.askers.clear();
-        // It is the parent's to send.
-        self.older.iter_mut().for_each(|generation| generation.forward = ForwardQueue::default());
+        // What is to be forwarded is the parent's to send, and what it has asked is answered to it.
+        for generation in &mut self.older {
+            (generation.forward, generation.asked) = (ForwardQueue::default(), false);
+        }
         self.manager.fall_silent();
         self.begun = now;
     }

@@ -59,6 +59,7 @@ impl<S: Service> Turn<S> {
             self.net.unwatch(&generation.link);
         }
         self.net.listeners.clear();
+        self.net.reserve.give_up();
         self.net.alarms.forget_suspended();
         self.dismiss_controls();
         self.leave(&self.succession.drain_on_restart.clone())

@@ -139,7 +139,8 @@ impl<S: Service> Turn<S> {
     pub(in crate::turn) fn ask_others(&mut self) -> bool {
         let mut asked = false;
         for other in self.succession.others_mut() {
-            other.asked = other.link.send(&Message::Ask, Vec::new()).is_ok();
+            // The answer to an earlier question is as good; one that hangs is not asked again and again.
+            other.asked = other.asked || other.link.send(&Message::Ask, Vec::new()).is_ok();
             asked |= other.asked;
         }
         if asked {

@@ -5,7 +5,7 @@ use nix::unistd::geteuid;
 use crate::{
     limits::CONTROL_LINE,
     log_target::CONTROL,
-    net::{ConnId, Connection, Peer, Phase as ConnPhase, Reason, Request},
+    net::{ConnId, Connection, Peer, Phase as ConnPhase, Reason, Request, Timer},
     operate::control::{self, Command, StatusLine},
     plan::{Engine, Restart},
     restart::Phase,
@@ -13,6 +13,9 @@ use crate::{
     turn::{Turn, generation::Trigger},
     verdict::Verdict,
 };
+
+/// The one timer of a connection of the control socket.
+const HEARTBEAT: Timer = Timer(0);
 
 impl<S: Service> Turn<S> {
     /// Somebody has connected. The path's mode keeps others out; this is for one that was changed.
@@ -31,9 +34,13 @@ impl<S: Service> Turn<S> {
     /// Input of a control connection: one read, and the requests that are whole.
     pub(in crate::turn) fn serve_control(&mut self, id: ConnId) {
         let conn = &self.net.conns[id.slot()];
-        if conn.flags.readable
+        // What does not fit waits in the socket, and makes its sender wait.
+        let room = (CONTROL_LINE + 1).saturating_sub(conn.input.len());
+        if conn.takes_input()
+            && conn.flags.readable
             && !conn.flags.eof
-            && let Some(count) = self.net.read(id, &mut self.buffer)
+            && room > 0
+            && let Some(count) = self.net.read(id, &mut self.buffer[..room])
         {
             self.net.conns[id.slot()].input.extend_from_slice(&self.buffer[..count]);
         }
@@ -57,6 +64,10 @@ impl<S: Service> Turn<S> {
         log::debug!(target: CONTROL, "control: {line:?}");
         match Command::parse(line) {
             Err(why) => self.answer(id, &why),
+            Ok(Command::Heartbeat(every)) => {
+                self.net.conns[id.slot()].rare_mut().heartbeat = Some(every);
+                self.answer(id, &format!("ok: every {every:?} while a request waits"));
+            }
             Ok(Command::Help) => self.answer(id, control::HELP),
             Ok(Command::Status) => {
                 self.succession.askers.push(id);
@@ -102,6 +113,30 @@ impl<S: Service> Turn<S> {
 
     fn wait_for_answer(&mut self, id: ConnId) {
         Connection::new(&mut self.net, id).pause();
+        self.set_heartbeat(id);
+    }
+
+    fn set_heartbeat(&mut self, id: ConnId) {
+        let rare = self.net.conns[id.slot()].rare();
+        if let Some(every) = rare.and_then(|rare| rare.heartbeat) {
+            Connection::new(&mut self.net, id).set_timer(HEARTBEAT, every);
+        }
+    }
+
+    /// Whoever waits hears that this process turns, unless there is more to hear already.
+    pub(in crate::turn) fn beat(&mut self, id: ConnId) {
+        let conn = &self.net.conns[id.slot()];
+        if conn.phase != ConnPhase::Open || !conn.flags.paused {
+            return;
+        }
+        if conn.output.is_empty() {
+            Connection::new(&mut self.net, id).send(control::HEARTBEAT);
+        }
+        self.set_heartbeat(id);
+    }
+
+    pub(in crate::turn) fn is_control(&mut self, id: ConnId) -> bool {
+        self.net.conn(id).is_some_and(|conn| conn.flags.control)
     }
 
     /// Answers a request, and goes on with the next one.
@@ -111,6 +146,7 @@ impl<S: Service> Turn<S> {
         {
             let mut conn = Connection::new(&mut self.net, id);
             conn.send(control::reply(text).as_bytes());
+            conn.cancel_timer(HEARTBEAT);
             conn.resume();
         }
     }
@@ -186,8 +222,7 @@ impl<S: Service> Turn<S> {
 
     /// The connections of operators.
     pub(in crate::turn) fn controls(&self) -> Vec<ConnId> {
-        let conns = self.net.conns.iter().map(|(_, conn)| conn);
-        conns.filter(|conn| conn.flags.control).map(|conn| conn.id).collect()
+        self.net.controls.clone()
     }
 
     /// The other generations had their time to answer.

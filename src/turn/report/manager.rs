@@ -9,6 +9,9 @@
 //!   |  MAINPID=new READY, BARRIER          | the main process: it has the watchdog's pings to send
 //!   |  may end when the barrier is down    |
 //! ```
+//!
+//! Each word takes a socket of its own for a moment, which the reserve has room for: a server whose clients
+//! have all other descriptors must not be taken for one that hangs.
 
 use crate::{
     limits::{BARRIER_PATIENCE, LEAVE_GRACE},
@@ -25,7 +28,7 @@ impl<S: Service> Turn<S> {
     pub(in crate::turn) fn tell_started(&mut self) {
         let status = format!("generation {} serves", self.net.generation());
         self.succession.manager.take_over();
-        self.succession.manager.ready(&status);
+        self.net.reserve.lend(|| self.succession.manager.ready(&status));
         self.set_watchdog();
     }
 
@@ -36,7 +39,7 @@ impl<S: Service> Turn<S> {
             return;
         }
         let status = format!("generation {} serves and is being replaced", self.net.generation());
-        self.succession.manager.reloading(&status);
+        self.net.reserve.lend(|| self.succession.manager.reloading(&status));
     }
 
     /// A restart has come to nothing, so what was begun by [`tell_restarting`](Self::tell_restarting) is
@@ -45,7 +48,7 @@ impl<S: Service> Turn<S> {
         let is_over = self.succession.phase == Phase::Serving;
         if is_over && self.succession.deferred.is_none() {
             let status = format!("generation {} serves; {why}", self.net.generation());
-            self.succession.manager.still_ready(&status);
+            self.net.reserve.lend(|| self.succession.manager.still_ready(&status));
         }
     }
 
@@ -53,7 +56,7 @@ impl<S: Service> Turn<S> {
     pub(in crate::turn) fn tell_replaced(&mut self, generation: u64, pid: u32) {
         let status = format!("generation {generation} serves");
         let manager = &mut self.succession.manager;
-        manager.hand_over(pid, &status);
+        self.net.reserve.lend(|| manager.hand_over(pid, &status));
         let Some(barrier) = manager.barrier() else { return };
         match self.net.watch(barrier, Source::Barrier) {
             Ok(()) => {
@@ -71,7 +74,7 @@ impl<S: Service> Turn<S> {
         self.succession.manager.take_over();
         if !old_lives {
             let status = format!("generation {} serves", self.net.generation());
-            self.succession.manager.still_ready(&status);
+            self.net.reserve.lend(|| self.succession.manager.still_ready(&status));
         }
         self.set_watchdog();
     }
@@ -80,7 +83,7 @@ impl<S: Service> Turn<S> {
     /// others, which have as much time as it has itself.
     pub(in crate::turn) fn tell_stopping(&mut self) {
         let status = format!("generation {} stops", self.net.generation());
-        self.succession.manager.stopping(&status);
+        self.net.reserve.lend(|| self.succession.manager.stopping(&status));
         if !self.succession.manager.follows_us() {
             return;
         }
@@ -100,7 +103,7 @@ impl<S: Service> Turn<S> {
 
     /// It is time to show that this process turns, as long as that is asked of it.
     pub(in crate::turn) fn watchdog_due(&mut self) {
-        self.succession.manager.ping();
+        self.net.reserve.lend(|| self.succession.manager.ping());
         self.set_watchdog();
     }
 

@@ -13,7 +13,9 @@ impl<S: Service> Turn<S> {
         let who = self.succession.identity(&self.net);
         let maker = self.succession.old.as_ref().map(|old| old.who.pid);
         if let Some(supervisor) = &mut self.succession.supervisor {
+            self.net.reserve.open();
             supervisor.say_main(who, maker, self.net.passed_on());
+            self.net.fill_reserve();
         }
     }
 

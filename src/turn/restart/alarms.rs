@@ -41,8 +41,16 @@ impl<S: Service> Turn<S> {
     }
 
     /// On a new side that serves: tells the old one what is new about the alarms, if it may yet get them
-    /// back.
+    /// back. One that hangs is told when it reads again how they stand by then, and not all that was.
     pub(in crate::turn) fn tell_alarms(&mut self) {
+        let old = self.succession.old.as_ref();
+        if old.is_none_or(|old| !old.link.has_unsent()) {
+            self.tell_alarms_at_last();
+        }
+    }
+
+    /// The same, before a word that rests on it.
+    pub(in crate::turn) fn tell_alarms_at_last(&mut self) {
         let news = self.net.alarms.take_changes(self.net.clock.now());
         if self.net.poll.is_none() && !news.is_empty() {
             return self.net.staged.alarms.push((self.net.now(), news)); // in a test

@@ -152,6 +152,7 @@ impl<S: Service> Turn<S> {
 
     pub(in crate::turn) fn start_serving(&mut self, start: Start) -> Result {
         self.net.start_accepting().map_err(|e| Error::io("wait for", "clients", e))?;
+        self.net.fill_reserve();
         self.succession.retired = false;
         let generation = self.net.generation();
         self.succession.last_generation = self.succession.last_generation.max(generation);
@@ -176,11 +177,12 @@ impl<S: Service> Turn<S> {
     }
 
     /// This is the process that serves.
-    pub(in crate::turn) fn write_pid_file(&self) {
+    pub(in crate::turn) fn write_pid_file(&mut self) {
         // While a supervisor lives, its number is the one to signal.
         let supervisor = self.succession.supervisor.as_ref().filter(|it| it.is_alive());
+        let number = supervisor.map_or(process::id(), |it| it.pid);
         if let Some(file) = &self.succession.pid_file
-            && let Err(e) = file.write(supervisor.map_or(process::id(), |it| it.pid))
+            && let Err(e) = self.net.reserve.lend(|| file.write(number))
         {
             log::error!(target: SYSTEM, "{e}");
         }

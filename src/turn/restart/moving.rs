@@ -2,6 +2,7 @@
 //! taken in by the new one. Neither touches them in between.
 
 use std::{
+    collections::VecDeque,
     os::fd::OwnedFd,
     time::{Duration, Instant},
 };
@@ -15,6 +16,7 @@ use crate::{
         fault::{self, Step},
         link::{FDS_PER_MESSAGE, Fd, Link, LinkError, Message},
         transfer::{
+            allowance::Allowance,
             memfd,
             pack::{pack, unpack},
             record::Record,
@@ -73,7 +75,7 @@ impl<S: Service> Turn<S> {
             self.freeze();
             let frozen_at = self.net.frozen_at;
             self.reschedule(|attempt, _| attempt.hurry(frozen_at));
-            let outgoing = self.moving().collect();
+            let outgoing = self.outgoing();
             if let Some(attempt) = &mut self.succession.attempt {
                 attempt.outgoing = outgoing;
             }
@@ -81,7 +83,8 @@ impl<S: Service> Turn<S> {
         fault::point(Step::OldSaving, self.succession.link_to_new());
         let begun = self.net.clock.now();
         let saved = self.service.save().map_err(|why| format!("the state was not saved: {why}"))?;
-        let state = memfd::seal(&saved).map_err(|e| format!("seal the state: {e}"))?;
+        let state = self.net.reserve.lend(|| memfd::seal(&saved));
+        let state = state.map_err(|e| format!("seal the state: {e}"))?;
         self.has_saved(begun)?;
         for message in self.hand_over_alarms() {
             self.send_to_new(&message, Vec::new())?;
@@ -106,6 +109,16 @@ impl<S: Service> Turn<S> {
         if attempt.overdue + excused < now { Err(Hitch::Overrun(saving)) } else { Ok(now) }
     }
 
+    /// Those that go, and behind them those with so much queued that there may be no room for all, the
+    /// least first.
+    fn outgoing(&self) -> VecDeque<ConnId> {
+        let kept = |id: &ConnId| self.net.conns[id.slot()].kept();
+        let (mut large, small): (Vec<_>, Vec<_>) =
+            self.moving().partition(|id| Allowance::counts(kept(id)));
+        large.sort_by_key(kept);
+        small.into_iter().chain(large).collect()
+    }
+
     /// Sends batches of connections, as many as the new side can be expected to have room for.
     pub(in crate::turn) fn send_connections(&mut self) -> std::result::Result<(), Hitch> {
         loop {
@@ -115,6 +128,7 @@ impl<S: Service> Turn<S> {
             }
             if attempt.outgoing.is_empty() {
                 attempt.handed = true;
+                attempt.steps.kept_back = attempt.allowance.kept_back;
                 let last_serial = self.net.last_serial;
                 self.send_to_new(&Message::Handed { last_serial }, Vec::new())?;
                 fault::point(Step::OldHanded, self.succession.link_to_new());
@@ -123,7 +137,7 @@ impl<S: Service> Turn<S> {
             let (records, mut fds) = self.pack_batch()?;
             let count = fds.len() as u64;
             if count > 0 {
-                let records = memfd::seal(&records);
+                let records = self.net.reserve.lend(|| memfd::seal(&records));
                 fds.push(records.map_err(|e| format!("seal connections: {e}"))?.into());
                 self.succession.attempt.iter_mut().for_each(|attempt| attempt.in_flight += 1);
                 self.send_to_new(&Message::Connections { count }, fds)?;
@@ -136,11 +150,15 @@ impl<S: Service> Turn<S> {
         let (mut records, mut fds) = (Vec::new(), Vec::new());
         let mut now = self.net.clock.now();
         while fds.len() < FDS_PER_MESSAGE - 1 && records.len() < BATCH_BYTES {
-            let attempt = self.succession.attempt.as_mut();
-            let Some(id) = attempt.and_then(|attempt| attempt.outgoing.pop_front()) else { break };
+            let Some(attempt) = &mut self.succession.attempt else { break };
+            let Some(id) = attempt.outgoing.pop_front() else { break };
+            let kept = self.net.conns[id.slot()].kept();
+            // What has no room without its session is not written down for nothing.
             let session = self.sessions.get(id.slot()).and_then(Option::as_ref);
+            let session = session.filter(|_| attempt.allowance.has_room_for(kept));
             let exported = session.map(|session| self.service.export(session));
-            if exported == Some(None) {
+            let written = exported.iter().flatten().map(Vec::len).sum::<usize>();
+            if exported == Some(None) || !attempt.allowance.take(kept + written) {
                 self.net.conns[id.slot()].flags.moves = false; // it stays after all
                 continue;
             }

@@ -309,7 +309,7 @@ impl<S: Service> Turn<S> {
         log::info!(target: RESTART, "rolled back: {reason}");
         let message = Message::TakeBack { reason: reason.to_owned() };
         self.take_over_stderr();
-        self.tell_alarms();
+        self.tell_alarms_at_last();
         self.net.alarms.suspend_all();
         if let Some(old) = &mut self.succession.old {
             let _ = old.link.send(&message, Vec::new());

@@ -7,10 +7,13 @@ use super::moving::Hitch;
 use crate::{
     error::Result,
     log_target::RESTART,
-    net::{Deadline, Source},
+    net::{Deadline, Net, Source},
     restart::{
         Event, Phase,
-        engine::attempt::{Attempt, MUST_EXEC, Task, check_speaker},
+        engine::{
+            attempt::{Attempt, MUST_EXEC, Task, check_speaker},
+            stderr::{Left, Stderr},
+        },
         fault::{self, Step},
         link::{LinkError, Message, Parcel},
         step,
@@ -27,7 +30,9 @@ impl<S: Service> Turn<S> {
         loop {
             let Some(attempt) = &mut self.succession.attempt else { return Ok(()) };
             let Some(link) = &mut attempt.link else { return Ok(()) };
-            let received = link.flush().and_then(|()| link.receive());
+            let mut receive = || link.flush().and_then(|()| link.receive());
+            // One that has just been started comes with a descriptor of its own.
+            let received = if attempt.offered { receive() } else { self.net.reserve.lend(receive) };
             let event = match received {
                 Ok(None) => return Ok(()),
                 Ok(Some((Message::Ready { pid }, _)))
@@ -79,7 +84,12 @@ impl<S: Service> Turn<S> {
     fn give_to_new(&mut self, word: Message, fds: Vec<OwnedFd>) -> std::result::Result<(), Hitch> {
         let Some(attempt) = &mut self.succession.attempt else { return Ok(()) };
         match word {
-            Message::Connect { pid } if !attempt.offered => Ok(self.offer_to_new(pid, fds)?),
+            Message::Connect { pid } if !attempt.offered => {
+                self.net.reserve.open();
+                let offered = self.offer_to_new(pid, fds);
+                self.net.fill_reserve();
+                Ok(offered?)
+            }
             Message::Claim { pid } if attempt.offered && !attempt.handed => {
                 check_speaker(&attempt.child, pid)?;
                 self.hand_over()
@@ -136,20 +146,27 @@ impl<S: Service> Turn<S> {
 
     /// Passes on what new sides say on stderr, and forgets those that say no more.
     pub(in crate::turn) fn forward_stderr(&mut self) {
-        let poll = &self.net;
-        self.succession.stderrs.retain_mut(|stderr| {
-            let goes_on = stderr.forward();
-            if !goes_on {
-                poll.unwatch(stderr);
+        let (now, mut lefts) = (self.net.now(), Vec::new());
+        let mut forward = |net: &Net, stderr: &mut Stderr| {
+            let left = stderr.forward(now);
+            if left == Left::End {
+                net.unwatch(stderr);
             }
-            goes_on
-        });
-        if let Some(attempt) = &mut self.succession.attempt
-            && attempt.stderr.as_mut().is_some_and(|stderr| !stderr.forward())
-            && let Some(stderr) = attempt.stderr.take()
-        {
-            self.net.unwatch(&stderr);
-            attempt.stderr = Some(stderr); // for its tail
+            lefts.push(left);
+            left != Left::End
+        };
+        self.succession.stderrs.retain_mut(|stderr| forward(&self.net, stderr));
+        if let Some(Attempt { stderr: Some(stderr), .. }) = &mut self.succession.attempt {
+            forward(&self.net, stderr); // and kept, for its tail
+        }
+        for left in lefts {
+            match left {
+                Left::Some if !self.ready.contains(&Source::Stderr) => {
+                    self.ready.push(Source::Stderr);
+                }
+                Left::Until(until) => self.net.set_deadline(until, Deadline::Stderr),
+                Left::Some | Left::Nothing | Left::End => {}
+            }
         }
     }
 
@@ -207,6 +224,14 @@ impl<S: Service> Turn<S> {
         outcome: std::result::Result<u32, RestartError>,
     ) {
         let Task { generation, engine, .. } = *task;
+        let kept_back = steps.kept_back;
+        if outcome.is_ok() && kept_back > 0 {
+            log::warn!(
+                target: RESTART,
+                "restart: {kept_back} connections have more queued than goes along ({} bytes), and stay",
+                task.how.max_moved
+            );
+        }
         let took = self.net.clock.now().saturating_duration_since(task.begun);
         match &outcome {
             Ok(pid) => {
@@ -267,7 +292,8 @@ impl<S: Service> Turn<S> {
 
     /// The new side is gone, or does not want to serve: this one accepts again.
     pub(in crate::turn) fn resume(&mut self) -> Result {
-        for generation in &self.succession.older {
+        for generation in &mut self.succession.older {
+            generation.asked = false; // the new side may have heard the answer
             self.net.watch(&generation.link, Source::Older)?;
         }
         self.net.alarms.resume_all();
@@ -295,10 +321,8 @@ impl<S: Service> Turn<S> {
 
     /// Nobody waits for the verdict any more, but the new side's stderr still goes through this one.
     pub(in crate::turn) fn go_on_hearing(&mut self, attempt: &mut Attempt) -> Result {
-        if let Some(mut stderr) = attempt.stderr.take()
-            && stderr.forward()
-        {
-            self.net.watch(&stderr, Source::Stderr)?;
+        if let Some(stderr) = attempt.stderr.take() {
+            self.net.watch(&stderr, Source::Stderr)?; // which tells of what is there, and of its end
             self.succession.stderrs.push(stderr);
         }
         Ok(())

@@ -34,7 +34,10 @@ impl<S: Service> Turn<S> {
         let generation = self.succession.last_generation.max(self.net.generation()) + 1;
         self.tell_restarting();
         let task = Task { how, by, engine, generation, begun };
-        match self.make_successor(task.clone()) {
+        self.net.reserve.open(); // clients may have all other descriptors
+        let made = self.make_successor(task.clone());
+        self.net.fill_reserve();
+        match made {
             Ok(Some(attempt)) => {
                 log::info!(
                     target: RESTART,
@@ -172,7 +175,10 @@ impl<S: Service> Turn<S> {
     /// The program says that it would serve: so it is started.
     pub(in crate::turn) fn go_on_after_check(&mut self) -> Result {
         let Some(Attempt { task, .. }) = self.detach() else { return Ok(()) };
-        match self.exec(task.clone()) {
+        self.net.reserve.open();
+        let made = self.exec(task.clone());
+        self.net.fill_reserve();
+        match made {
             Ok(attempt) => self.attend(attempt),
             Err(why) => {
                 self.advance(Event::NewGone)?;
