@@ -15,7 +15,7 @@ use imports::Imports;
 /// Every room of `src` and which others it may name, bottom up. A room is a folder, or a file of
 /// `src` itself; what lies in a folder beside its rooms is the folder's own. Items count where they are
 /// made, not where they are re-exported.
-const ROOMS: [(&str, &[&str]); 34] = [
+const ROOMS: [(&str, &[&str]); 35] = [
     // Plain values.
     ("limits", &[]),
     ("log_target", &[]),
@@ -28,14 +28,16 @@ const ROOMS: [(&str, &[&str]); 34] = [
     ("clock", &[]),
     ("timer", &["clock", "limits"]),
     ("codec", &["error"]),
+    // What is said about all of it.
+    ("logging", &["limits", "log_target"]),
     // The system around a server.
-    ("system", &["error", "log_target"]),
+    ("system", &["error", "log_target", "logging"]),
     // Work that is no connection.
     ("tasks", &["limits", "log_target", "timer"]),
     // Sockets, from one stream to all that a process has.
     ("net", &["error"]),
     ("net/stream", &["net"]),
-    ("net/listen", &["error", "limits", "log_target", "net", "net/stream"]),
+    ("net/listen", &["error", "limits", "log_target", "logging", "net", "net/stream"]),
     ("net/datagram", &["limits", "net", "net/listen"]),
     ("net/conn", &["buffer", "clock", "limits", "net", "net/stream"]),
     (
@@ -46,6 +48,7 @@ const ROOMS: [(&str, &[&str]); 34] = [
             "error",
             "limits",
             "log_target",
+            "logging",
             "net",
             "net/conn",
             "net/datagram",
@@ -62,7 +65,7 @@ const ROOMS: [(&str, &[&str]); 34] = [
     ("restart/transfer", &["clock", "net", "net/conn", "net/stream", "restart/link"]),
     (
         "restart/engine",
-        &["error", "limits", "log_target", "net", "plan", "restart/link", "verdict"],
+        &["error", "limits", "log_target", "logging", "net", "plan", "restart/link", "verdict"],
     ),
     ("restart", &["log_target", "net", "plan", "restart/link"]),
     // Who looks after a server from outside.
@@ -73,6 +76,7 @@ const ROOMS: [(&str, &[&str]); 34] = [
             "error",
             "limits",
             "log_target",
+            "logging",
             "net/listen",
             "plan",
             "restart/engine",
@@ -103,6 +107,8 @@ const ROOMS: [(&str, &[&str]); 34] = [
         &[
             "error",
             "limits",
+            "log_target",
+            "logging",
             "net",
             "net/conn",
             "net/datagram",
@@ -133,6 +139,7 @@ const ROOMS: [(&str, &[&str]); 34] = [
             "error",
             "limits",
             "log_target",
+            "logging",
             "net",
             "net/conn",
             "net/reactor",
@@ -175,6 +182,7 @@ const ROOMS: [(&str, &[&str]); 34] = [
         &[
             "limits",
             "log_target",
+            "logging",
             "net",
             "net/conn",
             "net/reactor",
@@ -197,6 +205,7 @@ const ROOMS: [(&str, &[&str]); 34] = [
             "error",
             "limits",
             "log_target",
+            "logging",
             "net",
             "net/datagram",
             "net/listen",
@@ -234,7 +243,8 @@ const ROOMS: [(&str, &[&str]); 34] = [
 ];
 
 /// The only files with `unsafe` in them.
-const UNSAFE: [&str; 4] = [
+const UNSAFE: [&str; 5] = [
+    "src/logging/no_wait.rs",
     "src/restart/engine/fork.rs",
     "src/restart/engine/exec.rs",
     "src/restart/link/channel.rs",

@@ -24,6 +24,7 @@ use heirloom::{
     Start, Timer, Verdict, codec,
 };
 use session::{Fate, Session, State};
+use settings::panic_if_told;
 
 /// The longest request line, unless the test is about the reactor's own limit.
 const LINE: usize = 1024 * 1024;
@@ -94,6 +95,7 @@ impl Service for Lab {
     type Session = Session;
 
     fn on_open(&mut self, conn: &mut Connection<'_>, origin: Origin) -> Result<Session> {
+        panic_if_told("on_open");
         if let Origin::Dialed { tag } = origin {
             let text = format!("dialed {}", conn.peer());
             self.answer(conn.net(), tag, &text);
@@ -116,6 +118,7 @@ impl Service for Lab {
     }
 
     fn on_eof(&mut self, conn: &mut Connection<'_>, session: &mut Session) -> Result {
+        panic_if_told("on_eof");
         if session.outlives_eof {
             say(conn, "eof");
         } else {
@@ -125,6 +128,7 @@ impl Service for Lab {
     }
 
     fn on_writable(&mut self, conn: &mut Connection<'_>, session: &mut Session) -> Result {
+        panic_if_told("on_writable");
         socket::pour(conn, session);
         Ok(())
     }
@@ -135,24 +139,29 @@ impl Service for Lab {
         _session: &mut Session,
         timer: Timer,
     ) -> Result {
+        panic_if_told("on_timer");
         socket::timer(conn, timer);
         Ok(())
     }
 
     fn on_drain(&mut self, _conn: &mut Connection<'_>, _session: &mut Session) -> Result {
+        panic_if_told("on_drain");
         self.events.push("drain".to_owned());
         Ok(())
     }
 
     fn on_close(&mut self, _net: &mut Net, _id: ConnId, _session: Session, why: Reason) {
+        panic_if_told("on_close");
         self.closes.push(why.to_string());
     }
 
     fn on_dial_failed(&mut self, net: &mut Net, tag: u64, why: std::io::Error) {
+        panic_if_told("on_dial_failed");
         self.answer(net, tag, &format!("dial failed: {}", why.kind()));
     }
 
     fn on_alarm(&mut self, net: &mut Net, key: Alarm) {
+        panic_if_told("on_alarm");
         if key.0 == UNHOLD {
             return self.beyond.unhold(net, "");
         }
@@ -167,10 +176,13 @@ impl Service for Lab {
     }
 
     fn on_deferred(&mut self, net: &mut Net, key: Deferred) {
+        panic_if_told("on_deferred");
         self.beyond.deferred(net, key);
     }
 
     fn on_start(&mut self, net: &mut Net, start: Start) {
+        panic_if_told("on_start");
+        panic_if_told(&format!("on_start {start:?}"));
         let is_heir = matches!(start, Start::Forked | Start::Upgraded);
         if is_heir {
             // Whoever has asked for this restart and was moved hears of it here.
@@ -192,10 +204,12 @@ impl Service for Lab {
     }
 
     fn on_retire(&mut self, _net: &mut Net) {
+        panic_if_told("on_retire");
         self.events.push("retire".to_owned());
     }
 
     fn on_restart_ended(&mut self, net: &mut Net, verdict: &Verdict) {
+        panic_if_told("on_restart_ended");
         let text = match &verdict.outcome {
             Ok(pid) => format!("ok {} {pid}", verdict.generation),
             Err(why) => format!("error {}", why.to_string().replace('\n', " | ")),
@@ -210,23 +224,28 @@ impl Service for Lab {
     }
 
     fn on_move(&self, session: &Session) -> Move {
+        panic_if_told("on_move");
         if session.fate == Fate::Stay { Move::Stay } else { Move::Yes }
     }
 
     fn save(&self) -> Result<Vec<u8>> {
+        panic_if_told("save");
         self.state.write()
     }
 
     fn load(&mut self, saved: &[u8]) -> Result {
+        panic_if_told("load");
         self.state = State::read(saved)?;
         Ok(())
     }
 
     fn export(&self, session: &Session) -> Option<Vec<u8>> {
+        panic_if_told("export");
         (session.fate != Fate::NoExport).then(|| session.write())
     }
 
     fn import(&mut self, _conn: &mut Connection<'_>, saved: &[u8]) -> Result<Session> {
+        panic_if_told("import");
         Session::read(saved)
     }
 }

@@ -9,7 +9,8 @@
 //! - `LAB_BROKEN=FILE`: while the file exists, a new program does what it says: `exit`, `hang`, `panic`,
 //!   `stop` (it stops itself until it gets SIGCONT), `check` (its configuration is bad), `fds` (it has
 //!   room for few descriptors); and a new generation by either engine: `abort` (soon after it began
-//!   to serve), `roll back`, `die in alarm`.
+//!   to serve), `roll back`, `die in alarm`; and whoever comes to it: `panic in CALLBACK`.
+//! - `LAB_PANICS=1`: a panic ends the process.
 //! - `LAB_ALSO=FILE`: it also listens on each line of it.
 //! - `LAB_JOURNAL=FILE`: all generations write down there which alarms, pieces and messages came.
 //! - `LAB_EXIT`: the exit status of a lab that has drained.
@@ -100,6 +101,9 @@ pub fn tune(mut server: Server<Lab>) -> Server<Lab> {
     if let Some(limit) = millis("DISMISS") {
         server = server.dismiss_oldest(limit);
     }
+    if setting::<u8>("PANICS").is_some() {
+        server = server.propagate_panics();
+    }
     listen_also(server)
 }
 
@@ -125,6 +129,13 @@ fn listen_also(mut server: Server<Lab>) -> Server<Lab> {
 pub fn told() -> Option<String> {
     let path = env::var("LAB_BROKEN").ok()?;
     fs::read_to_string(Path::new(&path)).ok().map(|text| text.trim().to_owned())
+}
+
+/// At the beginning of a callback: whether it is the one that is to panic.
+pub fn panic_if_told(callback: &str) {
+    if told().as_deref().and_then(|told| told.strip_prefix("panic in ")) == Some(callback) {
+        panic!("lab: as told");
+    }
 }
 
 /// What a new program does instead of serving.

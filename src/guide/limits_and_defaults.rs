@@ -26,6 +26,7 @@
 //! | messages in a mailbox | what its maker says; more are refused | [`mailbox(capacity)`](crate::mailbox) |
 //! | out of descriptors | accepting pauses until a connection ends, 500 ms at most | fixed |
 //! | a request on the control socket | 1 KiB | fixed |
+//! | lines of one kind in the log, where others can cause them | 50 in 5 s; then they are counted | fixed |
 //! | a supervisor makes another generation after a crash | 100 ms, doubling up to 30 s | fixed |
 //!
 //! The fixed ones have their reasons in [`limits`](crate::limits), the others in their methods. The soft limit on

@@ -37,7 +37,7 @@ pub enum Origin {
 /// use heirloom::Reason;
 ///
 /// fn is_our_fault(why: &Reason) -> bool {
-///     matches!(why, Reason::Failed(_) | Reason::Stopped | Reason::DrainDeadline)
+///     matches!(why, Reason::Failed(_) | Reason::Panicked(_) | Reason::Stopped | Reason::DrainDeadline)
 /// }
 /// assert_eq!(Reason::Idle.to_string(), "idle timeout");
 /// ```
@@ -52,6 +52,9 @@ pub enum Reason {
     Aborted,
     /// A callback answered `Err`.
     Failed(Error),
+    /// A callback panicked: which one, what it said, and where, if that is known. The
+    /// [service](crate::Service#a-callback-that-panics) may be half changed.
+    Panicked(String),
     /// The system ended the connection, most often because the peer reset it.
     Broken(io::Error),
     /// One message was longer than [`max_message`](crate::Server::max_message).
@@ -79,6 +82,28 @@ impl Reason {
     }
 }
 
+impl Reason {
+    /// The kind of line that tells it.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Reason::PeerClosed => "close peer closed",
+            Reason::Closed => "close closed",
+            Reason::Aborted => "close aborted",
+            Reason::Failed(_) => "close failed",
+            Reason::Panicked(_) => "close panicked",
+            Reason::Broken(_) => "close broken",
+            Reason::TooLong => "close too long",
+            Reason::TooSlow => "close too slow",
+            Reason::Idle => "close idle",
+            Reason::NoFirstMessage => "close no first message",
+            Reason::NoProgress => "close no progress",
+            Reason::NoFin => "close no fin",
+            Reason::DrainDeadline => "close drain deadline",
+            Reason::Stopped => "close stopped",
+        }
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match self {
@@ -86,6 +111,7 @@ impl fmt::Display for Reason {
             Reason::Closed => "closed",
             Reason::Aborted => "aborted",
             Reason::Failed(why) => return write!(f, "failed: {why}"),
+            Reason::Panicked(what) => return write!(f, "panicked: {what}"),
             Reason::Broken(why) => return write!(f, "broken: {why}"),
             Reason::TooLong => "message over its limit",
             Reason::TooSlow => "output over its limit, the peer reads too slowly",

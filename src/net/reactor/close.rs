@@ -2,10 +2,13 @@
 
 use std::net::Shutdown;
 
+use log::Level;
+
 use super::Net;
 use crate::{
     limits::ACCEPT_RESUME_PERCENT,
     log_target::NET,
+    logging::Quoted,
     net::{
         conn::{ConnState, Phase},
         id::ConnId,
@@ -82,16 +85,19 @@ impl Net {
     /// One line per connection. What went wrong shows in an ordinary log, what went right does not.
     fn log_end(&mut self, conn: &ConnState, reason: &Reason) {
         self.stats.failed += u64::from(reason.is_failure());
-        let level = if reason.is_failure() { log::Level::Info } else { log::Level::Debug };
-        log::log!(
-            target: NET,
-            level,
-            "close {} peer={} reason=\"{reason}\" in={} out={} age={:.3}s",
+        let (name, age) = (reason.name(), self.stamp.since(conn.opened).as_secs_f64());
+        let line = format_args!(
+            "close {} peer={} reason={} in={} out={} age={age:.3}s",
             conn.id,
             conn.peer,
+            Quoted(reason),
             conn.bytes_in,
             conn.bytes_out,
-            self.stamp.since(conn.opened).as_secs_f64(),
         );
+        match reason {
+            Reason::Panicked(_) => self.log(NET, Level::Error, name, line),
+            reason if reason.is_failure() => self.log(NET, Level::Info, name, line),
+            _ => log::debug!(target: NET, "{line}"),
+        }
     }
 }

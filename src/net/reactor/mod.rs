@@ -5,7 +5,7 @@
 //! This file has the data and the look-ups. A connection comes by `accept` or `dial`, its bytes by
 //! `flow`, its deadlines are watched in `timeouts`, it goes by `close` or, whole, by `handover`; `conn` is
 //! what a callback may do with it. `datagrams` and `tasks` are about what is no connection, `process`,
-//! `request` and `deadline` about the process.
+//! `request`, `deadline` and `said` about the process.
 
 mod accept;
 mod close;
@@ -17,6 +17,7 @@ mod flow;
 mod handover;
 mod process;
 mod request;
+mod said;
 mod tasks;
 mod timeouts;
 
@@ -48,6 +49,7 @@ use crate::{
     clock::Stamp,
     error::{Error, Result},
     limits::Limits,
+    logging::Repeats,
     plan::{Engine, Restart},
     stats::Stats,
     tasks::{Alarms, DeferredQueue, Holds},
@@ -161,6 +163,9 @@ pub struct Net {
     hurried: bool,
     /// Another process may have our connections too, so a close alone may not end them.
     pub(crate) shared: bool,
+    /// A panic of the author's code ends the process.
+    pub(crate) propagates_panics: bool,
+    repeats: Repeats,
     pub(crate) stats: Stats,
 }
 
@@ -204,6 +209,8 @@ impl Net {
             draining: false,
             hurried: false,
             shared: false,
+            propagates_panics: false,
+            repeats: Repeats::default(),
             stats: Stats::default(),
         }
     }

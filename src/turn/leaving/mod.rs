@@ -128,7 +128,7 @@ impl<S: Service> Turn<S> {
     fn tell_draining(&mut self, id: ConnId) {
         let Some(conn) = self.net.conn(id) else { return };
         if !std::mem::replace(&mut conn.flags.told_to_drain, true) {
-            self.call(id, |service, conn, session| service.on_drain(conn, session));
+            self.call(id, "on_drain", |service, conn, session| service.on_drain(conn, session));
         }
     }
 
@@ -149,6 +149,22 @@ impl<S: Service> Turn<S> {
         self.net.hurry();
         if event != Event::Deadline {
             self.succession.manager.fall_silent();
+        }
+    }
+
+    /// This process ends in the middle of its work. What says that it serves goes with it, unless another
+    /// one still does: the other side of a restart, or a supervisor.
+    pub(in crate::turn) fn withdraw(&mut self) {
+        self.succession.unready = None; // a child that has never served ends here
+        self.net.tell_all_repeats();
+        if let Some(file) = &self.succession.pid_file {
+            file.remove();
+        }
+        let supervisor = self.succession.supervisor.as_ref();
+        let is_last = matches!(self.succession.phase, Phase::Serving | Phase::Stopping);
+        if is_last && !supervisor.is_some_and(|it| it.is_alive()) {
+            let sockets = self.net.datagrams.iter().filter_map(Datagrams::socket);
+            self.net.listeners.iter().chain(sockets).for_each(Listener::unlink);
         }
     }
 }

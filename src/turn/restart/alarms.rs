@@ -27,14 +27,15 @@ use crate::{
     },
     service::Service,
     tasks::{Alarm, AlarmChange},
-    turn::Turn,
+    turn::{Turn, guard::guard_process},
 };
 
 impl<S: Service> Turn<S> {
     /// An alarm goes off. That it did is told at once: were it told before, one that ends the process
     /// would be lost; were it told later, more of them would be repeated.
     pub(in crate::turn) fn fire_alarm(&mut self, key: Alarm) {
-        self.service.on_alarm(&mut self.net, key);
+        let service = &mut self.service;
+        guard_process(&mut self.net, "on_alarm", |net| service.on_alarm(net, key));
         self.tell_alarms();
     }
 

@@ -7,7 +7,7 @@ use crate::{
     error::{Error, Result},
     limits::{BATCH_BYTES, BATCH_MAX, BATCHES_IN_FLIGHT, STATE_MAX},
     log_target::RESTART,
-    net::{ConnId, Connection, Net, Peer, Stream},
+    net::{ConnId, Connection, Net, Peer, Reason, Stream},
     plan::Engine,
     restart::{
         engine::attempt::Attempt,
@@ -23,6 +23,7 @@ use crate::{
     turn::{
         Turn,
         generation::{Inherited, Succession},
+        guard::guard_restart,
     },
 };
 
@@ -31,16 +32,22 @@ impl<S: Service> Turn<S> {
 
     /// From here on nobody serves the connections, until the new side does or this one thaws them.
     /// Marks those that go.
-    pub(in crate::turn) fn freeze(&mut self) {
+    ///
+    /// # Errors
+    /// When `on_move` panics.
+    pub(in crate::turn) fn freeze(&mut self) -> std::result::Result<(), String> {
         for (tag, why) in self.net.take_refused_dials() {
-            self.service.on_dial_failed(&mut self.net, tag, why);
+            self.tell_dial_failed(tag, why);
         }
         self.net.freeze();
-        for (slot, conn) in &mut self.net.conns {
-            let session = self.sessions.get(slot).and_then(Option::as_ref);
-            let goes = session.is_none_or(|session| self.service.on_move(session) == Move::Yes);
-            conn.flags.moves = goes && conn.can_move();
-        }
+        let (service, sessions) = (&self.service, &self.sessions);
+        guard_restart(&mut self.net, "on_move", |net| {
+            for (slot, conn) in &mut net.conns {
+                let session = sessions.get(slot).and_then(Option::as_ref);
+                let goes = session.is_none_or(|session| service.on_move(session) == Move::Yes);
+                conn.flags.moves = goes && conn.can_move();
+            }
+        })
     }
 
     /// The connections that are marked.
@@ -53,13 +60,15 @@ impl<S: Service> Turn<S> {
     pub(in crate::turn) fn hand_over(&mut self) -> std::result::Result<(), String> {
         if self.succession.attempt.as_ref().is_some_and(|attempt| attempt.task.how.moves) {
             self.reschedule(Attempt::hurry);
-            self.freeze();
+            self.freeze()?;
             let outgoing = self.moving().collect();
             if let Some(attempt) = &mut self.succession.attempt {
                 attempt.outgoing = outgoing;
             }
         }
-        let saved = self.service.save().map_err(|why| format!("the state was not saved: {why}"))?;
+        let service = &self.service;
+        let saved = guard_restart(&mut self.net, "save", |_| service.save())?;
+        let saved = saved.map_err(|why| format!("the state was not saved: {why}"))?;
         let state = memfd::seal(&saved).map_err(|e| format!("seal the state: {e}"))?;
         self.send_to_new(&Message::State, vec![state.into()])?;
         for message in self.hand_over_alarms() {
@@ -82,7 +91,7 @@ impl<S: Service> Turn<S> {
                 fault::point(Step::OldHanded, self.succession.link_to_new());
                 return Ok(());
             }
-            let (records, mut fds) = self.pack_batch();
+            let (records, mut fds) = self.pack_batch()?;
             let count = fds.len() as u64;
             if count > 0 {
                 let records = memfd::seal(&records);
@@ -94,13 +103,16 @@ impl<S: Service> Turn<S> {
     }
 
     /// The sockets are lent: they stay here, frozen, until the new side has served.
-    fn pack_batch(&mut self) -> (Vec<u8>, Vec<Fd>) {
+    fn pack_batch(&mut self) -> std::result::Result<(Vec<u8>, Vec<Fd>), String> {
         let (mut records, mut fds) = (Vec::new(), Vec::new());
         while fds.len() < FDS_PER_MESSAGE - 1 && records.len() < BATCH_BYTES {
             let attempt = self.succession.attempt.as_mut();
             let Some(id) = attempt.and_then(|attempt| attempt.outgoing.pop_front()) else { break };
             let session = self.sessions.get(id.slot()).and_then(Option::as_ref);
-            let exported = session.map(|session| self.service.export(session));
+            let service = &self.service;
+            let export =
+                |session| guard_restart(&mut self.net, "export", |_| service.export(session));
+            let exported = session.map(export).transpose()?;
             if exported == Some(None) {
                 self.net.conns[id.slot()].flags.moves = false; // it stays after all
                 continue;
@@ -109,7 +121,7 @@ impl<S: Service> Turn<S> {
             pack(conn, exported.flatten(), self.net.now()).encode(&mut records);
             fds.extend(conn.stream.raw_fd().map(Fd::Lent));
         }
-        (records, fds)
+        Ok((records, fds))
     }
 
     fn send_to_new(&mut self, message: &Message, fds: Vec<Fd>) -> std::result::Result<(), String> {
@@ -182,7 +194,8 @@ impl<S: Service> Turn<S> {
     pub(in crate::turn) fn take_in(&mut self) -> Result {
         let arrivals = std::mem::take(&mut self.succession.arrivals);
         if let Some(state) = arrivals.state.as_ref().filter(|state| !state.is_empty()) {
-            self.service.load(state)?;
+            let service = &mut self.service;
+            guard_restart(&mut self.net, "load", |_| service.load(state))??;
         }
         let count = arrivals.connections.len();
         if count == 0 {
@@ -193,7 +206,7 @@ impl<S: Service> Turn<S> {
         let taken = self.net.take_in(arrivals.connections);
         taken.map_err(|e| Error::io("take over", "connections", e))?;
         for (id, session) in arrivals.sessions {
-            self.import(id, &session);
+            self.import(id, &session)?;
         }
         log::info!(target: RESTART, "taken over: {count} connections");
         Ok(())
@@ -214,20 +227,22 @@ impl<S: Service> Turn<S> {
     /// # Errors
     /// When the state is not saved or not loaded.
     pub fn hand_on<N: Service>(mut self, service: N) -> Result<Turn<N>> {
-        self.freeze();
-        let saved = self.service.save()?;
+        self.freeze()?;
+        let old = &self.service;
+        let saved = guard_restart(&mut self.net, "save", |_| old.save())??;
         let (mut records, mut streams) = (Vec::new(), Vec::new());
         for id in self.moving().collect::<Vec<_>>() {
             let session = self.sessions.get(id.slot()).and_then(Option::as_ref);
-            let Some(exported) = session.and_then(|session| self.service.export(session)) else {
-                continue;
-            };
+            let old = &self.service;
+            let export = |session| guard_restart(&mut self.net, "export", |_| old.export(session));
+            let Some(exported) = session.map(export).transpose()?.flatten() else { continue };
             let conn = &self.net.conns[id.slot()];
             pack(conn, Some(exported), self.net.now()).encode(&mut records);
             streams.push(conn.stream.again());
         }
         let mut net = Net::new(None, self.net.now());
         net.limits = self.net.limits.clone();
+        net.propagates_panics = self.net.propagates_panics;
         net.generation = self.net.generation + 1;
         net.engine = Some(Engine::ForkExec);
         net.last_serial = self.net.last_serial;
@@ -242,15 +257,20 @@ impl<S: Service> Turn<S> {
         }
         successor.take_in()?;
         self.tell_retired();
-        successor.service.on_start(&mut successor.net, Start::Upgraded);
+        let new = &mut successor.service;
+        guard_restart(&mut successor.net, "on_start", |net| new.on_start(net, Start::Upgraded))?;
         successor.net.thaw();
         successor.net.shared = false;
         Ok(successor)
     }
 
-    fn import(&mut self, id: ConnId, saved: &[u8]) {
-        let imported = self.service.import(&mut Connection::new(&mut self.net, id), saved);
-        self.keep_session(id, imported);
+    fn import(&mut self, id: ConnId, saved: &[u8]) -> std::result::Result<(), String> {
+        let service = &mut self.service;
+        let imported = guard_restart(&mut self.net, "import", |net| {
+            service.import(&mut Connection::new(net, id), saved)
+        })?;
+        self.keep_session(id, imported.map_err(Reason::Failed));
+        Ok(())
     }
 }
 
