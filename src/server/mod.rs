@@ -91,7 +91,8 @@ impl<S: Service> Server<S> {
     /// server can hear them (HUP, INT, QUIT, TERM, USR1 and USR2), and in a new generation it takes
     /// its marker out of the environment, which no other thread may use at that moment. The limit
     /// on open files is raised as far as it goes. `SIGCHLD` is not ignored any more, whoever has left it so,
-    /// and `SIGXFSZ` is, so that a limit on the size of files is an error and not the end.
+    /// and `SIGXFSZ` is, so that a limit on the size of files is an error and not the end; what the program
+    /// starts by itself inherits both, a new generation has all defaults.
     ///
     /// # Errors
     /// When the system refuses an epoll set, or when an older generation hands over something that

@@ -3,8 +3,7 @@
 //! Each room adds methods to [`Turn`]: `input` brings what arrives to the service, `restart` carries out what
 //! the state machine decides, `leaving` is how a process goes, `report` tells others how it is. `generation`
 //! is what they have to remember, `inboxes` where other threads post, and `guard` how the author's code is
-//! called. ARCHITECTURE.md numbers the phases
-//! as they are numbered here.
+//! called. ARCHITECTURE.md numbers the phases as they are numbered here.
 
 mod generation;
 mod guard;
