@@ -28,10 +28,10 @@ const ROOMS: [(&str, &[&str]); 35] = [
     ("clock", &[]),
     ("timer", &["clock", "limits"]),
     ("codec", &["error"]),
-    // What is said about all of it.
-    ("logging", &["limits", "log_target"]),
     // The system around a server.
-    ("system", &["error", "log_target", "logging"]),
+    ("system", &["error", "log_target"]),
+    // What is said about all of it.
+    ("logging", &["limits", "log_target", "system"]),
     // Work that is no connection.
     ("tasks", &["limits", "log_target", "timer"]),
     // Sockets, from one stream to all that a process has.
@@ -244,7 +244,7 @@ const ROOMS: [(&str, &[&str]); 35] = [
 
 /// The only files with `unsafe` in them.
 const UNSAFE: [&str; 5] = [
-    "src/logging/no_wait.rs",
+    "src/system/stdio.rs",
     "src/restart/engine/fork.rs",
     "src/restart/engine/exec.rs",
     "src/restart/link/channel.rs",

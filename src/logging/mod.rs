@@ -30,7 +30,6 @@
 //! repeated: kind="close failed" more=48713 within=5.000s
 //! ```
 
-mod no_wait;
 mod panics;
 mod quoted;
 mod repeats;

@@ -8,7 +8,7 @@ use std::{
     process,
 };
 
-use super::no_wait::write_some;
+use crate::system::stdio::write_some;
 
 /// Stderr for a logger: never waits for its reader.
 ///
