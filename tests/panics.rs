@@ -308,13 +308,30 @@ fn a_process_that_panics_on_its_way_out_goes_on_with_it() {
 
 #[test]
 fn a_restart_in_memory_fails_with_what_was_said() {
-    for callback in ["on_move", "save", "export", "load", "import", "on_start"] {
+    for callback in ["on_move", "save", "export", "load", "import"] {
         let (mut harness, script) = brittle();
         harness.connect();
         script.panic_in(callback);
         let failed = harness.restart(Brittle(script)).expect_err(callback).to_string();
         assert_eq!(failed, format!("panicked: {callback}: as told"));
     }
+}
+
+/// By then it serves, and has the connections.
+#[test]
+fn a_start_in_memory_that_panics_asks_for_a_roll_back() {
+    let (mut harness, script) = brittle();
+    let peer = harness.connect();
+    script.panic_in("on_start");
+    let sides = harness.begin_restart(Brittle(script.clone())).expect("it starts");
+    assert_eq!(sides.asked_to_roll_back().as_deref(), Some("panicked: on_start: as told"));
+    let (mut old, mut new) = sides.roll_back("");
+    script.panic_in("");
+    new.feed(peer, b"z");
+    assert_eq!(new.take(peer), b"<z", "it is served where it is");
+    let next = old.connect();
+    old.feed(next, b"z");
+    assert_eq!(old.take(next), b"<z");
 }
 
 /// Its assertions are meant for the test.
