@@ -55,7 +55,7 @@
 //! # Five rules
 //!
 //! 1. You write the loop's body; the reactor owns the loop.
-//! 2. An `Err` closes this connection (what was queued is sent first), never the server.
+//! 2. An `Err` or a panic closes this connection (what was queued is sent first), never the server.
 //! 3. Nothing is freed during a callback.
 //! 4. The reactor stores no closures: everything it stores can be written down, and that is why it
 //!    can restart.
@@ -85,6 +85,7 @@
 //! - [`Service`] is what you write, [`Connection`] is one connection in its hands, [`Net`] is everything else.
 //! - [`Server`] is how it starts; [`Restart`] and [`Drain`] say how it is replaced and how it leaves;
 //!   [`Verdict`] says how that went.
+//! - [`logging`] is for a log that holds nobody up, behind whatever logger there is.
 //! - [`limits`] has every fixed size and time with its reason; [`codec`] cuts bytes into messages.
 //! - [`testing`] runs a service without sockets and without time.
 //!
@@ -104,6 +105,7 @@ mod error;
 pub mod guide;
 pub mod limits;
 mod log_target;
+pub mod logging;
 mod net;
 mod operate;
 mod plan;

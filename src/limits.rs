@@ -289,3 +289,14 @@ impl Default for Limits {
         Limits::DEFAULT
     }
 }
+
+/// Lines of one kind that the log has within a [`LOG_WINDOW`], where others can cause them: enough to see what
+/// goes on, and a kilobyte a second at most.
+pub const LOG_BURST: u32 = 50;
+
+/// The time for which [`LOG_BURST`] holds (the kernel's own log has 5 s as well).
+pub const LOG_WINDOW: Duration = Duration::from_secs(5);
+
+/// Bytes of a [quoted](crate::logging::Quoted) value in a line of the log. A new program's last words are the
+/// longest that is meant to be read there.
+pub const QUOTED: usize = 2 * STDERR_TAIL;

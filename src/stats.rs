@@ -57,6 +57,8 @@ pub struct Stats {
     pub pieces: u64,
     /// Messages [received](crate::Mail::on_mail).
     pub mails: u64,
+    /// Callbacks that [panicked](crate::Service#a-callback-that-panics) and did not end the process.
+    pub panics: u64,
     /// Readiness events for connections that were gone already. They are harmless, and rare.
     pub ghosts: u64,
     /// Times that accepting was paused because descriptors ran out.

@@ -180,6 +180,17 @@ pub enum RestartError {
     Stopped,
 }
 
+impl RestartError {
+    /// Whether no process was made for it: it can be asked for as often as anybody likes.
+    pub(crate) fn is_refusal(&self) -> bool {
+        use RestartError::*;
+        matches!(
+            self,
+            InProgress | Draining | Threads { .. } | Mailbox { .. } | TooMany { .. } | FirstProcess
+        )
+    }
+}
+
 impl fmt::Display for RestartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use RestartError::*;

@@ -15,7 +15,7 @@ use imports::Imports;
 /// Every room of `src` and which others it may name, bottom up. A room is a folder, or a file of
 /// `src` itself; what lies in a folder beside its rooms is the folder's own. Items count where they are
 /// made, not where they are re-exported.
-const ROOMS: [(&str, &[&str]); 34] = [
+const ROOMS: [(&str, &[&str]); 35] = [
     // Plain values.
     ("limits", &[]),
     ("log_target", &[]),
@@ -30,12 +30,14 @@ const ROOMS: [(&str, &[&str]); 34] = [
     ("codec", &["error"]),
     // The system around a server.
     ("system", &["error", "limits", "log_target"]),
+    // What is said about all of it.
+    ("logging", &["limits", "log_target", "system"]),
     // Work that is no connection.
     ("tasks", &["limits", "log_target", "timer"]),
     // Sockets, from one stream to all that a process has.
     ("net", &["error"]),
     ("net/stream", &["net"]),
-    ("net/listen", &["error", "limits", "log_target", "net", "net/stream"]),
+    ("net/listen", &["error", "limits", "log_target", "logging", "net", "net/stream"]),
     ("net/datagram", &["limits", "net", "net/listen"]),
     ("net/conn", &["buffer", "clock", "limits", "net", "net/stream"]),
     (
@@ -46,6 +48,7 @@ const ROOMS: [(&str, &[&str]); 34] = [
             "error",
             "limits",
             "log_target",
+            "logging",
             "net",
             "net/conn",
             "net/datagram",
@@ -67,6 +70,7 @@ const ROOMS: [(&str, &[&str]); 34] = [
             "error",
             "limits",
             "log_target",
+            "logging",
             "net",
             "plan",
             "restart/link",
@@ -84,6 +88,7 @@ const ROOMS: [(&str, &[&str]); 34] = [
             "error",
             "limits",
             "log_target",
+            "logging",
             "net/listen",
             "plan",
             "restart/engine",
@@ -114,6 +119,8 @@ const ROOMS: [(&str, &[&str]); 34] = [
         &[
             "error",
             "limits",
+            "log_target",
+            "logging",
             "net",
             "net/conn",
             "net/datagram",
@@ -144,6 +151,7 @@ const ROOMS: [(&str, &[&str]); 34] = [
             "error",
             "limits",
             "log_target",
+            "logging",
             "net",
             "net/conn",
             "net/reactor",
@@ -186,6 +194,7 @@ const ROOMS: [(&str, &[&str]); 34] = [
         &[
             "limits",
             "log_target",
+            "logging",
             "net",
             "net/conn",
             "net/reactor",
@@ -208,6 +217,7 @@ const ROOMS: [(&str, &[&str]); 34] = [
             "error",
             "limits",
             "log_target",
+            "logging",
             "net",
             "net/datagram",
             "net/listen",

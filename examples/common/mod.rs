@@ -8,7 +8,10 @@
 
 use std::{ffi::OsString, io::Write, path::PathBuf, process, process::ExitCode, time::Duration};
 
-use heirloom::{Restart, Result, Server, Service};
+use heirloom::{
+    Restart, Result, Server, Service,
+    logging::{Stderr, log_panics},
+};
 use lexopt::{Arg, Parser, ValueExt};
 
 /// The status of a program whose command line or surroundings are wrong.
@@ -125,10 +128,12 @@ fn build<S: Service>(service: S, options: Options) -> Result<Server<S>> {
 fn start_logging() {
     let level = env_logger::Env::default().default_filter_or("info");
     env_logger::Builder::from_env(level)
+        .target(env_logger::Target::Pipe(Box::new(Stderr::new()))) // which waits for no reader
         .format(|out, record| {
             writeln!(out, "[{}] {}: {}", process::id(), record.level(), record.args())
         })
         .init();
+    log_panics();
 }
 
 fn fail(status: u8, why: &dyn std::fmt::Display) -> ExitCode {

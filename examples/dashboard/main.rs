@@ -37,6 +37,8 @@ mod state;
 
 use std::{io::Write, process, process::ExitCode};
 
+use heirloom::logging::{Stderr, log_panics};
+
 use self::options::Role;
 
 fn main() -> ExitCode {
@@ -65,8 +67,10 @@ fn main() -> ExitCode {
 fn start_logging(level: &str) {
     let level = env_logger::Env::default().default_filter_or(level);
     env_logger::Builder::from_env(level)
+        .target(env_logger::Target::Pipe(Box::new(Stderr::new()))) // which waits for no reader
         .format(|out, record| {
             writeln!(out, "[{}] {}: {}", process::id(), record.level(), record.args())
         })
         .init();
+    log_panics();
 }

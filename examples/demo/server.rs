@@ -3,7 +3,10 @@
 
 use std::{io::Write, process, process::ExitCode, time::Duration};
 
-use heirloom::{Alarm, Connection, Net, Origin, Restart, Result, Server, Service, Start, codec};
+use heirloom::{
+    Alarm, Connection, Net, Origin, Restart, Result, Server, Service, Start, codec,
+    logging::{Stderr, log_panics},
+};
 
 use crate::proof;
 
@@ -108,8 +111,10 @@ fn run(address: &str, probation: Duration, moves: bool) -> Result {
 fn start_logging() {
     env_logger::Builder::new()
         .filter_level(log::LevelFilter::Info)
+        .target(env_logger::Target::Pipe(Box::new(Stderr::new()))) // which waits for no reader
         .format(|out, record| {
             writeln!(out, "[{}] {}: {}", process::id(), record.level(), record.args())
         })
         .init();
+    log_panics();
 }

@@ -175,6 +175,7 @@ impl Beyond {
 
 impl Mail<String> for Lab {
     fn on_mail(&mut self, net: &mut Net, text: String) {
+        settings::panic_if_told("on_mail");
         let when = if self.beyond.started { "" } else { "before the start: " };
         journal(net, &format!("{when}mail {text}"));
         self.beyond.mail.push(text);

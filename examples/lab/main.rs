@@ -24,6 +24,7 @@ use heirloom::{
     Start, Timer, Verdict, codec,
 };
 use session::{Fate, Session, State};
+use settings::panic_if_told;
 
 /// The longest request line, unless the test is about the reactor's own limit.
 const LINE: usize = 1024 * 1024;
@@ -95,6 +96,7 @@ impl Service for Lab {
 
     fn on_open(&mut self, conn: &mut Connection<'_>, origin: Origin) -> Result<Session> {
         settings::linger("open");
+        panic_if_told("on_open");
         if let Origin::Dialed { tag } = origin {
             let text = format!("dialed {}", conn.peer());
             self.answer(conn.net(), tag, &text);
@@ -117,6 +119,7 @@ impl Service for Lab {
     }
 
     fn on_eof(&mut self, conn: &mut Connection<'_>, session: &mut Session) -> Result {
+        panic_if_told("on_eof");
         if session.outlives_eof {
             say(conn, "eof");
         } else {
@@ -126,6 +129,7 @@ impl Service for Lab {
     }
 
     fn on_writable(&mut self, conn: &mut Connection<'_>, session: &mut Session) -> Result {
+        panic_if_told("on_writable");
         socket::pour(conn, session);
         Ok(())
     }
@@ -136,11 +140,13 @@ impl Service for Lab {
         _session: &mut Session,
         timer: Timer,
     ) -> Result {
+        panic_if_told("on_timer");
         socket::timer(conn, timer);
         Ok(())
     }
 
     fn on_drain(&mut self, conn: &mut Connection<'_>, _session: &mut Session) -> Result {
+        panic_if_told("on_drain");
         self.events.push("drain".to_owned());
         if settings::setting::<u8>("FAREWELL").is_some() {
             say(conn, "farewell");
@@ -150,14 +156,17 @@ impl Service for Lab {
     }
 
     fn on_close(&mut self, _net: &mut Net, _id: ConnId, _session: Session, why: Reason) {
+        panic_if_told("on_close");
         self.closes.push(why.to_string());
     }
 
     fn on_dial_failed(&mut self, net: &mut Net, tag: u64, why: std::io::Error) {
+        panic_if_told("on_dial_failed");
         self.answer(net, tag, &format!("dial failed: {}", why.kind()));
     }
 
     fn on_alarm(&mut self, net: &mut Net, key: Alarm) {
+        panic_if_told("on_alarm");
         if key.0 == UNHOLD {
             return self.beyond.unhold(net, "");
         }
@@ -172,11 +181,14 @@ impl Service for Lab {
     }
 
     fn on_deferred(&mut self, net: &mut Net, key: Deferred) {
+        panic_if_told("on_deferred");
         self.beyond.deferred(net, key);
     }
 
     fn on_start(&mut self, net: &mut Net, start: Start) {
         settings::linger("start");
+        panic_if_told("on_start");
+        panic_if_told(&format!("on_start {start:?}"));
         let is_heir = matches!(start, Start::Forked | Start::Upgraded);
         if is_heir {
             // Whoever has asked for this restart and was moved hears of it here.
@@ -199,10 +211,12 @@ impl Service for Lab {
 
     fn on_retire(&mut self, _net: &mut Net) {
         settings::linger("retire");
+        panic_if_told("on_retire");
         self.events.push("retire".to_owned());
     }
 
     fn on_restart_ended(&mut self, net: &mut Net, verdict: &Verdict) {
+        panic_if_told("on_restart_ended");
         let text = match &verdict.outcome {
             Ok(pid) => format!("ok {} {pid}", verdict.generation),
             Err(why) => format!("error {}", why.to_string().replace('\n', " | ")),
@@ -217,27 +231,32 @@ impl Service for Lab {
     }
 
     fn on_move(&self, session: &Session) -> Move {
+        panic_if_told("on_move");
         if session.fate == Fate::Stay { Move::Stay } else { Move::Yes }
     }
 
     fn save(&self) -> Result<Vec<u8>> {
         settings::linger("save");
+        panic_if_told("save");
         self.state.write()
     }
 
     fn load(&mut self, saved: &[u8]) -> Result {
         settings::linger("load");
+        panic_if_told("load");
         self.state = State::read(saved)?;
         Ok(())
     }
 
     fn export(&self, session: &Session) -> Option<Vec<u8>> {
         settings::linger("export");
+        panic_if_told("export");
         (session.fate != Fate::NoExport).then(|| session.write())
     }
 
     fn import(&mut self, _conn: &mut Connection<'_>, saved: &[u8]) -> Result<Session> {
         settings::linger("import");
+        panic_if_told("import");
         Session::read(saved)
     }
 }

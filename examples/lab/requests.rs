@@ -36,6 +36,7 @@ impl Lab {
             "events" => self.events.join(","),
             "closes" => self.closes.join(","),
             "fail" => return Err(rest.into()),
+            "panic" => panic!("{rest}"),
             "unhold" => {
                 let after = number(rest).unwrap_or(0); // milliseconds
                 net.set_alarm(Alarm(UNHOLD), Duration::from_millis(after));

@@ -9,9 +9,10 @@
 //! - `LAB_BROKEN=FILE`: while the file exists, a new program does what it says: `exit`, `hang`, `panic`,
 //!   `stop` (it stops itself until it gets SIGCONT), `check` (its configuration is bad), `fds` (it has
 //!   room for few descriptors), `daemon` and `daemon hang` (it goes into the background before it serves, and never comes to it); and a new generation by either engine: `abort` (soon after it began
-//!   to serve), `roll back`, `die in alarm`.
+//!   to serve), `roll back`, `die in alarm`; and whoever comes to it: `panic in CALLBACK`.
 //! - `LAB_SLOW=FILE`: callbacks that take long, one a line, with the time: `start 2500`. There are `open`,
 //!   `start`, `retire`, `save`, `load`, `export` and `import`.
+//! - `LAB_PANICS=1`: a panic ends the process.
 //! - `LAB_ALSO=FILE`: it also listens on each line of it.
 //! - `LAB_JOURNAL=FILE`: all generations write down there which alarms, pieces and messages came.
 //! - `LAB_FAREWELL=1`: at a drain it says so to each client, and closes.
@@ -109,6 +110,9 @@ pub fn tune(mut server: Server<Lab>) -> Server<Lab> {
     if let Some(limit) = millis("DISMISS") {
         server = server.dismiss_oldest(limit);
     }
+    if setting::<u8>("PANICS").is_some() {
+        server = server.propagate_panics();
+    }
     let server = listen_also(server);
     if let Some(how) = told().filter(|how| how.starts_with("daemon")) {
         daemon(true, true).expect("a fork"); // the process that was started ends here
@@ -152,6 +156,13 @@ pub fn linger(callback: &str) {
         {
             thread::sleep(Duration::from_millis(millis.parse().expect("milliseconds")));
         }
+    }
+}
+
+/// At the beginning of a callback: whether it is the one that is to panic.
+pub fn panic_if_told(callback: &str) {
+    if told().as_deref().and_then(|told| told.strip_prefix("panic in ")) == Some(callback) {
+        panic!("lab: as told");
     }
 }
 

@@ -30,6 +30,7 @@
 //! | a request on the control socket | 1 KiB | fixed |
 //! | connections of the control socket | 32; one more takes the place of the one that was silent longest | fixed |
 //! | a new program's stderr, passed on until it commits | 1 MiB a second; what is missing is told | fixed |
+//! | lines of one kind in the log, where others can cause them | 50 in 5 s; then they are counted | fixed |
 //! | a supervisor makes another generation after a crash | 100 ms, doubling up to 30 s | fixed |
 //!
 //! A time counts from the moment in which it is set, and is over only when all that came within it was used. A

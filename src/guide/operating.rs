@@ -105,6 +105,29 @@
 //! `heirloom::supervisor`, `heirloom::system` (signals, pid file, service manager). With the examples, a wrong command line, an address in use or a
 //! missing directory is one line and exit status 2.
 //!
+//! # The log
+//!
+//! heirloom logs through the `log` crate; what is written, and where, is the program's choice. The examples take
+//! env_logger with [`logging::Stderr`](crate::logging::Stderr), which waits for no reader: a stderr that is
+//! full costs lines, and these are counted and told. With a writer that waits, as most loggers have, a reader
+//! that hangs stops the server. Lines that others can cause at will are
+//! [counted when they are many](crate::logging#the-librarys-own-lines).
+//!
+//! A callback that panics is caught, and ends
+//! [what it was about](crate::Service#a-callback-that-panics): mostly one connection, whose line is at level error.
+//!
+//! # What whoever starts it leaves behind
+//!
+//! | left behind | what becomes of it |
+//! |---|---|
+//! | signals that are ignored (`nohup(1)`) or blocked | those that the server listens to are heard |
+//! | `SIGCHLD` ignored | not ignored any more: how a new program ended is told |
+//! | a limit on the size of files (`ulimit -f`) | a write beyond it is an error: a state that is longer fails the restart, not the server |
+//! | stdin, stdout, stderr closed | Rust opens `/dev/null` in their places, so no socket gets a number below 3 |
+//! | `O_NONBLOCK` on stderr | left as it is; what does not fit is dropped like with any stderr |
+//! | a umask of zero | the control socket is its owner's alone; a pid file and Unix sockets have the mode that the umask lets them |
+//! | a soft limit on open files | raised to the hard one |
+//!
 //! # Which process it is
 //!
 //! The process id changes at each restart, since a restart makes a new process. Three ways to know it:
@@ -161,7 +184,6 @@
 //!
 //! - A child that was forked shares memory until one side writes to it; a busy heap is copied in the end.
 //!   `heirloom status` shows what each generation has for itself.
-//! - With `SIGCHLD` ignored, how a new side ended cannot be told.
 //! - A program that uses threads starts them after [`Server::new`](crate::Server::new), and restarts by
 //!   fork-exec.
 //! - The soft limit on open files is raised to the hard one.

@@ -12,7 +12,10 @@
 //! and in `src/main.rs`:
 //!
 //! ```no_run
-//! use heirloom::{Connection, Origin, Restart, Result, Server, Service, codec};
+//! use heirloom::{
+//!     Connection, Origin, Restart, Result, Server, Service, codec,
+//!     logging::{Stderr, log_panics},
+//! };
 //!
 //! /// Counts the lines that all clients have sent.
 //! struct Lines {
@@ -36,7 +39,10 @@
 //! }
 //!
 //! fn main() -> Result {
-//!     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
+//!     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info"))
+//!         .target(env_logger::Target::Pipe(Box::new(Stderr::new()))) // which waits for no reader
+//!         .init();
+//!     log_panics(); // as lines of the log
 //!     Server::new(Lines { count: 0 })?
 //!         .listen("127.0.0.1:7790")?
 //!         .pid_file("/tmp/lines.pid")? // of the generation that serves

@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, fmt, io};
 
+use log::Level;
+
 use crate::error::Error;
 
 /// How a connection came to be.
@@ -42,7 +44,7 @@ pub enum Origin {
 /// use heirloom::Reason;
 ///
 /// fn is_our_fault(why: &Reason) -> bool {
-///     matches!(why, Reason::Failed(_) | Reason::Stopped | Reason::DrainDeadline)
+///     matches!(why, Reason::Failed(_) | Reason::Panicked(_) | Reason::Stopped | Reason::DrainDeadline)
 /// }
 /// assert_eq!(Reason::Idle.to_string(), "idle timeout");
 /// ```
@@ -57,6 +59,9 @@ pub enum Reason {
     Aborted,
     /// A callback answered `Err`.
     Failed(Error),
+    /// A callback panicked: which one, what it said, and where, if that is known. The
+    /// [service](crate::Service#a-callback-that-panics) may be half changed.
+    Panicked(String),
     /// The system ended the connection, most often because the peer reset it.
     Broken(io::Error),
     /// One message was longer than [`max_message`](crate::Server::max_message).
@@ -83,9 +88,36 @@ impl Reason {
     pub(crate) fn is_failure(&self) -> bool {
         !matches!(self, Reason::PeerClosed | Reason::Closed | Reason::Aborted | Reason::Idle)
     }
-}
 
-impl Reason {
+    /// At which level it is told.
+    pub(crate) fn level(&self) -> Level {
+        match self {
+            Reason::Panicked(_) => Level::Error,
+            reason if reason.is_failure() => Level::Info,
+            _ => Level::Debug,
+        }
+    }
+
+    /// The kind of line that tells it.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Reason::PeerClosed => "close peer closed",
+            Reason::Closed => "close closed",
+            Reason::Aborted => "close aborted",
+            Reason::Failed(_) => "close failed",
+            Reason::Panicked(_) => "close panicked",
+            Reason::Broken(_) => "close broken",
+            Reason::TooLong => "close too long",
+            Reason::TooSlow => "close too slow",
+            Reason::Idle => "close idle",
+            Reason::NoFirstMessage => "close no first message",
+            Reason::NoProgress => "close no progress",
+            Reason::NoFin => "close no fin",
+            Reason::DrainDeadline => "close drain deadline",
+            Reason::Stopped => "close stopped",
+        }
+    }
+
     /// What it displays as.
     pub(crate) fn text(&self) -> Cow<'static, str> {
         let text = match self {
@@ -93,6 +125,7 @@ impl Reason {
             Reason::Closed => "closed",
             Reason::Aborted => "aborted",
             Reason::Failed(why) => return format!("failed: {why}").into(),
+            Reason::Panicked(what) => return format!("panicked: {what}").into(),
             Reason::Broken(why) => return format!("broken: {why}").into(),
             Reason::TooLong => "message over its limit",
             Reason::TooSlow => "output over its limit, the peer reads too slowly",

@@ -17,12 +17,14 @@ use nix::sys::{
 use crate::{
     error::{Error, Result},
     log_target::{RESTART, SYSTEM},
+    logging::Escaped,
     net::{BY_NAME, CONTROL, Datagrams, Listener, Net},
     operate::supervisor::{self, Orders},
     plan::{Engine, Restart},
     restart::{
         engine::{
             exec::{Launch, claim_activated},
+            fork::take_dispositions,
             inherit::Inheritance,
         },
         fault::{self, Step},
@@ -88,13 +90,16 @@ impl<S: Service> Server<S> {
     /// Call it early: it remembers how the program was started, it holds signals back until the
     /// server can hear them (HUP, INT, QUIT, TERM, USR1 and USR2), and in a new generation it takes
     /// its marker out of the environment, which no other thread may use at that moment. The limit
-    /// on open files is raised as far as it goes.
+    /// on open files is raised as far as it goes. `SIGCHLD` is not ignored any more, whoever has left it so,
+    /// and `SIGXFSZ` is, so that a limit on the size of files is an error and not the end; what the program
+    /// starts by itself inherits both, a new generation has all defaults.
     ///
     /// # Errors
     /// When the system refuses an epoll set, or when an older generation hands over something that
     /// cannot be understood.
     pub fn new(service: S) -> Result<Server<S>> {
         signal::hold_back()?;
+        take_dispositions().map_err(|e| Error::io("set", "signal dispositions", e))?;
         raise_file_limit();
         let mut server = Server::bare(service)?;
         let Some((mut link, inheritance)) = Inheritance::claim()? else {
@@ -301,7 +306,7 @@ impl<S: Service> Server<S> {
         for listener in &self.unclaimed {
             log::warn!(
                 target: RESTART,
-                "{} was passed on and is not wanted: it will be closed", listener.name
+                "{} was passed on and is not wanted: it will be closed", Escaped(&listener.name)
             );
         }
         self.succession.unwanted = self.unclaimed;

@@ -245,6 +245,25 @@ impl<S: Service> Server<S> {
         self
     }
 
+    /// Lets a panic of a callback end the process, as a panic ends any program, in place of
+    /// [what it leads to otherwise](Service#a-callback-that-panics): for a service that would rather not go on
+    /// with a state that may be half changed.
+    ///
+    /// The panic goes on out of [`run`](Self::run). Its pid file, its control path and the paths of its Unix
+    /// sockets are removed before, unless another generation or a supervisor still serves there. It is the
+    /// default where the program is built with `panic = "abort"`: then nothing is removed.
+    ///
+    /// ```
+    /// # use heirloom::{Server, Service};
+    /// fn tune<S: Service>(server: Server<S>) -> Server<S> {
+    ///     server.propagate_panics().supervised() // which starts it anew
+    /// }
+    /// ```
+    pub fn propagate_panics(mut self) -> Server<S> {
+        self.net.propagates_panics = true;
+        self
+    }
+
     /// How a process that was replaced treats the connections that it still has (aborts them after
     /// an hour). See [`Drain`] for an example.
     pub fn drain_on_restart(mut self, how: Drain) -> Server<S> {

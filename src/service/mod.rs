@@ -24,7 +24,7 @@ use crate::{
 /// Five rules:
 ///
 /// 1. You write the loop's body; the reactor owns the loop.
-/// 2. An `Err` closes this connection (what was queued is sent first), never the server.
+/// 2. An `Err` or a panic closes this connection (what was queued is sent first), never the server.
 /// 3. Nothing is freed during a callback.
 /// 4. The reactor stores no closures: everything it stores can be written down, and that is why it
 ///    can restart.
@@ -105,6 +105,24 @@ use crate::{
 /// assert_eq!(harness.take(peer), b"5 bytes\n");
 /// assert_eq!(harness.service().0, 1);
 /// ```
+///
+/// # A callback that panics
+///
+/// It is caught, counted ([`Stats::panics`](crate::Stats::panics)) and told in the log. It leaves undone what it
+/// has not done, and is not called again for the same thing.
+///
+/// | a panic in | ends |
+/// |---|---|
+/// | `on_open`, `on_data`, `on_eof`, `on_writable`, `on_timer`, `on_drain` | this connection, as an `Err` does: [`Reason::Panicked`] |
+/// | `on_close`, `on_dial_failed`, `on_datagram`, `on_alarm`, `on_deferred`, `on_mail`, `on_retire`, `on_restart_ended`, the drop of an inherited session | nothing |
+/// | `generation_of` | nothing; the datagram is this generation's |
+/// | `on_move`, `save`, `export`, `load`, `import` | the restart: the old process serves on |
+/// | `on_start` | the first generation, with an error; a new one is rolled back; where no other could serve, nothing |
+///
+/// **`self` and the session may be half changed** by then: what must be changed together is best changed
+/// without anything in between that can panic. A service that would rather not go on says
+/// [`propagate_panics`](crate::Server::propagate_panics). Nothing can be caught where the program is built with
+/// `panic = "abort"`, nor where a `Drop` panics because of a panic.
 #[allow(unused_variables)] // the defaults ignore most of what they are given
 pub trait Service: Sized {
     /// What one conversation must remember: plain data.

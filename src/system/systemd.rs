@@ -54,7 +54,7 @@ impl Manager {
         let address = env::var_os("NOTIFY_SOCKET").and_then(|path| {
             let address = address(&path);
             if address.is_none() {
-                log::warn!(target: SYSTEM, "NOTIFY_SOCKET={} is not understood", path.display());
+                log::warn!(target: SYSTEM, "NOTIFY_SOCKET={path:?} is not understood");
             }
             address
         });
@@ -176,7 +176,7 @@ impl Manager {
     fn tell(&mut self, words: &[NotifyState<'_>]) -> bool {
         let Some(address) = self.address.as_ref().filter(|_| self.is_main) else { return false };
         let text: Vec<_> = words.iter().map(ToString::to_string).collect();
-        log::debug!(target: SYSTEM, "to the service manager: {}", text.join(", "));
+        log::debug!(target: SYSTEM, "to the service manager: {text:?}");
         match send(address, text.join("\n").as_bytes(), &[]) {
             Ok(()) => true,
             Err(e) => {

@@ -121,7 +121,8 @@ impl<S: Service> Harness<S> {
     /// A server that has just started ([`Start::Fresh`]).
     pub fn new(service: S) -> Harness<S> {
         let now = Instant::now();
-        let net = Net::new(None, now);
+        let mut net = Net::new(None, now);
+        net.propagates_panics = true;
         let mut turn = Turn::new(service, net, Succession::in_memory(now));
         turn.service.on_start(&mut turn.net, Start::Fresh);
         let mut harness = Harness { turn, pipes: Vec::new(), arrivals: Vec::new() };
@@ -137,6 +138,32 @@ impl<S: Service> Harness<S> {
     {
         self.turn.inboxes.add(inbox);
         self.settle();
+        self
+    }
+
+    /// Catches panics of callbacks, as a [`Server`](crate::Server) does. A harness lets them through otherwise, so
+    /// that an assertion in a service fails the test that it stands in.
+    ///
+    /// ```
+    /// # use heirloom::{Connection, Origin, Result, Service, testing::Harness};
+    /// # struct Brittle;
+    /// # impl Service for Brittle {
+    /// #     type Session = ();
+    /// #     fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result { Ok(()) }
+    /// #     fn on_data(&mut self, conn: &mut Connection<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+    /// #         conn.send(&[100 / input[0]]);
+    /// #         Ok(1)
+    /// #     }
+    /// # }
+    /// let mut harness = Harness::new(Brittle).catch_panics(); // which divides
+    /// let [one, other] = [harness.connect(), harness.connect()];
+    /// harness.feed(one, &[0]);
+    /// assert!(harness.is_closed(one));
+    /// harness.feed(other, &[50]);
+    /// assert_eq!(harness.take(other), [2]);
+    /// ```
+    pub fn catch_panics(mut self) -> Harness<S> {
+        self.turn.net.propagates_panics = false;
         self
     }
 
@@ -206,7 +233,7 @@ impl<S: Service> Harness<S> {
 
     /// A dial comes to nothing.
     pub fn refuse(&mut self, tag: u64, why: std::io::ErrorKind) {
-        self.turn.service.on_dial_failed(&mut self.turn.net, tag, why.into());
+        self.turn.tell_dial_failed(tag, why.into());
         self.settle();
     }
 

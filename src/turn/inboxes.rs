@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::guard::guard_process;
 use crate::{
     limits::MAIL_BUDGET,
     net::Net,
@@ -41,7 +42,7 @@ impl<S: Mail<M>, M> Deliver<S> for Inbox<M> {
 fn deliver<S: Mail<M>, M>(messages: impl IntoIterator<Item = M>, service: &mut S, net: &mut Net) {
     for message in messages {
         net.stats.mails += 1;
-        service.on_mail(net, message);
+        guard_process(net, "on_mail", |net| service.on_mail(net, message));
     }
 }
 

@@ -2,22 +2,26 @@
 //!
 //! Each room adds methods to [`Turn`]: `input` brings what arrives to the service, `restart` carries out what
 //! the state machine decides, `leaving` is how a process goes, `report` tells others how it is. `generation`
-//! is what they have to remember, and `inboxes` where other threads post. ARCHITECTURE.md numbers the phases
-//! as they are numbered here.
+//! is what they have to remember, `inboxes` where other threads post, and `guard` how the author's code is
+//! called. ARCHITECTURE.md numbers the phases as they are numbered here.
 
 mod generation;
+mod guard;
 mod inboxes;
 mod input;
 mod leaving;
 mod report;
 mod restart;
 
-use std::time::{Duration, Instant};
+use std::{
+    panic::{self, AssertUnwindSafe},
+    time::{Duration, Instant},
+};
 
 use mio::Events;
 
 use crate::{
-    error::{Error, Result},
+    error::Result,
     limits::{ACCEPT_BUDGET, EVENTS, READ_BUDGET},
     net::{
         ConnId, Connection, DatagramInbox, Deadline, Expired, Net, Origin, Phase as ConnPhase,
@@ -28,6 +32,7 @@ use crate::{
 };
 use generation::Inherited;
 pub(crate) use generation::{AtMax, Generation, Succession, Trigger};
+use guard::{guard_connection, guard_process};
 pub(crate) use inboxes::Inboxes;
 
 /// A server at work. Three disjoint fields make the callbacks possible: each gets one `&mut` to the
@@ -68,8 +73,17 @@ impl<S: Service> Turn<S> {
         }
     }
 
-    /// Turns until this process has nothing left to do.
+    /// Turns until this process has nothing left to do. However it ends, also by a panic that is not caught
+    /// before, nothing stays behind that says that it serves.
     pub fn run(mut self) -> Result {
+        let ran = panic::catch_unwind(AssertUnwindSafe(|| self.turn()));
+        if !matches!(ran, Ok(Ok(()))) {
+            self.withdraw();
+        }
+        ran.unwrap_or_else(|panic| panic::resume_unwind(panic))
+    }
+
+    fn turn(&mut self) -> Result {
         self.begin()?;
         while self.succession.phase() != Phase::Ended {
             self.poll()?;
@@ -144,27 +158,35 @@ impl<S: Service> Turn<S> {
             }
         }
         for (tag, why) in self.net.take_refused_dials() {
-            self.service.on_dial_failed(&mut self.net, tag, why);
+            self.tell_dial_failed(tag, why);
         }
+    }
+
+    pub fn tell_dial_failed(&mut self, tag: u64, why: std::io::Error) {
+        let service = &mut self.service;
+        guard_process(&mut self.net, "on_dial_failed", |net| service.on_dial_failed(net, tag, why));
     }
 
     pub fn open(&mut self, id: ConnId, origin: Origin) {
         if self.net.conns[id.slot()].flags.control {
             return self.open_control(id);
         }
-        let opened = self.service.on_open(&mut Connection::new(&mut self.net, id), origin);
+        let service = &mut self.service;
+        let opened = guard_connection(&mut self.net, "on_open", |net| {
+            service.on_open(&mut Connection::new(net, id), origin)
+        });
         self.keep_session(id, opened);
     }
 
     /// A connection has its session from here on, or ends because it gets none.
-    fn keep_session(&mut self, id: ConnId, opened: Result<S::Session>) {
+    fn keep_session(&mut self, id: ConnId, opened: std::result::Result<S::Session, Reason>) {
         let slot = id.slot();
         if slot >= self.sessions.len() {
             self.sessions.resize_with(slot + 1, || None);
         }
         match opened {
             Ok(session) => self.sessions[slot] = Some(session),
-            Err(why) => self.net.finish(id, Reason::Failed(why)),
+            Err(why) => self.net.finish(id, why),
         }
     }
 
@@ -187,7 +209,9 @@ impl<S: Service> Turn<S> {
             match expired {
                 Expired::Timer(id, _) if self.is_control(id) => self.beat(id),
                 Expired::Timer(id, timer) => {
-                    self.call(id, |service, conn, session| service.on_timer(conn, session, timer));
+                    self.call(id, "on_timer", |service, conn, session| {
+                        service.on_timer(conn, session, timer)
+                    });
                 }
                 Expired::Alarm(key) => self.fire_alarm(key),
                 Expired::Deadline(deadline) => self.deadline(deadline)?,
@@ -209,6 +233,7 @@ impl<S: Service> Turn<S> {
             Deadline::Stderr => self.forward_stderr(),
             Deadline::Watchdog => self.watchdog_due(),
             Deadline::Barrier => self.barrier_overdue(),
+            Deadline::Repeats => self.net.tell_repeats(),
         }
         Ok(())
     }
@@ -225,7 +250,9 @@ impl<S: Service> Turn<S> {
     /// 8. Connections whose peer has caught up. More input may wait for them as well.
     fn writable(&mut self) {
         for id in self.net.take_writable() {
-            self.call(id, |service, conn, session| service.on_writable(conn, session));
+            self.call(id, "on_writable", |service, conn, session| {
+                service.on_writable(conn, session)
+            });
             if self.net.conn(id).is_some_and(|conn| conn.takes_input()) {
                 self.net.list(id);
             }
@@ -239,7 +266,10 @@ impl<S: Service> Turn<S> {
             && let Some((id, why)) = self.net.take_ended()
         {
             if let Some(session) = self.sessions.get_mut(id.slot()).and_then(Option::take) {
-                self.service.on_close(&mut self.net, id, session, why);
+                let service = &mut self.service;
+                guard_process(&mut self.net, "on_close", |net| {
+                    service.on_close(net, id, session, why);
+                });
             }
         }
     }
@@ -248,7 +278,8 @@ impl<S: Service> Turn<S> {
     fn work(&mut self) {
         if let Some(key) = self.net.next_deferred() {
             self.net.stats.pieces += 1;
-            self.service.on_deferred(&mut self.net, key);
+            let service = &mut self.service;
+            guard_process(&mut self.net, "on_deferred", |net| service.on_deferred(net, key));
         }
     }
 
@@ -256,22 +287,22 @@ impl<S: Service> Turn<S> {
     fn call(
         &mut self,
         id: ConnId,
+        name: &'static str,
         callback: impl FnOnce(&mut S, &mut Connection<'_>, &mut S::Session) -> Result,
     ) -> bool {
         if self.net.conn(id).is_none_or(|conn| conn.phase != ConnPhase::Open) {
             return false;
         }
         let Some(Some(session)) = self.sessions.get_mut(id.slot()) else { return false };
-        let result = callback(&mut self.service, &mut Connection::new(&mut self.net, id), session);
-        self.finish_if_failed(id, result);
-        true
-    }
-
-    /// Rule 2: an `Err` closes this connection.
-    fn finish_if_failed(&mut self, id: ConnId, result: std::result::Result<(), Error>) {
+        let service = &mut self.service;
+        let result = guard_connection(&mut self.net, name, |net| {
+            callback(service, &mut Connection::new(net, id), session)
+        });
+        // Rule 2: an `Err` closes this connection.
         if let Err(why) = result {
-            self.net.finish(id, Reason::Failed(why));
+            self.net.finish(id, why);
         }
+        true
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::{fmt, fs};
 
+use heirloom::logging::Quoted;
+
 /// A generation as the server describes it, and what its memory is.
 pub struct Generation {
     fields: Vec<(String, String)>,
@@ -75,16 +77,20 @@ pub struct Json<'a>(pub &'a [Generation]);
 
 impl fmt::Display for Json<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let value = |text: &str| match text.parse::<f64>() {
-            Ok(_) => text.to_owned(),
-            Err(_) if text == "-" => "null".to_owned(),
-            Err(_) => format!("{text:?}"),
+        // A number as JSON has them: `inf` and `+1` are names that somebody has given.
+        let is_number = |text: &str| {
+            text.parse::<f64>().is_ok() && text.bytes().all(|b| b.is_ascii_digit() || b == b'.')
+        };
+        let value = |name: &str, text: &str| match text {
+            "-" => "null".to_owned(),
+            _ if name != "held" && is_number(text) => text.to_owned(),
+            _ => Quoted(text).to_string(),
         };
         f.write_str("[")?;
         for (index, generation) in self.0.iter().enumerate() {
             f.write_str(if index > 0 { ",{" } else { "{" })?;
             for name in FIELDS {
-                write!(f, "\"{name}\":{},", value(generation.get(name)))?;
+                write!(f, "\"{name}\":{},", value(name, generation.get(name)))?;
             }
             match generation.memory {
                 Some((private, shared)) => {
@@ -111,6 +117,21 @@ mod tests {
              \"connections\":null,\"oldest\":null,\"holds\":null,\"held\":null,\
              \"private_bytes\":null,\"shared_bytes\":null}]"
         );
+    }
+
+    #[test]
+    fn names_are_strings_whatever_they_look_like() {
+        for (held, json) in
+            [("inf", "\"inf\""), ("1", "\"1\""), ("a\"b\u{7f}", "\"a\\\"b\\u007f\"")]
+        {
+            let line = format!("generation=3 pid=0 engine=none phase=+1 held={held}");
+            let text = Json(&[Generation::read(&line)]).to_string();
+            assert!(text.contains(&format!("\"held\":{json},")), "{text}");
+            assert!(
+                text.contains("\"generation\":3,") && text.contains("\"phase\":\"+1\""),
+                "{text}"
+            );
+        }
     }
 
     #[test]

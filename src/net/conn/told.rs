@@ -2,13 +2,17 @@
 
 use std::borrow::Cow;
 
+use log::Level;
+
 use crate::net::reason::Reason;
 
 /// What the log needs of a reason that the service has by now.
 #[derive(Debug)]
 pub(crate) struct Told {
-    text: Cow<'static, str>,
-    is_failure: bool,
+    pub text: Cow<'static, str>,
+    /// The kind of line that it is, and at which level.
+    pub name: &'static str,
+    pub level: Level,
     /// Of a peer that was idle nobody expects that it completes the close; of one that was served, yes.
     was_orderly: bool,
 }
@@ -16,15 +20,17 @@ pub(crate) struct Told {
 impl Told {
     pub fn of(reason: &Reason) -> Told {
         let was_orderly = matches!(reason, Reason::Closed | Reason::PeerClosed);
-        Told { text: reason.text(), is_failure: reason.is_failure(), was_orderly }
+        Told { text: reason.text(), name: reason.name(), level: reason.level(), was_orderly }
     }
 
-    /// What the log says of the end, and whether something went wrong: what was told, or what then became
-    /// of a close in good order.
-    pub fn or_worse(self, then: Option<Reason>) -> (Cow<'static, str>, bool) {
-        match then.filter(|then| self.was_orderly && then.is_failure()) {
-            Some(worse) => (worse.text(), true),
-            None => (self.text, self.is_failure),
-        }
+    /// What the log says of the end: what was told, or what then became of a close in good order.
+    pub fn or_worse(self, then: Option<Reason>) -> Told {
+        let worse = then.filter(|then| self.was_orderly && then.is_failure());
+        worse.map_or(self, |worse| Told::of(&worse))
+    }
+
+    /// Whether something went wrong.
+    pub fn is_failure(&self) -> bool {
+        self.level < Level::Debug
     }
 }

@@ -18,6 +18,7 @@ use nix::sys::socket::{Backlog, listen, setsockopt, sockopt};
 use crate::{
     limits::{BACKLOG, DATAGRAM_BUFFER},
     log_target::NET,
+    logging::Escaped,
     net::address::Address,
 };
 
@@ -65,7 +66,7 @@ fn bind_unix<T>(
             if !(is_socket && refused) {
                 return Err(e);
             }
-            log::info!(target: NET, "{} is a stale socket, replacing it", path.display());
+            log::info!(target: NET, "{} is a stale socket, replacing it", Escaped(path.display()));
             fs::remove_file(path)?;
             bind(path)
         }

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use log::Level;
+
 use super::Net;
 use crate::{
     limits::{ACCEPT_BUDGET, ACCEPT_PAUSE, CONTROL_CONNECTIONS},
@@ -127,8 +129,7 @@ impl Net {
             | EHOSTUNREACH | EOPNOTSUPP | ENETUNREACH,
         ) = e.raw_os_error()
         {
-            log::debug!(target: NET, "accept: {e}");
-            return;
+            return self.log(NET, Level::Debug, "accept failed", format_args!("accept: {e}"));
         }
         if self.stats.accept_pauses == 0 {
             log::warn!(

@@ -2,10 +2,13 @@
 
 use std::net::Shutdown;
 
+use log::Level;
+
 use super::Net;
 use crate::{
     limits::ACCEPT_RESUME_PERCENT,
     log_target::NET,
+    logging::Quoted,
     net::{
         conn::{ConnState, Phase, Told},
         id::ConnId,
@@ -126,19 +129,21 @@ impl Net {
     fn log_end(&mut self, conn: &mut ConnState) {
         let rare = conn.rare_mut();
         let Some(told) = rare.told.take() else { return };
-        let (reason, is_failure) = told.or_worse(rare.reason.take());
-        self.stats.failed += u64::from(is_failure);
-        let level = if is_failure { log::Level::Info } else { log::Level::Debug };
-        log::log!(
-            target: NET,
-            level,
-            "close {} peer={} reason=\"{reason}\" in={} out={} age={:.3}s",
+        let told = told.or_worse(rare.reason.take());
+        self.stats.failed += u64::from(told.is_failure());
+        let age = self.stamp.since(conn.opened).as_secs_f64();
+        let line = format_args!(
+            "close {} peer={} reason={} in={} out={} age={age:.3}s",
             conn.id,
             conn.peer,
+            Quoted(&told.text),
             conn.bytes_in,
             conn.bytes_out,
-            self.stamp.since(conn.opened).as_secs_f64(),
         );
+        match told.level {
+            Level::Debug => log::debug!(target: NET, "{line}"),
+            level => self.log(NET, level, told.name, line),
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::{
     os::fd::{AsFd, AsRawFd, BorrowedFd},
 };
 
+use log::Level;
 use mio::{Interest, unix::SourceFd};
 use nix::{
     errno::Errno,
@@ -14,6 +15,7 @@ use nix::{
 use super::Net;
 use crate::{
     log_target::NET,
+    logging::Escaped,
     net::{
         address::Address,
         datagram::{Carrier, DatagramInbox, DatagramPeer, Datagrams, SocketId},
@@ -88,8 +90,10 @@ impl Net {
                 Err(Errno::EAGAIN) => socket.readable = false,
                 // Of an earlier datagram, and told once. One that stays is told at each edge only.
                 Err(e) => {
-                    log::debug!(target: NET, "{}: {e}", socket.address());
                     socket.readable = !std::mem::replace(&mut failed, true);
+                    let address = socket.address();
+                    let line = format_args!("{address}: {e}");
+                    self.log(NET, Level::Debug, "datagram not received", line);
                 }
             }
         }
@@ -123,14 +127,15 @@ impl Net {
             }
             // A peer that is gone, or full, or out of reach is no reason to stop for the others.
             Err(e) => {
-                if let Some((to, bytes)) = socket.outbox.front().next() {
-                    log::debug!(
-                        target: NET,
-                        "{}: {} bytes to {to}: {e}", socket.address(), bytes.len()
-                    );
-                }
+                let first = socket.outbox.front().next();
+                let (to, count) = first.map(|(to, bytes)| (to.clone(), bytes.len())).unzip();
                 socket.outbox.advance(1);
                 self.stats.datagrams_dropped += 1;
+                if let (Some(to), Some(count)) = (to, count) {
+                    let address = self.datagrams[index].address();
+                    let line = format_args!("{address}: {count} bytes to {}: {e}", Escaped(to));
+                    self.log(NET, Level::Debug, "datagram not sent", line);
+                }
             }
         }
     }

@@ -28,6 +28,8 @@ pub(crate) enum Deadline {
     Watchdog,
     /// The service manager should have read by now what it was told.
     Barrier,
+    /// Lines of the log that were counted are to be told.
+    Repeats,
 }
 
 /// What has come due and is the turn's to act on.

@@ -5,7 +5,7 @@
 //! This file has the data and the look-ups. A connection comes by `accept` or `dial`, its bytes by
 //! `flow`, its deadlines are watched in `timeouts`, it goes by `close` or, whole, by `handover`; `connection` is
 //! what a callback may do with it. `datagrams` and `tasks` are about what is no connection, `process`,
-//! `request` and `deadline` about the process; `time` says what time it is, and by
+//! `request`, `deadline` and `said` about the process; `time` says what time it is, and by
 //! `hearing` when a deadline may be judged.
 
 mod accept;
@@ -19,6 +19,7 @@ mod handover;
 mod hearing;
 mod process;
 mod request;
+mod said;
 mod tasks;
 mod time;
 mod timeouts;
@@ -52,6 +53,7 @@ use crate::{
     clock::{Clock, Stamp},
     error::{Error, Result},
     limits::{EVENTS, Limits},
+    logging::Repeats,
     plan::{Engine, Restart},
     stats::Stats,
     system::reserve::Reserve,
@@ -174,6 +176,9 @@ pub struct Net {
     hurried: bool,
     /// Another process may have our connections too, so a close alone may not end them.
     pub(crate) shared: bool,
+    /// A panic of the author's code ends the process.
+    pub(crate) propagates_panics: bool,
+    repeats: Repeats,
     pub(crate) stats: Stats,
 }
 
@@ -222,6 +227,8 @@ impl Net {
             draining: false,
             hurried: false,
             shared: false,
+            propagates_panics: false,
+            repeats: Repeats::default(),
             stats: Stats::default(),
         }
     }

@@ -3,11 +3,13 @@
 
 use std::{borrow::Cow, io, sync::Arc, time::Duration};
 
+use log::Level;
 use mio::Waker;
 
 use super::Net;
 use crate::{
     log_target::TASKS,
+    logging::Quoted,
     net::id::Source,
     tasks::{Alarm, Deferred, Hold, PendingAlarm},
 };
@@ -135,7 +137,8 @@ impl Net {
     pub(super) fn expire_holds(&mut self) {
         for name in self.holds.expire(self.hearing.used) {
             self.stats.holds_expired += 1;
-            log::warn!(target: TASKS, "hold {name:?} is given up: its time is over");
+            let line = format_args!("hold {} is given up: its time is over", Quoted(name));
+            self.log(TASKS, Level::Warn, "hold given up", line);
         }
     }
 

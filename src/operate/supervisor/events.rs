@@ -3,6 +3,7 @@
 
 use std::{os::fd::OwnedFd, time::Instant};
 
+use log::Level;
 use nix::{
     errno::Errno,
     sys::{
@@ -15,6 +16,7 @@ use super::{EXIT_NOT_MADE, Event, Older, Supervisor};
 use crate::{
     limits::LEAVE_GRACE,
     log_target::SUPERVISOR,
+    logging::Escaped,
     net::Listener,
     restart::{
         engine::{
@@ -52,10 +54,10 @@ impl Supervisor {
             match self.inbox.receive() {
                 Ok(None) => return,
                 Ok(Some((message, fds))) => self.handle_generation(message, fds, now),
-                Err(LinkError::Malformed(why)) => log::warn!(
-                    target: SUPERVISOR,
-                    "supervisor: a generation: {why}"
-                ),
+                Err(LinkError::Malformed(why)) => {
+                    let line = format_args!("supervisor: a generation: {}", Escaped(why));
+                    self.repeats.log(now, SUPERVISOR, Level::Warn, "link malformed", line);
+                }
                 Err(e) => {
                     log::error!(target: SUPERVISOR, "supervisor: {e}");
                     return;
@@ -76,7 +78,9 @@ impl Supervisor {
                 for (name, fd) in names.into_iter().zip(fds) {
                     match Listener::adopt(name, fd) {
                         Ok(listener) => arriving.push(listener),
-                        Err(e) => log::error!(target: SUPERVISOR, "supervisor: {e}"),
+                        Err(e) => {
+                            log::error!(target: SUPERVISOR, "supervisor: {}", Escaped(e));
+                        }
                     }
                 }
             }
@@ -95,7 +99,11 @@ impl Supervisor {
                     self.dismiss_older();
                 }
             }
-            other => log::warn!(target: SUPERVISOR, "supervisor: {other:?} is ignored"),
+            other => {
+                let said = format!("{other:?}");
+                let line = format_args!("supervisor: {} is ignored", Escaped(said));
+                self.repeats.log(now, SUPERVISOR, Level::Warn, "link ignored", line);
+            }
         }
     }
 
@@ -237,7 +245,7 @@ impl Supervisor {
         let ended = start.child.has_ended();
         let why = end(&mut start);
         let code = start.child.code().filter(|_| ended).unwrap_or(EXIT_NOT_MADE);
-        log::error!(target: SUPERVISOR, "supervisor: {why}");
+        log::error!(target: SUPERVISOR, "supervisor: {}", Escaped(why));
         self.happen(Event::NotMade { code }, now);
     }
 
@@ -246,7 +254,8 @@ impl Supervisor {
             if signal == Signal::SIGCHLD {
                 continue; // it has woken this process, which reaps each time
             }
-            log::info!(target: SUPERVISOR, "supervisor: {signal}");
+            let line = format_args!("supervisor: {signal}");
+            self.repeats.log(now, SUPERVISOR, Level::Info, "signal", line);
             if sender == Sender::Terminal && !self.generations.is_empty() {
                 continue; // it has told them, too
             }

@@ -34,6 +34,7 @@ use self::watch::{Action, Event, Watch};
 use crate::{
     error::{Error, Result},
     log_target::SUPERVISOR,
+    logging::{Escaped, Repeats},
     net::Listener,
     plan::{Engine, Restart},
     restart::{
@@ -87,6 +88,7 @@ struct Supervisor {
     older: Vec<Older>,
     /// Listeners of a new main that has not said yet that these are all.
     arriving: Option<Vec<Listener>>,
+    repeats: Repeats,
 }
 
 #[derive(Debug)]
@@ -120,6 +122,7 @@ pub(crate) fn run(orders: Orders) -> Result<Infallible> {
         generations: Vec::new(),
         older: Vec::new(),
         arriving: None,
+        repeats: Repeats::default(),
     };
     supervisor.act(first, Instant::now());
     loop {
@@ -184,7 +187,8 @@ impl Supervisor {
             Action::Make { generation } => self.make(generation, now),
             Action::Abandon => {
                 if let Some(mut start) = self.end_start() {
-                    log::warn!(target: SUPERVISOR, "supervisor: {}", start.abandoned());
+                    let why = start.abandoned();
+                    log::warn!(target: SUPERVISOR, "supervisor: {}", Escaped(why));
                 }
             }
             Action::Prompt(signal) => {
@@ -217,7 +221,7 @@ impl Supervisor {
                 self.happen(Event::Made { pid }, now);
             }
             Err(why) => {
-                log::error!(target: SUPERVISOR, "supervisor: {why}");
+                log::error!(target: SUPERVISOR, "supervisor: {}", Escaped(why));
                 self.happen(Event::NotMade { code: EXIT_NOT_MADE }, now);
             }
         }

@@ -23,6 +23,7 @@ use super::program_file;
 use crate::{
     error::{Error, Result},
     log_target::RESTART,
+    logging::Escaped,
     restart::link::Link,
     verdict::RestartError,
 };
@@ -257,7 +258,7 @@ pub(crate) fn claim_activated() -> Result<Vec<(String, OwnedFd)>> {
     if pid != *std::process::id().to_string() {
         log::debug!(
             target: RESTART,
-            "the sockets for process {} are not for this one", pid.display()
+            "the sockets for process {} are not for this one", Escaped(pid.display())
         );
         // SAFETY: no other thread may use the environment meanwhile, as in `claim_link`.
         ACTIVATION.iter().for_each(|name| unsafe { env::remove_var(name) });

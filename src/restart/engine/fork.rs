@@ -3,6 +3,7 @@
 
 use std::{
     io::{self, Write},
+    mem::discriminant,
     os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
 };
 
@@ -95,13 +96,35 @@ pub(crate) fn pidfd_signal(pidfd: BorrowedFd<'_>, signal: Signal) -> io::Result<
     Errno::result(result).map(drop).map_err(io::Error::from)
 }
 
-/// From now on, descendants whose parents have ended are this process's children, and it is told how
-/// its children end, whatever was inherited for SIGCHLD.
+/// From now on, descendants whose parents have ended are this process's children.
 pub(crate) fn become_reaper() -> io::Result<()> {
-    set_child_subreaper(true)?;
-    let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
-    // SAFETY: the default action runs no code of ours.
-    unsafe { sigaction(Signal::SIGCHLD, &default) }?;
+    Ok(set_child_subreaper(true)?)
+}
+
+/// Undoes what whoever has started this program has left for two signals. All others are blocked, caught by
+/// the runtime, or meant as they are.
+///
+/// - `SIGCHLD` that is ignored: how a child ended would be lost (`wait(2)`), and no check of a new program
+///   could pass. It takes its default action, which is to do nothing.
+/// - `SIGXFSZ` at its default ends a process that writes beyond its limit on the size of files, which a sealed
+///   memfd is, too. It is ignored, so that the write fails and can be told.
+///
+/// A handler that the program has set stays. A new program gets all defaults (`posix_spawn(3)`).
+pub(crate) fn take_dispositions() -> io::Result<()> {
+    replace(Signal::SIGCHLD, SigHandler::SigIgn, SigHandler::SigDfl)?;
+    replace(Signal::SIGXFSZ, SigHandler::SigDfl, SigHandler::SigIgn)
+}
+
+/// Sets what is done about a signal, if that is `unwanted`.
+fn replace(signal: Signal, unwanted: SigHandler, wanted: SigHandler) -> io::Result<()> {
+    let action = SigAction::new(wanted, SaFlags::empty(), SigSet::empty());
+    // SAFETY: neither action runs code of ours. What was there is put back as it was.
+    unsafe {
+        let before = sigaction(signal, &action)?;
+        if discriminant(&before.handler()) != discriminant(&unwanted) {
+            sigaction(signal, &before)?;
+        }
+    }
     Ok(())
 }
 

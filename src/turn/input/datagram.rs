@@ -28,7 +28,7 @@ use crate::{
     net::{DatagramPeer, SocketId, Source},
     restart::link::Forwarded,
     service::Service,
-    turn::Turn,
+    turn::{Turn, guard::guard_process},
 };
 
 impl<S: Service> Turn<S> {
@@ -59,18 +59,29 @@ impl<S: Service> Turn<S> {
 
     /// To the service here, unless another generation is to have it and lives.
     fn route(&mut self, socket: SocketId, from: &DatagramPeer, bytes: &[u8]) {
-        let owner = self.service.generation_of(socket, from, bytes);
-        let other = owner.filter(|&owner| owner != self.net.generation()).and_then(|owner| {
-            self.succession.others_mut().find(|other| other.who.generation == owner)
+        let service = &self.service;
+        let owner = guard_process(&mut self.net, "generation_of", |_| {
+            service.generation_of(socket, from, bytes)
         });
+        let other =
+            owner.flatten().filter(|&owner| owner != self.net.generation()).and_then(|owner| {
+                self.succession.others_mut().find(|other| other.who.generation == owner)
+            });
         let name = self.net.datagrams[socket.0].socket().map(|socket| &socket.name);
         let (Some(other), Some(name)) = (other, name) else {
-            return self.service.on_datagram(&mut self.net, socket, from, bytes);
+            return self.tell_datagram(socket, from, bytes);
         };
         let (from, bytes) = (from.to_bytes(), bytes.to_vec());
         if !other.forward.push(Forwarded { socket: name.clone(), from, bytes }) {
             self.net.stats.datagrams_dropped += 1;
         }
+    }
+
+    fn tell_datagram(&mut self, socket: SocketId, from: &DatagramPeer, bytes: &[u8]) {
+        let service = &mut self.service;
+        guard_process(&mut self.net, "on_datagram", |net| {
+            service.on_datagram(net, socket, from, bytes);
+        });
     }
 
     /// Sends other generations what is theirs, as far as the links take it.
@@ -93,7 +104,7 @@ impl<S: Service> Turn<S> {
         for Forwarded { socket, from, bytes } in forwarded {
             match (self.net.datagrams_named(&socket), DatagramPeer::from_bytes(&from)) {
                 (Some(socket), Some(from)) => {
-                    self.service.on_datagram(&mut self.net, socket, &from, &bytes);
+                    self.tell_datagram(socket, &from, &bytes);
                 }
                 _ => self.net.stats.datagrams_dropped += 1,
             }

@@ -4,7 +4,7 @@ use crate::{
     limits::READ_BUDGET,
     net::{ConnId, Connection, Net, Phase, Reason},
     service::Service,
-    turn::Turn,
+    turn::{Turn, guard::guard_connection},
 };
 
 /// A partial message up to this size is put in front of the next read, so that both can be offered
@@ -117,7 +117,7 @@ impl<S: Service> Turn<S> {
         let Some(conn) = self.net.conn(id) else { return };
         if conn.takes_input() && conn.owes_eof() {
             conn.flags.eof_told = true;
-            self.call(id, |service, conn, session| service.on_eof(conn, session));
+            self.call(id, "on_eof", |service, conn, session| service.on_eof(conn, session));
         }
     }
 }
@@ -143,7 +143,10 @@ fn offer<S: Service>(
             return taken;
         }
         conn.at_least = 0;
-        match service.on_data(&mut Connection::new(net, id), session, rest) {
+        let offered = guard_connection(net, "on_data", |net| {
+            service.on_data(&mut Connection::new(net, id), session, rest)
+        });
+        match offered {
             Ok(0) => {
                 // A pause makes the next call worthwhile without more input.
                 let conn = &mut net.conns[id.slot()];
@@ -161,7 +164,7 @@ fn offer<S: Service>(
                 return input.len();
             }
             Err(why) => {
-                net.finish(id, Reason::Failed(why));
+                net.finish(id, why);
                 return input.len();
             }
         }

@@ -14,7 +14,7 @@ use crate::{
     error::{Error, Result},
     limits::LAST_WORDS,
     log_target::DRAIN,
-    net::{ConnId, Deadline, Reason, Source},
+    net::{ConnId, Datagrams, Deadline, Listener, Reason, Source},
     plan::Drain,
     restart::{
         Event, Phase,
@@ -161,7 +161,7 @@ impl<S: Service> Turn<S> {
             if conn.bytes_in == 0 {
                 self.hear(id); // who was let in at the last moment, and would be sent away unheard
             }
-            self.call(id, |service, conn, session| service.on_drain(conn, session));
+            self.call(id, "on_drain", |service, conn, session| service.on_drain(conn, session));
         }
     }
 
@@ -183,6 +183,22 @@ impl<S: Service> Turn<S> {
         }
         if event != Event::Deadline {
             self.succession.manager.fall_silent();
+        }
+    }
+
+    /// This process ends in the middle of its work. What says that it serves goes with it, unless another
+    /// one still does: the other side of a restart, or a supervisor.
+    pub(in crate::turn) fn withdraw(&mut self) {
+        self.succession.unready = None; // a child that has never served ends here
+        self.net.tell_all_repeats();
+        if let Some(file) = &self.succession.pid_file {
+            file.remove();
+        }
+        let supervisor = self.succession.supervisor.as_ref();
+        let is_last = matches!(self.succession.phase, Phase::Serving | Phase::Stopping);
+        if is_last && !supervisor.is_some_and(|it| it.is_alive()) {
+            let sockets = self.net.datagrams.iter().filter_map(Datagrams::socket);
+            self.net.listeners.iter().chain(sockets).for_each(Listener::unlink);
         }
     }
 }

@@ -1,10 +1,12 @@
 //! Connections of the control socket: served by the turn itself, never by the author's service.
 
+use log::Level;
 use nix::unistd::geteuid;
 
 use crate::{
     limits::CONTROL_LINE,
     log_target::CONTROL,
+    logging::Quoted,
     net::{ConnId, Connection, Peer, Phase as ConnPhase, Reason, Request, Timer},
     operate::control::{self, Command, StatusLine},
     plan::{Engine, Restart},
@@ -24,7 +26,8 @@ impl<S: Service> Turn<S> {
         match *Connection::new(&mut self.net, id).peer() {
             Peer::Unix { uid, .. } if uid == own || uid == 0 => {}
             peer => {
-                log::warn!(target: CONTROL, "control: {peer} is somebody else: refused");
+                let line = format_args!("control: {peer} is somebody else: refused");
+                self.net.log(CONTROL, Level::Warn, "control refused", line);
                 self.answer(id, "error: this socket is for the server's own user");
                 self.net.finish(id, Reason::Closed);
             }
@@ -61,7 +64,8 @@ impl<S: Service> Turn<S> {
     }
 
     fn obey(&mut self, id: ConnId, line: &str) {
-        log::debug!(target: CONTROL, "control: {line:?}");
+        let said = format_args!("control: request={}", Quoted(line));
+        self.net.log(CONTROL, Level::Debug, "control request", said);
         match Command::parse(line) {
             Err(why) => self.answer(id, &why),
             Ok(Command::Heartbeat(every)) => {

@@ -29,14 +29,15 @@ use crate::{
     },
     service::Service,
     tasks::{Alarm, AlarmChange},
-    turn::Turn,
+    turn::{Turn, guard::guard_process},
 };
 
 impl<S: Service> Turn<S> {
     /// An alarm goes off. That it did is told at once: were it told before, one that ends the process
     /// would be lost; were it told later, more of them would be repeated.
     pub(in crate::turn) fn fire_alarm(&mut self, key: Alarm) {
-        self.service.on_alarm(&mut self.net, key);
+        let service = &mut self.service;
+        guard_process(&mut self.net, "on_alarm", |net| service.on_alarm(net, key));
         self.tell_alarms();
     }
 
@@ -52,7 +53,7 @@ impl<S: Service> Turn<S> {
     /// The same, before a word that rests on it.
     pub(in crate::turn) fn tell_alarms_at_last(&mut self) {
         let news = self.net.alarms.take_changes(self.net.clock.now());
-        if self.net.poll.is_none() && !news.is_empty() {
+        if self.net.poll.is_none() && self.succession.old.is_none() && !news.is_empty() {
             return self.net.staged.alarms.push((self.net.now(), news)); // in a test
         }
         if let Some(old) = &mut self.succession.old {

@@ -14,7 +14,7 @@ use crate::{
         transfer::{pack::pack, record::Record},
     },
     service::{Service, Start},
-    turn::{Turn, generation::Succession},
+    turn::{Turn, generation::Succession, guard::guard_restart},
     verdict::{RestartError, Steps},
 };
 
@@ -28,8 +28,8 @@ impl<S: Service> Turn<S> {
     pub fn copy_to<N: Service>(&mut self, service: N) -> Result<Turn<N>> {
         self.succession.phase = Phase::Starting;
         self.tell_ends();
-        self.freeze();
-        let copied = self.try_copy_to(service);
+        let frozen = self.freeze().map_err(Error::from);
+        let copied = frozen.and_then(|()| self.try_copy_to(service));
         if let Err(why) = &copied {
             self.give_up_in_memory(why.to_string());
         }
@@ -37,12 +37,15 @@ impl<S: Service> Turn<S> {
     }
 
     fn try_copy_to<N: Service>(&mut self, service: N) -> Result<Turn<N>> {
-        let saved = self.service.save()?;
+        let old = &self.service;
+        let saved = guard_restart(&mut self.net, "save", |_| old.save())??;
         let alarms = self.hand_over_alarms();
         let (mut records, mut streams) = (Vec::new(), Vec::new());
         for id in self.moving().collect::<Vec<_>>() {
             let session = self.sessions.get(id.slot()).and_then(Option::as_ref);
-            let Some(exported) = session.and_then(|session| self.service.export(session)) else {
+            let old = &self.service;
+            let export = |session| guard_restart(&mut self.net, "export", |_| old.export(session));
+            let Some(exported) = session.map(export).transpose()?.flatten() else {
                 self.net.conns[id.slot()].flags.moves = false; // it stays after all
                 continue;
             };
@@ -55,6 +58,7 @@ impl<S: Service> Turn<S> {
         let mut net = Net::new(None, now);
         net.clock = self.net.clock.clone();
         net.limits = self.net.limits.clone();
+        net.propagates_panics = self.net.propagates_panics;
         net.generation = self.net.generation + 1;
         net.engine = Some(Engine::ForkExec);
         net.last_serial = self.net.last_serial;

@@ -17,9 +17,12 @@ mod successor;
 
 use std::process;
 
+use log::Level;
+
 use crate::{
     error::{Error, Result},
     log_target::{DRAIN, RESTART, SYSTEM},
+    logging::Escaped,
     net::{Request, Source},
     restart::{Action, Event, Phase, step},
     service::{Service, Start},
@@ -27,6 +30,7 @@ use crate::{
     turn::{
         Turn,
         generation::{Asked, Trigger},
+        guard::{guard, guard_process, say},
     },
 };
 
@@ -52,10 +56,9 @@ impl<S: Service> Turn<S> {
         while let Some((signal, sender)) = self.succession.signals.as_mut().and_then(Signals::next)
         {
             let meaning = self.succession.triggers.iter().find(|(heard, _)| *heard == signal);
-            log::info!(
-                target: SYSTEM,
-                "{signal}: {}", if meaning.is_some() { "heard" } else { "ignored" }
-            );
+            let heard = if meaning.is_some() { "heard" } else { "ignored" };
+            let line = format_args!("{signal}: {heard}");
+            self.net.log(SYSTEM, Level::Info, "signal", line);
             match meaning {
                 Some((_, Trigger::Restart(how))) => self.net.restart(how.clone()),
                 // At once: the word of the old side may be next, and make it the end of the service.
@@ -79,7 +82,7 @@ impl<S: Service> Turn<S> {
     pub(in crate::turn) fn decide(&mut self) -> Result {
         if let Some(inherited) = &mut self.inherited
             && self.succession.phase != Phase::Waiting
-            && !inherited.free_piece()
+            && !guard_process(&mut self.net, "drop", |_| inherited.free_piece()).unwrap_or(true)
         {
             self.inherited = None;
         }
@@ -159,20 +162,39 @@ impl<S: Service> Turn<S> {
         if start == Start::Resumed {
             self.tell_main(); // a supervisor waits for it, and `on_start` may take a while
         }
-        self.service.on_start(&mut self.net, start);
+        self.tell_start(start)?;
         self.net.mail_waits = true; // what came before is looked at
         self.net.alarms.forget_inherited();
         if start != Start::Resumed {
             self.tell_main();
         }
         self.write_pid_file();
+        let addresses = self.net.addresses();
+        let addresses = addresses.iter().map(|address| Escaped(address).to_string());
         log::info!(
             target: RESTART,
             "ready: generation {generation} ({}), pid {}, listening on {}",
             self.net.engine().map_or("none".into(), |engine| engine.to_string()),
             process::id(),
-            self.net.addresses().join(", "),
+            addresses.collect::<Vec<_>>().join(", "),
         );
+        Ok(())
+    }
+
+    /// Tells the service that it serves. If it panics: the first generation ends, since there is nothing
+    /// yet that would be lost with it; another one is rolled back, as long as the old side is there to serve again;
+    /// and where there is none, it goes on.
+    fn tell_start(&mut self, start: Start) -> Result {
+        let service = &mut self.service;
+        let started = guard(&mut self.net, "on_start", |net| service.on_start(net, start));
+        match started {
+            Ok(()) => {}
+            Err(what) if start == Start::Fresh => return Err(format!("panicked: {what}").into()),
+            Err(what) if self.succession.phase == Phase::Probation => {
+                self.net.roll_back(format!("panicked: {what}"));
+            }
+            Err(what) => say(&mut self.net, "on_start", &what),
+        }
         Ok(())
     }
 
@@ -184,14 +206,15 @@ impl<S: Service> Turn<S> {
         if let Some(file) = &self.succession.pid_file
             && let Err(e) = self.net.reserve.lend(|| file.write(number))
         {
-            log::error!(target: SYSTEM, "{e}");
+            log::error!(target: SYSTEM, "{}", Escaped(e));
         }
     }
 
     /// Tells the service, once, that this process serves no new clients.
     pub(in crate::turn) fn tell_retired(&mut self) {
         if !std::mem::replace(&mut self.succession.retired, true) {
-            self.service.on_retire(&mut self.net);
+            let service = &mut self.service;
+            guard_process(&mut self.net, "on_retire", |net| service.on_retire(net));
         }
     }
 
@@ -206,6 +229,7 @@ impl<S: Service> Turn<S> {
         if let Some(file) = &self.succession.pid_file {
             file.remove();
         }
+        self.net.tell_all_repeats();
         log::info!(target: DRAIN, "drained: generation {} ends", self.net.generation());
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     error::{Error, Result},
     limits::{BATCH_BYTES, BATCH_MAX, BATCHES_IN_FLIGHT, STATE_MAX},
     log_target::RESTART,
-    net::{ConnId, Connection, Peer, Stream},
+    net::{ConnId, Connection, Peer, Reason, Stream},
     restart::{
         fault::{self, Step},
         link::{FDS_PER_MESSAGE, Fd, Link, LinkError, Message},
@@ -23,7 +23,7 @@ use crate::{
         },
     },
     service::{Move, Service},
-    turn::{Turn, generation::Inherited},
+    turn::{Turn, generation::Inherited, guard::guard_restart},
 };
 
 /// Why the new side does not get what it is to get.
@@ -46,20 +46,26 @@ impl<S: Service> Turn<S> {
     /// would be told to this process alone, and the new one would have them for ever.
     pub(in crate::turn) fn tell_ends(&mut self) {
         for (tag, why) in self.net.take_refused_dials() {
-            self.service.on_dial_failed(&mut self.net, tag, why);
+            self.tell_dial_failed(tag, why);
         }
         self.reap();
     }
 
     /// From here on nobody serves the connections, until the new side does or this one thaws them.
     /// Marks those that go.
-    pub(in crate::turn) fn freeze(&mut self) {
+    ///
+    /// # Errors
+    /// When `on_move` panics.
+    pub(in crate::turn) fn freeze(&mut self) -> std::result::Result<(), String> {
         self.net.freeze();
-        for (slot, conn) in &mut self.net.conns {
-            let session = self.sessions.get(slot).and_then(Option::as_ref);
-            let goes = session.is_none_or(|session| self.service.on_move(session) == Move::Yes);
-            conn.flags.moves = goes && conn.can_move();
-        }
+        let (service, sessions) = (&self.service, &self.sessions);
+        guard_restart(&mut self.net, "on_move", |net| {
+            for (slot, conn) in &mut net.conns {
+                let session = sessions.get(slot).and_then(Option::as_ref);
+                let goes = session.is_none_or(|session| service.on_move(session) == Move::Yes);
+                conn.flags.moves = goes && conn.can_move();
+            }
+        })
     }
 
     /// The connections that are marked.
@@ -72,7 +78,7 @@ impl<S: Service> Turn<S> {
     pub(in crate::turn) fn hand_over(&mut self) -> std::result::Result<(), Hitch> {
         self.tell_ends();
         if self.succession.attempt.as_ref().is_some_and(|attempt| attempt.task.how.moves) {
-            self.freeze();
+            self.freeze()?;
             let frozen_at = self.net.frozen_at;
             self.reschedule(|attempt, _| attempt.hurry(frozen_at));
             let outgoing = self.outgoing();
@@ -82,7 +88,9 @@ impl<S: Service> Turn<S> {
         }
         fault::point(Step::OldSaving, self.succession.link_to_new());
         let begun = self.net.clock.now();
-        let saved = self.service.save().map_err(|why| format!("the state was not saved: {why}"))?;
+        let service = &self.service;
+        let saved = guard_restart(&mut self.net, "save", |_| service.save())?;
+        let saved = saved.map_err(|why| format!("the state was not saved: {why}"))?;
         let state = self.net.reserve.lend(|| memfd::seal(&saved));
         let state = state.map_err(|e| format!("seal the state: {e}"))?;
         self.has_saved(begun)?;
@@ -156,7 +164,10 @@ impl<S: Service> Turn<S> {
             // What has no room without its session is not written down for nothing.
             let session = self.sessions.get(id.slot()).and_then(Option::as_ref);
             let session = session.filter(|_| attempt.allowance.has_room_for(kept));
-            let exported = session.map(|session| self.service.export(session));
+            let service = &self.service;
+            let export =
+                |session| guard_restart(&mut self.net, "export", |_| service.export(session));
+            let exported = session.map(export).transpose()?;
             let written = exported.iter().flatten().map(Vec::len).sum::<usize>();
             if exported == Some(None) || !attempt.allowance.take(kept + written) {
                 self.net.conns[id.slot()].flags.moves = false; // it stays after all
@@ -244,7 +255,8 @@ impl<S: Service> Turn<S> {
     pub(in crate::turn) fn take_in(&mut self) -> Result {
         let arrivals = std::mem::take(&mut self.succession.arrivals);
         if let Some(state) = arrivals.state.as_ref().filter(|state| !state.is_empty()) {
-            self.service.load(state)?;
+            let service = &mut self.service;
+            guard_restart(&mut self.net, "load", |_| service.load(state))??;
         }
         let count = arrivals.connections.len();
         if count == 0 {
@@ -255,7 +267,7 @@ impl<S: Service> Turn<S> {
         let taken = self.net.take_in(arrivals.connections);
         taken.map_err(|e| Error::io("take over", "connections", e))?;
         for (id, session) in arrivals.sessions {
-            self.import(id, &session);
+            self.import(id, &session)?;
         }
         log::info!(target: RESTART, "taken over: {count} connections");
         Ok(())
@@ -271,9 +283,13 @@ impl<S: Service> Turn<S> {
         Ok(())
     }
 
-    fn import(&mut self, id: ConnId, saved: &[u8]) {
-        let imported = self.service.import(&mut Connection::new(&mut self.net, id), saved);
-        self.keep_session(id, imported);
+    fn import(&mut self, id: ConnId, saved: &[u8]) -> std::result::Result<(), String> {
+        let service = &mut self.service;
+        let imported = guard_restart(&mut self.net, "import", |net| {
+            service.import(&mut Connection::new(net, id), saved)
+        })?;
+        self.keep_session(id, imported.map_err(Reason::Failed));
+        Ok(())
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::process;
 
+use log::Level;
 use mio::Poll;
 use slab::Slab;
 
@@ -11,6 +12,7 @@ use crate::{
     error::{Error, Result},
     limits::{RELEASE_PATIENCE, RETIRE_PATIENCE},
     log_target::RESTART,
+    logging::Escaped,
     net::{ConnId, ConnState, Source},
     plan::Engine,
     restart::{
@@ -185,15 +187,16 @@ impl<S: Service> Turn<S> {
                     (old.report, old.asked) = (Some(report), false);
                     self.answer_status();
                 }
-                Ok(Some((other, _))) => log::warn!(
-                    target: RESTART,
-                    "link: {other:?} from the old side is ignored"
-                ),
+                Ok(Some((other, _))) => {
+                    let said = format!("{other:?}");
+                    let line = format_args!("link: {} from the old side is ignored", Escaped(said));
+                    self.net.log(RESTART, Level::Warn, "link ignored", line);
+                }
                 // Its silence is what counts.
-                Err(LinkError::Malformed(why)) => log::warn!(
-                    target: RESTART,
-                    "link: the old side: {why}"
-                ),
+                Err(LinkError::Malformed(why)) => {
+                    let line = format_args!("link: the old side: {}", Escaped(why));
+                    self.net.log(RESTART, Level::Warn, "link malformed", line);
+                }
                 Err(e @ LinkError::NoRoom) => self.fail_unless(Err(e.to_string().into()))?,
                 Err(e) => return self.lose_old(&e),
             }
@@ -242,7 +245,7 @@ impl<S: Service> Turn<S> {
         if let Some(heard) = self.succession.stderr.take()
             && let Err(e) = heard.take_over()
         {
-            log::warn!(target: RESTART, "stderr still goes through the old side: {e}");
+            log::warn!(target: RESTART, "stderr still goes through the old side: {}", Escaped(e));
         }
     }
 
@@ -295,7 +298,8 @@ impl<S: Service> Turn<S> {
                 Phase::Released => "the new generation decides about that: ask on a new connection",
                 _ => "there is nothing to roll back: no restart is in its probation",
             };
-            log::warn!(target: RESTART, "roll back: {why}");
+            let line = format_args!("roll back: {why}");
+            self.net.log(RESTART, Level::Warn, "roll back refused", line);
             by.into_iter().for_each(|id| self.answer(id, &format!("error: {why}")));
             return Ok(());
         }
@@ -306,7 +310,7 @@ impl<S: Service> Turn<S> {
     /// Asks the old side to serve again. Until it says that it does, this one goes on.
     pub(in crate::turn) fn hand_back(&mut self) {
         let reason = self.succession.hands_back.as_ref().map_or("", |(reason, _)| reason);
-        log::info!(target: RESTART, "rolled back: {reason}");
+        log::info!(target: RESTART, "rolled back: {}", Escaped(reason));
         let message = Message::TakeBack { reason: reason.to_owned() };
         self.take_over_stderr();
         self.tell_alarms_at_last();

@@ -3,10 +3,13 @@
 
 use std::os::fd::OwnedFd;
 
+use log::Level;
+
 use super::moving::Hitch;
 use crate::{
     error::Result,
     log_target::RESTART,
+    logging::Escaped,
     net::{Deadline, Net, Source},
     restart::{
         Event, Phase,
@@ -19,7 +22,7 @@ use crate::{
         step,
     },
     service::{Service, Start},
-    turn::{Turn, generation::Generation},
+    turn::{Turn, generation::Generation, guard::guard_process},
     verdict::{RestartError, Steps, Verdict},
 };
 
@@ -241,7 +244,11 @@ impl<S: Service> Turn<S> {
                 )
             }
             Err(why) => {
-                log::error!(target: RESTART, "{why}");
+                let line = format_args!("{}", Escaped(why));
+                match why.is_refusal() {
+                    true => self.net.log(RESTART, Level::Error, "restart refused", line),
+                    false => log::error!(target: RESTART, "{line}"),
+                }
                 self.tell_failed(why);
             }
         }
@@ -250,7 +257,10 @@ impl<S: Service> Turn<S> {
             self.answer_verdict(id, &verdict);
         }
         if self.succession.phase != Phase::Waiting {
-            self.service.on_restart_ended(&mut self.net, &verdict);
+            let service = &mut self.service;
+            guard_process(&mut self.net, "on_restart_ended", |net| {
+                service.on_restart_ended(net, &verdict);
+            });
         }
     }
 

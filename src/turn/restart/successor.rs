@@ -78,8 +78,11 @@ impl<S: Service> Turn<S> {
         let (this, probation) = (self.succession.identity(&self.net), task.how.probation);
         let generation = task.generation;
         self.tell_ends();
-        if task.how.moves {
-            self.freeze();
+        if task.how.moves
+            && let Err(reason) = self.freeze()
+        {
+            self.net.thaw();
+            return Err(RestartError::Failed { reason, stderr: String::new() });
         }
         let forked = Attempt::fork(task);
         if forked.is_err() && self.net.frozen {
