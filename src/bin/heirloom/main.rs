@@ -7,16 +7,22 @@
 //! heirloom [--control PATH] top [--every SECONDS] [--count N]
 //! ```
 //!
-//! `HEIRLOOM_CONTROL` stands in for `--control`. The exit status is 0 when the server did what it was
+//! `HEIRLOOM_CONTROL` stands in for `--control`; `@name` is a socket in no file system. The exit status is 0 when the server did what it was
 //! asked, 1 when it did not (the reason is on stderr), 2 when it could not be asked.
 
 mod show;
 
 use std::{
     env, fmt,
-    io::{BufRead, BufReader, IsTerminal, Write},
-    os::unix::net::UnixStream,
-    path::PathBuf,
+    io::{self, BufRead, BufReader, IsTerminal, Write},
+    os::{
+        linux::net::SocketAddrExt,
+        unix::{
+            ffi::OsStrExt,
+            net::{SocketAddr, UnixStream},
+        },
+    },
+    path::{Path, PathBuf},
     process::ExitCode,
     thread,
     time::Duration,
@@ -137,13 +143,13 @@ fn run(options: &Options) -> Result<(), Failure> {
 
 /// The status, again and again.
 fn top(options: &Options) -> Result<(), Failure> {
-    let clear = if std::io::stdout().is_terminal() { "\x1b[H\x1b[2J" } else { "" };
+    let clear = if io::stdout().is_terminal() { "\x1b[H\x1b[2J" } else { "" };
     for turn in 0..options.count {
         if turn > 0 {
             thread::sleep(options.every);
         }
         print!("{clear}{}", Table(&status(options)?));
-        std::io::stdout().flush()?;
+        io::stdout().flush()?;
     }
     Ok(())
 }
@@ -164,8 +170,8 @@ fn status(options: &Options) -> Result<Vec<Generation>, Failure> {
 /// One request; the lines of its reply, the first without its `ok: `.
 fn ask(options: &Options, request: &str) -> Result<Vec<String>, Failure> {
     let at = options.control.display();
-    let failed = |e: std::io::Error| format!("ask {at}: {e}");
-    let mut socket = UnixStream::connect(&options.control).map_err(failed)?;
+    let failed = |e: io::Error| format!("ask {at}: {e}");
+    let mut socket = connect(&options.control).map_err(failed)?;
     writeln!(socket, "{request}").map_err(failed)?;
     let mut lines = Vec::new();
     for line in BufReader::new(socket).lines() {
@@ -176,6 +182,14 @@ fn ask(options: &Options, request: &str) -> Result<Vec<String>, Failure> {
         lines.push(line);
     }
     Err(format!("ask {at}: the server ended before it had answered").into())
+}
+
+/// `@name` is in no file system (see `unix(7)`).
+fn connect(control: &Path) -> io::Result<UnixStream> {
+    match control.as_os_str().as_bytes().strip_prefix(b"@") {
+        Some(name) => UnixStream::connect_addr(&SocketAddr::from_abstract_name(name)?),
+        None => UnixStream::connect(control),
+    }
 }
 
 fn judge(mut lines: Vec<String>) -> Result<Vec<String>, Failure> {

@@ -17,8 +17,8 @@ impl Net {
     /// Begins to accept on every listener, and to read datagrams; clients that are queued already are found
     /// as well.
     pub(crate) fn start_accepting(&mut self) -> io::Result<()> {
-        self.accepting = true;
-        for (index, listener) in self.listeners.iter_mut().enumerate() {
+        let listeners = self.listeners.iter_mut().enumerate();
+        for (index, listener) in listeners.filter(|(_, listener)| !listener.accepting) {
             let token = Source::Listener(index).token();
             Net::with_registry(&self.poll, |registry| listener.register(registry, token))?;
         }
@@ -26,9 +26,11 @@ impl Net {
     }
 
     /// Leaves the accept queues alone; the listeners stay open, so the queues go on filling.
-    pub(crate) fn stop_accepting(&mut self) {
-        if std::mem::take(&mut self.accepting) {
-            for listener in &mut self.listeners {
+    /// `keep` names those that this process goes on with, by their places among what is
+    /// [passed on](Self::passed_on).
+    pub(crate) fn stop_accepting(&mut self, keep: &[usize]) {
+        for (place, listener) in self.listeners.iter_mut().enumerate() {
+            if listener.accepting && !keep.contains(&place) {
                 let _ = Net::with_registry(&self.poll, |registry| listener.deregister(registry));
             }
         }
@@ -36,8 +38,8 @@ impl Net {
 
     /// Whether a listener may be asked for clients. At the connection limit an operator may still come.
     pub(crate) fn may_accept(&self, index: usize) -> bool {
-        let is_control = self.listeners[index].is_control;
-        self.accepting && self.starved_until.is_none() && (!self.full || is_control)
+        let listener = &self.listeners[index];
+        listener.accepting && self.starved_until.is_none() && (!self.full || listener.is_control)
     }
 
     /// The next client of a listener, or `None` when there is none for now.

@@ -101,8 +101,6 @@ pub struct Net {
     pub(crate) poll: Option<Poll>,
     pub(crate) listeners: Vec<Listener>,
     pub(crate) datagrams: Vec<Datagrams>,
-    /// Whether clients are to be accepted: from start to retirement.
-    accepting: bool,
     /// Accepting waits for a descriptor, until this time at the latest.
     starved_until: Option<Instant>,
     /// Accepting waits for the connection count to fall.
@@ -173,7 +171,6 @@ impl Net {
             poll,
             listeners: Vec::new(),
             datagrams: Vec::new(),
-            accepting: false,
             starved_until: None,
             full: false,
             conns: Slab::new(),

@@ -158,7 +158,7 @@ impl Supervisor {
             let Some(link) = &mut start.link else { break };
             match link.flush().and_then(|()| link.receive()) {
                 Ok(None) => break,
-                Ok(Some((Message::Claim, _))) => {
+                Ok(Some((Message::Claim { .. }, _))) => {
                     // Nothing is left of the one before.
                     let _ = link.send(&Message::Handed { last_serial: 0 }, Vec::new());
                 }

@@ -32,6 +32,9 @@ pub(crate) struct Attempt {
     pub ending: bool,
     /// What a new program says; a forked child shares our stderr.
     pub stderr: Option<Stderr>,
+    /// Which of the sockets that it was offered it does not want, by their places: this side goes on with
+    /// them until it commits.
+    pub unwanted: Vec<usize>,
     /// Why the new side hands back, if it does.
     pub handed_back: Option<String>,
     /// Connections that are still to be sent to it.
@@ -94,6 +97,7 @@ impl Attempt {
             link: None,
             ending: false,
             stderr: None,
+            unwanted: Vec::new(),
             handed_back: None,
             outgoing: VecDeque::new(),
             in_flight: 0,

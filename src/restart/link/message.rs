@@ -33,8 +33,9 @@ pub(crate) enum Message {
     Older { who: Identity },
     /// Old to new: that was all for now.
     Offered,
-    /// New to old: my `main` has run; give me the rest.
-    Claim,
+    /// New to old: my `main` has run; give me the rest. I do not want the sockets at these places of what you
+    /// have offered.
+    Claim { unwanted: Vec<u64> },
     /// Old to new: what the service has saved, in a memfd.
     State,
     /// Old to new: this many connections: a memfd with their records, and their sockets.
@@ -152,6 +153,7 @@ const MAKER: u16 = 20;
 const CODE: u16 = 21;
 const ALARM: u16 = 40;
 const HELD: u16 = 41;
+const UNWANTED: u16 = 50;
 
 impl Message {
     /// The message as bytes.
@@ -201,8 +203,10 @@ impl Message {
             Message::Alarms(words) => {
                 words.iter().for_each(|word| put(&mut out, ALARM, &word.to_bytes()));
             }
+            Message::Claim { unwanted } => {
+                unwanted.iter().for_each(|place| put_number(&mut out, UNWANTED, *place));
+            }
             Message::Offered
-            | Message::Claim
             | Message::State
             | Message::Taken
             | Message::TakenOver
@@ -220,7 +224,7 @@ impl Message {
             Message::Listeners { .. } => LISTENERS,
             Message::Older { .. } => OLDER,
             Message::Offered => OFFERED,
-            Message::Claim => CLAIM,
+            Message::Claim { .. } => CLAIM,
             Message::State => STATE,
             Message::Connections { .. } => BATCH,
             Message::Taken => TAKEN,
@@ -258,7 +262,7 @@ impl Message {
             LISTENERS => Message::Listeners { names: fields.texts(NAME, "listener name")? },
             OLDER => Message::Older { who: identity(fields)? },
             OFFERED => Message::Offered,
-            CLAIM => Message::Claim,
+            CLAIM => Message::Claim { unwanted: fields.numbers(UNWANTED, "unwanted")? },
             STATE => Message::State,
             BATCH => Message::Connections { count: fields.number(CONNECTIONS, "connections")? },
             TAKEN => Message::Taken,

@@ -60,12 +60,9 @@ fn any_message() -> impl Strategy<Value = Message> {
                 old,
             }
         ),
-        prop_oneof![
-            Just(Message::Claim),
-            Just(Message::State),
-            Just(Message::Taken),
-            Just(Message::TakenOver)
-        ],
+        proptest::collection::vec(any::<u64>(), 0..20)
+            .prop_map(|unwanted| Message::Claim { unwanted }),
+        prop_oneof![Just(Message::State), Just(Message::Taken), Just(Message::TakenOver)],
         any::<u64>().prop_map(|count| Message::Connections { count }),
         any::<u64>().prop_map(|last_serial| Message::Handed { last_serial }),
         proptest::collection::vec(".{0,40}", 0..20).prop_map(|names| Message::Listeners { names }),

@@ -1,6 +1,8 @@
 //! How a process leaves: it serves what it has, tells its connections when their time has come, and
-//! goes when the last one is gone. What it has to do with the other generations is in `others`.
+//! goes when the last one is gone. What it has to do with the other generations is in `others`, what becomes
+//! of sockets that none of these has in `last_clients`.
 
+mod last_clients;
 mod others;
 
 use std::{
@@ -26,8 +28,9 @@ use crate::{
 impl<S: Service> Turn<S> {
     /// Another generation serves: this one serves what it has, and ends.
     pub(in crate::turn) fn retire(&mut self) -> Result {
-        self.net.stop_accepting();
-        self.net.stop_reading();
+        let own = self.sockets_of_its_own();
+        self.net.stop_accepting(&own);
+        self.net.stop_reading(&own);
         self.tell_retirement();
         if let Some(mut attempt) = self.detach() {
             fault::point(Step::OldCommitted, attempt.link.as_mut());
@@ -54,6 +57,7 @@ impl<S: Service> Turn<S> {
         for generation in std::mem::take(&mut self.succession.older) {
             self.net.unwatch(&generation.link);
         }
+        self.accept_the_last(&own);
         self.net.listeners.clear();
         self.net.alarms.forget_suspended();
         self.leave(&self.succession.drain_on_restart.clone())
@@ -61,7 +65,7 @@ impl<S: Service> Turn<S> {
 
     /// There will be no successor, and the older generations have no more time than this one.
     pub(in crate::turn) fn drain_for_good(&mut self) -> Result {
-        self.net.stop_accepting();
+        self.net.stop_accepting(&[]);
         self.tell_leaving();
         for listener in self.net.listeners.drain(..) {
             listener.unlink();

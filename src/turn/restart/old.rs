@@ -30,7 +30,8 @@ impl<S: Service> Turn<S> {
             let received = link.flush().and_then(|()| link.receive());
             let event = match received {
                 Ok(None) => return Ok(()),
-                Ok(Some((Message::Claim, _))) if !attempt.handed => {
+                Ok(Some((Message::Claim { unwanted }, _))) if !attempt.handed => {
+                    attempt.unwanted = unwanted.into_iter().map(|place| place as usize).collect();
                     let handed = self.hand_over();
                     self.give_up_unless(handed)?;
                     continue;
@@ -235,7 +236,8 @@ impl<S: Service> Turn<S> {
         }
     }
 
-    /// The new side is ready: this one stops accepting, and keeps its listeners in case it dies.
+    /// The new side is ready: this one stops accepting where that one does, and keeps its listeners in case it
+    /// dies.
     pub(in crate::turn) fn release(&mut self) -> Result {
         self.net.shared &= self.net.frozen; // the child is past closing its copies of what stays
         let now = self.net.now();
@@ -243,8 +245,9 @@ impl<S: Service> Turn<S> {
         fault::point(Step::OldReady, attempt.link.as_mut());
         attempt.steps.ready = Some(now.saturating_duration_since(attempt.task.begun));
         self.succession.last_generation = attempt.task.generation;
-        self.net.stop_accepting();
-        self.net.stop_reading();
+        let unwanted = attempt.unwanted.clone();
+        self.net.stop_accepting(&unwanted);
+        self.net.stop_reading(&unwanted);
         self.reschedule(Attempt::prove);
         if self.net.frozen {
             self.reschedule(Attempt::hurry);
