@@ -79,7 +79,10 @@ impl Datagrams {
 
     /// In a forked child: the same socket, which nobody here reads yet. What waits in the outbox is the
     /// parent's to send.
-    pub fn anew(self) -> Datagrams {
+    pub fn anew(mut self) -> Datagrams {
+        if let Carrier::Socket(socket) = &mut self.carrier {
+            socket.is_new = false; // it is the parent's as well
+        }
         Datagrams { is_told: self.is_told, ..Datagrams::by(self.carrier) }
     }
 

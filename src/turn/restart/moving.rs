@@ -7,7 +7,7 @@ use crate::{
     error::{Error, Result},
     limits::{BATCH_BYTES, BATCH_MAX, BATCHES_IN_FLIGHT, STATE_MAX},
     log_target::RESTART,
-    net::{ConnId, Connection, Listener, Net, Peer, Stream},
+    net::{ConnId, Connection, Net, Peer, Stream},
     plan::Engine,
     restart::{
         engine::attempt::Attempt,
@@ -255,8 +255,7 @@ impl<S: Service> Turn<S> {
 }
 
 /// Asks the old side for the rest: this program is up, and does not want some of its sockets.
-pub(in crate::turn) fn claim(link: &mut Link, unwanted: &[Listener]) {
-    let unwanted = unwanted.iter().map(|listener| listener.place as u64).collect();
+pub(in crate::turn) fn claim(link: &mut Link, unwanted: Vec<u64>) {
     // A failure means that the old side is gone; the link will say so.
     let _ = link.send(&Message::Claim { unwanted }, Vec::new());
 }

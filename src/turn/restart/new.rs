@@ -39,6 +39,7 @@ impl<S: Service> Turn<S> {
         if let Some(signals) = &self.succession.signals {
             self.net.watch(signals, Source::Signals)?;
         }
+        let unwanted = self.succession.unwanted.iter().map(|it| it.place as u64).collect();
         let Some(old) = &mut self.succession.old else {
             self.succession.phase = Phase::Serving;
             self.drop_unwanted();
@@ -49,7 +50,7 @@ impl<S: Service> Turn<S> {
         };
         fault::point(Step::NewClaimed, Some(&mut old.link));
         self.net.watch(&old.link, Source::Link)?;
-        claim(&mut old.link, &self.succession.unwanted);
+        claim(&mut old.link, unwanted);
         self.net.set_deadline(self.net.now() + HANDOVER_PATIENCE, Deadline::OldSilent);
         Ok(())
     }
