@@ -112,7 +112,7 @@ fn inodes_v6(port: u16) -> Vec<u64> {
 /// Who answers at an address of either kind.
 fn pid_at(address: &str) -> i32 {
     pid_in(&match address.strip_prefix("unix:") {
-        Some(path) => first_line(asker(path.as_ref())),
+        Some(path) => ask(path.as_ref(), "who"),
         None => Client::connect(address).ask("who"),
     })
 }
@@ -124,11 +124,15 @@ fn pid_in(answer: &str) -> i32 {
 }
 
 /// A client of a Unix socket that has asked and has no answer yet.
-fn asker(path: &Path) -> UnixStream {
+fn asker(path: &Path, question: &str) -> UnixStream {
     let mut stream = UnixStream::connect(path).expect("somebody listens");
     stream.set_read_timeout(Some(DEADLINE)).expect("a timeout");
-    stream.write_all(b"who\n").expect("it is taken");
+    writeln!(stream, "{question}").expect("it is taken");
     stream
+}
+
+fn ask(path: &Path, question: &str) -> String {
+    first_line(asker(path, question))
 }
 
 fn first_line(stream: impl Read) -> String {
@@ -185,18 +189,21 @@ fn a_socket_is_found_however_it_is_spelled() {
 #[test]
 fn a_wildcard_takes_the_narrow_socket_along_and_nobody_is_refused() {
     for (wide, elsewhere) in [("0.0.0.0", "127.0.0.2"), ("[::]", "[::1]")] {
-        let lab = Listed::start(50, &owned(["127.0.0.1:0", "127.0.0.1:0"]));
+        let (dir, last) = (Dir::new(), |dir: &Dir| format!("unix:{}", dir.path("s").display()));
+        let lab = Listed::start(50, &["127.0.0.1:0".to_owned(), last(&dir)]);
         let at = lab.addresses(0).remove(0);
         let (port, socket, traffic) = (port(&at), socket_at(&at), Churn::start(&at));
         let (wide, beyond) = (format!("{wide}:{port}"), format!("{elsewhere}:{port}"));
         assert!(TcpStream::connect(&beyond).is_err());
-        lab.list(&[wide.clone(), "127.0.0.1:0".to_owned()]);
+        lab.list(&[wide.clone(), last(&dir)]);
         let mut more: Option<Churn> = None;
         for (generation, engine) in
             [(1, Engine::ForkExec), (2, Engine::Fork), (3, Engine::ForkExec)]
         {
             let new = lab.restart_by(engine);
-            assert_eq!(lab.addresses(generation)[..2], [wide.clone(), at.clone()]);
+            assert_eq!(lab.addresses(generation), [wide.clone(), at.clone(), last(&dir)]);
+            // It is the third that was asked for, whatever the second has led to.
+            assert_eq!(ask(&dir.path("s"), "listener"), "Some(2)\n");
             assert!(sockets_of(new).contains(&socket));
             assert_eq!((pid_at(&at), pid_at(&beyond)), (new, new));
             more.get_or_insert_with(|| Churn::start(&beyond));
@@ -207,7 +214,7 @@ fn a_wildcard_takes_the_narrow_socket_along_and_nobody_is_refused() {
         let second = run_to_end(second.args(["--listen", &wide]));
         assert_eq!(second.status.code(), Some(2));
         // And back.
-        lab.list(&[at.clone(), "127.0.0.1:0".to_owned()]);
+        lab.list(&[at.clone(), last(&dir)]);
         let new = lab.restart_by(Engine::ForkExec);
         assert_eq!((lab.addresses(4).remove(0), pid_at(&at)), (at.clone(), new));
         assert!(TcpStream::connect(&beyond).is_err());
@@ -252,7 +259,7 @@ fn what_a_new_program_does_not_want_the_old_one_serves_until_the_commit() {
     }
     stop(old);
     let mut waiting: Vec<_> = (0..50).map(|_| lab_client(&first[1])).collect();
-    let waiting_too: Vec<_> = (0..50).map(|_| asker(&path)).collect();
+    let waiting_too: Vec<_> = (0..50).map(|_| asker(&path, "who")).collect();
     lab.wait_line("committed: generation 1 stays");
     resume(old);
     assert!(waiting.iter_mut().all(|client| pid_in(&client.line()) == old));
@@ -288,7 +295,7 @@ fn what_a_side_that_goes_back_has_bound_is_served_to_the_last_client() {
     assert_eq!(held, new);
     wait_for("the old one to serve", || lab.pid() == old);
     let mut waiting: Vec<_> = (0..50).map(|_| lab_client(&address)).collect();
-    let waiting_too: Vec<_> = (0..50).map(|_| asker(&path)).collect();
+    let waiting_too: Vec<_> = (0..50).map(|_| asker(&path, "who")).collect();
     resume(new);
     assert!(waiting.iter_mut().all(|client| pid_in(&client.line()) == new));
     assert!(waiting_too.iter().all(|stream| pid_in(&first_line(stream)) == new));
