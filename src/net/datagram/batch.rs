@@ -70,7 +70,8 @@ impl Outbox {
         let (local, peer) =
             self.front().next().map_or((None, None), |(to, _)| (to.local(), to.udp()));
         let batch = self.front().take_while(|(to, _)| to.local() == local);
-        let addresses: Vec<Option<F>> = batch.map(|(to, _)| F::write(to)).collect();
+        let mut addresses: Vec<Option<F>> = Vec::with_capacity(DATAGRAM_BATCH);
+        addresses.extend(batch.map(|(to, _)| F::write(to)));
         // Up to the first that has no address, which is an error of its own when its turn comes.
         let count = addresses.iter().take_while(|address| address.is_some()).count();
         if count == 0 {
