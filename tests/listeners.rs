@@ -15,7 +15,7 @@ use std::{
 
 use common::{
     Client, DEADLINE, Dir, Server,
-    churn::Churn,
+    churn::{Churn, LAB},
     example, in_session,
     ops::{Operated, newcomer, wait_settled},
     restart::{Engine, listening, resume, slay, sockets_of, stop, wait_stopped},
@@ -141,6 +141,12 @@ fn first_line(stream: impl Read) -> String {
     line
 }
 
+fn assert_nobody_failed(traffic: Churn) {
+    traffic.wait_for_more();
+    let failed = traffic.stop();
+    assert_eq!(failed.total(), 0, "{failed:?}");
+}
+
 #[test]
 fn a_socket_is_found_however_it_is_spelled() {
     let dir = Dir::new();
@@ -192,7 +198,7 @@ fn a_wildcard_takes_the_narrow_socket_along_and_nobody_is_refused() {
         let (dir, last) = (Dir::new(), |dir: &Dir| format!("unix:{}", dir.path("s").display()));
         let lab = Listed::start(50, &["127.0.0.1:0".to_owned(), last(&dir)]);
         let at = lab.addresses(0).remove(0);
-        let (port, socket, traffic) = (port(&at), socket_at(&at), Churn::start(&at));
+        let (port, socket, traffic) = (port(&at), socket_at(&at), Churn::start(&at, LAB));
         let (wide, beyond) = (format!("{wide}:{port}"), format!("{elsewhere}:{port}"));
         assert!(TcpStream::connect(&beyond).is_err());
         lab.list(&[wide.clone(), last(&dir)]);
@@ -206,9 +212,9 @@ fn a_wildcard_takes_the_narrow_socket_along_and_nobody_is_refused() {
             assert_eq!(ask(&dir.path("s"), "listener"), "Some(2)\n");
             assert!(sockets_of(new).contains(&socket));
             assert_eq!((pid_at(&at), pid_at(&beyond)), (new, new));
-            more.get_or_insert_with(|| Churn::start(&beyond));
+            more.get_or_insert_with(|| Churn::start(&beyond, LAB));
         }
-        assert_eq!(more.map(Churn::stop), Some(vec![]));
+        more.into_iter().for_each(assert_nobody_failed);
         // A second server that is started by mistake is refused as ever.
         let mut second = Command::new(example("lab"));
         let second = run_to_end(second.args(["--listen", &wide]));
@@ -218,7 +224,7 @@ fn a_wildcard_takes_the_narrow_socket_along_and_nobody_is_refused() {
         let new = lab.restart_by(Engine::ForkExec);
         assert_eq!((lab.addresses(4).remove(0), pid_at(&at)), (at.clone(), new));
         assert!(TcpStream::connect(&beyond).is_err());
-        assert_eq!(traffic.stop(), [""; 0]);
+        assert_nobody_failed(traffic);
         assert!(sockets_of(new).contains(&socket));
     }
 }
@@ -230,7 +236,7 @@ fn a_narrow_socket_beside_a_wide_one_takes_no_client_before_its_program_serves()
     let lab = Listed::start(LONG, &owned(["0.0.0.0:0"]));
     let port = port(&lab.addresses(0)[0]);
     let (narrow, beyond) = (format!("127.0.0.1:{port}"), format!("127.0.0.2:{port}"));
-    let (old, traffic) = (lab.pid(), Churn::start(&narrow));
+    let (old, traffic) = (lab.pid(), Churn::start(&narrow, LAB));
     lab.list(std::slice::from_ref(&narrow));
     let held = lab.hold_at("NewClaimed", || lab.signal(Engine::ForkExec.signal()));
     (0..20).for_each(|_| assert_eq!(pid_at(&narrow), old));
@@ -242,7 +248,7 @@ fn a_narrow_socket_beside_a_wide_one_takes_no_client_before_its_program_serves()
     (0..20).for_each(|_| assert_eq!((pid_at(&narrow), pid_at(&beyond)), (new, old)));
     assert_eq!(lab.heirloom(&["rollback"]).status, Some(0));
     (0..20).for_each(|_| assert_eq!((pid_at(&narrow), pid_at(&beyond)), (old, old)));
-    assert_eq!(traffic.stop(), [""; 0]);
+    assert_nobody_failed(traffic);
 }
 
 /// Its clients do not hang through the probation, and whoever is in the queue when it ends is served.
@@ -304,6 +310,35 @@ fn what_a_side_that_goes_back_has_bound_is_served_to_the_last_client() {
     drop((waiting, waiting_too));
     wait_gone(new);
     assert_eq!(wait_settled(&lab).pid, old);
+}
+
+/// A path is one file: it cannot be both.
+#[test]
+fn an_address_of_another_kind_is_refused_and_said_to_be() {
+    let dir = Dir::new();
+    let (unix, list) = (format!("unix:{}", dir.path("socket").display()), dir.path("list"));
+    let say = |kind: &str| fs::write(&list, format!("{kind}{unix}")).expect("a file of ours");
+    say("");
+    let lab = Operated::with(50, |setup| setup.env("LAB_ALSO", list.display()));
+    say("datagrams ");
+    let ran = lab.heirloom(&["restart", "--fork-exec"]);
+    let why = format!(
+        "listen on datagrams {unix}: {unix:?} was passed on, which is a socket of another kind"
+    );
+    assert!(ran.status == Some(1) && ran.err.contains(&why), "{ran:?}");
+    assert_eq!(pid_at(&unix), lab.pid());
+    // Two upgrades do it: away with the one, and then the other.
+    fs::write(&list, "").expect("a file of ours");
+    lab.restart_by(Engine::ForkExec);
+    say("datagrams ");
+    lab.restart_by(Engine::ForkExec);
+    lab.wait_line(&format!("unixgram:{}", dir.path("socket").display()));
+    say("");
+    let ran = lab.heirloom(&["restart", "--fork-exec"]);
+    let name = format!("datagrams {unix}");
+    let why =
+        format!("listen on {unix}: {name:?} was passed on, which is a socket of another kind");
+    assert!(ran.status == Some(1) && ran.err.contains(&why), "{ran:?}");
 }
 
 #[test]

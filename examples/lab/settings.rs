@@ -10,7 +10,7 @@
 //!   `stop` (it stops itself until it gets SIGCONT), `check` (its configuration is bad), `fds` (it has
 //!   room for few descriptors); and a new generation by either engine: `abort` (soon after it began
 //!   to serve), `roll back`, `die in alarm`.
-//! - `LAB_ALSO=FILE`: it also listens on each line of it.
+//! - `LAB_ALSO=FILE`: it also listens on each line of it, or reads `datagrams ADDRESS`.
 //! - `LAB_JOURNAL=FILE`: all generations write down there which alarms, pieces and messages came.
 //! - `LAB_EXIT`: the exit status of a lab that has drained.
 //! - `LAB_FORMAT=FILE`: the version of the format in which a program writes and reads (see `session`).
@@ -113,7 +113,11 @@ fn drain(name: &str) -> Option<Drain> {
 fn listen_also(mut server: Server<Lab>) -> Server<Lab> {
     let list = env::var("LAB_ALSO").ok().and_then(|path| fs::read_to_string(path).ok());
     for address in list.unwrap_or_default().lines() {
-        server = server.listen(address).unwrap_or_else(|e| {
+        let also = match address.strip_prefix("datagrams ") {
+            Some(address) => server.datagrams(address),
+            None => server.listen(address),
+        };
+        server = also.unwrap_or_else(|e| {
             eprintln!("lab: {e}");
             process::exit(2)
         });

@@ -275,7 +275,8 @@ pub trait Service: Sized {
     /// now; what is set here is this one's own.
     ///
     /// It comes as soon as the new side is ready, so it may be taken back: should that one fail,
-    /// [`on_start`](Self::on_start) is called with [`Start::Resumed`].
+    /// [`on_start`](Self::on_start) is called with [`Start::Resumed`]. Clients of a listener that a new program
+    /// does not want still come here until that one stays.
     fn on_retire(&mut self, net: &mut Net) {}
 
     /// Whether a connection goes along in a restart that

@@ -209,7 +209,7 @@ pub(crate) fn obtain<'l>(
         if is_no_address_here(&e) && !same.is_empty() {
             return Ok(same);
         }
-        return Err(explain(&wanted, &address, e, own));
+        return Err(explain(&wanted, &address, e, own, passed_on));
     }
     found.extend(wanted.narrower(&found, passed_on));
     found.iter_mut().for_each(|listener| listener.permissions = wanted.permissions.clone());
@@ -217,12 +217,13 @@ pub(crate) fn obtain<'l>(
     Ok(found)
 }
 
-/// In use may mean: by this very program.
+/// In use may mean: by this very program, or by what is to be passed on and is of another kind.
 fn explain<'l>(
     wanted: &Wanted<'_>,
     address: &Address,
     e: io::Error,
     own: impl Iterator<Item = &'l Listener>,
+    passed_on: &[Listener],
 ) -> Error {
     let overlaps = |bound: &Address| {
         address.is_of(bound) || address.is_wildcard_over(bound) || bound.is_wildcard_over(address)
@@ -232,12 +233,19 @@ fn explain<'l>(
         let other_is_udp = is_udp(kind_of(&other.name), &other.address);
         is_udp(wanted.kind, address) == other_is_udp && overlaps(&other.address)
     };
-    match (e.kind(), { own }.find(same)) {
-        (ErrorKind::AddrInUse, Some(other)) => {
-            let why = format!("this program has {} already, as {:?}", other.address, other.name);
-            Error::invalid("listen on", wanted.name, why)
+    let why = match ({ own }.find(same), passed_on.iter().find(same)) {
+        _ if e.kind() != ErrorKind::AddrInUse => None,
+        (Some(other), _) => {
+            Some(format!("this program has {} already, as {:?}", other.address, other.name))
         }
-        _ => Error::io("listen on", wanted.name, e),
+        (None, Some(other)) if !wanted.fits(other) => {
+            Some(format!("{:?} was passed on, which is a socket of another kind", other.name))
+        }
+        _ => None,
+    };
+    match why {
+        Some(why) => Error::invalid("listen on", wanted.name, why),
+        None => Error::io("listen on", wanted.name, e),
     }
 }
 

@@ -242,7 +242,9 @@ impl Listener {
     /// Gives its path the permissions that this program has said, where another one has bound it.
     pub fn apply_permissions(&self) -> io::Result<()> {
         match &self.address {
-            Address::Unix(path) if !self.permissions.is_empty() => self.permissions.apply(path),
+            Address::Unix(path) if !self.permissions.is_empty() && self.has_path(path) => {
+                self.permissions.apply(path)
+            }
             _ => Ok(()),
         }
     }
@@ -250,11 +252,15 @@ impl Listener {
     /// Removes a Unix socket's path if it is still ours. For the last generation's stop only.
     pub fn unlink(&self) {
         if let Address::Unix(path) = &self.address
-            && self.inode.is_some()
-            && inode(path) == self.inode
+            && self.has_path(path)
         {
             let _ = fs::remove_file(path);
         }
+    }
+
+    /// Whether the path is this socket's, and not somebody else's by now.
+    fn has_path(&self, path: &Path) -> bool {
+        self.inode.is_some() && inode(path) == self.inode
     }
 }
 
