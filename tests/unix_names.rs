@@ -131,12 +131,16 @@ fn a_path_has_its_permissions_from_its_first_moment() {
     let seen = thread::scope(|scope| {
         let watch = scope.spawn(|| {
             let mut seen = Vec::new();
-            while !done.load(Ordering::Relaxed) {
+            loop {
+                let is_last = done.load(Ordering::Relaxed);
                 if let Ok(meta) = fs::symlink_metadata(&path) {
                     let state = (meta.permissions().mode() & 0o777, meta.uid(), meta.gid());
                     if seen.last() != Some(&state) {
                         seen.push(state);
                     }
+                }
+                if is_last {
+                    break;
                 }
             }
             seen
