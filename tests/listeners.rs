@@ -390,6 +390,7 @@ fn a_name_is_listened_on_at_all_of_its_addresses_with_one_port() {
     };
     let mut command = in_session("unshare");
     command.args(way).arg(example("lab")).args(["--listen", "many:0", "--listen", "127.0.0.1:0"]);
+    command.env("RES_OPTIONS", "timeout:1 attempts:1"); // for a name that is nowhere
     command.env("LAB_PROBATION", "50").arg("--pid-file").arg(dir.path("pid"));
     command.arg("--datagrams").arg("many:0");
     let mut server = Server::spawn(command, dir);
@@ -415,4 +416,12 @@ fn a_name_is_listened_on_at_all_of_its_addresses_with_one_port() {
         let pid = server.pid();
         first[..4].iter().for_each(|address| assert_eq!(pid_at(address), pid, "{address}"));
     }
+    // Nobody can be asked for the name any more: what is open stays open.
+    fs::write(&hosts, "127.0.0.1 localhost\n").expect("a file of ours");
+    server.restart(Engine::ForkExec.signal());
+    assert_eq!(listed(&server, 3), first);
+    // And it means somebody else.
+    fs::write(&hosts, "192.0.2.1 many\n").expect("a file of ours");
+    server.restart(Engine::ForkExec.signal());
+    assert_eq!(listed(&server, 4), first);
 }

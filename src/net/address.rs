@@ -129,7 +129,7 @@ fn is_same_path(asked: &Path, bound: &Path) -> bool {
 }
 
 fn malformed(operation: &'static str, text: &str) -> Error {
-    Error::invalid(operation, text, "an address is host:port or unix:/path or unix:@name")
+    Error::invalid(operation, text, "an address is host:port or unix:/path")
 }
 
 impl fmt::Display for Address {

@@ -93,7 +93,9 @@ impl Wanted<'_> {
     fn in_the_way<'l>(&self, address: &Address, passed_on: &'l [Listener]) -> Vec<&'l Listener> {
         let overlaps =
             |other: &Address| address.is_wildcard_over(other) || other.is_wildcard_over(address);
-        passed_on.iter().filter(|it| self.fits(it) && overlaps(&it.address)).collect()
+        // The service manager goes on to hold its own: nobody would accept from it.
+        let fits = |other: &Listener| self.fits(other) && !is_activated(&other.name);
+        passed_on.iter().filter(|it| fits(it) && overlaps(&it.address)).collect()
     }
 
     fn bind(&self, address: &Address, passed_on: &[Listener]) -> io::Result<Listener> {
@@ -118,7 +120,7 @@ impl Wanted<'_> {
         found: &mut Vec<Listener>,
         passed_on: &[Listener],
     ) -> std::result::Result<(), (Address, io::Error)> {
-        let mut refused = None;
+        let mut refused = Vec::new();
         for address in missing {
             let port = found.first().and_then(|first| first.address.port());
             let address = match (address, port) {
@@ -129,18 +131,20 @@ impl Wanted<'_> {
             };
             match self.bind(&address, passed_on) {
                 Ok(listener) => found.push(listener),
-                Err(e) if is_no_address_here(&e) => {
-                    let name = self.name;
-                    log::info!(target: NET, "{name}: {address} is left out: {e}");
-                    refused = refused.or(Some((address, e)));
-                }
+                Err(e) if is_no_address_here(&e) => refused.push((address, e)),
                 Err(e) => return Err((address, e)),
             }
             if self.is_single() && !found.is_empty() {
                 break;
             }
         }
-        refused.filter(|_| found.is_empty()).map_or(Ok(()), Err)
+        for (address, e) in refused {
+            if found.is_empty() {
+                return Err((address, e));
+            }
+            log::warn!(target: NET, "{}: {address} is left out: {e}", self.name);
+        }
+        Ok(())
     }
 
     /// The sockets that were passed on and whose clients would come to one of `found` if they were not there.
