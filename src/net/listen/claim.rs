@@ -64,8 +64,7 @@ impl Wanted<'_> {
 
     /// Whether a socket is of the kind that is asked for.
     fn fits(&self, listener: &Listener) -> bool {
-        let is_plain = self.kind.is_empty() || !is_activated(&listener.name);
-        is_plain && self.is_single() == (kind_of(&listener.name) == super::DATAGRAMS)
+        self.kind == kind_of(&listener.name)
     }
 
     /// By name, and then by where it is bound.
