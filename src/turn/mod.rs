@@ -23,7 +23,7 @@ use crate::{
         ConnId, Connection, DatagramInbox, Deadline, Expired, Net, Origin, Phase as ConnPhase,
         Reason, Source,
     },
-    restart::{Event, Phase},
+    restart::Phase,
     service::Service,
 };
 use generation::Inherited;
@@ -199,7 +199,8 @@ impl<S: Service> Turn<S> {
         match deadline {
             Deadline::NewOverdue => self.new_side_overdue()?,
             Deadline::OldSilent => self.old_side_silent()?,
-            Deadline::Proven => self.advance(Event::Proven)?,
+            Deadline::OldEnding => self.old_side_ending()?,
+            Deadline::Proven => self.proven()?,
             Deadline::DrainStep => self.drain_step()?,
             Deadline::OlderOverdue => self.older_overdue()?,
             Deadline::Reports => self.reports_due(),
@@ -227,10 +228,11 @@ impl<S: Service> Turn<S> {
         }
     }
 
-    /// 9. Connections that are over; `on_close` may end others, until none is left.
+    /// 9. Conversations that are over; the sockets may still have something to send. `on_close` may end others:
+    ///    it goes on until none is left.
     fn reap(&mut self) {
         while !self.net.frozen
-            && let Some((id, why)) = self.net.take_dead()
+            && let Some((id, why)) = self.net.take_ended()
         {
             if let Some(session) = self.sessions.get_mut(id.slot()).and_then(Option::take) {
                 self.service.on_close(&mut self.net, id, session, why);
@@ -272,7 +274,7 @@ impl<S: Service> Turn<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::restart::engine::exec::Launch;
+    use crate::restart::{Event, engine::exec::Launch};
 
     struct Silent;
 

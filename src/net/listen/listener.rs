@@ -19,7 +19,8 @@ use mio::{
     net::{TcpListener, UnixListener},
 };
 use nix::sys::socket::{
-    AddressFamily, SockType, SockaddrLike, SockaddrStorage, getsockname, getsockopt, sockopt,
+    AddressFamily, Shutdown, SockType, SockaddrLike, SockaddrStorage, getsockname, getsockopt,
+    shutdown, sockopt,
 };
 
 use super::{
@@ -246,6 +247,14 @@ impl Listener {
                 self.permissions.apply(path)
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Nobody is to listen here any more, whoever has a copy of the socket: what a new side has left behind
+    /// would keep clients waiting that nobody serves. An activated one is the manager's, which listens on.
+    pub fn shut(&self) {
+        if !is_activated(&self.name) {
+            let _ = shutdown(self.as_raw_fd(), Shutdown::Both); // a datagram socket has no queue of clients
         }
     }
 

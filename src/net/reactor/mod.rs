@@ -50,7 +50,7 @@ use crate::{
     limits::Limits,
     plan::{Engine, Restart},
     stats::Stats,
-    tasks::{Alarms, DeferredQueue, Holds},
+    tasks::{AlarmChange, Alarms, DeferredQueue, Holds},
     timer::TimerQueue,
 };
 
@@ -59,6 +59,8 @@ use crate::{
 pub(crate) struct Staged {
     pub dials: Vec<(String, u64)>,
     pub restarts: Vec<Restart>,
+    /// What is new about the alarms, and when that was told.
+    pub alarms: Vec<(Instant, Vec<AlarmChange>)>,
 }
 
 /// Every socket of this process, and the clock, lent to a callback.
@@ -120,7 +122,7 @@ pub struct Net {
     readable: Vec<ConnId>,
     dirty: Vec<ConnId>,
     writable: Vec<ConnId>,
-    dead: Vec<ConnId>,
+    ended: Vec<ConnId>,
     /// Dials that never became a connection: told in phase 3, `accept`.
     refused_dials: Vec<(u64, std::io::Error)>,
     /// In a test: what would go to the kernel, for the test to decide.
@@ -181,7 +183,7 @@ impl Net {
             readable: Vec::new(),
             dirty: Vec::new(),
             writable: Vec::new(),
-            dead: Vec::new(),
+            ended: Vec::new(),
             refused_dials: Vec::new(),
             staged: Staged::default(),
             now,

@@ -22,7 +22,7 @@ impl Net {
         self.readable.is_empty()
             && self.dirty.is_empty()
             && self.writable.is_empty()
-            && self.dead.is_empty()
+            && self.ended.is_empty()
             && self.refused_dials.is_empty()
             && self.requests.is_empty()
             && !self.datagrams.iter().any(Datagrams::is_busy)
@@ -138,11 +138,7 @@ impl Net {
                 }
                 // These owe nothing to the peer, so it gets a FIN rather than a reset.
                 (_, reason @ (Reason::Idle | Reason::NoFirstMessage)) => self.finish(id, reason),
-                (_, reason) => {
-                    // An orderly close that the peer does not complete is not one any more.
-                    conn.rare_mut().reason.take_if(|reason| matches!(reason, Reason::Closed));
-                    self.kill(id, reason);
-                }
+                (_, reason) => self.kill(id, reason),
             },
             _ => self.schedule_check(id),
         }

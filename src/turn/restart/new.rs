@@ -4,10 +4,6 @@
 use std::process;
 
 use mio::Poll;
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
 use slab::Slab;
 
 use super::moving::claim;
@@ -21,6 +17,7 @@ use crate::{
         Event, Phase,
         engine::{
             fork::{Unready, close_all},
+            process::Process,
             stderr::ForwardedStderr,
         },
         fault::{self, Step},
@@ -51,6 +48,7 @@ impl<S: Service> Turn<S> {
         fault::point(Step::NewClaimed, Some(&mut old.link));
         self.net.watch(&old.link, Source::Link)?;
         claim(&mut old.link, unwanted);
+        self.watch_old_process()?;
         self.net.set_deadline(self.net.now() + HANDOVER_PATIENCE, Deadline::OldSilent);
         Ok(())
     }
@@ -126,7 +124,18 @@ impl<S: Service> Turn<S> {
         if let Some(old) = &self.succession.old {
             self.net.watch(&old.link, Source::Link)?;
         }
-        Ok(())
+        self.watch_old_process()
+    }
+
+    /// It is no old side any more.
+    pub(in crate::turn) fn unwatch_old(&self, old: &Generation) {
+        self.net.unwatch(&old.link);
+        old.process.iter().for_each(|process| self.net.unwatch(process));
+    }
+
+    fn watch_old_process(&self) -> Result {
+        let process = self.succession.old.as_ref().and_then(|old| old.process.as_ref());
+        process.map_or(Ok(()), |process| self.net.watch(process, Source::OldProcess))
     }
 
     /// Of the parent's connections: closes those that stay with it, and answers the others.
@@ -155,9 +164,10 @@ impl<S: Service> Turn<S> {
             let _ = old.link.flush(); // a side that is gone may have said something before
             match old.link.receive() {
                 Ok(None) => return Ok(()),
-                Ok(Some((message @ (Message::State | Message::Connections { .. }), fds)))
-                    if !self.succession.ready =>
-                {
+                Ok(Some((
+                    message @ (Message::State { .. } | Message::Connections { .. }),
+                    fds,
+                ))) if !self.succession.ready => {
                     let received = self.receive(message, fds).map_err(Error::from);
                     self.fail_unless(received)?;
                 }
@@ -169,7 +179,8 @@ impl<S: Service> Turn<S> {
                 // A side that has died since does not serve.
                 Ok(Some((Message::Resumed, _))) if old.link.is_cut() => {}
                 Ok(Some((Message::Resumed, _))) => self.advance(Event::Resumed)?,
-                Ok(Some((Message::Dismissed { within }, _))) => self.dismissed(within)?,
+                Ok(Some((Message::Dismissed { within }, _))) => self.told_to_leave(within)?,
+                Ok(Some((Message::GivenUp, _))) => self.given_up()?,
                 Ok(Some((Message::Report(report), _))) => {
                     (old.report, old.asked) = (Some(report), false);
                     self.answer_status();
@@ -184,22 +195,7 @@ impl<S: Service> Turn<S> {
                     "link: the old side: {why}"
                 ),
                 Err(e @ LinkError::NoRoom) => self.fail_unless(Err(e.to_string().into()))?,
-                Err(e) => {
-                    self.net.unwatch(&old.link);
-                    self.take_over_stderr();
-                    log::warn!(target: RESTART, "the old side is lost: {e}");
-                    if !self.succession.ready {
-                        self.take_in()?; // what has come has no other owner now
-                    }
-                    let handed_back = self.succession.phase == Phase::HandingBack;
-                    self.advance(Event::OldGone)?;
-                    self.succession.old = None;
-                    if handed_back {
-                        self.write_pid_file(); // the old side may have put its own number there
-                    }
-                    self.answer_roll_back("error: the old generation is gone, so this one stays");
-                    self.answer_status();
-                }
+                Err(e) => return self.lose_old(&e),
             }
         }
     }
@@ -207,9 +203,8 @@ impl<S: Service> Turn<S> {
     /// The old side should have said that it has stopped accepting.
     pub(in crate::turn) fn old_side_silent(&mut self) -> Result {
         self.handle_old()?; // its word may just have come
-        let Some(old) = &self.succession.old else { return Ok(()) };
-        let pid = old.who.pid;
-        if self.succession.phase != Phase::Waiting {
+        let waits = self.succession.phase == Phase::Waiting && !self.is_in_doubt();
+        if self.succession.old.is_none() || !waits {
             return Ok(());
         }
         if !self.succession.ready {
@@ -221,14 +216,16 @@ impl<S: Service> Turn<S> {
             log::warn!(target: RESTART, "the old side is silent: serving beside it");
             return self.advance(Event::OldSilent);
         }
-        // It has promised its connections to this side and does not let go of them. Its end of the link
-        // is open, so it lives, and the number is still its own.
-        log::warn!(
-            target: RESTART,
-            "the old side is silent and holds up connections: killed (pid {pid})"
-        );
-        let _ = kill(Pid::from_raw(pid as i32), Signal::SIGKILL);
-        Ok(())
+        // It has promised its connections to this side and does not let go of them.
+        log::warn!(target: RESTART, "the old side is silent and holds up connections: killed");
+        let process = self.succession.old.as_ref().and_then(|old| old.process.as_ref());
+        process.map_or(Ok(()), Process::kill).map_err(|e| Error::io("kill", "the old side", e))
+    }
+
+    /// This side has served through its probation, if it still is in it.
+    pub(in crate::turn) fn proven(&mut self) -> Result {
+        self.handle_old()?; // its word may just have come
+        if self.is_in_doubt() { Ok(()) } else { self.advance(Event::Proven) }
     }
 
     /// The new side may serve: it accepts, and tells the service.
@@ -265,7 +262,7 @@ impl<S: Service> Turn<S> {
     }
 
     /// The old side hears no more what this one says on stderr: it need not, or it cannot.
-    fn take_over_stderr(&mut self) {
+    pub(super) fn take_over_stderr(&mut self) {
         if let Some(heard) = self.succession.stderr.take()
             && let Err(e) = heard.take_over()
         {
@@ -285,7 +282,8 @@ impl<S: Service> Turn<S> {
     pub(in crate::turn) fn commit(&mut self) -> Result {
         self.take_over_stderr();
         let Some(mut old) = self.succession.old.take() else { return Ok(()) };
-        self.net.unwatch(&old.link);
+        self.unwatch_old(&old);
+        old.process = None; // it is an older generation like any other
         if self.is_supervisor(old.who) || old.link.is_cut() {
             self.drop_unwanted();
         } else {
