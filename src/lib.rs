@@ -121,7 +121,7 @@ mod turn;
 mod verdict;
 
 pub use error::{Error, Result};
-pub use net::{ConnId, Connection, DatagramPeer, Net, Peer, SocketId, Timer};
+pub use net::{ConnId, Connection, DatagramPeer, Net, Peer, SocketId, SocketPermissions, Timer};
 pub use plan::{Drain, Engine, Restart};
 pub use server::Server;
 pub use service::{Mail, Move, Origin, Reason, Service, Start};

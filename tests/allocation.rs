@@ -1,16 +1,17 @@
-//! Memory: in the steady state a request allocates nothing. Counts every allocation of the thread
-//! that serves, over real sockets.
+//! Memory: in the steady state a request allocates nothing, and a datagram neither. Counts every allocation of
+//! the thread that serves, over real sockets.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     cell::Cell,
     io::{Read, Write},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpStream, UdpSocket},
+    sync::Barrier,
     thread,
     time::Duration,
 };
 
-use heirloom::{Connection, Origin, Result, Server, Service};
+use heirloom::{Connection, DatagramPeer, Net, Origin, Result, Server, Service, SocketId};
 
 thread_local! {
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
@@ -66,6 +67,19 @@ impl Service for Echo {
             _ => conn.send(input),
         }
         Ok(input.len())
+    }
+
+    /// In the same words; `z` waits until what is to follow has been sent, and has no answer.
+    fn on_datagram(&mut self, net: &mut Net, socket: SocketId, from: &DatagramPeer, bytes: &[u8]) {
+        match bytes[0] {
+            b'?' => net.send_to(socket, from, &ALLOCATIONS.get().to_be_bytes()),
+            b'z' => {
+                GATE.wait();
+                GATE.wait();
+            }
+            b'!' => net.stop(),
+            _ => net.send_to(socket, from, bytes),
+        }
     }
 }
 
@@ -128,4 +142,50 @@ fn in_the_steady_state_a_request_allocates_nothing() {
     server.join().unwrap();
     assert!(before > 100, "the counter counts: {before}");
     assert_eq!(made, 0, "allocations in 10,500 requests");
+}
+
+/// Where the server waits while its client sends.
+static GATE: Barrier = Barrier::new(2);
+
+/// `batch` datagrams that the server finds together, and their answers.
+fn round_of_datagrams(client: &UdpSocket, batch: usize) {
+    client.send(b"z").unwrap();
+    GATE.wait();
+    (0..batch).for_each(|_| assert_eq!(client.send(&[b'x'; 300]).unwrap(), 300));
+    GATE.wait();
+    (0..batch).for_each(|_| assert_eq!(client.recv(&mut [0; 400]).unwrap(), 300));
+}
+
+fn allocations_told(client: &UdpSocket) -> u64 {
+    client.send(b"?").unwrap();
+    let mut number = [0; 8];
+    client.recv(&mut number).unwrap();
+    u64::from_be_bytes(number)
+}
+
+/// With each comes the address that was asked, and goes back.
+#[test]
+fn a_batch_of_datagrams_allocates_as_often_as_one() {
+    let address = UdpSocket::bind("0.0.0.0:0").unwrap().local_addr().unwrap(); // free again
+    let server = thread::spawn(move || {
+        Server::new(Echo).unwrap().datagrams(&address.to_string()).unwrap().run().unwrap();
+    });
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    client.connect(("127.0.0.2", address.port())).unwrap();
+    client.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    // The server's thread may not have come to `datagrams` yet.
+    while client.send(b"x").is_err() || client.recv(&mut [0; 8]).is_err() {}
+    client.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let mut made = [1, 32].map(|batch| {
+        (0..3).for_each(|_| round_of_datagrams(&client, batch));
+        let before = allocations_told(&client);
+        (0..5).for_each(|_| round_of_datagrams(&client, batch));
+        allocations_told(&client) - before
+    });
+    client.send(b"!").unwrap();
+    server.join().unwrap();
+    made.sort_unstable();
+    assert!(made[0] > 0, "the counter counts");
+    assert_eq!(made[0], made[1], "allocations in 5 batches, of one and of 32 datagrams");
+    assert!(made[0] < 5 * 30, "{} in 5 batches", made[0]);
 }

@@ -38,7 +38,7 @@ const ROOMS: [(&str, &[&str]); 35] = [
     ("net", &["error"]),
     ("net/stream", &["net"]),
     ("net/listen", &["error", "limits", "log_target", "logging", "net", "net/stream"]),
-    ("net/datagram", &["limits", "net", "net/listen"]),
+    ("net/datagram", &["limits", "log_target", "net", "net/listen"]),
     ("net/conn", &["buffer", "clock", "limits", "net", "net/stream"]),
     (
         "net/reactor",

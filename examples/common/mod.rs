@@ -49,7 +49,8 @@ pub fn serve<S: Service>(
         Ok(Some(options)) => options,
         Ok(None) => {
             println!(
-                "usage: {name} [--listen HOST:PORT|unix:PATH]... [--datagrams HOST:PORT|unix:PATH]... \
+                "usage: {name} [--listen HOST:PORT|unix:PATH|unix:@NAME]... \
+                 [--datagrams HOST:PORT|unix:PATH|unix:@NAME]... \
                  [--pid-file PATH] [--control PATH] [--probation SECONDS] [--move|--no-move] \
                  [--supervised] [--check]"
             );

@@ -101,7 +101,11 @@ impl Service for Lab {
             let text = format!("dialed {}", conn.peer());
             self.answer(conn.net(), tag, &text);
         }
-        Ok(Session::default())
+        let listener = match origin {
+            Origin::Accepted { listener } => Some(listener),
+            _ => None,
+        };
+        Ok(Session { listener, ..Session::default() })
     }
 
     fn on_data(

@@ -125,6 +125,7 @@ impl Lab {
             "fin" => conn.shutdown_write(),
             "note" => session.note = rest.into(),
             "noted" => return Ok(Some(String::from_utf8_lossy(&session.note).into_owned())),
+            "listener" => return Ok(Some(format!("{:?}", session.listener))),
             "format" => return Ok(Some(session::version().to_string())),
             _ => return self.handle_later(conn, session, verb, rest),
         }

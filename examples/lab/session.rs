@@ -26,6 +26,8 @@ pub struct Session {
     pub outlives_eof: bool,
     /// Known to version 2.
     pub note: Vec<u8>,
+    /// By which listener it came. No other process is told.
+    pub listener: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -13,7 +13,7 @@
 //! - `LAB_SLOW=FILE`: callbacks that take long, one a line, with the time: `start 2500`. There are `open`,
 //!   `start`, `retire`, `save`, `load`, `export` and `import`.
 //! - `LAB_PANICS=1`: a panic ends the process.
-//! - `LAB_ALSO=FILE`: it also listens on each line of it.
+//! - `LAB_ALSO=FILE`: it also listens on each line of it, or reads `datagrams ADDRESS`.
 //! - `LAB_JOURNAL=FILE`: all generations write down there which alarms, pieces and messages came.
 //! - `LAB_FAREWELL=1`: at a drain it says so to each client, and closes.
 //! - `LAB_EXIT`: the exit status of a lab that has drained.
@@ -133,7 +133,11 @@ fn drain(name: &str) -> Option<Drain> {
 fn listen_also(mut server: Server<Lab>) -> Server<Lab> {
     let list = env::var("LAB_ALSO").ok().and_then(|path| fs::read_to_string(path).ok());
     for address in list.unwrap_or_default().lines() {
-        server = server.listen(address).unwrap_or_else(|e| {
+        let also = match address.strip_prefix("datagrams ") {
+            Some(address) => server.datagrams(address),
+            None => server.listen(address),
+        };
+        server = also.unwrap_or_else(|e| {
             eprintln!("lab: {e}");
             process::exit(2)
         });

@@ -19,6 +19,10 @@
 //! # }
 //! ```
 //!
+//! A socket on a wildcard such as `0.0.0.0` knows which address of the machine was asked
+//! ([`DatagramPeer::UdpVia`](crate::DatagramPeer::UdpVia)), and the answer leaves from there: a client that is
+//! connected, and many a firewall, take no other.
+//!
 //! # Through a restart
 //!
 //! A restart loses none that is in the socket's buffer, and no two generations handle the same one: the
@@ -32,6 +36,10 @@
 //! cargo run --release --example flows -- --datagrams 127.0.0.1:7784
 //! nc -u 127.0.0.1 7784    # then: new 1 hello
 //! ```
+//!
+//! A new program may spell the address otherwise; it is the same socket. It may not ask for `0.0.0.0:53` where
+//! the old one has `127.0.0.1:53`, or the other way round: that takes a stop and a start. (Streams may: see
+//! [`listen`](crate::Server::listen).)
 //!
 //! # Where they are lost
 //!

@@ -9,7 +9,7 @@
 //!    socket between them. It goes on accepting. A fork-exec looks at the program first, and asks it, if
 //!    so told ([`checked`](crate::Restart::checked)).
 //! 2. A forked child has the listening sockets already. A new program is sent them, and
-//!    [`listen`](crate::Server::listen) claims each by name. Both have the *same* open sockets, with one
+//!    [`listen`](crate::Server::listen) claims each, by its name or by where it is bound. Both have the *same* open sockets, with one
 //!    accept queue: nothing is bound twice. One that the new program does not claim is closed at the
 //!    commit, with a warning.
 //! 3. The new side says `Ready`. If it fails, dies, or takes longer than 10 s, it is killed, and whoever

@@ -6,7 +6,7 @@
 //! | first whole message | 10 s | [`first_message_timeout`](crate::Server::first_message_timeout) |
 //! | the peer takes no output | 30 s | [`write_timeout`](crate::Server::write_timeout) |
 //! | the peer's FIN after ours | 5 s | [`close_timeout`](crate::Server::close_timeout) |
-//! | connections at a time | 1,000,000; accepting resumes at 90 % | [`max_connections`](crate::Server::max_connections) |
+//! | connections at a time, of each generation | 1,000,000; accepting resumes at 90 % | [`max_connections`](crate::Server::max_connections) |
 //! | input kept for one message | 16 MiB | [`max_message`](crate::Server::max_message) |
 //! | unsent output of one connection | 16 MiB | [`max_output`](crate::Server::max_output) |
 //! | a new side is ready | 10 s; the same again for `on_start`, and to commit after its probation | [`Restart::ready_within`](crate::Restart::ready_within) |

@@ -91,10 +91,10 @@
 //!
 //! | flag | |
 //! |---|---|
-//! | `--listen ADDR` | `host:port`, `unix:/path` or `systemd:NAME`; repeatable |
-//! | `--datagrams ADDR` | `host:port` or `unix:/path`: datagrams; repeatable |
+//! | `--listen ADDR` | `host:port`, `unix:/path`, `unix:/path,mode=660,owner=USER,group=GROUP`, `unix:@name` or `systemd:NAME`; repeatable |
+//! | `--datagrams ADDR` | `host:port`, `unix:/path` (with a mode and so on) or `unix:@name`: datagrams; repeatable |
 //! | `--pid-file PATH` | the process id of the generation that serves, or of its supervisor |
-//! | `--control PATH` | the operator's socket |
+//! | `--control PATH` | the operator's socket; `@name` is in no file system |
 //! | `--probation SECONDS` | how long a new generation serves before the old one lets go (2) |
 //! | `--move`, `--no-move` | established connections go along, or stay; `chat` and `kv`, whose clients share state, move them by default |
 //! | `--supervised` | a process with a stable pid in front |

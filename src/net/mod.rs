@@ -20,13 +20,14 @@ pub(crate) use self::{
     conn::{ConnState, Flags, Phase},
     datagram::{DatagramInbox, Datagrams, name_of},
     id::Source,
-    listen::{BY_NAME, CONTROL, Listener},
+    listen::{BY_NAME, CONTROL, Listener, obtain},
     reactor::{Deadline, Expired, Request},
     stream::Stream,
 };
 pub use self::{
     datagram::{DatagramPeer, SocketId},
     id::{ConnId, Timer},
+    listen::SocketPermissions,
     reactor::{Connection, Net},
     reason::{Origin, Reason},
     stream::Peer,

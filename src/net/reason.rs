@@ -21,8 +21,8 @@ use crate::error::Error;
 pub enum Origin {
     /// A client connected to one of our listeners.
     Accepted {
-        /// Which one, in the order of the [`listen`](crate::Server::listen) calls, from 0. A name that
-        /// stands for several sockets counts once for each.
+        /// Which one, in the order of the [`listen`](crate::Server::listen) calls, from 0. A call that has led
+        /// to several sockets counts once.
         listener: usize,
     },
     /// We connected, by [`Net::dial`](crate::Net::dial).

@@ -1,12 +1,9 @@
 //! From `main` to the loop: what a server is told before it runs.
 
-mod datagrams;
+mod listen;
 mod options;
 
-use std::{
-    path::{Path, PathBuf},
-    time::Instant,
-};
+use std::{path::PathBuf, time::Instant};
 
 use mio::Poll;
 use nix::sys::{
@@ -18,7 +15,7 @@ use crate::{
     error::{Error, Result},
     log_target::{RESTART, SYSTEM},
     logging::Escaped,
-    net::{BY_NAME, CONTROL, Datagrams, Listener, Net},
+    net::{Datagrams, Listener, Net},
     operate::supervisor::{self, Orders},
     plan::{Engine, Restart},
     restart::{
@@ -76,6 +73,8 @@ pub struct Server<S: Service> {
     inboxes: Inboxes<S>,
     /// Listeners of the old generation that were not asked for yet.
     unclaimed: Vec<Listener>,
+    /// How often `listen` was called.
+    listens: usize,
     /// Comes last of the listeners, so that the author's are numbered from 0.
     control: Option<Listener>,
     /// Nothing is bound, and nobody is served.
@@ -125,8 +124,10 @@ impl<S: Service> Server<S> {
         succession.stderr = inheritance.stderr;
         let older = inheritance.older.into_iter();
         succession.older = older.map(|(who, link)| Generation::new(who, link)).collect();
-        for (name, fd) in inheritance.listeners {
-            server.unclaimed.push(Listener::adopt(name, fd)?);
+        for (place, (name, fd)) in inheritance.listeners.into_iter().enumerate() {
+            let mut listener = Listener::adopt(name, fd)?;
+            listener.place = place;
+            server.unclaimed.push(listener);
         }
         Ok(server)
     }
@@ -165,7 +166,7 @@ impl<S: Service> Server<S> {
         succession.triggers =
             vec![(Signal::SIGTERM, Trigger::Leave), (Signal::SIGINT, Trigger::Leave)];
         let net = Net::new(Some(poll), now);
-        let (unclaimed, control) = (Vec::new(), None);
+        let (unclaimed, listens, control) = (Vec::new(), 0, None);
         let (is_dry_run, is_supervised) = (false, false);
         let inboxes = Inboxes::none();
         Ok(Server {
@@ -174,72 +175,11 @@ impl<S: Service> Server<S> {
             succession,
             inboxes,
             unclaimed,
+            listens,
             control,
             is_dry_run,
             is_supervised,
         })
-    }
-
-    /// Listens on `address`: `host:port`, or `unix:/path`. May be called several times.
-    ///
-    /// If an older generation has a listener of this very name, it is taken over: the same socket,
-    /// with the clients that are queued. Otherwise it is bound. A port 0 stays the same port in all
-    /// generations. A Unix socket that nobody listens on any more is replaced.
-    ///
-    /// A service manager may have opened the socket before the program was started (`sd_listen_fds(3)`):
-    /// one that is bound to this very address is used, and `systemd:NAME` asks for all those that
-    /// the manager calls `NAME` (`FileDescriptorName=`). These pass from generation to generation, too.
-    ///
-    /// # Errors
-    /// When `address` is none, is in use, or lies in a directory that does not exist; when there is no
-    /// socket called `NAME`. The error names the address. A host name is looked up here, which blocks.
-    ///
-    /// ```
-    /// # use heirloom::{Result, Server, Service};
-    /// fn open<S: Service>(server: Server<S>) -> Result<Server<S>> {
-    ///     server.listen("127.0.0.1:6379")?.listen("unix:/run/kv.sock")
-    /// }
-    /// ```
-    pub fn listen(mut self, address: &str) -> Result<Server<S>> {
-        let activated = self.claim_activated(address)?;
-        if activated.is_empty() {
-            let listener = self.claim_or_bind(address)?;
-            self.net.listeners.extend(listener);
-        }
-        self.net.listeners.extend(activated);
-        Ok(self)
-    }
-
-    /// All that the service manager has opened and means by `name`, if any.
-    fn claim_activated(&mut self, name: &str) -> Result<Vec<Listener>> {
-        let (mut claimed, mut left) = (Vec::new(), Vec::new());
-        for listener in std::mem::take(&mut self.unclaimed) {
-            let is_meant = listener.is_activated_as(name)?;
-            (if is_meant { &mut claimed } else { &mut left }).push(listener);
-        }
-        self.unclaimed = left;
-        if claimed.is_empty() && name.starts_with(BY_NAME) && !self.is_dry_run {
-            return Err(Error::invalid("listen on", name, "no socket of that name was passed on"));
-        }
-        Ok(claimed)
-    }
-
-    /// What was bound for a server that cannot run is not left behind.
-    fn withdraw(&self) {
-        let datagrams = self.net.datagrams.iter().filter_map(Datagrams::socket);
-        self.net.listeners.iter().chain(datagrams).for_each(Listener::withdraw);
-    }
-
-    /// `None` in a dry run, which only looks whether the name makes sense.
-    fn claim_or_bind(&mut self, name: &str) -> Result<Option<Listener>> {
-        if self.is_dry_run {
-            return Listener::check(name).map(|()| None);
-        }
-        let inherited = self.unclaimed.iter().position(|listener| listener.name == name);
-        match inherited {
-            Some(index) => Ok(Some(self.unclaimed.remove(index))),
-            None => Listener::bind(name).inspect_err(|_| self.withdraw()).map(Some),
-        }
     }
 
     /// Keeps the process id of the generation that serves in this file, or of its
@@ -258,25 +198,6 @@ impl<S: Service> Server<S> {
     pub fn pid_file(mut self, path: impl Into<PathBuf>) -> Result<Server<S>> {
         let file = PidFile::new(path.into()).inspect_err(|_| self.withdraw())?;
         self.succession.pid_file = Some(file);
-        Ok(self)
-    }
-
-    /// Answers an operator on this Unix socket, which only its own user may open: `status`, `restart`,
-    /// `rollback`, `drain`, `stop`, each a line of text; the program `heirloom` asks in a
-    /// friendlier way. The socket passes from generation to generation like any listener.
-    ///
-    /// # Errors
-    /// When the path is in use or lies in a directory that does not exist.
-    ///
-    /// ```
-    /// # use heirloom::{Result, Server, Service};
-    /// fn tune<S: Service>(server: Server<S>) -> Result<Server<S>> {
-    ///     server.control("/run/echo/control") // `heirloom --control /run/echo/control status`
-    /// }
-    /// ```
-    pub fn control(mut self, path: impl AsRef<Path>) -> Result<Server<S>> {
-        let name = format!("{CONTROL}unix:{}", path.as_ref().display());
-        self.control = self.claim_or_bind(&name)?;
         Ok(self)
     }
 
@@ -306,7 +227,7 @@ impl<S: Service> Server<S> {
         for listener in &self.unclaimed {
             log::warn!(
                 target: RESTART,
-                "{} was passed on and is not wanted: it will be closed", Escaped(&listener.name)
+                "{} was passed on and is not wanted: it is closed when this program stays", Escaped(&listener.name)
             );
         }
         self.succession.unwanted = self.unclaimed;

@@ -119,6 +119,11 @@ impl<S: Service> Server<S> {
     ///
     /// Connections that are closing and those that were dialed count, too. A limit of zero means one.
     ///
+    /// Each generation counts its own: while an old one drains, the service as a whole may have twice as many,
+    /// and as often as there are [generations](Self::max_generations). Where the sum matters, for memory
+    /// or for a database behind it, let connections [move](crate::Restart::move_connections), or give drains a
+    /// short [deadline](Self::drain_on_restart).
+    ///
     /// ```
     /// # use heirloom::{Server, Service};
     /// fn tune<S: Service>(server: Server<S>) -> Server<S> {

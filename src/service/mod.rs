@@ -283,6 +283,8 @@ pub trait Service: Sized {
     /// It comes as soon as the new side is ready, so it may be taken back: should that one fail,
     /// [`on_start`](Self::on_start) is called with [`Start::Resumed`]. The new side waits until it returns, for
     /// [`RETIRE_PATIENCE`](crate::limits::RETIRE_PATIENCE) at most.
+    /// Clients of a listener that a new program
+    /// does not want still come here until that one stays.
     fn on_retire(&mut self, net: &mut Net) {}
 
     /// Whether a connection goes along in a restart that

@@ -154,6 +154,7 @@ impl<S: Service> Turn<S> {
                     break;
                 }
                 let Some(id) = self.net.accept(listener) else { break };
+                let listener = self.net.listeners[listener].number;
                 self.open(id, Origin::Accepted { listener });
             }
         }

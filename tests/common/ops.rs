@@ -100,7 +100,7 @@ pub struct Ran {
 }
 
 impl Ran {
-    fn of(output: Output) -> Ran {
+    pub fn of(output: Output) -> Ran {
         let text = |bytes| String::from_utf8(bytes).expect("text");
         Ran { status: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
     }

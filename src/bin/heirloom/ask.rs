@@ -6,7 +6,10 @@
 
 use std::{
     io::{self, BufRead, BufReader, ErrorKind, Read, Write},
-    os::{fd::AsRawFd, unix::net::UnixStream},
+    os::{
+        fd::AsRawFd,
+        unix::{ffi::OsStrExt, net::UnixStream},
+    },
     path::Path,
     time::Duration,
 };
@@ -74,7 +77,12 @@ fn dial(control: &Path, patience: Option<Duration>) -> io::Result<UnixStream> {
         setsockopt(&fd, sockopt::SendTimeout, &patience)?;
         setsockopt(&fd, sockopt::ReceiveTimeout, &patience)?;
     }
-    connect(fd.as_raw_fd(), &UnixAddr::new(control)?)?;
+    // `@name` is in no file system (see `unix(7)`).
+    let address = match control.as_os_str().as_bytes().strip_prefix(b"@") {
+        Some(name) => UnixAddr::new_abstract(name)?,
+        None => UnixAddr::new(control)?,
+    };
+    connect(fd.as_raw_fd(), &address)?;
     Ok(fd.into())
 }
 

@@ -7,7 +7,7 @@
 //! heirloom [--control PATH] [--timeout SECONDS] top [--every SECONDS] [--count N]
 //! ```
 //!
-//! `HEIRLOOM_CONTROL` stands in for `--control`. The timeout is for silence: a server that waits for a
+//! `HEIRLOOM_CONTROL` stands in for `--control`; `@name` is a socket in no file system. The timeout is for silence: a server that waits for a
 //! restart says so now and then. The exit status is 0 when the server did what it was asked, 1 when it did
 //! not (the reason is on stderr), 2 when it could not be asked or its answer could not be shown.
 

@@ -13,10 +13,13 @@ use std::{
 
 use nix::{
     errno::Errno,
-    sys::socket::{ControlMessage, MsgFlags, MultiHeaders, recvmmsg, sendmmsg},
+    sys::socket::{MsgFlags, MultiHeaders, recvmmsg, sendmmsg},
 };
 
-use super::peer::{DatagramPeer, Form};
+use super::{
+    packet_info::{Source, asked, room_to_receive},
+    peer::{DatagramPeer, Form},
+};
 use crate::limits::{DATAGRAM_BATCH, DATAGRAM_MAX, DATAGRAM_OUTPUT};
 
 /// Unsent datagrams, in order, in one piece of memory.
@@ -61,21 +64,27 @@ impl Outbox {
         self.sent += count;
     }
 
-    /// One `sendmmsg`; answers how many have left, or why the first one has not.
+    /// One `sendmmsg`; answers how many have left, or why the first one has not. All of them leave from
+    /// one address: a service that answers under several of its own has one call for each run of one.
     pub fn send<F: Form>(&self, fd: RawFd) -> nix::Result<usize> {
-        let addresses: Vec<Option<F>> =
-            self.front().map_while(|(to, _)| Some(F::write(to))).collect();
+        let (local, peer) =
+            self.front().next().map_or((None, None), |(to, _)| (to.local(), to.udp()));
+        let batch = self.front().take_while(|(to, _)| to.local() == local);
+        let mut addresses: Vec<Option<F>> = Vec::with_capacity(DATAGRAM_BATCH);
+        addresses.extend(batch.map(|(to, _)| F::write(to)));
         // Up to the first that has no address, which is an error of its own when its turn comes.
         let count = addresses.iter().take_while(|address| address.is_some()).count();
         if count == 0 {
             return Err(Errno::EDESTADDRREQ);
         }
         let slices: Vec<_> = self.front().map(|(_, bytes)| [IoSlice::new(bytes)]).collect();
-        let mut headers = MultiHeaders::<F>::preallocate(count, None);
+        let source = local.map(|local| Source::new(local, peer));
+        let room = source.as_ref().map(Source::room);
+        let source = source.as_ref().map(Source::message);
+        let mut headers = MultiHeaders::<F>::preallocate(count, room);
         let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
-        let none: [ControlMessage<'_>; 0] = [];
-        sendmmsg(fd, &mut headers, &slices[..count], &addresses[..count], none, flags)
-            .map(Iterator::count)
+        let (slices, addresses) = (&slices[..count], &addresses[..count]);
+        sendmmsg(fd, &mut headers, slices, addresses, source.as_slice(), flags).map(Iterator::count)
     }
 
     /// Gives back the memory of those that have left.
@@ -108,13 +117,15 @@ impl DatagramInbox {
     }
 
     /// One `recvmmsg`. Answers how many of the datagrams were longer than a piece; these are left out.
-    pub(crate) fn receive<F: Form>(&mut self, fd: RawFd) -> nix::Result<usize> {
+    /// `is_told`: with each comes the address that was asked.
+    pub(crate) fn receive<F: Form>(&mut self, fd: RawFd, is_told: bool) -> nix::Result<usize> {
         self.datagrams.clear();
         if self.bytes.is_empty() {
             self.bytes = vec![0; DATAGRAM_BATCH * DATAGRAM_MAX].into_boxed_slice();
         }
         // Made anew each time: the kernel leaves the length of the last address in it.
-        let mut headers = MultiHeaders::<F>::preallocate(DATAGRAM_BATCH, None);
+        let room = is_told.then(room_to_receive);
+        let mut headers = MultiHeaders::<F>::preallocate(DATAGRAM_BATCH, room);
         let pieces = self.bytes.chunks_mut(DATAGRAM_MAX);
         let mut pieces: Vec<_> = pieces.map(|piece| [IoSliceMut::new(piece)]).collect();
         let received = recvmmsg(fd, &mut headers, pieces.iter_mut(), MsgFlags::MSG_DONTWAIT, None)?;
@@ -125,7 +136,9 @@ impl DatagramInbox {
                 continue;
             }
             let from = message.address.map_or(DatagramPeer::Unnamed, |address| address.read());
-            self.datagrams.push((from, piece, message.bytes));
+            // Cut short, which the room for it rules out, it would be an error and not a half.
+            let asked = message.cmsgs().ok().and_then(asked);
+            self.datagrams.push((from.via(asked), piece, message.bytes));
         }
         Ok(truncated)
     }

@@ -1,7 +1,8 @@
 //! Datagram sockets: one (`socket`), what is read and sent of it at a time (`batch`), and the names of
-//! those who send (`peer`). Knows no epoll set, no service and no other generation.
+//! those who send (`peer`), with the address that they have asked (`packet_info`). Knows no epoll set, no service and no other generation.
 
 mod batch;
+mod packet_info;
 mod peer;
 mod socket;
 

@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    net::{SocketAddr, SocketAddrV4, SocketAddrV6},
+    net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6},
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
 };
@@ -37,6 +37,15 @@ pub struct SocketId(pub usize);
 pub enum DatagramPeer {
     /// An address of UDP.
     Udp(SocketAddr),
+    /// The same, where the socket is bound to a wildcard such as `0.0.0.0`: an answer leaves from the address
+    /// that was asked, since a client takes no other. To send to `peer` from any address, say
+    /// [`Udp`](Self::Udp).
+    UdpVia {
+        /// Who has sent it.
+        peer: SocketAddr,
+        /// The address of this machine to which it was sent.
+        local: IpAddr,
+    },
     /// The path that a Unix socket is bound to.
     Unix(PathBuf),
     /// A Unix socket in the abstract name space (see `unix(7)`).
@@ -48,10 +57,42 @@ pub enum DatagramPeer {
 }
 
 impl DatagramPeer {
+    /// The address of UDP, whichever of ours it has asked.
+    ///
+    /// ```
+    /// # use heirloom::DatagramPeer;
+    /// fn is_near(from: &DatagramPeer) -> bool {
+    ///     from.udp().is_some_and(|address| address.ip().is_loopback())
+    /// }
+    /// ```
+    pub fn udp(&self) -> Option<SocketAddr> {
+        match self {
+            DatagramPeer::Udp(peer) | DatagramPeer::UdpVia { peer, .. } => Some(*peer),
+            _ => None,
+        }
+    }
+
+    /// From where an answer is to leave, if it matters.
+    pub(super) fn local(&self) -> Option<IpAddr> {
+        match self {
+            DatagramPeer::UdpVia { local, .. } => Some(*local),
+            _ => None,
+        }
+    }
+
+    /// The peer, when it is known which address it has asked.
+    pub(super) fn via(self, asked: Option<IpAddr>) -> DatagramPeer {
+        match (self, asked) {
+            (DatagramPeer::Udp(peer), Some(local)) => DatagramPeer::UdpVia { peer, local },
+            (other, _) => other,
+        }
+    }
+
     /// For the link to another generation: a letter for the kind, and the rest.
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         match self {
             DatagramPeer::Udp(address) => [b"u", address.to_string().as_bytes()].concat(),
+            DatagramPeer::UdpVia { peer, local } => format!("v{local} {peer}").into_bytes(),
             DatagramPeer::Unix(path) => [b"p", path.as_os_str().as_bytes()].concat(),
             DatagramPeer::Abstract(name) => [b"a", name.as_slice()].concat(),
             DatagramPeer::Unnamed => b"-".to_vec(),
@@ -65,6 +106,10 @@ impl DatagramPeer {
         let text = || std::str::from_utf8(rest).ok();
         Some(match kind {
             b'u' => DatagramPeer::Udp(text()?.parse().ok()?),
+            b'v' => {
+                let (local, peer) = text()?.split_once(' ')?;
+                DatagramPeer::UdpVia { peer: peer.parse().ok()?, local: local.parse().ok()? }
+            }
             b'p' => DatagramPeer::Unix(Path::new(std::ffi::OsStr::from_bytes(rest)).to_owned()),
             b'a' => DatagramPeer::Abstract(rest.to_vec()),
             b'-' => DatagramPeer::Unnamed,
@@ -77,7 +122,7 @@ impl DatagramPeer {
 impl fmt::Display for DatagramPeer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            DatagramPeer::Udp(address) => address.fmt(f),
+            DatagramPeer::Udp(peer) | DatagramPeer::UdpVia { peer, .. } => peer.fmt(f),
             DatagramPeer::Unix(path) => write!(f, "unix:{}", path.display()),
             DatagramPeer::Abstract(name) => write!(f, "unix:@{}", name.escape_ascii()),
             DatagramPeer::Unnamed => f.write_str("unix:unnamed"),
@@ -107,10 +152,7 @@ impl Form for SockaddrStorage {
     }
 
     fn write(peer: &DatagramPeer) -> Option<SockaddrStorage> {
-        match peer {
-            DatagramPeer::Udp(address) => Some((*address).into()),
-            _ => None,
-        }
+        peer.udp().map(SockaddrStorage::from)
     }
 }
 
@@ -154,7 +196,23 @@ mod tests {
             };
             assert_eq!(&read, peer);
         }
-        for malformed in [&b""[..], b"x", b"u127.0.0.1", b"m-1", b"u\xff"] {
+        for (local, peer) in [("127.0.0.2", "127.0.0.1:80"), ("::1", "[::1]:80")] {
+            let (local, peer) = (local.parse().unwrap(), peer.parse().unwrap());
+            let via = DatagramPeer::Udp(peer).via(Some(local));
+            assert_eq!(DatagramPeer::from_bytes(&via.to_bytes()), Some(via.clone()));
+            assert_eq!((via.udp(), via.local()), (Some(peer), Some(local)));
+            assert_eq!(via.to_string(), peer.to_string());
+        }
+        for malformed in [
+            &b""[..],
+            b"x",
+            b"u127.0.0.1",
+            b"m-1",
+            b"u\xff",
+            b"v::1",
+            b"v::1 ::1",
+            b"v127.0.0.1:80",
+        ] {
             assert_eq!(DatagramPeer::from_bytes(malformed), None);
         }
         assert_eq!(UnixAddr::new_unnamed().read(), DatagramPeer::Unnamed);

@@ -9,10 +9,13 @@ use nix::{
     sys::socket::{SockaddrStorage, UnixAddr},
 };
 
-use super::{batch::Outbox, peer::DatagramPeer};
-use crate::net::{
-    address::Address,
-    listen::{DATAGRAMS, Listener},
+use super::{batch::Outbox, packet_info, peer::DatagramPeer};
+use crate::{
+    log_target::NET,
+    net::{
+        address::Address,
+        listen::{DATAGRAMS, Listener},
+    },
 };
 
 /// A datagram socket, and what is to leave by it.
@@ -26,6 +29,8 @@ pub(crate) struct Datagrams {
     /// It took no more: what is left waits for an edge.
     pub blocked: bool,
     pub outbox: Outbox,
+    /// It is bound to all addresses, and the kernel says which one was asked.
+    pub is_told: bool,
     /// What the epoll set watches it for. Unlike a stream's, this changes: a datagram socket is "writable
     /// again" after each datagram that has left, so nobody asks for that without need.
     pub watched: Option<Interest>,
@@ -44,7 +49,16 @@ pub(crate) enum Carrier {
 impl Datagrams {
     /// Nobody reads it yet.
     pub fn of(socket: Listener) -> Datagrams {
-        Datagrams::by(Carrier::Socket(socket))
+        let asked_for = match &socket.address {
+            Address::Tcp(bound) => packet_info::ask_for(&socket, *bound),
+            _ => Ok(false),
+        };
+        let is_told = asked_for.unwrap_or_else(|e| {
+            let name = &socket.name;
+            log::warn!(target: NET, "{name}: answers may leave from another address than was asked: {e}");
+            false
+        });
+        Datagrams { is_told, ..Datagrams::by(Carrier::Socket(socket)) }
     }
 
     pub fn in_memory() -> Datagrams {
@@ -52,14 +66,24 @@ impl Datagrams {
     }
 
     pub fn by(carrier: Carrier) -> Datagrams {
-        let (reading, readable, blocked) = (false, false, false);
-        Datagrams { carrier, reading, readable, blocked, outbox: Outbox::default(), watched: None }
+        Datagrams {
+            carrier,
+            reading: false,
+            readable: false,
+            blocked: false,
+            outbox: Outbox::default(),
+            is_told: false,
+            watched: None,
+        }
     }
 
     /// In a forked child: the same socket, which nobody here reads yet. What waits in the outbox is the
     /// parent's to send.
-    pub fn anew(self) -> Datagrams {
-        Datagrams::by(self.carrier)
+    pub fn anew(mut self) -> Datagrams {
+        if let Carrier::Socket(socket) = &mut self.carrier {
+            socket.is_new = false; // it is the parent's as well
+        }
+        Datagrams { is_told: self.is_told, ..Datagrams::by(self.carrier) }
     }
 
     /// As somebody keeps it who neither reads nor writes.
@@ -82,6 +106,9 @@ impl Datagrams {
         match self.socket().map(|socket| &socket.address) {
             Some(Address::Tcp(address)) => format!("udp:{address}"),
             Some(Address::Unix(path)) => format!("unixgram:{}", path.display()),
+            Some(Address::Abstract(name)) => {
+                format!("unixgram:@{}", String::from_utf8_lossy(name))
+            }
             None => "memory".to_owned(),
         }
     }
@@ -119,7 +146,7 @@ impl Datagrams {
         match &mut self.carrier {
             Carrier::Socket(socket) => match socket.address {
                 Address::Tcp(_) => outbox.send::<SockaddrStorage>(socket.as_raw_fd()),
-                Address::Unix(_) => outbox.send::<UnixAddr>(socket.as_raw_fd()),
+                _ => outbox.send::<UnixAddr>(socket.as_raw_fd()),
             },
             Carrier::Memory { room: 0, .. } => Err(Errno::EAGAIN),
             Carrier::Memory { sent, room } => {
@@ -135,7 +162,8 @@ impl Datagrams {
     /// Whether what a socket does not take may wait until it does. For a Unix socket that is up to its
     /// peer, which no event tells of, and the next datagram is for another one.
     pub fn may_wait(&self) -> bool {
-        !matches!(self.socket(), Some(Listener { address: Address::Unix(_), .. }))
+        let address = self.socket().map(|socket| &socket.address);
+        !matches!(address, Some(Address::Unix(_) | Address::Abstract(_)))
     }
 }
 

@@ -20,16 +20,16 @@ use mio::{
 };
 use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},
-    sys::{
-        socket::{
-            AddressFamily, Shutdown, SockType, SockaddrLike, SockaddrStorage, getsockname,
-            getsockopt, shutdown, sockopt,
-        },
-        stat::{Mode, umask},
+    sys::socket::{
+        AddressFamily, Shutdown, SockType, SockaddrLike, SockaddrStorage, getsockname, getsockopt,
+        shutdown, sockopt,
     },
 };
 
-use super::bind::{bind_datagrams, bind_stream};
+use super::{
+    bind::{begin_listening, bind_datagrams, bind_stream},
+    permissions::SocketPermissions,
+};
 use crate::{
     error::{Error, Result},
     net::{
@@ -52,7 +52,13 @@ pub(crate) struct Listener {
     /// Of the control socket: its clients are served by the reactor itself.
     pub is_control: bool,
     /// Bound here, not taken over.
-    is_new: bool,
+    pub is_new: bool,
+    /// Which call of the author has asked for it. Sockets of one call have one number.
+    pub number: usize,
+    /// Which of the sockets that the old side has passed on it is, in the order in which they came.
+    pub place: usize,
+    /// Of its path, as far as they were said.
+    pub permissions: SocketPermissions,
     /// Whether this process waits for clients.
     pub accepting: bool,
     /// There may be clients in the queue. Set by an edge, cleared by `WouldBlock`.
@@ -82,19 +88,25 @@ const ACTIVATED: &str = "activated ";
 pub(crate) const BY_NAME: &str = "systemd:";
 
 impl Listener {
-    /// Binds a new socket.
-    pub fn bind(name: &str) -> Result<Listener> {
-        let failed = |e| Error::io("listen on", name, e);
-        let address = Address::resolve("listen on", address_in(name))?;
-        // A control socket is for its owner alone, from its first moment.
-        let mask = name.starts_with(CONTROL).then(|| umask(Mode::from_bits_truncate(0o177)));
-        let listener = match name.starts_with(DATAGRAMS) {
-            true => bind_datagrams(&address),
-            false => bind_stream(&address),
+    /// Binds a new socket (see [`bind_stream`] for `beside`).
+    pub(super) fn bind_at(
+        name: &str,
+        address: &Address,
+        permissions: &SocketPermissions,
+        beside: bool,
+    ) -> io::Result<Listener> {
+        let fd = match kind_of(name) {
+            DATAGRAMS => bind_datagrams(address, permissions),
+            _ => bind_stream(address, permissions, beside),
         };
-        mask.map(umask);
-        let listener = Listener::adopt(name.to_owned(), listener.map_err(failed)?)?;
+        let listener = Listener::adopt(name.to_owned(), fd?).map_err(io::Error::other)?;
         Ok(Listener { is_new: true, ..listener })
+    }
+
+    /// This program calls it so.
+    pub(super) fn rename(&mut self, name: &str) {
+        name.clone_into(&mut self.name);
+        self.is_control = kind_of(name) == CONTROL;
     }
 
     /// Takes over a socket that the service manager has opened and calls `name`.
@@ -104,32 +116,10 @@ impl Listener {
         Listener::adopt(name, fd)
     }
 
-    /// Whether the service manager has opened this socket and means it by `name`: its own name for it, or
-    /// the very address that it is bound to.
-    pub fn is_activated_as(&self, name: &str) -> Result<bool> {
-        if !self.name.starts_with(ACTIVATED) {
-            return Ok(false);
-        }
-        if name.starts_with(BY_NAME) {
-            return Ok(self.name.strip_prefix(ACTIVATED) == name.strip_prefix(BY_NAME));
-        }
-        Ok(match (Address::resolve("listen on", name)?, &self.address) {
-            (Address::Unix(path), Address::Unix(bound)) => std::path::absolute(path)? == *bound,
-            (asked, bound) => asked == *bound,
-        })
-    }
-
-    /// Looks whether [`bind`](Self::bind) could make sense of `name`, and binds nothing.
-    pub fn check(name: &str) -> Result {
-        if name.starts_with(BY_NAME) {
-            return Ok(()); // it can only be there when the manager starts the program
-        }
-        let address = Address::resolve("listen on", address_in(name))?;
-        let Address::Unix(path) = address else { return Ok(()) };
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        fs::metadata(parent.unwrap_or(Path::new(".")))
-            .map(drop)
-            .map_err(|e| Error::io("listen on", name, e))
+    /// Whether the service manager has opened this socket and calls it as `name` says.
+    pub fn is_activated_as(&self, name: &str) -> bool {
+        let own = self.name.strip_prefix(ACTIVATED);
+        own.is_some() && own == name.strip_prefix(BY_NAME)
     }
 
     /// Takes over a socket that listens already, or has a datagram socket's name and is one.
@@ -165,9 +155,20 @@ impl Listener {
             Address::Unix(path) if !name.starts_with(ACTIVATED) => inode(path),
             _ => None,
         };
-        let is_control = name.starts_with(CONTROL);
-        let (is_new, accepting, ready) = (false, false, false);
-        Ok(Listener { name, address, socket, inode, is_control, is_new, accepting, ready })
+        let is_control = kind_of(&name) == CONTROL;
+        Ok(Listener {
+            name,
+            address,
+            socket,
+            inode,
+            is_control,
+            is_new: false,
+            number: 0,
+            place: 0,
+            permissions: SocketPermissions::new(),
+            accepting: false,
+            ready: false,
+        })
     }
 
     /// Each call of it says that it must not block, so the socket is left as it is.
@@ -198,8 +199,13 @@ impl Listener {
         }
     }
 
-    /// Begins to wait for clients. Those that are queued already count: [`ready`](Self::ready).
+    /// Begins to wait for clients. Those that are queued already count: [`ready`](Self::ready). From here on
+    /// the queue is as long as this process has it, and clients of a Unix socket are told that it is this
+    /// one that serves them. What the service manager has opened is left as it is.
     pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        if !is_activated(&self.name) {
+            begin_listening(self)?;
+        }
         (self.ready, self.accepting) = (true, true);
         match &mut self.socket {
             Socket::Tcp(socket) => socket.register(registry, token, Interest::READABLE),
@@ -232,8 +238,8 @@ impl Listener {
             Socket::Unix(socket) => socket.into(),
             Socket::Datagrams(socket) => socket,
         };
-        let inode = self.inode;
-        Ok(Listener { inode, ..Listener::adopt(self.name, fd)? })
+        let (inode, number, permissions) = (self.inode, self.number, self.permissions);
+        Ok(Listener { inode, number, permissions, ..Listener::adopt(self.name, fd)? })
     }
 
     /// Takes back what [`bind`](Self::bind) did, where the server will not run after all.
@@ -243,10 +249,20 @@ impl Listener {
         }
     }
 
+    /// Gives its path the permissions that this program has said, where another one has bound it.
+    pub fn apply_permissions(&self) -> io::Result<()> {
+        match &self.address {
+            Address::Unix(path) if !self.permissions.is_empty() && self.has_path(path) => {
+                self.permissions.apply(path)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Nobody is to listen here any more, whoever has a copy of the socket: what a new side has left behind
     /// would keep clients waiting that nobody serves. An activated one is the manager's, which listens on.
     pub fn shut(&self) {
-        if !self.name.starts_with(ACTIVATED) {
+        if !is_activated(&self.name) {
             let _ = shutdown(self.as_raw_fd(), Shutdown::Both); // a datagram socket has no queue of clients
         }
     }
@@ -254,11 +270,15 @@ impl Listener {
     /// Removes a Unix socket's path if it is still ours. For the last generation's stop only.
     pub fn unlink(&self) {
         if let Address::Unix(path) = &self.address
-            && self.inode.is_some()
-            && inode(path) == self.inode
+            && self.has_path(path)
         {
             let _ = fs::remove_file(path);
         }
+    }
+
+    /// Whether the path is this socket's, and not somebody else's by now.
+    fn has_path(&self, path: &Path) -> bool {
+        self.inode.is_some() && inode(path) == self.inode
     }
 }
 
@@ -278,10 +298,14 @@ impl AsRawFd for Listener {
     }
 }
 
-/// The address in a listener's name.
-fn address_in(name: &str) -> &str {
-    let kinds = [CONTROL, DATAGRAMS];
-    kinds.iter().find_map(|kind| name.strip_prefix(kind)).unwrap_or(name)
+/// What the name of a listener begins with, before its address.
+pub(super) fn kind_of(name: &str) -> &'static str {
+    [CONTROL, DATAGRAMS].into_iter().find(|kind| name.starts_with(kind)).unwrap_or("")
+}
+
+/// Whether the service manager has opened it, and calls it so.
+pub(super) fn is_activated(name: &str) -> bool {
+    name.starts_with(ACTIVATED)
 }
 
 /// What a server can accept on: a stream socket that listens.

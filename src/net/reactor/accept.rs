@@ -35,9 +35,13 @@ impl Net {
     }
 
     /// Leaves the accept queues alone; the listeners stay open, so the queues go on filling.
-    pub(crate) fn stop_accepting(&mut self) {
-        for listener in self.listeners.iter_mut().filter(|listener| listener.accepting) {
-            let _ = Net::with_registry(&self.poll, |registry| listener.deregister(registry));
+    /// `keep` names those that this process goes on with, by their places among what is
+    /// [passed on](Self::passed_on).
+    pub(crate) fn stop_accepting(&mut self, keep: &[usize]) {
+        for (place, listener) in self.listeners.iter_mut().enumerate() {
+            if listener.accepting && !keep.contains(&place) {
+                let _ = Net::with_registry(&self.poll, |registry| listener.deregister(registry));
+            }
         }
     }
 
@@ -45,7 +49,7 @@ impl Net {
     /// them. Operators come in as they did.
     pub(crate) fn close_to_clients(&mut self, alone: bool) -> io::Result<()> {
         let accepted = self.hears_operators();
-        self.stop_accepting();
+        self.stop_accepting(&[]);
         if alone {
             let of_clients = self.listeners.iter().filter(|listener| !listener.is_control);
             of_clients.for_each(Listener::shut);

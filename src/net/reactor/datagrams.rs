@@ -20,6 +20,7 @@ use crate::{
         address::Address,
         datagram::{Carrier, DatagramInbox, DatagramPeer, Datagrams, SocketId},
         id::Source,
+        listen::Listener,
     },
 };
 
@@ -59,9 +60,11 @@ impl Net {
         self.datagrams.iter_mut().for_each(|socket| socket.readable = true);
     }
 
-    /// Leaves the buffers alone. What was read is with the service; what is to be sent is sent.
-    pub(crate) fn stop_reading(&mut self) {
-        for index in 0..self.datagrams.len() {
+    /// Leaves the buffers alone. What was read is with the service; what is to be sent is sent. For `keep`
+    /// see [`stop_accepting`](Self::stop_accepting).
+    pub(crate) fn stop_reading(&mut self, keep: &[usize]) {
+        let first = self.listeners.len();
+        for index in (0..self.datagrams.len()).filter(|index| !keep.contains(&(first + index))) {
             self.datagrams[index].reading = false;
             self.watch_or_complain(index);
         }
@@ -76,8 +79,10 @@ impl Net {
                 return false;
             };
             let result = match carrier.address {
-                Address::Tcp(_) => inbox.receive::<SockaddrStorage>(carrier.as_raw_fd()),
-                Address::Unix(_) => inbox.receive::<UnixAddr>(carrier.as_raw_fd()),
+                Address::Tcp(_) => {
+                    inbox.receive::<SockaddrStorage>(carrier.as_raw_fd(), socket.is_told)
+                }
+                _ => inbox.receive::<UnixAddr>(carrier.as_raw_fd(), false),
             };
             match result {
                 Ok(truncated) => {
@@ -140,16 +145,22 @@ impl Net {
         }
     }
 
-    /// Where a datagram goes that another generation has read.
-    pub(crate) fn datagrams_named(&self, name: &str) -> Option<SocketId> {
-        let is_meant = |it: &Datagrams| it.socket().is_some_and(|socket| socket.name == name);
+    /// Where a datagram goes that another generation has read from the socket at `address`, whatever either calls
+    /// it.
+    pub(crate) fn datagrams_at(&self, address: &str) -> Option<SocketId> {
+        let is_meant = |it: &Datagrams| it.address() == address;
         self.datagrams.iter().position(is_meant).map(SocketId)
     }
 
-    /// The sockets that every generation has, by name: it may claim them or not.
+    /// The sockets that every generation has, by name: it may claim them or not. Each has a place in this
+    /// order.
     pub(crate) fn passed_on(&self) -> impl Iterator<Item = (&str, BorrowedFd<'_>)> {
-        let datagrams = self.datagrams.iter().filter_map(Datagrams::socket);
-        self.listeners.iter().chain(datagrams).map(|it| (it.name.as_str(), it.as_fd()))
+        self.sockets().map(|it| (it.name.as_str(), it.as_fd()))
+    }
+
+    /// The same, as they are.
+    pub(crate) fn sockets(&self) -> impl Iterator<Item = &Listener> {
+        self.listeners.iter().chain(self.datagrams.iter().filter_map(Datagrams::socket))
     }
 
     /// Asks the kernel for those edges that matter now. After a change one comes at once, if it is so.

@@ -16,7 +16,7 @@ use crate::{
 };
 
 impl Net {
-    /// Connects to `address`: `ip:port` or `unix:/path`. No host name: a look-up blocks, and how to
+    /// Connects to `address`: `ip:port`, `unix:/path` or `unix:@name`. No host name: a look-up blocks, and how to
     /// ask without blocking, for how long an answer holds and which of several addresses comes first
     /// are questions of their own. Resolve before [`run`](crate::Server::run), or in a thread with a
     /// [mailbox](crate::mailbox()), and bring the address.

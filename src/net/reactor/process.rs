@@ -84,8 +84,8 @@ impl Net {
     }
 
     /// Where this service can be reached: its listeners in the order in which they were
-    /// [asked for](crate::Server::listen), as `ip:port` or `unix:/path`, then its datagram sockets, as
-    /// `udp:ip:port` or `unixgram:/path`. A port that was left to the system is the one that it chose. A
+    /// [asked for](crate::Server::listen), as `ip:port`, `unix:/path` or `unix:@name`, then its datagram
+    /// sockets, as `udp:ip:port`, `unixgram:/path` or `unixgram:@name`. A port that was left to the system is the one that it chose. A
     /// process that leaves has given its listeners up.
     ///
     /// ```

@@ -4,7 +4,11 @@
 use std::{
     io::{self, IoSlice, Read, Write},
     net::Shutdown,
-    os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd},
+    os::{
+        fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd},
+        linux::net::SocketAddrExt,
+        unix::net::SocketAddr,
+    },
 };
 
 use mio::{
@@ -33,6 +37,10 @@ impl Stream {
         match address {
             Address::Tcp(address) => TcpStream::connect(*address).map(Stream::Tcp),
             Address::Unix(path) => UnixStream::connect(path).map(Stream::Unix),
+            Address::Abstract(name) => {
+                let address = SocketAddr::from_abstract_name(name)?;
+                UnixStream::connect_addr(&address).map(Stream::Unix)
+            }
         }
     }
 

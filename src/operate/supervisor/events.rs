@@ -177,7 +177,7 @@ impl Supervisor {
                 Ok(Some((Message::Connect { pid }, fds))) if !start.offered => {
                     self.offer_to_start(pid, fds, now);
                 }
-                Ok(Some((Message::Claim { pid } | Message::Ready { pid }, _)))
+                Ok(Some((Message::Claim { pid, .. } | Message::Ready { pid }, _)))
                     if check_speaker(&start.child, pid).is_err() =>
                 {
                     let why = format!("it has become pid {pid}: {MUST_EXEC}");

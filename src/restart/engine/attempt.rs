@@ -45,6 +45,9 @@ pub(crate) struct Attempt {
     pub ending: bool,
     /// What a new program says; a forked child shares our stderr.
     pub stderr: Option<Stderr>,
+    /// Which of the sockets that it was offered it does not want, by their places: this side goes on with
+    /// them until it commits.
+    pub unwanted: Vec<usize>,
     /// Why the new side hands back, if it does.
     pub handed_back: Option<String>,
     /// Connections that are still to be sent to it.
@@ -128,6 +131,7 @@ impl Attempt {
             offered: false,
             ending: false,
             stderr: None,
+            unwanted: Vec::new(),
             handed_back: None,
             outgoing: VecDeque::new(),
             allowance,
@@ -343,11 +347,12 @@ mod tests {
 
     #[test]
     fn only_the_process_that_was_started_is_listened_to() {
-        let started = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+        let mut started = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
         let mut child = Child::new(nix::unistd::Pid::from_raw(started.id() as i32)).unwrap();
         assert_eq!(check_speaker(&child, started.id()), Ok(()));
         let refused = check_speaker(&child, std::process::id()).unwrap_err();
         assert!(refused.contains(MUST_EXEC), "{refused}");
         child.end();
+        let _ = started.wait(); // it was reaped by then
     }
 }

@@ -5,7 +5,7 @@ use super::wire::{Fields, Malformed, put};
 /// A datagram on its way from generation to generation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Forwarded {
-    /// The name of the socket that it came by.
+    /// Where the socket that it came by is bound.
     pub socket: String,
     /// Who has sent it, in the form that `net` gives it.
     pub from: Vec<u8>,

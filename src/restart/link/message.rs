@@ -39,8 +39,9 @@ pub(crate) enum Message {
     Older { who: Identity },
     /// Old to new: that was all for now.
     Offered,
-    /// New to old: my `main` has run, and I am still the same process; give me the rest.
-    Claim { pid: u32 },
+    /// New to old: my `main` has run, and I am still the same process; give me the rest. I do not want the
+    /// sockets at these places of what you have offered.
+    Claim { pid: u32, unwanted: Vec<u64> },
     /// Old to new: what the service has saved, in a memfd, and the number of the connection that came last
     /// by then. From here on the new side has what it needs to serve, should this be the last word.
     State { last_serial: u64 },
@@ -171,6 +172,7 @@ const MAKER: u16 = 20;
 const CODE: u16 = 21;
 const ALARM: u16 = 40;
 const HELD: u16 = 41;
+const UNWANTED: u16 = 50;
 
 impl Message {
     /// The message as bytes.
@@ -189,7 +191,6 @@ impl Message {
             }
             Message::Older { who } => put_identity(&mut out, who),
             Message::Connect { pid }
-            | Message::Claim { pid }
             | Message::Ready { pid }
             | Message::Supervisor { pid }
             | Message::Retired { pid }
@@ -218,6 +219,10 @@ impl Message {
             Message::Report(report) => put_report(&mut out, report),
             Message::Alarms(words) => {
                 words.iter().for_each(|word| put(&mut out, ALARM, &word.to_bytes()));
+            }
+            Message::Claim { pid, unwanted } => {
+                put_number(&mut out, PID, u64::from(*pid));
+                unwanted.iter().for_each(|place| put_number(&mut out, UNWANTED, *place));
             }
             Message::Offered
             | Message::Taken
@@ -283,7 +288,10 @@ impl Message {
             LISTENERS => Message::Listeners { names: fields.texts(NAME, "listener name")? },
             OLDER => Message::Older { who: identity(fields)? },
             OFFERED => Message::Offered,
-            CLAIM => Message::Claim { pid: pid(fields)? },
+            CLAIM => Message::Claim {
+                pid: pid(fields)?,
+                unwanted: fields.numbers(UNWANTED, "unwanted")?,
+            },
             STATE => Message::State { last_serial: fields.number(LAST_SERIAL, "last serial")? },
             BATCH => Message::Connections { count: fields.number(CONNECTIONS, "connections")? },
             TAKEN => Message::Taken,

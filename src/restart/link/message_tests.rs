@@ -61,8 +61,9 @@ fn any_message() -> impl Strategy<Value = Message> {
                 old,
             }
         ),
+        (any::<u32>(), proptest::collection::vec(any::<u64>(), 0..20))
+            .prop_map(|(pid, unwanted)| Message::Claim { pid, unwanted }),
         prop_oneof![
-            any::<u32>().prop_map(|pid| Message::Claim { pid }),
             Just(Message::Taken),
             Just(Message::TakenOver),
             Just(Message::GivenUp),

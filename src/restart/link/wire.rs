@@ -160,6 +160,10 @@ impl<'a> Fields<'a> {
         number(self.one(tag, name)?, name)
     }
 
+    pub fn numbers(self, tag: u16, name: &'static str) -> Result<Vec<u64>, Malformed> {
+        self.all(tag)?.into_iter().map(|value| number(value, name)).collect()
+    }
+
     pub fn maybe_time(self, tag: u16, name: &'static str) -> Result<Option<Duration>, Malformed> {
         match self.maybe(tag, name)? {
             None => Ok(None),

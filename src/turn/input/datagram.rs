@@ -67,12 +67,12 @@ impl<S: Service> Turn<S> {
             owner.flatten().filter(|&owner| owner != self.net.generation()).and_then(|owner| {
                 self.succession.others_mut().find(|other| other.who.generation == owner)
             });
-        let name = self.net.datagrams[socket.0].socket().map(|socket| &socket.name);
-        let (Some(other), Some(name)) = (other, name) else {
+        let Some(other) = other else {
             return self.tell_datagram(socket, from, bytes);
         };
         let (from, bytes) = (from.to_bytes(), bytes.to_vec());
-        if !other.forward.push(Forwarded { socket: name.clone(), from, bytes }) {
+        let socket = self.net.datagrams[socket.0].address();
+        if !other.forward.push(Forwarded { socket, from, bytes }) {
             self.net.stats.datagrams_dropped += 1;
         }
     }
@@ -102,7 +102,7 @@ impl<S: Service> Turn<S> {
     /// Datagrams of this process's flows, which the newest generation has read.
     pub(in crate::turn) fn deliver(&mut self, forwarded: Vec<Forwarded>) {
         for Forwarded { socket, from, bytes } in forwarded {
-            match (self.net.datagrams_named(&socket), DatagramPeer::from_bytes(&from)) {
+            match (self.net.datagrams_at(&socket), DatagramPeer::from_bytes(&from)) {
                 (Some(socket), Some(from)) => {
                     self.tell_datagram(socket, &from, &bytes);
                 }
@@ -149,7 +149,7 @@ mod tests {
     use super::*;
     use crate::{
         error::Result,
-        net::{Connection, Datagrams, Listener, Net, Origin, name_of},
+        net::{Connection, Datagrams, Net, Origin, name_of, obtain},
         turn::Succession,
     };
 
@@ -181,7 +181,8 @@ mod tests {
     fn served() -> (Turn<Counter>, UdpSocket) {
         let now = Instant::now();
         let mut net = Net::new(Some(Poll::new().unwrap()), now);
-        let socket = Listener::bind(&name_of("127.0.0.1:0")).unwrap();
+        let (name, none) = (name_of("127.0.0.1:0"), std::iter::empty());
+        let socket = obtain(&name, &mut Vec::new(), none).unwrap().pop().expect("one");
         let client = UdpSocket::bind("127.0.0.1:0").unwrap();
         client.connect(socket.address.to_string()).unwrap();
         net.datagrams.push(Datagrams::of(socket));
@@ -225,7 +226,7 @@ mod tests {
         turn.net.thaw();
         turn.act().unwrap();
         assert_eq!(turn.service.0, 1);
-        turn.net.stop_reading();
+        turn.net.stop_reading(&[]);
         client.send(b"hello").unwrap();
         turn.act().unwrap();
         assert_eq!(turn.service.0, 1);

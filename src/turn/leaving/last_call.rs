@@ -36,7 +36,32 @@ impl<S: Service> Turn<S> {
         // As many as may have waited: others must not come for ever.
         for _ in 0..=BACKLOG {
             let Some(id) = self.net.accept(listener) else { break };
+            let listener = self.net.listeners[listener].number;
             self.open(id, Origin::Accepted { listener });
+        }
+    }
+
+    /// The sockets that nobody has after this process, by their places: those that the new side does not
+    /// want, or, on a new side that goes back, those that it has bound.
+    pub(super) fn sockets_of_its_own(&self) -> Vec<usize> {
+        match &self.succession.attempt {
+            Some(attempt) => attempt.unwanted.clone(),
+            None => {
+                let sockets = self.net.sockets().enumerate();
+                sockets.filter(|(_, socket)| socket.is_new).map(|(place, _)| place).collect()
+            }
+        }
+    }
+
+    /// The same for these sockets alone, when another process has the others.
+    pub(super) fn last_call_at(&mut self, places: &[usize]) {
+        for socket in places.iter().filter_map(|&place| self.net.sockets().nth(place)) {
+            socket.unlink();
+        }
+        let listeners = self.net.listeners.len();
+        for &place in places.iter().filter(|&&place| place < listeners) {
+            self.accept_all(place);
+            self.net.listeners[place].shut();
         }
     }
 

@@ -29,8 +29,9 @@ use crate::{
 impl<S: Service> Turn<S> {
     /// Another generation serves: this one serves what it has, and ends.
     pub(in crate::turn) fn retire(&mut self) -> Result {
-        self.net.stop_accepting();
-        self.net.stop_reading();
+        let own = self.sockets_of_its_own();
+        self.net.stop_accepting(&own);
+        self.net.stop_reading(&own);
         self.tell_retirement();
         if let Some(mut attempt) = self.detach() {
             fault::point(Step::OldCommitted, attempt.link.as_mut());
@@ -58,6 +59,7 @@ impl<S: Service> Turn<S> {
         for generation in std::mem::take(&mut self.succession.older) {
             self.net.unwatch(&generation.link);
         }
+        self.last_call_at(&own);
         self.net.listeners.clear();
         self.net.reserve.give_up();
         self.net.alarms.forget_suspended();

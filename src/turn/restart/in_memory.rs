@@ -92,7 +92,7 @@ impl<S: Service> Turn<S> {
     /// The new side is ready: the old one stops accepting, and lets go of what has moved.
     pub fn release_in_memory(&mut self) {
         self.succession.phase = Phase::Released;
-        self.net.stop_accepting();
+        self.net.stop_accepting(&[]);
         self.tell_retired();
         self.let_go();
     }

@@ -293,8 +293,8 @@ impl<S: Service> Turn<S> {
     }
 }
 
-/// Asks the old side for the rest: this program is up.
-pub(in crate::turn) fn claim(link: &mut Link) {
+/// Asks the old side for the rest: this program is up, and does not want some of its sockets.
+pub(in crate::turn) fn claim(link: &mut Link, unwanted: Vec<u64>) {
     // A failure means that the old side is gone; the link will say so.
-    let _ = link.send(&Message::Claim { pid: std::process::id() }, Vec::new());
+    let _ = link.send(&Message::Claim { pid: std::process::id(), unwanted }, Vec::new());
 }

@@ -37,16 +37,18 @@ impl<S: Service> Turn<S> {
         if let Some(signals) = &self.succession.signals {
             self.net.watch(signals, Source::Signals)?;
         }
+        let unwanted = self.succession.unwanted.iter().map(|it| it.place as u64).collect();
         let Some(old) = &mut self.succession.old else {
             self.succession.phase = Phase::Serving;
             self.drop_unwanted();
+            self.apply_permissions();
             self.start_serving(Start::Fresh)?;
             self.tell_started();
             return Ok(());
         };
         fault::point(Step::NewClaimed, Some(&mut old.link));
         self.net.watch(&old.link, Source::Link)?;
-        claim(&mut old.link);
+        claim(&mut old.link, unwanted);
         self.watch_old_process()?;
         self.await_handover();
         Ok(())
@@ -263,6 +265,13 @@ impl<S: Service> Turn<S> {
         let Some(mut old) = self.succession.old.take() else { return Ok(()) };
         self.unwatch_old(&old);
         old.process = None; // it is an older generation like any other
+        if self.is_supervisor(old.who) || old.link.is_cut() {
+            self.drop_unwanted();
+        } else {
+            // The old side gives them up when it hears the next word, and is the last that has them.
+            self.succession.unwanted.clear();
+        }
+        self.apply_permissions();
         // Where the old side is gone, nobody needs to hear it.
         let told = old.link.send(&Message::Committed, Vec::new()).is_ok();
         // A supervisor says nothing to a service manager.
@@ -278,7 +287,6 @@ impl<S: Service> Turn<S> {
         self.net.shared = false;
         self.net.alarms.stop_tracking();
         self.net.alarms.resume_all(); // a side that was handing them back
-        self.drop_unwanted();
         log::info!(target: RESTART, "committed: generation {} stays", self.net.generation());
         Ok(())
     }
@@ -287,6 +295,15 @@ impl<S: Service> Turn<S> {
     fn drop_unwanted(&mut self) {
         for listener in self.succession.unwanted.drain(..) {
             listener.unlink();
+        }
+    }
+
+    /// From here on the paths of Unix sockets are this program's to change.
+    fn apply_permissions(&self) {
+        for socket in self.net.sockets() {
+            if let Err(e) = socket.apply_permissions() {
+                log::error!(target: RESTART, "{}: its permissions stay: {e}", socket.name);
+            }
         }
     }
 

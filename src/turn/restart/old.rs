@@ -93,8 +93,9 @@ impl<S: Service> Turn<S> {
                 self.net.fill_reserve();
                 Ok(offered?)
             }
-            Message::Claim { pid } if attempt.offered && !attempt.handed => {
+            Message::Claim { pid, unwanted } if attempt.offered && !attempt.handed => {
                 check_speaker(&attempt.child, pid)?;
+                attempt.unwanted = unwanted.into_iter().map(|place| place as usize).collect();
                 self.hand_over()
             }
             Message::Taken if attempt.in_flight > 0 => {
@@ -264,7 +265,8 @@ impl<S: Service> Turn<S> {
         }
     }
 
-    /// The new side is ready: this one stops accepting, and keeps its listeners in case it dies.
+    /// The new side is ready: this one stops accepting where that one does, and keeps its listeners in case it
+    /// dies.
     pub(in crate::turn) fn release(&mut self) -> Result {
         self.net.shared &= self.net.frozen; // the child is past closing its copies of what stays
         let now = self.net.clock.now();
@@ -272,8 +274,9 @@ impl<S: Service> Turn<S> {
         fault::point(Step::OldReady, attempt.link.as_mut());
         attempt.steps.ready = Some(now.saturating_duration_since(attempt.task.begun));
         self.succession.last_generation = attempt.task.generation;
-        self.net.stop_accepting();
-        self.net.stop_reading();
+        let unwanted = attempt.unwanted.clone();
+        self.net.stop_accepting(&unwanted);
+        self.net.stop_reading(&unwanted);
         self.tell_new(&Message::Retiring);
         fault::point(Step::OldRetiring, self.succession.link_to_new());
         // From here on the new side talks with them.
