@@ -59,10 +59,9 @@ fn ask_all(clients: &mut [Client]) {
 /// Each has a timer of the service's own, for a moment at which nobody is served.
 fn arm_all(clients: &mut [Client], time: Duration) {
     for (n, client) in clients.iter_mut().enumerate() {
-        client.send(format!("arm {} {}\n", time.as_millis(), n + 100));
+        client.send(format!("arm {} {}\nwho\n", time.as_millis(), n + 100));
     }
-    // One is answered, so all before it were heard.
-    clients.iter_mut().for_each(|client| drop(client.who()));
+    clients.iter_mut().for_each(|client| drop(client.line()));
 }
 
 /// What has come is offered before a timer goes off that is due since then, and that does go off.
@@ -172,6 +171,7 @@ fn an_old_side_that_was_deaf_gives_nobody_up_for_it(engine: Engine) {
 fn an_old_side_that_was_stopped_gives_nobody_up_for_it(engine: Engine) {
     let lab = Lab::with(|setup| setup.env("LAB_READY", 700));
     let new = lab.hold(engine);
+    wait_for_events(lab.pid());
     while_stopped(lab.pid(), || {
         resume(new);
         wait_for_events(new); // it has said what it had to say, and waits for an answer
@@ -314,7 +314,7 @@ fn who_has_spoken_while_the_server_was_stopped_is_answered() {
 fn so_is_everybody_where_one_poll_cannot_report_all() {
     load::raise_file_limit().expect("room for the clients");
     let server = Server::of("lab").env("LAB_IDLE", 2000).start();
-    let mut clients = clients(&server, 2500);
+    let mut clients = clients(&server, 1200);
     arm_all(&mut clients, Duration::from_millis(1500));
     while_stopped(server.pid(), || {
         std::thread::sleep(Duration::from_millis(2200));
