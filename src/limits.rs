@@ -116,9 +116,11 @@ pub const STDERR_TAIL: usize = 4096;
 /// much, `/proc/sys/fs/pipe-max-size`). At a quarter of it the old side is taken to hang.
 pub const STDERR_PIPE: i32 = 1024 * 1024;
 
-/// How long a new side that has closed its link may take to end by itself. It is on its way out of
-/// `main`, and its exit status and last words tell more than a kill would; the old side serves on
-/// meanwhile, so nobody waits for this but the one who asked.
+/// How long a side of a restart that has closed its link may take to end by itself. A new one is on its way
+/// out of `main`, and its exit status and last words tell more than a kill would; the old side serves on
+/// meanwhile, so nobody waits for this but the one who asked. An old one that ends closes its links a moment
+/// before, so one that lives for this long has given the new one up. And as long as this a process that was
+/// told to stop now waits for a side that is too busy to hear of it.
 pub const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// How long a new program waits for what it is offered, and then for what it is handed, before it gives

@@ -22,7 +22,7 @@ use common::{
     Client, DEADLINE, Dir, Server,
     ops::Control,
     restart::{Engine, inode, listening, resume, slay, sockets_of, wait_for_events},
-    wait_for, wait_gone,
+    wait_for, wait_gone, while_stopped,
 };
 use flows::{Caller, Echo, Flow};
 use nix::sys::signal::Signal;
@@ -237,7 +237,7 @@ fn datagrams_that_cannot_be_read_or_answered_end_nothing() {
     awaits("datagrams_dropped", 1);
     // From somebody who is gone when the answer comes.
     let gone = UnixDatagram::bind(dir.path("gone")).expect("a client");
-    common::while_stopped(echo.pid(), || {
+    while_stopped(echo.pid(), || {
         gone.send_to(b"new 1 hello", &path).expect("it is there");
         fs::remove_file(dir.path("gone")).expect("ours");
         drop(gone);
@@ -347,4 +347,19 @@ fn a_server_that_was_told_to_stop_reads_on_for_its_flows() {
     assert!(caller.is_silent());
     caller.end(flows);
     assert!(echo.wait_exit().success());
+}
+
+#[test]
+fn datagrams_in_the_buffer_at_a_stop_are_answered() {
+    let mut echo = Echo::start();
+    let callers: Vec<_> = (0..3).map(|_| echo.caller()).collect();
+    while_stopped(echo.pid(), || {
+        // A flow that nobody knows keeps no process; it is answered, though.
+        callers.iter().for_each(|caller| (0..100).for_each(|_| caller.send("0.999 1 hello")));
+        echo.signal(Signal::SIGTERM);
+    });
+    assert!(echo.wait_exit().success());
+    for caller in &callers {
+        assert_eq!(caller.count_answers("0.999 gone"), 100);
+    }
 }

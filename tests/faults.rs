@@ -19,9 +19,13 @@ use nix::{
 };
 
 /// The steps in the order in which they are taken, as `restart::fault` names them; those of a roll back
-/// come after the others. Who dies after one of the last two was the only one left, by agreement.
-const STEPS: [&str; 15] = [
+/// come after the others. Who dies after one of the last two was the only one left, by agreement, and so was an
+/// old side that has not handed over its state.
+const STEPS: [&str; 18] = [
     "OldMade",
+    "OldOffered",
+    "OldSaving",
+    "OldSaved",
     "OldHanded",
     "OldReady",
     "OldRetiring",
@@ -103,7 +107,8 @@ impl Walk {
     fn walk(mut self) {
         for step in STEPS {
             let moving = matches!(step, "NewTaken");
-            let exec = matches!(step, "OldHanded" | "NewTaken");
+            let exec =
+                matches!(step, "OldOffered" | "OldSaving" | "OldSaved" | "OldHanded" | "NewTaken");
             if (exec && self.engine == Engine::Fork) || (moving && !self.moves) {
                 continue;
             }
@@ -134,7 +139,9 @@ impl Walk {
         fs::write(&file, format!("{step} {}", self.fault)).expect("a file of ours");
         self.lab.signal(self.engine.signal());
         wait_for(&format!("the fault after {step}"), || !file.exists());
-        if ["OldResumed", "NewCommitted"].contains(&step) && self.fault == "die" {
+        if (["OldResumed", "NewCommitted"].contains(&step) || self.has_nothing_yet(step))
+            && self.fault == "die"
+        {
             held.clear(); // an old side that has retired waits for them
             if self.has_crashed() {
                 return Left::Nobody;
@@ -165,8 +172,9 @@ impl Walk {
     /// The other side does what it can about the hung one, and then that goes on.
     fn continue_hung(&self, step: &str) {
         let alone = ["OldCommitted", "NewCommitted", "OldResumed"].contains(&step)
-            // A new program has nothing yet, or is being given it.
-            || (self.engine == Engine::ForkExec && ["OldMade", "OldHanded"].contains(&step));
+            || self.has_nothing_yet(step)
+            // It is being given it.
+            || (self.engine == Engine::ForkExec && ["OldSaved", "OldHanded"].contains(&step));
         if !alone {
             self.wait_served();
         }
@@ -175,6 +183,12 @@ impl Walk {
             is_stopped(hung) || !self.lab.generations().contains(&hung)
         });
         let _ = kill(Pid::from_raw(hung), Signal::SIGCONT); // which may be killed this very moment
+    }
+
+    /// At this step a new program has not been given the state. Without the old side there is nothing that
+    /// it could serve.
+    fn has_nothing_yet(&self, step: &str) -> bool {
+        self.engine == Engine::ForkExec && ["OldMade", "OldOffered", "OldSaving"].contains(&step)
     }
 
     /// The process that has said that it will stop; it may not have done so yet.
@@ -196,7 +210,7 @@ impl Walk {
         let new_had_them =
             ["NewReleased", "NewServing", "NewHandedBack", "NewCommitted"].contains(&step);
         let old_had_them = match step {
-            "OldMade" | "OldHanded" => self.engine == Engine::ForkExec,
+            "OldMade" | "OldSaved" | "OldHanded" => self.engine == Engine::ForkExec,
             _ => false,
         };
         let killed = match self.fault {

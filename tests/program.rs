@@ -3,15 +3,10 @@
 
 mod common;
 
-use std::{
-    fs,
-    os::unix::fs::{PermissionsExt, symlink},
-    path::Path,
-    process::Command,
-};
+use std::{fs, os::unix::fs::symlink, path::Path};
 
 use common::{
-    Dir, Server, example,
+    Dir, Server, copy, example, place,
     restart::{Engine, Lab},
     wait_gone,
 };
@@ -20,22 +15,6 @@ use nix::sys::signal::Signal;
 /// Puts a copy of an example at `path`.
 fn install(name: &str, path: &Path) {
     copy(&example(name), path);
-}
-
-/// Another process does it: a file that this one has open for writing could not be run while some
-/// other test forks.
-fn copy(from: &Path, to: &Path) {
-    let copied = Command::new("cp").arg(from).arg(to).status().expect("cp runs");
-    assert!(copied.success());
-}
-
-/// Puts a file at `path`, by rename.
-fn place(content: impl AsRef<[u8]>, mode: u32, path: &Path) {
-    let (source, next) = (path.with_extension("source"), path.with_extension("next"));
-    fs::write(&source, content).expect("a file");
-    copy(&source, &next);
-    fs::set_permissions(&next, fs::Permissions::from_mode(mode)).expect("a mode");
-    fs::rename(&next, path).expect("in one directory");
 }
 
 fn restart(lab: &Lab) -> i32 {

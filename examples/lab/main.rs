@@ -140,8 +140,12 @@ impl Service for Lab {
         Ok(())
     }
 
-    fn on_drain(&mut self, _conn: &mut Connection<'_>, _session: &mut Session) -> Result {
+    fn on_drain(&mut self, conn: &mut Connection<'_>, _session: &mut Session) -> Result {
         self.events.push("drain".to_owned());
+        if settings::setting::<u8>("FAREWELL").is_some() {
+            say(conn, "farewell");
+            conn.close();
+        }
         Ok(())
     }
 

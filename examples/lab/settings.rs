@@ -8,21 +8,25 @@
 //!
 //! - `LAB_BROKEN=FILE`: while the file exists, a new program does what it says: `exit`, `hang`, `panic`,
 //!   `stop` (it stops itself until it gets SIGCONT), `check` (its configuration is bad), `fds` (it has
-//!   room for few descriptors); and a new generation by either engine: `abort` (soon after it began
+//!   room for few descriptors), `daemon` and `daemon hang` (it goes into the background before it serves, and never comes to it); and a new generation by either engine: `abort` (soon after it began
 //!   to serve), `roll back`, `die in alarm`.
 //! - `LAB_SLOW=FILE`: callbacks that take long, one a line, with the time: `start 2500`. There are `open`,
 //!   `start`, `retire`, `save`, `load`, `export` and `import`.
 //! - `LAB_ALSO=FILE`: it also listens on each line of it.
 //! - `LAB_JOURNAL=FILE`: all generations write down there which alarms, pieces and messages came.
+//! - `LAB_FAREWELL=1`: at a drain it says so to each client, and closes.
 //! - `LAB_EXIT`: the exit status of a lab that has drained.
 //! - `LAB_FORMAT=FILE`: the version of the format in which a program writes and reads (see `session`).
 
 use std::{env, fs, path::Path, process, str::FromStr, thread, time::Duration};
 
 use heirloom::{Drain, Restart, Server};
-use nix::sys::{
-    resource::{Resource, setrlimit},
-    signal::{Signal, raise},
+use nix::{
+    sys::{
+        resource::{Resource, setrlimit},
+        signal::{Signal, raise},
+    },
+    unistd::daemon,
 };
 
 use crate::Lab;
@@ -102,7 +106,14 @@ pub fn tune(mut server: Server<Lab>) -> Server<Lab> {
     if let Some(limit) = millis("DISMISS") {
         server = server.dismiss_oldest(limit);
     }
-    listen_also(server)
+    let server = listen_also(server);
+    if let Some(how) = told().filter(|how| how.starts_with("daemon")) {
+        daemon(true, true).expect("a fork"); // the process that was started ends here
+        if how.ends_with("hang") {
+            thread::sleep(Duration::from_secs(3600));
+        }
+    }
+    server
 }
 
 /// A deadline, and the window of `NAME_SPREAD`.

@@ -13,11 +13,7 @@ pub const LESSON: Lesson = Lesson {
     title: "a process is woken for connections that it has closed",
     teach,
     places: &[
-        (
-            "src/net/reactor/close.rs",
-            "take_dead",
-            "deregisters each connection before it closes it",
-        ),
+        ("src/net/reactor/close.rs", "bury", "deregisters each connection before it closes it"),
         (
             "src/net/reactor/flow.rs",
             "note_stream",

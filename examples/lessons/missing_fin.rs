@@ -18,7 +18,7 @@ pub const LESSON: Lesson = Lesson {
         ),
         (
             "src/net/reactor/close.rs",
-            "take_dead",
+            "bury",
             "while a child may still have copies, the parent sends its FIN by shutdown, which needs no last close",
         ),
     ],

@@ -42,6 +42,20 @@
 //! of the old process write is not seen in the new one, and what the new one has learned in its probation
 //! is gone after a roll back. Where the first matters, connections move.
 //!
+//! # What the new program may be
+//!
+//! The file at the program's path may be a script, as long as it ends with `exec`:
+//!
+//! ```sh
+//! #!/bin/sh
+//! ulimit -c unlimited
+//! exec /opt/echo/bin/echo "$@"
+//! ```
+//!
+//! The new generation is the process that the old one has started: that one it can watch, end and wait for. A
+//! server that is a child of it (no `exec`, `setsid server &`, a pipeline, a program that goes into the
+//! background) is refused, and the reason says so; the old generation serves on.
+//!
 //! # Connections that move
 //!
 //! ```

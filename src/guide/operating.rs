@@ -54,12 +54,20 @@
 //! | `top [--every SECONDS] [--count N]` | the same, again and again | |
 //! | `restart [--fork \| --fork-exec] [--move]` | a restart as a signal would ask for it; with `--move` established connections go along | its verdict |
 //! | `rollback` | undoes the restart that is in its probation | that the old generation serves again |
-//! | `drain` | all generations stop accepting, serve what they have, and exit | nothing |
+//! | `drain` | all generations let in who has come, stop accepting, serve what they have, and exit | nothing |
 //! | `stop` | all generations abort what they have, and exit | nothing |
 //!
 //! The exit status is 0 when the server did it, 1 when it did not (the reason is on stderr), 2 when it could
 //! not be asked. The protocol is lines of text, one request, one reply, an empty line at its end:
 //! `echo status | nc -NU /run/chat/control`.
+//!
+//! # How a service ends
+//!
+//! Told to drain, the serving generation first lets in who waits: every client in an accept queue, up to
+//! [`max_connections`](crate::Server::max_connections), and every datagram in a buffer. Then the listeners
+//! close and new clients are refused. The control socket stays to the last: `status` says how many
+//! connections are left, in older generations too, and `stop` ends them now. Whoever is ended with output
+//! that has not left sees a reset; whoever had everything sees a FIN.
 //!
 //! # Signals
 //!

@@ -105,6 +105,8 @@ pub(crate) enum Source {
     Signals,
     /// The link to the other side of a restart.
     Link,
+    /// The old side of a restart has ended.
+    OldProcess,
     /// A process that this one started has ended.
     Child,
     /// What a new program says on stderr before it is ready.
@@ -139,6 +141,7 @@ impl Source {
             Source::Older => 4,
             Source::Newest => 5,
             Source::Barrier => 6,
+            Source::OldProcess => 7,
             Source::Mail => 15,
             Source::Listener(index) => FIRST_LISTENER + index,
             Source::Datagrams(index) => FIRST_DATAGRAMS + index,
@@ -155,6 +158,7 @@ impl Source {
             4 => Source::Older,
             5 => Source::Newest,
             6 => Source::Barrier,
+            7 => Source::OldProcess,
             15 => Source::Mail,
             _ if bits < FIRST_DATAGRAMS => Source::Listener(bits - FIRST_LISTENER),
             _ if bits >> SLOT_BITS == 0 => Source::Datagrams(bits - FIRST_DATAGRAMS),
@@ -174,6 +178,7 @@ mod tests {
         for source in [
             Source::Signals,
             Source::Link,
+            Source::OldProcess,
             Source::Child,
             Source::Stderr,
             Source::Older,

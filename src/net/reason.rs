@@ -1,6 +1,6 @@
 //! Where a connection comes from, and why it ends.
 
-use std::{fmt, io};
+use std::{borrow::Cow, fmt, io};
 
 use crate::error::Error;
 
@@ -33,6 +33,11 @@ pub enum Origin {
 /// Why a connection has ended. [`on_close`](crate::Service::on_close) is told, and so is the log, in
 /// the words of its `Display`.
 ///
+/// The service hears why the conversation is over. What then goes wrong with an orderly close (the peer
+/// does not take the last bytes, or does not answer our FIN) is nothing that it could still act on: the log
+/// and [`Stats::failed`](crate::Stats::failed) have it, in place of [`Closed`](Self::Closed) or
+/// [`PeerClosed`](Self::PeerClosed).
+///
 /// ```
 /// use heirloom::Reason;
 ///
@@ -64,7 +69,8 @@ pub enum Reason {
     NoFirstMessage,
     /// The peer read nothing of what was sent within the write timeout.
     NoProgress,
-    /// The peer did not close its side within the close timeout after we closed ours.
+    /// The peer did not close its side within the close timeout after we closed ours. Only the log hears
+    /// it: the service has been told why we closed.
     NoFin,
     /// The drain deadline of a leaving process passed.
     DrainDeadline,
@@ -79,14 +85,15 @@ impl Reason {
     }
 }
 
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Reason {
+    /// What it displays as.
+    pub(crate) fn text(&self) -> Cow<'static, str> {
         let text = match self {
             Reason::PeerClosed => "peer closed",
             Reason::Closed => "closed",
             Reason::Aborted => "aborted",
-            Reason::Failed(why) => return write!(f, "failed: {why}"),
-            Reason::Broken(why) => return write!(f, "broken: {why}"),
+            Reason::Failed(why) => return format!("failed: {why}").into(),
+            Reason::Broken(why) => return format!("broken: {why}").into(),
             Reason::TooLong => "message over its limit",
             Reason::TooSlow => "output over its limit, the peer reads too slowly",
             Reason::Idle => "idle timeout",
@@ -96,6 +103,12 @@ impl fmt::Display for Reason {
             Reason::DrainDeadline => "drain deadline",
             Reason::Stopped => "stopped",
         };
-        f.write_str(text)
+        text.into()
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text())
     }
 }

@@ -8,8 +8,14 @@ use crate::log_target::RESTART;
 /// A step of the protocol, after which something may go wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// Old: the new process was made, and was offered everything.
+    /// Old: the new process was made.
     OldMade,
+    /// Old: the new program has connected, and was offered what it needs first.
+    OldOffered,
+    /// Old: the new program is up, and the state is about to be written down for it.
+    OldSaving,
+    /// Old: it has sent the state.
+    OldSaved,
     /// Old: it has sent state and connections.
     OldHanded,
     /// Old: `Ready` came.
@@ -38,6 +44,8 @@ pub(crate) enum Step {
     NewCommitted,
     /// New: it has asked the old side to serve again.
     NewHandedBack,
+    /// New: it was told to stop, and has told the others so.
+    NewStopping,
 }
 
 /// The place for a fault after `step`.

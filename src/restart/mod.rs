@@ -3,7 +3,9 @@
 //! ```text
 //!  old: Serving                              new
 //!   |  fork() or posix_spawn()            -> | fork: the child turns itself into the next generation
-//!   |  exec: Hello, Listeners, Older,     -> | exec: main() runs, listen() claims by name
+//!   |  exec: Hello                        -> |
+//!   |                                     <- | exec: Connect, by a link of its own
+//!   |  exec: Listeners, Older,            -> | exec: main() runs, listen() claims by name
 //!   |        Supervisor, Offered             |
 //!  old: Starting, still accepting            | new: Waiting
 //!   |                                     <- | exec: Claim
@@ -25,7 +27,8 @@
 //! - whatever ends the new side before `Committed` brings the old one back to `Serving`; a new side
 //!   that lives and is rolled back hands the listeners back and drains;
 //! - whatever ends or silences the old side after `Ready` makes the new one serve: it has the
-//!   listeners, and two that accept from one queue do no harm;
+//!   listeners, and two that accept from one queue do no harm. A closed link is no end: its process is;
+//! - before it has the state a new side has nothing to serve, and whatever ends the old one ends it;
 //! - a side that is told to stop never leaves the other waiting: during a restart both stop.
 //!
 //! `table` is the machine itself and `model` its proof: every order of messages, deaths, silences

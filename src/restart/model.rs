@@ -3,7 +3,8 @@
 //!
 //! The model takes the table at its word and adds what the code around it does: messages arrive in
 //! order and are heard before a death or a timeout is acted upon, but a side that is dead is not
-//! believed to serve; a new side that is overdue or cannot be understood is killed.
+//! believed to serve; a new side that is overdue or cannot be understood is given up and killed. In some
+//! worlds that kill reaches nobody, since what serves is a process that the new one has made.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -21,7 +22,7 @@ pub(super) const PHASES: [Phase; 9] = [
     Phase::Ended,
 ];
 
-pub(super) const EVENTS: [Event; 16] = [
+pub(super) const EVENTS: [Event; 18] = [
     Event::Begun,
     Event::Ready,
     Event::Committed,
@@ -29,6 +30,8 @@ pub(super) const EVENTS: [Event; 16] = [
     Event::TakeBack,
     Event::Released,
     Event::OldGone,
+    Event::Orphaned,
+    Event::GivenUp,
     Event::OldSilent,
     Event::Proven,
     Event::RollBack,
@@ -56,6 +59,8 @@ struct Process {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Message {
     Is(Event),
+    /// What a new program is to serve.
+    State,
     Garbage,
     /// The other end was closed.
     End,
@@ -70,6 +75,15 @@ struct World {
     hangs: u8,
     garbage: u8,
     requests: u8,
+    /// The old side has not handed over the state; the new one has it. A forked child has it from birth.
+    to_hand_over: bool,
+    has_state: bool,
+    /// Whether a kill of the new side ends it, and whether it hears before that it was given up.
+    kill_reaches: bool,
+    word_arrives: bool,
+    given_up: bool,
+    /// The new side has taken the old one's silence for its end.
+    stood_in: bool,
     /// Somebody has asked for the end of the service.
     told_to_stop: bool,
     /// A side that was the only one left was killed: no table can help.
@@ -84,8 +98,15 @@ enum Who {
 use Who::{New, Old};
 
 impl World {
-    /// A restart that has just begun.
-    fn begin() -> World {
+    /// Every restart that has just begun: by fork or by fork-exec, and with each kind of new side. One that
+    /// neither a kill nor a word reaches does nothing else that is out of order.
+    fn all() -> Vec<World> {
+        let kinds = [(true, true), (false, true), (false, false)];
+        let begin = |forked| kinds.map(|(kill, word)| World::begin(forked, kill, word));
+        [true, false].map(begin).concat()
+    }
+
+    fn begin(forked: bool, kill_reaches: bool, word_arrives: bool) -> World {
         let process = |phase| Process {
             phase: Some(phase),
             hung: false,
@@ -99,12 +120,20 @@ impl World {
             new: process(Phase::Waiting),
             deaths: 2,
             hangs: 1,
-            garbage: 1,
-            requests: 2,
+            garbage: u8::from(word_arrives),
+            requests: if word_arrives { 2 } else { 0 },
+            to_hand_over: !forked,
+            has_state: forked,
+            kill_reaches,
+            word_arrives,
+            given_up: false,
+            stood_in: false,
             told_to_stop: false,
             bereft: false,
         };
-        world.send(New, Message::Is(Event::Ready));
+        if forked {
+            world.send(New, Message::Is(Event::Ready));
+        }
         world
     }
 
@@ -150,37 +179,73 @@ impl World {
                 Action::Commit => self.send(who, Message::Is(Event::Committed)),
                 Action::HandBack => self.send(who, Message::Is(Event::TakeBack)),
                 Action::Return => self.send(who, Message::Is(Event::Resumed)),
-                Action::Dismiss => self.send(who, Message::Is(Event::Dismissed)),
-                Action::Drain if who == New => self.send(who, Message::Is(Event::Dismissed)),
-                Action::Abandon => self.die(New),
+                Action::Drain => self.send(who, Message::Is(Event::Dismissed)),
+                Action::Abandon => self.end_new(),
                 _ => {}
             }
         }
+        self.stood_in |= event == Event::OldSilent;
         if next == Phase::Ended {
             self.die(who);
         }
     }
 
-    /// The old side has no use for the new one as it is.
+    /// The old side ends the new one.
+    fn end_new(&mut self) {
+        self.given_up = true;
+        if self.word_arrives {
+            self.send(Old, Message::Is(Event::GivenUp));
+        }
+        self.close_link(Old);
+        if self.kill_reaches {
+            self.die(New);
+        }
+    }
+
+    /// The old side has no use for the new one as it is. But if that one was told to stop, both were.
     fn give_up(&mut self) {
         let undecided = matches!(self.old.phase, Some(Phase::Starting | Phase::Released));
         if undecided {
-            self.die(New);
+            self.end_new();
             self.happen(Old, Event::NewGone);
+            let unheard = std::mem::take(&mut self.old.inbox);
+            if unheard.contains(&Message::Is(Event::Dismissed)) {
+                self.happen(Old, Event::Dismissed);
+            }
         }
     }
 
     fn deliver(&mut self, who: Who, message: Message) {
         match (who, message) {
             // A side that has died since is none to retire for.
-            (Old, Message::Is(Event::Committed)) if self.new.phase.is_none() => self.give_up(),
-            (New, Message::Is(Event::Resumed)) if self.old.phase.is_none() => {
-                self.happen(New, Event::OldGone);
+            (Old, Message::Is(Event::Committed)) if self.new.phase.is_none() => {}
+            (New, Message::Is(Event::Resumed)) if self.old.phase.is_none() => {}
+            (New, Message::State) => {
+                self.has_state = true;
+                self.send(New, Message::Is(Event::Ready));
             }
             (_, Message::Is(event)) => self.happen(who, event),
-            (Old, Message::Garbage | Message::End) => self.give_up(),
+            (Old, Message::Garbage | Message::End | Message::State) => self.give_up(),
             (New, Message::Garbage) => {} // skipped: the old side's silence is what counts
-            (New, Message::End) => self.happen(New, Event::OldGone),
+            (New, Message::End) => self.new.cut_off = true,
+        }
+    }
+
+    /// The new side has no link any more, and knows whether the old one has ended or lives.
+    fn learn_of_old(&mut self) {
+        let event = match self.old.phase {
+            None if !self.has_state => Event::Orphaned,
+            None => Event::OldGone,
+            Some(_) => Event::GivenUp,
+        };
+        self.happen(New, event);
+    }
+
+    /// It was promised something, and hears nothing for too long.
+    fn lose_patience(&mut self) {
+        match self.has_state {
+            true => self.happen(New, Event::OldSilent),
+            false => self.die(New),
         }
     }
 
@@ -204,9 +269,20 @@ impl World {
                 });
                 continue; // everything that was said is heard before time is up
             }
+            let decides = matches!(phase, Phase::Waiting | Phase::Probation | Phase::HandingBack);
+            if decides && process.cut_off {
+                go(&World::learn_of_old);
+                continue; // what comes of it decides
+            }
+            if (who, phase) == (Old, Phase::Starting) && self.to_hand_over {
+                go(&|world| {
+                    world.to_hand_over = false;
+                    world.send(Old, Message::State);
+                });
+            }
             match (who, phase) {
                 (Old, Phase::Starting | Phase::Released) => go(&World::give_up),
-                (_, Phase::Waiting) => go(&|world| world.happen(New, Event::OldSilent)),
+                (_, Phase::Waiting) => go(&World::lose_patience),
                 (_, Phase::Probation) => go(&|world| world.happen(New, Event::Proven)),
                 (_, Phase::Retired | Phase::Stopping) => {
                     go(&|world| world.happen(who, Event::Empty));
@@ -229,7 +305,8 @@ impl World {
                 go(&|world| {
                     world.deaths -= 1;
                     // The other one is dead, or is leaving: this was the last that could serve.
-                    world.bereft |= other.phase.is_none_or(Phase::drains);
+                    let unable = who == Old && (world.given_up || !world.has_state);
+                    world.bereft |= unable || other.phase.is_none_or(Phase::drains);
                     world.die(who);
                 });
             }
@@ -285,13 +362,18 @@ impl World {
             };
             assert!(process.hung || !waits, "somebody waits for ever: {self:#?}");
         }
+        let acceptors = self.acceptors();
+        if self.told_to_stop {
+            let hung = self.old.hung || self.new.hung;
+            assert!(acceptors == 0 || hung, "a stop that was heard is undone: {self:#?}");
+        }
         if self.told_to_stop || self.bereft {
             return;
         }
         // While one of them hangs, the other may stand in for it; or be dead, and all wait for the one
         // that hangs. What happens when it is continued is a world of its own.
         let hung = self.old.hung || self.new.hung;
-        match self.acceptors() {
+        match acceptors {
             1 => {}
             0 | 2 if hung => {}
             count => panic!("{count} accept: {self:#?}"),
@@ -304,13 +386,22 @@ impl World {
             self.old.phase == Some(Phase::Released) || self.new.phase == Some(Phase::Waiting);
         let served = self.acceptors() > 0 || in_the_air;
         assert!(served || self.told_to_stop || self.bereft, "nobody has the listeners: {self:#?}");
+        let stays = |process: &Process| process.phase.is_some_and(Phase::stays);
+        let both = stays(&self.old) && stays(&self.new);
+        let is_about_to_know = self.given_up && !self.new.inbox.is_empty();
+        assert!(
+            !both || self.stood_in || is_about_to_know,
+            "both believe that they stay: {self:#?}"
+        );
+        let new_accepts = self.new.phase.is_some_and(Phase::accepts);
+        assert!(!new_accepts || self.has_state, "it serves what it does not know: {self:#?}");
     }
 }
 
 /// Walks over everything that can happen; the worlds, each once.
 fn explore() -> HashSet<World> {
     let mut seen = HashSet::new();
-    let mut todo = vec![World::begin()];
+    let mut todo = World::all();
     while let Some(world) = todo.pop() {
         if seen.contains(&world) {
             continue;

@@ -38,8 +38,12 @@ pub(crate) enum Event {
     TakeBack,
     /// The old side says that it has stopped accepting.
     Released,
-    /// The old side is gone.
+    /// The old side is gone: its process has ended.
     OldGone,
+    /// It is gone, and has not handed over what this new side is to serve.
+    Orphaned,
+    /// The old side lives and does without this new one.
+    GivenUp,
     /// The old side has not said that it has stopped accepting, for too long.
     OldSilent,
     /// This new side has served long enough to be trusted.
@@ -79,9 +83,9 @@ pub(crate) enum Action {
     Retire,
     /// Kill the new side.
     Abandon,
-    /// Tell the new side to leave as well.
+    /// The new side lives on and is an older generation like any other, which is told to leave as well.
     Dismiss,
-    /// Close the listeners for good and drain, and tell all older generations to do the same.
+    /// Tell all other generations that the service ends; close the listeners for good and drain.
     Drain,
     /// A drain is under way already, but now in the time that a stop has.
     Hurry,
@@ -98,21 +102,27 @@ pub(crate) fn step(phase: Phase, event: Event) -> (Phase, &'static [Action]) {
         (Waiting,   On::Released | On::OldSilent)  => (Probation, &[Do::Serve]),
         (Waiting,   On::OldGone)                   => (Serving,   &[Do::Serve, Do::Commit]),
         // The old side has never stopped, and goes on.
-        (Waiting,   On::Drain | On::Stop | On::RollBack | On::Dismissed)
+        (Waiting,   On::Drain | On::Stop | On::RollBack | On::Dismissed | On::GivenUp)
                                                    => (Ended,     &[]),
+        // Nobody serves, rather than one that knows nothing of what was.
+        (Waiting,   On::Orphaned)                  => (Ended,     &[]),
 
         (Probation, On::Proven | On::OldGone)      => (Serving,   &[Do::Commit]),
         // Make before break: this side accepts until it knows that the old one does.
         (Probation, On::RollBack)                  => (HandingBack, &[Do::HandBack]),
         (HandingBack, On::Resumed)                 => (Retired,   &[Do::Retire]),
         (HandingBack, On::OldGone)                 => (Serving,   &[Do::Commit]),
-        (Probation | HandingBack, On::Drain | On::Dismissed)
-                                                   => (Stopping,  &[Do::Commit, Do::Drain]),
-        (Probation | HandingBack, On::Stop)        => (Stopping,  &[Do::Commit, Do::Drain, Do::Abort]),
+        // The old side serves, or leaves as well: the listeners are not this one's to end.
+        (Probation | HandingBack | Serving, On::GivenUp)
+                                                   => (Retired,   &[Do::Retire]),
+        (Starting,  On::GivenUp)                   => (Retired,   &[Do::Abandon, Do::Retire]),
 
         (Serving,   On::Begun)                     => (Starting,  &[]),
-        (Serving,   On::Drain | On::Dismissed)     => (Stopping,  &[Do::Drain]),
-        (Serving,   On::Stop)                      => (Stopping,  &[Do::Drain, Do::Abort]),
+        // A new side does not commit before it leaves: an old one that has heard of both would go on alone.
+        (Probation | HandingBack | Serving, On::Drain | On::Dismissed)
+                                                   => (Stopping,  &[Do::Drain]),
+        (Probation | HandingBack | Serving, On::Stop)
+                                                   => (Stopping,  &[Do::Drain, Do::Abort]),
 
         (Starting,  On::Ready)                     => (Released,  &[Do::Release]),
         (Starting,  On::NewGone)                   => (Serving,   &[]),
@@ -139,6 +149,12 @@ pub(crate) fn step(phase: Phase, event: Event) -> (Phase, &'static [Action]) {
 }
 
 impl Phase {
+    /// Whether this process is the one that stays, as far as it knows.
+    #[cfg(test)]
+    pub fn stays(self) -> bool {
+        matches!(self, Phase::Serving | Phase::Starting)
+    }
+
     /// Whether this process takes new clients.
     #[cfg(test)]
     pub fn accepts(self) -> bool {
@@ -179,8 +195,9 @@ mod tests {
                 let asked = matches!(event, Event::Drain | Event::Stop | Event::Dismissed);
                 let succeeded = (phase, event) == (Phase::Starting, Event::Ready);
                 let handed_back = (phase, event) == (Phase::HandingBack, Event::Resumed);
+                let given_up = event == Event::GivenUp;
                 assert!(
-                    next.accepts() || asked || succeeded || handed_back,
+                    next.accepts() || asked || succeeded || handed_back || given_up,
                     "{phase:?} {event:?} -> {next:?}"
                 );
             }

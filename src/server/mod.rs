@@ -112,7 +112,8 @@ impl<S: Service> Server<S> {
         maker.into_iter().for_each(|pid| succession.manager.follow(pid));
         let has_old = maker != Some(inheritance.old.pid);
         net.engine = has_old.then_some(inheritance.engine);
-        succession.old = Some(Generation::new(inheritance.old, link));
+        let (old, process) = (inheritance.old, inheritance.old_process);
+        succession.old = Some(Generation::with_process(old, link, process));
         succession.supervisor = inheritance.supervisor;
         succession.probation = inheritance.probation;
         succession.ready_within = inheritance.ready_within;

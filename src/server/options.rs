@@ -53,7 +53,8 @@ impl<S: Service> Server<S> {
     /// Ends a connection whose peer reads nothing of its output for this long (30 s; `None`: never).
     ///
     /// A peer that reads slowly makes progress and is not meant. The reason is
-    /// [`Reason::NoProgress`](crate::Reason::NoProgress).
+    /// [`Reason::NoProgress`](crate::Reason::NoProgress). It holds for the last bytes of a connection that
+    /// was closed, too; of that only the log hears.
     ///
     /// ```
     /// # use heirloom::{Server, Service};
@@ -69,7 +70,8 @@ impl<S: Service> Server<S> {
 
     /// Waits this long for the peer's FIN after ours was sent (5 s).
     ///
-    /// The reason is [`Reason::NoFin`](crate::Reason::NoFin).
+    /// The service does not wait for it, [`on_close`](Service::on_close) has come before. The log says
+    /// [`Reason::NoFin`](crate::Reason::NoFin) of a peer that did not send any.
     ///
     /// ```
     /// # use heirloom::{Server, Service};
@@ -100,7 +102,8 @@ impl<S: Service> Server<S> {
     }
 
     /// Lets at most this many [dialed](crate::Net::dial) connections lead to one address at a time (no limit),
-    /// those that are not established yet and those that are closing included. One more is refused:
+    /// those that are not established yet included; one that has had its
+    /// [`on_close`](Service::on_close) counts no more. One more is refused:
     /// [`on_dial_failed`](Service::on_dial_failed) is told `QuotaExceeded`.
     ///
     /// A peer that is slow to answer then costs a known number of descriptors. Each process counts its

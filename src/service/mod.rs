@@ -218,10 +218,11 @@ pub trait Service: Sized {
         Ok(())
     }
 
-    /// The connection is gone; `id` leads nowhere any more. Called exactly once per session, in the
-    /// process that served it last: neither does a forked child hear of the connections that its parent
-    /// has kept, nor the old process of those that have moved. What is sent to others from here still
-    /// leaves in this turn.
+    /// The conversation is over; `id` leads nowhere any more. Called exactly once per session, in the turn in
+    /// which that was decided and before a restart copies what the service knows, in the process that served
+    /// it last: neither does a forked child hear of the connections that its parent has kept, nor the old
+    /// process of those that have moved. What the socket still needs (the last bytes, the FINs) is the
+    /// reactor's business. What is sent to others from here leaves in this turn.
     fn on_close(&mut self, net: &mut Net, id: ConnId, session: Self::Session, why: Reason) {}
 
     /// What [`Net::dial`] was asked for did not come about. [`Backoff`](crate::Backoff) has an example.
@@ -278,8 +279,7 @@ pub trait Service: Sized {
     /// now; what is set here is this one's own.
     ///
     /// It comes as soon as the new side is ready, so it may be taken back: should that one fail,
-    /// [`on_start`](Self::on_start) is called with [`Start::Resumed`]. The new side waits until it returns, for
-    /// [`RETIRE_PATIENCE`](crate::limits::RETIRE_PATIENCE) at most.
+    /// [`on_start`](Self::on_start) is called with [`Start::Resumed`]. The new side waits for it, 5 s at most.
     fn on_retire(&mut self, net: &mut Net) {}
 
     /// Whether a connection goes along in a restart that

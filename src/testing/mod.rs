@@ -31,12 +31,15 @@
 
 mod clock;
 mod datagram;
+mod peer;
 mod restart;
+mod sides;
 mod split;
 
 use std::time::{Duration, Instant};
 
 pub use clock::Clock;
+pub use sides::Sides;
 pub use split::{every_split, every_split_restarted};
 
 use crate::{
@@ -187,7 +190,10 @@ impl<S: Service> Harness<S> {
 
     /// A connection of that origin stands.
     pub fn connect_as(&mut self, origin: Origin) -> Peer {
-        let pipe = Pipe::new(self.pipes.len());
+        self.connect_by(Pipe::new(self.pipes.len()), origin)
+    }
+
+    fn connect_by(&mut self, pipe: Pipe, origin: Origin) -> Peer {
         let stream = Stream::Memory(pipe.clone());
         let peer = stream.peer();
         let id = self.turn.net.insert(stream, peer, Phase::Open);
@@ -258,6 +264,13 @@ impl<S: Service> Harness<S> {
         self.pipes[peer.0].0.is_finished()
     }
 
+    /// Whether the peer's connection is in service here: it may be over, or have gone to another side of a
+    /// [restart](Self::begin_restart).
+    pub fn has(&mut self, peer: Peer) -> bool {
+        let id = self.id(peer);
+        self.turn.net.conn(id).is_some()
+    }
+
     /// Lets time pass, timer by timer. The clock is the harness's own: nothing waits.
     ///
     /// # Panics
@@ -322,11 +335,12 @@ fn run_turns<S: Service>(
         }
         act(turn).expect("in memory no system call can fail");
         // A real peer answers our FIN with its own at the latest when it has read everything.
-        for (pipe, id) in
-            pipes.iter().filter(|(pipe, _)| pipe.is_finished() && !pipe.is_client_finished())
-        {
-            pipe.finish();
-            turn.net.note_stream(*id, true, false, true);
+        for (pipe, id) in pipes.iter().filter(|(pipe, _)| pipe.is_finished()) {
+            let answers = !pipe.is_client_finished() && !pipe.is_silent();
+            if answers && turn.net.conn(*id).is_some() {
+                pipe.finish();
+                turn.net.note_stream(*id, true, false, true);
+            }
         }
         // Where a callback has moved the clock, something may have come or be due by now.
         let now = turn.net.clock.now();

@@ -1,6 +1,6 @@
 //! A restart without processes: one service hands over to another.
 
-use super::Harness;
+use super::{Harness, Sides};
 use crate::{error::Result, plan::Restart, service::Service};
 
 impl<S: Service> Harness<S> {
@@ -69,21 +69,81 @@ impl<S: Service> Harness<S> {
     /// assert_eq!(harness.take(peer), b"123");
     /// # Ok::<(), heirloom::Error>(())
     /// ```
-    pub fn restart<N: Service>(self, service: N) -> Result<Harness<N>> {
-        let mut harness = Harness {
-            turn: self.turn.hand_on(service)?,
-            pipes: self.pipes,
-            arrivals: self.arrivals,
-        };
+    pub fn restart<N: Service>(mut self, service: N) -> Result<Harness<N>> {
+        let mut turn = self.turn.copy_to(service)?;
+        self.turn.release_in_memory();
+        turn.serve_in_memory()?;
+        turn.commit_in_memory()?;
+        let mut harness = Harness { turn, pipes: self.pipes, arrivals: self.arrivals };
         for (pipe, id) in &harness.pipes {
-            if harness.turn.net.conn(*id).is_some() {
-                // What a fresh registration says, which is nothing of output.
-                harness.turn.net.note_stream(*id, true, false, pipe.is_client_finished());
-            } else {
+            if harness.turn.net.conn(*id).is_none() {
                 let _ = pipe.shutdown(std::net::Shutdown::Both);
             }
         }
-        harness.settle();
+        harness.note_arrivals();
         Ok(harness)
+    }
+
+    /// A restart like [`restart`](Self::restart) that comes to nothing before the new side serves: it is
+    /// given what it would take over, takes it in, and is gone. No client may notice, and the service
+    /// hears of it in [`on_restart_ended`](Service::on_restart_ended).
+    ///
+    /// # Errors
+    /// When `save` or [`load`](Service::load) fails, which ends a restart in the same way.
+    ///
+    /// ```
+    /// # use heirloom::{Connection, Origin, Result, Service, Verdict, testing::Harness};
+    /// # #[derive(Default)]
+    /// # struct Echo { failed: u32 }
+    /// # impl Service for Echo {
+    /// #     type Session = ();
+    /// #     fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result { Ok(()) }
+    /// #     fn on_data(&mut self, conn: &mut Connection<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+    /// #         conn.send(input);
+    /// #         Ok(input.len())
+    /// #     }
+    /// #     fn on_restart_ended(&mut self, _net: &mut heirloom::Net, verdict: &Verdict) {
+    /// #         self.failed += u32::from(verdict.outcome.is_err());
+    /// #     }
+    /// # }
+    /// let mut harness = Harness::new(Echo::default()); // which counts restarts that failed
+    /// let peer = harness.connect();
+    /// harness.give_up_restart(Echo::default())?;
+    /// harness.feed(peer, b"hello");
+    /// assert_eq!((harness.take(peer), harness.service().failed), (b"hello".to_vec(), 1));
+    /// # Ok::<(), heirloom::Error>(())
+    /// ```
+    pub fn give_up_restart<N: Service>(&mut self, service: N) -> Result {
+        drop(self.turn.copy_to(service)?);
+        self.turn.give_up_in_memory("given up, as the test has asked".to_owned());
+        self.settle();
+        Ok(())
+    }
+
+    /// Begins a restart like [`restart`](Self::restart), up to where the new side serves and the old one
+    /// could still take over again: both, beside each other.
+    ///
+    /// # Errors
+    /// When `save` or [`load`](Service::load) fails. To look at the service afterwards, use
+    /// [`give_up_restart`](Self::give_up_restart).
+    pub fn begin_restart<N: Service>(mut self, service: N) -> Result<Sides<S, N>> {
+        let mut turn = self.turn.copy_to(service)?;
+        self.turn.release_in_memory();
+        turn.serve_in_memory()?;
+        let mut new = Harness { turn, pipes: self.pipes.clone(), arrivals: Vec::new() };
+        new.note_arrivals();
+        self.settle();
+        Ok(Sides { old: self, new })
+    }
+
+    /// Says of each connection that has come along what a fresh registration says, which is nothing of
+    /// output.
+    fn note_arrivals(&mut self) {
+        for (pipe, id) in &self.pipes {
+            if self.turn.net.conn(*id).is_some() {
+                self.turn.net.note_stream(*id, true, false, pipe.is_client_finished());
+            }
+        }
+        self.settle();
     }
 }

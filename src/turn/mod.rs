@@ -199,6 +199,7 @@ impl<S: Service> Turn<S> {
         match deadline {
             Deadline::NewOverdue => self.new_side_overdue()?,
             Deadline::OldSilent => self.old_side_silent()?,
+            Deadline::OldEnding => self.old_side_ending()?,
             Deadline::Proven => self.probation_over()?,
             Deadline::DrainStep => self.drain_step(self.net.heard())?,
             Deadline::OlderOverdue => self.older_overdue()?,
@@ -227,10 +228,11 @@ impl<S: Service> Turn<S> {
         }
     }
 
-    /// 9. Connections that are over; `on_close` may end others, until none is left.
+    /// 9. Conversations that are over; the sockets may still have something to send. `on_close` may end others:
+    ///    it goes on until none is left.
     fn reap(&mut self) {
         while !self.net.frozen
-            && let Some((id, why)) = self.net.take_dead()
+            && let Some((id, why)) = self.net.take_ended()
         {
             if let Some(session) = self.sessions.get_mut(id.slot()).and_then(Option::take) {
                 self.service.on_close(&mut self.net, id, session, why);

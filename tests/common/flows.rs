@@ -181,6 +181,15 @@ impl Caller {
         Some(String::from_utf8_lossy(&buffer[..length]).into_owned())
     }
 
+    /// How many of the answers that come are these words, up to a hundred and until nothing comes for a
+    /// while.
+    pub fn count_answers(&self, words: &str) -> usize {
+        let brief = Some(Duration::from_secs(1));
+        self.socket.set_read_timeout(brief).expect("a timeout");
+        let answers = std::iter::from_fn(|| self.answer()).take(100);
+        answers.filter(|answer| answer == words).count()
+    }
+
     /// Whether nothing comes for a while.
     pub fn is_silent(&self) -> bool {
         let brief = Some(Duration::from_millis(200)); // that nothing happens has no event

@@ -262,6 +262,23 @@ pub fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
+/// Another process does it: a file that this one has open for writing could not be run while some
+/// other test forks.
+pub fn copy(from: &Path, to: &Path) {
+    let copied = Command::new("cp").arg(from).arg(to).status().expect("cp runs");
+    assert!(copied.success());
+}
+
+/// Puts a file at `path`, by rename.
+pub fn place(content: impl AsRef<[u8]>, mode: u32, path: &Path) {
+    let (source, next) = (path.with_extension("source"), path.with_extension("next"));
+    std::fs::write(&source, content).expect("a file");
+    copy(&source, &next);
+    std::fs::set_permissions(&next, std::os::unix::fs::PermissionsExt::from_mode(mode))
+        .expect("a mode");
+    std::fs::rename(&next, path).expect("in one directory");
+}
+
 /// A Unix socket at `path` that nobody listens on any more.
 pub fn leave_socket(path: &Path) {
     drop(UnixListener::bind(path).expect("a socket"));

@@ -1,8 +1,10 @@
-//! One connection as data: where it stands and what is true of it (`state`), and how many lead to one
-//! place (`destinations`). No I/O; knows no reactor.
+//! One connection as data: where it stands and what is true of it (`state`), what was said of its end
+//! (`told`), and how many lead to one place (`destinations`). No I/O; knows no reactor.
 
 mod destinations;
 mod state;
+mod told;
 
 pub(crate) use destinations::Destinations;
 pub(crate) use state::{ConnState, Flags, Phase};
+pub(crate) use told::Told;

@@ -5,6 +5,7 @@ use std::{io, time::Instant};
 
 use mio::{Interest, Registry};
 
+use super::told::Told;
 use crate::{
     buffer::Output,
     clock::Stamp,
@@ -67,8 +68,10 @@ pub(crate) struct Rare {
     pub tag: u64,
     /// The author's timers and when they are due.
     pub timers: Vec<(Timer, Instant)>,
-    /// Why it ends: the first cause wins.
+    /// Why it ends: the first cause wins. Once that is told, what then went wrong with the close.
     pub reason: Option<Reason>,
+    /// What the service was told, for the log: the conversation is over, though the socket may not be.
+    pub told: Option<Told>,
 }
 
 /// What is true of a connection right now.
@@ -109,8 +112,12 @@ pub(crate) struct Flags {
     pub control: bool,
     /// `on_drain` was called.
     pub told_to_drain: bool,
+    /// It ended with output that was thrown away.
+    pub cut: bool,
     /// Dialed and never established: it was no connection to anybody.
     pub stillborn: bool,
+    /// Stands in the list of connections of which an end is to be looked at.
+    pub ended: bool,
     /// Stands in the list of connections to be read.
     pub listed: bool,
     /// Stands in the list of connections to be flushed.

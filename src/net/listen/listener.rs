@@ -20,7 +20,8 @@ use mio::{
 };
 use nix::sys::{
     socket::{
-        AddressFamily, SockType, SockaddrLike, SockaddrStorage, getsockname, getsockopt, sockopt,
+        AddressFamily, Shutdown, SockType, SockaddrLike, SockaddrStorage, getsockname, getsockopt,
+        shutdown, sockopt,
     },
     stat::{Mode, umask},
 };
@@ -49,6 +50,8 @@ pub(crate) struct Listener {
     pub is_control: bool,
     /// Bound here, not taken over.
     is_new: bool,
+    /// Whether this process waits for clients.
+    pub accepting: bool,
     /// There may be clients in the queue. Set by an edge, cleared by `WouldBlock`.
     pub ready: bool,
 }
@@ -160,7 +163,8 @@ impl Listener {
             _ => None,
         };
         let is_control = name.starts_with(CONTROL);
-        Ok(Listener { name, address, socket, inode, is_control, is_new: false, ready: false })
+        let (is_new, accepting, ready) = (false, false, false);
+        Ok(Listener { name, address, socket, inode, is_control, is_new, accepting, ready })
     }
 
     /// Each call of it says that it must not block, so the socket is left as it is.
@@ -193,7 +197,7 @@ impl Listener {
 
     /// Begins to wait for clients. Those that are queued already count: [`ready`](Self::ready).
     pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        self.ready = true;
+        (self.ready, self.accepting) = (true, true);
         match &mut self.socket {
             Socket::Tcp(socket) => socket.register(registry, token, Interest::READABLE),
             Socket::Unix(socket) => socket.register(registry, token, Interest::READABLE),
@@ -203,7 +207,7 @@ impl Listener {
 
     /// Stops waiting for clients; the queue goes on filling.
     pub fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
-        self.ready = false;
+        (self.ready, self.accepting) = (false, false);
         match &mut self.socket {
             Socket::Tcp(socket) => socket.deregister(registry),
             Socket::Unix(socket) => socket.deregister(registry),
@@ -227,6 +231,14 @@ impl Listener {
     pub fn withdraw(&self) {
         if self.is_new {
             self.unlink();
+        }
+    }
+
+    /// Nobody is to listen here any more, whoever has a copy of the socket: what a new side has left behind
+    /// would keep clients waiting that nobody serves. An activated one is the manager's, which listens on.
+    pub fn shut(&self) {
+        if !self.name.starts_with(ACTIVATED) {
+            let _ = shutdown(self.as_raw_fd(), Shutdown::Both); // a datagram socket has no queue of clients
         }
     }
 

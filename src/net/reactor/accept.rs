@@ -9,6 +9,7 @@ use crate::{
     net::{
         conn::{ConnState, Phase},
         id::{ConnId, Source},
+        listen::Listener,
         stream::{Peer, Stream},
     },
 };
@@ -17,27 +18,54 @@ impl Net {
     /// Begins to accept on every listener, and to read datagrams; clients that are queued already are found
     /// as well.
     pub(crate) fn start_accepting(&mut self) -> io::Result<()> {
-        self.accepting = true;
-        for (index, listener) in self.listeners.iter_mut().enumerate() {
+        self.register_listeners()?;
+        self.start_reading()
+    }
+
+    fn register_listeners(&mut self) -> io::Result<()> {
+        let listeners = self.listeners.iter_mut().enumerate();
+        for (index, listener) in listeners.filter(|(_, listener)| !listener.accepting) {
             let token = Source::Listener(index).token();
             Net::with_registry(&self.poll, |registry| listener.register(registry, token))?;
         }
-        self.start_reading()
+        Ok(())
     }
 
     /// Leaves the accept queues alone; the listeners stay open, so the queues go on filling.
     pub(crate) fn stop_accepting(&mut self) {
-        if std::mem::take(&mut self.accepting) {
-            for listener in &mut self.listeners {
-                let _ = Net::with_registry(&self.poll, |registry| listener.deregister(registry));
-            }
+        for listener in self.listeners.iter_mut().filter(|listener| listener.accepting) {
+            let _ = Net::with_registry(&self.poll, |registry| listener.deregister(registry));
         }
+    }
+
+    /// Closes the listeners of clients, for good; where this process is `alone`, whoever else has a copy of
+    /// them. Operators come in as they did.
+    pub(crate) fn close_to_clients(&mut self, alone: bool) -> io::Result<()> {
+        let accepted = self.hears_operators();
+        self.stop_accepting();
+        if alone {
+            let of_clients = self.listeners.iter().filter(|listener| !listener.is_control);
+            of_clients.for_each(Listener::shut);
+        }
+        self.listeners.retain(|listener| listener.is_control);
+        if accepted { self.register_listeners() } else { Ok(()) }
+    }
+
+    /// Whether operators come to this process.
+    pub(crate) fn hears_operators(&self) -> bool {
+        self.listeners.iter().any(|listener| listener.is_control && listener.accepting)
+    }
+
+    /// Before the listeners close: how many have come in lately is no reason any more to let nobody in.
+    pub(crate) fn admit_up_to_the_limit(&mut self) {
+        self.starved_until = None;
+        self.full = self.connections() >= self.limits.connections;
     }
 
     /// Whether a listener may be asked for clients. At the connection limit an operator may still come.
     pub(crate) fn may_accept(&self, index: usize) -> bool {
-        let is_control = self.listeners[index].is_control;
-        self.accepting && self.starved_until.is_none() && (!self.full || is_control)
+        let listener = &self.listeners[index];
+        listener.accepting && self.starved_until.is_none() && (!self.full || listener.is_control)
     }
 
     /// The next client of a listener, or `None` when there is none for now.

@@ -7,14 +7,14 @@ use crate::{
     limits::ACCEPT_RESUME_PERCENT,
     log_target::NET,
     net::{
-        conn::{ConnState, Phase},
+        conn::{ConnState, Phase, Told},
         id::ConnId,
         reason::Reason,
     },
 };
 
 impl Net {
-    /// Begins the orderly end of a connection: its output first.
+    /// Begins the orderly end of a connection: its output first. For its service it is over.
     pub(crate) fn finish(&mut self, id: ConnId, reason: Reason) {
         let conn = &mut self.conns[id.slot()];
         if conn.phase != Phase::Open {
@@ -27,16 +27,18 @@ impl Net {
         self.mark_dirty(id);
         // Input that waits is thrown away from now on; the FIN may be behind it.
         self.list(id);
+        self.mark_ended(id);
     }
 
-    /// Ends a connection in this turn.
+    /// Ends a connection in this turn, and throws away what is queued.
     pub(crate) fn kill(&mut self, id: ConnId, reason: Reason) {
         let conn = &mut self.conns[id.slot()];
         if conn.phase != Phase::Dead {
             conn.flags.stillborn = conn.phase == Phase::Dialing;
+            conn.flags.cut = !conn.output.is_empty();
             conn.phase = Phase::Dead;
             conn.rare_mut().reason.get_or_insert(reason);
-            self.dead.push(id);
+            self.mark_ended(id);
         }
     }
 
@@ -47,27 +49,66 @@ impl Net {
         }
     }
 
-    /// Takes one dead connection out of everything and closes it. Its slot is free from here on.
-    pub(crate) fn take_dead(&mut self) -> Option<(ConnId, Reason)> {
-        let id = self.dead.pop()?;
+    /// Puts a connection on the list of those that `reap` looks at, once.
+    fn mark_ended(&mut self, id: ConnId) {
+        let conn = &mut self.conns[id.slot()];
+        if !std::mem::replace(&mut conn.flags.ended, true) {
+            self.ended.push(id);
+        }
+    }
+
+    /// The next connection that is over for its service, and why; each is answered once. One that is dead is
+    /// closed before that, and its slot is free. Of the others the socket has yet to be closed in good order.
+    pub(crate) fn take_ended(&mut self) -> Option<(ConnId, Reason)> {
+        loop {
+            let id = self.ended.pop()?;
+            let Some(conn) = self.conn(id) else { continue };
+            conn.flags.ended = false;
+            let is_dead = conn.phase == Phase::Dead;
+            let over = self.end_conversation(id);
+            if is_dead {
+                self.bury(id);
+            }
+            if let Some(reason) = over {
+                return Some((id, reason));
+            }
+        }
+    }
+
+    /// From here on a connection is the reactor's alone. Answers why, the first time.
+    fn end_conversation(&mut self, id: ConnId) -> Option<Reason> {
+        let conn = &mut self.conns[id.slot()];
+        let rare = conn.rare_mut();
+        if rare.told.is_some() {
+            return None;
+        }
+        let reason = rare.reason.take().unwrap_or(Reason::Closed);
+        rare.told = Some(Told::of(&reason));
+        // A service that dials again from `on_close` is not in its own way.
+        self.destinations.remove(conn);
+        Some(reason)
+    }
+
+    /// Takes a dead connection out of everything and closes it. Its slot is free from here on.
+    fn bury(&mut self, id: ConnId) {
         let mut conn = self.conns.remove(id.slot());
         // Before the close: another process may have the socket, and then close does not do it.
         let _ = Net::with_registry(&self.poll, |registry| conn.stream.deregister(registry));
+        if conn.flags.cut {
+            conn.stream.reset(); // by a FIN, what it has got would look like the whole
+        }
         if self.shared || conn.stream.raw_fd().is_none() {
             conn.stream.shutdown(Shutdown::Both);
         }
         self.forget_deadlines(&conn);
         conn.output.clear(&mut self.pool);
         self.pool.give(std::mem::take(&mut conn.input));
-        self.destinations.remove(&conn);
         self.controls -= usize::from(conn.flags.control);
         self.make_room();
-        let reason = conn.rare_mut().reason.take().unwrap_or(Reason::Closed);
         if !conn.flags.stillborn {
             self.stats.closed += u64::from(!conn.flags.control);
-            self.log_end(&conn, &reason);
+            self.log_end(&mut conn);
         }
-        Some((id, reason))
     }
 
     /// A descriptor has come back: accept again if that was what accepting waited for.
@@ -80,9 +121,12 @@ impl Net {
     }
 
     /// One line per connection. What went wrong shows in an ordinary log, what went right does not.
-    fn log_end(&mut self, conn: &ConnState, reason: &Reason) {
-        self.stats.failed += u64::from(reason.is_failure());
-        let level = if reason.is_failure() { log::Level::Info } else { log::Level::Debug };
+    fn log_end(&mut self, conn: &mut ConnState) {
+        let rare = conn.rare_mut();
+        let Some(told) = rare.told.take() else { return };
+        let (reason, is_failure) = told.or_worse(rare.reason.take());
+        self.stats.failed += u64::from(is_failure);
+        let level = if is_failure { log::Level::Info } else { log::Level::Debug };
         log::log!(
             target: NET,
             level,
@@ -93,5 +137,33 @@ impl Net {
             conn.bytes_out,
             self.stamp.since(conn.opened).as_secs_f64(),
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::net::{
+        address::Address,
+        stream::{Peer, Stream, memory::Pipe},
+    };
+
+    /// Whoever dials again from `on_close` is not in its own way, though the socket lingers.
+    #[test]
+    fn a_conversation_that_is_over_counts_no_more_for_its_destination() {
+        let mut net = Net::new(None, Instant::now());
+        let there = Address::Tcp(([127, 0, 0, 1], 80).into());
+        let pipe = Pipe::new(0);
+        let id = net.insert(Stream::Memory(pipe), Peer::Unknown, Phase::Open).unwrap();
+        net.conns[id.slot()].rare_mut().destination = Some(there.clone());
+        net.destinations.add(&net.conns[id.slot()]);
+        net.finish(id, Reason::Closed);
+        assert!(matches!(net.take_ended(), Some((ended, Reason::Closed)) if ended == id));
+        assert_eq!((net.destinations.count(&there), net.connections()), (0, 1));
+        net.kill(id, Reason::NoFin);
+        assert!(net.take_ended().is_none(), "told twice");
+        assert_eq!((net.destinations.count(&there), net.connections()), (0, 0));
     }
 }

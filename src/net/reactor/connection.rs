@@ -157,8 +157,13 @@ impl<'a> Connection<'a> {
         self.net.finish(self.id, if eof { Reason::PeerClosed } else { Reason::Closed });
     }
 
-    /// Ends the connection at the end of this turn and throws away what is queued. Where unread
-    /// input is left, the peer sees a reset (see `tcp(7)`). [`close`](Self::close) is the orderly way.
+    /// Ends the connection at the end of this turn and throws away what is queued.
+    ///
+    /// Where there was something, the peer sees a reset, so that it does not take what it has got for the
+    /// whole. So it does wherever output is thrown away: by a timeout, by a limit, at the deadline of a drain
+    /// and by a stop. (A Unix socket has no reset: what has to be whole there needs a length or a mark at
+    /// its end.) Where unread input is left it is a reset as well (see `tcp(7)`).
+    /// [`close`](Self::close) is the orderly way.
     pub fn abort(&mut self) {
         self.net.kill(self.id, Reason::Aborted);
     }

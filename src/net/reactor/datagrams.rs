@@ -52,6 +52,11 @@ impl Net {
         Ok(())
     }
 
+    /// Looks at the buffers without waiting for an edge.
+    pub(crate) fn look_for_datagrams(&mut self) {
+        self.datagrams.iter_mut().for_each(|socket| socket.readable = true);
+    }
+
     /// Leaves the buffers alone. What was read is with the service; what is to be sent is sent.
     pub(crate) fn stop_reading(&mut self) {
         for index in 0..self.datagrams.len() {

@@ -12,6 +12,8 @@ pub(crate) enum Deadline {
     NewOverdue,
     /// The old side of a restart should have stopped accepting by now.
     OldSilent,
+    /// The old side of a restart, which has closed its link, should have ended by now.
+    OldEnding,
     /// This new side has served through its probation.
     Proven,
     /// The next step in the schedule of a draining process.

@@ -54,7 +54,7 @@ use crate::{
     limits::{EVENTS, Limits},
     plan::{Engine, Restart},
     stats::Stats,
-    tasks::{Alarms, DeferredQueue, Holds},
+    tasks::{AlarmChange, Alarms, DeferredQueue, Holds},
     timer::TimerQueue,
 };
 
@@ -63,6 +63,8 @@ use crate::{
 pub(crate) struct Staged {
     pub dials: Vec<(String, u64)>,
     pub restarts: Vec<Restart>,
+    /// What is new about the alarms, and when that was told.
+    pub alarms: Vec<(Instant, Vec<AlarmChange>)>,
 }
 
 /// Every socket of this process, and the clock, lent to a callback.
@@ -105,8 +107,6 @@ pub struct Net {
     pub(crate) poll: Option<Poll>,
     pub(crate) listeners: Vec<Listener>,
     pub(crate) datagrams: Vec<Datagrams>,
-    /// Whether clients are to be accepted: from start to retirement.
-    accepting: bool,
     /// Accepting waits for a descriptor, until this time at the latest.
     starved_until: Option<Instant>,
     /// Accepting waits for the connection count to fall.
@@ -126,7 +126,7 @@ pub struct Net {
     readable: Vec<ConnId>,
     dirty: Vec<ConnId>,
     writable: Vec<ConnId>,
-    dead: Vec<ConnId>,
+    ended: Vec<ConnId>,
     /// Dials that never became a connection: told in phase 3, `accept`.
     refused_dials: Vec<(u64, std::io::Error)>,
     /// In a test: what would go to the kernel, for the test to decide.
@@ -185,7 +185,6 @@ impl Net {
             poll,
             listeners: Vec::new(),
             datagrams: Vec::new(),
-            accepting: false,
             starved_until: None,
             full: false,
             conns: Slab::new(),
@@ -196,7 +195,7 @@ impl Net {
             readable: Vec::new(),
             dirty: Vec::new(),
             writable: Vec::new(),
-            dead: Vec::new(),
+            ended: Vec::new(),
             refused_dials: Vec::new(),
             staged: Staged::default(),
             clock,

@@ -13,6 +13,10 @@ impl Net {
         self.hurried = true;
     }
 
+    pub(crate) fn is_hurried(&self) -> bool {
+        self.hurried
+    }
+
     /// Whether nothing is left that a draining process has to wait for. A control connection has had its
     /// answer when its output is gone; nobody waits for its FIN.
     pub(crate) fn is_empty(&self) -> bool {

@@ -23,7 +23,7 @@ impl Net {
         self.readable.is_empty()
             && self.dirty.is_empty()
             && self.writable.is_empty()
-            && self.dead.is_empty()
+            && self.ended.is_empty()
             && self.refused_dials.is_empty()
             && self.requests.is_empty()
             && !self.datagrams.iter().any(Datagrams::is_busy)
@@ -148,11 +148,7 @@ impl Net {
                 }
                 // These owe nothing to the peer, so it gets a FIN rather than a reset.
                 (_, reason @ (Reason::Idle | Reason::NoFirstMessage)) => self.finish(id, reason),
-                (_, reason) => {
-                    // An orderly close that the peer does not complete is not one any more.
-                    conn.rare_mut().reason.take_if(|reason| matches!(reason, Reason::Closed));
-                    self.kill(id, reason);
-                }
+                (_, reason) => self.kill(id, reason),
             },
             _ => self.schedule_check(id),
         }
@@ -236,6 +232,6 @@ mod tests {
         net.set_now(start + 2 * write);
         net.catch_up();
         net.next_expired();
-        assert!(net.take_dead().is_some(), "it has made no room since");
+        assert!(net.take_ended().is_some(), "it has made no room since");
     }
 }

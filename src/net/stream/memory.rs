@@ -26,6 +26,17 @@ struct Inner {
     window: usize,
     /// The server will send no more.
     server_fin: bool,
+    /// The client does not answer the server's FIN with its own.
+    silent: bool,
+    /// One side has reset the connection.
+    reset: Option<Side>,
+}
+
+/// Who has reset a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    Client,
+    Server,
 }
 
 impl Pipe {
@@ -37,6 +48,8 @@ impl Pipe {
             outbound: Vec::new(),
             window: usize::MAX,
             server_fin: false,
+            silent: false,
+            reset: None,
         })))
     }
 
@@ -70,10 +83,34 @@ impl Pipe {
         self.0.borrow().client_fin
     }
 
+    /// From here on the client leaves the server's FIN unanswered.
+    pub fn fall_silent(&self) {
+        self.0.borrow_mut().silent = true;
+    }
+
+    pub fn is_silent(&self) -> bool {
+        self.0.borrow().silent
+    }
+
+    /// The client resets: what is on the way to the server is lost, and so is what comes to it.
+    pub fn reset_by_client(&self) {
+        let mut inner = self.0.borrow_mut();
+        inner.inbound.clear();
+        inner.outbound.clear();
+        inner.reset = Some(Side::Client);
+    }
+
+    pub fn is_reset_by_server(&self) -> bool {
+        self.0.borrow().reset == Some(Side::Server)
+    }
+
     // The server's side.
 
     pub fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut inner = self.0.borrow_mut();
+        if inner.reset == Some(Side::Client) {
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
         if inner.inbound.is_empty() {
             return if inner.client_fin { Ok(0) } else { Err(io::ErrorKind::WouldBlock.into()) };
         }
@@ -84,6 +121,9 @@ impl Pipe {
 
     pub fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let mut inner = self.0.borrow_mut();
+        if inner.reset == Some(Side::Client) {
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
         if inner.server_fin {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
@@ -102,5 +142,12 @@ impl Pipe {
             self.0.borrow_mut().server_fin = true;
         }
         Ok(())
+    }
+
+    /// The server resets. What has arrived is still the client's to take.
+    pub fn reset(&self) {
+        let mut inner = self.0.borrow_mut();
+        inner.server_fin = true;
+        inner.reset.get_or_insert(Side::Server);
     }
 }

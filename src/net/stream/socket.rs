@@ -1,9 +1,10 @@
 //! One byte stream, of whatever kind: TCP, Unix, or in memory. Knows no connection.
+#![allow(unsafe_code)] // connect(2) to nobody
 
 use std::{
     io::{self, IoSlice, Read, Write},
     net::Shutdown,
-    os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd, RawFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd},
 };
 
 use mio::{
@@ -158,6 +159,20 @@ impl Stream {
         };
     }
 
+    /// Ends the connection by a reset: what was sent and has not left yet is lost, and the peer is told.
+    ///
+    /// `SO_LINGER` with a time of zero would do it at the last close, and while a child of ours has the
+    /// descriptor too this one is not the last. Dissolving the association (`connect(2)`, `AF_UNSPEC`)
+    /// does it now, for all. A Unix socket has no reset: its peer finds the end of the stream, or
+    /// `ECONNRESET` where it had sent something that was not read.
+    pub fn reset(&self) {
+        match self {
+            Stream::Tcp(stream) => dissolve(stream.as_fd()),
+            Stream::Unix(_) => {}
+            Stream::Memory(pipe) => pipe.reset(),
+        }
+    }
+
     /// What an epoll set may have of it; a stream in memory is in none.
     fn source(&mut self) -> Option<&mut dyn Source> {
         match self {
@@ -208,5 +223,17 @@ impl Stream {
             Stream::Unix(stream) => drop(stream.into_raw_fd()),
             Stream::Memory(_) => {}
         }
+    }
+}
+
+/// Takes a TCP socket's peer from it. One that has none any more is left as it is.
+fn dissolve(socket: BorrowedFd<'_>) {
+    let family = libc::AF_UNSPEC as libc::sa_family_t;
+    let nobody = libc::sockaddr { sa_family: family, sa_data: [0; 14] };
+    let length = size_of_val(&nobody) as libc::socklen_t;
+    // SAFETY: the address lives through the call and has the length that is given; the kernel reads it and
+    // keeps nothing of it. Of the descriptor, which is borrowed, it changes the state and not the number.
+    unsafe {
+        libc::connect(socket.as_raw_fd(), &nobody, length);
     }
 }

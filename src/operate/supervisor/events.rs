@@ -38,6 +38,9 @@ impl Supervisor {
         if self.watch.next_due().is_some_and(|due| due <= now) {
             self.happen(Event::Due, now);
         }
+        if self.watch.is_ending() {
+            self.close_to_clients();
+        }
     }
 
     fn handle_generations(&mut self, now: Instant) {
@@ -158,8 +161,13 @@ impl Supervisor {
             let Some(link) = &mut start.link else { break };
             match link.flush().and_then(|()| link.receive()) {
                 Ok(None) => break,
+                // It could go on neither before this nor before its claim is answered, and may have said so
+                // while this process was stopped.
+                Ok(Some((Message::Connect { pid }, fds))) if !start.offered => {
+                    start.overdue = now + start.task.how.ready_within;
+                    self.offer_to_start(pid, fds, now);
+                }
                 Ok(Some((Message::Claim, _))) => {
-                    // It could not go on before this, which may have come while this process was stopped.
                     start.overdue = now + start.task.how.ready_within;
                     // Nothing is left of the one before.
                     let _ = link.send(&Message::Handed { last_serial: 0 }, Vec::new());
@@ -174,7 +182,8 @@ impl Supervisor {
                     let _ = link.send(&Message::Released, Vec::new());
                     start.overdue = now + start.task.how.ready_within;
                 }
-                Ok(Some((Message::Committed, _))) => {
+                // Told to stop, it says so instead.
+                Ok(Some((Message::Committed | Message::Dismissed { .. }, _))) => {
                     self.handle_generations(now); // it has said before that it is main
                     self.older.retain(|generation| !generation.offered); // it talks with them now
                     self.end_start();
@@ -198,6 +207,17 @@ impl Supervisor {
             self.give_up(now, Attempt::died);
         } else if start.overdue <= now {
             self.give_up(now, Attempt::timed_out);
+        }
+    }
+
+    /// The program is up: it gets what it needs before its `main` goes on.
+    fn offer_to_start(&mut self, pid: u32, fds: Vec<OwnedFd>, now: Instant) {
+        let Some(mut start) = self.start.take() else { return };
+        self.older.iter_mut().for_each(|generation| generation.offered = true);
+        let made = start.offer(pid, fds, self.offer());
+        self.start = Some(start);
+        if let Err(why) = made {
+            self.give_up(now, |start| start.failed(why));
         }
     }
 

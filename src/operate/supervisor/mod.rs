@@ -221,19 +221,20 @@ impl Supervisor {
 
     fn try_make(&mut self, task: Task) -> std::result::Result<Attempt, RestartError> {
         self.orders.launch.preflight()?;
-        self.older.iter_mut().for_each(|generation| generation.offered = true);
+        let generation = task.generation;
+        let this = Identity { generation, pid: process::id(), engine: None };
+        Attempt::exec(task, &self.orders.launch, this)
+    }
+
+    /// What a new generation gets when it is up.
+    fn offer(&self) -> Offer<'_> {
         let listeners = self.orders.listeners.iter();
-        let offer = Offer {
-            old: Identity { generation: task.generation, pid: process::id(), engine: None },
+        let older = self.older.iter();
+        Offer {
             listeners: listeners.map(|l| (l.name.as_str(), l.as_fd())).collect(),
-            older: self
-                .older
-                .iter()
-                .map(|generation| (generation.who, generation.link.as_fd()))
-                .collect(),
+            older: older.map(|older| (older.who, older.link.as_fd())).collect(),
             supervisor: Some((process::id(), self.outbox.as_fd())),
-        };
-        Attempt::exec(task, &self.orders.launch, offer)
+        }
     }
 
     /// The generation that was being made is not any more, or is made.
@@ -257,6 +258,17 @@ impl Supervisor {
         for generation in &mut self.older {
             let _ = generation.link.send(&Message::Dismissed { within }, Vec::new());
         }
+    }
+
+    /// The service ends. Main lets in who waits and closes its listeners; kept open here, they would have
+    /// clients wait for nobody. The path of the control socket is removed at the very end.
+    fn close_to_clients(&mut self) {
+        self.orders.listeners.retain(|listener| {
+            if !listener.is_control {
+                listener.unlink();
+            }
+            listener.is_control
+        });
     }
 
     fn exit(&self, code: u8) -> ! {

@@ -4,11 +4,11 @@
 use std::{
     collections::VecDeque,
     io,
-    os::fd::{AsFd, BorrowedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     time::{Duration, Instant},
 };
 
-use super::{child::Child, exec::Launch, fork, stderr::Stderr};
+use super::{child::Child, exec::Launch, fork, process::Process, stderr::Stderr};
 use crate::{
     log_target::RESTART,
     net::ConnId,
@@ -16,6 +16,10 @@ use crate::{
     restart::link::{Identity, Link, Message, Parcel, listener_parcels},
     verdict::{RestartError, Steps},
 };
+
+/// The new generation is the process that was started. Only a child can be waited for, told from a
+/// stranger, and ended with certainty.
+const MUST_EXEC: &str = "a script must `exec` the program, which must not go into the background";
 
 /// A restart that is not decided.
 #[derive(Debug)]
@@ -28,8 +32,11 @@ pub(crate) struct Attempt {
     /// How much of its time this process had been [deaf](crate::net::Net::deaf) for when that was set.
     pub deaf: Duration,
     pub child: Child,
-    /// `None` while the program is only asked whether it would serve.
+    /// `None` while the program is only asked whether it would serve. Until a new program has connected,
+    /// the one that it was started with.
     pub link: Option<Link>,
+    /// It has been offered what it needs before it is up: a forked child has it from birth.
+    pub offered: bool,
     /// The new side has let go of the link, and so of the restart; it has not ended yet.
     pub ending: bool,
     /// What a new program says; a forked child shares our stderr.
@@ -46,7 +53,6 @@ pub(crate) struct Attempt {
 
 /// What a new program is given.
 pub(crate) struct Offer<'a> {
-    pub old: Identity,
     pub listeners: Vec<(&'a str, BorrowedFd<'a>)>,
     pub older: Vec<(Identity, BorrowedFd<'a>)>,
     /// Who supervises all generations, and the way to it.
@@ -57,7 +63,8 @@ pub(crate) struct Offer<'a> {
 #[derive(Debug)]
 pub(crate) enum Side {
     Old(Box<Attempt>),
-    New(Link),
+    /// And who the old one is.
+    New(Link, Process),
 }
 
 /// Which engine is to be used: the one asked for, unless threads forbid it, or mailboxes, which are for
@@ -96,6 +103,7 @@ impl Attempt {
             deaf: Duration::ZERO,
             child,
             link: None,
+            offered: false,
             ending: false,
             stderr: None,
             handed_back: None,
@@ -110,32 +118,50 @@ impl Attempt {
         let failed =
             |source| RestartError::Spawn { program: "a fork of this process".into(), source };
         let (ours, theirs) = Link::pair().map_err(failed)?;
+        let old = Process::this().map_err(failed)?;
         let before = Instant::now();
-        let Some(pid) = fork::fork().map_err(failed)? else { return Ok(Side::New(theirs)) };
+        let Some(pid) = fork::fork().map_err(failed)? else { return Ok(Side::New(theirs, old)) };
         let made = before.elapsed();
         let child = Child::new(pid).map_err(failed)?;
-        let mut attempt = Attempt { link: Some(ours), ..Attempt::new(task, child) };
+        let attempt = Attempt::new(task, child);
+        let mut attempt = Attempt { link: Some(ours), offered: true, ..attempt };
         attempt.steps.made = Some(made);
         Ok(Side::Old(Box::new(attempt)))
     }
 
-    /// Starts the program anew and makes it an offer.
-    pub fn exec(task: Task, launch: &Launch, offer: Offer<'_>) -> Result<Attempt, RestartError> {
+    /// Starts the program anew, and lets it know who `old` is. It is offered something when it has shown who
+    /// it is: a shell that was started in its place would leave listeners unread, and so open.
+    pub fn exec(task: Task, launch: &Launch, old: Identity) -> Result<Attempt, RestartError> {
         let failed = |source| launch.failed(source);
         let before = Instant::now();
-        let (ours, theirs) = Link::pair().map_err(failed)?;
+        let (mut ours, theirs) = Link::pair().map_err(failed)?;
         let (stderr, writer) = Stderr::pipe().map_err(failed)?;
-        let parcels = offer.parcels(&task, &stderr).map_err(failed)?;
+        let (hello, fds) = hello(&task, old, &stderr).map_err(failed)?;
+        ours.send(&hello, fds).map_err(|e| failed(io::Error::other(e.to_string())))?;
         let pid = launch.spawn(Some(theirs.as_fd()), writer.as_fd(), None).map_err(failed)?;
         let child = Child::new(pid).map_err(failed)?;
         let attempt = Attempt::new(task, child);
         let mut attempt = Attempt { link: Some(ours), stderr: Some(stderr), ..attempt };
-        for (message, fds) in parcels {
-            let Some(link) = &mut attempt.link else { break };
-            link.send(&message, fds).map_err(|e| attempt.failed(e.to_string()))?;
-        }
         attempt.steps.made = Some(before.elapsed());
         Ok(attempt)
+    }
+
+    /// A program has connected, as process `pid`, and brought its own link. If it is the one that was
+    /// started, it gets the offer there.
+    pub fn offer(&mut self, pid: u32, fds: Vec<OwnedFd>, offer: Offer<'_>) -> Result<(), String> {
+        let started = self.child.id();
+        if pid != started {
+            return Err(format!(
+                "pid {pid} would take over, which was not started but by pid {started}: {MUST_EXEC}"
+            ));
+        }
+        let link = fds.into_iter().next().ok_or("it has connected without a link")?;
+        let mut link = Link::of(link);
+        for (message, fds) in offer.parcels().map_err(|e| e.to_string())? {
+            link.send(&message, fds).map_err(|e| e.to_string())?;
+        }
+        (self.link, self.offered) = (Some(link), true);
+        Ok(())
     }
 
     /// Asks the program whether it would serve: it is run with `flag` and no offer.
@@ -172,20 +198,32 @@ impl Attempt {
         self.link.is_none()
     }
 
+    /// Nothing comes of it: whoever is left of the new side serves nobody. Tells how its process has ended.
+    fn end(&mut self) -> String {
+        if let Some(link) = &mut self.link {
+            // For what a kill does not reach: a process that the new one has made, with its descriptors.
+            let _ = link.send(&Message::GivenUp, Vec::new());
+        }
+        self.child.end()
+    }
+
     /// The program's check is over, and not well.
     pub fn unfit(&mut self) -> RestartError {
-        RestartError::Unfit { how: self.child.end(), stderr: self.last_words() }
+        RestartError::Unfit { how: self.end(), stderr: self.last_words() }
     }
 
     /// Ends the new side, which has said why it cannot serve, or has said nonsense.
     pub fn failed(&mut self, reason: String) -> RestartError {
-        self.child.end();
+        self.end();
         RestartError::Failed { reason, stderr: self.last_words() }
     }
 
     /// The new side is gone, or its link is: ends what is left of it.
     pub fn died(&mut self) -> RestartError {
-        let how = self.child.end();
+        let mut how = self.end();
+        if self.child.has_succeeded() && self.link.as_ref().is_some_and(|link| !link.is_cut()) {
+            how = format!("{how}, and has left somebody behind: {MUST_EXEC}");
+        }
         RestartError::Died { how, in_probation: self.in_probation(), stderr: self.last_words() }
     }
 
@@ -194,7 +232,7 @@ impl Attempt {
         if self.ending {
             return self.died();
         }
-        self.child.end();
+        self.end();
         RestartError::TimedOut {
             limit: self.limit,
             in_probation: self.in_probation(),
@@ -216,7 +254,7 @@ impl Attempt {
 
     /// This side has to go.
     pub fn abandoned(&mut self) -> RestartError {
-        self.child.end();
+        self.end();
         RestartError::Stopped
     }
 
@@ -252,17 +290,20 @@ pub(crate) struct Task {
     pub begun: Instant,
 }
 
+/// The first word, with what a program needs to be heard and to know whether the old side lives.
+fn hello(task: &Task, old: Identity, heard: &Stderr) -> io::Result<Parcel<Message>> {
+    let Task { engine, generation, .. } = *task;
+    let Restart { probation, ready_within, .. } = task.how;
+    let stderr = io::stderr().as_fd().try_clone_to_owned()?;
+    let heard = heard.as_fd().try_clone_to_owned()?;
+    let hello = Message::Hello { generation, engine, probation, ready_within, old };
+    Ok((hello, vec![stderr, heard, Process::this()?.into_fd()]))
+}
+
 impl Offer<'_> {
     /// The messages, each with descriptors of its own.
-    fn parcels(&self, task: &Task, heard: &Stderr) -> io::Result<Vec<Parcel<Message>>> {
-        let Task { engine, generation, .. } = *task;
-        let old = self.old;
-        let stderr = io::stderr().as_fd().try_clone_to_owned()?;
-        let heard = heard.as_fd().try_clone_to_owned()?;
-        let Restart { probation, ready_within, .. } = task.how;
-        let hello = Message::Hello { generation, engine, probation, ready_within, old };
-        let mut parcels = vec![(hello, vec![stderr, heard])];
-        parcels.extend(listener_parcels(&self.listeners)?);
+    fn parcels(&self) -> io::Result<Vec<Parcel<Message>>> {
+        let mut parcels = listener_parcels(&self.listeners)?;
         for &(who, link) in &self.older {
             parcels.push((Message::Older { who }, vec![link.try_clone_to_owned()?]));
         }

@@ -7,7 +7,7 @@ use std::{
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::{exec::claim_link, stderr::ForwardedStderr, supervised::Supervised};
+use super::{exec::claim_link, process::Process, stderr::ForwardedStderr, supervised::Supervised};
 use crate::{
     error::{Error, Result},
     limits::HANDOVER_PATIENCE,
@@ -24,8 +24,9 @@ pub(crate) struct Inheritance {
     pub probation: Duration,
     /// How long the old one waits for it to be ready.
     pub ready_within: Duration,
-    /// Who the old one is.
+    /// Who the old one is, and how to know whether it lives.
     pub old: Identity,
+    pub old_process: Process,
     /// The stderr to use once this program has committed; until then the old side listens.
     pub stderr: Option<ForwardedStderr>,
     pub listeners: Vec<(String, OwnedFd)>,
@@ -38,41 +39,57 @@ impl Inheritance {
     /// Finds the link and takes everything that the old side offers. `None`: started by hand.
     ///
     /// # Errors
-    /// When the old side says nothing in time or something that cannot be understood; it is told
+    /// When the old side is gone, says nothing in time or something that cannot be understood; it is told
     /// why, as far as the link goes.
     pub fn claim() -> Result<Option<(Link, Inheritance)>> {
-        let Some(mut link) = claim_link()? else { return Ok(None) };
-        match Inheritance::collect(&mut link) {
-            Ok(inheritance) => Ok(Some((link, inheritance))),
+        let Some(mut door) = claim_link()? else { return Ok(None) };
+        let failed = |reason| Error::invalid("take over from", "the old process", reason);
+        let mut inheritance = Inheritance::announced(&mut door).map_err(failed)?;
+        let (mut link, theirs) = Link::pair().map_err(|e| failed(format!("make a link: {e}")))?;
+        let asked = connect(door, theirs);
+        match asked.and_then(|()| inheritance.collect(&mut link)) {
+            Ok(()) => Ok(Some((link, inheritance))),
             Err(reason) => {
                 let _ = link.send(&Message::Failed { reason: reason.clone() }, Vec::new());
-                Err(Error::invalid("take over from", "the old process", reason))
+                if let Some(stderr) = inheritance.stderr.take().filter(|_| link.is_cut()) {
+                    let _ = stderr.take_over(); // nobody else hears why
+                }
+                Err(failed(reason))
             }
         }
     }
 
-    /// Hello, (Listeners | Older | Supervisor)*, Offered.
-    fn collect(link: &mut Link) -> std::result::Result<Inheritance, String> {
-        let mut inheritance = match wait_for_message(link)? {
+    /// Hello: what there is to know before there is anything to take.
+    fn announced(door: &mut Link) -> std::result::Result<Inheritance, String> {
+        let (generation, engine, probation, ready_within, old, fds) = match wait_for_message(door)?
+        {
             (Message::Hello { generation, engine, probation, ready_within, old }, fds) => {
-                Inheritance {
-                    generation,
-                    engine,
-                    probation,
-                    ready_within,
-                    old,
-                    stderr: ForwardedStderr::of(fds),
-                    listeners: Vec::new(),
-                    older: Vec::new(),
-                    supervisor: None,
-                }
+                (generation, engine, probation, ready_within, old, fds)
             }
             (other, _) => return Err(format!("{other:?} came before Hello")),
         };
+        let [own, reader, pidfd] = <[OwnedFd; 3]>::try_from(fds)
+            .map_err(|fds| format!("Hello came with {} descriptors", fds.len()))?;
+        Ok(Inheritance {
+            generation,
+            engine,
+            probation,
+            ready_within,
+            old,
+            old_process: Process::of(pidfd),
+            stderr: Some(ForwardedStderr::of(own, reader)),
+            listeners: Vec::new(),
+            older: Vec::new(),
+            supervisor: None,
+        })
+    }
+
+    /// (Listeners | Older | Supervisor)*, Offered.
+    fn collect(&mut self, link: &mut Link) -> std::result::Result<(), String> {
         loop {
             match wait_for_message(link)? {
                 (Message::Listeners { names }, fds) if names.len() == fds.len() => {
-                    inheritance.listeners.extend(names.into_iter().zip(fds));
+                    self.listeners.extend(names.into_iter().zip(fds));
                 }
                 (Message::Listeners { names }, fds) => {
                     return Err(format!("{} listeners, {} descriptors", names.len(), fds.len()));
@@ -80,18 +97,32 @@ impl Inheritance {
                 (Message::Older { who }, fds) => {
                     let link =
                         fds.into_iter().next().ok_or("an older generation without a link")?;
-                    inheritance.older.push((who, Link::of(link)));
+                    self.older.push((who, Link::of(link)));
                 }
                 (Message::Supervisor { pid }, fds) => {
                     let link = fds.into_iter().next().ok_or("a supervisor without a link")?;
-                    inheritance.supervisor = Some(Supervised::new(pid, Link::of(link)));
+                    self.supervisor = Some(Supervised::new(pid, Link::of(link)));
                 }
-                (Message::Offered, _) => return Ok(inheritance),
+                (Message::Offered, _) => return Ok(()),
                 (other, _) => return Err(format!("{other:?} came before everything was offered")),
             }
         }
     }
 }
+
+/// Asks for what there is on a link of our own, of which `theirs` is the other end. Others may have the
+/// one by which this program was found: a shell that waits for it, or what that has left in the background.
+/// What is unread there when this process ends would live on with them.
+fn connect(mut door: Link, theirs: Link) -> std::result::Result<(), String> {
+    let call = Message::Connect { pid: std::process::id() };
+    match door.send(&call, vec![theirs.into_fd()]) {
+        Err(LinkError::Closed) => Err(GONE.into()),
+        sent => sent.map_err(|e| e.to_string()),
+    }
+}
+
+/// What a closed link says before anything was handed over.
+const GONE: &str = "it is gone, or does without this process, which it may not have started itself";
 
 /// Blocks until a message is there; a new program has nothing else to do yet.
 fn wait_for_message(link: &mut Link) -> std::result::Result<(Message, Vec<OwnedFd>), String> {
@@ -99,9 +130,10 @@ fn wait_for_message(link: &mut Link) -> std::result::Result<(Message, Vec<OwnedF
     loop {
         let now = Instant::now(); // before the look at the link: what has come by then is heard
         match link.receive() {
+            Ok(Some((Message::GivenUp, _))) => return Err(GONE.into()),
             Ok(Some(received)) => return Ok(received),
             Ok(None) => {}
-            Err(LinkError::Closed) => return Err("the old process is gone".into()),
+            Err(LinkError::Closed) => return Err(GONE.into()),
             Err(e) => return Err(e.to_string()),
         }
         let left = deadline.saturating_duration_since(now);

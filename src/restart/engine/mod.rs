@@ -3,14 +3,15 @@
 //!
 //! `fork` and `exec` are the two engines' system calls, `program_file` looks at a program before it is
 //! started. `attempt` is the old side of a restart in progress, `inherit` the new program's part of it.
-//! `child` says whether a process lives, `stderr` what it says until it has committed, and `supervised` is
-//! the way to a supervisor.
+//! `child` says whether a process lives that this one has made, `process` the same of another, `stderr` what a new
+//! program says until it has committed, and `supervised` is the way to a supervisor.
 
 pub(crate) mod attempt;
 pub(crate) mod child;
 pub(crate) mod exec;
 pub(crate) mod fork;
 pub(crate) mod inherit;
+pub(crate) mod process;
 mod program_file;
 pub(crate) mod stderr;
 pub(crate) mod supervised;

@@ -85,9 +85,8 @@ pub(crate) struct ForwardedStderr {
 
 impl ForwardedStderr {
     /// From what has come with `Hello`: the stderr, and the reading end of the pipe.
-    pub fn of(fds: Vec<OwnedFd>) -> Option<ForwardedStderr> {
-        let [own, reader] = <[OwnedFd; 2]>::try_from(fds).ok()?;
-        Some(ForwardedStderr { own, pipe: Stderr::of(reader) })
+    pub fn of(own: OwnedFd, reader: OwnedFd) -> ForwardedStderr {
+        ForwardedStderr { own, pipe: Stderr::of(reader) }
     }
 
     /// Whether so much waits for the old side that it seems to read no more. Before the pipe is full:

@@ -18,8 +18,9 @@ const REASON_MAX: usize = 4096;
 /// One message. The descriptors that go with it travel beside it (see `channel`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Message {
-    /// Old to new, first: who you are to be, and who I am. With it: the stderr to use once you have committed,
-    /// and the pipe by which I hear yours until then.
+    /// Old to new, first, and alone on the link that a program is started with: who you are to be, and who I
+    /// am. With it: the stderr to use once you have committed, the pipe by which I hear yours until then,
+    /// and my pidfd.
     Hello {
         generation: u64,
         engine: Engine,
@@ -29,6 +30,9 @@ pub(crate) enum Message {
         ready_within: Duration,
         old: Identity,
     },
+    /// New program to old, in answer: I am here, as this process; speak to me on this one from now on. With
+    /// it: the end of a link that nobody else has the other end of.
+    Connect { pid: u32 },
     /// Old to new: listening sockets, a name for each descriptor that comes along.
     Listeners { names: Vec<String> },
     /// Old to new: an older generation that still drains. With it: the link to it.
@@ -37,8 +41,9 @@ pub(crate) enum Message {
     Offered,
     /// New to old: my `main` has run; give me the rest.
     Claim,
-    /// Old to new: what the service has saved, in a memfd.
-    State,
+    /// Old to new: what the service has saved, in a memfd, and the number of the connection that came last
+    /// by then. From here on the new side has what it needs to serve, should this be the last word.
+    State { last_serial: u64 },
     /// Old to new: this many connections: a memfd with their records, and their sockets.
     Connections { count: u64 },
     /// New to old: I have taken a batch of them.
@@ -63,7 +68,9 @@ pub(crate) enum Message {
     TakeBack { reason: String },
     /// Old to new, in answer: I serve again.
     Resumed,
-    /// To a generation that shall leave, within this time if there is one.
+    /// Old to new: I do without you, and you serve nobody. What is left of you is killed.
+    GivenUp,
+    /// To a generation that shall leave, within this time if there is one: the service ends.
     Dismissed { within: Option<Duration> },
     /// The newest to an older one: how are you?
     Ask,
@@ -82,7 +89,7 @@ pub(crate) enum Message {
     Ended { pid: u32, code: u8 },
     /// The newest to an older one: these are of your flows.
     Datagrams { forwarded: Vec<Forwarded> },
-    /// Old to new, with the state: my alarms. New to old, until it has committed: what is new about them.
+    /// Old to new, before the state: my alarms. New to old, until it has committed: what is new about them.
     Alarms(Vec<AlarmWord>),
 }
 
@@ -129,13 +136,15 @@ const CLAIM: u16 = 16;
 const TAKEN: u16 = 17;
 const HANDED: u16 = 18;
 const TAKEN_OVER: u16 = 19;
+const CONNECT: u16 = 25;
+const GIVEN_UP: u16 = 26;
 const SUPERVISOR: u16 = 20;
 const MAIN: u16 = 21;
 const RETIRED: u16 = 22;
 const LEAVING: u16 = 23;
 const ENDED: u16 = 24;
-const RETIRING: u16 = 25;
-const SERVING: u16 = 26;
+const RETIRING: u16 = 45;
+const SERVING: u16 = 46;
 const DATAGRAMS: u16 = 30;
 const ALARMS: u16 = 40;
 
@@ -179,7 +188,8 @@ impl Message {
                 names.iter().for_each(|name| put(&mut out, NAME, name.as_bytes()));
             }
             Message::Older { who } => put_identity(&mut out, who),
-            Message::Ready { pid }
+            Message::Connect { pid }
+            | Message::Ready { pid }
             | Message::Supervisor { pid }
             | Message::Retired { pid }
             | Message::Leaving { pid } => put_number(&mut out, PID, u64::from(*pid)),
@@ -201,20 +211,22 @@ impl Message {
             Message::Serving { after } => put_time(&mut out, AFTER, *after),
             Message::Datagrams { forwarded } => put_forwarded(&mut out, forwarded),
             Message::Connections { count } => put_number(&mut out, CONNECTIONS, *count),
-            Message::Handed { last_serial } => put_number(&mut out, LAST_SERIAL, *last_serial),
+            Message::State { last_serial } | Message::Handed { last_serial } => {
+                put_number(&mut out, LAST_SERIAL, *last_serial)
+            }
             Message::Report(report) => put_report(&mut out, report),
             Message::Alarms(words) => {
                 words.iter().for_each(|word| put(&mut out, ALARM, &word.to_bytes()));
             }
             Message::Offered
             | Message::Claim
-            | Message::State
             | Message::Taken
             | Message::TakenOver
             | Message::Retiring
             | Message::Released
             | Message::Committed
             | Message::Resumed
+            | Message::GivenUp
             | Message::Ask => {}
         }
         out
@@ -223,11 +235,12 @@ impl Message {
     fn kind(&self) -> u16 {
         match self {
             Message::Hello { .. } => HELLO,
+            Message::Connect { .. } => CONNECT,
             Message::Listeners { .. } => LISTENERS,
             Message::Older { .. } => OLDER,
             Message::Offered => OFFERED,
             Message::Claim => CLAIM,
-            Message::State => STATE,
+            Message::State { .. } => STATE,
             Message::Connections { .. } => BATCH,
             Message::Taken => TAKEN,
             Message::TakenOver => TAKEN_OVER,
@@ -240,6 +253,7 @@ impl Message {
             Message::Committed => COMMITTED,
             Message::TakeBack { .. } => TAKE_BACK,
             Message::Resumed => RESUMED,
+            Message::GivenUp => GIVEN_UP,
             Message::Dismissed { .. } => DISMISSED,
             Message::Ask => ASK,
             Message::Report(_) => REPORT,
@@ -257,6 +271,7 @@ impl Message {
     pub fn decode(bytes: &[u8]) -> Result<Option<Message>, Malformed> {
         let (kind, fields) = wire::open(bytes)?;
         Ok(Some(match kind {
+            CONNECT => Message::Connect { pid: pid(fields)? },
             HELLO => Message::Hello {
                 generation: fields.number(GENERATION, "generation")?,
                 engine: engine(fields.one(ENGINE, "engine")?)?,
@@ -269,7 +284,7 @@ impl Message {
             OLDER => Message::Older { who: identity(fields)? },
             OFFERED => Message::Offered,
             CLAIM => Message::Claim,
-            STATE => Message::State,
+            STATE => Message::State { last_serial: fields.number(LAST_SERIAL, "last serial")? },
             BATCH => Message::Connections { count: fields.number(CONNECTIONS, "connections")? },
             TAKEN => Message::Taken,
             TAKEN_OVER => Message::TakenOver,
@@ -282,6 +297,7 @@ impl Message {
             COMMITTED => Message::Committed,
             TAKE_BACK => Message::TakeBack { reason: fields.text(REASON, "reason")? },
             RESUMED => Message::Resumed,
+            GIVEN_UP => Message::GivenUp,
             DISMISSED => Message::Dismissed { within: fields.maybe_time(WITHIN, "time")? },
             ASK => Message::Ask,
             REPORT => Message::Report(Report {
@@ -318,12 +334,6 @@ fn engine(bytes: &[u8]) -> Result<Engine, Malformed> {
     }
 }
 
-fn put_identity(out: &mut Vec<u8>, who: &Identity) {
-    put_number(out, OWN_GENERATION, who.generation);
-    put_number(out, PID, u64::from(who.pid));
-    who.engine.iter().for_each(|engine| put(out, OWN_ENGINE, &[*engine as u8]));
-}
-
 fn put_report(out: &mut Vec<u8>, report: &Report) {
     put(out, PHASE, report.phase.as_bytes());
     put_time(out, AGE, report.age);
@@ -331,6 +341,12 @@ fn put_report(out: &mut Vec<u8>, report: &Report) {
     report.oldest.iter().for_each(|time| put_time(out, OLDEST, *time));
     put_number(out, HOLDS, report.holds);
     report.held.iter().for_each(|name| put(out, HELD, name.as_bytes()));
+}
+
+fn put_identity(out: &mut Vec<u8>, who: &Identity) {
+    put_number(out, OWN_GENERATION, who.generation);
+    put_number(out, PID, u64::from(who.pid));
+    who.engine.iter().for_each(|engine| put(out, OWN_ENGINE, &[*engine as u8]));
 }
 
 fn pid(fields: Fields<'_>) -> Result<u32, Malformed> {

@@ -63,11 +63,13 @@ fn any_message() -> impl Strategy<Value = Message> {
         ),
         prop_oneof![
             Just(Message::Claim),
-            Just(Message::State),
             Just(Message::Taken),
-            Just(Message::TakenOver)
+            Just(Message::TakenOver),
+            Just(Message::GivenUp),
+            any::<u32>().prop_map(|pid| Message::Connect { pid })
         ],
         any::<u64>().prop_map(|count| Message::Connections { count }),
+        any::<u64>().prop_map(|last_serial| Message::State { last_serial }),
         any::<u64>().prop_map(|last_serial| Message::Handed { last_serial }),
         proptest::collection::vec(".{0,40}", 0..20).prop_map(|names| Message::Listeners { names }),
         any_identity().prop_map(|who| Message::Older { who }),

@@ -18,6 +18,7 @@ use crate::{
             child::Child,
             exec::Launch,
             fork::Unready,
+            process::Process,
             stderr::{ForwardedStderr, Stderr},
             supervised::Supervised,
         },
@@ -88,8 +89,12 @@ pub(crate) struct Succession {
     pub(in crate::turn) newest: Option<Link>,
     /// While this process drains: who is told and who is ended when.
     pub(in crate::turn) drain_schedule: DrainSchedule,
+    /// Everything was aborted: until then this process stays for words that no link has taken yet.
+    pub(in crate::turn) last_words: Option<Instant>,
     /// Another generation has told this one to leave, and nobody else has yet.
     pub(in crate::turn) dismissed: bool,
+    /// This process has nothing left to do, and has looked for operators a last time.
+    pub(in crate::turn) closing: bool,
     /// The service has been told that it serves no new clients (`on_retire`).
     pub(in crate::turn) retired: bool,
     /// Since when this process exists.
@@ -149,6 +154,10 @@ impl StopSignals {
 pub(crate) struct Generation {
     pub who: Identity,
     pub link: Link,
+    /// On a new side, of the old one: whether it lives.
+    pub process: Option<Process>,
+    /// Its link leads nowhere any more. Whether it has ended is another question.
+    pub is_cut: bool,
     /// What it said when it was asked last.
     pub report: Option<Report>,
     /// It was asked and has not answered yet.
@@ -164,11 +173,23 @@ impl Generation {
         Generation {
             who,
             link,
+            process: None,
+            is_cut: false,
             report: None,
             asked: false,
             overdue: None,
             forward: ForwardQueue::default(),
         }
+    }
+
+    /// The old side of a restart, by which a new one knows whether it lives.
+    pub fn with_process(who: Identity, link: Link, process: Process) -> Generation {
+        Generation { process: Some(process), ..Generation::new(who, link) }
+    }
+
+    /// Whether it is known that its process lives no more.
+    pub(in crate::turn) fn has_ended(&self) -> bool {
+        self.process.as_ref().is_some_and(Process::has_ended)
     }
 }
 
@@ -206,7 +227,9 @@ impl Succession {
             older: Vec::new(),
             newest: None,
             drain_schedule: DrainSchedule::default(),
+            last_words: None,
             dismissed: false,
+            closing: false,
             retired: false,
             begun: now,
             hands_back: None,

@@ -1,6 +1,8 @@
 //! How a process leaves: it serves what it has, tells its connections when their time has come, and
-//! goes when the last one is gone. What it has to do with the other generations is in `others`.
+//! goes when the last one is gone. Who is let in before its doors close for good is in `last_call`, what it
+//! has to do with the other generations in `others`.
 
+mod last_call;
 mod others;
 
 use std::{
@@ -9,15 +11,16 @@ use std::{
 };
 
 use crate::{
-    error::Result,
+    error::{Error, Result},
+    limits::LAST_WORDS,
     log_target::DRAIN,
-    net::{ConnId, Datagrams, Deadline, Listener, Reason, Source},
+    net::{ConnId, Deadline, Reason, Source},
     plan::Drain,
     restart::{
         Event, Phase,
         drain::{DrainSchedule, Due},
         fault::{self, Step},
-        link::{Identity, Message},
+        link::{Identity, Link, Message},
     },
     service::Service,
     turn::Turn,
@@ -41,7 +44,7 @@ impl<S: Service> Turn<S> {
             self.succession.newest = attempt.link;
             self.look_after(attempt.child);
         } else if let Some(old) = self.succession.old.take() {
-            self.net.unwatch(&old.link);
+            self.unwatch_old(&old);
             let number = old.who.generation;
             self.answer_roll_back(&format!("ok: generation {number} serves again"));
             self.succession.newest = Some(old.link);
@@ -57,30 +60,46 @@ impl<S: Service> Turn<S> {
         }
         self.net.listeners.clear();
         self.net.alarms.forget_suspended();
+        self.dismiss_controls();
         self.leave(&self.succession.drain_on_restart.clone())
     }
 
-    /// There will be no successor, and the older generations have no more time than this one.
+    /// There will be no successor, and the other generations have no more time than this one: not even an
+    /// old side that could still take over again, should this one be gone before it is heard.
     pub(in crate::turn) fn drain_for_good(&mut self) -> Result {
-        self.net.stop_accepting();
+        self.tell_others(self.succession.drain_on_stop.deadline);
+        if let Some(old) = &mut self.succession.old {
+            fault::point(Step::NewStopping, Some(&mut old.link));
+        }
         self.tell_leaving();
-        for listener in self.net.listeners.drain(..) {
-            listener.unlink();
-        }
-        self.net.datagrams.iter().filter_map(Datagrams::socket).for_each(Listener::unlink);
-        let within = self.succession.drain_on_stop.deadline;
-        for generation in &mut self.succession.older {
-            let _ = generation.link.send(&Message::Dismissed { within }, Vec::new());
-        }
+        self.last_call();
+        // In a restart the other side may have clients of the queue yet to accept.
+        let alone = self.succession.old.is_none() && !self.succession.retired;
+        self.net.close_to_clients(alone).map_err(|e| Error::io("wait for", "operators", e))?;
         self.tell_stopping();
         self.give_up_deferred();
+        self.answer_waiting();
         self.leave(&self.succession.drain_on_stop.clone())
+    }
+
+    /// Whether another generation is still to be told what it must know. A word that its link has taken is
+    /// heard, however soon this process ends after it; but it takes only so many for one that is busy.
+    pub(in crate::turn) fn owes_words(&mut self) -> bool {
+        let late = self.succession.last_words.is_some_and(|until| until <= self.net.heard());
+        let owed = |link: &mut Link| link.has_unsent() && link.flush().is_ok() && link.has_unsent();
+        !late && self.succession.others_mut().any(|other| owed(&mut other.link))
+    }
+
+    fn tell_others(&mut self, within: Option<Duration>) {
+        for generation in self.succession.others_mut() {
+            // One that is gone need not hear it.
+            let _ = generation.link.send(&Message::Dismissed { within }, Vec::new());
+        }
     }
 
     fn leave(&mut self, how: &Drain) -> Result {
         log::info!(target: DRAIN, "draining: {} connections are left", self.net.connections());
         self.tell_retired();
-        self.dismiss_controls();
         self.begin_drain(how)
     }
 
@@ -89,10 +108,15 @@ impl<S: Service> Turn<S> {
         self.begin_drain(&self.succession.drain_on_stop.clone())
     }
 
+    /// The generation that serves, or serves again, says that this one shall leave.
+    pub(in crate::turn) fn told_to_leave(&mut self, within: Option<Duration>) -> Result {
+        self.succession.manager.leave_to_others();
+        self.dismissed(within)
+    }
+
     /// Another generation says that this one shall leave.
     pub(in crate::turn) fn dismissed(&mut self, within: Option<Duration>) -> Result {
         log::info!(target: DRAIN, "dismissed by another generation");
-        self.succession.manager.leave_to_others();
         self.succession.dismissed |= self.succession.phase != Phase::Stopping;
         self.succession.drain_on_stop.deadline = within;
         self.advance(Event::Dismissed)
@@ -133,6 +157,9 @@ impl<S: Service> Turn<S> {
     fn tell_draining(&mut self, id: ConnId) {
         let Some(conn) = self.net.conn(id) else { return };
         if !std::mem::replace(&mut conn.flags.told_to_drain, true) {
+            if conn.bytes_in == 0 {
+                self.hear(id); // who was let in at the last moment, and would be sent away unheard
+            }
             self.call(id, |service, conn, session| service.on_drain(conn, session));
         }
     }
@@ -141,10 +168,7 @@ impl<S: Service> Turn<S> {
     /// ones as well.
     pub(in crate::turn) fn abort_all(&mut self, event: Event) {
         if event != Event::Deadline {
-            for generation in &mut self.succession.older {
-                let now = Message::Dismissed { within: Some(Duration::ZERO) };
-                let _ = generation.link.send(&now, Vec::new());
-            }
+            self.tell_others(Some(Duration::ZERO));
         }
         let ids: Vec<_> = self.net.clients().map(|conn| conn.id).collect();
         for id in ids {
@@ -152,6 +176,10 @@ impl<S: Service> Turn<S> {
             self.net.kill(id, if late { Reason::DrainDeadline } else { Reason::Stopped });
         }
         self.net.hurry();
+        let until = self.net.clock.now() + LAST_WORDS;
+        if *self.succession.last_words.get_or_insert(until) == until {
+            self.net.set_deadline(until, Deadline::DrainStep); // which looks again
+        }
         if event != Event::Deadline {
             self.succession.manager.fall_silent();
         }

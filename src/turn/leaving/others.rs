@@ -29,7 +29,7 @@ impl<S: Service> Turn<S> {
             let Some(newest) = &mut self.succession.newest else { return Ok(()) };
             match newest.receive() {
                 Ok(None) => return Ok(()),
-                Ok(Some((Message::Dismissed { within }, _))) => self.dismissed(within)?,
+                Ok(Some((Message::Dismissed { within }, _))) => self.told_to_leave(within)?,
                 Ok(Some((Message::Ask, _))) => {
                     let report = self.report();
                     if let Some(newest) = &mut self.succession.newest {
@@ -54,7 +54,7 @@ impl<S: Service> Turn<S> {
 
     /// What the generations that drain say to this one, which is the newest.
     pub(in crate::turn) fn handle_older(&mut self) -> Result {
-        let mut gone = Vec::new();
+        let (mut gone, mut dismissed, mut given_up) = (Vec::new(), None, false);
         for (index, generation) in self.succession.older.iter_mut().enumerate() {
             let _ = generation.link.flush(); // one that is gone may have said something before
             loop {
@@ -63,6 +63,10 @@ impl<S: Service> Turn<S> {
                     Ok(Some((Message::Report(report), _))) => {
                         (generation.report, generation.asked) = (Some(report), false);
                     }
+                    // It was told to stop when it had handed back and did not know that it was heard.
+                    Ok(Some((Message::Dismissed { within }, _))) => dismissed = Some(within),
+                    // It has not heard that this one stays.
+                    Ok(Some((Message::GivenUp, _))) => given_up = true,
                     Ok(Some(_)) | Err(LinkError::Malformed(_)) => {}
                     Err(_) => {
                         gone.push(index);
@@ -82,6 +86,10 @@ impl<S: Service> Turn<S> {
             );
         }
         self.answer_status();
+        if given_up {
+            self.given_up()?;
+        }
+        dismissed.map_or(Ok(()), |within| self.dismissed(within))?;
         self.restart_deferred()
     }
 

@@ -170,16 +170,24 @@ impl<S: Service> Turn<S> {
         lines.iter().fold(text, |all, line| format!("{all}\n{line}"))
     }
 
-    /// This process leaves: whoever waits for an answer gets it now, and finds the newest
-    /// generation by connecting anew.
-    pub(in crate::turn) fn dismiss_controls(&mut self) {
+    /// This process leaves: whoever waits for an answer gets it now.
+    pub(in crate::turn) fn answer_waiting(&mut self) {
         self.answer_roll_back("error: this process was told to stop");
         self.answer_status_now();
-        let conns = self.net.conns.iter().map(|(_, conn)| conn);
-        let ids: Vec<_> = conns.filter(|conn| conn.flags.control).map(|conn| conn.id).collect();
-        for id in ids {
+    }
+
+    /// Operators find the newest generation by connecting anew.
+    pub(in crate::turn) fn dismiss_controls(&mut self) {
+        self.answer_waiting();
+        for id in self.controls() {
             self.net.finish(id, Reason::Closed);
         }
+    }
+
+    /// The connections of operators.
+    pub(in crate::turn) fn controls(&self) -> Vec<ConnId> {
+        let conns = self.net.conns.iter().map(|(_, conn)| conn);
+        conns.filter(|conn| conn.flags.control).map(|conn| conn.id).collect()
     }
 
     /// The other generations had their time to answer.

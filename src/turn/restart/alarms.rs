@@ -4,7 +4,7 @@
 //! ```text
 //!  old                                    new
 //!   |  fork: a copy of the heap         -> | set, standing still
-//!   |  exec: State, Alarms              -> | offered to `on_start`
+//!   |  exec: Alarms, State              -> | offered to `on_start`
 //!  standing still                          |
 //!   |  Released                         -> | go on
 //!   |                                   <- | Alarms: what went off, what was set, what was cleared
@@ -17,6 +17,8 @@
 //! goes off afterwards. The old side reads all that was said before it takes a dead new side's place, so
 //! they are never live in both. If the old side dies after the copy the new one has them; before it, there
 //! is no new side, and they are lost like everything in its memory.
+
+use std::time::Duration;
 
 use crate::{
     limits::ALARMS_PER_MESSAGE,
@@ -41,7 +43,11 @@ impl<S: Service> Turn<S> {
     /// On a new side that serves: tells the old one what is new about the alarms, if it may yet get them
     /// back.
     pub(in crate::turn) fn tell_alarms(&mut self) {
-        let news = self.net.alarms.take_changes(self.net.clock.now());
+        let now = self.net.clock.now();
+        let news = self.net.alarms.take_changes(now);
+        if self.net.poll.is_none() && !news.is_empty() {
+            return self.net.staged.alarms.push((now, news)); // in a test
+        }
         if let Some(old) = &mut self.succession.old {
             for message in messages(&news) {
                 // A failure means that the old side is gone; the link will say so.
@@ -63,18 +69,18 @@ impl<S: Service> Turn<S> {
         }
     }
 
-    /// The same of one that has ended, and what else it had said and nobody has heard: whether it
-    /// had taken over the connections.
-    pub(in crate::turn) fn drain_link(&mut self, attempt: &mut Attempt) -> bool {
-        let mut had_taken_over = false;
+    /// The same of one that has ended, and what else it had said and nobody has heard.
+    pub(in crate::turn) fn drain_link(&mut self, attempt: &mut Attempt) -> Unheard {
+        let mut unheard = Unheard::default();
         for message in attempt.unheard() {
             match message {
-                Message::TakenOver => had_taken_over = true,
+                Message::TakenOver => unheard.taken_over = true,
                 Message::Alarms(words) => self.handle_alarms(words),
+                Message::Dismissed { within } => unheard.dismissed = Some(within),
                 _ => {}
             }
         }
-        had_taken_over
+        unheard
     }
 
     /// On a new program that does not serve yet.
@@ -83,6 +89,15 @@ impl<S: Service> Turn<S> {
             self.net.alarms.inherit(news(words), self.net.clock.now());
         }
     }
+}
+
+/// What a new side had said before it ended.
+#[derive(Default)]
+pub(in crate::turn) struct Unheard {
+    /// It had taken over the connections.
+    pub taken_over: bool,
+    /// It had been told to stop, within this time.
+    pub dismissed: Option<Option<Duration>>,
 }
 
 fn news(words: Vec<AlarmWord>) -> Vec<AlarmChange> {

@@ -2,10 +2,13 @@
 //! of the state machine.
 //!
 //! This file takes what comes and decides. `successor` makes the new process; `old` and `new` are the two sides of a
-//! restart, and `patience` is how long they wait for each other; `moving` is about the connections that go
-//! along, `alarms` about whose the alarms are.
+//! restart, `lost` a new side without its old one, and `patience` is how long they wait for each other; `moving` is
+//! about the connections that go along, `alarms` about whose the alarms are. `in_memory` is a restart without
+//! processes.
 
 mod alarms;
+mod in_memory;
+mod lost;
 mod moving;
 mod new;
 mod old;
@@ -34,6 +37,7 @@ impl<S: Service> Turn<S> {
             Source::Signals => self.handle_signals()?,
             Source::Link if self.succession.old.is_some() => self.handle_old()?,
             Source::Link => self.handle_new()?,
+            Source::OldProcess => self.handle_old_process()?,
             Source::Child => self.handle_children()?,
             Source::Stderr => self.forward_stderr(),
             Source::Older => self.handle_older()?,
@@ -105,7 +109,13 @@ impl<S: Service> Turn<S> {
     pub(in crate::turn) fn settle(&mut self) -> Result {
         self.look_after_stderr();
         self.tell_alarms();
-        if self.net.draining && self.net.is_empty() && !self.is_kept_by_manager() {
+        if self.net.draining
+            && self.net.is_empty()
+            && !self.owes_words()
+            && !self.is_kept_by_manager()
+            && !self.is_kept_by_operators()
+            && !self.takes_last_requests()
+        {
             self.advance(Event::Empty)
         } else {
             Ok(())
@@ -131,7 +141,7 @@ impl<S: Service> Turn<S> {
                 Action::Return => self.say_resumed(),
                 Action::Retire => self.retire()?,
                 Action::Abandon => self.abandon(),
-                Action::Dismiss => self.dismiss_new(event)?,
+                Action::Dismiss => self.dismiss_new()?,
                 Action::Drain => self.drain_for_good()?,
                 Action::Hurry => self.hurry()?,
                 Action::Abort => self.abort_all(event),
@@ -190,6 +200,7 @@ impl<S: Service> Turn<S> {
         // Left open, for the end of it tells the newest generation that this process is gone, and not
         // only that it has nothing more to do: there may be no more processes than it allows.
         std::mem::forget(self.succession.newest.take());
+        self.remove_last_paths();
         if let Some(file) = &self.succession.pid_file {
             file.remove();
         }

@@ -10,8 +10,7 @@ use crate::{
     error::{Error, Result},
     limits::{BATCH_BYTES, BATCH_MAX, BATCHES_IN_FLIGHT, STATE_MAX},
     log_target::RESTART,
-    net::{ConnId, Connection, Net, Peer, Stream},
-    plan::Engine,
+    net::{ConnId, Connection, Peer, Stream},
     restart::{
         fault::{self, Step},
         link::{FDS_PER_MESSAGE, Fd, Link, LinkError, Message},
@@ -21,11 +20,8 @@ use crate::{
             record::Record,
         },
     },
-    service::{Move, Service, Start},
-    turn::{
-        Turn,
-        generation::{Inherited, Succession},
-    },
+    service::{Move, Service},
+    turn::{Turn, generation::Inherited},
 };
 
 /// Why the new side does not get what it is to get.
@@ -44,12 +40,18 @@ impl<E: ToString> From<E> for Hitch {
 impl<S: Service> Turn<S> {
     // The old side.
 
-    /// From here on nobody serves the connections, until the new side does or this one thaws them.
-    /// Marks those that go.
-    pub(in crate::turn) fn freeze(&mut self) {
+    /// Tells the service what has come to an end in this turn, before its state is copied. Told later, it
+    /// would be told to this process alone, and the new one would have them for ever.
+    pub(in crate::turn) fn tell_ends(&mut self) {
         for (tag, why) in self.net.take_refused_dials() {
             self.service.on_dial_failed(&mut self.net, tag, why);
         }
+        self.reap();
+    }
+
+    /// From here on nobody serves the connections, until the new side does or this one thaws them.
+    /// Marks those that go.
+    pub(in crate::turn) fn freeze(&mut self) {
         self.net.freeze();
         for (slot, conn) in &mut self.net.conns {
             let session = self.sessions.get(slot).and_then(Option::as_ref);
@@ -59,13 +61,14 @@ impl<S: Service> Turn<S> {
     }
 
     /// The connections that are marked.
-    fn moving(&self) -> impl Iterator<Item = ConnId> {
+    pub(super) fn moving(&self) -> impl Iterator<Item = ConnId> {
         let conns = self.net.conns.iter().map(|(_, conn)| conn);
         conns.filter(|conn| conn.flags.moves).map(|conn| conn.id)
     }
 
     /// The new program is up: it gets the service's state, and the connections if they move.
     pub(in crate::turn) fn hand_over(&mut self) -> std::result::Result<(), Hitch> {
+        self.tell_ends();
         if self.succession.attempt.as_ref().is_some_and(|attempt| attempt.task.how.moves) {
             self.freeze();
             let frozen_at = self.net.frozen_at;
@@ -75,14 +78,17 @@ impl<S: Service> Turn<S> {
                 attempt.outgoing = outgoing;
             }
         }
+        fault::point(Step::OldSaving, self.succession.link_to_new());
         let begun = self.net.clock.now();
         let saved = self.service.save().map_err(|why| format!("the state was not saved: {why}"))?;
         let state = memfd::seal(&saved).map_err(|e| format!("seal the state: {e}"))?;
         self.has_saved(begun)?;
-        self.send_to_new(&Message::State, vec![state.into()])?;
         for message in self.hand_over_alarms() {
             self.send_to_new(&message, Vec::new())?;
         }
+        let last_serial = self.net.last_serial;
+        self.send_to_new(&Message::State { last_serial }, vec![state.into()])?;
+        fault::point(Step::OldSaved, self.succession.link_to_new());
         self.send_connections()
     }
 
@@ -190,7 +196,8 @@ impl<S: Service> Turn<S> {
         mut fds: Vec<OwnedFd>,
     ) -> std::result::Result<(), String> {
         let memfd = fds.pop().ok_or("no memfd came along")?;
-        if message == Message::State {
+        if let Message::State { last_serial } = message {
+            self.net.last_serial = last_serial;
             let state = memfd::open(memfd, STATE_MAX).map_err(|e| format!("state: {e}"))?;
             self.succession.arrivals.state = Some(state);
             return Ok(());
@@ -237,54 +244,13 @@ impl<S: Service> Turn<S> {
     }
 
     /// Makes a connection of its record, which waits for the others.
-    fn expect(&mut self, record: Record, stream: Stream) -> std::io::Result<()> {
+    pub(super) fn expect(&mut self, record: Record, stream: Stream) -> std::io::Result<()> {
         let (mut conn, session) = unpack(record, stream, self.net.stamp(), self.net.clock.now());
         self.net.expect(&mut conn)?;
         let arrivals = &mut self.succession.arrivals;
         arrivals.sessions.extend(session.map(|session| (conn.id, session)));
         arrivals.connections.push(conn);
         Ok(())
-    }
-
-    /// In memory: what a restart by fork-exec does, with the same bytes, and no process.
-    ///
-    /// # Errors
-    /// When the state is not saved or not loaded.
-    pub fn hand_on<N: Service>(mut self, service: N) -> Result<Turn<N>> {
-        self.freeze();
-        let saved = self.service.save()?;
-        let (mut records, mut streams) = (Vec::new(), Vec::new());
-        for id in self.moving().collect::<Vec<_>>() {
-            let session = self.sessions.get(id.slot()).and_then(Option::as_ref);
-            let Some(exported) = session.and_then(|session| self.service.export(session)) else {
-                continue;
-            };
-            let conn = &self.net.conns[id.slot()];
-            let (stamp, now) = (self.net.stamp(), self.net.clock.now());
-            pack(conn, Some(exported), stamp, now).encode(&mut records);
-            streams.push(conn.stream.again());
-        }
-        let mut net = Net::new(None, self.net.clock.now());
-        net.clock = self.net.clock.clone();
-        net.limits = self.net.limits.clone();
-        net.generation = self.net.generation + 1;
-        net.engine = Some(Engine::ForkExec);
-        net.last_serial = self.net.last_serial;
-        let mut successor = Turn::new(service, net, Succession::in_memory(self.net.now()));
-        successor.succession.arrivals.state = Some(saved);
-        let mut records = records.as_slice();
-        for stream in streams {
-            let record = Record::decode(&mut records).ok().flatten();
-            let record = record.ok_or("a record that was written is not read")?;
-            let expected = successor.expect(record, stream);
-            expected.map_err(|e| Error::io("take over", "a connection", e))?;
-        }
-        successor.take_in()?;
-        self.tell_retired();
-        successor.service.on_start(&mut successor.net, Start::Upgraded);
-        successor.net.thaw();
-        successor.net.shared = false;
-        Ok(successor)
     }
 
     fn import(&mut self, id: ConnId, saved: &[u8]) {

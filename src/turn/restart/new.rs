@@ -45,6 +45,7 @@ impl<S: Service> Turn<S> {
         fault::point(Step::NewClaimed, Some(&mut old.link));
         self.net.watch(&old.link, Source::Link)?;
         claim(&mut old.link);
+        self.watch_old_process()?;
         self.await_handover();
         Ok(())
     }
@@ -121,7 +122,18 @@ impl<S: Service> Turn<S> {
         if let Some(old) = &self.succession.old {
             self.net.watch(&old.link, Source::Link)?;
         }
-        Ok(())
+        self.watch_old_process()
+    }
+
+    /// It is no old side any more.
+    pub(in crate::turn) fn unwatch_old(&self, old: &Generation) {
+        self.net.unwatch(&old.link);
+        old.process.iter().for_each(|process| self.net.unwatch(process));
+    }
+
+    fn watch_old_process(&self) -> Result {
+        let process = self.succession.old.as_ref().and_then(|old| old.process.as_ref());
+        process.map_or(Ok(()), |process| self.net.watch(process, Source::OldProcess))
     }
 
     /// Of the parent's connections: closes those that stay with it, and answers the others.
@@ -150,9 +162,10 @@ impl<S: Service> Turn<S> {
             let _ = old.link.flush(); // a side that is gone may have said something before
             match old.link.receive() {
                 Ok(None) => return Ok(()),
-                Ok(Some((message @ (Message::State | Message::Connections { .. }), fds)))
-                    if !self.succession.ready =>
-                {
+                Ok(Some((
+                    message @ (Message::State { .. } | Message::Connections { .. }),
+                    fds,
+                ))) if !self.succession.ready => {
                     let received = self.receive(message, fds).map_err(Error::from);
                     self.fail_unless(received)?;
                     self.await_handover();
@@ -166,7 +179,8 @@ impl<S: Service> Turn<S> {
                 // A side that has died since does not serve.
                 Ok(Some((Message::Resumed, _))) if old.link.is_cut() => {}
                 Ok(Some((Message::Resumed, _))) => self.advance(Event::Resumed)?,
-                Ok(Some((Message::Dismissed { within }, _))) => self.dismissed(within)?,
+                Ok(Some((Message::Dismissed { within }, _))) => self.told_to_leave(within)?,
+                Ok(Some((Message::GivenUp, _))) => self.given_up()?,
                 Ok(Some((Message::Report(report), _))) => {
                     (old.report, old.asked) = (Some(report), false);
                     self.answer_status();
@@ -181,22 +195,7 @@ impl<S: Service> Turn<S> {
                     "link: the old side: {why}"
                 ),
                 Err(e @ LinkError::NoRoom) => self.fail_unless(Err(e.to_string().into()))?,
-                Err(e) => {
-                    self.net.unwatch(&old.link);
-                    self.take_over_stderr();
-                    log::warn!(target: RESTART, "the old side is lost: {e}");
-                    if !self.succession.ready {
-                        self.take_in()?; // what has come has no other owner now
-                    }
-                    let handed_back = self.succession.phase == Phase::HandingBack;
-                    self.advance(Event::OldGone)?;
-                    self.succession.old = None;
-                    if handed_back {
-                        self.write_pid_file(); // the old side may have put its own number there
-                    }
-                    self.answer_roll_back("error: the old generation is gone, so this one stays");
-                    self.answer_status();
-                }
+                Err(e) => return self.lose_old(&e),
             }
         }
     }
@@ -259,7 +258,8 @@ impl<S: Service> Turn<S> {
     pub(in crate::turn) fn commit(&mut self) -> Result {
         self.take_over_stderr();
         let Some(mut old) = self.succession.old.take() else { return Ok(()) };
-        self.net.unwatch(&old.link);
+        self.unwatch_old(&old);
+        old.process = None; // it is an older generation like any other
         // Where the old side is gone, nobody needs to hear it.
         let told = old.link.send(&Message::Committed, Vec::new()).is_ok();
         // A supervisor says nothing to a service manager.

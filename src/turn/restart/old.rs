@@ -1,7 +1,7 @@
 //! The old side of a restart that has begun: hears the new process, and takes back what it gave if
 //! that one does not last.
 
-use std::time::Duration;
+use std::os::fd::OwnedFd;
 
 use super::moving::Hitch;
 use crate::{
@@ -30,17 +30,6 @@ impl<S: Service> Turn<S> {
             let received = link.flush().and_then(|()| link.receive());
             let event = match received {
                 Ok(None) => return Ok(()),
-                Ok(Some((Message::Claim, _))) if !attempt.handed => {
-                    let handed = self.hand_over();
-                    self.give_up_unless(handed)?;
-                    continue;
-                }
-                Ok(Some((Message::Taken, _))) if attempt.in_flight > 0 => {
-                    attempt.in_flight -= 1;
-                    let sent = self.send_connections();
-                    self.give_up_unless(sent)?;
-                    continue;
-                }
                 Ok(Some((Message::Ready { .. }, _))) => Event::Ready,
                 // A side that has died since is none to retire for.
                 Ok(Some((Message::Committed, _))) if link.is_cut() => continue,
@@ -55,8 +44,8 @@ impl<S: Service> Turn<S> {
                     }
                     continue;
                 }
-                Ok(Some((word, _))) if is_no_step(&word) => {
-                    self.heed_new(word);
+                Ok(Some((word, fds))) if !is_step(&word) => {
+                    self.heed_new(word, fds)?;
                     continue;
                 }
                 // While this side accepts, there is time to hear how the new one ends.
@@ -82,17 +71,40 @@ impl<S: Service> Turn<S> {
         }
     }
 
-    /// What the new side says beside the steps of the restart.
-    fn heed_new(&mut self, word: Message) {
+    /// What a new program asks for, each in its turn.
+    fn give_to_new(&mut self, word: Message, fds: Vec<OwnedFd>) -> std::result::Result<(), Hitch> {
+        let Some(attempt) = &mut self.succession.attempt else { return Ok(()) };
         match word {
+            Message::Connect { pid } if !attempt.offered => {
+                self.offer_to_new(pid, fds).map_err(Hitch::from)
+            }
+            Message::Claim if attempt.offered && !attempt.handed => self.hand_over(),
+            Message::Taken if attempt.in_flight > 0 => {
+                attempt.in_flight -= 1;
+                self.send_connections()
+            }
+            other => Err(format!("it said {other:?} out of turn").into()),
+        }
+    }
+
+    /// What the new side says beside the steps of the restart.
+    fn heed_new(&mut self, word: Message, fds: Vec<OwnedFd>) -> Result {
+        match word {
+            Message::Connect { .. } | Message::Claim | Message::Taken => {
+                let given = self.give_to_new(word, fds);
+                return self.give_up_unless(given);
+            }
             Message::TakenOver => self.taken_over(),
             Message::Serving { after } => self.new_side_serves(after),
             Message::Alarms(words) => self.handle_alarms(words),
+            // It was told to stop, and so the service was: also if it has left by now.
+            Message::Dismissed { within } => return self.dismissed(within),
             _ => {
                 let report = self.report();
                 self.tell_new(&Message::Report(report));
             }
         }
+        Ok(())
     }
 
     fn tell_new(&mut self, message: &Message) {
@@ -143,16 +155,16 @@ impl<S: Service> Turn<S> {
         if let Some(file) = &self.succession.pid_file {
             file.clear_up_after(attempt.child.pid.as_raw());
         }
-        let had_taken_over = self.drain_link(&mut attempt);
+        let unheard = self.drain_link(&mut attempt);
         match self.net.frozen {
-            true if had_taken_over => self.let_go(),
+            true if unheard.taken_over => self.let_go(),
             true => self.net.thaw(),
             false => {}
         }
         self.net.alarms.resume_all();
         self.advance(Event::NewGone)?;
         self.verdict(&attempt.task, attempt.steps, Err(why));
-        Ok(())
+        unheard.dismissed.map_or(Ok(()), |within| self.dismissed(within))
     }
 
     pub(in crate::turn) fn give_up_unless(
@@ -306,27 +318,30 @@ impl<S: Service> Turn<S> {
         }
     }
 
-    /// This side was told to end the service, of which the new side is a part by now.
-    pub(in crate::turn) fn dismiss_new(&mut self, event: Event) -> Result {
-        let within = match event {
-            Event::Stop => Some(Duration::ZERO),
-            _ => self.succession.drain_on_stop.deadline,
-        };
-        self.tell_new(&Message::Dismissed { within });
+    /// This side was told to end the service, of which the new side is a part by now. It is told so with
+    /// the others.
+    pub(in crate::turn) fn dismiss_new(&mut self) -> Result {
         self.let_go(); // it was released, and takes them over before it leaves
-        if let Some(mut attempt) = self.detach() {
-            self.go_on_hearing(&mut attempt)?;
-            self.verdict(&attempt.task, attempt.steps, Err(RestartError::Stopped));
-            self.look_after(attempt.child);
-        }
-        Ok(())
+        let Some(attempt) = self.detach() else { return Ok(()) };
+        self.verdict(&attempt.task, attempt.steps, Err(RestartError::Stopped));
+        self.let_live(attempt)
     }
 }
 
-/// Whether that is a word beside the steps of the restart.
-fn is_no_step(word: &Message) -> bool {
+/// Whether the new side has said something that the state machine decides about, or nonsense.
+fn is_step(word: &Message) -> bool {
     use Message::*;
-    matches!(word, Ask | TakenOver | Serving { .. } | Alarms(_))
+    !matches!(
+        word,
+        Connect { .. }
+            | Claim
+            | Taken
+            | TakenOver
+            | Serving { .. }
+            | Alarms(_)
+            | Dismissed { .. }
+            | Ask
+    )
 }
 
 /// What the new side has said instead of what it should.

@@ -6,17 +6,15 @@
 
 use std::time::{Duration, Instant};
 
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
-
 use crate::{
-    error::Result,
+    error::{Error, Result},
     limits::{HANDOVER_PATIENCE, LAST_WORDS},
     log_target::RESTART,
     net::Deadline,
-    restart::{Event, Phase, engine::attempt::Attempt},
+    restart::{
+        Event, Phase,
+        engine::{attempt::Attempt, process::Process},
+    },
     service::Service,
     turn::Turn,
 };
@@ -81,8 +79,12 @@ impl<S: Service> Turn<S> {
         self.net.set_deadline_in(time, Deadline::Proven);
     }
 
-    /// It has proven itself, if it has served for all of that time.
+    /// It has proven itself, if it has served for all of that time and still is in its probation.
     pub(in crate::turn) fn probation_over(&mut self) -> Result {
+        self.handle_old()?; // its word may just have come
+        if self.is_in_doubt() {
+            return Ok(());
+        }
         match self.net.deaf().saturating_sub(self.succession.deaf) {
             Duration::ZERO => self.advance(Event::Proven),
             deaf => {
@@ -108,9 +110,8 @@ impl<S: Service> Turn<S> {
     /// The old side should have said that it has stopped accepting.
     pub(in crate::turn) fn old_side_silent(&mut self) -> Result {
         self.handle_old()?; // its word may just have come
-        let Some(old) = &self.succession.old else { return Ok(()) };
-        let pid = old.who.pid;
-        if self.succession.phase != Phase::Waiting {
+        let waits = self.succession.phase == Phase::Waiting && !self.is_in_doubt();
+        if self.succession.old.is_none() || !waits {
             return Ok(());
         }
         if !self.succession.ready {
@@ -123,13 +124,9 @@ impl<S: Service> Turn<S> {
             log::warn!(target: RESTART, "the old side is silent: serving beside it");
             return self.advance(Event::OldSilent);
         }
-        // It has promised its connections to this side and does not let go of them. Its end of the link
-        // is open, so it lives, and the number is still its own.
-        log::warn!(
-            target: RESTART,
-            "the old side is silent and holds up connections: killed (pid {pid})"
-        );
-        let _ = kill(Pid::from_raw(pid as i32), Signal::SIGKILL);
-        Ok(())
+        // It has promised its connections to this side and does not let go of them.
+        log::warn!(target: RESTART, "the old side is silent and holds up connections: killed");
+        let process = self.succession.old.as_ref().and_then(|old| old.process.as_ref());
+        process.map_or(Ok(()), Process::kill).map_err(|e| Error::io("kill", "the old side", e))
     }
 }

@@ -1,6 +1,9 @@
 //! The old side makes its successor: whether it may, by which engine, and what the new process is given.
 
-use std::{os::fd::AsFd, time::Instant};
+use std::{
+    os::fd::{AsFd, OwnedFd},
+    time::Instant,
+};
 
 use super::moving::Hitch;
 use crate::{
@@ -71,6 +74,7 @@ impl<S: Service> Turn<S> {
         }
         let (this, probation) = (self.succession.identity(&self.net), task.how.probation);
         let generation = task.generation;
+        self.tell_ends();
         if task.how.moves {
             self.freeze();
         }
@@ -87,23 +91,40 @@ impl<S: Service> Turn<S> {
                 }
                 Ok(Some(*attempt))
             }
-            Side::New(link) => {
+            Side::New(link, old) => {
                 self.succession.probation = probation;
-                self.become_successor(Generation::new(this, link), generation);
+                let old = Generation::with_process(this, link, old);
+                self.become_successor(old, generation);
                 Ok(None)
             }
         }
     }
 
     fn exec(&self, task: Task) -> std::result::Result<Attempt, RestartError> {
+        Attempt::exec(task, &self.succession.launch, self.succession.identity(&self.net))
+    }
+
+    /// The new program is up, as process `pid`: it gets what it needs before its `main` goes on.
+    pub(in crate::turn) fn offer_to_new(
+        &mut self,
+        pid: u32,
+        fds: Vec<OwnedFd>,
+    ) -> std::result::Result<(), String> {
+        let Some(mut attempt) = self.succession.attempt.take() else { return Ok(()) };
+        attempt.link.iter().for_each(|link| self.net.unwatch(link));
         let older = self.succession.older.iter();
         let offer = Offer {
-            old: self.succession.identity(&self.net),
             listeners: self.net.passed_on().collect(),
             older: older.map(|generation| (generation.who, generation.link.as_fd())).collect(),
             supervisor: self.succession.supervisor.as_ref().map(|s| (s.pid, s.as_fd())),
         };
-        Attempt::exec(task, &self.succession.launch, offer)
+        let mut made = attempt.offer(pid, fds, offer);
+        if let (Ok(()), Some(link)) = (&made, &mut attempt.link) {
+            fault::point(Step::OldOffered, Some(link));
+            made = self.net.watch(link, Source::Link).map_err(|e| e.to_string());
+        }
+        self.succession.attempt = Some(attempt);
+        made
     }
 
     /// There are as many generations as there may be: the oldest is told to leave, if that is the rule.

@@ -1,0 +1,216 @@
+//! The harness restarts a service as two processes would: given up, with both sides beside each other,
+//! rolled back, and with the alarms where they belong.
+
+use std::time::Duration;
+
+use heirloom::{
+    Alarm, Connection, Move, Net, Origin, RestartError, Result, Service, Start, Verdict,
+    testing::{Harness, Peer},
+};
+
+/// Writes down what happens to it. `s` makes a connection stay, `a` sets the alarm, `r` asks for a roll
+/// back; every byte is answered by the version.
+struct Diary {
+    version: u8,
+    lines: Vec<String>,
+    can_load: bool,
+}
+
+const BELL: Alarm = Alarm(7);
+const SECOND: Duration = Duration::from_secs(1);
+
+impl Diary {
+    fn of(version: u8) -> Diary {
+        Diary { version, lines: Vec::new(), can_load: true }
+    }
+
+    fn harness() -> Harness<Diary> {
+        let mut harness = Harness::new(Diary::of(1));
+        harness.service().lines.clear();
+        harness
+    }
+}
+
+impl Service for Diary {
+    type Session = bool;
+
+    fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result<bool> {
+        Ok(false)
+    }
+
+    fn on_data(
+        &mut self,
+        conn: &mut Connection<'_>,
+        stays: &mut bool,
+        input: &[u8],
+    ) -> Result<usize> {
+        match input[0] {
+            b's' => *stays = true,
+            b'a' => conn.net().set_alarm(BELL, 10 * SECOND),
+            b'r' => conn.net().roll_back("unfit"),
+            _ => {}
+        }
+        conn.send(&[self.version + b'0']);
+        Ok(1)
+    }
+
+    fn on_start(&mut self, net: &mut Net, start: Start) {
+        self.lines.push(format!("{start:?}"));
+        for alarm in net.inherited_alarms() {
+            self.lines.push(format!("inherited {:?}", alarm.left));
+            net.resume_alarm(alarm);
+        }
+    }
+
+    fn on_alarm(&mut self, _net: &mut Net, _key: Alarm) {
+        self.lines.push("alarm".into());
+    }
+
+    fn on_retire(&mut self, _net: &mut Net) {
+        self.lines.push("retire".into());
+    }
+
+    fn on_drain(&mut self, _conn: &mut Connection<'_>, _stays: &mut bool) -> Result {
+        self.lines.push("drain".into());
+        Ok(())
+    }
+
+    fn on_restart_ended(&mut self, _net: &mut Net, verdict: &Verdict) {
+        self.lines.push(match &verdict.outcome {
+            Ok(_) => format!("generation {}", verdict.generation),
+            Err(RestartError::RolledBack { reason }) => format!("rolled back: {reason}"),
+            Err(RestartError::Died { in_probation, .. }) => format!("died, {in_probation}"),
+            Err(RestartError::Failed { reason, .. }) => format!("failed: {reason}"),
+            Err(other) => other.to_string(),
+        });
+    }
+
+    fn on_move(&self, stays: &bool) -> Move {
+        if *stays { Move::Stay } else { Move::Yes }
+    }
+
+    fn load(&mut self, _saved: &[u8]) -> Result {
+        if self.can_load { Ok(()) } else { Err("of another time".into()) }
+    }
+
+    fn save(&self) -> Result<Vec<u8>> {
+        Ok(vec![self.version])
+    }
+
+    fn export(&self, _stays: &bool) -> Option<Vec<u8>> {
+        Some(Vec::new())
+    }
+
+    fn import(&mut self, _conn: &mut Connection<'_>, _saved: &[u8]) -> Result<bool> {
+        Ok(false)
+    }
+}
+
+fn ask(harness: &mut Harness<Diary>, peer: Peer, byte: u8) -> Vec<u8> {
+    harness.feed(peer, &[byte]);
+    harness.take(peer)
+}
+
+fn lines(harness: &mut Harness<Diary>) -> String {
+    std::mem::take(&mut harness.service().lines).join(", ")
+}
+
+#[test]
+fn alarms_go_along() {
+    let mut harness = Diary::harness();
+    let peer = harness.connect();
+    ask(&mut harness, peer, b'a');
+    harness.advance(4 * SECOND);
+    let mut harness = harness.restart(Diary::of(2)).unwrap();
+    assert_eq!(lines(&mut harness), "Upgraded, inherited 6s");
+    harness.advance(5 * SECOND);
+    assert_eq!(lines(&mut harness), "");
+    harness.advance(20 * SECOND);
+    assert_eq!(lines(&mut harness), "alarm");
+}
+
+#[test]
+fn a_restart_that_is_given_up_changes_nothing() {
+    let mut harness = Diary::harness();
+    let [peer, stays] = [harness.connect(), harness.connect()];
+    ask(&mut harness, peer, b'a');
+    ask(&mut harness, stays, b's');
+    harness.give_up_restart(Diary::of(2)).unwrap();
+    assert_eq!(lines(&mut harness), "failed: given up, as the test has asked");
+    let unfit = Diary { can_load: false, ..Diary::of(2) };
+    assert!(harness.give_up_restart(unfit).is_err());
+    assert_eq!(lines(&mut harness), "failed: of another time");
+    assert_eq!(ask(&mut harness, peer, b'x'), b"1");
+    assert_eq!(ask(&mut harness, stays, b'x'), b"1");
+    harness.advance(10 * SECOND);
+    assert_eq!(lines(&mut harness), "alarm");
+}
+
+#[test]
+fn both_sides_serve_what_they_have_and_the_old_one_drains_after_the_commit() {
+    let mut harness = Diary::harness();
+    let [moves, stays] = [harness.connect(), harness.connect()];
+    ask(&mut harness, moves, b'a');
+    ask(&mut harness, stays, b's');
+    let mut sides = harness.begin_restart(Diary::of(2)).unwrap();
+    assert_eq!((sides.old.has(moves), sides.old.has(stays)), (false, true));
+    assert_eq!((sides.new.has(moves), sides.new.has(stays)), (true, false));
+    assert_eq!(ask(&mut sides.old, stays, b'x'), b"1");
+    assert_eq!(ask(&mut sides.new, moves, b'x'), b"2");
+    assert_eq!(lines(&mut sides.old), "retire");
+    assert_eq!(lines(&mut sides.new), "Upgraded, inherited 10s");
+    assert_eq!(sides.asked_to_roll_back(), None);
+    let (mut old, mut new) = sides.commit();
+    assert_eq!(lines(&mut old), "generation 1, drain");
+    assert!(!old.has_ended());
+    old.finish(stays);
+    assert!(old.has_ended() && old.is_closed(stays) && !new.is_closed(moves));
+    new.advance(11 * SECOND);
+    assert_eq!((lines(&mut new), lines(&mut old)), ("alarm".into(), "".into()));
+}
+
+#[test]
+fn a_roll_back_takes_the_alarms_back_and_leaves_the_connections() {
+    let mut harness = Diary::harness();
+    let peer = harness.connect();
+    let mut sides = harness.begin_restart(Diary::of(2)).unwrap();
+    ask(&mut sides.new, peer, b'a'); // set by the new side
+    ask(&mut sides.new, peer, b'r');
+    assert_eq!(sides.asked_to_roll_back().as_deref(), Some("unfit"));
+    let (mut old, mut new) = sides.roll_back("not asked");
+    assert_eq!(lines(&mut old), "retire, Resumed, rolled back: unfit");
+    assert_eq!(lines(&mut new), "Upgraded, retire, drain");
+    assert_eq!(ask(&mut new, peer, b'x'), b"2");
+    let late = old.connect();
+    assert_eq!(ask(&mut old, late, b'x'), b"1");
+    new.advance(11 * SECOND);
+    old.advance(11 * SECOND);
+    assert_eq!((lines(&mut old), lines(&mut new)), ("alarm".into(), "".into()));
+}
+
+#[test]
+fn what_has_gone_off_on_the_new_side_does_not_on_the_old_one() {
+    let mut harness = Diary::harness();
+    let peer = harness.connect();
+    ask(&mut harness, peer, b'a');
+    let mut sides = harness.begin_restart(Diary::of(2)).unwrap();
+    sides.new.advance(10 * SECOND);
+    assert!(lines(&mut sides.new).ends_with("alarm"));
+    let (mut old, _new) = sides.roll_back("on request");
+    old.advance(20 * SECOND);
+    assert_eq!(lines(&mut old), "retire, Resumed, rolled back: on request");
+}
+
+#[test]
+fn a_new_side_that_dies_takes_with_it_what_it_had() {
+    let mut harness = Diary::harness();
+    let [moves, stays] = [harness.connect(), harness.connect()];
+    ask(&mut harness, moves, b'a');
+    ask(&mut harness, stays, b's');
+    let mut old = harness.begin_restart(Diary::of(2)).unwrap().lose_new();
+    assert_eq!(lines(&mut old), "retire, Resumed, died, true");
+    assert!(old.is_closed(moves) && !old.is_closed(stays));
+    assert_eq!(ask(&mut old, stays, b'x'), b"1");
+    old.advance(10 * SECOND);
+    assert_eq!(lines(&mut old), "alarm");
+}
