@@ -348,15 +348,6 @@ fn put_identity(out: &mut Vec<u8>, who: &Identity) {
     who.engine.iter().for_each(|engine| put(out, OWN_ENGINE, &[*engine as u8]));
 }
 
-fn put_report(out: &mut Vec<u8>, report: &Report) {
-    put(out, PHASE, report.phase.as_bytes());
-    put_time(out, AGE, report.age);
-    put_number(out, CONNECTIONS, report.connections);
-    report.oldest.iter().for_each(|time| put_time(out, OLDEST, *time));
-    put_number(out, HOLDS, report.holds);
-    report.held.iter().for_each(|name| put(out, HELD, name.as_bytes()));
-}
-
 fn pid(fields: Fields<'_>) -> Result<u32, Malformed> {
     process_id(fields, PID, "pid")
 }

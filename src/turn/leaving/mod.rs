@@ -88,7 +88,7 @@ impl<S: Service> Turn<S> {
     /// Whether another generation is still to be told what it must know. A word that its link has taken is
     /// heard, however soon this process ends after it; but it takes only so many for one that is busy.
     pub(in crate::turn) fn owes_words(&mut self) -> bool {
-        let late = self.succession.last_words.is_some_and(|until| until <= self.net.now());
+        let late = self.succession.last_words.is_some_and(|until| until <= self.net.heard());
         let owed = |link: &mut Link| link.has_unsent() && link.flush().is_ok() && link.has_unsent();
         !late && self.succession.others_mut().any(|other| owed(&mut other.link))
     }

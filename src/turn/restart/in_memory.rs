@@ -181,7 +181,7 @@ impl<S: Service> Turn<S> {
 
     fn verdict_in_memory(&mut self, outcome: std::result::Result<u32, RestartError>) {
         let how = Restart::fork_exec().move_connections();
-        let (engine, begun) = (how.engine, self.net.now());
+        let (engine, begun) = (how.engine, self.net.clock.now());
         let generation = self.net.generation() + 1;
         let task = Task { how, by: None, engine, generation, begun };
         self.verdict(&task, Steps::default(), outcome);

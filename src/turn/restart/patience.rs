@@ -79,7 +79,7 @@ impl<S: Service> Turn<S> {
         self.net.set_deadline_in(time, Deadline::Proven);
     }
 
-    /// It has proven itself, if it has served for all of that time.
+    /// It has proven itself, if it has served for all of that time and still is in its probation.
     pub(in crate::turn) fn probation_over(&mut self) -> Result {
         self.handle_old()?; // its word may just have come
         if self.is_in_doubt() {
