@@ -322,11 +322,12 @@ mod tests {
 
     #[test]
     fn only_the_process_that_was_started_is_listened_to() {
-        let started = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+        let mut started = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
         let mut child = Child::new(nix::unistd::Pid::from_raw(started.id() as i32)).unwrap();
         assert_eq!(check_speaker(&child, started.id()), Ok(()));
         let refused = check_speaker(&child, std::process::id()).unwrap_err();
         assert!(refused.contains(MUST_EXEC), "{refused}");
         child.end();
+        let _ = started.wait(); // which was done
     }
 }
