@@ -31,26 +31,7 @@ use crate::{
 /// 5. Between callbacks every session stands at a boundary that you chose, since partial bytes stay
 ///    with the reactor: the end of any turn is a safe moment to fork, or to write everything down.
 ///
-/// ```
-/// use heirloom::{Connection, Origin, Result, Service};
-///
-/// struct Echo;
-///
-/// impl Service for Echo {
-///     type Session = ();
-///
-///     fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result<()> {
-///         Ok(())
-///     }
-///
-///     fn on_data(&mut self, conn: &mut Connection<'_>, _session: &mut (), input: &[u8]) -> Result<usize> {
-///         conn.send(input);
-///         Ok(input.len())
-///     }
-/// }
-/// ```
-///
-/// Some of the others at work:
+/// The smallest one is on the [front page](crate). Some of the callbacks that need not be there, at work:
 ///
 /// ```
 /// use heirloom::{Alarm, ConnId, Connection, Net, Origin, Reason, Result, Service, Start, Timer};
@@ -282,9 +263,8 @@ pub trait Service: Sized {
     ///
     /// It comes as soon as the new side is ready, so it may be taken back: should that one fail,
     /// [`on_start`](Self::on_start) is called with [`Start::Resumed`]. The new side waits until it returns, for
-    /// [`RETIRE_PATIENCE`](crate::limits::RETIRE_PATIENCE) at most.
-    /// Clients of a listener that a new program
-    /// does not want still come here until that one stays.
+    /// [`RETIRE_PATIENCE`](crate::limits::RETIRE_PATIENCE) at most. Clients of a listener that a new program does
+    /// not want still come here until that one stays.
     fn on_retire(&mut self, net: &mut Net) {}
 
     /// Whether a connection goes along in a restart that

@@ -174,10 +174,7 @@ impl Supervisor {
             let Some(link) = &mut start.link else { break };
             match link.flush().and_then(|()| link.receive()) {
                 Ok(None) => break,
-                // It could go on neither before this nor before its claim is answered, and may have said so
-                // while this process was stopped.
                 Ok(Some((Message::Connect { pid }, fds))) if !start.offered => {
-                    start.overdue = now + start.task.how.ready_within;
                     self.offer_to_start(pid, fds, now);
                 }
                 Ok(Some((Message::Claim { pid, .. } | Message::Ready { pid }, _)))

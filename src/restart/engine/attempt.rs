@@ -353,6 +353,6 @@ mod tests {
         let refused = check_speaker(&child, std::process::id()).unwrap_err();
         assert!(refused.contains(MUST_EXEC), "{refused}");
         child.end();
-        let _ = started.wait(); // it was reaped by then
+        let _ = started.wait(); // which was done
     }
 }

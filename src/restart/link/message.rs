@@ -342,6 +342,15 @@ fn engine(bytes: &[u8]) -> Result<Engine, Malformed> {
     }
 }
 
+fn put_report(out: &mut Vec<u8>, report: &Report) {
+    put(out, PHASE, report.phase.as_bytes());
+    put_time(out, AGE, report.age);
+    put_number(out, CONNECTIONS, report.connections);
+    report.oldest.iter().for_each(|time| put_time(out, OLDEST, *time));
+    put_number(out, HOLDS, report.holds);
+    report.held.iter().for_each(|name| put(out, HELD, name.as_bytes()));
+}
+
 fn put_identity(out: &mut Vec<u8>, who: &Identity) {
     put_number(out, OWN_GENERATION, who.generation);
     put_number(out, PID, u64::from(who.pid));
