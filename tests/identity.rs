@@ -340,9 +340,9 @@ fn scenario_24_sockets_without_a_name_are_called_unknown() {
 fn scenario_24_sockets_for_another_process_are_ignored() {
     let (socket, kept, _) = tcp();
     drop(kept);
-    let variables = "RUST_LOG=debug LISTEN_PID=1 LISTEN_FDNAMES=web";
+    let variables = "LISTEN_PID=1 LISTEN_FDNAMES=web";
     let server = activated(Dir::new(), vec![socket], variables, &["127.0.0.1:0"]);
-    server.wait_line("DEBUG: the sockets for process 1 are not for this one");
+    server.wait_line("WARN: the sockets for process 1 are not for this one");
     server.wait_line("ready: generation 0");
 
     let (socket, _kept, _) = tcp();

@@ -121,7 +121,7 @@ impl fmt::Display for Seconds {
 /// The reply to `restart`. The further lines of an error are the last ones of the new program's
 /// stderr.
 pub(crate) fn verdict(verdict: &Verdict) -> String {
-    let Verdict { generation, engine, took, steps, outcome } = verdict;
+    let Verdict { generation, engine, took, steps, program, outcome } = verdict;
     let mut text = match outcome {
         Ok(pid) => format!("ok: generation {generation} is pid {pid}, by {engine}, in {took:?}"),
         Err(why) => format!("error: {why}"),
@@ -130,6 +130,11 @@ pub(crate) fn verdict(verdict: &Verdict) -> String {
         let named = [("made", steps.made), ("ready", steps.ready), ("committed", steps.committed)];
         for (name, time) in named {
             let _ = write!(text, "\n{name}={}", Millis(time));
+        }
+        if let Some(program) = program {
+            let _ = write!(text, "\nprogram={}", program.path.display());
+            let note = "\nnote=this file ran already, so there is no new version in it";
+            text.push_str(if program.runs_already { note } else { "" });
         }
     }
     text

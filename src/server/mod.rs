@@ -22,8 +22,9 @@ use crate::{
     plan::{Engine, Restart},
     restart::{
         engine::{
-            exec::{Launch, claim_activated},
+            exec::Launch,
             inherit::Inheritance,
+            passed::{claim_activated, claim_link},
         },
         fault::{self, Step},
     },
@@ -86,24 +87,29 @@ impl<S: Service> Server<S> {
     /// Makes a server, and finds out whether an older generation hands over to it.
     ///
     /// Call it early: it remembers how the program was started, it holds signals back until the
-    /// server can hear them (HUP, INT, QUIT, TERM, USR1 and USR2), and in a new generation it takes
-    /// its marker out of the environment, which no other thread may use at that moment. The limit
-    /// on open files is raised as far as it goes.
+    /// server can hear them (HUP, INT, QUIT, TERM, USR1 and USR2), and it takes what was meant for this
+    /// process out of the environment, which no other thread may use at that moment. The limit on open
+    /// files is raised as far as it goes. Descriptors that the program was started with, such as a
+    /// lock of `flock(1)`, are left alone, and each new program is started with them as well.
     ///
     /// # Errors
-    /// When the system refuses an epoll set, or when an older generation hands over something that
-    /// cannot be understood.
+    /// When the system refuses an epoll set, when an older generation hands over something that cannot be
+    /// understood, or when `HEIRLOOM_LINK` or `LISTEN_FDS` lead to no socket that was passed on.
     pub fn new(service: S) -> Result<Server<S>> {
         signal::hold_back()?;
         raise_file_limit();
+        // Before this process opens anything, and so gives a number a meaning of its own.
+        let link = claim_link()?;
+        let activated = if link.is_some() { Vec::new() } else { claim_activated()? };
         let mut server = Server::bare(service)?;
-        let Some((mut link, inheritance)) = Inheritance::claim()? else {
+        let Some(mut link) = link else {
             server.succession.manager = Manager::find(false);
-            for (name, fd) in claim_activated()? {
+            for (name, fd) in activated {
                 server.unclaimed.push(Listener::activated(&name, fd)?);
             }
             return Ok(server);
         };
+        let inheritance = Inheritance::take(&mut link)?;
         server.succession.manager = Manager::find(true);
         fault::point(Step::NewMade, Some(&mut link));
         let (net, succession) = (&mut server.net, &mut server.succession);

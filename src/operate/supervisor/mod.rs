@@ -201,13 +201,17 @@ impl Supervisor {
     fn make(&mut self, generation: u64, now: Instant) {
         // Nobody stands ready to serve again, so there is nothing to be on probation for.
         let how = self.orders.how.clone().probation(Duration::ZERO);
-        let task = Task { how, by: None, engine: Engine::ForkExec, generation, begun: now };
+        let engine = Engine::ForkExec;
+        let task = Task { how, by: None, engine, generation, program: None, begun: now };
         match self.try_make(task) {
             Ok(start) => {
                 log::info!(
                     target: SUPERVISOR,
                     "supervisor: generation {generation} is pid {}", start.child.pid
                 );
+                if let Some(program) = &start.task.program {
+                    log::info!(target: SUPERVISOR, "supervisor: the program is {program}");
+                }
                 let pid = start.child.id();
                 (self.start, self.is_stderr_open) = (Some(start), true);
                 self.happen(Event::Made { pid }, now);

@@ -14,7 +14,7 @@ use crate::{
     net::ConnId,
     plan::{Engine, Restart},
     restart::link::{Identity, Link, Message, Parcel, listener_parcels},
-    verdict::{RestartError, Steps},
+    verdict::{Program, RestartError, Steps},
 };
 
 /// A restart that is not decided.
@@ -119,6 +119,7 @@ impl Attempt {
     pub fn exec(task: Task, launch: &Launch, offer: Offer<'_>) -> Result<Attempt, RestartError> {
         let failed = |source| launch.failed(source);
         let before = Instant::now();
+        let task = Task { program: Some(launch.identify().map_err(failed)?), ..task };
         let (ours, theirs) = Link::pair().map_err(failed)?;
         let (stderr, writer) = Stderr::pipe().map_err(failed)?;
         let parcels = offer.parcels(&task, &stderr).map_err(failed)?;
@@ -238,6 +239,8 @@ pub(crate) struct Task {
     pub engine: Engine,
     /// The number of the generation to be.
     pub generation: u64,
+    /// The file that it was started from, once it was.
+    pub program: Option<Program>,
     pub begun: Instant,
 }
 

@@ -7,7 +7,7 @@ use std::{
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::{exec::claim_link, stderr::ForwardedStderr, supervised::Supervised};
+use super::{stderr::ForwardedStderr, supervised::Supervised};
 use crate::{
     error::{Error, Result},
     limits::HANDOVER_PATIENCE,
@@ -33,15 +33,14 @@ pub(crate) struct Inheritance {
 }
 
 impl Inheritance {
-    /// Finds the link and takes everything that the old side offers. `None`: started by hand.
+    /// Takes everything that the old side offers.
     ///
     /// # Errors
     /// When the old side says nothing in time or something that cannot be understood; it is told
     /// why, as far as the link goes.
-    pub fn claim() -> Result<Option<(Link, Inheritance)>> {
-        let Some(mut link) = claim_link()? else { return Ok(None) };
-        match Inheritance::collect(&mut link) {
-            Ok(inheritance) => Ok(Some((link, inheritance))),
+    pub fn take(link: &mut Link) -> Result<Inheritance> {
+        match Inheritance::collect(link) {
+            Ok(inheritance) => Ok(inheritance),
             Err(reason) => {
                 let _ = link.send(&Message::Failed { reason: reason.clone() }, Vec::new());
                 Err(Error::invalid("take over from", "the old process", reason))

@@ -2,7 +2,7 @@
 //! machine.
 //!
 //! `fork` and `exec` are the two engines' system calls, `program_file` looks at a program before it is
-//! started. `attempt` is the old side of a restart in progress, `inherit` the new program's part of it.
+//! started, and `passed` is what it was started with. `attempt` is the old side of a restart in progress, `inherit` the new program's part of it.
 //! `child` says whether a process lives, `stderr` what it says until it has committed, and `supervised` is
 //! the way to a supervisor.
 
@@ -11,6 +11,7 @@ pub(crate) mod child;
 pub(crate) mod exec;
 pub(crate) mod fork;
 pub(crate) mod inherit;
+pub(crate) mod passed;
 mod program_file;
 pub(crate) mod stderr;
 pub(crate) mod supervised;

@@ -226,7 +226,8 @@ impl<S: Service> Turn<S> {
                 self.tell_failed(why);
             }
         }
-        let verdict = Verdict { generation, engine, took, steps, outcome };
+        let program = task.program.clone();
+        let verdict = Verdict { generation, engine, took, steps, program, outcome };
         if let Some(id) = task.by {
             self.answer_verdict(id, &verdict);
         }

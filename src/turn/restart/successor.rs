@@ -29,7 +29,7 @@ impl<S: Service> Turn<S> {
         let engine = how.engine;
         let generation = self.succession.last_generation.max(self.net.generation()) + 1;
         self.tell_restarting();
-        let task = Task { how, by, engine, generation, begun };
+        let task = Task { how, by, engine, generation, program: None, begun };
         match self.make_successor(task.clone()) {
             Ok(Some(attempt)) => {
                 log::info!(
@@ -102,7 +102,18 @@ impl<S: Service> Turn<S> {
             older: older.map(|generation| (generation.who, generation.link.as_fd())).collect(),
             supervisor: self.succession.supervisor.as_ref().map(|s| (s.pid, s.as_fd())),
         };
-        Attempt::exec(task, &self.succession.launch, offer)
+        let attempt = Attempt::exec(task, &self.succession.launch, offer)?;
+        if let Some(program) = &attempt.task.program {
+            log::info!(target: RESTART, "restart: the program is {program}");
+            if program.runs_already {
+                log::warn!(
+                    target: RESTART,
+                    "restart: {} is the very file that already runs: no other version is started",
+                    program.path.display()
+                );
+            }
+        }
+        Ok(attempt)
     }
 
     /// There are as many generations as there may be: the oldest is told to leave, if that is the rule.
