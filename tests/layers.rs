@@ -165,6 +165,7 @@ const ROOMS: [(&str, &[&str]); 34] = [
             "restart/engine",
             "restart/link",
             "service",
+            "system",
             "turn",
             "turn/generation",
             "verdict",

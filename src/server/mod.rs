@@ -243,10 +243,15 @@ impl<S: Service> Server<S> {
 
     /// Keeps the process id of the generation that serves in this file, or of its
     /// [supervisor](Self::supervised), since that is the one to be signalled. It is written, by rename,
-    /// when a generation begins to serve, and removed at the end by the one whose number it holds.
+    /// when a generation begins to serve, and removed at the end by the one whose number it holds. Where
+    /// it cannot be written, because the disk is full, the old file stays, and the log says so.
+    ///
+    /// Whoever serves holds the file by a lock (`fcntl_locking(2)`), so a second server with the same pid
+    /// file is refused while the first one lives, and a number that a crash has left is in nobody's way.
     ///
     /// # Errors
-    /// When the file could not be written there. It is tried now, not when the server is ready.
+    /// When the file could not be written there, or is another server's that lives. It is tried now, not
+    /// when the server is ready.
     ///
     /// ```
     /// # use heirloom::{Result, Server, Service};
@@ -256,6 +261,9 @@ impl<S: Service> Server<S> {
     /// ```
     pub fn pid_file(mut self, path: impl Into<PathBuf>) -> Result<Server<S>> {
         let file = PidFile::new(path.into()).inspect_err(|_| self.withdraw())?;
+        if !self.is_dry_run {
+            file.check(&self.succession.relatives()).inspect_err(|_| self.withdraw())?;
+        }
         self.succession.pid_file = Some(file);
         Ok(self)
     }
@@ -286,13 +294,19 @@ impl<S: Service> Server<S> {
     /// than once, too.
     ///
     /// # Errors
-    /// When the system refuses to wait for events or clients; what is wrong with one connection
-    /// never ends up here.
+    /// When the system refuses to wait for events or clients, or another server has just taken the
+    /// [pid file](Self::pid_file); what is wrong with one connection never ends up here.
     pub fn run(mut self) -> Result {
         if self.is_dry_run {
             return Ok(());
         }
         self.net.listeners.extend(self.control.take());
+        if let (Some(file), None) = (&mut self.succession.pid_file, &self.succession.old)
+            && let Err(e) = file.claim(std::process::id())
+        {
+            self.withdraw();
+            return Err(e);
+        }
         if self.is_supervised && self.succession.old.is_none() {
             return self.supervise();
         }

@@ -1,7 +1,8 @@
 //! The system around a server, as far as it is no socket of the service: signals as events (`signal`), the
-//! pid file (`pidfile`), the service manager (`systemd`), files that others may have put there
-//! (`regular_file`). Knows no restart.
+//! pid file (`pidfile`) and who holds it (`holders`), files where others may have put something else
+//! (`regular_file`), the service manager (`systemd`). Knows no restart.
 
+mod holders;
 pub(crate) mod pidfile;
 pub(crate) mod regular_file;
 pub(crate) mod signal;

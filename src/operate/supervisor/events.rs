@@ -99,6 +99,7 @@ impl Supervisor {
         self.happen(Event::Serves { pid, generation, maker }, now);
         self.arriving = (self.watch.main() == Some(pid)).then(Vec::new);
         if self.arriving.is_some() {
+            self.keep_pid_file();
             log::info!(
                 target: SUPERVISOR,
                 "supervisor: generation {generation} is main (pid {pid})"

@@ -246,6 +246,17 @@ impl Supervisor {
         self.start.take()
     }
 
+    /// Main has seen to it that our number is there. While this process lives, the file is held, whoever else
+    /// ends.
+    fn keep_pid_file(&mut self) {
+        let relatives: Vec<_> = self.generations.iter().map(|(who, _)| who.pid).collect();
+        if let Some(file) = &mut self.orders.pid_file
+            && let Err(e) = file.write(process::id(), &relatives)
+        {
+            log::error!(target: SUPERVISOR, "supervisor: {e}");
+        }
+    }
+
     fn signal(&self, pid: u32, signal: Signal) {
         let found = self.generations.iter().find(|(who, _)| who.pid == pid);
         if let Some((_, pidfd)) = found

@@ -20,6 +20,7 @@ use crate::{
         link::{Identity, Message},
     },
     service::Service,
+    system::pidfile::PidFile,
     turn::Turn,
 };
 
@@ -55,6 +56,7 @@ impl<S: Service> Turn<S> {
             self.net.unwatch(&generation.link);
         }
         self.net.listeners.clear();
+        self.succession.pid_file.iter_mut().for_each(PidFile::let_go);
         self.net.alarms.forget_suspended();
         self.leave(&self.succession.drain_on_restart.clone())
     }

@@ -159,11 +159,13 @@ impl<S: Service> Turn<S> {
     }
 
     /// This is the process that serves.
-    pub(in crate::turn) fn write_pid_file(&self) {
+    pub(in crate::turn) fn write_pid_file(&mut self) {
         // While a supervisor lives, its number is the one to signal.
         let supervisor = self.succession.supervisor.as_ref().filter(|it| it.is_alive());
-        if let Some(file) = &self.succession.pid_file
-            && let Err(e) = file.write(supervisor.map_or(process::id(), |it| it.pid))
+        let pid = supervisor.map_or(process::id(), |it| it.pid);
+        let relatives = self.succession.relatives();
+        if let Some(file) = &mut self.succession.pid_file
+            && let Err(e) = file.write(pid, &relatives)
         {
             log::error!(target: SYSTEM, "{e}");
         }

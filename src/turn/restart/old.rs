@@ -166,7 +166,7 @@ impl<S: Service> Turn<S> {
         let Some(mut attempt) = self.detach() else { return Ok(()) };
         let why = end(&mut attempt);
         if let Some(file) = &self.succession.pid_file {
-            file.clear_up_after(attempt.child.pid.as_raw());
+            file.clear_up_after(attempt.child.id());
         }
         let had_taken_over = self.drain_link(&mut attempt);
         match self.net.frozen {
