@@ -35,7 +35,7 @@ const ROOMS: [(&str, &[&str]); 34] = [
     // Sockets, from one stream to all that a process has.
     ("net", &["error"]),
     ("net/stream", &["net"]),
-    ("net/listen", &["error", "limits", "log_target", "net", "net/stream"]),
+    ("net/listen", &["error", "limits", "log_target", "net", "net/stream", "system"]),
     ("net/datagram", &["limits", "net", "net/listen"]),
     ("net/conn", &["buffer", "clock", "limits", "net", "net/stream"]),
     (
@@ -58,11 +58,21 @@ const ROOMS: [(&str, &[&str]); 34] = [
         ],
     ),
     // How one process follows another. It knows a connection as data.
-    ("restart/link", &["limits", "log_target", "plan"]),
+    ("restart/link", &["limits", "log_target", "plan", "system"]),
     ("restart/transfer", &["clock", "net", "net/conn", "net/stream", "restart/link"]),
     (
         "restart/engine",
-        &["error", "limits", "log_target", "net", "plan", "restart/link", "system", "verdict"],
+        &[
+            "error",
+            "limits",
+            "log_target",
+            "net",
+            "net/listen",
+            "plan",
+            "restart/link",
+            "system",
+            "verdict",
+        ],
     ),
     ("restart", &["log_target", "net", "plan", "restart/link"]),
     // Who looks after a server from outside.

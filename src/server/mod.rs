@@ -124,8 +124,8 @@ impl<S: Service> Server<S> {
         succession.stderr = inheritance.stderr;
         let older = inheritance.older.into_iter();
         succession.older = older.map(|(who, link)| Generation::new(who, link)).collect();
-        for (name, fd) in inheritance.listeners {
-            server.unclaimed.push(Listener::adopt(name, fd)?);
+        for (socket, fd) in inheritance.listeners {
+            server.unclaimed.push(Listener::adopt(socket.name, fd, socket.file)?);
         }
         Ok(server)
     }

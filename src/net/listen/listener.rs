@@ -6,7 +6,7 @@ use std::{
     os::{
         fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
         unix::{
-            fs::{FileTypeExt, MetadataExt},
+            fs::FileTypeExt,
             net::{UnixDatagram, UnixListener as StdListener},
         },
     },
@@ -18,11 +18,15 @@ use mio::{
     event::Source,
     net::{TcpListener, UnixListener},
 };
-use nix::sys::{
-    socket::{
-        AddressFamily, SockType, SockaddrLike, SockaddrStorage, getsockname, getsockopt, sockopt,
+use nix::{
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::{
+        socket::{
+            AddressFamily, SockType, SockaddrLike, SockaddrStorage, getsockname, getsockopt,
+            sockopt,
+        },
+        stat::{Mode, umask},
     },
-    stat::{Mode, umask},
 };
 
 use super::bind::{bind_datagrams, bind_stream};
@@ -32,6 +36,7 @@ use crate::{
         address::Address,
         stream::{Peer, Stream},
     },
+    system::regular_file::FileId,
 };
 
 /// A listening socket and how it is known.
@@ -43,8 +48,10 @@ pub(crate) struct Listener {
     /// Where it really listens.
     pub address: Address,
     socket: Socket,
-    /// Device and inode of a Unix socket's path: it is unlinked only while it is still this file.
-    inode: Option<(u64, u64)>,
+    /// Of a Unix socket whose path is ours: the file that was made when it was bound. It travels with the
+    /// descriptor and is never looked up again, for at the path there may be somebody else's by now. As long
+    /// as anybody has the socket, no other file can have the same number.
+    pub file: Option<FileId>,
     /// Of the control socket: its clients are served by the reactor itself.
     pub is_control: bool,
     /// Bound here, not taken over.
@@ -78,24 +85,29 @@ pub(crate) const BY_NAME: &str = "systemd:";
 impl Listener {
     /// Binds a new socket.
     pub fn bind(name: &str) -> Result<Listener> {
+        Listener::bind_at(name, &Address::resolve("listen on", address_in(name))?)
+    }
+
+    /// The same, where the address is known.
+    fn bind_at(name: &str, address: &Address) -> Result<Listener> {
         let failed = |e| Error::io("listen on", name, e);
-        let address = Address::resolve("listen on", address_in(name))?;
         // A control socket is for its owner alone, from its first moment.
         let mask = name.starts_with(CONTROL).then(|| umask(Mode::from_bits_truncate(0o177)));
         let listener = match name.starts_with(DATAGRAMS) {
-            true => bind_datagrams(&address),
-            false => bind_stream(&address),
+            true => bind_datagrams(address),
+            false => bind_stream(address),
         };
         mask.map(umask);
-        let listener = Listener::adopt(name.to_owned(), listener.map_err(failed)?)?;
-        Ok(Listener { is_new: true, ..listener })
+        let listener = Listener::adopt(name.to_owned(), listener.map_err(failed)?, None)?;
+        let file = listener.at_path(); // at once: who has made it knows that it is this one
+        Ok(Listener { file, is_new: true, ..listener })
     }
 
     /// Takes over a socket that the service manager has opened and calls `name`.
     pub fn activated(name: &str, fd: OwnedFd) -> Result<Listener> {
         let name = format!("{ACTIVATED}{name}");
         check_kind(&fd).map_err(|why| Error::invalid("take over", &name, why))?;
-        Listener::adopt(name, fd)
+        Listener::adopt(name, fd, None) // its path is the manager's
     }
 
     /// Whether the service manager has opened this socket and means it by `name`: its own name for it, or
@@ -126,8 +138,9 @@ impl Listener {
             .map_err(|e| Error::io("listen on", name, e))
     }
 
-    /// Takes over a socket that listens already, or has a datagram socket's name and is one.
-    pub fn adopt(name: String, fd: OwnedFd) -> Result<Listener> {
+    /// Takes over a socket that listens already, or has a datagram socket's name and is one; and with it the
+    /// path, if whoever has bound it says which file that is.
+    pub fn adopt(name: String, fd: OwnedFd, file: Option<FileId>) -> Result<Listener> {
         let failed = |e: io::Error| Error::io("take over listener", &name, e);
         let kind = getsockopt(&fd, sockopt::SockType).map_err(|e| failed(e.into()))?;
         let bound: SockaddrStorage = getsockname(fd.as_raw_fd()).map_err(|e| failed(e.into()))?;
@@ -154,13 +167,8 @@ impl Listener {
                 (Socket::Tcp(TcpListener::from_std(socket)), address)
             }
         };
-        let inode = match &address {
-            // The path of an activated socket is the manager's.
-            Address::Unix(path) if !name.starts_with(ACTIVATED) => inode(path),
-            _ => None,
-        };
         let is_control = name.starts_with(CONTROL);
-        Ok(Listener { name, address, socket, inode, is_control, is_new: false, ready: false })
+        Ok(Listener { name, address, socket, file, is_control, is_new: false, ready: false })
     }
 
     /// Each call of it says that it must not block, so the socket is left as it is.
@@ -219,8 +227,7 @@ impl Listener {
             Socket::Unix(socket) => socket.into(),
             Socket::Datagrams(socket) => socket,
         };
-        let inode = self.inode;
-        Ok(Listener { inode, ..Listener::adopt(self.name, fd)? })
+        Listener::adopt(self.name, fd, self.file)
     }
 
     /// Takes back what [`bind`](Self::bind) did, where the server will not run after all.
@@ -233,11 +240,38 @@ impl Listener {
     /// Removes a Unix socket's path if it is still ours. For the last generation's stop only.
     pub fn unlink(&self) {
         if let Address::Unix(path) = &self.address
-            && self.inode.is_some()
-            && inode(path) == self.inode
+            && self.file.is_some()
+            && self.at_path() == self.file
         {
             let _ = fs::remove_file(path);
         }
+    }
+
+    /// Whether somebody has removed or replaced the path, so that it does not lead here any more.
+    pub fn has_lost_path(&self) -> bool {
+        self.file.is_some() && self.at_path() != self.file
+    }
+
+    /// Whether neither clients nor datagrams wait in it: nobody loses anything if it goes.
+    pub fn is_idle(&self) -> bool {
+        let mut fds = [PollFd::new(self.as_fd(), PollFlags::POLLIN)];
+        poll(&mut fds, PollTimeout::ZERO) == Ok(0)
+    }
+
+    /// Another socket of the same name at the same path.
+    ///
+    /// # Errors
+    /// When the path is somebody else's who lives, or its directory is gone.
+    pub fn bind_anew(&self) -> Result<Listener> {
+        let fresh = Listener::bind_at(&self.name, &self.address)?;
+        Ok(Listener { is_new: self.is_new, ..fresh })
+    }
+
+    /// The socket that is at the path now, whose it may be.
+    fn at_path(&self) -> Option<FileId> {
+        let Address::Unix(path) = &self.address else { return None };
+        let metadata = fs::symlink_metadata(path).ok()?;
+        metadata.file_type().is_socket().then(|| FileId::from(&metadata))
     }
 }
 
@@ -277,11 +311,6 @@ fn check_kind(fd: &OwnedFd) -> std::result::Result<(), &'static str> {
     }
 }
 
-fn inode(path: &Path) -> Option<(u64, u64)> {
-    let meta = fs::symlink_metadata(path).ok()?;
-    meta.file_type().is_socket().then(|| (meta.dev(), meta.ino()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -291,9 +320,9 @@ mod tests {
         let datagrams = || UdpSocket::bind("127.0.0.1:0").expect("a free port").into();
         let stream = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port").into();
         let name = format!("{DATAGRAMS}127.0.0.1:0");
-        assert!(Listener::adopt(name.clone(), datagrams()).is_ok());
+        assert!(Listener::adopt(name.clone(), datagrams(), None).is_ok());
         for (name, fd) in [(name, stream), ("127.0.0.1:0".to_owned(), datagrams())] {
-            let error = Listener::adopt(name, fd).unwrap_err().to_string();
+            let error = Listener::adopt(name, fd, None).unwrap_err().to_string();
             assert!(error.ends_with("a socket of another kind"), "{error}");
         }
     }

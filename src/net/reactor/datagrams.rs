@@ -1,9 +1,6 @@
 //! Datagram sockets in a turn: who reads them, what is read, what leaves.
 
-use std::{
-    io::Result as IoResult,
-    os::fd::{AsFd, AsRawFd, BorrowedFd},
-};
+use std::{io::Result as IoResult, os::fd::AsRawFd};
 
 use mio::{Interest, unix::SourceFd};
 use nix::{
@@ -18,6 +15,7 @@ use crate::{
         address::Address,
         datagram::{Carrier, DatagramInbox, DatagramPeer, Datagrams, SocketId},
         id::Source,
+        listen::Listener,
     },
 };
 
@@ -137,13 +135,12 @@ impl Net {
     }
 
     /// The sockets that every generation has, by name: it may claim them or not.
-    pub(crate) fn passed_on(&self) -> impl Iterator<Item = (&str, BorrowedFd<'_>)> {
-        let datagrams = self.datagrams.iter().filter_map(Datagrams::socket);
-        self.listeners.iter().chain(datagrams).map(|it| (it.name.as_str(), it.as_fd()))
+    pub(crate) fn passed_on(&self) -> impl Iterator<Item = &Listener> {
+        self.listeners.iter().chain(self.datagrams.iter().filter_map(Datagrams::socket))
     }
 
     /// Asks the kernel for those edges that matter now. After a change one comes at once, if it is so.
-    fn watch_datagrams(&mut self, index: usize) -> IoResult<()> {
+    pub(super) fn watch_datagrams(&mut self, index: usize) -> IoResult<()> {
         let Datagrams { carrier, reading, blocked, watched, .. } = &mut self.datagrams[index];
         let wanted = match (*reading, *blocked) {
             (false, false) => None,

@@ -4,7 +4,8 @@
 //!
 //! This file has the data and the look-ups. A connection comes by `accept` or `dial`, its bytes by
 //! `flow`, its deadlines are watched in `timeouts`, it goes by `close` or, whole, by `handover`; `conn` is
-//! what a callback may do with it. `datagrams` and `tasks` are about what is no connection, `process`,
+//! what a callback may do with it. `paths` is about Unix sockets that nobody finds, `datagrams` and
+//! `tasks` about what is no connection, `process`,
 //! `request` and `deadline` about the process.
 
 mod accept;
@@ -15,6 +16,7 @@ mod deadline;
 mod dial;
 mod flow;
 mod handover;
+mod paths;
 mod process;
 mod request;
 mod tasks;

@@ -64,10 +64,10 @@ impl Supervisor {
                     self.handle_main(who, maker, pidfd, now);
                 }
             }
-            Message::Listeners { names } => {
+            Message::Listeners { sockets } => {
                 let Some(arriving) = &mut self.arriving else { return };
-                for (name, fd) in names.into_iter().zip(fds) {
-                    match Listener::adopt(name, fd) {
+                for (socket, fd) in sockets.into_iter().zip(fds) {
+                    match Listener::adopt(socket.name, fd, socket.file) {
                         Ok(listener) => arriving.push(listener),
                         Err(e) => log::error!(target: SUPERVISOR, "supervisor: {e}"),
                     }

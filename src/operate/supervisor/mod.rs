@@ -226,10 +226,9 @@ impl Supervisor {
     fn try_make(&mut self, task: Task) -> std::result::Result<Attempt, RestartError> {
         self.orders.launch.preflight()?;
         self.older.iter_mut().for_each(|generation| generation.offered = true);
-        let listeners = self.orders.listeners.iter();
         let offer = Offer {
             old: Identity { generation: task.generation, pid: process::id(), engine: None },
-            listeners: listeners.map(|l| (l.name.as_str(), l.as_fd())).collect(),
+            listeners: self.orders.listeners.iter().collect(),
             older: self
                 .older
                 .iter()

@@ -11,9 +11,9 @@ use std::{
 use super::{child::Child, exec::Launch, fork, stderr::Stderr};
 use crate::{
     log_target::RESTART,
-    net::ConnId,
+    net::{ConnId, Listener},
     plan::{Engine, Restart},
-    restart::link::{Identity, Link, Message, Parcel, listener_parcels},
+    restart::link::{Identity, Link, Message, Parcel, SocketName, listener_parcels},
     verdict::{Program, RestartError, Steps},
 };
 
@@ -45,7 +45,7 @@ pub(crate) struct Attempt {
 /// What a new program is given.
 pub(crate) struct Offer<'a> {
     pub old: Identity,
-    pub listeners: Vec<(&'a str, BorrowedFd<'a>)>,
+    pub listeners: Vec<&'a Listener>,
     pub older: Vec<(Identity, BorrowedFd<'a>)>,
     /// Who supervises all generations, and the way to it.
     pub supervisor: Option<(u32, BorrowedFd<'a>)>,
@@ -229,6 +229,17 @@ impl Attempt {
     }
 }
 
+/// Listeners as they are passed on to another process.
+pub(super) fn introduced<'a>(
+    listeners: impl Iterator<Item = &'a Listener>,
+) -> io::Result<Vec<Parcel<Message>>> {
+    let introduce = |listener: &'a Listener| {
+        let name = SocketName { name: listener.name.clone(), file: listener.file };
+        (name, listener.as_fd())
+    };
+    listener_parcels(&listeners.map(introduce).collect::<Vec<_>>())
+}
+
 /// What a restart is to be.
 #[derive(Clone, Debug)]
 pub(crate) struct Task {
@@ -254,7 +265,7 @@ impl Offer<'_> {
         let probation = task.how.probation;
         let hello = Message::Hello { generation, engine, probation, old };
         let mut parcels = vec![(hello, vec![stderr, heard])];
-        parcels.extend(listener_parcels(&self.listeners)?);
+        parcels.extend(introduced(self.listeners.iter().copied())?);
         for &(who, link) in &self.older {
             parcels.push((Message::Older { who }, vec![link.try_clone_to_owned()?]));
         }

@@ -12,7 +12,7 @@ use crate::{
     error::{Error, Result},
     limits::HANDOVER_PATIENCE,
     plan::Engine,
-    restart::link::{Identity, Link, LinkError, Message},
+    restart::link::{Identity, Link, LinkError, Message, SocketName},
 };
 
 /// What a new program was given by the old one.
@@ -26,7 +26,7 @@ pub(crate) struct Inheritance {
     pub old: Identity,
     /// The stderr to use once this program has committed; until then the old side listens.
     pub stderr: Option<ForwardedStderr>,
-    pub listeners: Vec<(String, OwnedFd)>,
+    pub listeners: Vec<(SocketName, OwnedFd)>,
     /// Older generations that still drain.
     pub older: Vec<(Identity, Link)>,
     pub supervisor: Option<Supervised>,
@@ -66,11 +66,11 @@ impl Inheritance {
         };
         loop {
             match wait_for_message(link, deadline)? {
-                (Message::Listeners { names }, fds) if names.len() == fds.len() => {
-                    inheritance.listeners.extend(names.into_iter().zip(fds));
+                (Message::Listeners { sockets }, fds) if sockets.len() == fds.len() => {
+                    inheritance.listeners.extend(sockets.into_iter().zip(fds));
                 }
-                (Message::Listeners { names }, fds) => {
-                    return Err(format!("{} listeners, {} descriptors", names.len(), fds.len()));
+                (Message::Listeners { sockets }, fds) => {
+                    return Err(format!("{} listeners, {} descriptors", sockets.len(), fds.len()));
                 }
                 (Message::Older { who }, fds) => {
                     let link =

@@ -9,10 +9,11 @@ use std::{
 
 use nix::unistd::Pid;
 
-use super::fork::pidfd_open;
+use super::{attempt::introduced, fork::pidfd_open};
 use crate::{
     log_target::SUPERVISOR,
-    restart::link::{Identity, Link, Message, listener_parcels},
+    net::Listener,
+    restart::link::{Identity, Link, Message},
 };
 
 /// This process has a supervisor.
@@ -37,12 +38,12 @@ impl Supervised {
         &mut self,
         who: Identity,
         maker: Option<u32>,
-        listeners: impl Iterator<Item = (&'a str, BorrowedFd<'a>)>,
+        listeners: impl Iterator<Item = &'a Listener>,
     ) {
         let said = (|| -> io::Result<()> {
             let own = pidfd_open(Pid::this())?;
             self.say(&Message::Main { who, maker }, vec![own]);
-            for (message, fds) in listener_parcels(&listeners.collect::<Vec<_>>())? {
+            for (message, fds) in introduced(listeners)? {
                 self.say(&message, fds);
             }
             self.say(&Message::Offered, Vec::new());

@@ -20,6 +20,7 @@ use nix::{
 
 use super::{
     message::{MESSAGE_MAX, Message},
+    socket_name::SocketName,
     wire::Malformed,
 };
 use crate::log_target::RESTART;
@@ -89,12 +90,12 @@ impl std::fmt::Display for LinkError {
 
 /// Listeners by their names, each with a descriptor of its own, in as few messages as take them.
 pub(crate) fn listener_parcels(
-    listeners: &[(&str, BorrowedFd<'_>)],
+    listeners: &[(SocketName, BorrowedFd<'_>)],
 ) -> io::Result<Vec<Parcel<Message>>> {
-    let parcel = |batch: &[(&str, BorrowedFd<'_>)]| {
-        let names = batch.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let parcel = |batch: &[(SocketName, BorrowedFd<'_>)]| {
+        let sockets = batch.iter().map(|(socket, _)| socket.clone()).collect();
         let fds = batch.iter().map(|(_, fd)| fd.try_clone_to_owned()).collect::<io::Result<_>>()?;
-        Ok((Message::Listeners { names }, fds))
+        Ok((Message::Listeners { sockets }, fds))
     };
     listeners.chunks(FDS_PER_MESSAGE).map(parcel).collect()
 }
@@ -248,11 +249,11 @@ mod tests {
     fn messages_arrive_whole_in_order_with_their_descriptors() {
         let (mut old, mut new) = Link::pair().unwrap();
         let (mut near, far) = std::os::unix::net::UnixStream::pair().unwrap();
-        let names = vec!["one".to_owned()];
-        old.send(&Message::Listeners { names: names.clone() }, vec![far.into()]).unwrap();
+        let sockets = vec![SocketName { name: "one".to_owned(), file: None }];
+        old.send(&Message::Listeners { sockets: sockets.clone() }, vec![far.into()]).unwrap();
         old.send(&Message::Offered, Vec::new()).unwrap();
         let (message, mut fds) = new.receive().unwrap().unwrap();
-        assert_eq!(message, Message::Listeners { names });
+        assert_eq!(message, Message::Listeners { sockets });
         std::os::unix::net::UnixStream::from(fds.remove(0)).write_all(b"hello").unwrap();
         let mut text = String::new();
         near.read_to_string(&mut text).unwrap();

@@ -61,6 +61,7 @@ impl<S: Service> Turn<S> {
             return self.make_room_for(task).map(|()| None);
         }
         let task = Task { engine: choose_engine(&task.how, self.inboxes.count())?, ..task };
+        self.mend_paths();
         if task.engine == Engine::ForkExec {
             self.succession.launch.preflight()?;
             return match task.how.check.clone() {
@@ -91,6 +92,14 @@ impl<S: Service> Turn<S> {
                 self.become_successor(Generation::new(this, link), generation);
                 Ok(None)
             }
+        }
+    }
+
+    /// What cannot be found any more is not passed on, but bound anew: the new side begins with paths that
+    /// lead to it, and if it does not last, this one has them.
+    pub(in crate::turn) fn mend_paths(&mut self) {
+        if self.net.mend_paths() {
+            self.tell_main(); // the supervisor holds the same sockets
         }
     }
 
