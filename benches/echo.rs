@@ -1,4 +1,5 @@
-//! Echo over loopback, with a server that is a process of its own: there and back, as a client sees it.
+//! Echo over loopback, with a server that is a process of its own: there and back, as a client sees it. One write,
+//! one read: the deadlines of the load client of `examples/common` would be measured, too.
 //!
 //! ```sh
 //! cargo build --release --example echo && cargo bench --bench echo

@@ -66,7 +66,8 @@ fn guest(address: &str) -> io::Result<TcpStream> {
     Ok(guest)
 }
 
-/// Has the message sent once, and takes it from everybody.
+/// Has the message sent once, and takes it from everybody. Compares nothing, unlike the load client of
+/// `examples/common`: what is measured goes on until the last one has it all.
 fn send_once(guests: &mut [TcpStream], how: &str, size: usize, buffer: &mut [u8]) {
     let line = format!("{how} {size}\n");
     guests[0].write_all(line.as_bytes()).expect("it listens");

@@ -29,11 +29,11 @@ use std::{
     hint::black_box,
     io::{Read, Write},
     net::TcpStream,
-    process::{Child, Command},
+    process::Command,
     time::{Duration, Instant},
 };
 
-use common::process::{allow_descriptors, free_address};
+use common::process::{Running, allow_descriptors, free_address};
 use criterion::{BenchmarkId, Criterion, Throughput};
 use heirloom::{Connection, Origin, Restart, Result, Server, Service};
 use nix::{
@@ -89,7 +89,8 @@ fn serve(address: &str) -> Result {
 
 /// The server, the connections that say nothing, and the one that asks.
 struct Bench {
-    server: Child,
+    /// Ends with this value.
+    _server: Running,
     idle: Vec<TcpStream>,
     asker: TcpStream,
     pid: u32,
@@ -98,12 +99,9 @@ struct Bench {
 impl Bench {
     fn start(count: usize) -> Bench {
         let address = free_address().expect("a free port");
-        let program = std::env::current_exe().expect("our own path");
-        let server = Command::new(program).arg(SERVE).arg(&address).spawn();
-        let begun = Instant::now();
-        while TcpStream::connect(&address).is_err() {
-            assert!(begun.elapsed() < PATIENCE, "the server does not listen");
-        }
+        let mut command = Command::new(std::env::current_exe().expect("our own path"));
+        command.args([SERVE, &address]);
+        let server = Running::start(command, &address, None).expect("the server starts");
         let connect = || {
             let mut stream = TcpStream::connect(&address).expect("the server accepts");
             let pid = ask(&mut stream);
@@ -112,7 +110,7 @@ impl Bench {
         let idle = (1..count).map(|_| connect().0).collect();
         let (asker, pid) = connect();
         asker.set_nodelay(true).expect("an option");
-        Bench { server: server.expect("the server starts"), idle, asker, pid }
+        Bench { _server: server, idle, asker, pid }
     }
 
     /// Restarts, and answers how long it was at most from the last answer of the old process to the first
@@ -143,11 +141,11 @@ impl Drop for Bench {
             assert_eq!(ask(stream), self.pid, "a connection has stayed behind");
         }
         let _ = kill(Pid::from_raw(self.pid as i32), Signal::SIGKILL);
-        let _ = self.server.wait();
-        self.idle.clear();
     }
 }
 
+/// One write and one read. Not the load client of `examples/common`, whose deadlines take two more system calls: the
+/// gap is as long as it is between two questions.
 fn ask(stream: &mut TcpStream) -> u32 {
     let mut answer = [0; 4];
     stream.write_all(b"?").and_then(|()| stream.read_exact(&mut answer)).expect("an answer");

@@ -2,13 +2,9 @@
 
 mod common;
 
-use std::{
-    io::{Read, Write},
-    net::TcpStream,
-};
+use std::time::Instant;
 
-use common::{DEADLINE, Server, stat};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use common::{DEADLINE, Server, load, stat};
 
 const CONNECTIONS: usize = 10_000;
 
@@ -17,30 +13,28 @@ const OTHERS: u64 = 100;
 
 #[test]
 fn ten_thousand_connections_are_open_at_once_and_each_is_answered() {
-    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
-    if hard < CONNECTIONS as u64 + OTHERS {
-        eprintln!("skipped: the hard limit on open files is {hard}, this needs {CONNECTIONS}");
+    let limit = load::raise_file_limit().expect("up to the hard limit");
+    if limit < CONNECTIONS as u64 + OTHERS {
+        eprintln!("skipped: the hard limit on open files is {limit}, this needs {CONNECTIONS}");
         return;
     }
-    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
     let server = Server::of("lab").start();
     let mut control = server.connect();
-    let mut clients: Vec<TcpStream> = (0..CONNECTIONS)
+    let address = server.address.parse().expect("an address of digits");
+    let until = || Instant::now() + DEADLINE;
+    let mut clients: Vec<_> = (0..CONNECTIONS)
         .map(|n| {
-            let stream = TcpStream::connect(&server.address);
-            let stream = stream.unwrap_or_else(|e| panic!("client {n}: {e}"));
-            stream.set_read_timeout(Some(DEADLINE)).unwrap();
-            stream
+            let client = load::Client::connect(address, until());
+            client.unwrap_or_else(|failure| panic!("client {n}: {failure:?}"))
         })
         .collect();
     for round in 0..2 {
         for (n, client) in clients.iter_mut().enumerate() {
-            client.write_all(format!("echo {round} {n}\n").as_bytes()).unwrap();
+            client.ask(format!("echo {round} {n}\n").as_bytes(), until()).expect("it takes a line");
         }
         for (n, client) in clients.iter_mut().enumerate() {
-            let mut answer = vec![0; format!("{round} {n}\n").len()];
-            client.read_exact(&mut answer).unwrap_or_else(|e| panic!("client {n}: {e}"));
-            assert_eq!(answer, format!("{round} {n}\n").as_bytes());
+            let heard = client.expect(format!("{round} {n}\n").as_bytes(), until());
+            heard.unwrap_or_else(|failure| panic!("client {n}: {failure:?}"));
         }
     }
     assert!(control.ask("stats").ends_with(&format!("connections: {}", CONNECTIONS + 1)));

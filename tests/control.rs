@@ -6,7 +6,7 @@ mod common;
 use std::{
     fs,
     io::ErrorKind,
-    os::unix::{fs::PermissionsExt, net::UnixStream, process::CommandExt},
+    os::unix::{fs::PermissionsExt, process::CommandExt},
     process::Command,
     sync::atomic::{AtomicBool, Ordering},
     thread,
@@ -14,7 +14,7 @@ use std::{
 };
 
 use common::{
-    Dir,
+    Dir, connect_until,
     ops::{AtEnd, Control, Operated, Ran, heirloom, newcomer, restart_to_the_end},
     restart::{Engine, resume, stop},
     wait_for, wait_gone,
@@ -201,14 +201,7 @@ fn the_control_socket_never_disappears() {
     let (done, path) = (AtomicBool::new(false), lab.control());
     let before = common::restart::inode(&path);
     let refused = thread::scope(|scope| {
-        let client = scope.spawn(|| {
-            let mut count = 0;
-            while !done.load(Ordering::Relaxed) {
-                UnixStream::connect(&path)?;
-                count += 1;
-            }
-            std::io::Result::Ok(count)
-        });
+        let client = scope.spawn(|| connect_until(&done, &path));
         let asker = scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
                 let ran = lab.heirloom(&["status"]);

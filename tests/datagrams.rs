@@ -7,11 +7,10 @@ mod flows;
 
 use std::{
     fs,
-    io::{Read, Write},
     net::{TcpListener, UdpSocket},
     os::{
         linux::net::SocketAddrExt,
-        unix::net::{SocketAddr, UnixDatagram, UnixStream},
+        unix::net::{SocketAddr, UnixDatagram},
     },
     path::Path,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -21,6 +20,7 @@ use std::{
 
 use common::{
     Client, DEADLINE, Dir, Server,
+    ops::Control,
     restart::{Engine, inode, listening, resume, slay, sockets_of, wait_for_events},
     wait_for, wait_gone,
 };
@@ -157,10 +157,8 @@ fn a_roll_back_leaves_each_flow_where_it_began(engine: Engine) {
     let new = late[0].pid;
     assert!(new != old && late.iter().all(|flow| flow.pid == new));
     caller.ask_each(&mut early);
-    let mut operator = UnixStream::connect(&control).expect("the control socket is there");
-    operator.set_read_timeout(Some(DEADLINE)).expect("a timeout");
-    operator.write_all(b"rollback\n").expect("it listens");
-    operator.read_exact(&mut [0; 2]).expect("an answer");
+    let said = Control::connect(&control).expect("the control socket is there").ask("rollback");
+    assert!(said[0].starts_with("ok"), "{said:?}");
     caller.ask_each(&mut early);
     caller.ask_each(&mut late);
     assert_eq!(caller.begin(1)[0].pid, old);

@@ -6,10 +6,10 @@ use std::{
     io::{BufRead, BufReader, Write},
     net::TcpListener,
     os::unix::net::UnixListener,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use common::{Client, DEADLINE, Server, leave_socket, stat, wait_for};
+use common::{Client, DEADLINE, Server, fill_queue, leave_socket, stat};
 use heirloom::limits::DIAL_TIMEOUT;
 
 #[test]
@@ -93,28 +93,13 @@ fn what_is_no_address_is_refused_by_name() {
 fn a_dial_that_nobody_answers_times_out() {
     let server = Server::of("lab").start();
     let mut client = server.connect();
-    // A full accept queue leaves further clients without an answer.
-    let target = short_queue();
+    let target = TcpListener::bind("127.0.0.1:0").unwrap();
+    let _queued = fill_queue(&target);
     let address = target.local_addr().unwrap();
-    let mut fill = Vec::new();
-    wait_for("the queue to be full", || {
-        let stream = std::net::TcpStream::connect_timeout(&address, Duration::from_millis(300));
-        let full = stream.is_err();
-        fill.extend(stream);
-        full
-    });
     let begun = Instant::now();
     assert_eq!(client.ask(&format!("dial {address}")), "dial failed: timed out");
     assert!(begun.elapsed() >= DIAL_TIMEOUT, "after {:?}", begun.elapsed());
     assert_eq!(stat(&mut client, "dialed"), 0);
-}
-
-/// A listener with the shortest accept queue there is.
-fn short_queue() -> TcpListener {
-    let target = TcpListener::bind("127.0.0.1:0").unwrap();
-    let backlog = nix::sys::socket::Backlog::new(1).unwrap();
-    nix::sys::socket::listen(&target, backlog).unwrap();
-    target
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::{fs, thread, time::Duration};
 
 use common::{
     Client, Dir,
-    churn::{self, Churn, converse},
+    churn::{Churn, LAB, assert_only_cut, converse_with_lab},
     open_fds,
     ops::{names, restart_to_the_end, wait_settled},
     restart::{Engine, Lab, is_stopped, wait_for_events},
@@ -122,7 +122,7 @@ impl Walk {
 
     /// One restart with a fault, and one without.
     fn take(&mut self, step: &str) -> Left {
-        let traffic = Churn::start(&self.lab.address);
+        let traffic = Churn::start(&self.lab.address, LAB);
         let held = if self.moves { HELD } else { 0 };
         let mut held: Vec<_> = (0..held).map(|_| self.lab.connect()).collect();
         held.iter_mut().for_each(|client| drop(client.who()));
@@ -151,9 +151,8 @@ impl Walk {
         }
         let failed = traffic.stop();
         let killed = self.fault != "garbage" || step.starts_with("New");
-        assert!(failed.is_empty() || killed, "nobody was killed: {failed:?}");
-        let cut = |why: &String| why.starts_with("cut");
-        assert!(failed.iter().all(cut) && failed.len() <= churn::CLIENTS, "{failed:?}");
+        assert!(failed.total() == 0 || killed, "nobody was killed: {failed:?}");
+        assert_only_cut(&failed);
         let who = wait_settled(&self.lab);
         wait_for("descriptors to be given back", || open_fds(who.pid) == self.fds);
         assert_eq!(names(&self.files.path("")), ["control"]);
@@ -188,7 +187,7 @@ impl Walk {
     /// The one that is asked may be killed for what it said.
     fn wait_served(&self) {
         let address = self.lab.address.parse().expect("an address of digits");
-        wait_for("somebody to answer", || converse(address).is_ok());
+        wait_for("somebody to answer", || converse_with_lab(address).is_ok());
     }
 
     /// Connections that move are lost only with a process that was killed while it had them.
@@ -217,7 +216,7 @@ impl Walk {
         let mut crashed = false;
         wait_for("the other side to go on or to leave", || {
             crashed = self.lab.generations().is_empty();
-            crashed || converse(address).is_ok()
+            crashed || converse_with_lab(address).is_ok()
         });
         if crashed {
             assert_eq!(names(&self.lab.dir.path("")), ["pid"]);

@@ -5,20 +5,21 @@ mod common;
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Write},
     net::{TcpListener, TcpStream, UdpSocket},
     os::{
         fd::OwnedFd,
         unix::{
             fs::{FileTypeExt, MetadataExt},
-            net::{UnixListener, UnixStream},
+            net::UnixListener,
         },
     },
     path::Path,
     process::{Command, Stdio},
 };
 
-use common::{Client, Dir, Server, example, in_session, leave_socket, wait_for, wait_gone};
+use common::{
+    Client, Dir, Server, ask_unix, example, in_session, leave_socket, wait_for, wait_gone,
+};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -28,16 +29,6 @@ const ENGINES: [Signal; 2] = [Signal::SIGHUP, Signal::SIGUSR2];
 
 fn send(pid: i32, signal: Signal) {
     kill(Pid::from_raw(pid), signal).expect("it is there");
-}
-
-/// One line to a Unix socket, one line back.
-fn ask_unix(path: &Path, line: &str) -> String {
-    let mut stream = UnixStream::connect(path).expect("somebody listens");
-    stream.set_read_timeout(Some(common::DEADLINE)).expect("a timeout");
-    writeln!(stream, "{line}").expect("it takes a line");
-    let mut answer = String::new();
-    BufReader::new(stream).read_line(&mut answer).expect("an answer in time");
-    answer.trim_end().to_owned()
 }
 
 fn inode(path: &Path) -> u64 {

@@ -309,17 +309,17 @@ fn room_of(path: &str) -> &str {
     inside.rsplit_once('/').map_or(inside.trim_end_matches(".rs"), |(folder, _)| folder)
 }
 
-/// For each file of `src` the others that it imports from.
-fn imports() -> BTreeMap<String, BTreeSet<String>> {
+/// For each file below `root`, a crate, the others that it imports from.
+fn imports(root: &str) -> BTreeMap<String, BTreeSet<String>> {
     let code = |source: &Source| {
         let lines: String = source.code().flat_map(|(_, line)| [line, "\n"]).collect();
         (source.path.clone(), lines)
     };
-    let sources: Vec<_> = sources("src").iter().map(code).collect();
+    let sources: Vec<_> = sources(root).iter().map(code).collect();
     let own = |(file, others): (&str, BTreeSet<&str>)| {
         (file.to_owned(), others.into_iter().map(str::to_owned).collect())
     };
-    Imports::of(&sources).by_file().into_iter().map(own).collect()
+    Imports::of(root, &sources).by_file().into_iter().map(own).collect()
 }
 
 /// The Rust files below `folder` to which the rules apply.
@@ -376,7 +376,7 @@ fn has_word(line: &str, word: &str) -> bool {
 
 #[test]
 fn each_room_imports_only_from_those_below_it() {
-    for (file, others) in imports() {
+    for (file, others) in imports("src") {
         let room = room_of(&file);
         if room == "lib" {
             continue; // it re-exports, and names everything
@@ -406,7 +406,7 @@ fn the_rooms_have_an_order() {
 #[test]
 fn every_permission_is_used() {
     let mut used = BTreeSet::new();
-    for (file, others) in imports() {
+    for (file, others) in imports("src") {
         used.extend(others.iter().map(|it| (room_of(&file).to_owned(), room_of(it).to_owned())));
     }
     for (room, allowed) in ROOMS {
@@ -419,7 +419,12 @@ fn every_permission_is_used() {
 
 #[test]
 fn no_files_import_each_other_in_a_circle() {
-    let mut left = imports();
+    for root in ["src", "benches/peers", "benches/restart"] {
+        no_circle(imports(root));
+    }
+}
+
+fn no_circle(mut left: BTreeMap<String, BTreeSet<String>>) {
     // What imports nothing that is left is no part of a circle, and nor is who imports only such.
     while let Some(file) = left.iter().find_map(|(file, others)| {
         others.iter().all(|other| !left.contains_key(other)).then(|| file.clone())
@@ -431,7 +436,7 @@ fn no_files_import_each_other_in_a_circle() {
 
 #[test]
 fn nothing_imports_a_codec() {
-    for (file, others) in imports() {
+    for (file, others) in imports("src") {
         let codec = others.iter().find(|other| room_of(other) == "codec");
         assert!(codec.is_none() || room_of(&file) == "codec", "{file}");
     }

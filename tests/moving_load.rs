@@ -1,5 +1,7 @@
 //! Not a byte is lost, repeated or swapped, however often connections move in the middle of everything,
 //! and whenever the new process is killed before it serves.
+//!
+//! A client here is always in the middle of a reply, and never where one of `common::load` would stop to compare.
 
 mod common;
 #[path = "../examples/lab/pattern.rs"]
@@ -18,7 +20,6 @@ use std::{
 
 use common::{DEADLINE, Dir, Server};
 use nix::sys::{
-    resource::{Resource, getrlimit, setrlimit},
     signal::Signal,
     socket::{
         AddressFamily, SockFlag, SockType, SockaddrIn, connect, setsockopt, socket,
@@ -107,8 +108,7 @@ struct Load {
 
 impl Load {
     fn start(server: &Server, count: usize) -> Load {
-        let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
-        setrlimit(Resource::RLIMIT_NOFILE, hard, hard).expect("room for the clients");
+        common::load::raise_file_limit().expect("room for the clients");
         let (stop, bytes) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let mut conns: Vec<_> =
             (0..count).map(|seed| Conn::connect(&server.address, seed as u64)).collect();

@@ -4,6 +4,7 @@
 mod common;
 
 use std::{
+    ffi::OsStr,
     fs,
     os::unix::fs::symlink,
     path::Path,
@@ -34,11 +35,14 @@ fn refused(pid_file: &Path) -> String {
 /// Lets a new generation serve and die in its probation, so that the old one puts its number back.
 fn roll_back(lab: &Lab, engine: Engine) {
     let old = lab.pid();
-    let served = lab.count_lines("ready: generation");
+    let (ready, verdict) =
+        (format!("[{old}] INFO: ready: "), "the new side ended in its probation");
+    let (readies, verdicts) = (lab.count_lines(&ready), lab.count_lines(verdict));
     lab.signal(engine.signal());
-    lab.wait_lines("ready: generation", served + 1);
+    wait_for("the new side to serve", || lab.pid() != old);
     slay(lab.pid());
-    lab.wait_lines("ready: generation", served + 2);
+    lab.wait_lines(&ready, readies + 1);
+    lab.wait_lines(verdict, verdicts + 1);
     assert_eq!(lab.pid(), old);
 }
 
@@ -189,7 +193,35 @@ fn a_pid_file_that_is_another_servers_by_now_is_left_alone() {
     assert_eq!(lab.pid(), pid);
 }
 
-/// Eight at once, several times: one has it, and the others say so.
+/// Processes that end with the test, also when it fails.
+struct Crowd(Vec<Child>);
+
+impl Crowd {
+    fn running(&mut self) -> Vec<u32> {
+        let running = |child: &mut Child| child.try_wait().expect("our child").is_none();
+        self.0.iter_mut().filter_map(|child| running(child).then(|| child.id())).collect()
+    }
+}
+
+impl Drop for Crowd {
+    fn drop(&mut self) {
+        for child in &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// So many labs at the same moment.
+fn crowd(count: usize, args: &[&OsStr]) -> Crowd {
+    let start = |_| {
+        let mut command = Command::new(example("lab"));
+        command.args(args).stdin(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts")
+    };
+    Crowd((0..count).map(start).collect())
+}
+
+/// Several times: one has it, and the others are refused.
 #[test]
 fn of_servers_that_start_at_the_same_moment_one_has_the_pid_file() {
     let dir = Dir::new();
@@ -198,27 +230,15 @@ fn of_servers_that_start_at_the_same_moment_one_has_the_pid_file() {
         if round % 2 == 1 {
             fs::write(&file, "1\n").expect("what a crash has left");
         }
-        let start = |_| {
-            let mut command = Command::new(example("lab"));
-            command.args(["--listen", "127.0.0.1:0", "--pid-file"]).arg(&file);
-            command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts")
-        };
-        let mut all: Vec<Child> = (0..8).map(start).collect();
-        let running = |all: &mut Vec<Child>| {
-            all.iter_mut()
-                .filter_map(|it| it.try_wait().expect("our child").is_none().then(|| it.id()))
-                .collect::<Vec<_>>()
-        };
-        wait_for("all but one to be refused", || running(&mut all).len() <= 1);
-        let winner = running(&mut all);
+        let listen = ["--listen", "127.0.0.1:0", "--pid-file"].map(OsStr::new);
+        let mut all = crowd(8, &[&listen[..], &[file.as_os_str()]].concat());
+        wait_for("all but one to be refused", || all.running().len() <= 1);
+        let winner = all.running();
         assert_eq!(winner.len(), 1, "nobody has it");
         wait_for("the pid file", || {
             fs::read_to_string(&file).is_ok_and(|text| text == format!("{}\n", winner[0]))
         });
-        for child in &mut all {
-            let _ = child.kill();
-            child.wait().expect("our child");
-        }
+        drop(all);
         assert_eq!(names(&dir.path("")), ["pid"]);
         fs::remove_file(&file).expect("what it has left");
     }
@@ -249,6 +269,8 @@ fn on_a_full_disk_the_old_pid_file_stays_and_nothing_else() {
     assert!(line.starts_with(&format!("[{new}]")) && line.contains("File too large"), "{line}");
     assert_eq!(lab.pid(), old, "the old file is not there any more");
     assert_eq!(names(&directory), ["pid"]);
+    wait_gone(old);
+    refused(&lab.dir.path("pid")); // it is held, whatever number is in it
     limit(new, "unlimited");
     assert!(lab.connect().ask("restart fork").starts_with("ok 2"));
     assert_eq!(lab.pid(), lab.connect().who().pid);

@@ -10,7 +10,7 @@ use std::{
 };
 
 use common::{
-    Client, DEADLINE, Server,
+    Client, DEADLINE, Server, fill_queue,
     restart::{Engine, Lab},
     wait_for, wait_gone,
 };
@@ -134,20 +134,12 @@ fn one_more_than_a_destination_may_have_is_refused_and_others_are_not() {
 fn a_dial_is_given_up_after_the_time_that_was_set() {
     let server = Server::of("lab").env("LAB_DIAL", 300).env("LAB_PER_DESTINATION", 1).start();
     let target = Target::new();
-    nix::sys::socket::listen(&target.listener, nix::sys::socket::Backlog::new(1).unwrap()).unwrap();
-    let address = target.address.parse().unwrap();
-    let mut fill = Vec::new();
-    wait_for("the queue to be full", || {
-        let stream = TcpStream::connect_timeout(&address, Duration::from_millis(300));
-        let full = stream.is_err();
-        fill.extend(stream);
-        full
-    });
+    let _queued = fill_queue(&target.listener);
     let mut client = server.connect();
     // The second one finds that the first has given its place back.
     for _ in 0..2 {
         let begun = Instant::now();
-        assert_eq!(client.ask(&format!("dial {address}")), "dial failed: timed out");
+        assert_eq!(client.ask(&format!("dial {}", target.address)), "dial failed: timed out");
         assert!(begun.elapsed() >= Duration::from_millis(300), "after {:?}", begun.elapsed());
     }
 }

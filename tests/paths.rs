@@ -5,13 +5,13 @@ mod common;
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Read, Write},
+    io::{Read, Write},
     os::unix::net::{UnixDatagram, UnixListener, UnixStream},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use common::{
-    DEADLINE, Dir, Server, Setup,
+    DEADLINE, Dir, Server, Setup, ask_unix,
     ops::Control,
     restart::{Engine, Lab, inode, slay, tell},
     wait_gone,
@@ -52,7 +52,7 @@ impl Three {
     /// The process that answers at each of them.
     fn answers(&self) -> [i32; 3] {
         let number = |text: &str| text.parse::<i32>().expect(text);
-        let line = ask(&self.files.path("listener"), "status");
+        let line = ask_unix(&self.files.path("listener"), "status");
         let listener = number(line.split(' ').nth(1).expect(&line));
         let pen = UnixDatagram::bind(self.files.path("pen")).expect("a client");
         pen.set_read_timeout(Some(DEADLINE)).expect("a timeout");
@@ -75,7 +75,8 @@ impl Three {
 
     /// Ends the service, and waits until it has ended.
     fn stop(mut self) -> Dir {
-        let main = ask(&self.files.path("listener"), "status").split(' ').nth(1).map(str::to_owned);
+        let main =
+            ask_unix(&self.files.path("listener"), "status").split(' ').nth(1).map(str::to_owned);
         self.server.signal(Signal::SIGTERM);
         assert!(self.server.wait_exit().success());
         if let Some(main) = main.and_then(|main| main.parse().ok()) {
@@ -83,16 +84,6 @@ impl Three {
         }
         self.files
     }
-}
-
-/// Asks one question over a new connection.
-fn ask(path: &Path, question: &str) -> String {
-    let mut stream = UnixStream::connect(path).expect("the server accepts");
-    stream.set_read_timeout(Some(DEADLINE)).expect("a timeout");
-    writeln!(stream, "{question}").expect("it takes a line");
-    let mut line = String::new();
-    BufReader::new(stream).read_line(&mut line).expect("an answer in time");
-    line.trim_end().to_owned()
 }
 
 /// Another server in the place of each.
@@ -205,11 +196,24 @@ fn a_side_that_takes_over_again_has_the_path_that_was_bound_anew(engine: Engine)
     lab.signal(engine.signal());
     lab.wait_line("ready: generation 1");
     let bound = inode(&path);
-    assert!(ask(&path, "who").starts_with("1 "));
+    assert!(ask_unix(&path, "who").starts_with("1 "));
     slay(lab.pid());
     lab.wait_lines("ready: generation 0", 2);
-    assert!(ask(&path, "who").starts_with("0 "));
+    assert!(ask_unix(&path, "who").starts_with("0 "));
     assert_eq!(inode(&path), bound);
+}
+
+/// The old side has never had them, and so would not remove them.
+#[test]
+fn what_only_a_new_side_has_bound_goes_when_it_is_rolled_back() {
+    let lab = Lab::with(|setup| setup.env("LAB_PROBATION", 60_000));
+    let path = lab.scratch("socket");
+    lab.listen_also(&format!("unix:{}", path.display()));
+    lab.break_programs("roll back");
+    lab.signal(Signal::SIGUSR2);
+    lab.wait_line("restart: rolled back: lab: as told");
+    common::wait_for("its path to go", || !path.exists());
+    lab.wait_line("INFO: ready: generation 1");
 }
 
 /// Nobody has seen the restart that would have mended it: the next generation does.
@@ -256,7 +260,7 @@ fn a_listener_in_which_somebody_waits_is_bound_anew_later() {
     assert!(!path.exists());
     drop(waiting);
     server.restart(Signal::SIGHUP);
-    assert_eq!(ask(&path, "echo again"), "again");
+    assert_eq!(ask_unix(&path, "echo again"), "again");
 }
 
 #[test]
@@ -272,5 +276,5 @@ fn where_the_directory_is_gone_the_restart_goes_on() {
     assert_eq!(server.connect().who().pid, new);
     fs::create_dir(&directory).expect("a directory");
     let new = server.restart(Signal::SIGUSR2);
-    assert!(ask(&path, "who").contains(&new.to_string()));
+    assert!(ask_unix(&path, "who").contains(&new.to_string()));
 }

@@ -5,7 +5,8 @@ mod common;
 mod promises;
 
 use common::{
-    restart::{Engine, Lab, listening, raise_file_limit, sockets_of},
+    load,
+    restart::{Engine, Lab, listening, sockets_of},
     wait_for,
 };
 
@@ -39,7 +40,7 @@ fn the_marker_is_not_handed_on() {
 /// More than fit into one message.
 #[test]
 fn three_hundred_listeners_are_handed_on() {
-    raise_file_limit();
+    load::raise_file_limit().expect("room for the clients");
     let lab = Lab::with(|setup| {
         (0..299).fold(setup, |setup, _| setup.arg("--listen").arg("127.0.0.1:0"))
     });

@@ -14,8 +14,8 @@ use std::{
 };
 
 use common::{
-    Client, Dir, Server, open_fds,
-    restart::{Engine, Lab, is_stopped, raise_file_limit, resume, stop, wait_for_events},
+    Client, Dir, Server, load, open_fds,
+    restart::{Engine, Lab, is_stopped, resume, stop, wait_for_events},
     wait_for, wait_gone,
 };
 use nix::sys::signal::Signal;
@@ -59,7 +59,7 @@ fn fin_reaches_the_client_although_the_child_has_its_socket() {
 /// The epoll set is the parent's as well: what the child closes must not be taken out of it.
 #[test]
 fn closing_what_it_inherited_the_child_does_not_disturb_the_parent() {
-    raise_file_limit();
+    load::raise_file_limit().expect("room for the clients");
     let lab = Lab::start();
     let mut clients: Vec<_> = (0..1000).map(|_| lab.connect()).collect();
     clients.iter_mut().for_each(|client| drop(client.who()));

@@ -4,7 +4,6 @@ mod common;
 
 use std::{
     fs,
-    io::{Read, Write},
     os::unix::net::UnixStream,
     path::Path,
     process::Command,
@@ -12,7 +11,8 @@ use std::{
 };
 
 use common::{
-    Client, DEADLINE, Dir, Server, Setup, example, in_session,
+    Client, Dir, Server, Setup, example, in_session,
+    ops::Control,
     restart::{resume, wait_stopped},
     wait_for, wait_gone,
 };
@@ -38,18 +38,9 @@ fn send(pid: i32, signal: Signal) {
     kill(Pid::from_raw(pid), signal).expect("the process is there");
 }
 
-/// One request on the control socket, and its reply.
+/// One request on the control socket, and the lines of its reply.
 fn control(path: &Path, request: &str) -> String {
-    let mut stream = UnixStream::connect(path).expect("the control socket accepts");
-    stream.set_read_timeout(Some(DEADLINE)).expect("a timeout");
-    stream.write_all(format!("{request}\n").as_bytes()).expect("it takes a line");
-    let (mut reply, mut chunk) = (String::new(), [0; 4096]);
-    while !reply.ends_with("\n\n") {
-        let count = stream.read(&mut chunk).expect("a reply in time");
-        assert_ne!(count, 0, "the reply ended after {reply:?}");
-        reply.push_str(&String::from_utf8_lossy(&chunk[..count]));
-    }
-    reply
+    Control::connect(path).expect("the control socket accepts").ask(request).join("\n")
 }
 
 /// The processes whose parent is `parent`, each with its state.

@@ -6,12 +6,10 @@ mod manager;
 
 use std::{
     fs,
-    io::{Read, Write},
-    os::unix::net::UnixStream,
     time::{Duration, Instant},
 };
 
-use common::{Dir, Server, Setup, example, in_session, wait_gone};
+use common::{Dir, Server, Setup, example, in_session, ops::Control, wait_gone};
 use manager::{Manager, Word};
 use nix::{
     sys::signal::{Signal, kill},
@@ -131,12 +129,11 @@ fn a_new_side_that_hands_back_says_nothing() {
         let (old, new) = restart_into_probation(&server, &mut manager, engine);
         send(new, Signal::SIGHUP); // refused, and nobody else's business
         server.wait_line("another one is in progress");
-        let mut operator = UnixStream::connect(&control).expect("the control socket");
-        operator.write_all(b"rollback\n").expect("it listens");
+        let mut operator = Control::connect(&control).expect("the control socket");
+        operator.send("rollback\n");
         assert_ready(&manager.next(), old);
         wait_gone(new);
-        let mut reply = String::new();
-        operator.read_to_string(&mut reply).expect("an answer");
+        let reply = operator.read_to_end();
         assert!(reply.starts_with("ok"), "{reply}");
         assert_eq!(server.pid(), old);
         assert_eq!(manager.check_senders(old), old);

@@ -5,7 +5,7 @@ mod common;
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Read, Write},
+    io::{Read, Write},
     os::unix::{
         fs::MetadataExt,
         net::{UnixListener, UnixStream},
@@ -14,7 +14,7 @@ use std::{
     process::{Command, Output},
 };
 
-use common::{DEADLINE, Dir, Server, example, leave_socket, run_to_end};
+use common::{DEADLINE, Dir, Server, ask_unix, example, leave_socket, run_to_end};
 use nix::sys::signal::Signal;
 
 fn lab(path: &Path) -> Server {
@@ -24,16 +24,6 @@ fn lab(path: &Path) -> Server {
 /// A lab that is to be refused.
 fn second_lab(path: &Path) -> Output {
     run_to_end(Command::new(example("lab")).arg(format!("--listen=unix:{}", path.display())))
-}
-
-/// Asks one question over a new connection.
-fn ask(path: &Path, question: &str) -> String {
-    let mut stream = UnixStream::connect(path).expect("the server accepts");
-    stream.set_read_timeout(Some(DEADLINE)).unwrap();
-    writeln!(stream, "{question}").unwrap();
-    let mut line = String::new();
-    BufReader::new(stream).read_line(&mut line).unwrap();
-    line.trim_end().to_owned()
 }
 
 /// Ends the server in good order.
@@ -48,7 +38,7 @@ fn a_path_is_served_and_removed_at_the_end() {
     let path = dir.path("socket");
     let server = lab(&path);
     assert_eq!(server.address, format!("unix:{}", path.display()));
-    assert_eq!(ask(&path, "echo hello"), "hello");
+    assert_eq!(ask_unix(&path, "echo hello"), "hello");
     stop(server);
     assert!(!path.exists(), "the path is still there");
 }
@@ -59,7 +49,7 @@ fn the_peer_is_known_by_process_and_user() {
     let path = dir.path("socket");
     let _server = lab(&path);
     let uid = fs::metadata("/proc/self").unwrap().uid();
-    assert_eq!(ask(&path, "peer"), format!("unix:pid={},uid={uid}", std::process::id()));
+    assert_eq!(ask_unix(&path, "peer"), format!("unix:pid={},uid={uid}", std::process::id()));
 }
 
 #[test]
@@ -69,7 +59,7 @@ fn a_stale_socket_is_replaced() {
     leave_socket(&path); // as a crash does
     let server = lab(&path);
     server.wait_line("stale socket");
-    assert_eq!(ask(&path, "echo hello"), "hello");
+    assert_eq!(ask_unix(&path, "echo hello"), "hello");
     stop(server);
     assert!(!path.exists());
 }
@@ -84,7 +74,7 @@ fn a_path_that_is_served_is_refused_and_goes_on_being_served() {
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("in use"));
     assert_eq!(fs::metadata(&path).unwrap().ino(), before);
-    assert_eq!(ask(&path, "echo well"), "well");
+    assert_eq!(ask_unix(&path, "echo well"), "well");
 }
 
 #[test]
@@ -126,7 +116,7 @@ fn tcp_and_unix_listeners_serve_side_by_side() {
     let (tcp, unix) = both.split_once(", ").unwrap();
     assert_eq!(unix, format!("unix:{}", path.display()));
     assert_eq!(common::Client::connect(tcp).ask("echo tcp"), "tcp");
-    assert_eq!(ask(&path, "echo unix"), "unix");
+    assert_eq!(ask_unix(&path, "echo unix"), "unix");
 }
 
 #[test]

@@ -131,7 +131,8 @@ impl Running {
         self.pids().into_iter().map(|pid| rollup(pid, "Anonymous:")).sum()
     }
 
-    /// A connection that has had one reply, and stays.
+    /// A connection that has had one reply, and stays. Knows no protocol, so whatever comes is the reply; the load
+    /// compares.
     pub fn connect_and_ask(&self, request: &[u8]) -> io::Result<TcpStream> {
         let mut stream = TcpStream::connect(&self.address)?;
         stream.write_all(request)?;

@@ -2,6 +2,10 @@
 //!
 //! It is a closed loop: a server that takes longer is asked less often. What is compared is therefore
 //! what a request costs the server; requests per second say how much it can do at most.
+//!
+//! Not the load client of `examples/common`, which waits for one connection at a time and sets a deadline before
+//! each step: what can be done at most is for a loop that has all connections in one epoll set, and neither
+//! allocates nor calls the system for anything but the bytes.
 
 use std::{
     io::{self, Read, Write},

@@ -1,4 +1,8 @@
 //! Visits: connect, ask once, take the reply, leave. Used for churn, and while a server is restarted.
+//!
+//! Not the load client of `examples/common`, which has a thread for each visit that is under way: visits begin when
+//! they are due, however many have not ended, on the one core that the load has. Nor the clients of `load`, which
+//! stay, and know each byte before: in a restart the reply may be another generation's, which names itself.
 
 use std::{
     io::{self, Read, Write},

@@ -17,6 +17,7 @@ mod ours;
 mod picture;
 mod picture_svg;
 mod rivals;
+mod trace;
 
 use std::{error::Error, fs, io};
 

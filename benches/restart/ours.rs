@@ -49,7 +49,8 @@ pub struct Sample {
     pub huge: f64,
 }
 
-/// A line to the server, and its answer.
+/// A line to the server, and its answer. Not the load client of `examples/common`, which sets a deadline before each
+/// step: those system calls would be part of each wait that is measured.
 pub struct Client {
     reader: BufReader<TcpStream>,
 }
@@ -110,15 +111,19 @@ fn measure_once(
     let server = Running::start(command, &address, cores)?;
     let target = Target { address, control, case };
     let samples: io::Result<Vec<_>> = (0..times).map(|_| target.restart()).collect();
-    let last = Client::connect(&target.address).and_then(|mut last| {
-        let (_, pid) = last.who()?;
-        last.ask("stop").ok();
-        Ok(pid)
-    });
+    let last = stop(&target.address);
     drop(server);
     let samples = samples?; // its cause first
     await_end(last?)?; // the next one has the same control socket, and needs the memory
     Ok(samples)
+}
+
+/// Tells whoever serves to stop, and answers its process id.
+pub fn stop(address: &str) -> io::Result<u32> {
+    let mut last = Client::connect(address)?;
+    let (_, pid) = last.who()?;
+    last.ask("stop").ok();
+    Ok(pid)
 }
 
 /// A server to be restarted.

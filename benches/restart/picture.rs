@@ -17,51 +17,13 @@ use crate::{
         chart,
         process::{Cores, Running, example, free_address},
     },
-    ours::{Client, await_end},
+    ours::{Client, await_end, stop},
     picture_svg,
+    trace::{Answer, CROWD, LIFE, RATE, ROUND, TRIGGERS, Trace},
 };
 
-/// How long it is watched.
-pub const LIFE: Duration = Duration::from_secs(6);
-
-/// When the server is asked to restart, and by which engine.
-pub const TRIGGERS: [(Duration, &str); 2] =
-    [(Duration::from_millis(1500), "fork"), (Duration::from_millis(3500), "fork-exec")];
-
-/// New clients a second; each has one request.
-pub const RATE: u32 = 1000;
-
-/// Long-lived clients, how often all of them have asked, and when they begin to leave.
-pub const CROWD: usize = 40;
-pub const ROUND: Duration = Duration::from_millis(80);
+/// When the long-lived clients begin to leave.
 const LEAVING: Duration = Duration::from_millis(1600);
-
-/// One answer: when, by which generation, how fast, and to whom.
-pub struct Answer {
-    pub at: Duration,
-    pub generation: u64,
-    pub took: Duration,
-    pub is_new: bool,
-}
-
-/// What has been seen.
-#[derive(Default)]
-pub struct Trace {
-    pub answers: Vec<Answer>,
-    pub failed: usize,
-}
-
-impl Trace {
-    fn ask(&mut self, begun: Instant, due: Instant, client: io::Result<&mut Client>, is_new: bool) {
-        match client.and_then(Client::who) {
-            Ok((generation, _)) => {
-                let (at, took) = (due - begun, due.elapsed());
-                self.answers.push(Answer { at, generation, took, is_new });
-            }
-            Err(_) => self.failed += 1,
-        }
-    }
-}
 
 /// Runs it and writes `target/charts/restart.svg`.
 pub fn draw(cores: Option<Cores>) -> io::Result<()> {
@@ -84,9 +46,7 @@ pub fn draw(cores: Option<Cores>) -> io::Result<()> {
     let panicked = |_| io::Error::other("a thread has panicked");
     let held = crowd.join().map_err(panicked)??;
     operator.join().map_err(panicked)??;
-    let (_, pid) = Client::connect(&address)?.who()?;
-    Client::connect(&address)?.ask("stop").ok();
-    await_end(pid)?;
+    await_end(stop(&address)?)?;
     drop(server);
     trace.answers.extend(held.answers);
     trace.failed += held.failed;
@@ -99,6 +59,17 @@ pub fn draw(cores: Option<Cores>) -> io::Result<()> {
     fs::remove_file(control).or(Ok(()))
 }
 
+/// Asks a client that was to ask at `due`.
+fn ask(
+    begun: Instant,
+    due: Instant,
+    client: io::Result<&mut Client>,
+    is_new: bool,
+) -> Option<Answer> {
+    let (generation, _) = client.and_then(Client::who).ok()?;
+    Some(Answer { at: due - begun, generation, took: due.elapsed(), is_new })
+}
+
 /// The clients that come at their time whatever the server does.
 fn come_and_go(address: &str, begun: Instant) -> Trace {
     let mut trace = Trace::default();
@@ -106,7 +77,7 @@ fn come_and_go(address: &str, begun: Instant) -> Trace {
     while due < begun + LIFE {
         wait_until(due);
         let mut client = Client::connect(address);
-        trace.ask(begun, due, client.as_mut().map_err(|e| e.kind().into()), true);
+        trace.add(ask(begun, due, client.as_mut().map_err(|e| e.kind().into()), true));
         due += Duration::from_secs(1) / RATE;
     }
     trace
@@ -124,7 +95,7 @@ fn keep_asking(address: &str, begun: Instant) -> io::Result<Trace> {
         }
         wait_until(due);
         let seat = turn % CROWD;
-        trace.ask(begun, due, Ok(&mut crowd[seat]), false);
+        trace.add(ask(begun, due, Ok(&mut crowd[seat]), false));
         if due > begun + LEAVING && turn % 21 == 0 {
             crowd[seat] = Client::connect(address)?;
         }

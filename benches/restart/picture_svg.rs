@@ -3,7 +3,7 @@
 
 use std::{fmt::Write, time::Duration};
 
-use crate::picture::{CROWD, LIFE, RATE, ROUND, TRIGGERS, Trace};
+use crate::trace::{CROWD, LIFE, RATE, ROUND, TRIGGERS, Trace};
 
 /// What is drawn as one.
 const PIECE: Duration = Duration::from_millis(50);

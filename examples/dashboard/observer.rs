@@ -1,5 +1,8 @@
 //! The process that starts the server and watches it from outside: demo clients, the control socket, and
 //! pictures for whoever asks. It never restarts.
+//!
+//! Its clients are not the load client of `common`, which waits for its answer in a thread of its own: they are
+//! connections that this server has dialed, as any server on heirloom would, in one loop with all the rest.
 
 use std::{
     env, fs,

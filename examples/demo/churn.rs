@@ -9,7 +9,8 @@ use std::{
 };
 
 use crate::{
-    client::{Client, Failure},
+    client,
+    load::{Client, Failure},
     shared::Shared,
 };
 
@@ -67,8 +68,8 @@ fn converse(shared: &Shared, address: SocketAddr, nonce: u64) -> Result<(), Fail
     let until = shared.deadline();
     let floor = shared.floor();
     let mut client = Client::connect(address, until)?;
-    client.ask(nonce, until)?;
-    let answer = client.hear(nonce, until)?;
+    client::ask(&mut client, nonce, until)?;
+    let answer = client::hear(&mut client, nonce, until)?;
     shared.answered(&answer, false)?;
     if answer.generation < floor {
         let number = answer.generation;

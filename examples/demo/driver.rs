@@ -42,7 +42,7 @@ pub fn run(options: &Options, shared: &Arc<Shared>, view: View) -> Outcome {
     if trouble.is_some() {
         shared.give_up();
         // What the clients make of it belongs into the report.
-        shared.wait(AFTERMATH, |state| (state.score.failed() > 0).then_some(()));
+        shared.wait(AFTERMATH, |state| (state.score.failures.total() > 0).then_some(()));
     }
     let lasted = shared.began.elapsed();
     if !driver.stop_clients() {

@@ -9,10 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
-
 use crate::{
-    client::{Client, Failure},
+    client,
+    load::{self, Client, Failure},
     shared::Shared,
 };
 
@@ -52,14 +51,6 @@ struct Home {
     first: u64,
 }
 
-/// Raises the limit on open files, which is often a thousand, as far as it goes: the connections are
-/// as many on this side. If it stays too low, the clients that go without are counted.
-fn raise_file_limit() {
-    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
-    }
-}
-
 /// Holds `count` connections, at least one, until the run is stopped.
 pub fn start(
     shared: &Arc<Shared>,
@@ -67,7 +58,7 @@ pub fn start(
     count: usize,
     moves: bool,
 ) -> JoinHandle<()> {
-    raise_file_limit();
+    let _ = load::raise_file_limit(); // if it stays too low, the clients that go without are counted
     let shared = Arc::clone(shared);
     thread::spawn(move || hold(&shared, address, count, moves))
 }
@@ -145,7 +136,7 @@ impl Place {
             self.session = Some(Session { client, home: None, floor, asked: nonce });
         }
         if let Some(session) = &mut self.session {
-            session.client.ask(nonce, until)?;
+            client::ask(&mut session.client, nonce, until)?;
             session.asked = nonce;
         }
         Ok(())
@@ -169,7 +160,7 @@ impl Session {
         until: Instant,
         moved_to: Option<u64>,
     ) -> Result<(), Failure> {
-        let answer = self.client.hear(self.asked, until)?;
+        let answer = client::hear(&mut self.client, self.asked, until)?;
         let (pid, generation) = (answer.pid, answer.generation);
         let is_new = self.home.is_none_or(|home| home.pid != pid);
         shared.answered(&answer, is_new)?;

@@ -57,6 +57,9 @@ mod generations;
 mod held;
 mod journal;
 mod json;
+#[path = "../common/load.rs"]
+#[allow(dead_code)] // the demo does not know a whole answer before
+mod load;
 mod options;
 mod processes;
 mod proof;

@@ -44,7 +44,7 @@ impl<'a> Report<'a> {
         let generations = &state.generations;
         let badly = generations.list.iter().filter(|generation| !generation.ended_well()).count();
         let not_done = options.restarts - generations.restarts();
-        let mut failures: Vec<_> = state.score.failures().collect();
+        let mut failures: Vec<_> = state.score.failures.by_kind().collect();
         failures.extend([
             ("restarts not done", not_done as u64),
             ("processes ended badly", badly as u64),
@@ -67,7 +67,7 @@ impl<'a> Report<'a> {
 
     /// What went wrong, in sentences.
     pub fn stories(&self) -> impl Iterator<Item = String> {
-        let stories = self.state.score.stories.iter();
+        let stories = self.state.score.failures.stories.iter();
         let stories = stories.map(|(at, text)| format!("after {:.3} s: {text}", at.as_secs_f64()));
         self.outcome.trouble.iter().cloned().chain(stories)
     }

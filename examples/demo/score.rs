@@ -4,13 +4,10 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use crate::client::{Failure, Kind};
+use crate::load::Tally;
 
 /// The longest time a histogram keeps apart, in microseconds: more than any deadline.
 const LONGEST_US: u64 = 120_000_000;
-
-/// Stories of failures that are kept, each once: the first ones tell most.
-const STORIES: usize = 8;
 
 /// The times of one sort of request.
 #[derive(Debug)]
@@ -46,35 +43,12 @@ pub struct Score {
     pub held: Latency,
     /// Connections that have ended with a process that was killed on purpose.
     pub cut: u64,
-    failures: [u64; Kind::ALL.len()],
-    /// The first failures in words, and when after the start they happened.
-    pub stories: Vec<(Duration, String)>,
+    pub failures: Tally,
 }
 
 impl Score {
-    pub fn fail(&mut self, failure: Failure, after: Duration) {
-        self.failures[failure.kind as usize] += 1;
-        self.story(&failure.why, after);
-    }
-
-    /// Keeps a line for the end, `after` the start.
-    pub fn story(&mut self, text: &str, after: Duration) {
-        if self.stories.len() < STORIES && self.stories.iter().all(|(_, known)| known != text) {
-            self.stories.push((after, text.to_owned()));
-        }
-    }
-
-    /// Failures by kind, with the names of the kinds.
-    pub fn failures(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        Kind::ALL.iter().map(|&(kind, name)| (name, self.failures[kind as usize]))
-    }
-
     /// Requests that were answered, to the byte.
     pub fn answered(&self) -> u64 {
         self.new.all.len() + self.held.all.len()
-    }
-
-    pub fn failed(&self) -> u64 {
-        self.failures.iter().sum()
     }
 }

@@ -9,9 +9,9 @@ use std::{
 };
 
 use crate::{
-    client::{Failure, Kind},
     generations::Generations,
     journal::Fact,
+    load::{Failure, Kind},
     proof::Answer,
     score::Score,
 };
@@ -90,7 +90,7 @@ impl Shared {
             Fact::Failed(_) if state.generations.expects_failure() => {}
             Fact::Trouble(text) | Fact::Failed(text) => {
                 state.complaints += 1;
-                state.score.story(&format!("server: {text}"), self.began.elapsed());
+                state.score.failures.story(&format!("server: {text}"), self.began.elapsed());
             }
             _ => {}
         }
@@ -136,7 +136,7 @@ impl Shared {
         if matches!(failure.kind, Kind::Reset | Kind::Short) && failure.on.is_some_and(killed) {
             state.score.cut += 1;
         } else {
-            state.score.fail(failure, self.began.elapsed());
+            state.score.failures.fail(&failure, self.began.elapsed());
         }
         drop(state);
         self.bell.notify_all();

@@ -110,7 +110,7 @@ fn generations(out: &mut String, report: &Report<'_>) -> std::fmt::Result {
 fn failures(out: &mut String, report: &Report<'_>) -> std::fmt::Result {
     let counts: Vec<_> =
         report.failures.iter().map(|(name, count)| format!("{count} {name}")).collect();
-    let (clients, rest) = counts.split_at(crate::client::Kind::ALL.len());
+    let (clients, rest) = counts.split_at(crate::load::Kind::ALL.len());
     writeln!(out, "\nfailures: {}", clients.join(", "))?;
     writeln!(out, "          {}", rest.join(", "))?;
     let killed = report.state.generations.killed();

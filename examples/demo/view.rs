@@ -68,6 +68,6 @@ fn live_line(state: &State, options: &Options) -> String {
         options.restarts,
         generations.living().count().saturating_sub(1),
         state.score.answered(),
-        state.score.failed(),
+        state.score.failures.total(),
     )
 }

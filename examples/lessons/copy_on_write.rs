@@ -20,7 +20,7 @@ pub const LESSON: Lesson = Lesson {
             "gives inherited sessions back in pieces, one in each turn, once the child serves",
         ),
         (
-            "src/turn.rs",
+            "src/turn/mod.rs",
             "wait",
             "does not sleep before that is done, and not before the child serves",
         ),

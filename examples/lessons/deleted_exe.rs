@@ -18,12 +18,16 @@ pub const LESSON: Lesson = Lesson {
     teach,
     places: &[
         (
-            "src/restart/exec.rs",
+            "src/restart/engine/exec.rs",
             "program",
             "the path as the program was started by, looked up anew",
         ),
-        ("src/restart/exec.rs", "remember", "which is remembered before anything can change it"),
-        ("src/restart/program_file.rs", "check", "says in words why a file cannot be run"),
+        (
+            "src/restart/engine/exec.rs",
+            "remember",
+            "which is remembered before anything can change it",
+        ),
+        ("src/restart/engine/program_file.rs", "check", "says in words why a file cannot be run"),
     ],
 };
 

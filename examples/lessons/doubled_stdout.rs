@@ -12,9 +12,13 @@ pub const LESSON: Lesson = Lesson {
     title: "what was written once is read twice",
     teach,
     places: &[
-        ("src/restart/fork.rs", "fork", "flushes standard output and the logger before it forks"),
         (
-            "src/restart/fork.rs",
+            "src/restart/engine/fork.rs",
+            "fork",
+            "flushes standard output and the logger before it forks",
+        ),
+        (
+            "src/restart/engine/fork.rs",
             "drop",
             "a child that fails leaves by `_exit`, which flushes nothing",
         ),

@@ -13,13 +13,17 @@ pub const LESSON: Lesson = Lesson {
     teach,
     places: &[
         (
-            "src/restart/fork.rs",
+            "src/restart/engine/fork.rs",
             "drop",
             "until it is ready, an error or a panic ends the child by `_exit`, not in its parent's frames",
         ),
-        ("src/pidfile.rs", "remove", "removes the file only while it holds our own process id"),
         (
-            "src/net/listener.rs",
+            "src/system/pidfile.rs",
+            "remove",
+            "removes the file only while it holds our own process id",
+        ),
+        (
+            "src/net/listen/listener.rs",
             "unlink",
             "and a Unix socket's path only while it is the same inode",
         ),

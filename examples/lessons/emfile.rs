@@ -22,12 +22,12 @@ pub const LESSON: Lesson = Lesson {
     teach,
     places: &[
         (
-            "src/net/coming.rs",
+            "src/net/reactor/accept.rs",
             "accept_failed",
             "pauses accepting, and leaves the listener marked as ready",
         ),
-        ("src/net/going.rs", "make_room", "a connection has ended: accept again, without an event"),
-        ("src/net/listener.rs", "register", "a listener that was just taken over may have clients"),
+        ("src/net/reactor/close.rs", "make_room", "a connection has ended: accepts again"),
+        ("src/net/listen/listener.rs", "register", "one just taken over may have clients"),
     ],
 };
 

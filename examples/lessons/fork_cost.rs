@@ -21,11 +21,11 @@ pub const LESSON: Lesson = Lesson {
     teach,
     places: &[
         (
-            "src/restart/exec.rs",
+            "src/restart/engine/exec.rs",
             "spawn",
             "starts a program by posix_spawn(3), which shares the memory instead of copying its tables",
         ),
-        ("src/restart/attempt.rs", "choose_engine", "the author chooses the engine"),
+        ("src/restart/engine/attempt.rs", "choose_engine", "the author chooses the engine"),
     ],
 };
 

@@ -13,9 +13,13 @@ pub const LESSON: Lesson = Lesson {
     title: "a process is woken for connections that it has closed",
     teach,
     places: &[
-        ("src/net/going.rs", "bury", "deregisters each connection before it closes it"),
         (
-            "src/net/flow.rs",
+            "src/net/reactor/close.rs",
+            "take_dead",
+            "deregisters each connection before it closes it",
+        ),
+        (
+            "src/net/reactor/flow.rs",
             "note_stream",
             "an event whose connection is gone finds nobody: a slot that is used again has another serial",
         ),

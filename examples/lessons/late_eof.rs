@@ -14,8 +14,16 @@ pub const LESSON: Lesson = Lesson {
     title: "a process is dead, and its pipe says that it lives",
     teach,
     places: &[
-        ("src/restart/fork.rs", "pidfd_open", "a descriptor for a process, and for nothing else"),
-        ("src/restart/child.rs", "new", "watches a new generation by it, and not by a pipe's end"),
+        (
+            "src/restart/engine/fork.rs",
+            "pidfd_open",
+            "a descriptor for a process, and for nothing else",
+        ),
+        (
+            "src/restart/engine/child.rs",
+            "new",
+            "watches a new generation by it, and not by a pipe's end",
+        ),
     ],
 };
 

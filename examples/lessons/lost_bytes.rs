@@ -16,13 +16,13 @@ pub const LESSON: Lesson = Lesson {
     title: "a connection moves, and half a request stays behind",
     teach,
     places: &[
-        ("src/restart/pack.rs", "pack", "a connection that moves takes its buffers along"),
+        ("src/restart/transfer/pack.rs", "pack", "a connection that moves takes its buffers along"),
         (
-            "src/restart/pack.rs",
+            "src/restart/transfer/pack.rs",
             "unpack",
             "unread input, unsent output, timers with the time that is left, flags",
         ),
-        ("src/turn/moving.rs", "freeze", "and nobody reads it while it is on its way"),
+        ("src/turn/restart/moving.rs", "freeze", "and nobody reads it while it is on its way"),
     ],
 };
 

@@ -20,9 +20,9 @@ pub const LESSON: Lesson = Lesson {
     title: "a child waits for a thread that it does not have",
     teach,
     places: &[
-        ("src/restart/fork.rs", "thread_count", "asks the kernel how many threads there are"),
+        ("src/restart/engine/fork.rs", "thread_count", "asks the kernel for their number"),
         (
-            "src/restart/attempt.rs",
+            "src/restart/engine/attempt.rs",
             "choose_engine",
             "refuses to fork with more than one, or takes fork-exec instead if told so",
         ),

@@ -12,13 +12,13 @@ pub const LESSON: Lesson = Lesson {
     teach,
     places: &[
         (
-            "src/turn/new.rs",
+            "src/turn/restart/new.rs",
             "leave_to_parent",
             "the first thing that a forked child does: it closes its copies of the parent's connections",
         ),
         (
-            "src/net/going.rs",
-            "bury",
+            "src/net/reactor/close.rs",
+            "take_dead",
             "while a child may still have copies, the parent sends its FIN by shutdown, which needs no last close",
         ),
     ],

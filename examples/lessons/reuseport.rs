@@ -24,11 +24,11 @@ pub const LESSON: Lesson = Lesson {
     teach,
     places: &[
         (
-            "src/restart/inherit.rs",
+            "src/restart/engine/inherit.rs",
             "claim",
             "takes a listener over by name, before anything is bound",
         ),
-        ("src/server.rs", "claim_or_bind", "binds only what no older generation has"),
+        ("src/server/mod.rs", "claim_or_bind", "binds only what no older generation has"),
     ],
 };
 

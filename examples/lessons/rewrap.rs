@@ -13,9 +13,13 @@ pub const LESSON: Lesson = Lesson {
     title: "a child's Poll refuses its parent's sockets, while you debug",
     teach,
     places: &[
-        ("src/net/stream.rs", "rewrap", "builds a stream anew around its number"),
-        ("src/net/listener.rs", "rewrap", "and a listener"),
-        ("src/net/moving.rs", "keep", "does so with every connection that a forked child keeps"),
+        ("src/net/stream/socket.rs", "rewrap", "builds a stream anew around its number"),
+        ("src/net/listen/listener.rs", "rewrap", "and a listener"),
+        (
+            "src/net/reactor/handover.rs",
+            "keep",
+            "does so with every connection that a forked child keeps",
+        ),
     ],
 };
 

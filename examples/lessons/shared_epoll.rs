@@ -16,11 +16,15 @@ pub const LESSON: Lesson = Lesson {
     teach,
     places: &[
         (
-            "src/restart/fork.rs",
+            "src/restart/engine/fork.rs",
             "close_all",
             "closes the child's copies by number, and deregisters nothing",
         ),
-        ("src/turn/new.rs", "try_become_successor", "makes an epoll set of its own for the child"),
+        (
+            "src/turn/restart/new.rs",
+            "try_become_successor",
+            "makes an epoll set of its own for the child",
+        ),
     ],
 };
 

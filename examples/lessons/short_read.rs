@@ -18,9 +18,17 @@ pub const LESSON: Lesson = Lesson {
     title: "the last edge is spent on the bytes, and the end is never read",
     teach,
     places: &[
-        ("src/net/flow.rs", "note", "keeps `is_read_closed` of an event as the connection's `fin`"),
-        ("src/net/flow.rs", "read", "a short read has drained the socket, unless `fin` is set"),
-        ("src/turn/offer.rs", "serve", "reads a second time where the FIN rode along"),
+        (
+            "src/net/reactor/flow.rs",
+            "note",
+            "keeps `is_read_closed` of an event as the connection's `fin`",
+        ),
+        (
+            "src/net/reactor/flow.rs",
+            "read",
+            "a short read has drained the socket, unless `fin` is set",
+        ),
+        ("src/turn/input/offer.rs", "serve", "reads a second time where the FIN rode along"),
     ],
 };
 

@@ -13,9 +13,9 @@ pub const LESSON: Lesson = Lesson {
     title: "a child says goodbye to clients that are not its own",
     teach,
     places: &[
-        ("src/restart/fork.rs", "close_all", "the child closes; it shuts nothing down"),
+        ("src/restart/engine/fork.rs", "close_all", "the child closes; it shuts nothing down"),
         (
-            "src/net/coming.rs",
+            "src/net/reactor/accept.rs",
             "stop_accepting",
             "the old side only stops asking its listener, which the new side has as well",
         ),

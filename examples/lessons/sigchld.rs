@@ -20,9 +20,9 @@ pub const LESSON: Lesson = Lesson {
     title: "five children die, and one is missed",
     teach,
     places: &[
-        ("src/restart/child.rs", "new", "watches each child by a pidfd of its own"),
-        ("src/restart/child.rs", "has_ended", "asks for that child, without waiting"),
-        ("src/turn/supervised.rs", "reap_children", "asks all of them, whoever it was"),
+        ("src/restart/engine/child.rs", "new", "watches each child by a pidfd of its own"),
+        ("src/restart/engine/child.rs", "has_ended", "asks for that child, without waiting"),
+        ("src/turn/report/supervised.rs", "reap_children", "asks all of them, whoever it was"),
     ],
 };
 

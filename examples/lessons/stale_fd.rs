@@ -25,7 +25,11 @@ pub const LESSON: Lesson = Lesson {
             "free_piece",
             "a stream whose number is closed already is forgotten, never dropped",
         ),
-        ("src/net/stream.rs", "forget", "takes the number out of a stream without closing it"),
+        (
+            "src/net/stream/socket.rs",
+            "forget",
+            "takes the number out of a stream without closing it",
+        ),
     ],
 };
 

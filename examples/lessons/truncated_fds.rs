@@ -27,12 +27,12 @@ pub const LESSON: Lesson = Lesson {
     teach,
     places: &[
         (
-            "src/restart/pass.rs",
+            "src/restart/link/channel.rs",
             "receive_bytes",
             "a message that has lost descriptors is an error, which ends the restart",
         ),
-        ("src/turn/moving.rs", "let_go", "the old side keeps its own until the new one has them"),
-        ("src/server.rs", "raise_file_limit", "raises the limit as far as it goes"),
+        ("src/turn/restart/moving.rs", "let_go", "closes its own when the new side has them"),
+        ("src/server/mod.rs", "raise_file_limit", "raises the limit as far as it goes"),
     ],
 };
 

@@ -3,7 +3,7 @@
 /// What this process is in the succession.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Phase {
-    /// A new side that has said `Ready` and may not serve yet.
+    /// A new side that may not serve yet: from its making until it is released.
     Waiting,
     /// A new side that serves; the old one could still take over again.
     Probation,

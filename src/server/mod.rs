@@ -183,7 +183,8 @@ impl<S: Service> Server<S> {
     ///
     /// If an older generation has a listener of this very name, it is taken over: the same socket,
     /// with the clients that are queued. Otherwise it is bound. A port 0 stays the same port in all
-    /// generations. A Unix socket that nobody listens on any more is replaced.
+    /// generations. A Unix socket that nobody listens on any more is replaced. A path that somebody removes
+    /// while the server runs is bound anew, with a warning, at the next restart.
     ///
     /// A service manager may have opened the socket before the program was started (`sd_listen_fds(3)`):
     /// one that is bound to this very address is used, and `systemd:NAME` asks for all those that

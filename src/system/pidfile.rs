@@ -58,7 +58,7 @@ impl PidFile {
         let holders = self.current().map_or(Vec::new(), holders::of);
         let is_ours = |pid: &u32| *pid == process::id() || relatives.contains(pid);
         match holders.first() {
-            Some(first) if !holders.iter().any(|it| is_ours(it)) => Err(self.is_held_by(*first)),
+            Some(first) if !holders.iter().any(is_ours) => Err(self.is_held_by(*first)),
             _ => Ok(()),
         }
     }
@@ -112,6 +112,7 @@ impl PidFile {
             && number(&current) == Some(pid)
         {
             if self.held.as_ref().is_some_and(|held| are_same(held, &current)) {
+                self.hold();
                 return Ok(());
             }
             if holders::hold(&current, process::id()) && self.is_at_path(&current) {
@@ -121,7 +122,26 @@ impl PidFile {
         }
         self.check(relatives)?;
         let put = |file: &PidFile, new: &Path| fs::rename(new, &file.path).map(|()| None);
-        self.make(pid, put).map(drop).map_err(|e| self.failed(e))
+        self.make(pid, put).map(drop).map_err(|e| {
+            self.keep();
+            self.failed(e)
+        })
+    }
+
+    /// The old file stays, with a number that is not ours: it is held all the same.
+    fn keep(&mut self) {
+        let Some(current) = self.current() else { return };
+        if !self.held.as_ref().is_some_and(|held| are_same(held, &current)) {
+            self.held = Some(current);
+        }
+        self.hold();
+    }
+
+    /// With our own number, too: the others of a description that is shared may be of processes that are gone.
+    fn hold(&self) {
+        if let Some(held) = &self.held {
+            holders::hold(held, process::id());
+        }
     }
 
     /// Another generation is the one to be signalled.

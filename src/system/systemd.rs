@@ -1,5 +1,5 @@
 //! What a service manager is told, and how it says that it has heard (`sd_notify(3)`). Knows no restart:
-//! `turn::manager` decides when something is to be told.
+//! `turn::report::manager` decides when something is to be told.
 //!
 //! The words are made by the crate `sd-notify`. They are sent from here, because a server may not block
 //! on a manager that is slow, and because a barrier is a message with a descriptor.

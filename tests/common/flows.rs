@@ -1,5 +1,6 @@
 //! What the tests of datagrams share: the example `flows` as a server, and callers who count what comes
-//! back.
+//! back. They are no load clients of [`load`](super::common::load): a datagram has no connection that could be refused
+//! or cut off.
 
 use std::{
     collections::HashMap,

@@ -1,4 +1,4 @@
-//! Which file of `src` imports from which: `use` lines and paths in the text, followed through the
+//! Which file of a crate imports from which: `use` lines and paths in the text, followed through the
 //! re-exports of each `mod.rs` to the file that has the item.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,13 +16,13 @@ pub struct Imports {
 }
 
 impl Imports {
-    /// Of files below `src`, each with its code, without comments and tests.
-    pub fn of(sources: &[(String, String)]) -> Imports {
+    /// Of files below `root`, each with its code, without comments and tests.
+    pub fn of(root: &str, sources: &[(String, String)]) -> Imports {
         let files: BTreeMap<Path, String> =
-            sources.iter().map(|(path, _)| (module(path), path.clone())).collect();
+            sources.iter().map(|(path, _)| (module(root, path), path.clone())).collect();
         let mut found = Imports { files, reexports: BTreeMap::new(), named: BTreeMap::new() };
         for (path, code) in sources {
-            let here = module(path);
+            let here = module(root, path);
             let mut named = Vec::new();
             let mut rest = code.as_str();
             while let Some((before, after)) = split_use(rest) {
@@ -63,7 +63,7 @@ impl Imports {
         if let Some(target) = self.reexports.get(path) {
             return self.file_of(target);
         }
-        for end in (0..=path.len()).rev() {
+        for end in (1..=path.len()).rev() {
             if let Some(file) = self.files.get(&path[..end]) {
                 return Some(file);
             }
@@ -113,8 +113,9 @@ impl Imports {
     }
 }
 
-fn module(path: &str) -> Path {
-    let inside = path.strip_prefix("src/").unwrap_or(path).trim_end_matches(".rs");
+fn module(root: &str, path: &str) -> Path {
+    let inside =
+        path.strip_prefix(root).unwrap_or(path).trim_start_matches('/').trim_end_matches(".rs");
     let mut parts: Path = inside.split('/').map(str::to_owned).collect();
     parts.pop_if(|last| ["mod", "lib", "main"].contains(&last.as_str()));
     parts

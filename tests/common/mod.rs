@@ -6,29 +6,33 @@
 
 pub mod churn;
 pub mod journal;
+#[path = "../../examples/common/load.rs"]
+pub mod load;
 mod log;
 pub mod ops;
 pub mod restart;
-pub mod traffic;
 
 use std::{
     env,
     ffi::OsStr,
     io::{BufRead, BufReader, Read, Write},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
     os::unix::net::{UnixListener, UnixStream},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     thread,
     time::{Duration, Instant},
 };
 
 use nix::{
-    sys::signal::{Signal, kill, killpg},
+    sys::{
+        signal::{Signal, kill, killpg},
+        socket::{Backlog, listen},
+    },
     unistd::Pid,
 };
 
@@ -265,12 +269,47 @@ pub fn leave_socket(path: &Path) {
     wait_for("the socket to be stale", || UnixStream::connect(path).is_err());
 }
 
+/// Leaves no room in a listener's accept queue: further clients get no answer, as long as these are there.
+pub fn fill_queue(listener: &TcpListener) -> Vec<TcpStream> {
+    listen(listener, Backlog::new(1).expect("a length")).expect("a shorter queue");
+    let address = listener.local_addr().expect("its address");
+    let mut queued = Vec::new();
+    wait_for("the queue to be full", || {
+        let stream = TcpStream::connect_timeout(&address, Duration::from_millis(300));
+        let full = stream.is_err();
+        queued.extend(stream);
+        full
+    });
+    queued
+}
+
+/// One line to a Unix socket, on a connection of its own, and one line back.
+pub fn ask_unix(path: &Path, line: &str) -> String {
+    let mut stream = UnixStream::connect(path).expect("the server accepts");
+    stream.set_read_timeout(Some(DEADLINE)).expect("a timeout");
+    stream.write_all(format!("{line}\n").as_bytes()).expect("it takes a line");
+    let mut answer = String::new();
+    BufReader::new(stream).read_line(&mut answer).expect("an answer in time");
+    answer.trim_end().to_owned()
+}
+
+/// Connects to a Unix socket again and again until `done`, and answers how often.
+pub fn connect_until(done: &AtomicBool, path: &Path) -> std::io::Result<usize> {
+    let mut count = 0;
+    while !done.load(Ordering::Relaxed) {
+        UnixStream::connect(path)?;
+        count += 1;
+    }
+    Ok(count)
+}
+
 /// How many descriptors a process has.
 pub fn open_fds(pid: i32) -> usize {
     std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
 }
 
-/// A blocking client with deadlines.
+/// A blocking client with deadlines, for a conversation that the test itself leads: whatever is not as it should be
+/// fails the test. Where failures are to be counted, it is a client of [`load`].
 pub struct Client {
     pub stream: TcpStream,
     reader: BufReader<TcpStream>,

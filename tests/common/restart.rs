@@ -12,7 +12,6 @@ use std::{
 use nix::{
     sys::{
         ptrace,
-        resource::{Resource, getrlimit, setrlimit},
         signal::{Signal, kill},
         wait::{WaitPidFlag, WaitStatus, waitpid},
     },
@@ -100,10 +99,7 @@ impl Client {
 
     /// One number of the lab's `stats`.
     pub fn stat(&mut self, name: &str) -> u64 {
-        let stats = self.ask("stats");
-        let found = stats.split(&format!("{name}: ")).nth(1).unwrap_or_else(|| panic!("{stats}"));
-        let digits = found.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
-        digits.parse().unwrap_or_else(|_| panic!("{name} in {stats}"))
+        super::stat(self, name)
     }
 }
 
@@ -337,10 +333,4 @@ fn inodes(table: &str, column: usize, matches: impl Fn(&[&str]) -> bool) -> Vec<
 /// The inode of a path, if something is there.
 pub fn inode(path: &Path) -> Option<u64> {
     fs::symlink_metadata(path).ok().map(|meta| meta.ino())
-}
-
-/// Lets this test process have as many descriptors as the system allows.
-pub fn raise_file_limit() {
-    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
-    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).expect("more is allowed up to the hard limit");
 }

@@ -1,4 +1,5 @@
-//! A client that speaks the Redis protocol and shows every byte of the replies.
+//! A client that speaks the Redis protocol and shows every byte of the replies. It is no load: it takes replies whose
+//! length only their parser knows, over either kind of socket, and fails the test where something is wrong.
 #![allow(dead_code)] // each test file uses its part of this
 
 use std::{

@@ -8,7 +8,7 @@ use std::{
 
 use crate::common::{
     Client, DEADLINE,
-    churn::{self, Churn},
+    churn::{Churn, LAB, assert_only_cut},
     ops::{AtEnd, Operated, Row, newcomer, restart_to_the_end, wait_settled},
     restart::Engine,
     wait_for, wait_gone,
@@ -54,7 +54,7 @@ fn scenario_02_bad_only_after_ready(engine: Engine) {
 /// was an answer of the new one.
 fn outage_of_one(lab: &Operated, engine: Engine) -> Option<Duration> {
     let old = lab.pid();
-    let traffic = Churn::start(&lab.address);
+    let traffic = Churn::start(&lab.address, LAB);
     let done = AtomicBool::new(false);
     lab.break_programs("abort");
     let (ran, outage) = thread::scope(|scope| {
@@ -71,10 +71,7 @@ fn outage_of_one(lab: &Operated, engine: Engine) -> Option<Duration> {
     if engine == Engine::ForkExec {
         assert!(ran.err.contains("its stderr ends: ") && ran.err.contains("lab: aborts as told"));
     }
-    let failed = traffic.stop();
-    // Nobody is refused; who was being served by the one that died is cut off.
-    assert!(failed.iter().all(|why| why.starts_with("cut")), "{failed:?}");
-    assert!(failed.len() <= churn::CLIENTS, "{failed:?}");
+    assert_only_cut(&traffic.stop());
     assert_eq!(wait_settled(lab).pid, old);
     outage
 }
@@ -105,7 +102,7 @@ fn watch(address: &str, old: i32, done: &AtomicBool) -> Option<Duration> {
 fn a_roll_back_on_request_brings_the_old_one_back_and_lets_the_new_one_drain(engine: Engine) {
     let lab = Operated::with(LONG, |setup| setup);
     let old = lab.pid();
-    let traffic = Churn::start(&lab.address);
+    let traffic = Churn::start(&lab.address, LAB);
     let restart = lab.heirloom_later(&["restart", &flag(engine)]);
     wait_for("the new one to serve", || newcomer(&lab).pid != old);
     let mut client = lab.connect();
@@ -125,7 +122,7 @@ fn a_roll_back_on_request_brings_the_old_one_back_and_lets_the_new_one_drain(eng
     assert_eq!(both, ["serving", "draining"]);
     assert_eq!(client.who().pid, new);
     let failed = traffic.stop();
-    assert!(failed.is_empty(), "{failed:?}");
+    assert_eq!(failed.total(), 0, "{failed:?}");
     drop(client);
     wait_gone(new);
     assert_eq!(wait_settled(&lab).pid, old);
@@ -134,14 +131,14 @@ fn a_roll_back_on_request_brings_the_old_one_back_and_lets_the_new_one_drain(eng
 fn a_service_that_finds_itself_unfit_hands_back(engine: Engine) {
     let lab = Operated::with(LONG, |setup| setup);
     let old = lab.pid();
-    let traffic = Churn::start(&lab.address);
+    let traffic = Churn::start(&lab.address, LAB);
     lab.break_programs("roll back");
     let ran = lab.heirloom(&["restart", &flag(engine)]);
     assert_eq!(ran.status, Some(1), "{ran:?}");
     assert_eq!(ran.err, "heirloom: restart: rolled back: lab: as told\n");
     lab.mend_programs();
     let failed = traffic.stop();
-    assert!(failed.is_empty(), "{failed:?}");
+    assert_eq!(failed.total(), 0, "{failed:?}");
     assert_eq!(wait_settled(&lab).pid, old);
     assert_eq!(lab.connect().ask("events"), "Fresh,retire,Resumed,error");
 }

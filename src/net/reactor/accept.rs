@@ -1,4 +1,4 @@
-//! How connections come: accepted up to the limits. How they are dialed is in `dialing`.
+//! How connections come: accepted up to the limits. How they are dialed is in `dial`.
 
 use std::io;
 

@@ -3,7 +3,7 @@
 //! what they want done.
 //!
 //! This file has the data and the look-ups. A connection comes by `accept` or `dial`, its bytes by
-//! `flow`, its deadlines are watched in `timeouts`, it goes by `close` or, whole, by `handover`; `conn` is
+//! `flow`, its deadlines are watched in `timeouts`, it goes by `close` or, whole, by `handover`; `connection` is
 //! what a callback may do with it. `paths` is about Unix sockets that nobody finds, `datagrams` and
 //! `tasks` about what is no connection, `process`,
 //! `request` and `deadline` about the process.
@@ -125,7 +125,7 @@ pub struct Net {
     dirty: Vec<ConnId>,
     writable: Vec<ConnId>,
     dead: Vec<ConnId>,
-    /// Dials that never became a connection: told in the dial phase.
+    /// Dials that never became a connection: told in phase 3, `accept`.
     refused_dials: Vec<(u64, std::io::Error)>,
     /// In a test: what would go to the kernel, for the test to decide.
     pub(crate) staged: Staged,

@@ -85,7 +85,7 @@ impl Supervisor {
                 let Some(link) = fds.pop() else { return };
                 self.older.push(Older { who, link: Link::of(link), offered: false });
                 if self.watch.is_ending() {
-                    self.dismiss_elders();
+                    self.dismiss_older();
                 }
             }
             other => log::warn!(target: SUPERVISOR, "supervisor: {other:?} is ignored"),

@@ -192,7 +192,7 @@ impl Supervisor {
                 log::warn!(target: SUPERVISOR, "supervisor: pid {pid} is killed");
                 self.signal(pid, Signal::SIGKILL);
             }
-            Action::Dismiss => self.dismiss_elders(),
+            Action::Dismiss => self.dismiss_older(),
             Action::Exit { code } => self.exit(code),
         }
     }
@@ -266,7 +266,7 @@ impl Supervisor {
     }
 
     /// They have nobody else who would tell them that the service ends.
-    fn dismiss_elders(&mut self) {
+    fn dismiss_older(&mut self) {
         let within = self.orders.stop_within;
         for generation in &mut self.older {
             let _ = generation.link.send(&Message::Dismissed { within }, Vec::new());

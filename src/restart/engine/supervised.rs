@@ -1,5 +1,5 @@
 //! A generation's way to its supervisor. All generations share one end of it, so each message says who
-//! speaks, and nothing ever comes back: what the supervisor wants, it says by signal.
+//! speaks, and nothing ever comes back on it.
 
 use std::{
     io,

@@ -16,7 +16,7 @@ pub(crate) const MESSAGE_MAX: usize = 128 * 1024;
 /// A reason is cut to this many bytes.
 const REASON_MAX: usize = 4096;
 
-/// One message. The descriptors that go with it travel beside it (see `pass`).
+/// One message. The descriptors that go with it travel beside it (see `channel`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Message {
     /// Old to new, first: who you are to be, and who I am. With it: the stderr to use once you have committed,

@@ -1,5 +1,5 @@
 //! This process's place in the succession of generations, as data. What happens to it is in `old`,
-//! `new` and `leave`.
+//! `new` and `leaving`.
 
 use std::{process, time::Duration, time::Instant};
 

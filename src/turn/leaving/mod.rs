@@ -44,6 +44,7 @@ impl<S: Service> Turn<S> {
             self.net.unwatch(&old.link);
             let number = old.who.generation;
             self.answer_roll_back(&format!("ok: generation {number} serves again"));
+            self.net.passed_on().for_each(Listener::withdraw); // the other one has never had these
             self.succession.newest = Some(old.link);
         }
         if let Some(newest) = &self.succession.newest
