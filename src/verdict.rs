@@ -1,6 +1,6 @@
 //! How a restart went, and why one did not: plain values, for the one who asked and for the log.
 
-use std::{fmt, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
 use crate::plan::Engine;
 
@@ -28,8 +28,43 @@ pub struct Verdict {
     pub took: Duration,
     /// How far it came, and when.
     pub steps: Steps,
+    /// Which file the new program was started from; `None` for a fork, and where it came to no start.
+    pub program: Option<Program>,
     /// The process id of the new generation, or why there is none.
     pub outcome: std::result::Result<u32, RestartError>,
+}
+
+/// The file that a new program was started from.
+///
+/// ```
+/// use heirloom::Verdict;
+///
+/// /// For the one who has deployed.
+/// fn what_runs(verdict: &Verdict) -> String {
+///     match &verdict.program {
+///         Some(file) if file.runs_already => format!("no other version: {}", file.path.display()),
+///         Some(file) => format!("now from {}", file.path.display()),
+///         None => "the same program".to_owned(),
+///     }
+/// }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Program {
+    /// Where it is, with all symbolic links resolved.
+    pub path: PathBuf,
+    /// The device that it is on, as `stat(2)` has it.
+    pub device: u64,
+    /// Its number there.
+    pub inode: u64,
+    /// It is the very file that the old process runs, so there is no new version in it.
+    pub runs_already: bool,
+}
+
+impl fmt::Display for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (inode {})", self.path.display(), self.inode)
+    }
 }
 
 /// When a restart took its steps, `None` for those that it did not take, and what it left behind.

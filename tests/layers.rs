@@ -37,7 +37,7 @@ const ROOMS: [(&str, &[&str]); 35] = [
     // Sockets, from one stream to all that a process has.
     ("net", &["error"]),
     ("net/stream", &["net"]),
-    ("net/listen", &["error", "limits", "log_target", "logging", "net", "net/stream"]),
+    ("net/listen", &["error", "limits", "log_target", "logging", "net", "net/stream", "system"]),
     ("net/datagram", &["limits", "log_target", "net", "net/listen"]),
     ("net/conn", &["buffer", "clock", "limits", "net", "net/stream"]),
     (
@@ -62,7 +62,7 @@ const ROOMS: [(&str, &[&str]); 35] = [
         ],
     ),
     // How one process follows another. It knows a connection as data.
-    ("restart/link", &["limits", "log_target", "plan"]),
+    ("restart/link", &["limits", "log_target", "plan", "system"]),
     ("restart/transfer", &["clock", "limits", "net", "net/conn", "net/stream", "restart/link"]),
     (
         "restart/engine",
@@ -70,8 +70,8 @@ const ROOMS: [(&str, &[&str]); 35] = [
             "error",
             "limits",
             "log_target",
-            "logging",
             "net",
+            "net/listen",
             "plan",
             "restart/link",
             "restart/transfer",
@@ -184,6 +184,7 @@ const ROOMS: [(&str, &[&str]); 35] = [
             "restart/engine",
             "restart/link",
             "service",
+            "system",
             "turn",
             "turn/generation",
             "verdict",
@@ -256,9 +257,10 @@ const ROOMS: [(&str, &[&str]); 35] = [
 ];
 
 /// The only files with `unsafe` in them.
-const UNSAFE: [&str; 5] = [
+const UNSAFE: [&str; 6] = [
     "src/system/stdio.rs",
     "src/restart/engine/fork.rs",
+    "src/restart/engine/passed.rs",
     "src/restart/engine/exec.rs",
     "src/restart/link/channel.rs",
     "src/net/stream/socket.rs",

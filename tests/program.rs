@@ -3,14 +3,27 @@
 
 mod common;
 
-use std::{fs, os::unix::fs::symlink, path::Path};
+use std::{
+    fs,
+    os::unix::{
+        fs::{MetadataExt, PermissionsExt, symlink},
+        net::UnixListener,
+    },
+    path::Path,
+    process::Command,
+};
 
 use common::{
-    Dir, Server, copy, example, place,
+    Dir, Server, copy, example, in_session,
+    ops::Control,
+    place,
     restart::{Engine, Lab},
-    wait_gone,
+    run_to_end, wait_gone,
 };
-use nix::sys::signal::Signal;
+use nix::{
+    sys::{signal::Signal, stat::Mode},
+    unistd::{geteuid, mkfifo},
+};
 
 /// Puts a copy of an example at `path`.
 fn install(name: &str, path: &Path) {
@@ -112,6 +125,20 @@ fn what_is_no_program_is_refused_by_name_and_the_old_one_serves_on() {
     fs::create_dir(&path).expect("a directory");
     assert_refused("a directory", "it is not a regular file");
     fs::remove_dir(&path).expect("a directory of ours");
+    // To open one of these for reading waits for a writer, or does whatever the device does.
+    mkfifo(&path, Mode::S_IRWXU).expect("a FIFO");
+    assert_refused("a FIFO", "it is not a regular file");
+    fs::remove_file(&path).expect("a FIFO of ours");
+    let socket = UnixListener::bind(&path).expect("a socket");
+    assert_refused("a socket", "it is not a regular file");
+    drop(socket);
+    for odd in ["/dev/zero", "/dev/tty", &dir.path("nothing").display().to_string()] {
+        fs::remove_file(&path).expect("a file of ours");
+        symlink(odd, &path).expect("a link");
+        let why = if odd.starts_with("/dev") { "not a regular file" } else { "No such file" };
+        assert_refused(odd, why);
+    }
+    fs::remove_file(&path).expect("a link of ours");
     let foreign = fs::read(&good).map(|mut elf| {
         elf.truncate(4096);
         elf[18] = 0xff; // e_machine: no processor that exists
@@ -224,4 +251,127 @@ fn relative_paths_outlive_chdir() {
     common::wait_for("the last one to clear up", || {
         pid().is_empty() && !dir.path("lab.sock").exists()
     });
+}
+
+/// For `start_as`: the same program and arguments by way of a shell, which does `before` first.
+fn by_shell(before: &str, runner: &[&str], command: Command) -> Command {
+    let mut shell = in_session(runner.first().unwrap_or(&"sh"));
+    shell.args(runner.iter().skip(1)).args(if runner.is_empty() { &[][..] } else { &["sh"] });
+    shell.arg("-c").arg(format!("{before} && exec \"$0\" \"$@\"")).args(command.get_args());
+    shell.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    shell
+}
+
+/// Points the link at another directory, as a deployment does: by rename, so that it is never missing.
+fn turn(link: &Path, to: &Path) {
+    let next = link.with_extension("next");
+    symlink(to, &next).expect("a link");
+    fs::rename(&next, link).expect("in one directory");
+}
+
+#[test]
+fn a_deployment_that_turns_a_link_to_the_directory_is_what_runs_next() {
+    let dir = Dir::new();
+    let (seven, eight, current) = (dir.path("7"), dir.path("8"), dir.path("current"));
+    for (release, name) in [(&seven, "echo"), (&eight, "lab")] {
+        fs::create_dir(release).expect("a directory");
+        install(name, &release.join("server"));
+    }
+    turn(&current, &seven);
+    let control = dir.path("control");
+    let cd = format!("cd {}", current.display());
+    let server = Server::of("echo").program("./server").arg("--control");
+    let server = server.arg(control.display().to_string());
+    let server = server.start_as(|command| by_shell(&cd, &[], command));
+    assert_eq!(server.connect().ask("who"), "who");
+    let restart = || Control::connect(&control).expect("it listens").ask("restart fork-exec");
+    let canonical = |release: &Path| fs::canonicalize(release.join("server")).expect("a file");
+
+    // Nothing was deployed yet: that is said.
+    let file = canonical(&seven).display().to_string();
+    let reply = restart();
+    assert!(reply.contains(&format!("program={file}")), "{reply:?}");
+    assert!(reply.iter().any(|line| line.starts_with("note=this file ran already")), "{reply:?}");
+    server.wait_line(&format!("WARN: restart: {file} is the very file that already runs"));
+
+    turn(&current, &eight);
+    let file = canonical(&eight);
+    let reply = restart();
+    assert!(reply.contains(&format!("program={}", file.display())), "{reply:?}");
+    assert!(!reply.iter().any(|line| line.starts_with("note=")), "{reply:?}");
+    let inode = fs::metadata(&file).expect("a file").ino();
+    server.wait_line(&format!("restart: the program is {} (inode {inode})", file.display()));
+    assert_eq!(server.connect().who().generation, 2);
+    assert_eq!(server.count_lines("is the very file that already runs"), 1);
+
+    // The old release goes, as releases do; and the new program has kept the name of its directory.
+    fs::remove_dir_all(&seven).expect("a directory of ours");
+    turn(&current, &seven);
+    fs::create_dir(&seven).expect("a directory");
+    install("lab", &seven.join("server"));
+    server.restart(Signal::SIGUSR2);
+    let here = server.connect().ask("run pwd -P");
+    assert_eq!(here, fs::canonicalize(&seven).expect("a directory").display().to_string());
+}
+
+/// Nor is a relative one believed, or one that is gone.
+#[test]
+fn a_pwd_that_is_another_directory_is_not_believed() {
+    for pwd in ["/", ".", "/no/such/directory", ""] {
+        let dir = Dir::new();
+        install("lab", &dir.path("server"));
+        let cd = format!("cd {} && PWD={pwd}", dir.path("").display());
+        let lab = Lab::started(|setup| {
+            let setup = setup.program("./server").env("PWD", "exported");
+            setup.start_as(|command| by_shell(&cd, &[], command))
+        });
+        restart(&lab);
+    }
+}
+
+/// Root may read everything, so it must not be root.
+#[test]
+fn a_program_that_may_be_run_and_not_read_is_run() {
+    let dir = Dir::new();
+    let path = dir.path("server");
+    install("lab", &path);
+    let is_root = geteuid().is_root();
+    let nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+    let lab = Lab::started(|setup| {
+        setup.program(&path).start_as(|command| {
+            let args: Vec<_> = command.get_args().map(|arg| arg.to_owned()).collect();
+            let pid_file = args.iter().skip_while(|arg| *arg != "--pid-file").nth(1);
+            let home = Path::new(pid_file.expect("a pid file")).parent().expect("a directory");
+            fs::set_permissions(home, fs::Permissions::from_mode(0o777)).expect("a mode");
+            let runner = if is_root { &nobody[..] } else { &[][..] };
+            by_shell("true", runner, command)
+        })
+    });
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o111)).expect("a mode");
+    let cat = format!("run cat {} >/dev/null 2>&1 && echo read || echo not", path.display());
+    assert_eq!(lab.connect().ask(&cat), "not");
+    restart(&lab);
+    restart(&lab);
+}
+
+/// In a mount namespace of its own; where the system allows none, there is nothing to test.
+#[test]
+fn without_proc_both_engines_work() {
+    let hide = "mount -t tmpfs none /proc";
+    let own: &[&str] = match geteuid().is_root() {
+        true => &["unshare", "--mount"],
+        false => &["unshare", "--user", "--map-root-user", "--mount"],
+    };
+    let output = run_to_end(Command::new(own[0]).args(&own[1..]).args(["sh", "-c", hide]));
+    if !output.status.success() {
+        let why = String::from_utf8_lossy(&output.stderr);
+        eprintln!("skipped: no mount namespace without /proc here: {why}");
+        return;
+    }
+    let lab = Lab::started(|setup| setup.start_as(|command| by_shell(hide, own, command)));
+    assert_eq!(lab.connect().ask("run ls /proc | wc -l"), "0");
+    for engine in [Engine::ForkExec, Engine::Fork, Engine::ForkExec] {
+        let new = lab.restart_by(engine);
+        assert_eq!(lab.connect().who().pid, new);
+    }
 }

@@ -21,6 +21,11 @@
 //! 6. It says `Committed`. The old side closes its listeners, serves the connections that have stayed, and
 //!    exits when the last one has ended.
 //!
+//! What is at the program's path is looked up anew each time, and so is each link on the way: with releases in
+//! directories of their own, `cd current && ./server` upgrades to the release that `current` leads to by
+//! then. The log, [`Verdict::program`](crate::Verdict) and `heirloom restart` say which file that was, and
+//! warn when it is the very file that runs already.
+//!
 //! # What differs
 //!
 //! | | [`Restart::fork`](crate::Restart::fork) | [`Restart::fork_exec`](crate::Restart::fork_exec) |

@@ -133,7 +133,8 @@
 //! The process id changes at each restart, since a restart makes a new process. Three ways to know it:
 //!
 //! - Follow the pid file ([`pid_file`](crate::Server::pid_file)). It holds the number of the generation that
-//!   serves; a roll back writes the old number again.
+//!   serves; a roll back writes the old number again. Whoever serves holds it by a lock, so a second
+//!   server with the same pid file is refused, and one that a crash has left is in nobody's way.
 //! - Let systemd follow: it is told ([under systemd](super::systemd_and_containers)).
 //! - Take a supervisor.
 //!

@@ -134,7 +134,7 @@ impl fmt::Display for Seconds {
 /// The reply to `restart`. The further lines of an error are the last ones of the new program's
 /// stderr.
 pub(crate) fn verdict(verdict: &Verdict) -> String {
-    let Verdict { generation, engine, took, steps, outcome } = verdict;
+    let Verdict { generation, engine, took, steps, program, outcome } = verdict;
     let mut text = match outcome {
         Ok(pid) => format!("ok: generation {generation} is pid {pid}, by {engine}, in {took:?}"),
         Err(why) => format!("error: {why}"),
@@ -154,6 +154,11 @@ pub(crate) fn verdict(verdict: &Verdict) -> String {
         }
         if steps.kept_back > 0 {
             let _ = write!(text, "\nkept_back={}", steps.kept_back);
+        }
+        if let Some(program) = program {
+            let _ = write!(text, "\nprogram={}", program.path.display());
+            let note = "\nnote=this file ran already, so there is no new version in it";
+            text.push_str(if program.runs_already { note } else { "" });
         }
     }
     text

@@ -20,9 +20,10 @@ use crate::{
     plan::{Engine, Restart},
     restart::{
         engine::{
-            exec::{Launch, claim_activated},
+            exec::Launch,
             fork::take_dispositions,
             inherit::Inheritance,
+            passed::{claim_activated, claim_link},
         },
         fault::{self, Step},
     },
@@ -87,27 +88,33 @@ impl<S: Service> Server<S> {
     /// Makes a server, and finds out whether an older generation hands over to it.
     ///
     /// Call it early: it remembers how the program was started, it holds signals back until the
-    /// server can hear them (HUP, INT, QUIT, TERM, USR1 and USR2), and in a new generation it takes
-    /// its marker out of the environment, which no other thread may use at that moment. The limit
-    /// on open files is raised as far as it goes. `SIGCHLD` is not ignored any more, whoever has left it so,
-    /// and `SIGXFSZ` is, so that a limit on the size of files is an error and not the end; what the program
-    /// starts by itself inherits both, a new generation has all defaults.
+    /// server can hear them (HUP, INT, QUIT, TERM, USR1 and USR2), and it takes what was meant for this
+    /// process out of the environment, which no other thread may use at that moment. The limit on open
+    /// files is raised as far as it goes. Descriptors that the program was started with, such as a
+    /// lock of `flock(1)`, are left alone, and each new program is started with them as well. `SIGCHLD`
+    /// is not ignored any more, whoever has left it so, and `SIGXFSZ` is, so that a limit on the size of files
+    /// is an error and not the end; what the program starts by itself inherits both, a new generation has all
+    /// defaults.
     ///
     /// # Errors
-    /// When the system refuses an epoll set, or when an older generation hands over something that
-    /// cannot be understood.
+    /// When the system refuses an epoll set, when an older generation hands over something that cannot be
+    /// understood, or when `HEIRLOOM_LINK` or `LISTEN_FDS` lead to no socket that was passed on.
     pub fn new(service: S) -> Result<Server<S>> {
         signal::hold_back()?;
         take_dispositions().map_err(|e| Error::io("set", "signal dispositions", e))?;
         raise_file_limit();
+        // Before this process opens anything, and so gives a number a meaning of its own.
+        let link = claim_link()?;
+        let activated = if link.is_some() { Vec::new() } else { claim_activated()? };
         let mut server = Server::bare(service)?;
-        let Some((mut link, inheritance)) = Inheritance::claim()? else {
+        let Some(door) = link else {
             server.succession.manager = Manager::find(false);
-            for (name, fd) in claim_activated()? {
+            for (name, fd) in activated {
                 server.unclaimed.push(Listener::activated(&name, fd)?);
             }
             return Ok(server);
         };
+        let (mut link, inheritance) = Inheritance::claim(door)?;
         server.succession.manager = Manager::find(true);
         fault::point(Step::NewMade, Some(&mut link));
         let (net, succession) = (&mut server.net, &mut server.succession);
@@ -124,8 +131,8 @@ impl<S: Service> Server<S> {
         succession.stderr = inheritance.stderr;
         let older = inheritance.older.into_iter();
         succession.older = older.map(|(who, link)| Generation::new(who, link)).collect();
-        for (place, (name, fd)) in inheritance.listeners.into_iter().enumerate() {
-            let mut listener = Listener::adopt(name, fd)?;
+        for (place, (socket, fd)) in inheritance.listeners.into_iter().enumerate() {
+            let mut listener = Listener::adopt(socket.name, fd, socket.file)?;
             listener.place = place;
             server.unclaimed.push(listener);
         }
@@ -184,10 +191,15 @@ impl<S: Service> Server<S> {
 
     /// Keeps the process id of the generation that serves in this file, or of its
     /// [supervisor](Self::supervised), since that is the one to be signalled. It is written, by rename,
-    /// when a generation begins to serve, and removed at the end by the one whose number it holds.
+    /// when a generation begins to serve, and removed at the end by the one whose number it holds. Where
+    /// it cannot be written, because the disk is full, the old file stays, and the log says so.
+    ///
+    /// Whoever serves holds the file by a lock (`fcntl_locking(2)`), so a second server with the same pid
+    /// file is refused while the first one lives, and a number that a crash has left is in nobody's way.
     ///
     /// # Errors
-    /// When the file could not be written there. It is tried now, not when the server is ready.
+    /// When the file could not be written there, or is another server's that lives. It is tried now, not
+    /// when the server is ready.
     ///
     /// ```
     /// # use heirloom::{Result, Server, Service};
@@ -197,6 +209,9 @@ impl<S: Service> Server<S> {
     /// ```
     pub fn pid_file(mut self, path: impl Into<PathBuf>) -> Result<Server<S>> {
         let file = PidFile::new(path.into()).inspect_err(|_| self.withdraw())?;
+        if !self.is_dry_run {
+            file.check(&self.succession.relatives()).inspect_err(|_| self.withdraw())?;
+        }
         self.succession.pid_file = Some(file);
         Ok(self)
     }
@@ -208,13 +223,19 @@ impl<S: Service> Server<S> {
     /// than once, too.
     ///
     /// # Errors
-    /// When the system refuses to wait for events or clients; what is wrong with one connection
-    /// never ends up here.
+    /// When the system refuses to wait for events or clients, or another server has just taken the
+    /// [pid file](Self::pid_file); what is wrong with one connection never ends up here.
     pub fn run(mut self) -> Result {
         if self.is_dry_run {
             return Ok(());
         }
         self.net.listeners.extend(self.control.take());
+        if let (Some(file), None) = (&mut self.succession.pid_file, &self.succession.old)
+            && let Err(e) = file.claim(std::process::id())
+        {
+            self.withdraw();
+            return Err(e);
+        }
         if self.is_supervised && self.succession.old.is_none() {
             return self.supervise();
         }

@@ -6,11 +6,10 @@ use std::{
     os::{
         fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
         unix::{
-            fs::{FileTypeExt, MetadataExt},
+            fs::FileTypeExt,
             net::{UnixDatagram, UnixListener as StdListener},
         },
     },
-    path::Path,
 };
 
 use mio::{
@@ -36,6 +35,7 @@ use crate::{
         address::Address,
         stream::{Peer, Stream},
     },
+    system::regular_file::FileId,
 };
 
 /// A listening socket and how it is known.
@@ -47,8 +47,10 @@ pub(crate) struct Listener {
     /// Where it really listens.
     pub address: Address,
     socket: Socket,
-    /// Device and inode of a Unix socket's path: it is unlinked only while it is still this file.
-    inode: Option<(u64, u64)>,
+    /// Of a Unix socket whose path is ours: the file that was made when it was bound. It travels with the
+    /// descriptor and is never looked up again, for at the path there may be somebody else's by now. As long
+    /// as anybody has the socket, no other file can have the same number.
+    pub file: Option<FileId>,
     /// Of the control socket: its clients are served by the reactor itself.
     pub is_control: bool,
     /// Bound here, not taken over.
@@ -99,8 +101,9 @@ impl Listener {
             DATAGRAMS => bind_datagrams(address, permissions),
             _ => bind_stream(address, permissions, beside),
         };
-        let listener = Listener::adopt(name.to_owned(), fd?).map_err(io::Error::other)?;
-        Ok(Listener { is_new: true, ..listener })
+        let listener = Listener::adopt(name.to_owned(), fd?, None).map_err(io::Error::other)?;
+        let file = listener.at_path(); // at once: who has made it knows that it is this one
+        Ok(Listener { file, is_new: true, permissions: permissions.clone(), ..listener })
     }
 
     /// This program calls it so.
@@ -113,7 +116,7 @@ impl Listener {
     pub fn activated(name: &str, fd: OwnedFd) -> Result<Listener> {
         let name = format!("{ACTIVATED}{name}");
         check_kind(&fd).map_err(|why| Error::invalid("take over", &name, why))?;
-        Listener::adopt(name, fd)
+        Listener::adopt(name, fd, None) // its path is the manager's
     }
 
     /// Whether the service manager has opened this socket and calls it as `name` says.
@@ -122,8 +125,9 @@ impl Listener {
         own.is_some() && own == name.strip_prefix(BY_NAME)
     }
 
-    /// Takes over a socket that listens already, or has a datagram socket's name and is one.
-    pub fn adopt(name: String, fd: OwnedFd) -> Result<Listener> {
+    /// Takes over a socket that listens already, or has a datagram socket's name and is one; and with it the
+    /// path, if whoever has bound it says which file that is.
+    pub fn adopt(name: String, fd: OwnedFd, file: Option<FileId>) -> Result<Listener> {
         let failed = |e: io::Error| Error::io("take over listener", &name, e);
         let kind = getsockopt(&fd, sockopt::SockType).map_err(|e| failed(e.into()))?;
         let bound: SockaddrStorage = getsockname(fd.as_raw_fd()).map_err(|e| failed(e.into()))?;
@@ -150,17 +154,12 @@ impl Listener {
                 (Socket::Tcp(TcpListener::from_std(socket)), address)
             }
         };
-        let inode = match &address {
-            // The path of an activated socket is the manager's.
-            Address::Unix(path) if !name.starts_with(ACTIVATED) => inode(path),
-            _ => None,
-        };
         let is_control = kind_of(&name) == CONTROL;
         Ok(Listener {
             name,
             address,
             socket,
-            inode,
+            file,
             is_control,
             is_new: false,
             number: 0,
@@ -238,8 +237,8 @@ impl Listener {
             Socket::Unix(socket) => socket.into(),
             Socket::Datagrams(socket) => socket,
         };
-        let (inode, number, permissions) = (self.inode, self.number, self.permissions);
-        Ok(Listener { inode, number, permissions, ..Listener::adopt(self.name, fd)? })
+        let (number, permissions) = (self.number, self.permissions);
+        Ok(Listener { number, permissions, ..Listener::adopt(self.name, fd, self.file)? })
     }
 
     /// Takes back what [`bind`](Self::bind) did, where the server will not run after all.
@@ -252,7 +251,7 @@ impl Listener {
     /// Gives its path the permissions that this program has said, where another one has bound it.
     pub fn apply_permissions(&self) -> io::Result<()> {
         match &self.address {
-            Address::Unix(path) if !self.permissions.is_empty() && self.has_path(path) => {
+            Address::Unix(path) if !self.permissions.is_empty() && self.has_path() => {
                 self.permissions.apply(path)
             }
             _ => Ok(()),
@@ -270,15 +269,44 @@ impl Listener {
     /// Removes a Unix socket's path if it is still ours. For the last generation's stop only.
     pub fn unlink(&self) {
         if let Address::Unix(path) = &self.address
-            && self.has_path(path)
+            && self.has_path()
         {
             let _ = fs::remove_file(path);
         }
     }
 
     /// Whether the path is this socket's, and not somebody else's by now.
-    fn has_path(&self, path: &Path) -> bool {
-        self.inode.is_some() && inode(path) == self.inode
+    fn has_path(&self) -> bool {
+        self.file.is_some() && self.at_path() == self.file
+    }
+
+    /// Whether somebody has removed or replaced the path, so that it does not lead here any more.
+    pub fn has_lost_path(&self) -> bool {
+        self.file.is_some() && self.at_path() != self.file
+    }
+
+    /// Whether neither clients nor datagrams wait in it: nobody loses anything if it goes.
+    pub fn is_idle(&self) -> bool {
+        let mut fds = [PollFd::new(self.as_fd(), PollFlags::POLLIN)];
+        poll(&mut fds, PollTimeout::ZERO) == Ok(0)
+    }
+
+    /// Another socket of the same name at the same path.
+    ///
+    /// # Errors
+    /// When the path is somebody else's who lives, or its directory is gone.
+    pub fn bind_anew(&self) -> Result<Listener> {
+        let failed = |e| Error::io("listen on", &self.name, e);
+        let fresh = Listener::bind_at(&self.name, &self.address, &self.permissions, false);
+        let Listener { is_new, number, place, .. } = *self;
+        Ok(Listener { is_new, number, place, ..fresh.map_err(failed)? })
+    }
+
+    /// The socket that is at the path now, whose it may be.
+    fn at_path(&self) -> Option<FileId> {
+        let Address::Unix(path) = &self.address else { return None };
+        let metadata = fs::symlink_metadata(path).ok()?;
+        metadata.file_type().is_socket().then(|| FileId::from(&metadata))
     }
 }
 
@@ -322,11 +350,6 @@ fn check_kind(fd: &OwnedFd) -> std::result::Result<(), &'static str> {
     }
 }
 
-fn inode(path: &Path) -> Option<(u64, u64)> {
-    let meta = fs::symlink_metadata(path).ok()?;
-    meta.file_type().is_socket().then(|| (meta.dev(), meta.ino()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -336,9 +359,9 @@ mod tests {
         let datagrams = || UdpSocket::bind("127.0.0.1:0").expect("a free port").into();
         let stream = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port").into();
         let name = format!("{DATAGRAMS}127.0.0.1:0");
-        assert!(Listener::adopt(name.clone(), datagrams()).is_ok());
+        assert!(Listener::adopt(name.clone(), datagrams(), None).is_ok());
         for (name, fd) in [(name, stream), ("127.0.0.1:0".to_owned(), datagrams())] {
-            let error = Listener::adopt(name, fd).unwrap_err().to_string();
+            let error = Listener::adopt(name, fd, None).unwrap_err().to_string();
             assert!(error.ends_with("a socket of another kind"), "{error}");
         }
     }

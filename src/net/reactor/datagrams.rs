@@ -1,9 +1,6 @@
 //! Datagram sockets in a turn: who reads them, what is read, what leaves.
 
-use std::{
-    io::Result as IoResult,
-    os::fd::{AsFd, AsRawFd, BorrowedFd},
-};
+use std::{io::Result as IoResult, os::fd::AsRawFd};
 
 use log::Level;
 use mio::{Interest, unix::SourceFd};
@@ -154,17 +151,12 @@ impl Net {
 
     /// The sockets that every generation has, by name: it may claim them or not. Each has a place in this
     /// order.
-    pub(crate) fn passed_on(&self) -> impl Iterator<Item = (&str, BorrowedFd<'_>)> {
-        self.sockets().map(|it| (it.name.as_str(), it.as_fd()))
-    }
-
-    /// The same, as they are.
-    pub(crate) fn sockets(&self) -> impl Iterator<Item = &Listener> {
+    pub(crate) fn passed_on(&self) -> impl Iterator<Item = &Listener> {
         self.listeners.iter().chain(self.datagrams.iter().filter_map(Datagrams::socket))
     }
 
     /// Asks the kernel for those edges that matter now. After a change one comes at once, if it is so.
-    fn watch_datagrams(&mut self, index: usize) -> IoResult<()> {
+    pub(super) fn watch_datagrams(&mut self, index: usize) -> IoResult<()> {
         let Datagrams { carrier, reading, blocked, watched, .. } = &mut self.datagrams[index];
         let wanted = match (*reading, *blocked) {
             (false, false) => None,

@@ -4,9 +4,9 @@
 //!
 //! This file has the data and the look-ups. A connection comes by `accept` or `dial`, its bytes by
 //! `flow`, its deadlines are watched in `timeouts`, it goes by `close` or, whole, by `handover`; `connection` is
-//! what a callback may do with it. `datagrams` and `tasks` are about what is no connection, `process`,
-//! `request`, `deadline` and `said` about the process; `time` says what time it is, and by
-//! `hearing` when a deadline may be judged.
+//! what a callback may do with it. `paths` is about Unix sockets that nobody finds, `datagrams` and `tasks`
+//! about what is no connection, `process`, `request`, `deadline` and `said` about the process; `time` says
+//! what time it is, and by `hearing` when a deadline may be judged.
 
 mod accept;
 mod close;
@@ -17,6 +17,7 @@ mod dial;
 mod flow;
 mod handover;
 mod hearing;
+mod paths;
 mod process;
 mod request;
 mod said;

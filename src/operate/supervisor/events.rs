@@ -73,10 +73,10 @@ impl Supervisor {
                     self.handle_main(who, maker, pidfd, now);
                 }
             }
-            Message::Listeners { names } => {
+            Message::Listeners { sockets } => {
                 let Some(arriving) = &mut self.arriving else { return };
-                for (name, fd) in names.into_iter().zip(fds) {
-                    match Listener::adopt(name, fd) {
+                for (socket, fd) in sockets.into_iter().zip(fds) {
+                    match Listener::adopt(socket.name, fd, socket.file) {
                         Ok(listener) => arriving.push(listener),
                         Err(e) => {
                             log::error!(target: SUPERVISOR, "supervisor: {}", Escaped(e));
@@ -114,6 +114,7 @@ impl Supervisor {
         self.happen(Event::Serves { pid, generation, maker }, now);
         self.arriving = (self.watch.main() == Some(pid)).then(Vec::new);
         if self.arriving.is_some() {
+            self.keep_pid_file();
             log::info!(
                 target: SUPERVISOR,
                 "supervisor: generation {generation} is main (pid {pid})"

@@ -39,7 +39,7 @@ use crate::{
     plan::{Engine, Restart},
     restart::{
         engine::{
-            attempt::{Attempt, Offer, Task},
+            attempt::{Attempt, Offer, Task, introduced},
             exec::Launch,
             fork::{become_reaper, pidfd_signal},
             stderr::Stderr,
@@ -209,13 +209,17 @@ impl Supervisor {
     fn make(&mut self, generation: u64, now: Instant) {
         // Nobody stands ready to serve again, so there is nothing to be on probation for.
         let how = self.orders.how.clone().probation(Duration::ZERO);
-        let task = Task { how, by: None, engine: Engine::ForkExec, generation, begun: now };
+        let engine = Engine::ForkExec;
+        let task = Task { how, by: None, engine, generation, program: None, begun: now };
         match self.try_make(task) {
             Ok(start) => {
                 log::info!(
                     target: SUPERVISOR,
                     "supervisor: generation {generation} is pid {}", start.child.pid
                 );
+                if let Some(program) = &start.task.program {
+                    log::info!(target: SUPERVISOR, "supervisor: the program is {program}");
+                }
                 let pid = start.child.id();
                 (self.start, self.is_stderr_open) = (Some(start), true);
                 self.happen(Event::Made { pid }, now);
@@ -236,10 +240,9 @@ impl Supervisor {
 
     /// What a new generation gets when it is up.
     fn offer(&self) -> Offer<'_> {
-        let listeners = self.orders.listeners.iter();
         let older = self.older.iter();
         Offer {
-            listeners: listeners.map(|l| (l.name.as_str(), l.as_fd())).collect(),
+            listeners: introduced(self.orders.listeners.iter()),
             older: older.map(|older| (older.who, older.link.as_fd())).collect(),
             supervisor: Some((process::id(), self.outbox.as_fd())),
         }
@@ -249,6 +252,17 @@ impl Supervisor {
     fn end_start(&mut self) -> Option<Attempt> {
         self.older.iter_mut().for_each(|generation| generation.offered = false);
         self.start.take()
+    }
+
+    /// Main has seen to it that our number is there. While this process lives, the file is held, whoever else
+    /// ends.
+    fn keep_pid_file(&mut self) {
+        let relatives: Vec<_> = self.generations.iter().map(|(who, _)| who.pid).collect();
+        if let Some(file) = &mut self.orders.pid_file
+            && let Err(e) = file.write(process::id(), &relatives)
+        {
+            log::error!(target: SUPERVISOR, "supervisor: {e}");
+        }
     }
 
     fn signal(&self, pid: u32, signal: Signal) {

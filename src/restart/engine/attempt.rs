@@ -11,13 +11,13 @@ use std::{
 use super::{child::Child, exec::Launch, fork, process::Process, stderr::Stderr};
 use crate::{
     log_target::RESTART,
-    net::ConnId,
+    net::{ConnId, Listener},
     plan::{Engine, Restart},
     restart::{
-        link::{Identity, Link, Message, Parcel, listener_parcels},
+        link::{Identity, Link, Message, Parcel, SocketName, listener_parcels},
         transfer::allowance::Allowance,
     },
-    verdict::{RestartError, Steps},
+    verdict::{Program, RestartError, Steps},
 };
 
 /// The new generation is the process that was started. Only a child can be waited for, told from a
@@ -62,7 +62,7 @@ pub(crate) struct Attempt {
 
 /// What a new program is given.
 pub(crate) struct Offer<'a> {
-    pub listeners: Vec<(&'a str, BorrowedFd<'a>)>,
+    pub listeners: Vec<(SocketName, BorrowedFd<'a>)>,
     pub older: Vec<(Identity, BorrowedFd<'a>)>,
     /// Who supervises all generations, and the way to it.
     pub supervisor: Option<(u32, BorrowedFd<'a>)>,
@@ -161,6 +161,7 @@ impl Attempt {
     pub fn exec(task: Task, launch: &Launch, old: Identity) -> Result<Attempt, RestartError> {
         let failed = |source| launch.failed(source);
         let before = Instant::now();
+        let task = Task { program: Some(launch.identify().map_err(failed)?), ..task };
         let (mut ours, theirs) = Link::pair().map_err(failed)?;
         let (stderr, writer) = Stderr::pipe().map_err(failed)?;
         let (hello, fds) = hello(&task, old, &stderr).map_err(failed)?;
@@ -301,6 +302,17 @@ impl Attempt {
     }
 }
 
+/// Listeners as they are passed on to another process.
+pub(crate) fn introduced<'a>(
+    listeners: impl Iterator<Item = &'a Listener>,
+) -> Vec<(SocketName, BorrowedFd<'a>)> {
+    let introduce = |listener: &'a Listener| {
+        let name = SocketName { name: listener.name.clone(), file: listener.file };
+        (name, listener.as_fd())
+    };
+    listeners.map(introduce).collect()
+}
+
 /// What a restart is to be.
 #[derive(Clone, Debug)]
 pub(crate) struct Task {
@@ -311,6 +323,8 @@ pub(crate) struct Task {
     pub engine: Engine,
     /// The number of the generation to be.
     pub generation: u64,
+    /// The file that it was started from, once it was.
+    pub program: Option<Program>,
     pub begun: Instant,
 }
 

@@ -1,12 +1,12 @@
-//! The fork-exec engine: how the program is started again, and how it then finds its link.
-#![allow(unsafe_code)] // posix_spawn and the environment
+//! The fork-exec engine: how the program is started again. How it then finds its link is in `passed`.
+#![allow(unsafe_code)] // posix_spawn
 
 use std::{
     env,
     ffi::{CString, OsStr, OsString},
-    io,
+    fs, io,
     os::{
-        fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+        fd::{AsRawFd, BorrowedFd, RawFd},
         unix::ffi::{OsStrExt, OsStringExt},
     },
     path::PathBuf,
@@ -14,32 +14,15 @@ use std::{
 };
 
 use nix::{
-    fcntl::{FcntlArg, FdFlag, fcntl},
     sys::signal::SigSet,
     unistd::{AccessFlags, Pid, access},
 };
 
-use super::program_file;
+use super::{passed, program_file};
 use crate::{
-    error::{Error, Result},
-    log_target::RESTART,
-    logging::Escaped,
-    restart::link::Link,
-    verdict::RestartError,
+    system::regular_file::FileId,
+    verdict::{Program, RestartError},
 };
-
-/// What the service manager has told this process about descriptors, and no other.
-const ACTIVATION: [&str; 3] = ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"];
-
-fn is_for_us_alone(variable: &OsStr) -> bool {
-    variable == LINK_VARIABLE || ACTIVATION.iter().any(|name| variable == *name)
-}
-
-/// Tells a new program that it is a successor, and where its link is.
-const LINK_VARIABLE: &str = "HEIRLOOM_LINK";
-
-/// The new program finds its end of the link here: the first number after stderr.
-const LINK_FD: RawFd = 3;
 
 /// How this program was started, and so how it is started again.
 #[derive(Clone, Debug)]
@@ -54,8 +37,10 @@ impl Launch {
     pub fn remember() -> Launch {
         Launch {
             args: env::args_os().collect(),
-            directory: env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
-            environment: env::vars_os().filter(|(name, _)| !is_for_us_alone(name)).collect(),
+            directory: directory(),
+            environment: env::vars_os()
+                .filter(|(name, _)| !passed::is_for_us_alone(name))
+                .collect(),
         }
     }
 
@@ -103,8 +88,9 @@ impl Launch {
         // stderr first: should it have the number that the link is to get, it is copied before.
         setup.dup2(stderr, libc::STDERR_FILENO)?;
         if let Some(link) = link {
-            environment.push(c_string(format!("{LINK_VARIABLE}={LINK_FD}").into())?);
-            setup.dup2(link, LINK_FD)?;
+            let number = passed::free_number();
+            environment.push(c_string(format!("{}={number}", passed::LINK_VARIABLE).into())?);
+            setup.dup2(link, number)?;
         }
         if moved {
             setup.chdir(&directory)?;
@@ -118,10 +104,31 @@ impl Launch {
         program_file::check(&path).map_err(|source| self.failed(source))
     }
 
+    /// Which file would be started now.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn identify(&self) -> io::Result<Program> {
+        program_file::identify(&self.program())
+    }
+
     /// It could not be started.
     pub fn failed(&self, source: io::Error) -> RestartError {
         RestartError::Spawn { program: self.program().display().to_string(), source }
     }
+}
+
+/// The directory in which the program was started, by the name that its starter has used: in
+/// `cd current && ./server` that is a link which a deployment turns. The name is `$PWD`, where that is
+/// this very directory (`pwd(1)`, `-L`).
+fn directory() -> PathBuf {
+    let here = fs::metadata(".").map(|it| FileId::from(&it)).ok();
+    let is_here = |named: &PathBuf| {
+        let there = fs::metadata(named).map(|it| FileId::from(&it)).ok();
+        named.is_absolute() && there.is_some() && there == here
+    };
+    let named = env::var_os("PWD").map(PathBuf::from).filter(is_here);
+    named.or_else(|| env::current_dir().ok()).unwrap_or_else(|| PathBuf::from("/"))
 }
 
 fn c_string(text: OsString) -> io::Result<CString> {
@@ -221,54 +228,4 @@ pub(super) fn unread(pipe: BorrowedFd<'_>) -> usize {
         0 => usize::try_from(count).unwrap_or(0),
         _ => 0,
     }
-}
-
-/// Finds the link that the old side has given to this program. `None`: it was started by hand.
-///
-/// # Errors
-/// When the marker leads to no descriptor.
-pub(super) fn claim_link() -> Result<Option<Link>> {
-    let Some(number) = env::var_os(LINK_VARIABLE) else { return Ok(None) };
-    // SAFETY: no other thread may use the environment meanwhile. `Server::new` asks to be called
-    // before threads are started, and the new program's `main` has only just begun.
-    unsafe { env::remove_var(LINK_VARIABLE) };
-    let invalid = |why: &str| {
-        Error::invalid("take over from", format!("{LINK_VARIABLE}={}", number.display()), why)
-    };
-    if number != *LINK_FD.to_string() {
-        return Err(invalid("not a link"));
-    }
-    // SAFETY: whoever set the variable gave us this descriptor under this number; the variable
-    // is gone, so nobody takes it a second time. That it is open is checked before it is owned.
-    let socket = unsafe {
-        fcntl(BorrowedFd::borrow_raw(LINK_FD), FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))
-            .map_err(|_| invalid("no such descriptor"))?;
-        OwnedFd::from_raw_fd(LINK_FD)
-    };
-    Ok(Some(Link::of(socket)))
-}
-
-/// Takes the sockets that the service manager has opened for this process, with its names for them, and
-/// the variables that say so out of the environment.
-///
-/// # Errors
-/// When the variables contradict each other, or lead to no descriptors.
-pub(crate) fn claim_activated() -> Result<Vec<(String, OwnedFd)>> {
-    let Some(pid) = env::var_os(ACTIVATION[0]) else { return Ok(Vec::new()) };
-    if pid != *std::process::id().to_string() {
-        log::debug!(
-            target: RESTART,
-            "the sockets for process {} are not for this one", Escaped(pid.display())
-        );
-        // SAFETY: no other thread may use the environment meanwhile, as in `claim_link`.
-        ACTIVATION.iter().for_each(|name| unsafe { env::remove_var(name) });
-        return Ok(Vec::new());
-    }
-    // SAFETY: as above.
-    let claimed = unsafe { sd_notify::listen_fds_with_names_and_unset_env() };
-    let claimed = claimed.map_err(|e| Error::io("take over", "activated sockets", e))?;
-    // SAFETY: the variables have named this process, so the manager has opened these descriptors for
-    // it; they are open, since close-on-exec could be set. The variables are gone, so that nobody
-    // takes them a second time.
-    Ok(claimed.map(|(fd, name)| (name, unsafe { OwnedFd::from_raw_fd(fd) })).collect())
 }

@@ -19,11 +19,18 @@ use nix::{
     unistd::{ForkResult, Pid},
 };
 
+use crate::log_target::RESTART;
+
 /// How many threads this process has. More than one, and a fork would leave the others behind,
 /// with whatever locks they hold.
 pub(crate) fn thread_count() -> usize {
-    // Without /proc nobody knows how many, but what the kernel says below is that it is not one.
-    let count = || std::fs::read_dir("/proc/self/task").map_or(2, Iterator::count);
+    let count = || match std::fs::read_dir("/proc/self/task") {
+        Ok(threads) => threads.count(),
+        Err(e) => {
+            log::warn!(target: RESTART, "the threads cannot be counted: /proc/self/task: {e}");
+            2 // nobody knows how many, but what the kernel says below is that it is not one
+        }
+    };
     // The kernel's own opinion, for a fraction of the cost: EINVAL iff there is more than one.
     if unshare(CloneFlags::CLONE_THREAD).is_ok() {
         return 1;

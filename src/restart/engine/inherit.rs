@@ -7,12 +7,12 @@ use std::{
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::{exec::claim_link, process::Process, stderr::ForwardedStderr, supervised::Supervised};
+use super::{process::Process, stderr::ForwardedStderr, supervised::Supervised};
 use crate::{
     error::{Error, Result},
     limits::HANDOVER_PATIENCE,
     plan::Engine,
-    restart::link::{Identity, Link, LinkError, Message},
+    restart::link::{Identity, Link, LinkError, Message, SocketName},
 };
 
 /// What a new program was given by the old one.
@@ -29,26 +29,25 @@ pub(crate) struct Inheritance {
     pub old_process: Process,
     /// The stderr to use once this program has committed; until then the old side listens.
     pub stderr: Option<ForwardedStderr>,
-    pub listeners: Vec<(String, OwnedFd)>,
+    pub listeners: Vec<(SocketName, OwnedFd)>,
     /// Older generations that still drain.
     pub older: Vec<(Identity, Link)>,
     pub supervisor: Option<Supervised>,
 }
 
 impl Inheritance {
-    /// Finds the link and takes everything that the old side offers. `None`: started by hand.
+    /// Takes everything that the old side offers.
     ///
     /// # Errors
     /// When the old side is gone, says nothing in time or something that cannot be understood; it is told
     /// why, as far as the link goes.
-    pub fn claim() -> Result<Option<(Link, Inheritance)>> {
-        let Some(mut door) = claim_link()? else { return Ok(None) };
+    pub fn claim(mut door: Link) -> Result<(Link, Inheritance)> {
         let failed = |reason| Error::invalid("take over from", "the old process", reason);
         let mut inheritance = Inheritance::announced(&mut door).map_err(failed)?;
         let (mut link, theirs) = Link::pair().map_err(|e| failed(format!("make a link: {e}")))?;
         let asked = connect(door, theirs);
         match asked.and_then(|()| inheritance.collect(&mut link)) {
-            Ok(()) => Ok(Some((link, inheritance))),
+            Ok(()) => Ok((link, inheritance)),
             Err(reason) => {
                 let _ = link.send(&Message::Failed { reason: reason.clone() }, Vec::new());
                 if let Some(stderr) = inheritance.stderr.take().filter(|_| link.is_cut()) {
@@ -88,11 +87,11 @@ impl Inheritance {
     fn collect(&mut self, link: &mut Link) -> std::result::Result<(), String> {
         loop {
             match wait_for_message(link)? {
-                (Message::Listeners { names }, fds) if names.len() == fds.len() => {
-                    self.listeners.extend(names.into_iter().zip(fds));
+                (Message::Listeners { sockets }, fds) if sockets.len() == fds.len() => {
+                    self.listeners.extend(sockets.into_iter().zip(fds));
                 }
-                (Message::Listeners { names }, fds) => {
-                    return Err(format!("{} listeners, {} descriptors", names.len(), fds.len()));
+                (Message::Listeners { sockets }, fds) => {
+                    return Err(format!("{} listeners, {} descriptors", sockets.len(), fds.len()));
                 }
                 (Message::Older { who }, fds) => {
                     let link =

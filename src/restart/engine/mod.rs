@@ -2,7 +2,7 @@
 //! machine.
 //!
 //! `fork` and `exec` are the two engines' system calls, `program_file` looks at a program before it is
-//! started. `attempt` is the old side of a restart in progress, `inherit` the new program's part of it.
+//! started, and `passed` is what this one was started with. `attempt` is the old side of a restart in progress, `inherit` the new program's part of it.
 //! `child` says whether a process lives that this one has made, `process` the same of another, `stderr` what a new
 //! program says until it has committed, `passage` how much of that gets through, and `supervised` is the way to
 //! a supervisor.
@@ -13,6 +13,7 @@ pub(crate) mod exec;
 pub(crate) mod fork;
 pub(crate) mod inherit;
 mod passage;
+pub(crate) mod passed;
 pub(crate) mod process;
 mod program_file;
 pub(crate) mod stderr;

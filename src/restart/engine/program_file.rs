@@ -2,26 +2,36 @@
 //! wrong in words.
 
 use std::{
-    fs::File,
+    env,
+    fs::{self, OpenOptions},
     io::{self, ErrorKind, Read},
     path::Path,
 };
 
 use nix::unistd::{AccessFlags, access};
 
+use crate::{
+    system::regular_file::{self, FileId, Links},
+    verdict::Program,
+};
+
 /// The first bytes of an ELF file, up to the machine it is for (`elf(5)`).
 const ELF_HEADER: usize = 20;
 
 /// # Errors
 /// When the file is missing, no regular file, not executable, empty, neither an ELF program for this
-/// machine nor a script, or a script whose interpreter is missing.
+/// machine nor a script, or a script whose interpreter is missing. Where it may be run and not read,
+/// what is in it is the kernel's to judge.
 pub(super) fn check(path: &Path) -> io::Result<()> {
-    let mut file = File::open(path)?;
     let wrong = |why: &str| Err(io::Error::new(ErrorKind::InvalidData, why.to_owned()));
-    if !file.metadata()?.is_file() {
-        return wrong("it is not a regular file");
+    let opened = regular_file::open(path, Links::Follow, OpenOptions::new().read(true));
+    if let Err(e) = &opened
+        && e.kind() != ErrorKind::PermissionDenied
+    {
+        return opened.map(drop);
     }
     access(path, AccessFlags::X_OK)?;
+    let Ok(mut file) = opened else { return Ok(()) };
     let mut head = Vec::new();
     file.by_ref().take(256).read_to_end(&mut head)?;
     if head.starts_with(b"#!") {
@@ -39,28 +49,53 @@ pub(super) fn check(path: &Path) -> io::Result<()> {
     if head.len() < ELF_HEADER || !head.starts_with(b"\x7fELF") {
         return wrong("it is neither an ELF program nor a script");
     }
-    if machine(&head) != machine(&own_header()?) {
+    if !is_for_this_machine(&head) {
         return wrong("it is a program for another kind of machine");
     }
     Ok(())
 }
 
-/// Word size, byte order and processor.
-fn machine(head: &[u8]) -> (&[u8], &[u8]) {
-    (&head[4..6], &head[18..20])
+/// Word size, byte order and processor, as this program was compiled for: it runs here. It is not asked of
+/// `/proc`, which a container may not have.
+fn is_for_this_machine(head: &[u8]) -> bool {
+    let class = if cfg!(target_pointer_width = "64") { 2 } else { 1 };
+    let (order, machine) = match cfg!(target_endian = "little") {
+        true => (1, u16::from_le_bytes([head[18], head[19]])),
+        false => (2, u16::from_be_bytes([head[18], head[19]])),
+    };
+    // `EM_*` of elf.h. One that is not listed here is left to the kernel.
+    let own = match env::consts::ARCH {
+        "x86" => Some(3),
+        "powerpc64" => Some(21),
+        "s390x" => Some(22),
+        "arm" => Some(40),
+        "x86_64" => Some(62),
+        "aarch64" => Some(183),
+        "riscv64" => Some(243),
+        "loongarch64" => Some(258),
+        _ => None,
+    };
+    head[4] == class && head[5] == order && own.is_none_or(|own| own == machine)
 }
 
-/// Of the program that runs: `/proc/self/exe` leads to it also when its file was replaced.
-fn own_header() -> io::Result<[u8; ELF_HEADER]> {
-    let mut head = [0; ELF_HEADER];
-    File::open("/proc/self/exe")?.read_exact(&mut head)?;
-    Ok(head)
+/// Which file `path` leads to now, and whether it is the one that this process runs.
+///
+/// # Errors
+/// When it leads to none.
+pub(super) fn identify(path: &Path) -> io::Result<Program> {
+    let metadata = fs::metadata(path)?;
+    let FileId { device, inode } = FileId::from(&metadata);
+    // Also where that file was removed or replaced meanwhile. Without /proc nobody knows.
+    let own = fs::metadata("/proc/self/exe").ok();
+    let runs_already = own.is_some_and(|own| FileId::from(&own) == FileId::from(&metadata));
+    let path = fs::canonicalize(path)?;
+    Ok(Program { path, device, inode, runs_already })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{fs, os::unix::fs::PermissionsExt};
+    use std::os::unix::fs::PermissionsExt;
 
     fn verdict(content: &[u8], mode: u32) -> String {
         let directory = std::env::temp_dir();
@@ -87,6 +122,7 @@ mod tests {
         let mut other = own[..64].to_vec();
         other[18] ^= 0x55;
         assert_eq!(verdict(&other, 0o755), "it is a program for another kind of machine");
+        assert_eq!(verdict(&own, 0o711), "good");
         assert!(check(Path::new("/no/such/program")).is_err());
         assert_eq!(check(Path::new("/")).unwrap_err().to_string(), "it is not a regular file");
     }

@@ -9,9 +9,10 @@ use std::{
 
 use nix::unistd::Pid;
 
-use super::fork::pidfd_open;
+use super::{attempt::introduced, fork::pidfd_open};
 use crate::{
     log_target::SUPERVISOR,
+    net::Listener,
     restart::link::{Identity, Link, Message, listener_parcels},
 };
 
@@ -37,12 +38,12 @@ impl Supervised {
         &mut self,
         who: Identity,
         maker: Option<u32>,
-        listeners: impl Iterator<Item = (&'a str, BorrowedFd<'a>)>,
+        listeners: impl Iterator<Item = &'a Listener>,
     ) {
         let said = (|| -> io::Result<()> {
             let own = pidfd_open(Pid::this())?;
             self.say(&Message::Main { who, maker }, vec![own]);
-            for parcel in listener_parcels(&listeners.collect::<Vec<_>>()) {
+            for parcel in listener_parcels(&introduced(listeners)) {
                 let (message, fds) = parcel?;
                 self.say(&message, fds);
             }

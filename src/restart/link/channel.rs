@@ -20,6 +20,7 @@ use nix::{
 
 use super::{
     message::{MESSAGE_MAX, Message},
+    socket_name::SocketName,
     wire::Malformed,
 };
 use crate::{limits::LISTENERS_PER_MESSAGE, log_target::RESTART};
@@ -90,12 +91,12 @@ impl std::fmt::Display for LinkError {
 /// Listeners by their names, a few in a message, each with a descriptor of its own, which is made when its
 /// message is asked for.
 pub(crate) fn listener_parcels(
-    listeners: &[(&str, BorrowedFd<'_>)],
+    listeners: &[(SocketName, BorrowedFd<'_>)],
 ) -> impl Iterator<Item = io::Result<Parcel<Message>>> {
     listeners.chunks(LISTENERS_PER_MESSAGE).map(|batch| {
-        let names = batch.iter().map(|(name, _)| (*name).to_owned()).collect();
+        let sockets = batch.iter().map(|(socket, _)| socket.clone()).collect();
         let fds = batch.iter().map(|(_, fd)| fd.try_clone_to_owned()).collect::<io::Result<_>>()?;
-        Ok((Message::Listeners { names }, fds))
+        Ok((Message::Listeners { sockets }, fds))
     })
 }
 
@@ -250,11 +251,11 @@ mod tests {
     fn messages_arrive_whole_in_order_with_their_descriptors() {
         let (mut old, mut new) = Link::pair().unwrap();
         let (mut near, far) = std::os::unix::net::UnixStream::pair().unwrap();
-        let names = vec!["one".to_owned()];
-        old.send(&Message::Listeners { names: names.clone() }, vec![far.into()]).unwrap();
+        let sockets = vec![SocketName { name: "one".to_owned(), file: None }];
+        old.send(&Message::Listeners { sockets: sockets.clone() }, vec![far.into()]).unwrap();
         old.send(&Message::Offered, Vec::new()).unwrap();
         let (message, mut fds) = new.receive().unwrap().unwrap();
-        assert_eq!(message, Message::Listeners { names });
+        assert_eq!(message, Message::Listeners { sockets });
         std::os::unix::net::UnixStream::from(fds.remove(0)).write_all(b"hello").unwrap();
         let mut text = String::new();
         near.read_to_string(&mut text).unwrap();

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{
     alarm_word::AlarmWord,
     forwarded::{Forwarded, forwarded, put_forwarded},
+    socket_name::{SocketName, put_sockets, sockets},
     wire::{self, Fields, Malformed, put, put_number, put_time},
 };
 use crate::plan::Engine;
@@ -33,8 +34,8 @@ pub(crate) enum Message {
     /// New program to old, in answer: I am here, as this process; speak to me on this one from now on. With
     /// it: the end of a link that nobody else has the other end of.
     Connect { pid: u32 },
-    /// Old to new: listening sockets, a name for each descriptor that comes along.
-    Listeners { names: Vec<String> },
+    /// Old to new: listening sockets, what they are called for each descriptor that comes along.
+    Listeners { sockets: Vec<SocketName> },
     /// Old to new: an older generation that still drains. With it: the link to it.
     Older { who: Identity },
     /// Old to new: that was all for now.
@@ -152,7 +153,6 @@ const ALARMS: u16 = 40;
 const GENERATION: u16 = 1;
 const ENGINE: u16 = 2;
 const LAST_SERIAL: u16 = 3;
-const NAME: u16 = 4;
 const PID: u16 = 5;
 const REASON: u16 = 6;
 /// A time in microseconds, like the tags below it.
@@ -186,9 +186,7 @@ impl Message {
                 put_time(&mut out, READY_WITHIN, *ready_within);
                 put_identity(&mut out, old);
             }
-            Message::Listeners { names } => {
-                names.iter().for_each(|name| put(&mut out, NAME, name.as_bytes()));
-            }
+            Message::Listeners { sockets } => put_sockets(&mut out, sockets),
             Message::Older { who } => put_identity(&mut out, who),
             Message::Connect { pid }
             | Message::Ready { pid }
@@ -285,7 +283,7 @@ impl Message {
                 ready_within: fields.maybe_time(READY_WITHIN, "time")?.unwrap_or_default(),
                 old: identity(fields)?,
             },
-            LISTENERS => Message::Listeners { names: fields.texts(NAME, "listener name")? },
+            LISTENERS => Message::Listeners { sockets: sockets(fields)? },
             OLDER => Message::Older { who: identity(fields)? },
             OFFERED => Message::Offered,
             CLAIM => Message::Claim {

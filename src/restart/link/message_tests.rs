@@ -1,6 +1,7 @@
 //! Messages as bytes: there and back, cut short, and made of anything.
 
 use super::*;
+use crate::system::regular_file::FileId;
 use proptest::prelude::*;
 
 fn any_engine() -> impl Strategy<Value = Engine> {
@@ -18,6 +19,11 @@ fn any_identity() -> impl Strategy<Value = Identity> {
 
 fn any_time() -> impl Strategy<Value = Duration> {
     (0u64..1 << 50).prop_map(Duration::from_micros)
+}
+
+fn any_file() -> impl Strategy<Value = Option<FileId>> {
+    let file = (any::<u64>(), any::<u64>());
+    proptest::option::of(file.prop_map(|(device, inode)| FileId { device, inode }))
 }
 
 fn any_report() -> impl Strategy<Value = Report> {
@@ -72,7 +78,10 @@ fn any_message() -> impl Strategy<Value = Message> {
         any::<u64>().prop_map(|count| Message::Connections { count }),
         any::<u64>().prop_map(|last_serial| Message::State { last_serial }),
         any::<u64>().prop_map(|last_serial| Message::Handed { last_serial }),
-        proptest::collection::vec(".{0,40}", 0..20).prop_map(|names| Message::Listeners { names }),
+        proptest::collection::vec((".{0,40}", any_file()), 0..20).prop_map(|sockets| {
+            let named = |(name, file)| SocketName { name, file };
+            Message::Listeners { sockets: sockets.into_iter().map(named).collect() }
+        }),
         any_identity().prop_map(|who| Message::Older { who }),
         Just(Message::Offered),
         any::<u32>().prop_map(|pid| Message::Ready { pid }),

@@ -1,6 +1,7 @@
 //! What generations say to each other. Knows no state machine: what a message means is for others.
 //!
-//! `message` is what can be said, `wire` how it is written; `alarm_word` and `forwarded` are parts of it.
+//! `message` is what can be said, `wire` how it is written; `alarm_word`, `socket_name` and `forwarded` are parts
+//! of it.
 //! `channel` carries messages with descriptors over a socket, `forward` datagrams from one generation to
 //! another.
 
@@ -9,6 +10,7 @@ mod channel;
 mod forward;
 mod forwarded;
 mod message;
+mod socket_name;
 pub(crate) mod wire;
 
 pub(crate) use self::{
@@ -17,4 +19,5 @@ pub(crate) use self::{
     forward::ForwardQueue,
     forwarded::Forwarded,
     message::{Identity, Message, Report},
+    socket_name::SocketName,
 };

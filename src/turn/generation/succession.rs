@@ -275,6 +275,14 @@ impl Succession {
         self.old.iter_mut().chain(&mut self.older)
     }
 
+    /// The process ids of all others that belong to the same service.
+    pub fn relatives(&self) -> Vec<u32> {
+        let generations = self.old.iter().chain(&self.older).map(|generation| generation.who.pid);
+        let supervisor = self.supervisor.iter().map(|supervisor| supervisor.pid);
+        let newcomer = self.attempt.iter().map(|attempt| attempt.child.id());
+        generations.chain(supervisor).chain(newcomer).collect()
+    }
+
     /// The way to the new side, while a restart is in progress.
     pub(in crate::turn) fn link_to_new(&mut self) -> Option<&mut Link> {
         self.attempt.as_mut()?.link.as_mut()

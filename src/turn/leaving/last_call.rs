@@ -47,7 +47,7 @@ impl<S: Service> Turn<S> {
         match &self.succession.attempt {
             Some(attempt) => attempt.unwanted.clone(),
             None => {
-                let sockets = self.net.sockets().enumerate();
+                let sockets = self.net.passed_on().enumerate();
                 sockets.filter(|(_, socket)| socket.is_new).map(|(place, _)| place).collect()
             }
         }
@@ -55,7 +55,7 @@ impl<S: Service> Turn<S> {
 
     /// The same for these sockets alone, when another process has the others.
     pub(super) fn last_call_at(&mut self, places: &[usize]) {
-        for socket in places.iter().filter_map(|&place| self.net.sockets().nth(place)) {
+        for socket in places.iter().filter_map(|&place| self.net.passed_on().nth(place)) {
             socket.unlink();
         }
         let listeners = self.net.listeners.len();

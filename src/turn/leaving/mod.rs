@@ -23,6 +23,7 @@ use crate::{
         link::{Identity, Link, Message},
     },
     service::Service,
+    system::pidfile::PidFile,
     turn::Turn,
 };
 
@@ -48,6 +49,7 @@ impl<S: Service> Turn<S> {
             self.unwatch_old(&old);
             let number = old.who.generation;
             self.answer_roll_back(&format!("ok: generation {number} serves again"));
+            self.net.passed_on().for_each(Listener::withdraw); // the other one has never had these
             self.succession.newest = Some(old.link);
         }
         if let Some(newest) = &self.succession.newest
@@ -62,6 +64,7 @@ impl<S: Service> Turn<S> {
         self.last_call_at(&own);
         self.net.listeners.clear();
         self.net.reserve.give_up();
+        self.succession.pid_file.iter_mut().for_each(PidFile::let_go);
         self.net.alarms.forget_suspended();
         self.dismiss_controls();
         self.leave(&self.succession.drain_on_restart.clone())

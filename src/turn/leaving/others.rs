@@ -129,7 +129,8 @@ impl<S: Service> Turn<S> {
     pub(super) fn give_up_deferred(&mut self) {
         if let Some((Asked { how, by }, begun)) = self.succession.deferred.take() {
             let generation = self.succession.last_generation + 1;
-            let task = Task { engine: how.engine, how, by, generation, begun };
+            let engine = how.engine;
+            let task = Task { how, by, engine, generation, program: None, begun };
             self.verdict(&task, Steps::default(), Err(RestartError::Stopped));
         }
     }

@@ -203,8 +203,9 @@ impl<S: Service> Turn<S> {
         // While a supervisor lives, its number is the one to signal.
         let supervisor = self.succession.supervisor.as_ref().filter(|it| it.is_alive());
         let number = supervisor.map_or(process::id(), |it| it.pid);
-        if let Some(file) = &self.succession.pid_file
-            && let Err(e) = self.net.reserve.lend(|| file.write(number))
+        let relatives = self.succession.relatives();
+        if let Some(file) = &mut self.succession.pid_file
+            && let Err(e) = self.net.reserve.lend(|| file.write(number, &relatives))
         {
             log::error!(target: SYSTEM, "{}", Escaped(e));
         }

@@ -276,7 +276,9 @@ impl<S: Service> Turn<S> {
         let told = old.link.send(&Message::Committed, Vec::new()).is_ok();
         // A supervisor says nothing to a service manager.
         self.take_over_from(told && !self.is_supervisor(old.who));
-        if told && !self.is_supervisor(old.who) {
+        if self.is_supervisor(old.who) {
+            self.mend_paths(); // the one before was in no state to do it
+        } else if told {
             fault::point(Step::NewCommitted, Some(&mut old.link));
             self.net.watch(&old.link, Source::Older)?;
             self.succession.older.push(old);
@@ -300,7 +302,7 @@ impl<S: Service> Turn<S> {
 
     /// From here on the paths of Unix sockets are this program's to change.
     fn apply_permissions(&self) {
-        for socket in self.net.sockets() {
+        for socket in self.net.passed_on() {
             if let Err(e) = socket.apply_permissions() {
                 log::error!(target: RESTART, "{}: its permissions stay: {e}", socket.name);
             }

@@ -179,7 +179,7 @@ impl<S: Service> Turn<S> {
         let Some(mut attempt) = self.detach() else { return Ok(()) };
         let why = end(&mut attempt);
         if let Some(file) = &self.succession.pid_file {
-            file.clear_up_after(attempt.child.pid.as_raw());
+            file.clear_up_after(attempt.child.id());
         }
         let unheard = self.drain_link(&mut attempt);
         match self.net.frozen {
@@ -253,7 +253,8 @@ impl<S: Service> Turn<S> {
                 self.tell_failed(why);
             }
         }
-        let verdict = Verdict { generation, engine, took, steps, outcome };
+        let program = task.program.clone();
+        let verdict = Verdict { generation, engine, took, steps, program, outcome };
         if let Some(id) = task.by {
             self.answer_verdict(id, &verdict);
         }

@@ -14,7 +14,7 @@ use crate::{
     plan::Engine,
     restart::{
         Event, Phase,
-        engine::attempt::{Attempt, Offer, Side, Task, choose_engine},
+        engine::attempt::{Attempt, Offer, Side, Task, choose_engine, introduced},
         fault::{self, Step},
         link::Message,
     },
@@ -33,7 +33,7 @@ impl<S: Service> Turn<S> {
         let engine = how.engine;
         let generation = self.succession.last_generation.max(self.net.generation()) + 1;
         self.tell_restarting();
-        let task = Task { how, by, engine, generation, begun };
+        let task = Task { how, by, engine, generation, program: None, begun };
         self.net.reserve.open(); // clients may have all other descriptors
         let made = self.make_successor(task.clone());
         self.net.fill_reserve();
@@ -68,6 +68,7 @@ impl<S: Service> Turn<S> {
             return self.make_room_for(task).map(|()| None);
         }
         let task = Task { engine: choose_engine(&task.how, self.inboxes.count())?, ..task };
+        self.mend_paths();
         if task.engine == Engine::ForkExec {
             self.succession.launch.preflight()?;
             return match task.how.check.clone() {
@@ -106,8 +107,28 @@ impl<S: Service> Turn<S> {
         }
     }
 
+    /// What cannot be found any more is not passed on, but bound anew: the new side begins with paths that
+    /// lead to it, and if it does not last, this one has them.
+    pub(in crate::turn) fn mend_paths(&mut self) {
+        if self.net.mend_paths() {
+            self.tell_main(); // the supervisor holds the same sockets
+        }
+    }
+
     fn exec(&self, task: Task) -> std::result::Result<Attempt, RestartError> {
-        Attempt::exec(task, &self.succession.launch, self.succession.identity(&self.net))
+        let this = self.succession.identity(&self.net);
+        let attempt = Attempt::exec(task, &self.succession.launch, this)?;
+        if let Some(program) = &attempt.task.program {
+            log::info!(target: RESTART, "restart: the program is {program}");
+            if program.runs_already {
+                log::warn!(
+                    target: RESTART,
+                    "restart: {} is the very file that already runs: no other version is started",
+                    program.path.display()
+                );
+            }
+        }
+        Ok(attempt)
     }
 
     /// The new program is up, as process `pid`: it gets what it needs before its `main` goes on.
@@ -120,7 +141,7 @@ impl<S: Service> Turn<S> {
         attempt.link.iter().for_each(|link| self.net.unwatch(link));
         let older = self.succession.older.iter();
         let offer = Offer {
-            listeners: self.net.passed_on().collect(),
+            listeners: introduced(self.net.passed_on()),
             older: older.map(|generation| (generation.who, generation.link.as_fd())).collect(),
             supervisor: self.succession.supervisor.as_ref().map(|s| (s.pid, s.as_fd())),
         };
