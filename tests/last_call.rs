@@ -217,13 +217,16 @@ fn the_newest_answers_until_the_older_ones_have_left(engine: Engine) {
     assert!(!lab.control().exists());
 }
 
+/// Fewer than may be connected at a time.
+const OPERATORS: usize = 30;
+
 #[test]
 fn who_asks_as_the_service_ends_has_an_answer() {
     let lab = Operated::with(50, |setup| setup);
     let mut asking = Vec::new();
     while_stopped(lab.pid(), || {
         lab.signal(SIGTERM); // and nothing is left
-        asking.extend((0..QUEUE).map(|_| {
+        asking.extend((0..OPERATORS).map(|_| {
             let mut control = Control::connect(&lab.control()).expect("it is there");
             control.send("status\n");
             control

@@ -28,7 +28,7 @@ pub const LESSON: Lesson = Lesson {
             "claim",
             "takes a listener over by name, before anything is bound",
         ),
-        ("src/server/mod.rs", "claim_or_bind", "binds only what no older generation has"),
+        ("src/net/listen/claim.rs", "bind_all", "binds only what no older generation has"),
     ],
 };
 
