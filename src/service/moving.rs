@@ -1,6 +1,6 @@
 //! Whether a connection goes along with a restart, as the author says.
 
-/// Whether a connection goes along with a restart: the answer of [`Service::on_move`].
+/// Whether a connection goes along with a restart: the answer of [`Service::on_move`](crate::Service::on_move).
 ///
 /// ```
 /// use heirloom::Move;

@@ -14,7 +14,7 @@ use crate::{
 /// Work in hand that is no connection: while one exists, a draining process does not exit.
 ///
 /// A message consumer takes one per message that it has fetched and not acknowledged. Taken by
-/// [`Net::hold`], given back by [`Net::unhold`]; dropping it gives nothing back.
+/// [`Net::hold`](crate::Net::hold), given back by [`Net::unhold`](crate::Net::unhold); dropping it gives nothing back.
 ///
 /// ```
 /// use heirloom::{Hold, Net};
