@@ -54,9 +54,10 @@ impl Reserve {
         done
     }
 
-    /// Whether an operator may have a place, so that enough is left for a restart.
+    /// Whether an operator may have a place, so that enough is left for a restart. A reserve that is too
+    /// small for both has one all the same: nobody else can ask for the restart, or for the end.
     pub fn has_place_for_operator(&self) -> bool {
-        let for_restart = self.size.map_or(0, |size| size.min(RESERVE_FOR_RESTART));
+        let for_restart = self.size.map_or(0, |size| size.saturating_sub(RESERVE_FOR_OPERATORS));
         self.places.len() > for_restart
     }
 
@@ -91,5 +92,15 @@ mod tests {
         assert!(reserve.has_place_for_operator());
         reserve.lend(|| assert!(memfd_create("x", MFdFlags::MFD_CLOEXEC).is_ok()));
         assert_eq!(reserve.places.len(), RESERVE_FOR_OPERATORS + RESERVE_FOR_RESTART);
+    }
+
+    /// A process that may have few descriptors is asked all the same.
+    #[test]
+    fn a_small_reserve_has_a_place_for_an_operator() {
+        for size in 1..=RESERVE_FOR_RESTART {
+            let mut reserve = Reserve { size: Some(size), ..Reserve::default() };
+            reserve.fill();
+            assert!(reserve.open_for_operator(), "of {size}");
+        }
     }
 }
