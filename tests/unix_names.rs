@@ -164,6 +164,25 @@ fn a_path_has_its_permissions_from_its_first_moment() {
     assert!(seen.iter().all(|&(mode, ..)| mode == 0 || mode == 0o640), "{seen:?}");
 }
 
+/// Who says another owner alone still wants to be connected to.
+#[test]
+fn a_mode_that_is_not_said_is_as_the_umask_has_it() {
+    let dir = Dir::new();
+    let own = fs::metadata(dir.path("")).expect("ours");
+    let all = [format!("owner={}", own.uid()), format!("group={}", own.gid())];
+    for (number, said) in all.iter().enumerate() {
+        let path = dir.path(&format!("socket-{number}"));
+        let lab =
+            Server::of("lab").listen(&format!("{},{said}", unix(&path))).start_as(|command| {
+                let mut shell = Command::new("sh");
+                shell.args(["-c", "umask 027; exec \"$@\"", "sh"]).arg(command.get_program());
+                shell.args(command.get_args());
+                shell
+            });
+        assert_eq!((lab.address.clone(), mode(&path)), (unix(&path), 0o750), "{said}");
+    }
+}
+
 /// Those that a program says are there when it stays, and not before.
 #[test]
 fn another_program_changes_the_permissions_when_it_stays() {

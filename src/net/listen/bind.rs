@@ -135,7 +135,7 @@ fn bind_path(
         result => result?,
     };
     if !permissions.is_empty()
-        && let Err(e) = permissions.apply(path)
+        && let Err(e) = permissions.of_new_path().apply(path)
     {
         let _ = fs::remove_file(path);
         return Err(e);

@@ -11,7 +11,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use nix::unistd::{Group, User};
+use nix::{
+    sys::stat::{Mode, umask},
+    unistd::{Group, User},
+};
 
 use crate::error::{Error, Result};
 
@@ -120,6 +123,15 @@ impl SocketPermissions {
         let user = |name: &str| Ok(User::from_name(name)?.map(|user| user.uid.as_raw()));
         let group = |name: &str| Ok(Group::from_name(name)?.map(|group| group.gid.as_raw()));
         Ok((id(&self.owner, "user", user)?, id(&self.group, "group", group)?))
+    }
+
+    /// What a path that was made without any mode is given: where none is said, the one that the umask
+    /// would have left.
+    pub(super) fn of_new_path(&self) -> SocketPermissions {
+        // To ask is to set. A file that another thread makes at this moment is private, not everybody's.
+        let mask = umask(Mode::S_IRWXG | Mode::S_IRWXO);
+        umask(mask);
+        SocketPermissions { mode: self.mode.or(Some(0o777 & !mask.bits())), ..self.clone() }
     }
 
     /// Gives them to a socket's path, whatever somebody may put in its place meanwhile. The owner comes
