@@ -464,6 +464,28 @@ fn a_process_that_ends_by_a_panic_leaves_nothing_behind() {
     assert_eq!(names(lab.control().parent().expect("a directory")), [""; 0]);
 }
 
+/// A new program that has nothing to serve without its old side is the last that could do it.
+#[test]
+fn a_process_that_ends_by_a_panic_beside_a_new_program_leaves_nothing_behind() {
+    for callback in ["save", "on_move"] {
+        let files = common::Dir::new();
+        let socket = files.path("socket");
+        let mut lab = Operated::with(30, |setup| {
+            let setup = propagating(setup).env("LAB_MOVE", 1);
+            setup.arg("--listen").arg(format!("unix:{}", socket.display()))
+        });
+        let mut moving = lab.connect();
+        moving.who();
+        lab.break_programs(&format!("panic in {callback}"));
+        lab.signal(Engine::ForkExec.signal());
+        assert_eq!(lab.wait_exit().code(), Some(101));
+        lab.wait_line("it ended before it had handed over its state");
+        common::wait_for("the paths to be gone", || {
+            !lab.dir.path("pid").exists() && !lab.control().exists() && !socket.exists()
+        });
+    }
+}
+
 /// Nobody was served yet, so nothing is lost.
 #[test]
 fn a_first_generation_that_panics_as_it_starts_ends_and_leaves_nothing() {

@@ -14,7 +14,7 @@ use crate::{
     error::{Error, Result},
     limits::LAST_WORDS,
     log_target::DRAIN,
-    net::{ConnId, Datagrams, Deadline, Listener, Reason, Source},
+    net::{ConnId, Deadline, Listener, Reason, Source},
     plan::Drain,
     restart::{
         Event, Phase,
@@ -24,7 +24,7 @@ use crate::{
     },
     service::Service,
     system::pidfile::PidFile,
-    turn::Turn,
+    turn::{Turn, generation::Succession},
 };
 
 impl<S: Service> Turn<S> {
@@ -199,11 +199,12 @@ impl<S: Service> Turn<S> {
         if let Some(file) = &self.succession.pid_file {
             file.remove();
         }
-        let supervisor = self.succession.supervisor.as_ref();
-        let is_last = matches!(self.succession.phase, Phase::Serving | Phase::Stopping);
-        if is_last && !supervisor.is_some_and(|it| it.is_alive()) {
-            let sockets = self.net.datagrams.iter().filter_map(Datagrams::socket);
-            self.net.listeners.iter().chain(sockets).for_each(Listener::unlink);
+        let Succession { phase, old, supervisor, unwanted, .. } = &self.succession;
+        // One that never serves because the old process is gone has nobody behind it, either.
+        let is_orphan = *phase == Phase::Ended && old.as_ref().is_some_and(|old| old.has_ended());
+        let is_last = matches!(phase, Phase::Serving | Phase::Stopping) || is_orphan;
+        if is_last && !supervisor.as_ref().is_some_and(|it| it.is_alive()) {
+            self.net.passed_on().chain(unwanted).for_each(Listener::unlink);
         }
     }
 }
