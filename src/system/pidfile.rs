@@ -149,12 +149,12 @@ impl PidFile {
         self.held = None;
     }
 
-    /// Removes the file if it is still ours.
+    /// Removes the file if it is still ours: it has our number, or one that is nobody's any more, since there
+    /// was no room for ours, and nobody else holds it.
     pub fn remove(&self) {
-        if let (Some(held), Some(current)) = (&self.held, self.current())
-            && are_same(held, &current)
-            && number(&current) == Some(process::id())
-        {
+        let (Some(held), Some(current)) = (&self.held, self.current()) else { return };
+        let is_last = || holders::hold(held, process::id()) && holders::of(held).is_empty();
+        if are_same(held, &current) && (number(&current) == Some(process::id()) || is_last()) {
             let _ = fs::remove_file(&self.path);
         }
     }
