@@ -227,7 +227,7 @@ fn crowd(count: usize, args: &[&OsStr]) -> Crowd {
 fn of_servers_that_start_at_the_same_moment_one_has_the_pid_file() {
     let dir = Dir::new();
     let file = dir.path("pid");
-    for round in 0..5 {
+    for round in 0..10 {
         if round % 2 == 1 {
             fs::write(&file, "1\n").expect("what a crash has left");
         }

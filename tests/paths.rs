@@ -145,9 +145,11 @@ fn what_replaced_the_path_of_a_listener_that_is_not_wanted_stays() {
     let other = UnixListener::bind(&path).expect("a socket");
     let number = inode(&path);
     lab.listen_also("");
+    let old = lab.pid();
     lab.restart_by(Engine::ForkExec);
     lab.wait_line("was passed on and is not wanted");
     lab.wait_line("committed: generation 2");
+    wait_gone(old); // which has had it to the end
     assert_eq!(inode(&path), number);
     drop(other);
 }

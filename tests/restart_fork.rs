@@ -68,7 +68,8 @@ fn closing_what_it_inherited_the_child_does_not_disturb_the_parent() {
     for (number, client) in clients.iter_mut().enumerate() {
         assert_eq!(client.ask(&format!("echo {number}")), number.to_string());
     }
-    assert!(open_fds(new) < 20, "the child keeps {} descriptors", open_fds(new));
+    // Its own, ten of them in reserve, and none of the thousand.
+    assert!(open_fds(new) < 40, "the child keeps {} descriptors", open_fds(new));
     // The child hears nothing that is the parent's.
     let mut late = lab.connect();
     assert_eq!(late.stat("ghosts"), 0);

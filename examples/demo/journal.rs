@@ -39,6 +39,8 @@ pub fn parse(line: &str) -> Fact {
         "ERROR" if text.starts_with("restart") || text.starts_with("fork refused") => {
             Fact::Failed(text.to_owned())
         }
+        // The demo has one version of itself, and upgrades to that.
+        "WARN" if text.contains(" is the very file that already runs") => Fact::Other,
         "ERROR" | "WARN" => trouble(),
         _ if text.starts_with("ready: ") => parse_ready(text).unwrap_or_else(trouble),
         _ if text.starts_with("moved: ") => parse_moved(text).unwrap_or_else(trouble),

@@ -71,34 +71,40 @@ impl PidFile {
     /// # Errors
     /// When another process holds it, also if that came at the same moment.
     pub fn claim(&mut self, pid: u32) -> Result {
-        let claimed = self.make(pid, |file, new| {
-            loop {
-                let Some(current) = file.current() else {
-                    match fs::symlink_metadata(&file.path) {
-                        Ok(_) => return fs::rename(new, &file.path).map(|()| None), // a link, a FIFO
-                        Err(_) => match fs::hard_link(new, &file.path) {
-                            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
-                            Err(_) => return fs::rename(new, &file.path).map(|()| None), // no hard links here
-                            Ok(()) => return fs::remove_file(new).map(|()| None),
-                        },
-                    }
-                };
-                // Where the claim fails and nobody holds it, some reader is in the way, and none of us.
-                holders::claim(&current);
-                if let Some(holder) = holders::of(&current).into_iter().next() {
-                    return Ok(Some(holder));
-                }
-                if file.is_at_path(&current) {
-                    return fs::rename(new, &file.path).map(|()| None);
-                }
-            }
-        });
+        let claimed = self.make(pid, PidFile::put_first);
         match claimed {
             Ok(None) => Ok(()),
             Ok(Some(holder)) => Err(self.is_held_by(holder)),
             Err(e) => {
                 log::error!(target: SYSTEM, "{}", self.failed(e));
                 Ok(())
+            }
+        }
+    }
+
+    /// Gives `new` the name if nobody holds what has it, or answers who does.
+    fn put_first(&self, new: &Path) -> io::Result<Option<u32>> {
+        let replace = || fs::rename(new, &self.path).map(|()| None);
+        loop {
+            let current = match self.look() {
+                Ok(current) => current,
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                    // Not by rename: another may be there by now, and would be lost.
+                    match fs::hard_link(new, &self.path) {
+                        Ok(()) => return fs::remove_file(new).map(|()| None),
+                        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
+                        Err(_) => return replace(), // a file system without hard links
+                    }
+                }
+                Err(_) => return replace(), // a link, a FIFO, somebody's secret: nothing that is held
+            };
+            // Where the claim fails and nobody holds it, some reader is in the way, and none of us.
+            holders::claim(&current);
+            if let Some(holder) = holders::of(&current).into_iter().next() {
+                return Ok(Some(holder));
+            }
+            if self.is_at_path(&current) {
+                return replace();
             }
         }
     }
@@ -202,12 +208,19 @@ impl PidFile {
     }
 
     /// What is at the path, if it is a regular file: to hold it, if it may be written.
-    fn current(&self) -> Option<File> {
+    fn look(&self) -> io::Result<File> {
         let open = |write| {
             let mut how = OpenOptions::new();
-            regular_file::open(&self.path, Links::Refuse, how.read(true).write(write)).ok()
+            regular_file::open(&self.path, Links::Refuse, how.read(true).write(write))
         };
-        open(true).or_else(|| open(false))
+        match open(true) {
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => open(false),
+            opened => opened,
+        }
+    }
+
+    fn current(&self) -> Option<File> {
+        self.look().ok()
     }
 
     fn is_at_path(&self, file: &File) -> bool {

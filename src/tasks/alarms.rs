@@ -189,6 +189,11 @@ impl Alarms {
         self.changed = None;
     }
 
+    /// Whether [`take_changes`](Self::take_changes) has something to tell.
+    pub fn has_changes(&self) -> bool {
+        self.changed.as_ref().is_some_and(|changed| !changed.is_empty())
+    }
+
     /// What has changed since the last call.
     pub fn take_changes(&mut self, now: Instant) -> Vec<AlarmChange> {
         let Some(changed) = &mut self.changed else { return Vec::new() };

@@ -1,15 +1,17 @@
 //! One turn of the loop in named phases. The only caller of a [`Service`].
 //!
-//! Each room adds methods to [`Turn`]: `input` brings what arrives to the service, `restart` carries out what
-//! the state machine decides, `leaving` is how a process goes, `report` tells others how it is. `generation`
-//! is what they have to remember, `inboxes` where other threads post, and `guard` how the author's code is
-//! called. ARCHITECTURE.md numbers the phases as they are numbered here.
+//! `process` takes what concerns the process and decides. Each room adds methods to [`Turn`]: `input` brings
+//! what arrives to the service, `restart` carries out what the state machine decides, `leaving` is how a
+//! process goes, `report` tells others how it is. `generation` is what they have to remember, `inboxes` where
+//! other threads post, and `guard` how the author's code is called. ARCHITECTURE.md numbers the phases as
+//! they are numbered here.
 
 mod generation;
 mod guard;
 mod inboxes;
 mod input;
 mod leaving;
+mod process;
 mod report;
 mod restart;
 
@@ -308,93 +310,4 @@ impl<S: Service> Turn<S> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        restart::{
-            Event,
-            engine::exec::Launch,
-            link::{Identity, Link, Message},
-        },
-        tasks::Alarm,
-    };
-
-    struct Silent;
-
-    impl Service for Silent {
-        type Session = ();
-
-        fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result {
-            Ok(())
-        }
-
-        fn on_data(
-            &mut self,
-            _conn: &mut Connection<'_>,
-            _: &mut (),
-            input: &[u8],
-        ) -> Result<usize> {
-            Ok(input.len())
-        }
-    }
-
-    /// A turn, another generation that it talks with, and that one's end of the link.
-    fn beside_another() -> (Turn<Silent>, Generation, Link) {
-        let now = Instant::now();
-        let turn = Turn::new(Silent, Net::new(None, now), Succession::new(Launch::remember(), now));
-        let (ours, theirs) = Link::pair().unwrap();
-        let who = Identity { generation: 0, pid: 1, engine: None };
-        (turn, Generation::new(who, ours), theirs)
-    }
-
-    #[test]
-    fn one_that_hangs_is_asked_once() {
-        let (mut turn, other, mut theirs) = beside_another();
-        turn.succession.older.push(other);
-        for _ in 0..3 {
-            assert!(turn.ask_others(), "its answer is waited for each time");
-        }
-        assert_eq!(theirs.receive().unwrap().unwrap().0, Message::Ask);
-        assert!(theirs.receive().unwrap().is_none(), "it was asked again");
-    }
-
-    #[test]
-    fn an_old_side_that_hangs_is_told_how_alarms_stand_and_not_all_that_was() {
-        let (mut turn, old, mut theirs) = beside_another();
-        turn.succession.old = Some(old);
-        turn.net.alarms.track_changes();
-        let mut set = |seconds| {
-            turn.net.set_alarm(Alarm(1), Duration::from_secs(seconds));
-            turn.tell_alarms();
-        };
-        (1..=20_000).for_each(&mut set);
-        let mut count = 0;
-        let mut last = None;
-        while let Some((message, _)) = theirs.receive().unwrap() {
-            (count, last) = (count + 1, Some(message));
-        }
-        assert!((1..2_000).contains(&count), "{count} messages");
-        let old = turn.succession.old.as_mut().expect("an old side");
-        old.link.flush().unwrap();
-        turn.tell_alarms();
-        while let Some((message, _)) = theirs.receive().unwrap() {
-            last = Some(message);
-        }
-        let Some(Message::Alarms(words)) = last else { panic!("{last:?}") };
-        let (after, _) = words[0].times.expect("it is set");
-        assert!(after > Duration::from_secs(19_990), "{after:?}");
-    }
-
-    /// Its parent may be slow to let it serve, or stopped.
-    #[test]
-    fn a_successor_sleeps_until_it_is_released() {
-        let net = Net::new(None, Instant::now());
-        let mut successor =
-            Turn::new(Silent, net, Succession::new(Launch::remember(), Instant::now()));
-        successor.inherited = Some(Inherited::new(slab::Slab::new(), vec![Some(())]));
-        let now = Instant::now();
-        assert_eq!(successor.wait(now), None);
-        successor.advance(Event::Released).unwrap();
-        assert_eq!(successor.wait(now), Some(Duration::ZERO));
-    }
-}
+mod tests;

@@ -269,17 +269,16 @@ pub fn is_stopped(pid: i32) -> bool {
     Stat::of(pid).is_some_and(|stat| stat.state == 'T')
 }
 
-/// Waits until a process sleeps in its loop, or a new program in the poll by which it waits for its offer:
-/// it has done all that it could.
+/// Waits until a process sleeps in its loop, which says that it has done all that it could.
 pub fn wait_for_events(pid: i32) {
     wait_for("a process to wait for events", || {
         let call = fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap_or_default();
         let number = call.split(' ').next().and_then(|number| number.parse().ok());
         #[cfg(target_arch = "x86_64")]
-        if number == Some(libc::SYS_epoll_wait) || number == Some(libc::SYS_poll) {
+        if number == Some(libc::SYS_epoll_wait) {
             return true;
         }
-        number == Some(libc::SYS_epoll_pwait) || number == Some(libc::SYS_ppoll)
+        number == Some(libc::SYS_epoll_pwait)
     });
 }
 

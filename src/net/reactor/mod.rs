@@ -26,7 +26,7 @@ mod time;
 mod timeouts;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     io::Result as IoResult,
     os::fd::AsRawFd,
@@ -151,7 +151,7 @@ pub struct Net {
     /// Those that authors set on connections.
     timers: TimerQueue<(ConnId, Timer)>,
     /// When the reactor's own timeouts of a connection are to be looked at.
-    checks: TimerQueue<ConnId>,
+    checks: BTreeSet<(Stamp, ConnId)>,
     /// Those of the process, which go on while its connections are frozen.
     deadlines: TimerQueue<Deadline>,
     /// Connections are on their way to another process, or from one: nobody serves them.
@@ -214,7 +214,7 @@ impl Net {
             deaf: Duration::ZERO,
             hearing: Hearing::begin(now),
             timers: TimerQueue::new(),
-            checks: TimerQueue::new(),
+            checks: BTreeSet::new(),
             deadlines: TimerQueue::new(),
             frozen: false,
             frozen_at: now,

@@ -35,8 +35,7 @@ impl Net {
     /// When the first timer is due.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         // The time of the connections stands still at times, so from this turn's on.
-        let left = |at: Instant| at.saturating_duration_since(self.stamp.into());
-        let check = self.checks.next().map(|at| self.now + left(at));
+        let check = self.checks.first().map(|&(at, _)| self.now + at.since(self.stamp));
         let of_service =
             [self.timers.next(), check, self.alarms.next(), self.holds.next(), self.starved_until];
         let of_service = of_service.into_iter().flatten().filter(|_| !self.frozen);
@@ -114,17 +113,19 @@ impl Net {
         let Some((at, _)) = conn.deadline(&self.limits) else { return };
         match conn.check_at {
             Some(set) if set <= at => return,
-            Some(set) => drop(self.checks.remove(set.into(), id)),
+            Some(set) => drop(self.checks.remove(&(set, id))),
             None => {}
         }
         conn.check_at = Some(at);
-        self.checks.insert(at.into(), id);
+        self.checks.insert((at, id));
     }
 
     /// Looks at the timeouts of each connection for which it is time.
     fn check_timeouts(&mut self) {
         let used = self.used_stamp();
-        while let Some((_, id)) = self.checks.pop(used.into()) {
+        while self.checks.first().is_some_and(|&(at, _)| at <= used)
+            && let Some((_, id)) = self.checks.pop_first()
+        {
             self.check(id, used);
         }
     }
@@ -138,7 +139,7 @@ impl Net {
             Some((at, reason)) if at <= now && conn.has_yet_to_show(&reason) => {
                 let next = now + Duration::from_nanos(1);
                 conn.check_at = Some(next);
-                self.checks.insert(next.into(), id);
+                self.checks.insert((next, id));
             }
             Some((at, reason)) if at <= now => match (conn.phase, reason) {
                 (Phase::Dialing, _) => {
@@ -160,7 +161,7 @@ impl Net {
             self.timers.remove(at, (conn.id, timer));
         }
         if let Some(at) = conn.check_at {
-            self.checks.remove(at.into(), conn.id);
+            self.checks.remove(&(at, conn.id));
         }
     }
 

@@ -52,8 +52,11 @@ impl<S: Service> Turn<S> {
 
     /// The same, before a word that rests on it.
     pub(in crate::turn) fn tell_alarms_at_last(&mut self) {
+        if !self.net.alarms.has_changes() {
+            return;
+        }
         let news = self.net.alarms.take_changes(self.net.clock.now());
-        if self.net.poll.is_none() && self.succession.old.is_none() && !news.is_empty() {
+        if self.net.poll.is_none() && self.succession.old.is_none() {
             return self.net.staged.alarms.push((self.net.now(), news)); // in a test
         }
         if let Some(old) = &mut self.succession.old {

@@ -1,0 +1,229 @@
+//! What happens to this process, as opposed to its connections: signals, requests, and the decisions
+//! of the state machine. What they come to is in `restart`, `leaving` and `report`.
+
+use std::process;
+
+use log::Level;
+
+use super::{
+    Turn,
+    generation::{Asked, Trigger},
+    guard::{guard, guard_process, say},
+};
+use crate::{
+    error::{Error, Result},
+    log_target::{DRAIN, RESTART, SYSTEM},
+    logging::Escaped,
+    net::{Request, Source},
+    restart::{Action, Event, Phase, step},
+    service::{Service, Start},
+    system::signal::{Sender, Signals},
+};
+
+impl<S: Service> Turn<S> {
+    /// Part of phase 2: one source that is no connection.
+    pub(super) fn dispatch_source(&mut self, source: Source) -> Result {
+        match source {
+            Source::Signals => self.handle_signals()?,
+            Source::Link if self.succession.old.is_some() => self.handle_old()?,
+            Source::Link => self.handle_new()?,
+            Source::OldProcess => self.handle_old_process()?,
+            Source::Child => self.handle_children()?,
+            Source::Stderr => self.forward_stderr(),
+            Source::Older => self.handle_older()?,
+            Source::Newest => self.handle_newest()?,
+            Source::Barrier => self.handle_barrier(),
+            Source::Mail | Source::Listener(_) | Source::Datagrams(_) | Source::Conn(_) => {}
+        }
+        Ok(())
+    }
+
+    pub(super) fn handle_signals(&mut self) -> Result {
+        while let Some((signal, sender)) = self.succession.signals.as_mut().and_then(Signals::next)
+        {
+            let meaning = self.succession.triggers.iter().find(|(heard, _)| *heard == signal);
+            let heard = if meaning.is_some() { "heard" } else { "ignored" };
+            let line = format_args!("{signal}: {heard}");
+            self.net.log(SYSTEM, Level::Info, "signal", line);
+            match meaning {
+                Some((_, Trigger::Restart(how))) => self.net.restart(how.clone()),
+                // At once: the word of the old side may be next, and make it the end of the service.
+                Some((_, Trigger::Leave)) if self.succession.phase == Phase::Waiting => {
+                    self.advance(Event::Drain)?;
+                }
+                Some((_, Trigger::Leave)) => {
+                    let supervisor = self.succession.supervisor.as_ref();
+                    let forwarded = supervisor.is_some_and(|it| sender == Sender::Process(it.pid));
+                    if self.succession.stop_signals.count(forwarded) {
+                        self.net.drain();
+                    }
+                }
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// 6. What callbacks and signals have asked of the process.
+    pub(super) fn decide(&mut self) -> Result {
+        if let Some(inherited) = &mut self.inherited
+            && self.succession.phase != Phase::Waiting
+            && !guard_process(&mut self.net, "drop", |_| inherited.free_piece()).unwrap_or(true)
+        {
+            self.inherited = None;
+        }
+        let generation = self.net.generation();
+        for request in std::mem::take(&mut self.net.requests) {
+            match request {
+                Request::Restart { how, .. } if self.net.poll.is_none() => {
+                    self.net.staged.restarts.push(how); // in a test
+                }
+                Request::Restart { how, by } => {
+                    self.restart(Asked { how, by }, self.net.clock.now())?;
+                    if self.net.generation() != generation {
+                        return Ok(()); // we are the child now; the rest was asked of the parent
+                    }
+                }
+                Request::RollBack { reason, by } => self.roll_back(reason, by)?,
+                // A stop that was told to all generations comes here twice, and means it once.
+                Request::Drain if std::mem::take(&mut self.succession.dismissed) => {}
+                Request::Drain => self.advance(Event::Drain)?,
+                Request::Stop => self.advance(Event::Stop)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// After everything: a process that is leaving goes when nothing is left.
+    pub(super) fn settle(&mut self) -> Result {
+        self.look_after_stderr();
+        self.tell_alarms();
+        if self.net.draining
+            && self.net.is_empty()
+            && !self.owes_words()
+            && !self.is_kept_by_manager()
+            && !self.is_kept_by_operators()
+            && !self.takes_last_requests()
+        {
+            self.advance(Event::Empty)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Lets the state machine decide, and does what it says.
+    pub(super) fn advance(&mut self, event: Event) -> Result {
+        let (next, actions) = step(self.succession.phase, event);
+        log::debug!(
+            target: RESTART,
+            "restart: {:?} on {event:?}: {next:?}, {actions:?}", self.succession.phase
+        );
+        self.succession.phase = next;
+        self.net.draining = next.drains();
+        for action in actions {
+            match action {
+                Action::Serve => self.serve_as_successor()?,
+                Action::Commit => self.commit()?,
+                Action::HandBack => self.hand_back(),
+                Action::Release => self.release()?,
+                Action::Resume => self.resume()?,
+                Action::Return => self.say_resumed(),
+                Action::Retire => self.retire()?,
+                Action::Abandon => self.abandon(),
+                Action::Dismiss => self.dismiss_new()?,
+                Action::Drain => self.drain_for_good()?,
+                Action::Hurry => self.hurry()?,
+                Action::Abort => self.abort_all(event),
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn start_serving(&mut self, start: Start) -> Result {
+        self.net.start_accepting().map_err(|e| Error::io("wait for", "clients", e))?;
+        self.net.fill_reserve();
+        self.succession.retired = false;
+        let generation = self.net.generation();
+        self.succession.last_generation = self.succession.last_generation.max(generation);
+        if start == Start::Resumed {
+            self.tell_main(); // a supervisor waits for it, and `on_start` may take a while
+        }
+        self.tell_start(start)?;
+        self.net.mail_waits = true; // what came before is looked at
+        self.net.alarms.forget_inherited();
+        if start != Start::Resumed {
+            self.tell_main();
+        }
+        self.write_pid_file();
+        let addresses = self.net.addresses();
+        let addresses = addresses.iter().map(|address| Escaped(address).to_string());
+        log::info!(
+            target: RESTART,
+            "ready: generation {generation} ({}), pid {}, listening on {}",
+            self.net.engine().map_or("none".into(), |engine| engine.to_string()),
+            process::id(),
+            addresses.collect::<Vec<_>>().join(", "),
+        );
+        Ok(())
+    }
+
+    /// Tells the service that it serves. If it panics: the first generation ends, since there is nothing
+    /// yet that would be lost with it; another one is rolled back, as long as the old side is there to serve again;
+    /// and where there is none, it goes on.
+    fn tell_start(&mut self, start: Start) -> Result {
+        let service = &mut self.service;
+        let started = guard(&mut self.net, "on_start", |net| service.on_start(net, start));
+        match started {
+            Ok(()) => {}
+            Err(what) if start == Start::Fresh => return Err(format!("panicked: {what}").into()),
+            Err(what) if self.succession.phase == Phase::Probation => {
+                self.net.roll_back(format!("panicked: {what}"));
+            }
+            Err(what) => say(&mut self.net, "on_start", &what),
+        }
+        Ok(())
+    }
+
+    /// This is the process that serves.
+    pub(super) fn write_pid_file(&mut self) {
+        // While a supervisor lives, its number is the one to signal.
+        let supervisor = self.succession.supervisor.as_ref().filter(|it| it.is_alive());
+        let number = supervisor.map_or(process::id(), |it| it.pid);
+        let relatives = self.succession.relatives();
+        if let Some(file) = &mut self.succession.pid_file
+            && let Err(e) = self.net.reserve.lend(|| file.write(number, &relatives))
+        {
+            log::error!(target: SYSTEM, "{}", Escaped(e));
+        }
+    }
+
+    /// A process that was killed may have been writing the pid file.
+    pub(in crate::turn) fn clear_up_after(&self, pid: u32) {
+        if let Some(file) = &self.succession.pid_file {
+            file.clear_up_after(pid);
+        }
+    }
+
+    /// Tells the service, once, that this process serves no new clients.
+    pub(super) fn tell_retired(&mut self) {
+        if !std::mem::replace(&mut self.succession.retired, true) {
+            let service = &mut self.service;
+            guard_process(&mut self.net, "on_retire", |net| service.on_retire(net));
+        }
+    }
+
+    /// After the last turn.
+    pub(super) fn end(&mut self) {
+        self.succession.unready = None; // a child that has never served ends here
+        self.receive_last_mail();
+        // Left open, for the end of it tells the newest generation that this process is gone, and not
+        // only that it has nothing more to do: there may be no more processes than it allows.
+        std::mem::forget(self.succession.newest.take());
+        self.remove_last_paths();
+        if let Some(file) = &self.succession.pid_file {
+            file.remove();
+        }
+        self.net.tell_all_repeats();
+        log::info!(target: DRAIN, "drained: generation {} ends", self.net.generation());
+    }
+}
