@@ -12,8 +12,9 @@ use std::{
 };
 
 use common::{
-    Dir, Server, example, in_session,
+    Dir, Server, copy, example, in_session,
     ops::names,
+    place,
     restart::{Engine, Lab, slay, tell},
     run_to_end, wait_for, wait_gone,
 };
@@ -273,6 +274,47 @@ fn on_a_full_disk_the_old_pid_file_stays_and_nothing_else() {
     refused(&lab.dir.path("pid")); // it is held, whatever number is in it
     limit(new, "unlimited");
     assert!(lab.connect().ask("restart fork").starts_with("ok 2"));
-    assert_eq!(lab.pid(), lab.connect().who().pid);
+    let newer = lab.connect().who().pid;
+    assert_eq!(lab.pid(), newer);
     assert_eq!(names(&directory), ["pid"]);
+    // Who ends with a number in it that is nobody's any more leaves it to nobody.
+    wait_gone(new);
+    limit(newer, "1");
+    let last = lab.restart_by(Engine::Fork);
+    wait_gone(newer);
+    assert_eq!(lab.pid(), newer);
+    tell(last, Signal::SIGTERM);
+    wait_gone(last);
+    assert_eq!(names(&directory), [""; 0]);
+}
+
+/// As programs that are killed while they write the pid file would leave it.
+#[test]
+fn what_a_new_side_has_left_that_was_killed_goes_with_it() {
+    for supervised in [false, true] {
+        let programs = Dir::new();
+        let program = programs.path("server");
+        copy(&example("lab"), &program);
+        let mut server = Server::of("lab").program(&program).env("LAB_READY", 500);
+        if supervised {
+            server = server.arg("--supervised");
+        }
+        let mut server = server.start();
+        let (pid_file, main) = (server.dir.path("pid"), server.connect().ask("who"));
+        let main = main.split(' ').nth(1).and_then(|pid| pid.parse().ok()).expect("a pid");
+        let script = format!("#!/bin/sh\n: >{}.$$-0\nexec sleep 600\n", pid_file.display());
+        place(script, 0o755, &program);
+        let directory = server.dir.path("");
+        let wait_left = || wait_for("something to be left", || names(&directory).len() == 2);
+        if supervised {
+            // It makes a generation itself, which has no time to serve.
+            slay(main);
+        } else {
+            server.signal(Signal::SIGUSR2);
+        }
+        wait_left();
+        tell(server.child.id() as i32, Signal::SIGTERM);
+        server.wait_exit();
+        assert_eq!(names(&directory), [""; 0], "supervised: {supervised}");
+    }
 }

@@ -35,6 +35,8 @@ pub(crate) struct PidFile {
     path: PathBuf,
     /// The file that this process has written or has found to say the right thing.
     held: Option<File>,
+    /// Another generation's number in it, where there was no room for the right one.
+    kept: Option<u32>,
 }
 
 impl PidFile {
@@ -43,7 +45,7 @@ impl PidFile {
         // The process may change its directory, and the file must not move with it.
         let path = std::path::absolute(&path)
             .map_err(|e| Error::io("write pid file", path.display(), e))?;
-        let file = PidFile { path, held: None };
+        let file = PidFile { path, held: None, kept: None };
         let probe = file.temporary();
         let probed = create(&probe).and_then(|_| fs::remove_file(&probe));
         probed.map_err(|e| file.failed(e))?;
@@ -137,6 +139,7 @@ impl PidFile {
     /// The old file stays, with a number that is not ours: it is held all the same.
     fn keep(&mut self) {
         let Some(current) = self.current() else { return };
+        self.kept = number(&current);
         if !self.held.as_ref().is_some_and(|held| are_same(held, &current)) {
             self.held = Some(current);
         }
@@ -155,12 +158,14 @@ impl PidFile {
         self.held = None;
     }
 
-    /// Removes the file if it is still ours.
+    /// Removes the file if it is still ours, with our number; or with another generation's that there was no
+    /// room to replace, and nobody else holds it.
     pub fn remove(&self) {
-        if let (Some(held), Some(current)) = (&self.held, self.current())
-            && are_same(held, &current)
-            && number(&current) == Some(process::id())
-        {
+        let (Some(held), Some(current)) = (&self.held, self.current()) else { return };
+        let found = number(&current);
+        let is_last = || holders::hold(held, process::id()) && holders::of(held).is_empty();
+        let is_kept = || found.is_some() && found == self.kept && is_last();
+        if are_same(held, &current) && (found == Some(process::id()) || is_kept()) {
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -192,7 +197,7 @@ impl PidFile {
         });
         match done {
             Ok((None, file)) => {
-                self.held = Some(file);
+                (self.held, self.kept) = (Some(file), None);
                 Ok(None)
             }
             other => {

@@ -197,6 +197,13 @@ impl<S: Service> Turn<S> {
         }
     }
 
+    /// A process that was killed may have been writing the pid file.
+    pub(in crate::turn) fn clear_up_after(&self, pid: u32) {
+        if let Some(file) = &self.succession.pid_file {
+            file.clear_up_after(pid);
+        }
+    }
+
     /// Tells the service, once, that this process serves no new clients.
     pub(super) fn tell_retired(&mut self) {
         if !std::mem::replace(&mut self.succession.retired, true) {

@@ -137,6 +137,7 @@ impl Supervisor {
                 }
             };
             let Some(pid) = status.pid() else { return };
+            self.clear_up_after(pid.as_raw() as u32);
             match &mut self.start {
                 Some(start) if start.child.pid == pid => {
                     if !start.child.has_ended() {
@@ -245,6 +246,7 @@ impl Supervisor {
         let Some(mut start) = self.end_start() else { return };
         let ended = start.child.has_ended();
         let why = end(&mut start);
+        self.clear_up_after(start.child.id());
         let code = start.child.code().filter(|_| ended).unwrap_or(EXIT_NOT_MADE);
         log::error!(target: SUPERVISOR, "supervisor: {}", Escaped(why));
         self.happen(Event::NotMade { code }, now);

@@ -188,6 +188,7 @@ impl Supervisor {
             Action::Abandon => {
                 if let Some(mut start) = self.end_start() {
                     let why = start.abandoned();
+                    self.clear_up_after(start.child.id());
                     log::warn!(target: SUPERVISOR, "supervisor: {}", Escaped(why));
                 }
             }
@@ -262,6 +263,13 @@ impl Supervisor {
             && let Err(e) = file.write(process::id(), &relatives)
         {
             log::error!(target: SUPERVISOR, "supervisor: {e}");
+        }
+    }
+
+    /// A process that was killed may have been writing the pid file.
+    fn clear_up_after(&self, pid: u32) {
+        if let Some(file) = &self.orders.pid_file {
+            file.clear_up_after(pid);
         }
     }
 

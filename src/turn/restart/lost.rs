@@ -59,6 +59,7 @@ impl<S: Service> Turn<S> {
         self.unwatch_old(old);
         self.take_over_stderr();
         log::warn!(target: RESTART, "the old side is gone (pid {})", who.pid);
+        self.clear_up_after(who.pid);
         // A supervisor has no state, and nothing to serve that would be missing.
         let has_state = self.succession.ready
             || self.succession.arrivals.state.is_some()

@@ -178,9 +178,7 @@ impl<S: Service> Turn<S> {
     pub(super) fn give_up(&mut self, end: impl FnOnce(&mut Attempt) -> RestartError) -> Result {
         let Some(mut attempt) = self.detach() else { return Ok(()) };
         let why = end(&mut attempt);
-        if let Some(file) = &self.succession.pid_file {
-            file.clear_up_after(attempt.child.id());
-        }
+        self.clear_up_after(attempt.child.id());
         let unheard = self.drain_link(&mut attempt);
         match self.net.frozen {
             true if unheard.taken_over => self.let_go(),
@@ -353,6 +351,7 @@ impl<S: Service> Turn<S> {
     pub(in crate::turn) fn abandon(&mut self) {
         if let Some(mut attempt) = self.detach() {
             let why = attempt.abandoned();
+            self.clear_up_after(attempt.child.id());
             if self.net.frozen {
                 self.net.thaw();
             }
