@@ -157,3 +157,20 @@ fn a_stderr_that_does_not_block_is_written_to_all_the_same() {
     let _ = killpg(Pid::from_raw(child.id() as i32), Signal::SIGKILL);
     let _ = child.wait();
 }
+
+/// What is told on stdout, to a reader who has left (`| head -1`) or on a disk that is full.
+#[test]
+fn help_that_nobody_reads_is_no_panic() {
+    for name in
+        ["echo", "chat", "kv", "http", "jobs", "dashboard", "flows", "lab", "demo", "lessons"]
+    {
+        let (reader, left) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let full = fs::File::options().write(true).open("/dev/full").expect("a device");
+        for stdout in [Stdio::from(left), full.into()] {
+            let mut program = Command::new(example(name));
+            let ran = program.arg("--help").stdout(stdout).output().expect("it runs");
+            assert!(ran.status.success() && ran.stderr.is_empty(), "{name}: {ran:?}");
+        }
+    }
+}

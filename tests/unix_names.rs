@@ -172,7 +172,8 @@ fn a_mode_that_is_not_said_is_as_the_umask_has_it() {
     let all = [format!("owner={}", own.uid()), format!("group={}", own.gid())];
     for (number, said) in all.iter().enumerate() {
         let path = dir.path(&format!("socket-{number}"));
-        let lab = Server::of("lab").listen(format!("{},{said}", unix(&path))).start_as(|command| {
+        let address = format!("{},{said}", unix(&path));
+        let lab = Server::of("lab").listen(&address).start_as(|command| {
             let mut shell = Command::new("sh");
             shell.args(["-c", "umask 027; exec \"$@\"", "sh"]).arg(command.get_program());
             shell.args(command.get_args());

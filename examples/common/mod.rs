@@ -48,12 +48,13 @@ pub fn serve<S: Service>(
     let mut options = match parse(&defaults, std::env::args_os().skip(1)) {
         Ok(Some(options)) => options,
         Ok(None) => {
-            println!(
+            let usage = format!(
                 "usage: {name} [--listen HOST:PORT|unix:PATH|unix:@NAME]... \
                  [--datagrams HOST:PORT|unix:PATH|unix:@NAME]... \
                  [--pid-file PATH] [--control PATH] [--probation SECONDS] [--move|--no-move] \
                  [--supervised] [--check]"
             );
+            let _ = writeln!(std::io::stdout(), "{usage}"); // its reader may have left
             return ExitCode::SUCCESS;
         }
         Err(e) => return fail(EXIT_USAGE, &e),

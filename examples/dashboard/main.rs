@@ -44,7 +44,7 @@ use self::options::Role;
 fn main() -> ExitCode {
     let result = match options::parse(std::env::args_os().skip(1)) {
         Ok(None) => {
-            println!("{}", options::USAGE);
+            let _ = writeln!(std::io::stdout(), "{}", options::USAGE); // its reader may have left
             return ExitCode::SUCCESS;
         }
         Ok(Some((options, Role::Server { dir }))) => {

@@ -12,7 +12,7 @@ use nix::unistd::getuid;
 use crate::{
     Lesson, Result, Verdict,
     process::{self, Heap},
-    tell::{right, say, wrong},
+    tell::{line, right, say, wrong},
 };
 
 pub const LESSON: Lesson = Lesson {
@@ -40,7 +40,7 @@ fn teach() -> Result<Verdict> {
     );
     let sizes: Vec<usize> = env::args().skip(2).filter_map(|size| size.parse().ok()).collect();
     let sizes = if sizes.is_empty() { SIZES.to_vec() } else { sizes };
-    println!("\n     heap     fork   fork, huge pages   posix_spawn   fork, then exec");
+    line("\n     heap     fork   fork, huge pages   posix_spawn   fork, then exec");
     let mut copied = 0;
     for &size in &sizes {
         let heap = Heap::new(size << 20, false)?;
@@ -56,7 +56,7 @@ fn teach() -> Result<Verdict> {
         drop(heap);
         let _heap = Heap::new(size << 20, true)?;
         let huge = best(|| process::fork(|| 0), drop)?;
-        println!("{size:5} MiB {forked:>8.1?} {huge:>18.1?} {spawned:>13.1?} {exec:>17.1?}");
+        line(format!("{size:5} MiB {forked:>8.1?} {huge:>18.1?} {spawned:>13.1?} {exec:>17.1?}"));
     }
     let size = sizes[sizes.len() - 1];
     wrong(format!(

@@ -88,8 +88,10 @@ const LESSONS: [Lesson; 19] = [
 fn main() -> ExitCode {
     let result = match std::env::args().nth(1).as_deref() {
         None | Some("--help" | "-h") => {
-            println!("Lessons about restarts. Give the name of one, or `all`:\n");
-            LESSONS.iter().for_each(|lesson| println!("  {:16}{}", lesson.name, lesson.title));
+            tell::line("Lessons about restarts. Give the name of one, or `all`:\n");
+            LESSONS
+                .iter()
+                .for_each(|lesson| tell::line(format!("  {:16}{}", lesson.name, lesson.title)));
             return ExitCode::SUCCESS;
         }
         Some("all") => teach_all(),
@@ -122,15 +124,15 @@ fn teach_all() -> Result<bool> {
 
 fn teach(lesson: &Lesson) -> Result<bool> {
     process::limit_time();
-    println!("\n# {}: {}\n", lesson.name, lesson.title);
+    tell::line(format!("\n# {}: {}\n", lesson.name, lesson.title));
     let Verdict { wrong, right, as_taught } = (lesson.teach)()?;
-    println!("\nin src:");
+    tell::line("\nin src:");
     for (file, function, how) in lesson.places {
         tell::place(file, function, how);
     }
-    println!("\nverdict: wrong way {wrong}; right way {right}");
+    tell::line(format!("\nverdict: wrong way {wrong}; right way {right}"));
     if !as_taught {
-        println!("(this machine has not shown what the lesson says)");
+        tell::line("(this machine has not shown what the lesson says)");
     }
     Ok(as_taught)
 }
