@@ -84,6 +84,11 @@ impl Service for Chat {
     fn on_start(&mut self, net: &mut Net, _start: Start) {
         self.0.retain(|&id| net.get(id).is_some());
     }
+
+    /// It owns nothing but memory.
+    fn discard(&mut self, session: String) {
+        drop(session);
+    }
 }
 
 fn main() -> ExitCode {

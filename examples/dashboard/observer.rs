@@ -323,4 +323,9 @@ impl Service for Observer<'_> {
     fn on_start(&mut self, net: &mut Net, _start: Start) {
         net.set_alarm(TICK, Duration::ZERO);
     }
+
+    /// It owns nothing but memory.
+    fn discard(&mut self, session: Session) {
+        drop(session);
+    }
 }

@@ -170,6 +170,11 @@ impl Service for Kv {
         self.alarm = None;
         self.watch_expiry(net);
     }
+
+    /// It owns nothing but memory.
+    fn discard(&mut self, session: Session) {
+        drop(session);
+    }
 }
 
 fn main() -> ExitCode {

@@ -16,8 +16,9 @@ mod requests;
 mod session;
 mod settings;
 mod socket;
+mod witness;
 
-use std::{process, process::ExitCode, sync::mpsc, thread, time::Duration};
+use std::{mem, process, process::ExitCode, sync::mpsc, thread, time::Duration};
 
 use heirloom::{
     Alarm, ConnId, Connection, Deferred, Move, Net, Origin, Reason, RestartError, Result, Service,
@@ -25,6 +26,7 @@ use heirloom::{
 };
 use session::{Fate, Session, State};
 use settings::panic_if_told;
+use witness::Witness;
 
 /// The longest request line, unless the test is about the reactor's own limit.
 const LINE: usize = 1024 * 1024;
@@ -50,6 +52,8 @@ struct Lab {
     events: Vec<String>,
     /// Connections closed, with their reasons, for `closes`.
     closes: Vec<String>,
+    /// Tells when the service is dropped.
+    witness: Witness,
 }
 
 /// Keys of alarms and of `state.waiting`; a dial's tag is above them.
@@ -105,7 +109,7 @@ impl Service for Lab {
             Origin::Accepted { listener } => Some(listener),
             _ => None,
         };
-        Ok(Session { listener, ..Session::default() })
+        Ok(Session { listener, witness: Witness::of("session"), ..Session::default() })
     }
 
     fn on_data(
@@ -261,7 +265,20 @@ impl Service for Lab {
     fn import(&mut self, _conn: &mut Connection<'_>, saved: &[u8]) -> Result<Session> {
         settings::linger("import");
         panic_if_told("import");
-        Session::read(saved)
+        let session = Session::read(saved)?;
+        Ok(Session { witness: Witness::of("session"), ..session })
+    }
+
+    fn discard(&mut self, session: Session) {
+        match settings::setting::<u8>("FORGET") {
+            Some(_) => mem::forget(session),
+            None => drop(session),
+        }
+    }
+
+    fn on_end(&mut self, _net: &mut Net) {
+        panic_if_told("on_end");
+        witness::note("end");
     }
 }
 
@@ -270,10 +287,12 @@ fn main() -> ExitCode {
     session::version(); // what the file says later is for later programs
     let defaults = common::Defaults { listen: "127.0.0.1:7779", moves: settings::moves() };
     let (beyond, inbox) = beyond::Beyond::new();
-    let lab = Lab { beyond, ..Lab::default() };
+    let _own = Witness::of("main's own");
+    let lab = Lab { beyond, witness: Witness::with_wire("service"), ..Lab::default() };
     let status = common::serve(defaults, lab, |server| {
         settings::tune(server).inbox(inbox).expect("an event")
     });
+    witness::note("main");
     match settings::setting::<u8>("EXIT") {
         Some(own) if status == ExitCode::SUCCESS => ExitCode::from(own),
         _ => status,

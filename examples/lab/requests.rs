@@ -42,6 +42,10 @@ impl Lab {
                 net.set_alarm(Alarm(UNHOLD), Duration::from_millis(after));
                 done()
             }
+            "wire" => {
+                self.witness.say(rest);
+                done()
+            }
             "keep" => std::mem::replace(&mut self.kept, rest.to_owned()),
             "kept" => self.kept.clone(),
             "drain" => {

@@ -12,8 +12,10 @@ use std::{collections::BTreeMap, env, fs, sync::OnceLock};
 
 use heirloom::{ConnId, Result};
 
+use crate::witness::Witness;
+
 /// What one connection must remember.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct Session {
     /// Bytes still to be sent, a piece whenever the output has room.
     pub left: u64,
@@ -28,6 +30,9 @@ pub struct Session {
     pub note: Vec<u8>,
     /// By which listener it came. No other process is told.
     pub listener: Option<usize>,
+    /// Tells when the session is dropped.
+    #[expect(dead_code, reason = "what it does is done by its destructor")]
+    pub witness: Witness,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

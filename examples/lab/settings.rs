@@ -16,6 +16,9 @@
 //! - `LAB_ALSO=FILE`: it also listens on each line of it, or reads `datagrams ADDRESS`.
 //! - `LAB_JOURNAL=FILE`: all generations write down there which alarms, pieces and messages came.
 //! - `LAB_FAREWELL=1`: at a drain it says so to each client, and closes.
+//! - `LAB_WITNESS=FILE`: all processes write down there what is dropped, and when they end (see `witness`).
+//! - `LAB_WIRE=ADDRESS`: the service has a client of this server, as one of a database would be.
+//! - `LAB_FORGET=1`: what a fork leaves of other processes' sessions is forgotten, and not dropped.
 //! - `LAB_EXIT`: the exit status of a lab that has drained.
 //! - `LAB_FORMAT=FILE`: the version of the format in which a program writes and reads (see `session`).
 

@@ -361,6 +361,9 @@ fn run_turns<S: Service>(
             turn.net.note_stream(*id, true, false, false);
         }
         act(turn).expect("in memory no system call can fail");
+        if turn.succession.phase() == crate::restart::Phase::Ended {
+            turn.tell_end();
+        }
         // A real peer answers our FIN with its own at the latest when it has read everything.
         for (pipe, id) in pipes.iter().filter(|(pipe, _)| pipe.is_finished()) {
             let answers = !pipe.is_client_finished() && !pipe.is_silent();

@@ -74,6 +74,7 @@ impl<S: Service> Harness<S> {
         self.turn.release_in_memory();
         turn.serve_in_memory()?;
         turn.commit_in_memory()?;
+        self.turn.tell_end();
         let mut harness = Harness { turn, pipes: self.pipes, arrivals: self.arrivals };
         for (pipe, id) in &harness.pipes {
             if harness.turn.net.conn(*id).is_none() {

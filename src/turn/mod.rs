@@ -55,8 +55,8 @@ pub(crate) struct Turn<S: Service> {
     inbox: DatagramInbox,
     /// Sources that are no sockets and have something to say in this turn.
     ready: Vec<Source>,
-    /// In a forked child: what the parent's connections have left in memory.
-    inherited: Option<Inherited<S::Session>>,
+    /// What connections have left in memory that are another process's.
+    inherited: Vec<Inherited<S::Session>>,
 }
 
 impl<S: Service> Turn<S> {
@@ -71,17 +71,28 @@ impl<S: Service> Turn<S> {
             inbox: DatagramInbox::default(),
             ready: Vec::new(),
             succession,
-            inherited: None,
+            inherited: Vec::new(),
         }
     }
 
     /// Turns until this process has nothing left to do. However it ends, also by a panic that is not caught
-    /// before, nothing stays behind that says that it serves.
+    /// before, nothing stays behind that says that it serves, and nothing is destroyed that is another
+    /// process's as well.
     pub fn run(mut self) -> Result {
-        let ran = panic::catch_unwind(AssertUnwindSafe(|| self.turn()));
+        let ran = panic::catch_unwind(AssertUnwindSafe(|| {
+            let turned = self.turn();
+            self.succession.unready = None; // a child that has never served ends here
+            if turned.is_ok() {
+                self.end();
+            } else {
+                self.tell_end();
+            }
+            turned
+        }));
         if !matches!(ran, Ok(Ok(()))) {
             self.withdraw();
         }
+        self.part();
         ran.unwrap_or_else(|panic| panic::resume_unwind(panic))
     }
 
@@ -91,7 +102,6 @@ impl<S: Service> Turn<S> {
             self.poll()?;
             self.act()?;
         }
-        self.end();
         Ok(())
     }
 
@@ -107,14 +117,11 @@ impl<S: Service> Turn<S> {
         Ok(())
     }
 
-    /// How long to sleep: not at all while somebody is still to be heard, nor while there is inherited memory
-    /// to free, which begins when it serves.
+    /// How long to sleep: not at all while somebody is still to be heard, nor while there is memory to give
+    /// back.
     fn wait(&self, now: Instant) -> Option<Duration> {
-        match &self.inherited {
-            _ if !self.ready.is_empty() => Some(Duration::ZERO),
-            Some(_) if self.succession.phase() != Phase::Waiting => Some(Duration::ZERO),
-            _ => self.net.wait(now),
-        }
+        let is_busy = !self.ready.is_empty() || self.gives_back();
+        if is_busy { Some(Duration::ZERO) } else { self.net.wait(now) }
     }
 
     /// The rest of a turn: everything but the waiting. While connections are frozen, on their way from

@@ -66,12 +66,7 @@ impl<S: Service> Turn<S> {
 
     /// 6. What callbacks and signals have asked of the process.
     pub(super) fn decide(&mut self) -> Result {
-        if let Some(inherited) = &mut self.inherited
-            && self.succession.phase != Phase::Waiting
-            && !guard_process(&mut self.net, "drop", |_| inherited.free_piece()).unwrap_or(true)
-        {
-            self.inherited = None;
-        }
+        self.give_back();
         let generation = self.net.generation();
         for request in std::mem::take(&mut self.net.requests) {
             match request {
@@ -181,6 +176,7 @@ impl<S: Service> Turn<S> {
             }
             Err(what) => say(&mut self.net, "on_start", &what),
         }
+        self.succession.serves = true;
         Ok(())
     }
 
@@ -214,8 +210,8 @@ impl<S: Service> Turn<S> {
 
     /// After the last turn.
     pub(super) fn end(&mut self) {
-        self.succession.unready = None; // a child that has never served ends here
         self.receive_last_mail();
+        self.tell_end();
         // Left open, for the end of it tells the newest generation that this process is gone, and not
         // only that it has nothing more to do: there may be no more processes than it allows.
         std::mem::forget(self.succession.newest.take());

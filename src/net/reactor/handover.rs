@@ -103,6 +103,16 @@ impl Net {
         self.stats.moved_out += 1;
     }
 
+    /// At the end of a process whose heap another one has as well: gives up what the kernel has for it, and leaves
+    /// the memory as it is. The caller has closed the connections.
+    pub(crate) fn close_and_forget(mut self) {
+        self.listeners.clear();
+        self.datagrams.clear();
+        self.reserve.give_up();
+        (self.poll, self.mail_waker) = (None, None);
+        std::mem::forget(self);
+    }
+
     /// In a forked child: begins as another process of this `generation`, with `conns`, the connections
     /// that have moved, and their timers. The listeners stay, and so do the alarms, which rest until it
     /// serves. The caller has taken all connections out before: dropping one here would close a number

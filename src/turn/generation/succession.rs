@@ -5,7 +5,7 @@ use std::{process, time::Duration, time::Instant};
 
 use nix::sys::signal::Signal;
 
-use super::arrivals::Arrivals;
+use super::{arrivals::Arrivals, heap::SharedHeap};
 use crate::{
     limits::{DRAIN_ON_RESTART, DRAIN_ON_STOP, GENERATIONS},
     net::{ConnId, Listener},
@@ -71,6 +71,9 @@ pub(crate) struct Succession {
     /// `main`, which is the parent's.
     pub(in crate::turn) unready: Option<Unready>,
 
+    /// Who else has this process's heap.
+    pub(in crate::turn) heap: SharedHeap,
+
     /// On an old side: the restart in progress.
     pub(in crate::turn) attempt: Option<Attempt>,
     /// A restart that waits until the oldest generation is gone.
@@ -97,6 +100,8 @@ pub(crate) struct Succession {
     pub(in crate::turn) closing: bool,
     /// The service has been told that it serves no new clients (`on_retire`).
     pub(in crate::turn) retired: bool,
+    /// The service has been told that it serves, and not yet that the process ends (`on_end`).
+    pub(in crate::turn) serves: bool,
     /// Since when this process exists.
     pub(in crate::turn) begun: Instant,
     /// On a new side that hands back: why, and the control connection that has asked for it.
@@ -219,6 +224,7 @@ impl Succession {
             ready: false,
             old_silent_at: None,
             unready: None,
+            heap: SharedHeap::default(),
             attempt: None,
             deferred: None,
             last_generation: 0,
@@ -231,6 +237,7 @@ impl Succession {
             dismissed: false,
             closing: false,
             retired: false,
+            serves: false,
             begun: now,
             hands_back: None,
             askers: Vec::new(),
@@ -239,13 +246,15 @@ impl Succession {
 
     /// Of a process in memory, which serves from the start.
     pub fn in_memory(now: Instant) -> Succession {
-        Succession { phase: Phase::Serving, ..Succession::new(Launch::remember(), now) }
+        let new = Succession::new(Launch::remember(), now);
+        Succession { phase: Phase::Serving, serves: true, ..new }
     }
 
     /// In a forked child: what it keeps of its parent's place. The parent's children and its
     /// restart in progress are none of its business.
     pub(in crate::turn) fn begin_anew(&mut self, old: Generation, now: Instant) {
-        self.phase = Phase::Waiting;
+        (self.phase, self.serves) = (Phase::Waiting, false);
+        self.heap = SharedHeap::inherited();
         self.old = Some(old);
         self.children.clear();
         self.stderrs.clear();

@@ -1,7 +1,8 @@
 //! How a process leaves: it serves what it has, tells its connections when their time has come, and
 //! goes when the last one is gone. Who is let in before its doors close for good is in `last_call`, what it
-//! has to do with the other generations in `others`.
+//! has to do with the other generations in `others`, and what of its memory it leaves alone in `forget`.
 
+mod forget;
 mod last_call;
 mod others;
 
@@ -36,6 +37,7 @@ impl<S: Service> Turn<S> {
         self.tell_retirement();
         if let Some(mut attempt) = self.detach() {
             fault::point(Step::OldCommitted, attempt.link.as_mut());
+            self.succession.heap.stays(attempt.child.id());
             self.go_on_hearing(&mut attempt)?;
             let begun = attempt.task.begun;
             let now = self.net.clock.now();

@@ -40,9 +40,12 @@ impl<S: Service> Turn<S> {
 
     /// Reaps those that this process has made. The supervisor cannot, while this one lives.
     pub(in crate::turn) fn reap_children(&mut self) {
-        let supervisor = &mut self.succession.supervisor;
+        let (supervisor, heap) = (&mut self.succession.supervisor, &mut self.succession.heap);
         self.succession.children.retain_mut(|child| {
             let ended = child.has_ended();
+            if ended {
+                heap.ended(child.id());
+            }
             if ended && let (Some(supervisor), Some(code)) = (supervisor.as_mut(), child.code()) {
                 supervisor.say_ended(child.id(), code);
             }

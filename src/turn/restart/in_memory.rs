@@ -62,7 +62,8 @@ impl<S: Service> Turn<S> {
         net.generation = self.net.generation + 1;
         net.engine = Some(Engine::ForkExec);
         net.last_serial = self.net.last_serial;
-        let succession = Succession { phase: Phase::Waiting, ..Succession::in_memory(now) };
+        let succession =
+            Succession { phase: Phase::Waiting, serves: false, ..Succession::in_memory(now) };
         let mut successor = Turn::new(service, net, succession);
         successor.succession.arrivals.state = Some(saved);
         for word in alarms {

@@ -205,7 +205,10 @@ impl<S: Service> Turn<S> {
             self.net.let_go(id);
             sessions.push(self.sessions.get_mut(id.slot()).and_then(Option::take));
         }
-        self.inherited = Some(Inherited::new(Default::default(), sessions));
+        self.inherited.push(match self.succession.heap.is_shared() {
+            true => Inherited::shared(Default::default(), sessions),
+            false => Inherited::own(sessions),
+        });
         let (gone, stay) = (gone.len(), self.net.connections());
         let ms = downtime.as_secs_f64() * 1e3;
         log::info!(

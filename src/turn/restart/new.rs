@@ -154,7 +154,7 @@ impl<S: Service> Turn<S> {
             (staying.iter().map(|&slot| (slot, all.remove(slot))).collect(), left_sessions)
         };
         close_all(left.iter().filter_map(|(_, conn)| conn.stream.raw_fd()).collect());
-        self.inherited = Some(Inherited::new(left, left_sessions));
+        self.inherited.push(Inherited::shared(left, left_sessions));
         self.sessions = sessions;
         all
     }

@@ -44,7 +44,10 @@ impl<S: Service> Turn<S> {
                     Event::Ready
                 }
                 // A side that has died since is none to retire for.
-                Ok(Some((Message::Committed, _))) if link.is_cut() => continue,
+                Ok(Some((Message::Committed, _))) if link.is_cut() => {
+                    self.succession.heap.stays(attempt.child.id()); // what it has forked lives on
+                    continue;
+                }
                 Ok(Some((Message::Committed, _))) => Event::Committed,
                 Ok(Some((Message::TakeBack { reason }, _))) => {
                     attempt.handed_back = Some(reason);
@@ -178,6 +181,7 @@ impl<S: Service> Turn<S> {
     pub(super) fn give_up(&mut self, end: impl FnOnce(&mut Attempt) -> RestartError) -> Result {
         let Some(mut attempt) = self.detach() else { return Ok(()) };
         let why = end(&mut attempt);
+        self.succession.heap.ended(attempt.child.id());
         self.clear_up_after(attempt.child.id());
         let unheard = self.drain_link(&mut attempt);
         match self.net.frozen {
@@ -351,6 +355,7 @@ impl<S: Service> Turn<S> {
     pub(in crate::turn) fn abandon(&mut self) {
         if let Some(mut attempt) = self.detach() {
             let why = attempt.abandoned();
+            self.succession.heap.ended(attempt.child.id());
             self.clear_up_after(attempt.child.id());
             if self.net.frozen {
                 self.net.thaw();
@@ -365,6 +370,7 @@ impl<S: Service> Turn<S> {
     pub(in crate::turn) fn dismiss_new(&mut self) -> Result {
         self.let_go(); // it was released, and takes them over before it leaves
         let Some(attempt) = self.detach() else { return Ok(()) };
+        self.succession.heap.stays(attempt.child.id()); // it may have committed meanwhile
         self.verdict(&attempt.task, attempt.steps, Err(RestartError::Stopped));
         self.let_live(attempt)
     }

@@ -91,6 +91,7 @@ impl<S: Service> Turn<S> {
         }
         match forked? {
             Side::Old(mut attempt) => {
+                self.succession.heap.forked(attempt.child.id());
                 self.net.shared = true; // until the child has closed its copies
                 self.net.alarms.suspend_all();
                 if self.net.frozen {
