@@ -41,6 +41,25 @@ impl Segment {
     }
 }
 
+/// A run of unsent output.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Piece<'a> {
+    /// Of this output alone.
+    Own(&'a [u8]),
+    /// What others may have queued as well, and how much of it was sent.
+    Shared(&'a Rc<[u8]>, usize),
+}
+
+impl<'a> Piece<'a> {
+    /// What is unsent of it.
+    pub fn bytes(&self) -> &'a [u8] {
+        match *self {
+            Piece::Own(bytes) => bytes,
+            Piece::Shared(bytes, sent) => &bytes[sent..],
+        }
+    }
+}
+
 impl Output {
     /// Unsent bytes.
     pub fn len(&self) -> usize {
@@ -110,12 +129,25 @@ impl Output {
         filled
     }
 
+    /// All that is unsent, as it lies.
+    pub fn pieces(&self) -> impl Iterator<Item = Piece<'_>> {
+        let mut sent = self.sent; // of the first
+        let head = Some(&self.head).filter(|head| !head.is_empty());
+        let head = head.map(|head| Piece::Own(&head[std::mem::take(&mut sent)..]));
+        let tail = self.tail.iter().flat_map(|tail| &tail.segments);
+        head.into_iter().chain(tail.map(move |segment| {
+            let sent = std::mem::take(&mut sent);
+            match segment {
+                Segment::Owned(bytes) => Piece::Own(&bytes[sent..]),
+                Segment::Shared(bytes) => Piece::Shared(bytes, sent),
+            }
+        }))
+    }
+
     /// All unsent bytes, copied into one piece.
+    #[cfg(test)]
     pub fn to_vec(&self) -> Vec<u8> {
-        let mut all = Vec::with_capacity(self.sent + self.len());
-        self.segments().for_each(|segment| all.extend_from_slice(segment));
-        all.drain(..self.sent);
-        all
+        self.pieces().flat_map(|piece| piece.bytes().to_vec()).collect()
     }
 
     /// Forgets `count` bytes from the front: they have been sent.

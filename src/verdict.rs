@@ -96,6 +96,9 @@ pub struct Steps {
     pub ready: Option<Duration>,
     /// It had served through its probation and committed; counted from the request.
     pub committed: Option<Duration>,
+    /// How many bytes the connections that moved were written down with; 0 with a fork, which copies nothing. What
+    /// several have [queued together](crate::Connection::send_shared) is written down once.
+    pub moved_bytes: usize,
     /// How many connections were to move and have stayed, because there was no room for what their clients
     /// have queued: see [`Restart::max_moved`](crate::Restart::max_moved).
     pub kept_back: usize,

@@ -15,7 +15,7 @@ use crate::{
     plan::{Engine, Restart},
     restart::{
         link::{Identity, Link, Message, Parcel, SocketName, listener_parcels},
-        transfer::allowance::Allowance,
+        transfer::{allowance::Allowance, record, shared::Sharing},
     },
     verdict::{Program, RestartError, Steps},
 };
@@ -54,6 +54,10 @@ pub(crate) struct Attempt {
     pub outgoing: VecDeque<ConnId>,
     /// What may still go along of the bytes that they have queued.
     pub allowance: Allowance,
+    /// What they have queued that others have queued as well.
+    pub sharing: Sharing,
+    /// Up to which version the new side reads records.
+    pub records: u64,
     /// Batches of connections that it has not taken yet.
     pub in_flight: usize,
     /// It has been sent everything.
@@ -135,6 +139,8 @@ impl Attempt {
             handed_back: None,
             outgoing: VecDeque::new(),
             allowance,
+            sharing: Sharing::default(),
+            records: record::VERSION,
             in_flight: 0,
             handed: false,
         }

@@ -41,8 +41,8 @@ pub(crate) enum Message {
     /// Old to new: that was all for now.
     Offered,
     /// New to old: my `main` has run, and I am still the same process; give me the rest. I do not want the
-    /// sockets at these places of what you have offered.
-    Claim { pid: u32, unwanted: Vec<u64> },
+    /// sockets at these places of what you have offered, and read records up to this version.
+    Claim { pid: u32, unwanted: Vec<u64>, records: u64 },
     /// Old to new: what the service has saved, in a memfd, and the number of the connection that came last
     /// by then. From here on the new side has what it needs to serve, should this be the last word.
     State { last_serial: u64 },
@@ -173,6 +173,7 @@ const CODE: u16 = 21;
 const ALARM: u16 = 40;
 const HELD: u16 = 41;
 const UNWANTED: u16 = 50;
+const RECORDS: u16 = 92;
 
 impl Message {
     /// The message as bytes.
@@ -218,8 +219,9 @@ impl Message {
             Message::Alarms(words) => {
                 words.iter().for_each(|word| put(&mut out, ALARM, &word.to_bytes()));
             }
-            Message::Claim { pid, unwanted } => {
+            Message::Claim { pid, unwanted, records } => {
                 put_number(&mut out, PID, u64::from(*pid));
+                put_number(&mut out, RECORDS, *records);
                 unwanted.iter().for_each(|place| put_number(&mut out, UNWANTED, *place));
             }
             Message::Offered
@@ -289,6 +291,8 @@ impl Message {
             CLAIM => Message::Claim {
                 pid: pid(fields)?,
                 unwanted: fields.numbers(UNWANTED, "unwanted")?,
+                // The first programs did not say.
+                records: fields.numbers(RECORDS, "records")?.pop().unwrap_or(1),
             },
             STATE => Message::State { last_serial: fields.number(LAST_SERIAL, "last serial")? },
             BATCH => Message::Connections { count: fields.number(CONNECTIONS, "connections")? },

@@ -67,8 +67,8 @@ fn any_message() -> impl Strategy<Value = Message> {
                 old,
             }
         ),
-        (any::<u32>(), proptest::collection::vec(any::<u64>(), 0..20))
-            .prop_map(|(pid, unwanted)| Message::Claim { pid, unwanted }),
+        (any::<u32>(), proptest::collection::vec(any::<u64>(), 0..20), any::<u64>())
+            .prop_map(|(pid, unwanted, records)| Message::Claim { pid, unwanted, records }),
         prop_oneof![
             Just(Message::Taken),
             Just(Message::TakenOver),

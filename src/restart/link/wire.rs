@@ -88,6 +88,14 @@ pub(in crate::restart) fn number(value: &[u8], name: &'static str) -> Result<u64
     Ok(u64::from_le_bytes(bytes))
 }
 
+/// A number, and bytes that belong to it.
+pub(in crate::restart) fn put_numbered(out: &mut Vec<u8>, tag: u16, number: u64, bytes: &[u8]) {
+    out.extend(tag.to_le_bytes());
+    out.extend((bytes.len() as u32 + 8).to_le_bytes());
+    out.extend(number.to_le_bytes());
+    out.extend(bytes);
+}
+
 pub(in crate::restart) fn put(out: &mut Vec<u8>, tag: u16, bytes: &[u8]) {
     out.extend(tag.to_le_bytes());
     out.extend((bytes.len() as u32).to_le_bytes());

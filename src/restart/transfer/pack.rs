@@ -2,17 +2,22 @@
 
 use std::time::Instant;
 
-use super::record::Record;
+use super::{
+    record::{Part, Record},
+    shared::SharedBuffers,
+};
 use crate::{
     clock::Stamp,
     net::{Address, ConnId, ConnState, Flags, Peer, Phase, Stream, Timer},
+    restart::link::wire::Malformed,
 };
 
-/// The connection written down. `session` is `None` where there is none yet. `stamp` is the time of the
+/// The connection written down, with its session and `output`. `session` is `None` where there is none yet. `stamp` is the time of the
 /// connections, which stands still while they move; an author's timers go on, by `now`.
 pub(crate) fn pack(
     conn: &ConnState,
     session: Option<Vec<u8>>,
+    output: Vec<Part>,
     stamp: Stamp,
     now: Instant,
 ) -> Record {
@@ -25,7 +30,7 @@ pub(crate) fn pack(
         dialing: conn.rare().filter(|_| conn.phase == Phase::Dialing).map(|rare| rare.tag),
         destination: conn.destination().map(|address| address.to_string()),
         input: conn.input.clone(),
-        output: conn.output.to_vec(),
+        output,
         at_least: conn.at_least as u64,
         timers: conn.timers().iter().map(left).collect(),
         age: since(conn.opened),
@@ -39,12 +44,16 @@ pub(crate) fn pack(
 
 /// The connection again, of `stream`, and what its author wrote down of it; `None` while it is being
 /// dialed. Times go on where they were.
+///
+/// # Errors
+/// When its output is of a shared buffer that is not among those that have come, `shared`.
 pub(crate) fn unpack(
     record: Record,
     stream: Stream,
+    shared: &mut SharedBuffers,
     stamp: Stamp,
     now: Instant,
-) -> (ConnState, Option<Vec<u8>>) {
+) -> Result<(ConnState, Option<Vec<u8>>), Malformed> {
     let phase = if record.dialing.is_some() { Phase::Dialing } else { Phase::Open };
     let peer = match Peer::from_bytes(&record.peer) {
         Peer::Unknown if phase == Phase::Open => stream.peer(),
@@ -59,14 +68,14 @@ pub(crate) fn unpack(
         rare.timers = record.timers.iter().map(|&(key, left)| (Timer(key), now + left)).collect();
     }
     conn.input = record.input;
-    conn.output.push(&record.output, &mut Default::default());
+    conn.output = shared.read(record.output)?;
     conn.at_least = record.at_least as usize;
     conn.opened = stamp.before(record.age);
     conn.active = stamp.before(record.idle);
     conn.progress = stamp.before(record.stalled);
     (conn.bytes_in, conn.bytes_out) = (record.bytes_in, record.bytes_out);
     conn.flags = from_bits(record.flags);
-    (conn, record.session)
+    Ok((conn, record.session))
 }
 
 /// What a new program has to know. A bit never gets a second meaning.

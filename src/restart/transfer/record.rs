@@ -5,13 +5,37 @@
 //! record = length u32  field*                      (fields as in `wire`)
 //! ```
 //!
-//! A reader skips fields that it does not know, so either program may be the newer one.
+//! A reader skips fields that it does not know, so either program may be the newer one. What it may not skip
+//! it has to ask for: a new program says which [`VERSION`] it reads, and the old one writes no later one.
 
-use std::time::Duration;
+use std::{rc::Rc, time::Duration};
 
 use crate::restart::link::wire::{
-    self, Fields, Malformed, from_micros, micros, put, put_number, put_time,
+    self, Fields, Malformed, from_micros, micros, put, put_number, put_numbered, put_time,
 };
+
+/// What this program reads and writes: in version 2 output may be of a buffer that others have as well. A
+/// program that does not say what it reads means version 1.
+pub(crate) const VERSION: u64 = 2;
+
+/// Who reads an earlier version is sent the whole output of each connection in its own record.
+pub(crate) const SHARES_FROM: u64 = 2;
+
+/// A part of what is queued and not sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    Own(Vec<u8>),
+    /// No output by itself: a buffer to which this record and later ones refer by its number.
+    New {
+        number: u64,
+        bytes: Rc<[u8]>,
+    },
+    /// What follows the first `sent` bytes of such a buffer; none were unless it is the first part.
+    Shared {
+        number: u64,
+        sent: u64,
+    },
+}
 
 /// One connection that moves.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,8 +52,8 @@ pub(crate) struct Record {
     pub destination: Option<String>,
     /// Read and not taken.
     pub input: Vec<u8>,
-    /// Queued and not sent.
-    pub output: Vec<u8>,
+    /// Queued and not sent, in this order.
+    pub output: Vec<Part>,
     /// `on_data` is not called with less input than this.
     pub at_least: u64,
     /// The author's timers, and how much of each is left.
@@ -60,6 +84,8 @@ const BYTES_IN: u16 = 12;
 const BYTES_OUT: u16 = 13;
 const FLAGS: u16 = 14;
 const DESTINATION: u16 = 20;
+const NEW_BUFFER: u16 = 90;
+const SHARED: u16 = 91;
 
 impl Record {
     /// Appends the record. What is empty or zero takes no place.
@@ -77,11 +103,10 @@ impl Record {
         if let Some(address) = &self.destination {
             put(out, DESTINATION, address.as_bytes());
         }
-        for (tag, bytes) in [(INPUT, &self.input), (OUTPUT, &self.output)] {
-            if !bytes.is_empty() {
-                put(out, tag, bytes);
-            }
+        if !self.input.is_empty() {
+            put(out, INPUT, &self.input);
         }
+        self.output.iter().for_each(|part| part.encode(out));
         for &(timer, left) in &self.timers {
             let mut value = timer.to_le_bytes().to_vec();
             value.extend(micros(left).to_le_bytes());
@@ -137,7 +162,15 @@ impl Record {
             DIALING => self.dialing = Some(number(value)?),
             DESTINATION => self.destination = Some(String::from_utf8_lossy(value).into_owned()),
             INPUT => self.input = value.to_vec(),
-            OUTPUT => self.output = value.to_vec(),
+            OUTPUT => self.output.push(Part::Own(value.to_vec())),
+            NEW_BUFFER => {
+                let (number, bytes) = numbered(value)?;
+                self.output.push(Part::New { number, bytes: bytes.into() });
+            }
+            SHARED => {
+                let (number, sent) = numbered(value)?;
+                self.output.push(Part::Shared { number, sent: self::number(sent)? });
+            }
             AT_LEAST => self.at_least = number(value)?,
             TIMER => {
                 let malformed = Malformed::Field("timer");
@@ -154,6 +187,25 @@ impl Record {
         }
         Ok(())
     }
+}
+
+impl Part {
+    fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Part::Own(own) => put(out, OUTPUT, own),
+            Part::New { number, bytes } => put_numbered(out, NEW_BUFFER, *number, bytes),
+            Part::Shared { number, sent } => {
+                put_numbered(out, SHARED, *number, &sent.to_le_bytes());
+            }
+        }
+    }
+}
+
+/// What belongs to the shared buffer of a number.
+fn numbered(value: &[u8]) -> Result<(u64, &[u8]), Malformed> {
+    let malformed = Malformed::Field("shared buffer");
+    let (buffer, rest) = value.split_at_checked(8).ok_or(malformed)?;
+    Ok((number(buffer)?, rest))
 }
 
 fn number(value: &[u8]) -> Result<u64, Malformed> {
@@ -174,10 +226,21 @@ mod tests {
         (0u64..1 << 40).prop_map(Duration::from_micros)
     }
 
+    fn any_part() -> impl Strategy<Value = Part> {
+        let bytes = || proptest::collection::vec(any::<u8>(), 0..40);
+        prop_oneof![
+            bytes().prop_map(Part::Own),
+            (any::<u64>(), bytes())
+                .prop_map(|(number, bytes)| Part::New { number, bytes: bytes.into() }),
+            any::<(u64, u64)>().prop_map(|(number, sent)| Part::Shared { number, sent }),
+        ]
+    }
+
     prop_compose! {
         fn any_record()(
+            output in proptest::collection::vec(any_part(), 0..5),
             id in 1u64.., dialing: Option<u64>, destination in proptest::option::of(".{0,20}"),
-            bytes in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..40), 4),
+            bytes in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..40), 3),
             numbers: [u64; 4], times in proptest::collection::vec(any_time(), 3),
             timers in proptest::collection::vec((any::<u64>(), any_time()), 0..4),
         ) -> Record {
@@ -188,7 +251,7 @@ mod tests {
                 dialing,
                 destination,
                 input: bytes[2].clone(),
-                output: bytes[3].clone(),
+                output,
                 at_least: numbers[0],
                 timers,
                 age: times[0],

@@ -1,6 +1,9 @@
 //! What a new program was sent and has not taken in yet.
 
-use crate::net::{ConnId, ConnState};
+use crate::{
+    net::{ConnId, ConnState},
+    restart::transfer::shared::SharedBuffers,
+};
 
 /// What has come from the old side and waits to be taken in.
 #[derive(Debug, Default)]
@@ -8,6 +11,8 @@ pub(in crate::turn) struct Arrivals {
     pub state: Option<Vec<u8>>,
     /// Registered, and not in service.
     pub connections: Vec<ConnState>,
+    /// What several of them have queued.
+    pub shared: SharedBuffers,
     /// What was exported of them.
     pub sessions: Vec<(ConnId, Vec<u8>)>,
 }

@@ -41,6 +41,7 @@ impl<S: Service> Turn<S> {
         let saved = guard_restart(&mut self.net, "save", |_| old.save())??;
         let alarms = self.hand_over_alarms();
         let (mut records, mut streams) = (Vec::new(), Vec::new());
+        let mut sharing = self.sharing();
         for id in self.moving().collect::<Vec<_>>() {
             let session = self.sessions.get(id.slot()).and_then(Option::as_ref);
             let old = &self.service;
@@ -51,7 +52,8 @@ impl<S: Service> Turn<S> {
             };
             let conn = &self.net.conns[id.slot()];
             let (stamp, now) = (self.net.stamp(), self.net.clock.now());
-            pack(conn, Some(exported), stamp, now).encode(&mut records);
+            let output = sharing.write(&conn.output);
+            pack(conn, Some(exported), output, stamp, now).encode(&mut records);
             streams.push(conn.stream.again());
         }
         let now = self.net.clock.now();
@@ -75,8 +77,7 @@ impl<S: Service> Turn<S> {
         for stream in streams {
             let record = Record::decode(&mut records).ok().flatten();
             let record = record.ok_or("a record that was written is not read")?;
-            let expected = successor.expect(record, stream);
-            expected.map_err(|e| Error::io("take over", "a connection", e))?;
+            successor.expect(record, stream)?;
         }
         successor.take_in()?;
         Ok(successor)

@@ -2,7 +2,6 @@
 //! taken in by the new one. Neither touches them in between.
 
 use std::{
-    collections::VecDeque,
     os::fd::OwnedFd,
     time::{Duration, Instant},
 };
@@ -19,7 +18,8 @@ use crate::{
             allowance::Allowance,
             memfd,
             pack::{pack, unpack},
-            record::Record,
+            record::{self, Record, SHARES_FROM},
+            shared::Sharing,
         },
     },
     service::{Move, Service},
@@ -81,10 +81,7 @@ impl<S: Service> Turn<S> {
             self.freeze()?;
             let frozen_at = self.net.frozen_at;
             self.reschedule(|attempt, _| attempt.hurry(frozen_at));
-            let outgoing = self.outgoing();
-            if let Some(attempt) = &mut self.succession.attempt {
-                attempt.outgoing = outgoing;
-            }
+            self.choose_outgoing();
         }
         fault::point(Step::OldSaving, self.succession.link_to_new());
         let begun = self.net.clock.now();
@@ -118,13 +115,27 @@ impl<S: Service> Turn<S> {
     }
 
     /// Those that go, and behind them those with so much queued that there may be no room for all, the
-    /// least first.
-    fn outgoing(&self) -> VecDeque<ConnId> {
-        let kept = |id: &ConnId| self.net.conns[id.slot()].kept();
+    /// least first. What several have queued counts in part for each.
+    fn choose_outgoing(&mut self) {
+        let conn = |id: &ConnId| &self.net.conns[id.slot()];
+        let attempt = self.succession.attempt.as_ref();
+        let sharing = match attempt.is_some_and(|attempt| attempt.records >= SHARES_FROM) {
+            true => self.sharing(),
+            false => Sharing::default(),
+        };
         let (mut large, small): (Vec<_>, Vec<_>) =
-            self.moving().partition(|id| Allowance::counts(kept(id)));
-        large.sort_by_key(kept);
-        small.into_iter().chain(large).collect()
+            self.moving().partition(|id| Allowance::counts(conn(id).kept()));
+        large
+            .sort_by_cached_key(|id| conn(id).input.len() + sharing.part_of_cost(&conn(id).output));
+        let outgoing = small.into_iter().chain(large).collect();
+        if let Some(attempt) = &mut self.succession.attempt {
+            (attempt.outgoing, attempt.sharing) = (outgoing, sharing);
+        }
+    }
+
+    /// What several of those that go have queued.
+    pub(super) fn sharing(&self) -> Sharing {
+        Sharing::of(self.moving().map(|id| &self.net.conns[id.slot()].output))
     }
 
     /// Sends batches of connections, as many as the new side can be expected to have room for.
@@ -145,9 +156,13 @@ impl<S: Service> Turn<S> {
             let (records, mut fds) = self.pack_batch()?;
             let count = fds.len() as u64;
             if count > 0 {
+                let written = records.len();
                 let records = self.net.reserve.lend(|| memfd::seal(&records));
                 fds.push(records.map_err(|e| format!("seal connections: {e}"))?.into());
-                self.succession.attempt.iter_mut().for_each(|attempt| attempt.in_flight += 1);
+                if let Some(attempt) = &mut self.succession.attempt {
+                    attempt.in_flight += 1;
+                    attempt.steps.moved_bytes += written;
+                }
                 self.send_to_new(&Message::Connections { count }, fds)?;
             }
         }
@@ -160,7 +175,8 @@ impl<S: Service> Turn<S> {
         while fds.len() < FDS_PER_MESSAGE - 1 && records.len() < BATCH_BYTES {
             let Some(attempt) = &mut self.succession.attempt else { break };
             let Some(id) = attempt.outgoing.pop_front() else { break };
-            let kept = self.net.conns[id.slot()].kept();
+            let conn = &self.net.conns[id.slot()];
+            let kept = conn.input.len() + attempt.sharing.cost(&conn.output);
             // What has no room without its session is not written down for nothing.
             let session = self.sessions.get(id.slot()).and_then(Option::as_ref);
             let session = session.filter(|_| attempt.allowance.has_room_for(kept));
@@ -174,7 +190,8 @@ impl<S: Service> Turn<S> {
                 continue;
             }
             let conn = &self.net.conns[id.slot()];
-            pack(conn, exported.flatten(), self.net.stamp(), now).encode(&mut records);
+            let output = attempt.sharing.write(&conn.output);
+            pack(conn, exported.flatten(), output, self.net.stamp(), now).encode(&mut records);
             fds.extend(conn.stream.raw_fd().map(Fd::Lent));
             now = self.has_saved(now)?;
         }
@@ -240,6 +257,7 @@ impl<S: Service> Turn<S> {
             let record = Record::decode(&mut records).map_err(|e| format!("connection: {e}"))?;
             let record = record.ok_or("fewer records than sockets")?;
             let stream = Stream::adopt(fd, Peer::from_bytes(&record.peer));
+            let stream = stream.map_err(|e| e.to_string());
             stream
                 .and_then(|stream| self.expect(record, stream))
                 .map_err(|e| format!("take over a connection: {e}"))?;
@@ -277,9 +295,16 @@ impl<S: Service> Turn<S> {
     }
 
     /// Makes a connection of its record, which waits for the others.
-    pub(super) fn expect(&mut self, record: Record, stream: Stream) -> std::io::Result<()> {
-        let (mut conn, session) = unpack(record, stream, self.net.stamp(), self.net.clock.now());
-        self.net.expect(&mut conn)?;
+    pub(super) fn expect(
+        &mut self,
+        record: Record,
+        stream: Stream,
+    ) -> std::result::Result<(), String> {
+        let (stamp, now) = (self.net.stamp(), self.net.clock.now());
+        let shared = &mut self.succession.arrivals.shared;
+        let unpacked = unpack(record, stream, shared, stamp, now);
+        let (mut conn, session) = unpacked.map_err(|e| e.to_string())?;
+        self.net.expect(&mut conn).map_err(|e| e.to_string())?;
         let arrivals = &mut self.succession.arrivals;
         arrivals.sessions.extend(session.map(|session| (conn.id, session)));
         arrivals.connections.push(conn);
@@ -299,5 +324,6 @@ impl<S: Service> Turn<S> {
 /// Asks the old side for the rest: this program is up, and does not want some of its sockets.
 pub(in crate::turn) fn claim(link: &mut Link, unwanted: Vec<u64>) {
     // A failure means that the old side is gone; the link will say so.
-    let _ = link.send(&Message::Claim { pid: std::process::id(), unwanted }, Vec::new());
+    let (pid, records) = (std::process::id(), record::VERSION);
+    let _ = link.send(&Message::Claim { pid, unwanted, records }, Vec::new());
 }

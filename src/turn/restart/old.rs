@@ -96,8 +96,9 @@ impl<S: Service> Turn<S> {
                 self.net.fill_reserve();
                 Ok(offered?)
             }
-            Message::Claim { pid, unwanted } if attempt.offered && !attempt.handed => {
+            Message::Claim { pid, unwanted, records } if attempt.offered && !attempt.handed => {
                 check_speaker(&attempt.child, pid)?;
+                attempt.records = records;
                 attempt.unwanted = unwanted.into_iter().map(|place| place as usize).collect();
                 self.hand_over()
             }
