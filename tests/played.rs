@@ -1,5 +1,5 @@
 //! The old side of a restart as the test plays it, message by message: what a new program makes of one that
-//! closes its link and lives.
+//! closes its link and lives, and of connections that an older program, or none, would write down.
 
 mod common;
 
@@ -18,11 +18,14 @@ use std::{
 use common::{Client, DEADLINE, Dir, Server, example, in_session};
 use nix::{
     cmsg_space,
-    fcntl::OFlag,
+    fcntl::{FcntlArg, OFlag, SealFlag, fcntl},
     poll::{PollFd, PollFlags, PollTimeout, poll},
-    sys::socket::{
-        AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg,
-        sendmsg, socketpair,
+    sys::{
+        memfd::{MFdFlags, memfd_create},
+        socket::{
+            AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType,
+            recvmsg, sendmsg, socketpair,
+        },
     },
     unistd::pipe2,
 };
@@ -32,8 +35,11 @@ const HELLO: u16 = 1;
 const LISTENERS: u16 = 2;
 const OFFERED: u16 = 4;
 const READY: u16 = 5;
+const FAILED: u16 = 6;
 const RELEASED: u16 = 7;
+const BATCH: u16 = 9;
 const CLAIM: u16 = 16;
+const TAKEN: u16 = 17;
 const HANDED: u16 = 18;
 const TAKEN_OVER: u16 = 19;
 const CONNECT: u16 = 25;
@@ -43,11 +49,25 @@ const LAST_SERIAL: u16 = 3;
 const NAME: u16 = 4;
 const PID: u16 = 5;
 const PROBATION: u16 = 7;
+const CONNECTIONS: u16 = 12;
 const OWN_GENERATION: u16 = 14;
+
+// The tags of `restart/transfer/record.rs`.
+const ID: u16 = 1;
+const SESSION: u16 = 3;
+const OUTPUT: u16 = 6;
+const NEW_BUFFER: u16 = 90;
+const SHARED: u16 = 91;
 
 fn message(kind: u16, fields: &[(u16, &[u8])]) -> Vec<u8> {
     let mut out = b"hrlm\x01\x00".to_vec();
     out.extend(kind.to_le_bytes());
+    out.extend(written(fields));
+    out
+}
+
+fn written(fields: &[(u16, &[u8])]) -> Vec<u8> {
+    let mut out = Vec::new();
     for (tag, value) in fields {
         out.extend(tag.to_le_bytes());
         out.extend((value.len() as u32).to_le_bytes());
@@ -158,6 +178,23 @@ impl Played {
         Played { server, link, listener, words: words.into() }
     }
 
+    /// Sends connections, the first in slot 0, each with this output.
+    fn send(&self, sockets: &[TcpStream], outputs: &[&[(u16, &[u8])]]) {
+        let mut records = Vec::new();
+        for (slot, output) in outputs.iter().enumerate() {
+            let id = ((slot as u64 + 1) << 24 | slot as u64).to_le_bytes();
+            let session = [1]; // of the lab, in format 1, with nothing to remember
+            let fields = [&[(ID, &id[..]), (SESSION, &session[..])][..], output].concat();
+            let fields = written(&fields);
+            records.extend((fields.len() as u32).to_le_bytes());
+            records.extend(fields);
+        }
+        let mut fds: Vec<OwnedFd> = sockets.iter().map(copy).collect();
+        fds.push(sealed(&records));
+        let count = (sockets.len() as u64).to_le_bytes();
+        self.link.say(BATCH, &[(CONNECTIONS, &count)], &fds.iter().collect::<Vec<_>>());
+    }
+
     /// Hands over nothing, which a service like this one may begin with.
     fn hand_over(&self) {
         self.link.say(HANDED, &[(LAST_SERIAL, &0u64.to_le_bytes())], &[]);
@@ -197,6 +234,82 @@ fn await_input(fd: &impl AsFd) {
     let patience = PollTimeout::try_from(DEADLINE).expect("a time");
     let mut ready = [PollFd::new(fd.as_fd(), PollFlags::POLLIN)];
     assert_eq!(poll(&mut ready, patience), Ok(1), "nothing comes");
+}
+
+fn copy(stream: &TcpStream) -> OwnedFd {
+    stream.as_fd().try_clone_to_owned().expect("a descriptor")
+}
+
+/// Bytes that nobody can change any more, as a descriptor.
+fn sealed(bytes: &[u8]) -> OwnedFd {
+    let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
+    let mut file = File::from(memfd_create("played", flags).expect("a memfd"));
+    file.write_all(bytes).expect("room for it");
+    let seals = SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW;
+    fcntl(&file, FcntlArg::F_ADD_SEALS(seals)).expect("seals");
+    file.into()
+}
+
+/// Clients of the old side, and its ends of their connections.
+fn clients(played: &Played, count: usize) -> (Vec<Client>, Vec<TcpStream>) {
+    let connect = |_| {
+        let client = Client::connect(&played.server.address);
+        (client, played.listener.accept().expect("a client").0)
+    };
+    (0..count).map(connect).unzip()
+}
+
+/// What belongs to the shared buffer of a number.
+fn of_buffer(number: u64, value: &[u8]) -> Vec<u8> {
+    [&number.to_le_bytes()[..], value].concat()
+}
+
+/// The first one is of a program that knows no shared buffers.
+#[test]
+fn output_comes_as_it_was_written_down_by_whichever_version() {
+    let played = Played::start(LONG, &[]);
+    let (mut clients, sockets) = clients(&played, 3);
+    let text = "x".repeat(1000) + "\n";
+    let new = of_buffer(7, text.as_bytes());
+    let (all, rest) = (of_buffer(7, &0u64.to_le_bytes()), of_buffer(7, &600u64.to_le_bytes()));
+    let outputs: [&[(u16, &[u8])]; 3] = [
+        &[(OUTPUT, b"of version 1\n")],
+        &[(OUTPUT, b"own\n"), (NEW_BUFFER, &new), (SHARED, &all), (OUTPUT, b"own\n")],
+        &[(SHARED, &rest), (SHARED, &all)],
+    ];
+    played.send(&sockets, &outputs);
+    played.link.expect(TAKEN);
+    drop(sockets);
+    played.release();
+    assert_eq!(clients[0].line(), "of version 1");
+    assert_eq!(
+        [clients[1].line(), clients[1].line(), clients[1].line()],
+        ["own", text.trim(), "own"]
+    );
+    assert_eq!([clients[2].line(), clients[2].line()], [&text[600..1000], text.trim()]);
+    assert!(clients.iter_mut().all(|client| client.who().generation == 1));
+}
+
+/// Nobody serves what is not whole: the program says why, and ends.
+#[test]
+fn output_of_a_buffer_that_has_not_come_is_a_reason_to_fail() {
+    let far = of_buffer(7, &2000u64.to_le_bytes());
+    let (new, all) = (of_buffer(7, &[1; 1000]), of_buffer(8, &0u64.to_le_bytes()));
+    let short = of_buffer(7, b"");
+    let cases: [(&[(u16, &[u8])], &str); 4] = [
+        (&[(NEW_BUFFER, &new), (SHARED, &all)], "a shared buffer that has not come"),
+        (&[(NEW_BUFFER, &new), (SHARED, &far)], "a part that a shared buffer has not"),
+        (&[(NEW_BUFFER, &new), (NEW_BUFFER, &new)], "two shared buffers of one number"),
+        (&[(NEW_BUFFER, &new), (SHARED, &short)], "number in a record"),
+    ];
+    for (output, reason) in cases {
+        let mut played = Played::start(LONG, &[]);
+        let (_clients, sockets) = clients(&played, 1);
+        played.send(&sockets, &[output]);
+        played.link.expect(FAILED);
+        played.server.wait_line(reason);
+        assert!(!played.server.wait_exit().success());
+    }
 }
 
 /// Longer than any of these tests.
