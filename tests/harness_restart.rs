@@ -1,10 +1,10 @@
 //! The harness restarts a service as two processes would: given up, with both sides beside each other,
 //! rolled back, and with the alarms where they belong.
 
-use std::time::Duration;
+use std::{rc::Rc, time::Duration};
 
 use heirloom::{
-    Alarm, Connection, Move, Net, Origin, RestartError, Result, Service, Start, Verdict,
+    Alarm, ConnId, Connection, Move, Net, Origin, RestartError, Result, Service, Start, Verdict,
     testing::{Harness, Peer},
 };
 
@@ -73,6 +73,10 @@ impl Service for Diary {
     fn on_drain(&mut self, _conn: &mut Connection<'_>, _stays: &mut bool) -> Result {
         self.lines.push("drain".into());
         Ok(())
+    }
+
+    fn on_end(&mut self, _net: &mut Net) {
+        self.lines.push("end".into());
     }
 
     fn on_restart_ended(&mut self, _net: &mut Net, verdict: &Verdict) {
@@ -166,7 +170,8 @@ fn both_sides_serve_what_they_have_and_the_old_one_drains_after_the_commit() {
     old.finish(stays);
     assert!(old.has_ended() && old.is_closed(stays) && !new.is_closed(moves));
     new.advance(11 * SECOND);
-    assert_eq!((lines(&mut new), lines(&mut old)), ("alarm".into(), "".into()));
+    old.advance(11 * SECOND);
+    assert_eq!((lines(&mut new), lines(&mut old)), ("alarm".into(), "end".into()));
 }
 
 #[test]
@@ -213,4 +218,53 @@ fn a_new_side_that_dies_takes_with_it_what_it_had() {
     assert_eq!(ask(&mut old, stays, b'x'), b"1");
     old.advance(10 * SECOND);
     assert_eq!(lines(&mut old), "alarm");
+}
+
+/// Says to all what one says, without a copy for each.
+#[derive(Default)]
+struct Fan(Vec<ConnId>);
+
+impl Service for Fan {
+    type Session = ();
+
+    fn on_open(&mut self, conn: &mut Connection<'_>, _origin: Origin) -> Result {
+        self.0.push(conn.id());
+        Ok(())
+    }
+
+    fn on_data(&mut self, conn: &mut Connection<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+        let said: Rc<[u8]> = input.into();
+        for &id in &self.0 {
+            conn.other(id).into_iter().for_each(|mut conn| conn.send_shared(Rc::clone(&said)));
+        }
+        Ok(input.len())
+    }
+
+    fn export(&self, _: &()) -> Option<Vec<u8>> {
+        Some(Vec::new())
+    }
+
+    fn import(&mut self, conn: &mut Connection<'_>, _: &[u8]) -> Result {
+        self.0.push(conn.id());
+        Ok(())
+    }
+}
+
+/// Each has been sent another part of it.
+#[test]
+fn what_all_wait_for_goes_along_to_each() {
+    let mut harness = Harness::new(Fan::default());
+    let peers: Vec<_> = (0..5).map(|_| harness.connect()).collect();
+    let speaker = harness.connect();
+    for (at, &peer) in peers.iter().enumerate() {
+        harness.set_window(peer, 700 * at);
+    }
+    let said: Vec<_> = (0..9000).map(|byte| (byte / 7) as u8).collect();
+    harness.feed(speaker, &said);
+    let mut harness = harness.restart(Fan::default()).unwrap();
+    harness.feed(speaker, b"and more");
+    for &peer in &peers {
+        harness.set_window(peer, usize::MAX);
+        assert_eq!(harness.take(peer), [&said[..], b"and more"].concat());
+    }
 }
