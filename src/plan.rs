@@ -163,7 +163,8 @@ impl Restart {
     }
 
     /// By fork-exec, what clients have queued is written down and read again while nobody is served: input that
-    /// is no whole message yet, output that they have not read, and what `export` answers. No more of it
+    /// is no whole message yet, output that they have not read, and what `export` answers. What
+    /// [many have queued](crate::Connection::send_shared) counts once. No more of it
     /// than `bytes` goes along (64 MiB unless told, 512 MiB at most); a connection for which there is no
     /// room stays, and drains. Those with the least go first, and with no more than
     /// [`MOVE_SMALL`](crate::limits::MOVE_SMALL) they always go. The [`Verdict`](crate::Verdict) says how many

@@ -63,7 +63,10 @@ const ROOMS: [(&str, &[&str]); 35] = [
     ),
     // How one process follows another. It knows a connection as data.
     ("restart/link", &["limits", "log_target", "plan", "system"]),
-    ("restart/transfer", &["clock", "limits", "net", "net/conn", "net/stream", "restart/link"]),
+    (
+        "restart/transfer",
+        &["buffer", "clock", "limits", "net", "net/conn", "net/stream", "restart/link"],
+    ),
     (
         "restart/engine",
         &[
@@ -111,6 +114,7 @@ const ROOMS: [(&str, &[&str]); 35] = [
             "restart",
             "restart/engine",
             "restart/link",
+            "restart/transfer",
             "system",
         ],
     ),

@@ -102,7 +102,7 @@
 //! # Ok::<(), heirloom::Error>(())
 //! ```
 //!
-//! Unread input, unsent output, timers, ids and half-closed ends go along by themselves; by fork the four
+//! Unread input, unsent output (what [many wait for](crate::Connection::send_shared) once), timers, ids and half-closed ends go along by themselves; by fork the four
 //! methods are not called. Until the new process serves, its death loses nothing; after that its
 //! connections die with it, and after a roll back they stay with it until they end.
 //! `cargo bench --bench handover` measures for how long nobody serves.
@@ -138,6 +138,17 @@
 //! or the new one cleans up what it has inherited, memory doubles in the end. The child here closes its
 //! parent's connections by number and gives their memory back in pieces, after it serves (`lessons --
 //! copy-on-write`).
+//!
+//! For the same reason **who leaves forgets**: a process whose heap another one has runs no destructor of it.
+//! The old process of a reload with 3 million keys (700 MiB) left with 15 to 19 ms of CPU time and 0.07 MiB
+//! copied; when it dropped them, that was 2.9 to 4.1 s and all 697 MiB. And a database client that is
+//! dropped says goodbye on the socket that the other process uses. So what must be written at the end is for
+//! [`on_end`](crate::Service::on_end), which every process has that has served;
+//! [`run`](crate::Server::run) has a table of what is forgotten. It is the same for the sessions of connections
+//! that have stayed with the parent: a child forgets them, unless the service
+//! [says](crate::Service::discard) that they own nothing but memory. It costs a child what they own there, from fork
+//! to fork: 120 bytes for each session with a text of 100, nothing where they are dropped (measured over 40
+//! reloads with 1,000 clients each).
 //!
 //! What fork-exec pays instead is the new program's own start: reading its configuration, filling its
 //! caches. Meanwhile the old process goes on accepting, so that nobody waits for it.

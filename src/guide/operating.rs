@@ -63,8 +63,9 @@
 //! [`max_downtime`](crate::Restart::max_downtime)): while a restart is waited for, it says by a heartbeat that
 //! it turns. Where nobody reads its output (`heirloom top | head -1`) the program ends by SIGPIPE, without a word.
 //!
-//! Where connections have stayed because their clients had queued more than
-//! [moves](crate::Restart::max_moved), the answer to `restart` has a line `kept_back=` with their number.
+//! After a move by fork-exec, the answer to `restart` has a line `moved_bytes=`: what all connections were
+//! written down with. Where connections have stayed because their clients had queued more than
+//! [moves](crate::Restart::max_moved), `kept_back=` has their number.
 //!
 //! The protocol is lines of text, one request, one reply, an empty line at its end:
 //! `echo status | nc -NU /run/chat/control`.

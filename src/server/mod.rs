@@ -222,6 +222,23 @@ impl<S: Service> Server<S> {
     /// After a restart by fork it returns in each generation, so what follows in `main` runs more
     /// than once, too.
     ///
+    /// **What has become of the service by then.** A process that has its heap alone drops it, with all sessions. After a fork
+    /// two processes have that heap, and to destroy it would copy every page of it, and say on its sockets that
+    /// it is over while the other one goes on. So a process that was made by fork, or has forked another
+    /// generation that lives or may have forked others, destroys nothing that was given to this server:
+    ///
+    /// | | with its heap alone | where another has it |
+    /// |---|---|---|
+    /// | [`on_end`](Service::on_end) | called, last | called, last |
+    /// | the service, sessions, what is queued, [inboxes](Self::inbox) | dropped | forgotten: no destructor runs |
+    /// | connections, listeners, the epoll set, links | closed | closed |
+    /// | pid file, paths of Unix sockets | removed by who is the last | the same |
+    /// | what `main` has itself, and what follows there | goes on | goes on |
+    ///
+    /// A new generation that failed before it stayed, and has ended, counts no more. A new program shares nothing with the
+    /// old one. What has to be written at the end is to be written in `on_end`, in either case; a guard in `main`
+    /// (a lock, a temporary directory) is dropped once in each process that comes to its end.
+    ///
     /// # Errors
     /// When the system refuses to wait for events or clients, or another server has just taken the
     /// [pid file](Self::pid_file); what is wrong with one connection never ends up here.

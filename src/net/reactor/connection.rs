@@ -124,7 +124,8 @@ impl<'a> Connection<'a> {
         self.net.send(self.id, |output, pool| output.push(bytes, pool));
     }
 
-    /// Queues `bytes` without copying them: for what goes to many connections.
+    /// Queues `bytes` without copying them: for what goes to many connections. Those that move with a restart by
+    /// fork-exec have it once, too.
     ///
     /// ```
     /// # use heirloom::{ConnId, Net};

@@ -288,12 +288,7 @@ impl Message {
             LISTENERS => Message::Listeners { sockets: sockets(fields)? },
             OLDER => Message::Older { who: identity(fields)? },
             OFFERED => Message::Offered,
-            CLAIM => Message::Claim {
-                pid: pid(fields)?,
-                unwanted: fields.numbers(UNWANTED, "unwanted")?,
-                // The first programs did not say.
-                records: fields.numbers(RECORDS, "records")?.pop().unwrap_or(1),
-            },
+            CLAIM => claim(fields)?,
             STATE => Message::State { last_serial: fields.number(LAST_SERIAL, "last serial")? },
             BATCH => Message::Connections { count: fields.number(CONNECTIONS, "connections")? },
             TAKEN => Message::Taken,
@@ -334,6 +329,13 @@ impl Message {
             _ => return Ok(None),
         }))
     }
+}
+
+fn claim(fields: Fields<'_>) -> Result<Message, Malformed> {
+    let unwanted = fields.numbers(UNWANTED, "unwanted")?;
+    // The first programs did not say.
+    let records = fields.maybe(RECORDS, "records")?.map(|value| wire::number(value, "records"));
+    Ok(Message::Claim { pid: pid(fields)?, unwanted, records: records.transpose()?.unwrap_or(1) })
 }
 
 fn engine(bytes: &[u8]) -> Result<Engine, Malformed> {

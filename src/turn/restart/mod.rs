@@ -3,7 +3,8 @@
 //!
 //! `successor` makes the new process; `old` and `new` are the two sides of a restart, `lost` is a new side
 //! without its old one, and `patience` how long they wait for each other; `moving` is about the connections
-//! that go along, `alarms` about whose the alarms are. `in_memory` is a restart without processes.
+//! that go along, `alarms` about whose the alarms are. `stderr` passes on what new programs
+//! say. `in_memory` is a restart without processes.
 
 mod alarms;
 mod in_memory;
@@ -12,4 +13,5 @@ mod moving;
 mod new;
 mod old;
 mod patience;
+mod stderr;
 mod successor;

@@ -10,13 +10,10 @@ use crate::{
     error::Result,
     log_target::RESTART,
     logging::Escaped,
-    net::{Deadline, Net, Source},
+    net::{Deadline, Source},
     restart::{
         Event, Phase,
-        engine::{
-            attempt::{Attempt, MUST_EXEC, Task, check_speaker},
-            stderr::{Left, Stderr},
-        },
+        engine::attempt::{Attempt, MUST_EXEC, Task, check_speaker},
         fault::{self, Step},
         link::{LinkError, Message, Parcel},
         step,
@@ -149,32 +146,6 @@ impl<S: Service> Turn<S> {
             (true, true) => self.go_on_after_check(),
             (true, false) => self.give_up(Attempt::unfit),
             (false, _) => self.give_up(Attempt::died),
-        }
-    }
-
-    /// Passes on what new sides say on stderr, and forgets those that say no more.
-    pub(in crate::turn) fn forward_stderr(&mut self) {
-        let (now, mut lefts) = (self.net.now(), Vec::new());
-        let mut forward = |net: &Net, stderr: &mut Stderr| {
-            let left = stderr.forward(now);
-            if left == Left::End {
-                net.unwatch(stderr);
-            }
-            lefts.push(left);
-            left != Left::End
-        };
-        self.succession.stderrs.retain_mut(|stderr| forward(&self.net, stderr));
-        if let Some(Attempt { stderr: Some(stderr), .. }) = &mut self.succession.attempt {
-            forward(&self.net, stderr); // and kept, for its tail
-        }
-        for left in lefts {
-            match left {
-                Left::Some if !self.ready.contains(&Source::Stderr) => {
-                    self.ready.push(Source::Stderr);
-                }
-                Left::Until(until) => self.net.set_deadline(until, Deadline::Stderr),
-                Left::Some | Left::Nothing | Left::End => {}
-            }
         }
     }
 
@@ -333,15 +304,6 @@ impl<S: Service> Turn<S> {
             self.succession.older.push(Generation::new(who, link));
         }
         self.look_after(attempt.child);
-        Ok(())
-    }
-
-    /// Nobody waits for the verdict any more, but the new side's stderr still goes through this one.
-    pub(in crate::turn) fn go_on_hearing(&mut self, attempt: &mut Attempt) -> Result {
-        if let Some(stderr) = attempt.stderr.take() {
-            self.net.watch(&stderr, Source::Stderr)?; // which tells of what is there, and of its end
-            self.succession.stderrs.push(stderr);
-        }
         Ok(())
     }
 
