@@ -40,7 +40,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use restart::transfer::record::Record;
+use restart::transfer::record::{Part, Record};
 
 /// The role that the program has beside its main one; an address follows.
 const SERVE: &str = "--serve";
@@ -175,7 +175,7 @@ fn records(criterion: &mut Criterion) {
             id: 1 << 24,
             peer: b"127.0.0.1:40000".to_vec(),
             session: Some(vec![7; 16]),
-            output: vec![7; bytes],
+            output: vec![Part::Own(vec![7; bytes])],
             timers: vec![(1, Duration::from_secs(1))],
             bytes_in: 100,
             ..Record::default()

@@ -59,14 +59,17 @@ const OUTPUT: u16 = 6;
 const NEW_BUFFER: u16 = 90;
 const SHARED: u16 = 91;
 
-fn message(kind: u16, fields: &[(u16, &[u8])]) -> Vec<u8> {
+/// A tag and a value.
+type Field<'a> = (u16, &'a [u8]);
+
+fn message(kind: u16, fields: &[Field]) -> Vec<u8> {
     let mut out = b"hrlm\x01\x00".to_vec();
     out.extend(kind.to_le_bytes());
     out.extend(written(fields));
     out
 }
 
-fn written(fields: &[(u16, &[u8])]) -> Vec<u8> {
+fn written(fields: &[Field]) -> Vec<u8> {
     let mut out = Vec::new();
     for (tag, value) in fields {
         out.extend(tag.to_le_bytes());
@@ -80,7 +83,7 @@ fn written(fields: &[(u16, &[u8])]) -> Vec<u8> {
 struct Link(OwnedFd);
 
 impl Link {
-    fn say(&self, kind: u16, fields: &[(u16, &[u8])], fds: &[&OwnedFd]) {
+    fn say(&self, kind: u16, fields: &[Field], fds: &[&OwnedFd]) {
         let raw: Vec<_> = fds.iter().map(|fd| fd.as_raw_fd()).collect();
         let rights = [ControlMessage::ScmRights(&raw)];
         let bytes = message(kind, fields);
@@ -159,7 +162,7 @@ impl Played {
         let (words, stderr) = pipe2(OFlag::O_CLOEXEC).expect("a pipe");
         let (heard, _) = pipe2(OFlag::O_CLOEXEC).expect("a pipe");
         let (number, pid) = (0u64.to_le_bytes(), u64::from(std::process::id()).to_le_bytes());
-        let hello: &[(u16, &[u8])] = &[
+        let hello: &[Field] = &[
             (GENERATION, &1u64.to_le_bytes()),
             (ENGINE, &[1]),
             (PROBATION, &(probation.as_micros() as u64).to_le_bytes()),
@@ -179,7 +182,7 @@ impl Played {
     }
 
     /// Sends connections, the first in slot 0, each with this output.
-    fn send(&self, sockets: &[TcpStream], outputs: &[&[(u16, &[u8])]]) {
+    fn send(&self, sockets: &[TcpStream], outputs: &[&[Field]]) {
         let mut records = Vec::new();
         for (slot, output) in outputs.iter().enumerate() {
             let id = ((slot as u64 + 1) << 24 | slot as u64).to_le_bytes();
@@ -272,7 +275,7 @@ fn output_comes_as_it_was_written_down_by_whichever_version() {
     let text = "x".repeat(1000) + "\n";
     let new = of_buffer(7, text.as_bytes());
     let (all, rest) = (of_buffer(7, &0u64.to_le_bytes()), of_buffer(7, &600u64.to_le_bytes()));
-    let outputs: [&[(u16, &[u8])]; 3] = [
+    let outputs: [&[Field]; 3] = [
         &[(OUTPUT, b"of version 1\n")],
         &[(OUTPUT, b"own\n"), (NEW_BUFFER, &new), (SHARED, &all), (OUTPUT, b"own\n")],
         &[(SHARED, &rest), (SHARED, &all)],
@@ -296,7 +299,7 @@ fn output_of_a_buffer_that_has_not_come_is_a_reason_to_fail() {
     let far = of_buffer(7, &2000u64.to_le_bytes());
     let (new, all) = (of_buffer(7, &[1; 1000]), of_buffer(8, &0u64.to_le_bytes()));
     let short = of_buffer(7, b"");
-    let cases: [(&[(u16, &[u8])], &str); 4] = [
+    let cases: [(&[Field], &str); 4] = [
         (&[(NEW_BUFFER, &new), (SHARED, &all)], "a shared buffer that has not come"),
         (&[(NEW_BUFFER, &new), (SHARED, &far)], "a part that a shared buffer has not"),
         (&[(NEW_BUFFER, &new), (NEW_BUFFER, &new)], "two shared buffers of one number"),

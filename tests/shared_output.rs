@@ -19,7 +19,7 @@ const SUBSCRIBERS: usize = 100;
 /// More than a Unix socket has room for, so that it waits in the server.
 const MESSAGE: usize = 900_000;
 
-const MESSAGES: usize = 3;
+const MESSAGES: usize = 2;
 
 fn message(number: usize) -> Vec<u8> {
     (0..MESSAGE).map(|at| (at / 251 + at * 31 + number) as u8).collect()
@@ -48,20 +48,20 @@ impl Kv {
         Kv { server, files }
     }
 
-    /// Subscribers that read nothing of what is published.
-    fn subscribers(&self) -> Vec<Wire> {
+    /// So many that read nothing of what is published.
+    fn subscribers(&self, count: usize) -> Vec<Wire> {
         let subscribe = |_| {
             let mut wire = Wire::connect(&self.server.address);
             assert!(wire.ask("SUBSCRIBE news").contains("subscribe"));
             wire
         };
-        (0..SUBSCRIBERS).map(subscribe).collect()
+        (0..count).map(subscribe).collect()
     }
 
     fn publish(&self, number: usize) {
         let mut publisher = Wire::connect(&self.server.address);
         let told = publisher.call(&[b"PUBLISH", b"news", &message(number)]);
-        assert_eq!(told, format!(":{SUBSCRIBERS}\r\n").as_bytes());
+        assert!(told.starts_with(b":"), "{told:?}");
     }
 
     /// Moves everybody to a new program; a number of the answer.
@@ -84,7 +84,7 @@ fn assert_all_told<'a>(subscribers: impl IntoIterator<Item = &'a mut Wire>, numb
 #[test]
 fn what_a_hundred_wait_for_goes_along_once() {
     let kv = Kv::start();
-    let mut subscribers = kv.subscribers();
+    let mut subscribers = kv.subscribers(SUBSCRIBERS);
     (0..MESSAGES).for_each(|number| kv.publish(number));
     let old = kv.server.pid();
     let before = memory(old);
@@ -110,15 +110,15 @@ fn what_a_hundred_wait_for_goes_along_once() {
 #[test]
 fn who_has_read_a_part_gets_the_rest_through_move_after_move() {
     let kv = Kv::start();
-    let mut subscribers = kv.subscribers();
+    let mut subscribers = kv.subscribers(20);
     (0..3).for_each(|number| kv.publish(number));
-    let (reads, rest) = subscribers.split_at_mut(SUBSCRIBERS / 2);
+    let (reads, rest) = subscribers.split_at_mut(10);
     assert_all_told(&mut *reads, 0);
     let first = kv.upgrade("moved_bytes");
     kv.publish(3);
     let second = kv.upgrade("moved_bytes");
     for (moved, messages) in [(first, 3), (second, 4)] {
-        assert!(moved < messages * MESSAGE + SUBSCRIBERS * 1024, "{moved} bytes");
+        assert!(moved < messages * MESSAGE + 20 * 1024, "{moved} bytes");
     }
     assert_all_told(&mut *rest, 0);
     for number in 1..4 {

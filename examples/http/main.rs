@@ -179,11 +179,6 @@ impl Service for Http {
     fn on_start(&mut self, net: &mut Net, _start: Start) {
         self.prepare(net.generation(), net.engine());
     }
-
-    /// It owns nothing but memory.
-    fn discard(&mut self, session: Session) {
-        drop(session);
-    }
 }
 
 fn main() -> ExitCode {
