@@ -478,11 +478,66 @@ pub trait Service: Sized {
     /// ```
     fn on_restart_ended(&mut self, net: &mut Net, verdict: &Verdict) {}
 
-    #[doc = include_str!("discard.md")]
+    /// Gives back a session whose connection another process has, which has this very session as well: after a
+    /// [fork](crate::Restart::fork), in the new process of each connection that has stayed with the old one, and in the
+    /// old one, should it serve again, of each that had moved. Default: forgets it.
+    ///
+    /// What a destructor says here is said for the other process: a database client that is dropped says goodbye on
+    /// the socket that the other one goes on with. To forget costs what a session has on the heap,
+    /// for each such connection and restart, for as long as forks follow forks (the table of the sessions is given
+    /// back in any case). **A session that owns nothing but memory is better dropped**:
+    ///
+    /// ```
+    /// # type Session = String;
+    /// fn discard(session: Session) {
+    ///     drop(session);
+    /// }
+    /// ```
+    ///
+    /// It comes when this process serves, for up to [`FREE_PIECE`](crate::limits::FREE_PIECE) of them in a turn, and
+    /// not in a process that leaves: see [`on_end`](Self::on_end). A program that was started by fork-exec has
+    /// no such sessions; what the old one then has of those that have moved is its own, and is dropped.
     fn discard(&mut self, session: Self::Session) {
         std::mem::forget(session);
     }
 
-    #[doc = include_str!("on_end.md")]
+    /// This process ends: [`run`](crate::Server::run) returns. The very last callback, once in every process in which
+    /// [`on_start`](Self::on_start) has returned, however it came to leave. The place to write what must not
+    /// be lost: a buffer, a journal, a word to whom only this process talks with. Default: nothing.
+    ///
+    /// **Do not leave that to a destructor.** After a fork two processes have the service, and the one that ends
+    /// does not run them: see [`run`](crate::Server::run). It does not come where a process is killed, nor after a panic that
+    /// [ends the process](crate::Server::propagate_panics). Nobody limits how long it takes but who waits for the process to
+    /// end, and what is asked of `net` here is not done any more.
+    ///
+    /// ```
+    /// use heirloom::{Connection, Net, Origin, Result, Service, testing::Harness};
+    /// use std::io::{BufWriter, Write};
+    ///
+    /// /// Keeps a journal of what came, which is written in large pieces.
+    /// struct Journal<W: Write>(BufWriter<W>);
+    ///
+    /// impl<W: Write> Service for Journal<W> {
+    ///     type Session = ();
+    ///     fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result {
+    ///         Ok(())
+    ///     }
+    ///     fn on_data(&mut self, _conn: &mut Connection<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+    ///         self.0.write_all(input)?;
+    ///         Ok(input.len())
+    ///     }
+    ///     fn on_end(&mut self, _net: &mut Net) {
+    ///         let _ = self.0.flush(); // whose destructor would do it in one process of two
+    ///     }
+    /// }
+    ///
+    /// let mut harness = Harness::new(Journal(BufWriter::new(Vec::new())));
+    /// let peer = harness.connect();
+    /// harness.feed_and_finish(peer, b"hello");
+    /// assert_eq!(harness.service().0.get_ref(), b""); // it waits for more
+    /// harness.net().drain();
+    /// harness.finish(peer);
+    /// assert_eq!(harness.service().0.get_ref(), b"hello");
+    /// ```
     fn on_end(&mut self, net: &mut Net) {}
 }
