@@ -121,6 +121,15 @@ fn a_long_reason_is_cut_between_characters() {
     assert!(reason.len() <= REASON_MAX && reason.ends_with('ö'));
 }
 
+/// The first programs said nothing of records.
+#[test]
+fn a_claim_that_says_nothing_of_records_means_the_first_version() {
+    let mut bytes = wire::begin(CLAIM);
+    put_number(&mut bytes, PID, 7);
+    let claim = Message::Claim { pid: 7, unwanted: Vec::new(), records: 1 };
+    assert_eq!(Message::decode(&bytes), Ok(Some(claim)));
+}
+
 proptest! {
     #[test]
     fn what_is_encoded_is_decoded(message in any_message()) {

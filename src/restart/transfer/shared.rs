@@ -12,7 +12,7 @@
 
 use std::{collections::BTreeMap, rc::Rc};
 
-use super::record::Part;
+use super::record::{Part, SHARES_FROM};
 use crate::{
     buffer::{Output, Piece},
     limits::SHARE_FROM,
@@ -43,8 +43,12 @@ fn place(bytes: &Rc<[u8]>) -> usize {
 }
 
 impl Sharing {
-    /// What these have in common.
-    pub fn of<'a>(outputs: impl Iterator<Item = &'a Output>) -> Sharing {
+    /// What these have in common, for a program that reads records of this `version`: nothing, if it is to be
+    /// sent copies.
+    pub fn of<'a>(version: u64, outputs: impl Iterator<Item = &'a Output>) -> Sharing {
+        if version < SHARES_FROM {
+            return Sharing::default();
+        }
         let mut buffers = BTreeMap::new();
         for piece in outputs.flat_map(Output::pieces) {
             let Piece::Shared(bytes, sent) = piece else { continue };

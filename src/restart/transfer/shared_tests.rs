@@ -3,7 +3,10 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{buffer::Pool, restart::transfer::record::Record};
+use crate::{
+    buffer::Pool,
+    restart::transfer::record::{Record, VERSION},
+};
 
 /// What one output is made of: a buffer of those that all may have, or bytes of its own; and how much of it
 /// was sent.
@@ -75,7 +78,7 @@ proptest! {
     ) {
         let buffers = buffers(&lengths);
         let outputs: Vec<_> = queues.iter().map(|(queued, _)| output(queued, &buffers)).collect();
-        let mut sharing = Sharing::of(outputs.iter());
+        let mut sharing = Sharing::of(VERSION, outputs.iter());
         let mut arrived = SharedBuffers::default();
         let mut sent = 0;
         for (output, _) in outputs.iter().zip(&queues).filter(|(_, (_, goes))| *goes) {
@@ -96,10 +99,11 @@ proptest! {
 
     /// A program that knows no shared buffers has all of it in one field.
     #[test]
-    fn without_sharing_an_output_is_one_part(queued in any_queue(4)) {
+    fn for_a_reader_of_version_1_an_output_is_one_part(queued in any_queue(4)) {
         let output = output(&queued, &buffers(&[600, 1000, 2000, 3000]));
-        let parts = Sharing::default().write(&output);
-        prop_assert_eq!(Sharing::default().cost(&output), output.len());
+        let mut sharing = Sharing::of(1, [&output, &output].into_iter());
+        prop_assert_eq!(sharing.cost(&output), output.len());
+        let parts = sharing.write(&output);
         prop_assert!(parts.len() <= 1);
         prop_assert_eq!(SharedBuffers::default().read(parts).unwrap().to_vec(), output.to_vec());
     }
@@ -110,7 +114,7 @@ fn those_who_share_memory_share_it_again() {
     let buffers = buffers(&[100_000]);
     let queued = |sent| Queued { pieces: vec![Ok(0), Err(10)], sent };
     let outputs: Vec<_> = (0..100).map(|at| output(&queued(1000 + at), &buffers)).collect();
-    let mut sharing = Sharing::of(outputs.iter());
+    let mut sharing = Sharing::of(VERSION, outputs.iter());
     assert!(outputs.iter().all(|output| sharing.part_of_cost(output) == 990 + 10));
     let mut arrived = SharedBuffers::default();
     let (mut sent, mut places) = (0, Vec::new());
@@ -127,7 +131,7 @@ fn those_who_share_memory_share_it_again() {
 #[test]
 fn one_that_nobody_else_waits_for_goes_as_its_own() {
     let output = output(&Queued { pieces: vec![Ok(0)], sent: 5 }, &buffers(&[1000]));
-    assert_eq!(Sharing::of([&output].into_iter()).write(&output).len(), 1);
+    assert_eq!(Sharing::of(VERSION, [&output].into_iter()).write(&output).len(), 1);
 }
 
 #[test]

@@ -11,7 +11,10 @@ use crate::{
         Event, Phase,
         engine::attempt::Task,
         link::Message,
-        transfer::{pack::pack, record::Record},
+        transfer::{
+            pack::pack,
+            record::{self, Record},
+        },
     },
     service::{Service, Start},
     turn::{Turn, generation::Succession, guard::guard_restart},
@@ -42,7 +45,7 @@ impl<S: Service> Turn<S> {
         guard_restart(&mut self.net, "save", |_| old.save(&mut saved))??;
         let alarms = self.hand_over_alarms();
         let (mut records, mut streams) = (Vec::new(), Vec::new());
-        let mut sharing = self.sharing();
+        let mut sharing = self.sharing(record::VERSION);
         for id in self.moving().collect::<Vec<_>>() {
             let session = self.sessions.get(id.slot()).and_then(Option::as_ref);
             let old = &self.service;

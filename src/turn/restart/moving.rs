@@ -18,7 +18,7 @@ use crate::{
             allowance::Allowance,
             memfd,
             pack::{pack, unpack},
-            record::{self, Record, SHARES_FROM},
+            record::{self, Record},
             shared::Sharing,
         },
     },
@@ -118,11 +118,8 @@ impl<S: Service> Turn<S> {
     /// least first. What several have queued counts in part for each.
     fn choose_outgoing(&mut self) {
         let conn = |id: &ConnId| &self.net.conns[id.slot()];
-        let attempt = self.succession.attempt.as_ref();
-        let sharing = match attempt.is_some_and(|attempt| attempt.records >= SHARES_FROM) {
-            true => self.sharing(),
-            false => Sharing::default(),
-        };
+        let records = self.succession.attempt.as_ref().map_or(0, |attempt| attempt.records);
+        let sharing = self.sharing(records);
         let (mut large, small): (Vec<_>, Vec<_>) =
             self.moving().partition(|id| Allowance::counts(conn(id).kept()));
         large
@@ -133,9 +130,9 @@ impl<S: Service> Turn<S> {
         }
     }
 
-    /// What several of those that go have queued.
-    pub(super) fn sharing(&self) -> Sharing {
-        Sharing::of(self.moving().map(|id| &self.net.conns[id.slot()].output))
+    /// What several of those that go have queued, for a program that reads records of this version.
+    pub(super) fn sharing(&self, version: u64) -> Sharing {
+        Sharing::of(version, self.moving().map(|id| &self.net.conns[id.slot()].output))
     }
 
     /// Sends batches of connections, as many as the new side can be expected to have room for.
