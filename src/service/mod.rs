@@ -501,8 +501,8 @@ pub trait Service: Sized {
         std::mem::forget(session);
     }
 
-    /// This process ends: [`run`](crate::Server::run) returns. The very last callback, once in every process in which
-    /// [`on_start`](Self::on_start) has returned, however it came to leave. The place to write what must not
+    /// This process ends: [`run`](crate::Server::run) returns. The very last callback, once in every process that has
+    /// served (was told so by [`on_start`](Self::on_start)), however it came to leave. The place to write what must not
     /// be lost: a buffer, a journal, a word to whom only this process talks with. Default: nothing.
     ///
     /// **Do not leave that to a destructor.** After a fork two processes have the service, and the one that ends
