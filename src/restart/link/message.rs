@@ -116,6 +116,10 @@ pub(crate) struct Report {
     pub holds: u64,
     /// The names of the oldest few.
     pub held: Vec<String>,
+    /// How many things it holds that it does not know; an older program does not say.
+    pub unknown: Option<u64>,
+    /// Some of them, each as the control socket has it.
+    pub findings: Vec<String>,
 }
 
 // Kinds and tags are never given a second meaning.
@@ -173,6 +177,8 @@ const CODE: u16 = 21;
 const ALARM: u16 = 40;
 const HELD: u16 = 41;
 const UNWANTED: u16 = 50;
+const UNKNOWN: u16 = 75;
+const FINDING: u16 = 76;
 
 impl Message {
     /// The message as bytes.
@@ -313,6 +319,11 @@ impl Message {
                 oldest: fields.maybe_time(OLDEST, "oldest")?,
                 holds: fields.number(HOLDS, "holds")?,
                 held: fields.texts(HELD, "held")?,
+                unknown: fields
+                    .maybe(UNKNOWN, "unknown")?
+                    .map(|_| fields.number(UNKNOWN, "unknown"))
+                    .transpose()?,
+                findings: fields.texts(FINDING, "finding")?,
             }),
             SUPERVISOR => Message::Supervisor { pid: pid(fields)? },
             MAIN => Message::Main {
@@ -347,6 +358,8 @@ fn put_report(out: &mut Vec<u8>, report: &Report) {
     report.oldest.iter().for_each(|time| put_time(out, OLDEST, *time));
     put_number(out, HOLDS, report.holds);
     report.held.iter().for_each(|name| put(out, HELD, name.as_bytes()));
+    report.unknown.iter().for_each(|count| put_number(out, UNKNOWN, *count));
+    report.findings.iter().for_each(|finding| put(out, FINDING, finding.as_bytes()));
 }
 
 fn put_identity(out: &mut Vec<u8>, who: &Identity) {
