@@ -1,6 +1,6 @@
 //! What a service may hold that heirloom does not know, opened on request: `take KIND [WHAT]`. It stays open
 //! until `drop-taken`.
-#![allow(unsafe_code)] // mmap
+#![allow(unsafe_code)] // mmap, and calls that have no safe wrapper
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -8,9 +8,10 @@ use std::{
     net::{TcpStream, UdpSocket},
     num::NonZero,
     os::{
-        fd::{AsFd, AsRawFd, OwnedFd},
+        fd::{AsFd, AsRawFd, FromRawFd, OwnedFd},
         unix::net::UnixStream,
     },
+    process, ptr,
     time::Duration,
 };
 
@@ -30,6 +31,8 @@ use nix::{
     },
     time::ClockId,
 };
+
+use crate::requests::number;
 
 /// What was taken.
 #[derive(Default)]
@@ -63,6 +66,13 @@ impl Holding {
                 let event = SigEvent::new(SigevNotify::SigevNone);
                 let timer = Timer::new(ClockId::CLOCK_MONOTONIC, event).map_err(io::Error::from)?;
                 self.timers.push(timer);
+                done()
+            }
+            ("take", "many") => {
+                let pipe = OwnedFd::from(io::pipe()?.0);
+                for _ in 0..number(what)? {
+                    self.taken.push(pipe.try_clone()?);
+                }
                 done()
             }
             ("take", "mapping") => {
@@ -126,10 +136,27 @@ fn take(kind: &str, what: &str) -> io::Result<OwnedFd> {
             inotify.into()
         }
         "epoll" => Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?.0,
+        "pidfd" => call(libc::SYS_pidfd_open, process::id() as i32, ptr::null_mut())?,
+        "io_uring" => call(libc::SYS_io_uring_setup, 2, [0; RING_PARAMETERS].as_mut_ptr())?,
         "memfd" => memfd_create(what, MFdFlags::MFD_CLOEXEC)?,
         "stderr" => io::stderr().as_fd().try_clone_to_owned()?,
         _ => return Err(io::Error::other(format!("what is {kind:?}?"))),
     })
+}
+
+/// The size of `struct io_uring_params`.
+const RING_PARAMETERS: usize = 120;
+
+/// A call that makes a descriptor, close-on-exec, of a number and of bytes that it may change.
+fn call(number: libc::c_long, what: i32, bytes: *mut u8) -> io::Result<OwnedFd> {
+    // SAFETY: the caller knows the call, and that it writes to no more bytes than there are. The descriptor is
+    // new, and nobody else knows it.
+    unsafe {
+        match libc::syscall(number, what, bytes) {
+            -1 => Err(io::Error::last_os_error()),
+            fd => Ok(OwnedFd::from_raw_fd(fd as i32)),
+        }
+    }
 }
 
 /// Bytes 10 to 19, by this process or by the open file description.
