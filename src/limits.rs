@@ -304,9 +304,9 @@ pub const QUOTED: usize = 2 * STDERR_TAIL;
 /// Things that an [inventory](crate::Inventory) describes; others are counted. An operator reads no more.
 pub const INVENTORY_FINDINGS: usize = 32;
 
-/// Descriptors that are not known and are looked at for it, at some ten microseconds each: a process with a
-/// hundred thousand of them is to fork nonetheless.
-pub const INVENTORY_LOOKS: usize = 256;
+/// Descriptors that are not known and are looked at for it, at some thirty microseconds each; others are
+/// counted. A process with a hundred thousand of them is to fork nonetheless.
+pub const INVENTORY_LOOKS: usize = 128;
 
 /// Bytes that are read of each file in `/proc` for it: some ten thousand mappings.
 pub const INVENTORY_BYTES: u64 = 1024 * 1024;

@@ -15,13 +15,14 @@ use imports::Imports;
 /// Every room of `src` and which others it may name, bottom up. A room is a folder, or a file of
 /// `src` itself; what lies in a folder beside its rooms is the folder's own. Items count where they are
 /// made, not where they are re-exported.
-const ROOMS: [(&str, &[&str]); 35] = [
+const ROOMS: [(&str, &[&str]); 36] = [
     // Plain values.
     ("limits", &[]),
     ("log_target", &[]),
     ("stats", &[]),
+    ("inventory", &[]),
     ("plan", &["limits"]),
-    ("verdict", &["plan"]),
+    ("verdict", &["inventory", "plan"]),
     ("error", &["verdict"]),
     // Pure: no I/O, and no time but in `clock`.
     ("buffer", &["limits"]),
@@ -29,7 +30,7 @@ const ROOMS: [(&str, &[&str]); 35] = [
     ("timer", &["clock", "limits"]),
     ("codec", &["error"]),
     // The system around a server.
-    ("system", &["error", "limits", "log_target"]),
+    ("system", &["error", "inventory", "limits", "log_target"]),
     // What is said about all of it.
     ("logging", &["limits", "log_target", "system"]),
     // Work that is no connection.
@@ -46,6 +47,7 @@ const ROOMS: [(&str, &[&str]); 35] = [
             "buffer",
             "clock",
             "error",
+            "inventory",
             "limits",
             "log_target",
             "logging",
@@ -68,6 +70,7 @@ const ROOMS: [(&str, &[&str]); 35] = [
         "restart/engine",
         &[
             "error",
+            "inventory",
             "limits",
             "log_target",
             "net",
@@ -81,7 +84,7 @@ const ROOMS: [(&str, &[&str]); 35] = [
     ),
     ("restart", &["log_target", "net", "plan", "restart/link"]),
     // Who looks after a server from outside.
-    ("operate", &["limits", "plan", "restart/link", "verdict"]),
+    ("operate", &["inventory", "limits", "plan", "restart/link", "verdict"]),
     (
         "operate/supervisor",
         &[
@@ -193,6 +196,7 @@ const ROOMS: [(&str, &[&str]); 35] = [
     (
         "turn/report",
         &[
+            "inventory",
             "limits",
             "log_target",
             "logging",
@@ -206,6 +210,7 @@ const ROOMS: [(&str, &[&str]); 35] = [
             "restart/engine",
             "restart/link",
             "service",
+            "system",
             "turn",
             "turn/generation",
             "verdict",

@@ -1,7 +1,7 @@
 //! Looks what this process holds beside what is known: see [`Inventory`].
 //!
-//! What is known is skipped by number, so ten thousand connections cost a bit each. A number that is not known
-//! costs one `fcntl(2)`, and where something is open some reads of `/proc`; there is a bound to both
+//! What is known is skipped by number, so ten thousand connections cost a bit each. All other numbers are asked
+//! about in batches, and only what is open and not known costs some reads of `/proc`, to which there is a bound
 //! ([`INVENTORY_LOOKS`](crate::limits::INVENTORY_LOOKS)).
 
 use std::{
@@ -10,7 +10,7 @@ use std::{
     os::fd::RawFd,
 };
 
-use nix::{fcntl::FdFlag, sys::stat::makedev};
+use nix::sys::stat::makedev;
 
 use super::{
     descriptors::{self, FIRST},
@@ -50,22 +50,22 @@ fn look_at_descriptors(known: &Known<'_>, found: &mut Inventory) -> io::Result<(
     }
     let standard: Vec<_> = (0..FIRST).filter_map(standard_file).collect();
     let mut looks = 0;
-    for number in FIRST..end {
-        if is_known[number as usize] {
+    for number in descriptors::open_among((FIRST..end).filter(|&at| !is_known[at as usize])) {
+        let file = |stat: &libc::stat| (stat.st_dev, stat.st_ino);
+        let meant = known.meant.at(number);
+        if meant.is_some() && meant == descriptors::stat(number).as_ref().map(file) {
             continue;
         }
-        let Some(flags) = descriptors::flags(number) else { continue };
-        if !flags.contains(FdFlag::FD_CLOEXEC) && known.passed.contains(&number) {
-            continue;
-        }
-        let Some(stat) = descriptors::stat(number) else { continue };
-        let file = (stat.st_dev, stat.st_ino);
-        if known.meant.at(number) == Some(file) || standard.contains(&file) || has_no_state(&stat) {
+        if known.passed.contains(&number) && descriptors::is_passed(number) {
             continue;
         }
         looks += 1;
         if looks > INVENTORY_LOOKS {
             found.more += 1;
+            continue;
+        }
+        let Some(stat) = descriptors::stat(number) else { continue };
+        if standard.contains(&file(&stat)) || has_no_state(&stat) {
             continue;
         }
         let finding = describe(number, &stat);
@@ -207,7 +207,7 @@ fn look_at_timers(found: &mut Inventory) {
 
 /// Up to a bound: what the kernel says grows with what there is.
 fn read_some(path: &str) -> io::Result<String> {
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(1024); // most say less
     let read = File::open(path)?.take(INVENTORY_BYTES).read_to_end(&mut bytes);
     match read {
         Err(e) if e.kind() != ErrorKind::Interrupted => Err(e),

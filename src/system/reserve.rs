@@ -1,7 +1,7 @@
 //! A few descriptors that mean nothing, kept to be closed when there are no others: an operator comes in,
 //! and a restart is made, by a process that has as many as it may have.
 
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::OwnedFd;
 
 use nix::sys::{
     memfd::{MFdFlags, memfd_create},
@@ -31,11 +31,6 @@ impl Reserve {
             let Ok(place) = place else { return };
             self.places.push(place);
         }
-    }
-
-    /// Their numbers.
-    pub fn descriptors(&self) -> impl Iterator<Item = RawFd> {
-        self.places.iter().map(AsRawFd::as_raw_fd)
     }
 
     /// Gives all places up.

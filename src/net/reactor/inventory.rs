@@ -41,7 +41,7 @@ impl Net {
         self.meant.add_name(name.into());
     }
 
-    /// The numbers of all descriptors that the reactor has.
+    /// The numbers of all descriptors that the reactor has, but for the reserve, which is open when somebody looks.
     pub(crate) fn descriptors(&self) -> Vec<RawFd> {
         let poll = self.poll.as_ref().map(AsRawFd::as_raw_fd);
         let mut numbers: Vec<RawFd> = poll.into_iter().collect();
@@ -52,7 +52,6 @@ impl Net {
         numbers.extend(self.listeners.iter().map(AsRawFd::as_raw_fd));
         let datagrams = self.datagrams.iter().filter_map(|datagrams| datagrams.socket());
         numbers.extend(datagrams.map(AsRawFd::as_raw_fd));
-        numbers.extend(self.reserve.descriptors());
         numbers.extend(self.conns.iter().filter_map(|(_, conn)| conn.stream.raw_fd()));
         numbers
     }
