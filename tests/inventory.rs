@@ -354,13 +354,14 @@ fn nor_does_the_dashboard() {
 /// TCP, Unix with a path and without, datagrams, a manager, a supervisor, connections that move or stay.
 #[test]
 fn nor_does_a_lab_whatever_it_listens_on() {
-    for extra in [vec![], vec!["--move"], vec!["--supervised"], vec!["--supervised", "--move"]] {
+    let flags = [vec![], vec!["--move"], vec!["--supervised"], vec!["--supervised", "--move"]];
+    for (number, extra) in flags.into_iter().enumerate() {
         let dir = Dir::new();
         let path = |name: &str| dir.path(name).display().to_string();
         let manager = Manager::new(&dir.path("notify"));
         let control = dir.path("control");
         let mut setup = Server::of("lab").arg("--control").arg(path("control"));
-        let hidden = format!("unix:@heirloom-inventory-{}-{}", std::process::id(), extra.len());
+        let hidden = format!("unix:@heirloom-inventory-{}-{}", std::process::id(), number);
         let sockets = [
             ("--listen", format!("unix:{}", path("stream"))),
             ("--listen", hidden),
@@ -405,6 +406,39 @@ fn nor_what_the_program_was_started_with() {
     assert_never(&server, &control, "activated");
 }
 
+/// The new program keeps them until it stays, and the old one serves there.
+#[test]
+fn nor_are_sockets_that_a_new_program_does_not_want() {
+    let dir = Dir::new();
+    let also = dir.path("also");
+    fs::write(&also, "127.0.0.1:0\ndatagrams 127.0.0.1:0\n").expect("a file");
+    let lab = Operated::with(60_000, |setup| setup.env("LAB_ALSO", also.display()));
+    fs::write(&also, "").expect("a file");
+    assert_nothing(&lab.control(), &lab, "before");
+    lab.signal(Engine::ForkExec.signal());
+    wait_for("the new side to serve", || newcomer(&lab).generation == 1);
+    assert_nothing(&lab.control(), &lab, "in the probation");
+    assert_eq!(lab.request("rollback")[0], "ok: generation 0 serves again");
+    assert_nothing(&lab.control(), &lab, "after the roll back");
+}
+
+/// Somebody still has the new program's first stderr, which goes through the old process.
+#[test]
+fn nor_is_the_stderr_of_a_new_program() {
+    let dir = Dir::new();
+    let program = dir.path("program");
+    common::copy(&example("lab"), &program);
+    let lab = Operated::with(50, |setup| setup.program(&program));
+    let exec = format!("exec {} \"$@\"\n", example("lab").display());
+    let script = format!("#!/bin/sh\nsleep 60 </dev/null >/dev/null &\n{exec}");
+    common::place(script, 0o755, &program);
+    let stays = lab.connect();
+    lab.restart_by(Engine::ForkExec);
+    assert_eq!(lab.status().len(), 2, "the old one has a client");
+    assert_nothing(&lab.control(), &lab, "with an old side that passes on");
+    drop(stays);
+}
+
 /// Stderr again, and what nobody can share.
 #[test]
 fn nor_is_it_anything_to_hold_a_second_stderr_or_the_null_device() {
@@ -430,7 +464,11 @@ fn an_unready_new_side_is_nothing_unknown(engine: Engine) {
     resume(new);
     wait_for("the new side to serve", || newcomer(&lab).pid == new);
     assert_nothing(&lab.control(), &lab, "in the probation");
+    let guest = lab.connect();
+    wait_for("the guest to be in", || lab.request("status")[1].contains(" connections=1 "));
     assert_eq!(lab.request("rollback")[0], "ok: generation 0 serves again");
+    assert_nothing(&lab.control(), &lab, "while the new side drains");
+    drop(guest);
     wait_gone(new);
     assert_nothing(&lab.control(), &lab, "after the roll back");
     assert_eq!(newcomer(&lab).pid, old);

@@ -15,7 +15,8 @@ impl Generation {
 }
 
 impl Succession {
-    /// The numbers of all descriptors that belong to it.
+    /// The numbers of all descriptors that belong to it. What has arrived at a new side and is not taken in is
+    /// missing: who has that neither forks nor answers.
     pub(in crate::turn) fn descriptors(&self) -> Vec<RawFd> {
         let mut numbers: Vec<RawFd> = Vec::new();
         numbers.extend(self.signals.iter().map(AsRawFd::as_raw_fd));
@@ -24,8 +25,6 @@ impl Succession {
         numbers.extend(self.supervisor.iter().flat_map(|it| it.descriptors()));
         numbers.extend(self.stderr.iter().flat_map(|it| it.descriptors()));
         numbers.extend(self.unwanted.iter().map(AsRawFd::as_raw_fd));
-        let arrived = self.arrivals.connections.iter();
-        numbers.extend(arrived.filter_map(|conn| conn.stream.raw_fd()));
         let others = self.old.iter().chain(&self.older);
         numbers.extend(others.flat_map(Generation::descriptors));
         numbers.extend(self.newest.iter().flat_map(Link::descriptors));
