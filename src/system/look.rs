@@ -46,7 +46,9 @@ fn look_at_descriptors(known: &Known<'_>, found: &mut Inventory) -> io::Result<(
     let end = descriptors::end()?;
     let mut is_known = vec![false; usize::try_from(end).unwrap_or(0)];
     for &number in &known.numbers {
-        usize::try_from(number).ok().and_then(|at| is_known.get_mut(at)).map(|it| *it = true);
+        if let Some(place) = is_known.get_mut(number as usize) {
+            *place = true;
+        }
     }
     let standard: Vec<_> = (0..FIRST).filter_map(standard_file).collect();
     let mut looks = 0;
@@ -186,7 +188,8 @@ fn look_at_mappings(known: &Known<'_>, has_ring: bool, found: &mut Inventory) ->
         let detail = mapping.is_deleted.then(|| "deleted".to_owned());
         let kind = if is_ring { "io_uring" } else { "mapping" };
         let finding = Finding { path: mapping.path, detail, ..Finding::new(place, kind) };
-        if !(is_ring && has_ring) && !known.meant.has_name_of(&finding) {
+        let is_told = is_ring && has_ring;
+        if !is_told && !known.meant.has_name_of(&finding) {
             found.push(finding, INVENTORY_FINDINGS);
         }
     }
