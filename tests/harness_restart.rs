@@ -1,7 +1,10 @@
 //! The harness restarts a service as two processes would: given up, with both sides beside each other,
 //! rolled back, and with the alarms where they belong.
 
-use std::time::Duration;
+use std::{
+    io::{BufRead, Write},
+    time::Duration,
+};
 
 use heirloom::{
     Alarm, Connection, Move, Net, Origin, RestartError, Result, Service, Start, Verdict,
@@ -89,12 +92,14 @@ impl Service for Diary {
         if *stays { Move::Stay } else { Move::Yes }
     }
 
-    fn load(&mut self, _saved: &[u8]) -> Result {
+    fn load(&mut self, saved: &mut dyn BufRead) -> Result {
+        saved.read_exact(&mut [0])?;
         if self.can_load { Ok(()) } else { Err("of another time".into()) }
     }
 
-    fn save(&self) -> Result<Vec<u8>> {
-        Ok(vec![self.version])
+    fn save(&self, out: &mut dyn Write) -> Result {
+        out.write_all(&[self.version])?;
+        Ok(())
     }
 
     fn export(&self, _stays: &bool) -> Option<Vec<u8>> {

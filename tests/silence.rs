@@ -5,6 +5,7 @@ mod common;
 
 use std::{
     io::{Read, Write},
+    thread,
     time::Duration,
 };
 
@@ -23,6 +24,7 @@ use nix::sys::signal::Signal;
 for_both_engines!(
     a_probation_begins_when_on_start_is_over,
     a_probation_goes_on_while_the_new_side_is_deaf,
+    a_server_whose_turns_are_all_long_proves_itself,
     an_on_start_that_takes_long_is_not_given_up_in_its_probation,
     an_old_side_that_takes_long_to_retire_is_not_killed,
     an_old_side_that_was_deaf_gives_nobody_up_for_it,
@@ -110,6 +112,25 @@ fn a_probation_goes_on_while_the_new_side_is_deaf(engine: Engine) {
     slay(new);
     lab.wait_line("the new side ended in its probation");
     assert_eq!(lab.connect().who().pid, old);
+}
+
+/// A part of each turn counts as deafness, and the old side does not wait for ever.
+fn a_server_whose_turns_are_all_long_proves_itself(engine: Engine) {
+    let lab = Lab::with(|setup| {
+        let setup = setup.env("LAB_MOVE", 1).env("LAB_MAX_DOWNTIME", 10_000);
+        setup.env("LAB_PROBATION", 300).env("LAB_READY", 3_000)
+    });
+    let mut client = lab.connect();
+    assert_eq!(client.ask("block 250"), "ok");
+    let new = thread::scope(|scope| {
+        let restarted = scope.spawn(|| lab.restart_by(engine));
+        while !restarted.is_finished() {
+            assert_eq!(client.ask("block 250"), "ok");
+        }
+        restarted.join().expect("it stays")
+    });
+    assert_eq!(client.who().pid, new);
+    assert_eq!(lab.count_lines("ERROR"), 0);
 }
 
 /// The old side counts from there, too. Both times together are shorter than what this takes.

@@ -10,7 +10,7 @@
 mod feed;
 
 use std::{
-    io::{self, Write},
+    io::{self, BufRead, Write},
     path::Path,
     process,
     time::Duration,
@@ -309,12 +309,15 @@ impl Service for Dashboard {
         session.moves(&self.state)
     }
 
-    fn save(&self) -> Result<Vec<u8>> {
-        Ok(self.state.write())
+    fn save(&self, out: &mut dyn Write) -> Result {
+        out.write_all(&self.state.write())?;
+        Ok(())
     }
 
-    fn load(&mut self, saved: &[u8]) -> Result {
-        self.state = State::read(saved)?;
+    fn load(&mut self, saved: &mut dyn BufRead) -> Result {
+        let mut bytes = Vec::new();
+        saved.read_to_end(&mut bytes)?;
+        self.state = State::read(&bytes)?;
         if self.state.doomed {
             return Err("it was doomed to fail by the page".into());
         }

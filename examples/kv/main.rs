@@ -41,6 +41,7 @@ mod snapshot;
 mod store;
 
 use std::{
+    io::{BufRead, Write},
     process::ExitCode,
     time::{Duration, Instant},
 };
@@ -138,12 +139,15 @@ impl Service for Kv {
     }
 
     /// The clock is that of the reactor, but it is not at hand here.
-    fn save(&self) -> Result<Vec<u8>> {
-        Ok(snapshot::write_state(&self.state, Instant::now()))
+    fn save(&self, out: &mut dyn Write) -> Result {
+        out.write_all(&snapshot::write_state(&self.state, Instant::now()))?;
+        Ok(())
     }
 
-    fn load(&mut self, saved: &[u8]) -> Result {
-        self.state = snapshot::read_state(saved, Instant::now())?;
+    fn load(&mut self, saved: &mut dyn BufRead) -> Result {
+        let mut bytes = Vec::new();
+        saved.read_to_end(&mut bytes)?;
+        self.state = snapshot::read_state(&bytes, Instant::now())?;
         Ok(())
     }
 

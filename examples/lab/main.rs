@@ -18,7 +18,14 @@ mod session;
 mod settings;
 mod socket;
 
-use std::{process, process::ExitCode, sync::mpsc, thread, time::Duration};
+use std::{
+    io::{BufRead, Write},
+    process,
+    process::ExitCode,
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
 
 use heirloom::{
     Alarm, ConnId, Connection, Deferred, Move, Net, Origin, Reason, RestartError, Result, Service,
@@ -242,16 +249,19 @@ impl Service for Lab {
         if session.fate == Fate::Stay { Move::Stay } else { Move::Yes }
     }
 
-    fn save(&self) -> Result<Vec<u8>> {
+    fn save(&self, out: &mut dyn Write) -> Result {
         settings::linger("save");
         panic_if_told("save");
-        self.state.write()
+        out.write_all(&self.state.write()?)?;
+        Ok(())
     }
 
-    fn load(&mut self, saved: &[u8]) -> Result {
+    fn load(&mut self, saved: &mut dyn BufRead) -> Result {
         settings::linger("load");
         panic_if_told("load");
-        self.state = State::read(saved)?;
+        let mut bytes = Vec::new();
+        saved.read_to_end(&mut bytes)?;
+        self.state = State::read(&bytes)?;
         Ok(())
     }
 

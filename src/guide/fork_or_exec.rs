@@ -66,6 +66,7 @@
 //!
 //! ```
 //! # use heirloom::{Connection, Origin, Restart, Result, Service};
+//! # use std::io::{BufRead, Write};
 //! // They go along, mid-message and mid-reply.
 //! let upgrade = Restart::fork_exec().move_connections();
 //!
@@ -77,13 +78,15 @@
 //! #     fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result<Session> { Ok(String::new()) }
 //! #     fn on_data(&mut self, _conn: &mut Connection<'_>, _: &mut Session, input: &[u8]) -> Result<usize> { Ok(input.len()) }
 //! /// What all share, for the next program ...
-//! fn save(&self) -> Result<Vec<u8>> {
-//!     Ok(self.topic.clone().into_bytes())
+//! fn save(&self, out: &mut dyn Write) -> Result {
+//!     out.write_all(self.topic.as_bytes())?;
+//!     Ok(())
 //! }
 //!
 //! /// ... which may refuse it: then nothing has happened.
-//! fn load(&mut self, saved: &[u8]) -> Result {
-//!     self.topic = String::from_utf8(saved.to_vec()).map_err(|_| "the topic is no text")?;
+//! fn load(&mut self, saved: &mut dyn BufRead) -> Result {
+//!     self.topic.clear();
+//!     saved.read_to_string(&mut self.topic)?;
 //!     Ok(())
 //! }
 //!
@@ -97,9 +100,11 @@
 //! }
 //! # }
 //! # let mut next = Room::default();
-//! # next.load(&Room { topic: "tea".into() }.save()?)?;
+//! # let mut saved = Vec::new();
+//! # Room { topic: "tea".into() }.save(&mut saved)?;
+//! # next.load(&mut saved.as_slice())?;
 //! # assert_eq!(next.topic, "tea");
-//! # assert!(next.load(&[0xff]).is_err());
+//! # assert!(next.load(&mut &[0xff][..]).is_err());
 //! # Ok::<(), heirloom::Error>(())
 //! ```
 //!

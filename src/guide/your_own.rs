@@ -73,6 +73,7 @@
 //!
 //! ```
 //! # use heirloom::{Connection, Origin, Result, Service};
+//! # use std::io::{BufRead, Write};
 //! # struct Lines { count: u64 }
 //! # impl Service for Lines {
 //! #     type Session = ();
@@ -81,20 +82,24 @@
 //! #         self.count += 1;
 //! #         Ok(input.len())
 //! #     }
-//! fn save(&self) -> Result<Vec<u8>> {
-//!     Ok(self.count.to_string().into_bytes())
+//! fn save(&self, out: &mut dyn Write) -> Result {
+//!     write!(out, "{}", self.count)?;
+//!     Ok(())
 //! }
 //!
-//! fn load(&mut self, saved: &[u8]) -> Result {
-//!     let text = std::str::from_utf8(saved).map_err(|e| e.to_string())?;
+//! fn load(&mut self, saved: &mut dyn BufRead) -> Result {
+//!     let mut text = String::new();
+//!     saved.read_to_string(&mut text)?;
 //!     self.count = text.parse().map_err(|_| format!("{text:?} is no count"))?;
 //!     Ok(())
 //! }
 //! # }
 //! # let (old, mut new) = (Lines { count: 7 }, Lines { count: 0 });
-//! # new.load(&old.save()?)?;
+//! # let mut saved = Vec::new();
+//! # old.save(&mut saved)?;
+//! # new.load(&mut saved.as_slice())?;
 //! # assert_eq!(new.count, 7);
-//! # assert!(new.load(b"seven").is_err());
+//! # assert!(new.load(&mut &b"seven"[..]).is_err());
 //! # Ok::<(), heirloom::Error>(())
 //! ```
 //!

@@ -32,7 +32,8 @@
 //! - a side that is told to stop never leaves the other waiting: during a restart both stop.
 //!
 //! `table` is the machine itself and `model` its proof: every order of messages, deaths, silences
-//! and requests, walked to the end. `drain` is the schedule of a process that leaves, `fault` makes one
+//! and requests, walked to the end. `drain` is the schedule of a process that leaves, `probation` what a new
+//! one has still to serve, `fault` makes one
 //! fail on request. `link` carries messages, `engine` makes processes, `transfer` writes down what goes along.
 
 pub(crate) mod drain;
@@ -41,6 +42,7 @@ pub(crate) mod fault;
 pub(crate) mod link;
 #[cfg(test)]
 mod model;
+pub(crate) mod probation;
 mod table;
 pub(crate) mod transfer;
 

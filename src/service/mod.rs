@@ -4,7 +4,7 @@ mod mail;
 mod moving;
 mod start;
 
-use std::io;
+use std::io::{self, BufRead, Write};
 
 pub use self::{mail::Mail, moving::Move, start::Start};
 pub use crate::net::{Origin, Reason};
@@ -282,16 +282,20 @@ pub trait Service: Sized {
         Move::Yes
     }
 
-    /// Writes down what the service knows, for the next program. Called in the old process at each restart
-    /// by fork-exec, when the new program has run up to [`run`](crate::Server::run). If connections move
-    /// along, nothing more changes from then on; otherwise this process goes on, and what it learns
-    /// after that stays with it. Default: nothing.
+    /// Writes down what the service knows, for the next program: a stream of any length, of which only a piece is
+    /// on its way at a time, so nobody holds a second copy. Called at each restart by fork-exec, when the
+    /// new program has run up to [`run`](crate::Server::run), and at a roll back, in the process that hands back.
+    /// Default: nothing.
+    ///
+    /// It may run in a process of its own, made by `fork()`, which is this one as it was at that moment and ends
+    /// when this returns: so it is told to read `self` and to write to `out`, and to do nothing else.
     ///
     /// # Errors
-    /// An `Err` ends the restart; this process serves on.
+    /// An `Err` ends the restart; this process serves on. What `out` answers is passed on, as by `?`.
     ///
     /// ```
     /// use heirloom::{Connection, Origin, Result, Service, testing::Harness};
+    /// use std::io::{BufRead, Write};
     ///
     /// /// Answers each byte with how many all clients have sent.
     /// #[derive(Default)]
@@ -307,11 +311,13 @@ pub trait Service: Sized {
     ///         conn.send(self.0.to_string().as_bytes());
     ///         Ok(1)
     ///     }
-    ///     fn save(&self) -> Result<Vec<u8>> {
-    ///         Ok(self.0.to_le_bytes().to_vec())
+    ///     fn save(&self, out: &mut dyn Write) -> Result {
+    ///         out.write_all(&self.0.to_le_bytes())?;
+    ///         Ok(())
     ///     }
-    ///     fn load(&mut self, saved: &[u8]) -> Result {
-    ///         let bytes = saved.try_into().map_err(|_| "not a count: the format is another one")?;
+    ///     fn load(&mut self, saved: &mut dyn BufRead) -> Result {
+    ///         let mut bytes = [0; 8];
+    ///         saved.read_exact(&mut bytes)?;
     ///         self.0 = u64::from_le_bytes(bytes);
     ///         Ok(())
     ///     }
@@ -326,18 +332,107 @@ pub trait Service: Sized {
     /// assert_eq!(harness.take(peer), b"3");
     /// # Ok::<(), heirloom::Error>(())
     /// ```
-    fn save(&self) -> Result<Vec<u8>> {
-        Ok(Vec::new())
+    fn save(&self, out: &mut dyn Write) -> Result {
+        Ok(())
     }
 
-    /// Reads what the old program's service has [saved](Self::save), unless that was nothing; called in
-    /// the new process before any other callback. Default: refuses.
+    /// Reads what the other process's service has [saved](Self::save), unless that was nothing, and forgets
+    /// whatever it had instead. Called in a new process before any other callback, and in an old one that is
+    /// handed the service back. It may come while more is still being written. Default: refuses.
     ///
     /// # Errors
     /// An `Err` ends this process and the restart; the old process serves on. So this is the place to find
-    /// out that a state cannot be understood; [`save`](Self::save) has an example.
-    fn load(&mut self, saved: &[u8]) -> Result {
+    /// out that a state cannot be understood; [`save`](Self::save) has an example. What is left unread is an
+    /// error as well, and so is a stream that is cut off: `saved` says so where it ends.
+    fn load(&mut self, saved: &mut dyn BufRead) -> Result {
         Err("this program has no use for the old one's state".into())
+    }
+
+    /// From now on (`true`) the service notes what changes, beginning with nothing; or need not any more
+    /// (`false`). Answers whether it does. Default: it does not.
+    ///
+    /// One that does is upgraded while it serves: [`save`](Self::save) writes what it knew at this moment, and
+    /// [`save_changes`](Self::save_changes) what is new since then. One that does not is saved while
+    /// nobody is served, where connections move.
+    ///
+    /// ```
+    /// use heirloom::{Connection, Origin, Result, Service};
+    /// use std::{collections::{BTreeMap, BTreeSet}, io::{BufRead, Write}};
+    ///
+    /// /// Words, by their numbers.
+    /// #[derive(Default)]
+    /// struct Words {
+    ///     all: BTreeMap<u8, u8>,
+    ///     changed: Option<BTreeSet<u8>>,
+    /// }
+    ///
+    /// impl Words {
+    ///     fn set(&mut self, key: u8, value: u8) {
+    ///         self.all.insert(key, value);
+    ///         if let Some(changed) = &mut self.changed {
+    ///             changed.insert(key);
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// impl Service for Words {
+    /// #   type Session = ();
+    /// #   fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result { Ok(()) }
+    /// #   fn on_data(&mut self, _conn: &mut Connection<'_>, _: &mut (), _: &[u8]) -> Result<usize> { Ok(1) }
+    ///     // and `save` and `load`
+    ///     fn track_changes(&mut self, on: bool) -> bool {
+    ///         self.changed = on.then(BTreeSet::new);
+    ///         true
+    ///     }
+    ///     fn save_changes(&mut self, out: &mut dyn Write, most: usize) -> Result<usize> {
+    ///         let Some(changed) = &mut self.changed else { return Ok(0) };
+    ///         for _ in 0..most {
+    ///             let Some(key) = changed.pop_first() else { break };
+    ///             out.write_all(&[key, self.all[&key]])?;
+    ///         }
+    ///         Ok(changed.len())
+    ///     }
+    ///     fn load_changes(&mut self, saved: &mut dyn BufRead) -> Result {
+    ///         let mut pair = [0; 2];
+    ///         while !saved.fill_buf()?.is_empty() {
+    ///             saved.read_exact(&mut pair)?;
+    ///             self.set(pair[0], pair[1]);
+    ///         }
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// let (mut old, mut new) = (Words::default(), Words::default());
+    /// old.track_changes(true);
+    /// (0..5).for_each(|key| old.set(key, key * 2));
+    /// let mut piece = Vec::new();
+    /// assert_eq!(old.save_changes(&mut piece, 3)?, 2);
+    /// new.load_changes(&mut piece.as_slice())?;
+    /// assert_eq!(new.all.len(), 3);
+    /// # Ok::<(), heirloom::Error>(())
+    /// ```
+    fn track_changes(&mut self, on: bool) -> bool {
+        false
+    }
+
+    /// Writes some of what has changed since [`track_changes`](Self::track_changes) and was not written yet, at
+    /// most so many changes, and forgets that it has; answers how many are left. Each call's bytes are read by one
+    /// [`load_changes`](Self::load_changes). What changes again is written again. Called between turns while
+    /// everybody is served, with as many as take a moment, and a last time with `usize::MAX` for all that is
+    /// left, while nobody is.
+    ///
+    /// # Errors
+    /// An `Err` ends the restart; this process serves on.
+    fn save_changes(&mut self, out: &mut dyn Write, most: usize) -> Result<usize> {
+        Ok(0)
+    }
+
+    /// Reads what one [`save_changes`](Self::save_changes) has written, on top of what is known. Default: refuses.
+    ///
+    /// # Errors
+    /// As those of [`load`](Self::load).
+    fn load_changes(&mut self, saved: &mut dyn BufRead) -> Result {
+        Err("this program does not read changes".into())
     }
 
     /// Writes a session down for the next program, at a restart by fork-exec that

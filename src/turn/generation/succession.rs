@@ -23,6 +23,7 @@ use crate::{
             supervised::Supervised,
         },
         link::{ForwardQueue, Identity, Link, Report},
+        probation::Probation,
     },
     system::{pidfile::PidFile, signal::Signals, systemd::Manager},
 };
@@ -56,9 +57,9 @@ pub(crate) struct Succession {
     pub unwanted: Vec<Listener>,
     /// On a new side: how long it has to serve before it commits.
     pub probation: Duration,
-    /// How much of its time this process had been [deaf](crate::net::Net::deaf) for when that began.
-    pub(in crate::turn) deaf: Duration,
-    /// On a new program: how long the old side waits for it to be ready.
+    /// Since that has begun.
+    pub(in crate::turn) under_way: Option<Probation>,
+    /// On a new side: how long the old side waits for it to be ready.
     pub ready_within: Duration,
 
     /// On a new program: what the old side has sent so far.
@@ -213,7 +214,7 @@ impl Succession {
             stderr: None,
             unwanted: Vec::new(),
             probation: Duration::ZERO,
-            deaf: Duration::ZERO,
+            under_way: None,
             ready_within: Duration::ZERO,
             arrivals: Arrivals::default(),
             ready: false,

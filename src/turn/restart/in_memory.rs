@@ -38,7 +38,8 @@ impl<S: Service> Turn<S> {
 
     fn try_copy_to<N: Service>(&mut self, service: N) -> Result<Turn<N>> {
         let old = &self.service;
-        let saved = guard_restart(&mut self.net, "save", |_| old.save())??;
+        let mut saved = Vec::new();
+        guard_restart(&mut self.net, "save", |_| old.save(&mut saved))??;
         let alarms = self.hand_over_alarms();
         let (mut records, mut streams) = (Vec::new(), Vec::new());
         for id in self.moving().collect::<Vec<_>>() {

@@ -88,9 +88,9 @@ impl<S: Service> Turn<S> {
         }
         fault::point(Step::OldSaving, self.succession.link_to_new());
         let begun = self.net.clock.now();
-        let service = &self.service;
-        let saved = guard_restart(&mut self.net, "save", |_| service.save())?;
-        let saved = saved.map_err(|why| format!("the state was not saved: {why}"))?;
+        let (service, mut saved) = (&self.service, Vec::new());
+        let done = guard_restart(&mut self.net, "save", |_| service.save(&mut saved))?;
+        done.map_err(|why| format!("the state was not saved: {why}"))?;
         let state = self.net.reserve.lend(|| memfd::seal(&saved));
         let state = state.map_err(|e| format!("seal the state: {e}"))?;
         self.has_saved(begun)?;
@@ -255,8 +255,13 @@ impl<S: Service> Turn<S> {
     pub(in crate::turn) fn take_in(&mut self) -> Result {
         let arrivals = std::mem::take(&mut self.succession.arrivals);
         if let Some(state) = arrivals.state.as_ref().filter(|state| !state.is_empty()) {
-            let service = &mut self.service;
-            guard_restart(&mut self.net, "load", |_| service.load(state))??;
+            let (service, mut saved) = (&mut self.service, state.as_slice());
+            guard_restart(&mut self.net, "load", |_| service.load(&mut saved))??;
+            if !saved.is_empty() {
+                return Err(
+                    format!("load has left {} bytes of the state unread", saved.len()).into()
+                );
+            }
         }
         let count = arrivals.connections.len();
         if count == 0 {

@@ -233,7 +233,7 @@ impl<S: Service> Turn<S> {
             self.net.thaw();
         }
         // From here on, however long `on_start` has taken; the old side counts from here as well.
-        self.begin_probation(self.succession.probation);
+        self.begin_probation();
         if let Some(old) = &mut self.succession.old {
             let after = self.net.clock.now().saturating_duration_since(taken_over);
             let _ = old.link.send(&Message::Serving { after }, Vec::new());

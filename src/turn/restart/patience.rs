@@ -14,6 +14,7 @@ use crate::{
     restart::{
         Event, Phase,
         engine::{attempt::Attempt, process::Process},
+        probation::Probation,
     },
     service::Service,
     turn::Turn,
@@ -73,9 +74,11 @@ impl<S: Service> Turn<S> {
 
     // The new side.
 
-    /// This side has `time` to prove itself.
-    pub(super) fn begin_probation(&mut self, time: Duration) {
-        self.succession.deaf = self.net.deaf();
+    /// From now on this side has to prove itself, well before the old one stops waiting for its word.
+    pub(super) fn begin_probation(&mut self) {
+        let (time, patience) = (self.succession.probation, self.succession.ready_within / 2);
+        let (now, deaf) = (self.net.clock.now(), self.net.deaf());
+        self.succession.under_way = Some(Probation::begin(now, deaf, time, patience));
         self.net.set_deadline_in(time, Deadline::Proven);
     }
 
@@ -85,10 +88,11 @@ impl<S: Service> Turn<S> {
         if self.is_in_doubt() {
             return Ok(());
         }
-        match self.net.deaf().saturating_sub(self.succession.deaf) {
+        let (now, deaf) = (self.net.heard(), self.net.deaf());
+        match self.succession.under_way.map_or(Duration::ZERO, |under| under.left(now, deaf)) {
             Duration::ZERO => self.advance(Event::Proven),
-            deaf => {
-                self.begin_probation(deaf);
+            left => {
+                self.net.set_deadline_in(left, Deadline::Proven);
                 Ok(())
             }
         }

@@ -11,7 +11,7 @@ use crate::{
     limits::LEAVE_GRACE,
     log_target::RESTART,
     net::{Deadline, Source},
-    plan::Engine,
+    plan::{Engine, Restart},
     restart::{
         Event, Phase,
         engine::attempt::{Attempt, Offer, Side, Task, introduced},
@@ -83,7 +83,8 @@ impl<S: Service> Turn<S> {
                 None => self.exec(task).map(Some),
             };
         }
-        let (this, probation) = (self.succession.identity(&self.net), task.how.probation);
+        let this = self.succession.identity(&self.net);
+        let Restart { probation, ready_within, .. } = task.how;
         let generation = task.generation;
         self.tell_ends();
         if task.how.moves
@@ -107,6 +108,7 @@ impl<S: Service> Turn<S> {
             }
             Side::New(link, old) => {
                 self.succession.probation = probation;
+                self.succession.ready_within = ready_within;
                 let old = Generation::with_process(this, link, old);
                 self.become_successor(old, generation);
                 Ok(None)
