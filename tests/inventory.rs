@@ -378,6 +378,9 @@ fn nor_does_a_lab_whatever_it_listens_on() {
             setup = setup.env("NOTIFY_SOCKET", manager.path.display());
         }
         let server = setup.env("LAB_PROBATION", 50).start();
+        let upstream = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let dial = format!("dial {}", upstream.local_addr().expect("its address"));
+        assert!(server.connect().ask(&dial).starts_with("dialed "));
         assert_never(&server, &control, &format!("lab {extra:?}"));
     }
 }
