@@ -103,6 +103,7 @@ mod clock;
 pub mod codec;
 mod error;
 pub mod guide;
+mod inventory;
 pub mod limits;
 mod log_target;
 pub mod logging;
@@ -121,8 +122,9 @@ mod turn;
 mod verdict;
 
 pub use error::{Error, Result};
+pub use inventory::{Finding, Inventory, Place};
 pub use net::{ConnId, Connection, DatagramPeer, Net, Peer, SocketId, SocketPermissions, Timer};
-pub use plan::{Drain, Engine, Restart};
+pub use plan::{Drain, Engine, IfShared, Restart};
 pub use server::Server;
 pub use service::{Mail, Move, Origin, Reason, Service, Start};
 pub use stats::Stats;

@@ -300,3 +300,20 @@ pub const LOG_WINDOW: Duration = Duration::from_secs(5);
 /// Bytes of a [quoted](crate::logging::Quoted) value in a line of the log. A new program's last words are the
 /// longest that is meant to be read there.
 pub const QUOTED: usize = 2 * STDERR_TAIL;
+
+/// Things that an [inventory](crate::Inventory) describes; others are counted. An operator reads no more.
+pub const INVENTORY_FINDINGS: usize = 32;
+
+/// Descriptors that are not known and are looked at for it, at some thirty microseconds each; others are
+/// counted. A process with a hundred thousand of them is to fork nonetheless.
+pub const INVENTORY_LOOKS: usize = 128;
+
+/// Bytes that are read of each file in `/proc` for it: some ten thousand mappings.
+pub const INVENTORY_BYTES: u64 = 1024 * 1024;
+
+/// Bytes of findings in what a generation reports of itself: they fit into a message, whatever others have
+/// named their files.
+pub const INVENTORY_WORDS: usize = 32 * 1024;
+
+/// Findings that are logged one by one at a restart; of the others their number.
+pub const INVENTORY_LINES: usize = 16;

@@ -26,6 +26,26 @@ impl fmt::Display for Engine {
     }
 }
 
+/// What a fork does about what the process holds that heirloom does not know: see
+/// [`Restart::if_shared`].
+///
+/// ```
+/// use heirloom::{IfShared, Restart};
+///
+/// let reload = Restart::fork().if_shared(IfShared::Refuse);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum IfShared {
+    /// It forks, and a line of the log names each.
+    #[default]
+    Warn,
+    /// It does not fork: [`RestartError::Shared`](crate::RestartError::Shared).
+    Refuse,
+    /// It restarts by fork-exec, whose new program inherits none of it.
+    ForkExec,
+}
+
 /// How to restart: an engine and what to do about it.
 ///
 /// ```
@@ -43,6 +63,7 @@ impl fmt::Display for Engine {
 pub struct Restart {
     pub(crate) engine: Engine,
     pub(crate) or_fork_exec: bool,
+    pub(crate) if_shared: IfShared,
     pub(crate) ready_within: Duration,
     pub(crate) probation: Duration,
     pub(crate) check: Option<String>,
@@ -70,6 +91,7 @@ impl Restart {
         Restart {
             engine: Engine::Fork,
             or_fork_exec: false,
+            if_shared: IfShared::Warn,
             ready_within: Restart::READY_WITHIN,
             probation: Restart::PROBATION,
             check: None,
@@ -86,9 +108,29 @@ impl Restart {
         Restart { engine: Engine::ForkExec, ..Restart::fork() }
     }
 
-    /// Where fork is refused because of other threads, use fork-exec instead of giving up.
+    /// Where fork is refused, use fork-exec instead of giving up: because of other threads, of mailboxes, or
+    /// of what would be [shared](Self::if_shared).
     pub fn or_fork_exec(self) -> Restart {
         Restart { or_fork_exec: true, ..self }
+    }
+
+    /// What a fork does about descriptors, shared memory and timers that heirloom does not know: a database
+    /// client's socket, a file with a lock, a `timerfd`. Parent and child would both have them, and who reads
+    /// or closes first disturbs the other ([`Inventory`](crate::Inventory) says how). Before each fork the
+    /// process looks what it holds, and [warns](IfShared::Warn) unless told otherwise. `heirloom check` looks
+    /// without a restart, and [`Server::shares`](crate::Server::shares) says what is meant to be shared. A
+    /// fork-exec shares none of it, and does not look.
+    ///
+    /// ```
+    /// # use heirloom::{IfShared, Restart, Server, Service};
+    /// /// Its database client opens a connection now and then; a reload does not wait for that.
+    /// fn tune<S: Service>(server: Server<S>) -> Server<S> {
+    ///     let reload = Restart::fork().if_shared(IfShared::ForkExec);
+    ///     server.restart_on(libc::SIGHUP, reload).shares("/var/log/app")
+    /// }
+    /// ```
+    pub fn if_shared(self, policy: IfShared) -> Restart {
+        Restart { if_shared: policy, ..self }
     }
 
     /// Kill the new side and carry on when it is not ready after `limit` (10 s unless told), counted from when

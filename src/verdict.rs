@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf, time::Duration};
 
-use crate::plan::Engine;
+use crate::{inventory::Inventory, plan::Engine};
 
 /// How one restart went, for [`on_restart_ended`](crate::Service::on_restart_ended) and for the log.
 ///
@@ -30,6 +30,9 @@ pub struct Verdict {
     pub steps: Steps,
     /// Which file the new program was started from; `None` for a fork, and where it came to no start.
     pub program: Option<Program>,
+    /// What this process held before the fork that heirloom does not know, so that both sides have it; or why
+    /// it was fork-exec [instead](crate::Restart::if_shared). `None` where nobody has looked.
+    pub inventory: Option<Inventory>,
     /// The process id of the new generation, or why there is none.
     pub outcome: std::result::Result<u32, RestartError>,
 }
@@ -149,6 +152,12 @@ pub enum RestartError {
         /// How many there are.
         count: usize,
     },
+    /// A fork would share what heirloom does not know, and was told to
+    /// [refuse](crate::IfShared::Refuse) that.
+    Shared {
+        /// What it is.
+        inventory: Inventory,
+    },
     /// There are as many generations as [`max_generations`](crate::Server::max_generations) allows.
     TooMany {
         /// How many there are.
@@ -224,7 +233,13 @@ impl RestartError {
         use RestartError::*;
         matches!(
             self,
-            InProgress | Draining | Threads { .. } | Mailbox { .. } | TooMany { .. } | FirstProcess
+            InProgress
+                | Draining
+                | Threads { .. }
+                | Mailbox { .. }
+                | Shared { .. }
+                | TooMany { .. }
+                | FirstProcess
         )
     }
 }
@@ -244,6 +259,11 @@ impl fmt::Display for RestartError {
                 f,
                 "fork refused: mailboxes exist ({count}), and the threads that post there would not live \
                  on in the child (use Restart::fork_exec, or .or_fork_exec())"
+            ),
+            Shared { inventory } => write!(
+                f,
+                "fork refused: it would share {inventory} (close them, name them with Server::shares, or use \
+                 Restart::fork_exec)"
             ),
             TooMany { living, oldest: (generation, pid) } => write!(
                 f,

@@ -172,7 +172,7 @@ fn lines_of_text_are_all_that_it_takes() {
     let mut raw = Control::connect(&lab.control()).expect("it is there");
     // Two requests in one piece, and one in two.
     raw.send("help\nstatus\nhe");
-    assert!(raw.reply()[0].starts_with("ok: status | restart"));
+    assert!(raw.reply()[0].starts_with("ok: status | check | restart"));
     assert_eq!(raw.reply()[0], "ok: 1 generation");
     raw.send("lp\r\n");
     assert!(raw.reply()[0].starts_with("ok: "));

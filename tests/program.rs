@@ -374,4 +374,7 @@ fn without_proc_both_engines_work() {
         let new = lab.restart_by(engine);
         assert_eq!(lab.connect().who().pid, new);
     }
+    // Nobody can look what a fork shares, which is no reason not to, and one to say so.
+    lab.wait_line("restart: not all that a fork shares can be seen: /proc: ");
+    assert!(!lab.log().contains("heirloom does not know"));
 }

@@ -11,6 +11,7 @@
 mod beyond;
 #[path = "../common/mod.rs"]
 mod common;
+mod holding;
 mod pattern;
 mod requests;
 mod session;
@@ -45,6 +46,8 @@ struct Lab {
     threads: Vec<(mpsc::Sender<()>, thread::JoinHandle<()>)>,
     /// What is no connection.
     beyond: beyond::Beyond,
+    /// What heirloom does not know.
+    holding: holding::Holding,
     /// Second descriptors of our sockets, for `share`.
     copies: Vec<socket::Copies>,
     /// What a new program is told, too.

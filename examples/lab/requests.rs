@@ -166,6 +166,9 @@ impl Lab {
                 return Ok(Some("ok".to_owned()));
             }
             _ => {
+                if let Some(answer) = self.holding.handle(conn.net(), verb, rest)? {
+                    return Ok(Some(answer));
+                }
                 return match self.beyond.handle(conn, verb, rest)? {
                     None => socket::handle(conn, session, verb, rest),
                     answer => Ok(answer),

@@ -3,7 +3,7 @@
 //!
 //! `LAB_*` variables, in milliseconds (or `never`), bytes and counts: IDLE FIRST WRITE CLOSE READY PROBATION
 //! MAX_DOWNTIME CONNECTIONS MAX_MOVED MESSAGE OUTPUT, DRAIN DRAIN_SPREAD STOP STOP_SPREAD GENERATIONS DISMISS, DIAL
-//! PER_DESTINATION; and `LAB_OR_FORK_EXEC=1`, `LAB_MOVE=1` (as `--move`), `LAB_CHECKED=1`, `LAB_MAILBOX=1` (2: with
+//! PER_DESTINATION; and `LAB_OR_FORK_EXEC=1`, `LAB_MOVE=1` (as `--move`), `LAB_IF_SHARED=refuse` (or `fork-exec`), `LAB_CHECKED=1`, `LAB_MAILBOX=1` (2: with
 //! a message in it from the beginning).
 //!
 //! - `LAB_BROKEN=FILE`: while the file exists, a new program does what it says: `exit`, `hang`, `panic`,
@@ -24,7 +24,7 @@
 
 use std::{env, fs, path::Path, process, str::FromStr, thread, time::Duration};
 
-use heirloom::{Drain, Restart, Server};
+use heirloom::{Drain, IfShared, Restart, Server};
 use nix::{
     sys::{
         resource::{Resource, setrlimit},
@@ -59,6 +59,11 @@ pub fn moves() -> bool {
 pub fn adjust(mut how: Restart) -> Restart {
     if setting::<u8>("OR_FORK_EXEC").is_some() {
         how = how.or_fork_exec();
+    }
+    match setting::<String>("IF_SHARED").as_deref() {
+        Some("refuse") => how = how.if_shared(IfShared::Refuse),
+        Some("fork-exec") => how = how.if_shared(IfShared::ForkExec),
+        _ => {}
     }
     if let Some(limit) = millis("READY") {
         how = how.ready_within(limit);

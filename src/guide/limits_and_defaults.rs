@@ -29,6 +29,7 @@
 //! | descriptors kept for operators and for a restart | 10, a third of what the process may have at most | fixed |
 //! | a request on the control socket | 1 KiB | fixed |
 //! | connections of the control socket | 32; one more takes the place of the one that was silent longest | fixed |
+//! | what a process holds and does not know, before a fork | 128 are looked at, 32 described, 16 logged; others are counted | fixed |
 //! | a new program's stderr, passed on until it commits | 1 MiB a second; what is missing is told | fixed |
 //! | lines of one kind in the log, where others can cause them | 50 in 5 s; then they are counted | fixed |
 //! | a supervisor makes another generation after a crash | 100 ms, doubling up to 30 s | fixed |

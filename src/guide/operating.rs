@@ -51,11 +51,32 @@
 //! | command | what it does | it waits for |
 //! |---|---|---|
 //! | `status [--json]` | every living generation; times in seconds | the others' answers, 500 ms at most |
+//! | `check [--json]` | what a restart by each engine would come to now; begins none | nothing |
 //! | `top [--every SECONDS] [--count N]` | the same, again and again | |
 //! | `restart [--fork \| --fork-exec] [--move]` | a restart as a signal would ask for it; with `--move` established connections go along | its verdict |
 //! | `rollback` | undoes the restart that is in its probation | that the old generation serves again |
 //! | `drain` | all generations let in who has come, stop accepting, serve what they have, and exit | nothing |
 //! | `stop` | all generations abort what they have, and exit | nothing |
+//!
+//! `check` says whether a fork is possible, and what it would [share](super::fork_or_exec#what-else-the-service-holds);
+//! and whether there is a program to start. Here of a service with a database client, that restarts by `fork`:
+//!
+//! ```text
+//! $ heirloom check
+//! restart    fork
+//! fork       possible
+//! fork-exec  possible
+//! program    /srv/app/current/app (the file that runs already)
+//! threads    1 (app)
+//! mailboxes  0
+//! unknown    2
+//!   fd:12    tcp to 10.0.0.5:5432 (from 10.0.0.2:40312)
+//!   fd:14    file /srv/app/db-wal (read, write; fcntl write 120-127)
+//! ```
+//!
+//! `restart` is the engine that a restart uses which names none, or `refused`; then the exit status is 1. The
+//! answer to `restart` has a line `unknown=` for each such thing, and `status --json` has them of every
+//! generation (`findings`).
 //!
 //! The exit status is 0 when the server did it, 1 when it did not (the reason is on stderr), 2 when it could
 //! not be asked or the answer could not be shown. A server that says nothing for 10 s could not be asked

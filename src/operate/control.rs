@@ -11,6 +11,7 @@
 //! | command | what the reply waits for |
 //! |---|---|
 //! | `status` | the other generations' answers, half a second at most; a line of `key=value` for each. The first line names the supervisor, if there is one |
+//! | `check` | nothing: what a restart would come to now, in lines of `key=value` |
 //! | `restart [fork\|fork-exec] [move]` | the verdict: the new generation has committed, or there is none and why |
 //! | `rollback` | that the old generation serves again, if a new one is in its probation |
 //! | `drain` | nothing: all generations stop accepting, serve what they have, and exit |
@@ -24,6 +25,7 @@ use std::{
 };
 
 use crate::{
+    inventory::Inventory,
     limits::FAR_FUTURE,
     plan::Engine,
     restart::link::{Identity, Report},
@@ -34,6 +36,8 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Command {
     Status,
+    /// What would a restart come to?
+    Check,
     /// Like the first restart that a signal asks for, with this engine if one is named.
     Restart {
         engine: Option<Engine>,
@@ -46,7 +50,7 @@ pub(crate) enum Command {
     Help,
 }
 
-pub(crate) const HELP: &str = "ok: status | restart [fork|fork-exec] [move] | rollback | drain | stop | heartbeat SECONDS | help";
+pub(crate) const HELP: &str = "ok: status | check | restart [fork|fork-exec] [move] | rollback | drain | stop | heartbeat SECONDS | help";
 
 /// Beats come no faster, whatever is asked for: each is a line that the client has to read.
 const HEARTBEAT_MIN: Duration = Duration::from_millis(10);
@@ -61,6 +65,7 @@ impl Command {
         let unknown = || format!("error: {line:?} is no request; try help");
         Ok(match words[..] {
             ["status"] => Command::Status,
+            ["check"] => Command::Check,
             ["restart", ref how @ ..] => {
                 let (moves, engine) = match how {
                     [engine @ .., "move"] => (true, engine),
@@ -100,21 +105,28 @@ impl fmt::Display for StatusLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Identity { generation, pid, engine } = self.who;
         let engine = engine.map_or("none".to_owned(), |engine| engine.to_string());
-        let Some(Report { phase, age, connections, oldest, holds, held }) = self.report else {
+        let Some(report) = self.report else {
             let phase = self.phase;
             return write!(
                 f,
                 "generation={generation} pid={pid} engine={engine} phase={phase} age=- connections=- \
-                 oldest=- holds=- held=-"
+                 oldest=- holds=- held=- unknown=- findings=-"
             );
         };
+        let Report { phase, age, connections, oldest, holds, held, unknown, findings } = report;
         let age = Seconds(Some(*age));
         let oldest = Seconds(*oldest);
-        let held = if held.is_empty() { "-".to_owned() } else { held.join(",") };
+        let list = |names: &[String]| match names {
+            [] => "-".to_owned(),
+            names => names.join(","),
+        };
+        let (held, findings) = (list(held), list(findings));
+        let unknown = unknown.map_or("-".to_owned(), |count| count.to_string());
         write!(
             f,
             "generation={generation} pid={pid} engine={engine} phase={phase} age={age} \
-             connections={connections} oldest={oldest} holds={holds} held={held}"
+             connections={connections} oldest={oldest} holds={holds} held={held} \
+             unknown={unknown} findings={findings}"
         )
     }
 }
@@ -134,7 +146,7 @@ impl fmt::Display for Seconds {
 /// The reply to `restart`. The further lines of an error are the last ones of the new program's
 /// stderr.
 pub(crate) fn verdict(verdict: &Verdict) -> String {
-    let Verdict { generation, engine, took, steps, program, outcome } = verdict;
+    let Verdict { generation, engine, took, steps, program, inventory, outcome } = verdict;
     let mut text = match outcome {
         Ok(pid) => format!("ok: generation {generation} is pid {pid}, by {engine}, in {took:?}"),
         Err(why) => format!("error: {why}"),
@@ -163,8 +175,30 @@ pub(crate) fn verdict(verdict: &Verdict) -> String {
             let note = "\nnote=this file ran already, so there is no new version in it";
             text.push_str(if program.runs_already { note } else { "" });
         }
+        inventory.iter().for_each(|inventory| put_inventory(&mut text, inventory, *engine));
     }
     text
+}
+
+/// What both sides have now, or why it was not a fork.
+fn put_inventory(text: &mut String, inventory: &Inventory, engine: Engine) {
+    if inventory.is_clear() {
+        return;
+    }
+    if engine == Engine::ForkExec {
+        text.push_str(
+            "\nnote=fork-exec instead of fork, which would have shared what is not known",
+        );
+    }
+    for finding in &inventory.findings {
+        let _ = write!(text, "\nunknown={finding}");
+    }
+    if inventory.more > 0 {
+        let _ = write!(text, "\nunknown_more={}", inventory.more);
+    }
+    if let Some(why) = &inventory.unseen {
+        let _ = write!(text, "\nunseen={why}");
+    }
 }
 
 /// Says that the server turns, while a request waits.
@@ -224,7 +258,8 @@ mod tests {
         let silent = StatusLine { who, phase: "silent", report: None };
         assert_eq!(
             silent.to_string(),
-            "generation=3 pid=7 engine=none phase=silent age=- connections=- oldest=- holds=- held=-"
+            "generation=3 pid=7 engine=none phase=silent age=- connections=- oldest=- holds=- held=- \
+             unknown=- findings=-"
         );
         let report = Report {
             phase: "serving".into(),
@@ -233,12 +268,14 @@ mod tests {
             oldest: None,
             holds: 2,
             held: vec!["job_7".into(), "job_8".into()],
+            unknown: Some(1),
+            findings: vec!["fd:7;pipe;-;-;-;-".into()],
         };
         let who = Identity { engine: Some(Engine::Fork), ..who };
         assert_eq!(
             StatusLine { who, phase: "silent", report: Some(&report) }.to_string(),
             "generation=3 pid=7 engine=fork phase=serving age=1.500 connections=2 oldest=- \
-             holds=2 held=job_7,job_8"
+             holds=2 held=job_7,job_8 unknown=1 findings=fd:7;pipe;-;-;-;-"
         );
     }
 }

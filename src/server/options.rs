@@ -1,6 +1,6 @@
 //! What a server may use, and how it comes and goes: the builder's plain settings.
 
-use std::time::Duration;
+use std::{os::fd::AsFd, time::Duration};
 
 use nix::sys::signal::{SigSet, Signal};
 
@@ -208,6 +208,39 @@ impl<S: Service> Server<S> {
         let _ = SigSet::from_iter([signal]).thread_block();
         self.succession.triggers.retain(|(heard, _)| *heard != signal);
         self.succession.triggers.push((signal, Trigger::Restart(how)));
+        self
+    }
+
+    /// Says by name what the processes of a [fork](crate::Restart::if_shared) are meant to share, though heirloom does not know it:
+    /// a path, with everything below it, or the peer of a socket (`ip:port`, the path of a Unix socket, or
+    /// `@name`). A memfd called `cache` is `/memfd:cache`. May be called several times.
+    ///
+    /// It stands for files that are opened and sockets that are connected at any time, also by a library that
+    /// tells no descriptor. Name what two processes may well have in common: a log that is appended to, datagrams
+    /// to a collector. A lock, a stream, or a file that is read by and by is none of these.
+    ///
+    /// ```
+    /// # use heirloom::{Server, Service};
+    /// fn tune<S: Service>(server: Server<S>) -> Server<S> {
+    ///     server.shares("/var/log/app").shares("127.0.0.1:8125")
+    /// }
+    /// ```
+    pub fn shares(mut self, name: impl Into<String>) -> Server<S> {
+        self.net.shares(name);
+        self
+    }
+
+    /// Says that a descriptor is meant to be shared by the processes of a fork:
+    /// see [`Net::shares_descriptor`](crate::Net::shares_descriptor).
+    ///
+    /// ```
+    /// # use heirloom::{Server, Service};
+    /// fn tune<S: Service>(server: Server<S>, counters: &std::fs::File) -> Server<S> {
+    ///     server.shares_descriptor(counters)
+    /// }
+    /// ```
+    pub fn shares_descriptor(mut self, fd: &impl AsFd) -> Server<S> {
+        self.net.shares_descriptor(fd);
         self
     }
 

@@ -1,10 +1,14 @@
 //! The system around a server, as far as it is no socket of the service: signals as events (`signal`), the
 //! pid file (`pidfile`) and who holds it (`holders`), files where others may have put something else
-//! (`regular_file`), the service manager (`systemd`), a shared stderr (`stdio`), and descriptors that are kept
-//! for when there are no others (`reserve`). Knows no restart.
+//! (`regular_file`), the service manager (`systemd`), a shared stderr (`stdio`), descriptors that are kept
+//! for when there are no others (`reserve`), and what this process holds that is none of ours (`look`, which
+//! asks `descriptors` by number and reads `proc_text`). Knows no restart.
 
+pub(crate) mod descriptors;
 mod holders;
+pub(crate) mod look;
 pub(crate) mod pidfile;
+mod proc_text;
 pub(crate) mod regular_file;
 pub(crate) mod reserve;
 pub(crate) mod signal;

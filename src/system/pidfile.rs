@@ -9,7 +9,10 @@ use std::{
     fs::{self, File, OpenOptions},
     hash::{BuildHasher, RandomState},
     io::{self, Read, Write},
-    os::unix::fs::OpenOptionsExt,
+    os::{
+        fd::{AsRawFd, RawFd},
+        unix::fs::OpenOptionsExt,
+    },
     path::{Path, PathBuf},
     process,
 };
@@ -151,6 +154,11 @@ impl PidFile {
         if let Some(held) = &self.held {
             holders::hold(held, process::id());
         }
+    }
+
+    /// The number of the file that is held.
+    pub fn descriptor(&self) -> Option<RawFd> {
+        self.held.as_ref().map(AsRawFd::as_raw_fd)
     }
 
     /// Another generation is the one to be signalled.

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! heirloom [--control PATH] [--timeout SECONDS] status [--json]
+//! heirloom [--control PATH] [--timeout SECONDS] check [--json]
 //! heirloom [--control PATH] [--timeout SECONDS] restart [--fork | --fork-exec] [--move]
 //! heirloom [--control PATH] [--timeout SECONDS] rollback | drain | stop
 //! heirloom [--control PATH] [--timeout SECONDS] top [--every SECONDS] [--count N]
@@ -12,16 +13,20 @@
 //! not (the reason is on stderr), 2 when it could not be asked or its answer could not be shown.
 
 mod ask;
+mod check;
+mod finding;
 mod output;
 mod show;
 
 use std::{env, fmt, io::IsTerminal, path::PathBuf, process::ExitCode, thread, time::Duration};
 
+use check::Check;
 use lexopt::{Arg, Parser, ValueExt};
 use output::{complain, say};
 use show::{Generation, Json, Table};
 
 const USAGE: &str = "usage: heirloom [OPTIONS] status [--json]
+       heirloom [OPTIONS] check [--json]
        heirloom [OPTIONS] restart [--fork | --fork-exec] [--move]
        heirloom [OPTIONS] rollback | drain | stop
        heirloom [OPTIONS] top [--every SECONDS] [--count N]
@@ -30,7 +35,7 @@ options:
        --timeout SECONDS  how long the server may be silent (10); 0: for ever
 ";
 
-const COMMANDS: [&str; 6] = ["status", "restart", "rollback", "drain", "stop", "top"];
+const COMMANDS: [&str; 7] = ["status", "check", "restart", "rollback", "drain", "stop", "top"];
 
 /// The server was asked and refused, or failed.
 const EXIT_REFUSED: u8 = 1;
@@ -149,10 +154,22 @@ fn parse() -> Result<Option<Options>, Failure> {
 fn run(options: &Options) -> Result<(), Failure> {
     match options.command.as_str() {
         "top" => top(options),
+        "check" => check(options),
         "status" if options.json => Ok(say(&format!("{}\n", Json(&status(options)?)))?),
         "status" => Ok(say(&Table(&status(options)?).to_string())?),
         command => Ok(say(&format!("{}\n", ask(options, command)?.join("\n")))?),
     }
+}
+
+/// What a restart would come to. One that would be refused fails the check, after it was told.
+fn check(options: &Options) -> Result<(), Failure> {
+    let check = Check::read(&ask_again(options, "check")?);
+    match options.json {
+        true => say(&format!("{}\n", check::Json(&check)))?,
+        false => say(&check.to_string())?,
+    }
+    let refused = || Failure::refused("a restart would be refused".to_owned());
+    if check.is_refused() { Err(refused()) } else { Ok(()) }
 }
 
 /// The status, again and again.
@@ -173,15 +190,19 @@ fn ask(options: &Options, request: &str) -> Result<Vec<String>, Failure> {
 
 /// Asks again if the generation that was asked has just been replaced: nothing was done, and the next one
 /// is reached by the same path. One that hangs would hang again.
-fn status(options: &Options) -> Result<Vec<Generation>, Failure> {
-    let mut answer = ask(options, "status");
+fn ask_again(options: &Options, request: &str) -> Result<Vec<String>, Failure> {
+    let mut answer = ask(options, request);
     for _ in 0..ASK_AGAIN {
         match answer {
             Err(Failure { status: EXIT_USAGE, is_silent: false, .. }) => {
-                answer = ask(options, "status");
+                answer = ask(options, request);
             }
             _ => break,
         }
     }
-    Ok(answer?.iter().skip(1).map(|line| Generation::read(line)).collect())
+    answer
+}
+
+fn status(options: &Options) -> Result<Vec<Generation>, Failure> {
+    Ok(ask_again(options, "status")?.iter().skip(1).map(|line| Generation::read(line)).collect())
 }

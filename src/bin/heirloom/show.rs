@@ -4,6 +4,8 @@ use std::{fmt, fs};
 
 use heirloom::logging::Quoted;
 
+use crate::finding::{self, Finding};
+
 /// A generation as the server describes it, and what its memory is.
 pub struct Generation {
     fields: Vec<(String, String)>,
@@ -94,10 +96,14 @@ impl fmt::Display for Json<'_> {
             }
             match generation.memory {
                 Some((private, shared)) => {
-                    write!(f, "\"private_bytes\":{private},\"shared_bytes\":{shared}}}")?;
+                    write!(f, "\"private_bytes\":{private},\"shared_bytes\":{shared},")?;
                 }
-                None => f.write_str("\"private_bytes\":null,\"shared_bytes\":null}")?,
+                None => f.write_str("\"private_bytes\":null,\"shared_bytes\":null,")?,
             }
+            let findings = generation.get("findings").split(',').filter(|text| *text != "-");
+            let findings: Vec<_> = findings.map(Finding::read).collect();
+            let unknown = value("unknown", generation.get("unknown"));
+            write!(f, "\"unknown\":{unknown},\"findings\":{}}}", finding::list(&findings))?;
         }
         f.write_str("]")
     }
@@ -115,7 +121,7 @@ mod tests {
             Json(&[Generation::read(line)]).to_string(),
             "[{\"generation\":3,\"pid\":0,\"engine\":\"none\",\"phase\":\"silent\",\"age\":null,\
              \"connections\":null,\"oldest\":null,\"holds\":null,\"held\":null,\
-             \"private_bytes\":null,\"shared_bytes\":null}]"
+             \"private_bytes\":null,\"shared_bytes\":null,\"unknown\":null,\"findings\":[]}]"
         );
     }
 

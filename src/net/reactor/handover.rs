@@ -130,7 +130,7 @@ impl Net {
         self.generation = generation;
         self.engine = Some(Engine::Fork);
         self.limits = old.limits;
-        self.propagates_panics = old.propagates_panics;
+        (self.propagates_panics, self.meant) = (old.propagates_panics, old.meant);
         self.last_serial = old.last_serial;
         for listener in old.listeners {
             self.listeners.push(listener.rewrap()?);

@@ -6,7 +6,8 @@
 //! `flow`, its deadlines are watched in `timeouts`, it goes by `close` or, whole, by `handover`; `connection` is
 //! what a callback may do with it. `paths` is about Unix sockets that nobody finds, `datagrams` and `tasks`
 //! about what is no connection, `process`, `request`, `deadline` and `said` about the process; `time` says
-//! what time it is, and by `hearing` when a deadline may be judged.
+//! what time it is, and by `hearing` when a deadline may be judged; `inventory` says
+//! which descriptors are ours.
 
 mod accept;
 mod close;
@@ -17,6 +18,7 @@ mod dial;
 mod flow;
 mod handover;
 mod hearing;
+mod inventory;
 mod paths;
 mod process;
 mod request;
@@ -53,6 +55,7 @@ use crate::{
     buffer::Pool,
     clock::{Clock, Stamp},
     error::{Error, Result},
+    inventory::Meant,
     limits::{EVENTS, Limits},
     logging::Repeats,
     plan::{Engine, Restart},
@@ -179,6 +182,8 @@ pub struct Net {
     pub(crate) shared: bool,
     /// A panic of the author's code ends the process.
     pub(crate) propagates_panics: bool,
+    /// What a fork may share without a word.
+    pub(crate) meant: Meant,
     repeats: Repeats,
     pub(crate) stats: Stats,
 }
@@ -229,6 +234,7 @@ impl Net {
             hurried: false,
             shared: false,
             propagates_panics: false,
+            meant: Meant::default(),
             repeats: Repeats::default(),
             stats: Stats::default(),
         }

@@ -10,6 +10,7 @@ use std::{
 
 use super::{child::Child, exec::Launch, fork, process::Process, stderr::Stderr};
 use crate::{
+    inventory::Inventory,
     log_target::RESTART,
     net::{ConnId, Listener},
     plan::{Engine, Restart},
@@ -331,6 +332,8 @@ pub(crate) struct Task {
     pub generation: u64,
     /// The file that it was started from, once it was.
     pub program: Option<Program>,
+    /// What was found before it was begun, if anybody has looked.
+    pub inventory: Option<Inventory>,
     pub begun: Instant,
 }
 

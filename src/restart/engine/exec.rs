@@ -20,7 +20,7 @@ use nix::{
 
 use super::{passed, program_file};
 use crate::{
-    system::regular_file::FileId,
+    system::{descriptors, regular_file::FileId},
     verdict::{Program, RestartError},
 };
 
@@ -30,6 +30,8 @@ pub(crate) struct Launch {
     args: Vec<OsString>,
     directory: PathBuf,
     environment: Vec<(OsString, OsString)>,
+    /// What it was started with, which all its successors have as well.
+    passed: Vec<RawFd>,
 }
 
 impl Launch {
@@ -41,7 +43,13 @@ impl Launch {
             environment: env::vars_os()
                 .filter(|(name, _)| !passed::is_for_us_alone(name))
                 .collect(),
+            passed: descriptors::passed(),
         }
+    }
+
+    /// Descriptors that this program was started with, by number.
+    pub fn passed(&self) -> &[RawFd] {
+        &self.passed
     }
 
     /// The program's path, as started: looked up anew each time, so that a file that was put in

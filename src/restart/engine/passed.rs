@@ -23,6 +23,7 @@ use crate::{
     error::{Error, Result},
     log_target::RESTART,
     restart::link::Link,
+    system::descriptors::{FIRST, flags},
 };
 
 /// Tells a new program that it is a successor, and where its link is.
@@ -30,9 +31,6 @@ pub(super) const LINK_VARIABLE: &str = "HEIRLOOM_LINK";
 
 /// What the service manager has told this process about descriptors, and no other (`sd_listen_fds(3)`).
 const ACTIVATION: [&str; 4] = ["LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDS", "LISTEN_FDNAMES"];
-
-/// The first number that is no standard stream. A service manager's sockets begin here.
-const FIRST: RawFd = libc::STDERR_FILENO + 1;
 
 /// Whether a variable is about descriptors of this very process, and no news for another program.
 pub(super) fn is_for_us_alone(variable: &OsStr) -> bool {
@@ -44,13 +42,6 @@ pub(super) fn is_for_us_alone(variable: &OsStr) -> bool {
 pub(super) fn free_number() -> RawFd {
     let is_free = |number: &RawFd| flags(*number).is_none_or(|it| it.contains(FdFlag::FD_CLOEXEC));
     (FIRST..).find(is_free).unwrap_or(RawFd::MAX)
-}
-
-/// `None`: it is closed.
-fn flags(number: RawFd) -> Option<FdFlag> {
-    // SAFETY: the call takes two integers, and answers -1 for a number that is no descriptor.
-    let flags = unsafe { libc::fcntl(number, libc::F_GETFD) };
-    (flags >= 0).then(|| FdFlag::from_bits_retain(flags))
 }
 
 /// Looks whether this program was started with `number`, and with a socket there.

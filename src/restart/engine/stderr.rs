@@ -155,6 +155,11 @@ impl ForwardedStderr {
         ForwardedStderr { own, pipe: Stderr::of(reader) }
     }
 
+    /// The numbers of both.
+    pub fn descriptors(&self) -> [RawFd; 2] {
+        [self.own.as_raw_fd(), self.pipe.as_raw_fd()]
+    }
+
     /// Whether so much waits for the old side that it seems to read no more. Before the pipe is full:
     /// whoever writes to it then waits for a process that may never go on.
     pub fn is_clogged(&self) -> bool {

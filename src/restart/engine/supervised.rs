@@ -3,7 +3,7 @@
 
 use std::{
     io,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd},
     process,
 };
 
@@ -26,6 +26,11 @@ pub(crate) struct Supervised {
 impl Supervised {
     pub fn new(pid: u32, link: Link) -> Supervised {
         Supervised { pid, link }
+    }
+
+    /// The numbers of its descriptors.
+    pub fn descriptors(&self) -> impl Iterator<Item = RawFd> {
+        self.link.descriptors()
     }
 
     /// Whether the supervisor lives: it alone has the other end.

@@ -113,6 +113,12 @@ impl Link {
         Link { socket, outbox: VecDeque::new() }
     }
 
+    /// Its number, and those of what waits to be sent.
+    pub fn descriptors(&self) -> impl Iterator<Item = RawFd> {
+        let waiting = self.outbox.iter().flat_map(|(_, fds)| fds).map(AsRawFd::as_raw_fd);
+        waiting.chain([self.socket.as_raw_fd()])
+    }
+
     /// The end itself, to be handed on.
     pub fn into_fd(self) -> OwnedFd {
         self.socket

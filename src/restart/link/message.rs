@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{
     alarm_word::AlarmWord,
     forwarded::{Forwarded, forwarded, put_forwarded},
+    report::{CONNECTIONS, Report, put_report, report},
     socket_name::{SocketName, put_sockets, sockets},
     wire::{self, Fields, Malformed, put, put_number, put_time},
 };
@@ -104,20 +105,6 @@ pub(crate) struct Identity {
     pub engine: Option<Engine>,
 }
 
-/// How a generation is, in its own words.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Report {
-    pub phase: String,
-    pub age: Duration,
-    pub connections: u64,
-    /// The age of its oldest connection.
-    pub oldest: Option<Duration>,
-    /// Work in hand that is no connection.
-    pub holds: u64,
-    /// The names of the oldest few.
-    pub held: Vec<String>,
-}
-
 // Kinds and tags are never given a second meaning.
 const HELLO: u16 = 1;
 const LISTENERS: u16 = 2;
@@ -158,11 +145,6 @@ const REASON: u16 = 6;
 /// A time in microseconds, like the tags below it.
 const PROBATION: u16 = 7;
 const WITHIN: u16 = 8;
-const AGE: u16 = 9;
-const OLDEST: u16 = 10;
-const PHASE: u16 = 11;
-const CONNECTIONS: u16 = 12;
-const HOLDS: u16 = 13;
 /// The generation of the side that speaks, where GENERATION is the other one's.
 const OWN_GENERATION: u16 = 14;
 const OWN_ENGINE: u16 = 15;
@@ -171,7 +153,6 @@ const AFTER: u16 = 17;
 const MAKER: u16 = 20;
 const CODE: u16 = 21;
 const ALARM: u16 = 40;
-const HELD: u16 = 41;
 const UNWANTED: u16 = 50;
 const RECORDS: u16 = 92;
 
@@ -305,14 +286,7 @@ impl Message {
             GIVEN_UP => Message::GivenUp,
             DISMISSED => Message::Dismissed { within: fields.maybe_time(WITHIN, "time")? },
             ASK => Message::Ask,
-            REPORT => Message::Report(Report {
-                phase: fields.text(PHASE, "phase")?,
-                age: fields.time(AGE, "age")?,
-                connections: fields.number(CONNECTIONS, "connections")?,
-                oldest: fields.maybe_time(OLDEST, "oldest")?,
-                holds: fields.number(HOLDS, "holds")?,
-                held: fields.texts(HELD, "held")?,
-            }),
+            REPORT => Message::Report(report(fields)?),
             SUPERVISOR => Message::Supervisor { pid: pid(fields)? },
             MAIN => Message::Main {
                 who: identity(fields)?,
@@ -344,15 +318,6 @@ fn engine(bytes: &[u8]) -> Result<Engine, Malformed> {
         [1] => Ok(Engine::ForkExec),
         _ => Err(Malformed::Field("engine")),
     }
-}
-
-fn put_report(out: &mut Vec<u8>, report: &Report) {
-    put(out, PHASE, report.phase.as_bytes());
-    put_time(out, AGE, report.age);
-    put_number(out, CONNECTIONS, report.connections);
-    report.oldest.iter().for_each(|time| put_time(out, OLDEST, *time));
-    put_number(out, HOLDS, report.holds);
-    report.held.iter().for_each(|name| put(out, HELD, name.as_bytes()));
 }
 
 fn put_identity(out: &mut Vec<u8>, who: &Identity) {

@@ -29,14 +29,17 @@ fn any_file() -> impl Strategy<Value = Option<FileId>> {
 fn any_report() -> impl Strategy<Value = Report> {
     let oldest = proptest::option::of(any_time());
     let held = proptest::collection::vec(".{0,20}", 0..4);
-    (".{0,20}", any_time(), any::<u64>(), oldest, any::<u64>(), held).prop_map(
-        |(phase, age, connections, oldest, holds, held)| Report {
+    let inventory = (proptest::option::of(any::<u64>()), held.clone());
+    (".{0,20}", any_time(), any::<u64>(), oldest, any::<u64>(), held, inventory).prop_map(
+        |(phase, age, connections, oldest, holds, held, (unknown, findings))| Report {
             phase,
             age,
             connections,
             oldest,
             holds,
             held,
+            unknown,
+            findings,
         },
     )
 }

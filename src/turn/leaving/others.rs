@@ -8,7 +8,7 @@ use nix::{
 
 use crate::{
     error::Result,
-    limits::REPORT_PATIENCE,
+    limits::{INVENTORY_WORDS, REPORT_PATIENCE},
     log_target::DRAIN,
     net::{Deadline, Source},
     restart::{
@@ -130,7 +130,7 @@ impl<S: Service> Turn<S> {
         if let Some((Asked { how, by }, begun)) = self.succession.deferred.take() {
             let generation = self.succession.last_generation + 1;
             let engine = how.engine;
-            let task = Task { how, by, engine, generation, program: None, begun };
+            let task = Task { how, by, engine, generation, program: None, inventory: None, begun };
             self.verdict(&task, Steps::default(), Err(RestartError::Stopped));
         }
     }
@@ -151,7 +151,8 @@ impl<S: Service> Turn<S> {
     }
 
     /// How this process is.
-    pub(in crate::turn) fn report(&self) -> Report {
+    pub(in crate::turn) fn report(&mut self) -> Report {
+        let inventory = self.inventory();
         let oldest = self.net.clients().map(|conn| conn.opened).min();
         Report {
             phase: self.succession.phase.name().to_owned(),
@@ -160,6 +161,8 @@ impl<S: Service> Turn<S> {
             oldest: oldest.map(|opened| self.net.stamp().since(opened)),
             holds: self.net.holds.len() as u64,
             held: self.net.holds.names(),
+            unknown: Some(inventory.count() as u64),
+            findings: inventory.words(INVENTORY_WORDS),
         }
     }
 }

@@ -80,6 +80,7 @@ impl<S: Service> Turn<S> {
                     self.answer_status();
                 }
             }
+            Ok(Command::Check) => self.answer_check(id),
             Ok(Command::Restart { engine, moves }) => {
                 let how = self.template(engine);
                 let how = if moves { how.move_connections() } else { how };
@@ -103,7 +104,7 @@ impl<S: Service> Turn<S> {
     }
 
     /// A restart as a signal would ask for it: with this engine, if one is named.
-    fn template(&self, engine: Option<Engine>) -> Restart {
+    pub(super) fn template(&self, engine: Option<Engine>) -> Restart {
         let restarts = self.succession.triggers.iter().filter_map(|(_, trigger)| match trigger {
             Trigger::Restart(how) => Some(how),
             Trigger::Leave => None,
@@ -185,7 +186,7 @@ impl<S: Service> Turn<S> {
     }
 
     /// The newest first.
-    fn status(&self) -> String {
+    fn status(&mut self) -> String {
         let own = self.report();
         let mut lines = Vec::new();
         if let Some(attempt) = self.succession.attempt.as_ref().filter(|a| !a.is_check()) {

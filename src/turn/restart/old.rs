@@ -227,8 +227,8 @@ impl<S: Service> Turn<S> {
                 self.tell_failed(why);
             }
         }
-        let program = task.program.clone();
-        let verdict = Verdict { generation, engine, took, steps, program, outcome };
+        let (program, inventory) = (task.program.clone(), task.inventory.clone());
+        let verdict = Verdict { generation, engine, took, steps, program, inventory, outcome };
         if let Some(id) = task.by {
             self.answer_verdict(id, &verdict);
         }

@@ -14,7 +14,7 @@ use crate::{
     plan::{Engine, Restart},
     restart::{
         Event, Phase,
-        engine::attempt::{Attempt, Offer, Side, Task, choose_engine, introduced},
+        engine::attempt::{Attempt, Offer, Side, Task, introduced},
         fault::{self, Step},
         link::Message,
     },
@@ -33,7 +33,7 @@ impl<S: Service> Turn<S> {
         let engine = how.engine;
         let generation = self.succession.last_generation.max(self.net.generation()) + 1;
         self.tell_restarting();
-        let task = Task { how, by, engine, generation, program: None, begun };
+        let task = Task { how, by, engine, generation, program: None, inventory: None, begun };
         self.net.reserve.open(); // clients may have all other descriptors
         let made = self.make_successor(task.clone());
         self.net.fill_reserve();
@@ -55,7 +55,8 @@ impl<S: Service> Turn<S> {
         }
     }
 
-    fn make_successor(&mut self, task: Task) -> std::result::Result<Option<Attempt>, RestartError> {
+    /// Whether this process may make another at all.
+    pub(in crate::turn) fn may_restart(&self) -> std::result::Result<(), RestartError> {
         match self.succession.phase {
             Phase::Serving if self.succession.deferred.is_none() => {}
             phase if phase.drains() => return Err(RestartError::Draining),
@@ -64,10 +65,16 @@ impl<S: Service> Turn<S> {
         if std::process::id() == 1 {
             return Err(RestartError::FirstProcess);
         }
+        Ok(())
+    }
+
+    fn make_successor(&mut self, task: Task) -> std::result::Result<Option<Attempt>, RestartError> {
+        self.may_restart()?;
         if self.succession.living() >= self.succession.max_generations {
             return self.make_room_for(task).map(|()| None);
         }
-        let task = Task { engine: choose_engine(&task.how, self.inboxes.count())?, ..task };
+        let (engine, inventory) = self.choose(&task.how)?;
+        let task = Task { engine, inventory, ..task };
         self.mend_paths();
         if task.engine == Engine::ForkExec {
             self.succession.launch.preflight()?;
@@ -157,19 +164,32 @@ impl<S: Service> Turn<S> {
         made
     }
 
+    /// Whether there may be one more generation, or will be when the oldest has left.
+    pub(in crate::turn) fn may_be_one_more(&self) -> std::result::Result<(), RestartError> {
+        let living = self.succession.living();
+        let oldest = self.succession.older.first();
+        match (self.succession.at_max, oldest) {
+            _ if living < self.succession.max_generations => Ok(()),
+            (AtMax::DismissOldest(_), Some(_)) => Ok(()),
+            _ => {
+                let this = self.succession.identity(&self.net);
+                let who = oldest.map_or(this, |oldest| oldest.who);
+                Err(RestartError::TooMany { living, oldest: (who.generation, who.pid) })
+            }
+        }
+    }
+
     /// There are as many generations as there may be: the oldest is told to leave, if that is the rule.
     fn make_room_for(&mut self, task: Task) -> std::result::Result<(), RestartError> {
-        let living = self.succession.living();
-        let this = self.succession.identity(&self.net);
+        self.may_be_one_more()?;
         let oldest = self.succession.older.first_mut();
-        let who = oldest.as_ref().map_or(this, |oldest| oldest.who);
-        let refused = RestartError::TooMany { living, oldest: (who.generation, who.pid) };
         let (AtMax::DismissOldest(within), Some(oldest)) = (self.succession.at_max, oldest) else {
-            return Err(refused);
+            return Ok(());
         };
         log::info!(
             target: RESTART,
-            "restart: waits for generation {} to leave within {within:?}", who.generation
+            "restart: waits for generation {} to leave within {within:?}",
+            oldest.who.generation
         );
         let _ = oldest.link.send(&Message::Dismissed { within: Some(within) }, Vec::new());
         let overdue = self.net.set_deadline_in(within + LEAVE_GRACE, Deadline::OlderOverdue);
