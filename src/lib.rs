@@ -126,6 +126,7 @@ pub use plan::{Drain, Engine, Restart};
 pub use server::Server;
 pub use service::{Mail, Move, Origin, Reason, Service, Start};
 pub use stats::Stats;
+pub use system::{per_process::PerProcess, seed::fresh_seed};
 pub use tasks::{
     Alarm, Backoff, Deferred, Hold, Inbox, Mailbox, PendingAlarm, TrySendError, mailbox,
 };

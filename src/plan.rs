@@ -86,7 +86,8 @@ impl Restart {
         Restart { engine: Engine::ForkExec, ..Restart::fork() }
     }
 
-    /// Where fork is refused because of other threads, use fork-exec instead of giving up.
+    /// Where fork is refused because of other threads, or by [`before_fork`](crate::Service::before_fork), use
+    /// fork-exec instead of giving up.
     pub fn or_fork_exec(self) -> Restart {
         Restart { or_fork_exec: true, ..self }
     }

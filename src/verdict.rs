@@ -146,6 +146,11 @@ pub enum RestartError {
         /// How many there are.
         count: usize,
     },
+    /// [`before_fork`](crate::Service::before_fork) has refused, or panicked.
+    BeforeFork {
+        /// Its words.
+        reason: String,
+    },
     /// There are as many generations as [`max_generations`](crate::Server::max_generations) allows.
     TooMany {
         /// How many there are.
@@ -221,7 +226,13 @@ impl RestartError {
         use RestartError::*;
         matches!(
             self,
-            InProgress | Draining | Threads { .. } | Mailbox { .. } | TooMany { .. } | FirstProcess
+            InProgress
+                | Draining
+                | Threads { .. }
+                | Mailbox { .. }
+                | BeforeFork { .. }
+                | TooMany { .. }
+                | FirstProcess
         )
     }
 }
@@ -242,6 +253,7 @@ impl fmt::Display for RestartError {
                 "fork refused: mailboxes exist ({count}), and the threads that post there would not live \
                  on in the child (use Restart::fork_exec, or .or_fork_exec())"
             ),
+            BeforeFork { reason } => write!(f, "fork refused by before_fork: {reason}"),
             TooMany { living, oldest: (generation, pid) } => write!(
                 f,
                 "restart refused: {living} generations are alive, which is the limit; the oldest is \

@@ -1,12 +1,16 @@
 //! The system around a server, as far as it is no socket of the service: signals as events (`signal`), the
 //! pid file (`pidfile`) and who holds it (`holders`), files where others may have put something else
 //! (`regular_file`), the service manager (`systemd`), a shared stderr (`stdio`), and descriptors that are kept
-//! for when there are no others (`reserve`). Knows no restart.
+//! for when there are no others (`reserve`). Values that each process has its own of (`per_process`), down to their
+//! `descriptors`, and random numbers (`seed`). Knows no restart.
 
+pub(crate) mod descriptors;
 mod holders;
+pub(crate) mod per_process;
 pub(crate) mod pidfile;
 pub(crate) mod regular_file;
 pub(crate) mod reserve;
+pub(crate) mod seed;
 pub(crate) mod signal;
 pub(crate) mod stdio;
 pub(crate) mod systemd;

@@ -3,9 +3,10 @@
 //!
 //! `successor` makes the new process; `old` and `new` are the two sides of a restart, `lost` is a new side
 //! without its old one, and `patience` how long they wait for each other; `moving` is about the connections
-//! that go along, `alarms` about whose the alarms are. `in_memory` is a restart without processes.
+//! that go along, `alarms` about whose the alarms are, `hooks` what the service does around a fork. `in_memory` is a restart without processes.
 
 mod alarms;
+mod hooks;
 mod in_memory;
 mod lost;
 mod moving;
