@@ -33,7 +33,7 @@ const ROOMS: [(&str, &[&str]); 35] = [
     // What is said about all of it.
     ("logging", &["limits", "log_target", "system"]),
     // Work that is no connection.
-    ("tasks", &["limits", "log_target", "timer"]),
+    ("tasks", &["limits", "log_target", "system", "timer"]),
     // Sockets, from one stream to all that a process has.
     ("net", &["error"]),
     ("net/stream", &["net"]),

@@ -60,7 +60,7 @@ impl Identity {
 #[derive(Debug)]
 pub(super) struct Noted {
     /// The process that they belong to.
-    process: u32,
+    pub process: u32,
     /// In a forked child: they were closed.
     left: bool,
     found: Vec<(RawFd, Identity)>,

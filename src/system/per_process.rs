@@ -231,3 +231,92 @@ impl<T, F> fmt::Debug for PerProcess<T, F> {
         f.debug_struct("PerProcess").field("is_made", &is_made).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{Read, Write},
+        net::{TcpListener, TcpStream},
+        os::fd::AsRawFd,
+    };
+
+    use super::*;
+
+    /// Says goodbye when it is dropped.
+    struct Polite(TcpStream);
+
+    impl Drop for Polite {
+        fn drop(&mut self) {
+            self.0.write_all(b"goodbye").unwrap();
+        }
+    }
+
+    fn upstream() -> (TcpListener, PerProcess<Polite, impl FnMut() -> Result<Polite>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let make = move || Ok(Polite(TcpStream::connect(address)?));
+        (listener, PerProcess::with_descriptors(make, |polite| vec![polite.0.as_raw_fd()]))
+    }
+
+    fn heard(listener: &TcpListener) -> String {
+        let mut text = String::new();
+        listener.accept().unwrap().0.read_to_string(&mut text).unwrap();
+        text
+    }
+
+    /// As in a child that this library has not made: nobody has closed anything yet.
+    fn fork(value: &PerProcess<Polite, impl FnMut() -> Result<Polite>>) {
+        value.made.as_ref().unwrap().noted.borrow_mut().process = 0;
+    }
+
+    #[test]
+    fn it_is_made_once_and_dropped_by_its_own_process() {
+        let (listener, mut value) = upstream();
+        assert!(value.get_made().is_none() && value.take().is_none());
+        let number = value.get().unwrap().0.as_raw_fd();
+        assert_eq!(value.get().unwrap().0.as_raw_fd(), number);
+        assert_eq!(value.with(|polite| polite.0.as_raw_fd()).unwrap(), number);
+        assert!(format!("{value:?}").contains("is_made: true"));
+        drop(value);
+        assert_eq!(heard(&listener), "goodbye");
+    }
+
+    #[test]
+    fn another_process_forgets_it_and_closes_what_it_had() {
+        let (listener, mut value) = upstream();
+        value.get().unwrap().0.write_all(b"one").unwrap();
+        fork(&value);
+        assert!(value.get_made().is_none() && format!("{value:?}").contains("is_made: false"));
+        value.get().unwrap().0.write_all(b"two").unwrap();
+        assert_eq!(heard(&listener), "one"); // and the end
+        fork(&value);
+        assert!(value.take().is_none());
+        assert_eq!(heard(&listener), "two");
+        value.get().unwrap();
+        fork(&value);
+        drop(value);
+        assert_eq!(heard(&listener), "");
+    }
+
+    #[test]
+    fn what_was_taken_is_its_owners() {
+        let (listener, mut value) = upstream();
+        value.get().unwrap();
+        let polite = value.take().unwrap();
+        assert!(value.get_made().is_none());
+        drop(value);
+        drop(polite);
+        assert_eq!(heard(&listener), "goodbye");
+    }
+
+    #[test]
+    fn a_making_that_fails_is_tried_again() {
+        let mut tries = 0;
+        let mut value = PerProcess::new(|| {
+            tries += 1;
+            if tries == 1 { Err("not yet") } else { Ok(tries) }
+        });
+        assert_eq!(value.get(), Err("not yet"));
+        assert_eq!(value.get(), Ok(&mut 2));
+    }
+}
