@@ -44,8 +44,7 @@ use crate::error::Result;
 ///     }
 /// }
 ///
-/// let upstream = PerProcess::new(|| Ok(TcpStream::connect("127.0.0.1:6379")?));
-/// let proxy = Proxy { upstream };
+/// let proxy = Proxy { upstream: PerProcess::new(|| Ok(TcpStream::connect("127.0.0.1:6379")?)) };
 /// ```
 ///
 /// # What it is for
@@ -112,7 +111,24 @@ struct Made<T> {
 }
 
 impl<T, F> PerProcess<T, F> {
-    /// One that is still to be made. Calls nothing.
+    /// One that is still to be made, by `make`, whose error may be of any type. Calls nothing.
+    ///
+    /// A function, or a closure that captures nothing, makes a `PerProcess<T>`. One that captures has a type of its own,
+    /// which is put into a box to be a field's:
+    ///
+    /// ```
+    /// use heirloom::PerProcess;
+    /// use std::{io, net::TcpStream};
+    ///
+    /// struct Proxy {
+    ///     upstream: PerProcess<TcpStream, Box<dyn FnMut() -> io::Result<TcpStream>>>,
+    /// }
+    ///
+    /// fn to(address: String) -> Proxy {
+    ///     Proxy { upstream: PerProcess::new(Box::new(move || TcpStream::connect(&address))) }
+    /// }
+    /// assert!(to("127.0.0.1:1".to_owned()).upstream.get().is_err());
+    /// ```
     pub const fn new(make: F) -> PerProcess<T, F> {
         PerProcess { make, descriptors: None, made: None }
     }
@@ -165,14 +181,15 @@ impl<T, E, F: FnMut() -> std::result::Result<T, E>> PerProcess<T, F> {
     /// What the closure that makes it says.
     ///
     /// ```
-    /// use heirloom::{PerProcess, Result};
-    /// use std::net::TcpStream;
+    /// use heirloom::PerProcess;
+    /// use std::net::{TcpListener, TcpStream};
     ///
-    /// # fn query(pool: &mut PerProcess<Vec<TcpStream>>) -> Result {
-    /// // let mut pool: PerProcess<Vec<TcpStream>> = PerProcess::new(|| Ok(Vec::new()));
-    /// pool.with(|pool| pool.push(TcpStream::connect("127.0.0.1:6379")?))?;
-    /// # Ok(())
-    /// # }
+    /// let upstream = TcpListener::bind("127.0.0.1:0")?;
+    /// let address = upstream.local_addr()?;
+    /// let mut pool: PerProcess<Vec<TcpStream>> = PerProcess::new(|| Ok(Vec::new()));
+    /// let added = pool.with(|pool| TcpStream::connect(address).map(|stream| pool.push(stream)))?;
+    /// assert!(added.is_ok() && pool.get()?.len() == 1);
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     pub fn with<R>(&mut self, use_it: impl FnOnce(&mut T) -> R) -> std::result::Result<R, E> {
         let of = self.descriptors;
