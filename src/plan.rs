@@ -65,7 +65,8 @@ impl Restart {
     /// Restart by `fork()`: same code, warm heap. Established connections stay with the old process,
     /// unless told otherwise. Refused while the process has more than one
     /// thread, since only the calling thread lives on in the child (see `fork(2)`). It blocks this
-    /// process for as long as the kernel copies its page tables, which grows with the heap.
+    /// process for as long as the kernel copies its page tables, which grows with the heap. Whatever the service holds is
+    /// copied, too: [`PerProcess`](crate::PerProcess) and [`before_fork`](crate::Service::before_fork) are for what must not be.
     pub fn fork() -> Restart {
         Restart {
             engine: Engine::Fork,
