@@ -191,6 +191,22 @@ fn a_chain_of_restarts_leaves_no_descriptor_behind() {
     assert!(counts.iter().all(|count| *count == counts[0]), "{counts:?}");
 }
 
+/// It is made along with the value, and used in both processes.
+#[test]
+fn what_is_the_programs_stays_open() {
+    let upstream = Upstream::start();
+    let lab = lab(&upstream, |setup| setup);
+    let mut of_old = lab.connect();
+    assert_eq!(of_old.ask("up one"), "ok");
+    for _ in 0..2 {
+        lab.restart_by(Engine::Fork);
+        let mut of_new = lab.connect();
+        assert_eq!(of_new.ask("wake"), "ok");
+        assert_eq!(of_new.ask("up two"), "ok");
+        assert_eq!(of_old.ask("wake"), "ok");
+    }
+}
+
 /// One queue in the kernel, and two readers, would lose half of it.
 #[test]
 fn what_the_kernel_queues_for_the_parent_only_the_parent_hears() {

@@ -4,9 +4,12 @@
 use std::{
     env,
     fs::File,
-    io::{self, Write},
+    io::{self, Read, Write},
     net::{TcpStream, UdpSocket},
-    os::fd::{AsRawFd, RawFd},
+    os::{
+        fd::{AsRawFd, RawFd},
+        unix::net::UnixStream,
+    },
     path::Path,
     process,
     sync::OnceLock,
@@ -28,11 +31,17 @@ use crate::{
 };
 
 /// Connections to `LAB_UPSTREAM`. A client that is dropped says goodbye.
-struct Upstream(Vec<TcpStream>);
+struct Upstream(Vec<TcpStream>, UnixStream);
+
+/// What wakes all loops of the program, as tokio has it: made with the first client, and each has a copy of an end.
+fn wakers() -> &'static (UnixStream, UnixStream) {
+    static WAKERS: OnceLock<(UnixStream, UnixStream)> = OnceLock::new();
+    WAKERS.get_or_init(|| UnixStream::pair().expect("descriptors"))
+}
 
 impl Upstream {
     fn connect() -> Result<Upstream> {
-        let mut upstream = Upstream(Vec::new());
+        let mut upstream = Upstream(Vec::new(), wakers().0.try_clone()?);
         upstream.add().map(|()| upstream)
     }
 
@@ -42,7 +51,7 @@ impl Upstream {
     }
 
     fn descriptors(&self) -> Vec<RawFd> {
-        self.0.iter().map(AsRawFd::as_raw_fd).collect()
+        self.0.iter().map(AsRawFd::as_raw_fd).chain([self.1.as_raw_fd()]).collect()
     }
 
     /// Says it on each.
@@ -103,6 +112,10 @@ impl Own {
                 None => return Ok(Some("none".to_owned())),
             },
             "up-more" => self.upstream.with(Upstream::add)??,
+            "wake" => {
+                (&wakers().0).write_all(b"x")?;
+                (&wakers().1).read_exact(&mut [0])?;
+            }
             "up-end" => drop(self.upstream.take()),
             "up-lose" => self.lose_upstream()?,
             "intruder" => {

@@ -4,13 +4,18 @@
 //! A number is closed here while a value that is never used again still has it. That is sound as long as nobody
 //! else has got the number by then, so each is looked at before: what it leads to has to be what it led to when it
 //! was noted (`fstat(2)`; what has no inode of its own, such as a timerfd, by its kind).
+//!
+//! What a library keeps for the whole program may be opened while a value is made: a log file, or the pipe that wakes
+//! all of its loops. Its number is used in the child as well, so it must not be closed there. Nobody outside
+//! waits for the end of such a thing; those that may be one are left alone ([`is_inward`]).
+#![allow(unsafe_code)] // a number is asked whose peer it has
 
 use std::{
     cell::RefCell,
     collections::BTreeSet,
     fs, io,
     os::{
-        fd::{AsRawFd, RawFd},
+        fd::{AsRawFd, BorrowedFd, RawFd},
         unix::fs::MetadataExt,
     },
     path::PathBuf,
@@ -18,7 +23,15 @@ use std::{
     rc::{Rc, Weak},
 };
 
-use nix::{dir::Dir, fcntl::OFlag, sys::stat::Mode, unistd};
+use nix::{
+    dir::Dir,
+    fcntl::OFlag,
+    sys::{
+        socket::{getsockopt, sockopt},
+        stat::Mode,
+    },
+    unistd,
+};
 
 use crate::log_target::SYSTEM;
 
@@ -36,6 +49,34 @@ fn open_now() -> io::Result<BTreeSet<RawFd>> {
     Ok(found)
 }
 
+fn link(fd: RawFd) -> Option<PathBuf> {
+    fs::read_link(format!("/proc/self/fd/{fd}")).ok()
+}
+
+/// Whether it may be the program's and not the value's, of those that were opened with it: a file or a device, or a
+/// pair of sockets or a pipe that this process has both ends of. A second descriptor of what was there `before` is
+/// the value's.
+fn is_inward(fd: RawFd, opened: &BTreeSet<RawFd>, before: &BTreeSet<RawFd>) -> bool {
+    let Some(link_of_fd) = link(fd) else { return false };
+    let leads_there = |other: &RawFd| *other != fd && link(*other).as_ref() == Some(&link_of_fd);
+    let text = link_of_fd.to_string_lossy();
+    let is_pair = match text.split_once(':') {
+        Some(("socket", _)) => is_own_peer(fd),
+        Some(("pipe", _)) => opened.iter().any(leads_there),
+        _ => return text.starts_with('/'),
+    };
+    is_pair && !before.iter().any(leads_there)
+}
+
+/// Of a Unix socket: this process has made its other end as well.
+fn is_own_peer(fd: RawFd) -> bool {
+    // SAFETY: it was open a moment ago, in a process in which nobody else closes anything meanwhile. If it is not,
+    // the call answers that.
+    let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+    let peer = getsockopt(&fd, sockopt::PeerCredentials);
+    peer.is_ok_and(|peer| peer.pid().unsigned_abs() == process::id())
+}
+
 /// What a descriptor leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Identity {
@@ -47,9 +88,8 @@ struct Identity {
 
 impl Identity {
     fn of(fd: RawFd) -> Option<Identity> {
-        let path = format!("/proc/self/fd/{fd}");
-        let link = fs::read_link(&path).ok()?;
-        let file = fs::metadata(&path).ok()?; // of what it leads to
+        let link = link(fd)?;
+        let file = fs::metadata(format!("/proc/self/fd/{fd}")).ok()?; // of what it leads to
         let is_anonymous = link.to_string_lossy().starts_with("anon_inode:");
         let kind = is_anonymous.then_some(link);
         Some(Identity { device: file.dev(), inode: file.ino(), kind })
@@ -110,7 +150,9 @@ impl Noted {
         let had = std::mem::take(&mut self.found).into_iter().map(|(fd, _)| fd);
         // Where it was not known what there is, nothing is taken for new.
         let now = if before.is_empty() { BTreeSet::new() } else { open_or_say() };
-        self.replace(now.difference(before).copied().chain(had).collect::<BTreeSet<_>>());
+        let opened: BTreeSet<_> = now.difference(before).copied().collect();
+        let own = opened.iter().copied().filter(|&fd| !is_inward(fd, &opened, before));
+        self.replace(own.chain(had).collect::<BTreeSet<_>>());
     }
 
     /// In a forked child: closes what the parent goes on with. Whoever has the numbers never uses them again.

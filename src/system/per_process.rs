@@ -72,9 +72,11 @@ use crate::error::Result;
 ///
 /// # Which descriptors
 ///
-/// Those that are open after the closure and were not before. So what belongs to the whole program has to be
-/// there sooner, or it is taken for the value's: a logger's file, the pipe that tokio's `signal` feature has for all
-/// runtimes (make a runtime before, and drop it). And another thread should open nothing meanwhile.
+/// Those that are open after the closure and were not before, if somebody outside may wait for their end, or the kernel
+/// queues something for them. Left alone is what a library may have opened for the whole program by the way: files
+/// and devices (a log), and pipes and pairs of Unix sockets that this process has both ends of (the pair that tokio's
+/// `signal` feature has for all runtimes). A connection that the program shares, to `/dev/log` say, is better there
+/// before, and another thread should open nothing meanwhile.
 ///
 /// A value that opens more later, such as a pool or a client that connects again, is used by
 /// [`with`](Self::with), which looks again; or it [tells](Self::with_descriptors) which it has. One that was
@@ -133,8 +135,8 @@ impl<T, F> PerProcess<T, F> {
         PerProcess { make, descriptors: None, made: None }
     }
 
-    /// The same, where the value's descriptors are those that `of` says, and no others: for a making that opens
-    /// what is not the value's, or to spare the look at all that are open. It is asked after the making, and at each
+    /// The same, where the value's descriptors are those that `of` says, and no others: for a value with files, for a
+    /// making that opens what is not the value's, or to spare the look at all that are open. It is asked after the making, and at each
     /// use; for those of [`with`](Self::with) again at the end.
     ///
     /// ```
