@@ -54,18 +54,17 @@ fn link(fd: RawFd) -> Option<PathBuf> {
 }
 
 /// Whether it may be the program's and not the value's, of those that were opened with it: a file or a device, or a
-/// pair of sockets or a pipe that this process has both ends of. A second descriptor of what was there `before` is
-/// the value's.
-fn is_inward(fd: RawFd, opened: &BTreeSet<RawFd>, before: &BTreeSet<RawFd>) -> bool {
-    let Some(link_of_fd) = link(fd) else { return false };
-    let leads_there = |other: &RawFd| *other != fd && link(*other).as_ref() == Some(&link_of_fd);
-    let text = link_of_fd.to_string_lossy();
-    let is_pair = match text.split_once(':') {
+/// pair of sockets or a pipe that this process has both ends of.
+fn is_inward(fd: RawFd, opened: &BTreeSet<RawFd>) -> bool {
+    let Some(end) = link(fd) else { return false };
+    let text = end.to_string_lossy();
+    match text.split_once(':') {
         Some(("socket", _)) => is_own_peer(fd),
-        Some(("pipe", _)) => opened.iter().any(leads_there),
-        _ => return text.starts_with('/'),
-    };
-    is_pair && !before.iter().any(leads_there)
+        Some(("pipe", _)) => {
+            opened.iter().any(|&other| other != fd && link(other).as_ref() == Some(&end))
+        }
+        _ => text.starts_with('/'),
+    }
 }
 
 /// Of a Unix socket: this process has made its other end as well.
@@ -151,7 +150,7 @@ impl Noted {
         // Where it was not known what there is, nothing is taken for new.
         let now = if before.is_empty() { BTreeSet::new() } else { open_or_say() };
         let opened: BTreeSet<_> = now.difference(before).copied().collect();
-        let own = opened.iter().copied().filter(|&fd| !is_inward(fd, &opened, before));
+        let own = opened.iter().copied().filter(|&fd| !is_inward(fd, &opened));
         self.replace(own.chain(had).collect::<BTreeSet<_>>());
     }
 
