@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, fs, process::Command};
 
 use common::{
     Dir, Setup,
-    restart::{Engine, Lab},
+    restart::{Engine, Lab, resume, stop},
     wait_for,
 };
 
@@ -127,6 +127,21 @@ fn every_line_of_the_table_is_true() {
         let (in_old, in_new) = called.restart(engine, row);
         assert_eq!((&in_old, &in_new), (&row.in_old, &row.in_new), "{}", row.restart);
     }
+}
+
+/// The service may need for that what it closes for the fork.
+#[test]
+fn who_has_ended_is_told_before_the_fork_is_prepared() {
+    let called = Called::with(SHORT, |setup| setup);
+    let (mut asks, mut goes, old) = (called.lab.connect(), called.lab.connect(), called.lab.pid());
+    (asks.who(), goes.who());
+    stop(old); // so that it hears both in one turn
+    asks.send("restart fork\n");
+    goes.send("close\n");
+    resume(old);
+    assert!(asks.line().starts_with("ok 1 "));
+    let expected = ["on_start(Fresh)", "on_close", "before_fork", "after_fork_in_parent"];
+    assert_eq!(called.by_process()[&old][..4], expected);
 }
 
 /// By the words of the service, and the next one is made.

@@ -170,6 +170,7 @@ impl Service for Lab {
     }
 
     fn on_close(&mut self, _net: &mut Net, _id: ConnId, _session: Session, why: Reason) {
+        own::note("on_close");
         panic_if_told("on_close");
         self.closes.push(why.to_string());
     }
