@@ -78,7 +78,7 @@ use crate::error::Result;
 /// `signal` feature has for all runtimes). A connection that the program shares, to `/dev/log` say, is better there
 /// before, and another thread should open nothing meanwhile.
 ///
-/// A value that opens more later, such as a pool or a client that connects again, is used by
+/// A value that opens more later, such as a pool, an HTTP agent or a client that connects again, is used by
 /// [`with`](Self::with), which looks again; or it [tells](Self::with_descriptors) which it has. One that was
 /// not noted stays open in the child, where nobody uses it: the peer then sees no end before both processes have ended.
 /// One whose number is something else's by the time of the fork is left alone: it has another inode (`fstat(2)`).
