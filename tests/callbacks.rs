@@ -134,7 +134,7 @@ fn every_line_of_the_table_is_true() {
 fn who_has_ended_is_told_before_the_fork_is_prepared() {
     let called = Called::with(SHORT, |setup| setup);
     let (mut asks, mut goes, old) = (called.lab.connect(), called.lab.connect(), called.lab.pid());
-    (asks.who(), goes.who());
+    assert_eq!(asks.who(), goes.who());
     stop(old); // so that it hears both in one turn
     asks.send("restart fork\n");
     goes.send("close\n");
