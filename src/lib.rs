@@ -85,6 +85,7 @@
 //! - [`Service`] is what you write, [`Connection`] is one connection in its hands, [`Net`] is everything else.
 //! - [`Server`] is how it starts; [`Restart`] and [`Drain`] say how it is replaced and how it leaves;
 //!   [`Verdict`] says how that went.
+//! - [`PerProcess`] holds what a fork must not share, [`fresh_seed`] is for random numbers after it.
 //! - [`logging`] is for a log that holds nobody up, behind whatever logger there is.
 //! - [`limits`] has every fixed size and time with its reason; [`codec`] cuts bytes into messages.
 //! - [`testing`] runs a service without sockets and without time.
@@ -128,6 +129,7 @@ pub use plan::{Drain, Engine, IfShared, Restart};
 pub use server::Server;
 pub use service::{Mail, Move, Origin, Reason, Service, Start};
 pub use stats::Stats;
+pub use system::{per_process::PerProcess, seed::fresh_seed};
 pub use tasks::{
     Alarm, Backoff, Deferred, Hold, Inbox, Mailbox, PendingAlarm, TrySendError, mailbox,
 };

@@ -86,7 +86,8 @@ impl Restart {
     /// Restart by `fork()`: same code, warm heap. Established connections stay with the old process,
     /// unless told otherwise. Refused while the process has more than one
     /// thread, since only the calling thread lives on in the child (see `fork(2)`). It blocks this
-    /// process for as long as the kernel copies its page tables, which grows with the heap.
+    /// process for as long as the kernel copies its page tables, which grows with the heap. Whatever the service holds is
+    /// copied, too: [`PerProcess`](crate::PerProcess) and [`before_fork`](crate::Service::before_fork) are for what must not be.
     pub fn fork() -> Restart {
         Restart {
             engine: Engine::Fork,
@@ -108,8 +109,8 @@ impl Restart {
         Restart { engine: Engine::ForkExec, ..Restart::fork() }
     }
 
-    /// Where fork is refused, use fork-exec instead of giving up: because of other threads, of mailboxes, or
-    /// of what would be [shared](Self::if_shared).
+    /// Where fork is refused, use fork-exec instead of giving up: because of other threads, of mailboxes, of
+    /// what would be [shared](Self::if_shared), or by [`before_fork`](crate::Service::before_fork).
     pub fn or_fork_exec(self) -> Restart {
         Restart { or_fork_exec: true, ..self }
     }

@@ -158,6 +158,11 @@ pub enum RestartError {
         /// What it is.
         inventory: Inventory,
     },
+    /// [`before_fork`](crate::Service::before_fork) has refused, or panicked.
+    BeforeFork {
+        /// Its words.
+        reason: String,
+    },
     /// There are as many generations as [`max_generations`](crate::Server::max_generations) allows.
     TooMany {
         /// How many there are.
@@ -238,6 +243,7 @@ impl RestartError {
                 | Threads { .. }
                 | Mailbox { .. }
                 | Shared { .. }
+                | BeforeFork { .. }
                 | TooMany { .. }
                 | FirstProcess
         )
@@ -265,6 +271,7 @@ impl fmt::Display for RestartError {
                 "fork refused: it would share {inventory} (close them, name them with Server::shares, or use \
                  Restart::fork_exec)"
             ),
+            BeforeFork { reason } => write!(f, "fork refused by before_fork: {reason}"),
             TooMany { living, oldest: (generation, pid) } => write!(
                 f,
                 "restart refused: {living} generations are alive, which is the limit; the oldest is \

@@ -12,6 +12,7 @@ mod beyond;
 #[path = "../common/mod.rs"]
 mod common;
 mod holding;
+mod own;
 mod pattern;
 mod requests;
 mod session;
@@ -48,6 +49,8 @@ struct Lab {
     beyond: beyond::Beyond,
     /// What heirloom does not know.
     holding: holding::Holding,
+    /// What each process has its own of.
+    own: own::Own,
     /// Second descriptors of our sockets, for `share`.
     copies: Vec<socket::Copies>,
     /// What a new program is told, too.
@@ -174,6 +177,7 @@ impl Service for Lab {
     }
 
     fn on_close(&mut self, _net: &mut Net, _id: ConnId, _session: Session, why: Reason) {
+        own::note("on_close");
         panic_if_told("on_close");
         self.closes.push(why.to_string());
     }
@@ -204,6 +208,7 @@ impl Service for Lab {
     }
 
     fn on_start(&mut self, net: &mut Net, start: Start) {
+        own::note(&format!("on_start({start:?})"));
         settings::linger("start");
         panic_if_told("on_start");
         panic_if_told(&format!("on_start {start:?}"));
@@ -228,12 +233,14 @@ impl Service for Lab {
     }
 
     fn on_retire(&mut self, _net: &mut Net) {
+        own::note("on_retire");
         settings::linger("retire");
         panic_if_told("on_retire");
         self.events.push("retire".to_owned());
     }
 
     fn on_restart_ended(&mut self, net: &mut Net, verdict: &Verdict) {
+        own::note("on_restart_ended");
         panic_if_told("on_restart_ended");
         let text = match &verdict.outcome {
             Ok(pid) => format!("ok {} {pid}", verdict.generation),
@@ -248,12 +255,26 @@ impl Service for Lab {
         }
     }
 
+    fn before_fork(&mut self, _net: &mut Net) -> Result {
+        own::enter("before_fork")
+    }
+
+    fn after_fork_in_parent(&mut self, _net: &mut Net) {
+        let _ = own::enter("after_fork_in_parent");
+    }
+
+    fn after_fork_in_child(&mut self, _net: &mut Net) -> Result {
+        own::enter("after_fork_in_child")?;
+        self.own.reseed()
+    }
+
     fn on_move(&self, session: &Session) -> Move {
         panic_if_told("on_move");
         if session.fate == Fate::Stay { Move::Stay } else { Move::Yes }
     }
 
     fn save(&self, out: &mut dyn Write) -> Result {
+        own::note("save");
         settings::linger("save");
         panic_if_told("save");
         out.write_all(&self.state.write()?)?;
@@ -261,6 +282,7 @@ impl Service for Lab {
     }
 
     fn load(&mut self, saved: &mut dyn BufRead) -> Result {
+        own::note("load");
         settings::linger("load");
         panic_if_told("load");
         let mut bytes = Vec::new();

@@ -1,5 +1,5 @@
 //! The requests that are about the process and its restarts; `beyond` has those about what is no
-//! connection, `socket` those about one.
+//! connection, `own` those about what each process has its own of, `socket` those about one connection.
 
 use std::{env, fs, process, str::FromStr, sync::mpsc, thread, time::Duration};
 
@@ -98,7 +98,7 @@ impl Lab {
                 self.copies.push(socket::Copies::make()?);
                 done()
             }
-            _ => return Ok(None),
+            _ => return self.own.handle(verb, rest),
         }))
     }
 

@@ -9,12 +9,16 @@
 //! - `LAB_BROKEN=FILE`: while the file exists, a new program does what it says: `exit`, `hang`, `panic`,
 //!   `stop` (it stops itself until it gets SIGCONT), `check` (its configuration is bad), `fds` (it has
 //!   room for few descriptors), `daemon` and `daemon hang` (it goes into the background before it serves, and never comes to it); and a new generation by either engine: `abort` (soon after it began
-//!   to serve), `roll back`, `die in alarm`; and whoever comes to it: `panic in CALLBACK`.
+//!   to serve), `roll back`, `die in alarm`; and whoever comes to it: `panic in CALLBACK`,
+//!   `refuse in CALLBACK` (around a fork).
 //! - `LAB_SLOW=FILE`: callbacks that take long, one a line, with the time: `start 2500`. There are `open`,
 //!   `start`, `retire`, `save`, `load`, `export` and `import`.
 //! - `LAB_PANICS=1`: a panic ends the process.
 //! - `LAB_ALSO=FILE`: it also listens on each line of it, or reads `datagrams ADDRESS`.
 //! - `LAB_JOURNAL=FILE`: all generations write down there which alarms, pieces and messages came.
+//! - `LAB_CALLBACKS=FILE`: all generations write down there which callbacks of a restart came.
+//! - `LAB_UPSTREAM=ADDRESS`: where `up` connects to; `LAB_NAMED=1`: it says which descriptors it has.
+//! - `LAB_RESEED=1`: a forked child seeds its random numbers anew.
 //! - `LAB_FAREWELL=1`: at a drain it says so to each client, and closes.
 //! - `LAB_WITNESS=FILE`: all processes write down there what is dropped, and when they end (see `witness`).
 //! - `LAB_WIRE=ADDRESS`: the service has a client of this server, as one of a database would be.

@@ -202,8 +202,66 @@
 //! | guards | a child that fails removes its parent's files | `drop-guards` |
 //! | locks | held for ever by a thread that is not there | `lost-lock` |
 //!
-//! Hash keys and the state of random number generators are the same in both processes as well; a
-//! service for which that matters reseeds in [`on_start`](crate::Service::on_start).
+//! # What a service holds
+//!
+//! The reactor looks after its own descriptors. What the service has beside them is shared or copied as well, and
+//! nobody but its author knows of it:
+//!
+//! | the service holds | after a fork | what to do |
+//! |---|---|---|
+//! | a client of a database, a cache, an HTTP server; a TLS session | answers cross over, and who drops it says goodbye for both | [`PerProcess`](crate::PerProcess) |
+//! | a timerfd, inotify, an eventfd, an io_uring | one queue, two readers | `PerProcess` |
+//! | SQLite, LMDB, redb | locks and mapped memory that each takes for its own | close it in [`before_fork`](crate::Service::before_fork), open it in both |
+//! | a file that is being written through a buffer | the buffer is written twice | write it in `before_fork` |
+//! | random numbers, generators of ids | the same in both | [`after_fork_in_child`](crate::Service::after_fork_in_child), see below |
+//! | threads | refused | fork-exec |
+//!
+//! ```
+//! use heirloom::{Net, PerProcess, Result};
+//! use std::net::TcpStream;
+//! # struct Database;
+//! # impl Database { fn close(self) -> Result { Ok(()) } }
+//!
+//! struct Shop {
+//!     cache: PerProcess<TcpStream>, // each process connects when it first asks
+//!     ledger: PerProcess<Database>, // a file, so it may not be open when the process is copied
+//! }
+//!
+//! # impl Shop {
+//! /// An `Err` refuses the fork, and `heirloom restart` says why.
+//! fn before_fork(&mut self, _net: &mut Net) -> Result {
+//!     self.ledger.take().map_or(Ok(()), Database::close)
+//! }
+//!
+//! /// The first code of the service that runs in the new process.
+//! fn after_fork_in_child(&mut self, _net: &mut Net) -> Result {
+//!     rand::rng().reseed().map_err(|e| e.to_string())?;
+//!     fastrand::seed(heirloom::fresh_seed());
+//!     Ok(())
+//! }
+//! # }
+//! # let mut shop = Shop { cache: PerProcess::new(|| Err("none".into())), ledger: PerProcess::new(|| Ok(Database)) };
+//! # assert!(shop.ledger.get().is_ok() && shop.ledger.take().is_some() && shop.cache.get().is_err());
+//! ```
+//!
+//! The old process serves on after the fork, and `PerProcess` opens there again at the next use. What is not in one
+//! is opened in [`after_fork_in_parent`](crate::Service::after_fork_in_parent), which is called whatever comes of the fork. All callbacks of
+//! a restart, in their order: [`Service`](crate::Service#the-callbacks-of-a-restart-in-their-order). The example `clients` does this with
+//! PostgreSQL and Redis.
+//!
+//! ## Random numbers and ids
+//!
+//! | generator | in `after_fork_in_child` |
+//! |---|---|
+//! | `rand` from 0.9 on: `rand::rng()` | `rand::rng().reseed()` |
+//! | `rand` 0.8: `thread_rng()` | nothing does it from outside, and its own protection comes 31 numbers late: draw from `OsRng`, or from a `StdRng` of your own |
+//! | `fastrand` | `fastrand::seed(heirloom::fresh_seed())` |
+//! | a generator in a field: `StdRng`, `SmallRng`, `oorandom`, `nanorand::WyRand` | make it anew, from [`fresh_seed`](crate::fresh_seed) or the system |
+//! | `RandomState` of std, `ahash` | new maps have the keys that the parent's next ones have; nobody outside learns them |
+//! | ids made with `rand` (`ulid`, `uuid` with `fast-rng`) | reseed the `rand` that they use |
+//! | ids with a counter and a number of the process, drawn once (`bson::ObjectId`, `xid`, `nuid`, `cuid2`) | nothing does it from outside: take `uuid` v4 or v7, or put [`generation`](crate::Net::generation) into the id |
+//! | `uuid` by default, `scru128`, `ring`, `openssl`, `nanoid` | nothing: they ask the system |
+//! | [`Backoff`](crate::Backoff), and the spread of a drain | nothing: each process has its own |
 //!
 //! # What else the service holds
 //!

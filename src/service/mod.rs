@@ -87,6 +87,8 @@ use crate::{
 /// assert_eq!(harness.service().0, 1);
 /// ```
 ///
+#[doc = include_str!("order.md")]
+///
 /// # A callback that panics
 ///
 /// It is caught, counted ([`Stats::panics`](crate::Stats::panics)) and told in the log. It leaves undone what it
@@ -95,8 +97,10 @@ use crate::{
 /// | a panic in | ends |
 /// |---|---|
 /// | `on_open`, `on_data`, `on_eof`, `on_writable`, `on_timer`, `on_drain` | this connection, as an `Err` does: [`Reason::Panicked`] |
-/// | `on_close`, `on_dial_failed`, `on_datagram`, `on_alarm`, `on_deferred`, `on_mail`, `on_retire`, `on_restart_ended`, `discard`, `on_end` | nothing |
+/// | `on_close`, `on_dial_failed`, `on_datagram`, `on_alarm`, `on_deferred`, `on_mail`, `on_retire`, `on_restart_ended`, `after_fork_in_parent`, `discard`, `on_end` | nothing |
 /// | `generation_of` | nothing; the datagram is this generation's |
+/// | `before_fork` | the fork, as an `Err` does |
+/// | `after_fork_in_child` | the new process, as an `Err` does; the old one serves on |
 /// | `on_move`, `save`, `export`, `load`, `import` | the restart: the old process serves on |
 /// | `on_start` | the first generation, with an error; a new one is rolled back; where no other could serve, nothing |
 ///
@@ -266,6 +270,68 @@ pub trait Service: Sized {
     /// [`RETIRE_PATIENCE`](crate::limits::RETIRE_PATIENCE) at most. Clients of a listener that a new program does
     /// not want still come here until that one stays.
     fn on_retire(&mut self, net: &mut Net) {}
+
+    /// This process is about to be forked, for a [`Restart::fork`](crate::Restart::fork): the place to
+    /// close what must not be open in two processes, and to write what is buffered, which both would write otherwise.
+    /// Default: nothing. `pthread_atfork(3)` calls this one `prepare`.
+    ///
+    /// What has ended was told before, connections that are to move stand still only after it, and
+    /// [`after_fork_in_parent`](Self::after_fork_in_parent) follows in this process **whatever comes of it**. So what is closed here
+    /// is opened again there, and in [`after_fork_in_child`](Self::after_fork_in_child); or at its next use, as
+    /// [`PerProcess`](crate::PerProcess) does. Whether the new process stays is decided later, and this one serves
+    /// meanwhile.
+    ///
+    /// A fork-exec has nothing of this: the new program has neither the heap nor a descriptor of it.
+    ///
+    /// # Errors
+    /// An `Err` refuses the fork ([`RestartError::BeforeFork`](crate::RestartError::BeforeFork)); this process serves on. With
+    /// [`or_fork_exec`](crate::Restart::or_fork_exec) a new program is started instead.
+    ///
+    /// ```
+    /// # use heirloom::{Net, Result};
+    /// # struct Database;
+    /// # impl Database { fn in_transaction(&self) -> bool { false } fn close(self) {} }
+    /// # struct Ledger { database: Option<Database> }
+    /// # impl Ledger {
+    /// fn before_fork(&mut self, _net: &mut Net) -> Result {
+    ///     if self.database.as_ref().is_some_and(Database::in_transaction) {
+    ///         return Err("a transaction is open".into());
+    ///     }
+    ///     self.database.take().map(Database::close);
+    ///     Ok(())
+    /// }
+    /// # }
+    /// ```
+    fn before_fork(&mut self, net: &mut Net) -> Result {
+        Ok(())
+    }
+
+    /// This process was forked, or was not: called after each [`before_fork`](Self::before_fork), also one that has refused, or
+    /// where the fork has failed. It serves on, until the new one is ready and beyond, so what was closed is opened
+    /// again. It stands still until this returns. Default: nothing. `pthread_atfork(3)` calls this one `parent`.
+    fn after_fork_in_parent(&mut self, net: &mut Net) {}
+
+    /// This process is a fork that was just made. Called before any other code of the service runs in it: the
+    /// place to seed random numbers anew ([`fresh_seed`](crate::fresh_seed)) and to open what is the process's own. The connections
+    /// that have stayed in the parent are closed by then, and [`generation`](Net::generation) is this one's.
+    /// Nothing is served yet: alarms, dials and words to clients are [`on_start`](Self::on_start)'s business. Default: nothing.
+    /// `pthread_atfork(3)` calls this one `child`.
+    ///
+    /// # Errors
+    /// An `Err` ends this process and the restart, with this reason; the old one has never stopped accepting. So this is
+    /// the place to find out that something cannot be opened again.
+    ///
+    /// ```
+    /// # use heirloom::{Net, Result};
+    /// fn after_fork_in_child(_net: &mut Net) -> Result {
+    ///     rand::rng().reseed().map_err(|e| e.to_string())?;
+    ///     fastrand::seed(heirloom::fresh_seed());
+    ///     Ok(())
+    /// }
+    /// ```
+    fn after_fork_in_child(&mut self, net: &mut Net) -> Result {
+        Ok(())
+    }
 
     /// Whether a connection goes along in a restart that
     /// [moves connections](crate::Restart::move_connections). Default: yes. Not asked for one that is

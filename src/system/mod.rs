@@ -2,15 +2,19 @@
 //! pid file (`pidfile`) and who holds it (`holders`), files where others may have put something else
 //! (`regular_file`), the service manager (`systemd`), a shared stderr (`stdio`), descriptors that are kept
 //! for when there are no others (`reserve`), and what this process holds that is none of ours (`look`, which
-//! asks `descriptors` by number and reads `proc_text`). Knows no restart.
+//! asks `descriptors` by number and reads `proc_text`). Values that each process has its own of (`per_process`), down to their
+//! descriptors (`noted`), and random numbers (`seed`). Knows no restart.
 
 pub(crate) mod descriptors;
 mod holders;
 pub(crate) mod look;
+pub(crate) mod noted;
+pub(crate) mod per_process;
 pub(crate) mod pidfile;
 mod proc_text;
 pub(crate) mod regular_file;
 pub(crate) mod reserve;
+pub(crate) mod seed;
 pub(crate) mod signal;
 pub(crate) mod stdio;
 pub(crate) mod systemd;

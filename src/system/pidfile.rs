@@ -7,7 +7,6 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    hash::{BuildHasher, RandomState},
     io::{self, Read, Write},
     os::{
         fd::{AsRawFd, RawFd},
@@ -20,6 +19,7 @@ use std::{
 use super::{
     holders,
     regular_file::{self, FileId, Links},
+    seed::fresh_seed,
 };
 use crate::{
     error::{Error, Result},
@@ -239,7 +239,7 @@ impl PidFile {
     /// before, and put a file of theirs there.
     fn temporary(&self) -> PathBuf {
         let mut name = self.prefix(process::id()).into_os_string();
-        name.push(format!("{:016x}", RandomState::new().hash_one(process::id())));
+        name.push(format!("{:016x}", fresh_seed()));
         PathBuf::from(name)
     }
 

@@ -1,9 +1,8 @@
 //! When to try again. Pure: no clock, no socket; the caller sets an alarm.
 
-use std::{
-    hash::{BuildHasher, RandomState},
-    time::Duration,
-};
+use std::{process, time::Duration};
+
+use crate::system::seed::fresh_seed;
 
 /// Delays for a peer that is not there: each twice as long as the one before, up to a limit, with
 /// jitter, so that many clients of a server that was restarted do not come back all at once.
@@ -60,19 +59,22 @@ pub struct Backoff {
     tries: u32,
     /// Of the random numbers; they need not be good ones.
     state: u64,
+    /// They are to be another process's as little as another value's.
+    per_process: bool,
 }
 
 impl Backoff {
-    /// Delays from `first` up to `longest`, with a jitter that no other value of this process has.
+    /// Delays from `first` up to `longest`, with a jitter that no other value has; nor has the same value in a forked
+    /// child, so that both do not come back to their peer together.
     pub fn new(first: Duration, longest: Duration) -> Backoff {
-        Backoff::seeded(first, longest, RandomState::new().hash_one(0))
+        let backoff = Backoff::seeded(first, longest, fresh_seed());
+        Backoff { per_process: true, ..backoff }
     }
 
-    /// The same delays each time, for a test. A forked child may do so, too: it has its
-    /// parent's values, and so the same jitter.
+    /// The same delays each time, for a test; also in a forked child.
     pub fn seeded(first: Duration, longest: Duration, seed: u64) -> Backoff {
         let full = first.min(longest);
-        Backoff { first, longest, full, tries: 0, state: seed }
+        Backoff { first, longest, full, tries: 0, state: seed, per_process: false }
     }
 
     /// How long to wait before the next try.
@@ -98,7 +100,8 @@ impl Backoff {
     /// From 0 to 1 (SplitMix64).
     fn next_share(&mut self) -> f64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.state;
+        let process = if self.per_process { u64::from(process::id()) } else { 0 };
+        let mut z = self.state ^ process.rotate_left(32); // far from the steps between neighbours
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         (z ^ (z >> 31)) as f64 / u64::MAX as f64

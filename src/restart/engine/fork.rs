@@ -19,7 +19,7 @@ use nix::{
     unistd::{ForkResult, Pid},
 };
 
-use crate::log_target::RESTART;
+use crate::{log_target::RESTART, system::noted};
 
 /// How many threads this process has. More than one, and a fork would leave the others behind,
 /// with whatever locks they hold.
@@ -58,7 +58,10 @@ pub(crate) fn fork() -> io::Result<Option<Pid>> {
     let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&before), None);
     Ok(match forked? {
         ForkResult::Parent { child } => Some(child),
-        ForkResult::Child => None,
+        ForkResult::Child => {
+            noted::leave_to_parent();
+            None
+        }
     })
 }
 

@@ -24,7 +24,7 @@ use crate::{
         link::{Identity, Link, Message},
     },
     service::Service,
-    system::pidfile::PidFile,
+    system::{pidfile::PidFile, seed::fresh_seed},
     turn::{Turn, generation::Succession},
 };
 
@@ -137,8 +137,8 @@ impl<S: Service> Turn<S> {
         let mut ids: Vec<_> = self.net.clients().map(|conn| (conn.opened, conn.id)).collect();
         ids.sort_unstable();
         let ids: Vec<_> = ids.into_iter().map(|(_, id)| id).collect();
-        let seed = RandomState::new();
-        let jitter = |id| seed.hash_one(id);
+        let (keys, seed) = (RandomState::new(), fresh_seed()); // a fork has the same keys
+        let jitter = |id| keys.hash_one((seed, id));
         let plan = DrainSchedule::plan(how, now, &ids, jitter);
         self.succession.drain_schedule.replace(plan);
         self.drain_step(now)

@@ -7,7 +7,10 @@ use crate::{
     plan::{Engine, IfShared, Restart},
     restart::engine::attempt::choose_engine,
     service::Service,
-    system::look::{Known, look},
+    system::{
+        look::{Known, look},
+        noted,
+    },
     turn::Turn,
     verdict::RestartError,
 };
@@ -20,6 +23,7 @@ impl<S: Service> Turn<S> {
         }
         let mut numbers = self.net.descriptors();
         numbers.extend(self.succession.descriptors());
+        numbers.extend(noted::numbers()); // which a forked child closes
         let passed = self.succession.launch.passed();
         look(&Known { numbers, passed, meant: &self.net.meant })
     }

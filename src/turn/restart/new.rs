@@ -94,7 +94,8 @@ impl<S: Service> Turn<S> {
         self.succession.unready = Some(Unready);
         fault::point(Step::NewMade, Some(&mut old.link));
         self.succession.begin_anew(old, self.net.clock.now());
-        let ready = self.try_become_successor(generation).and_then(|()| {
+        let made = self.try_become_successor(generation);
+        let ready = made.and_then(|()| self.after_fork_in_child()).and_then(|()| {
             if let Some(old) = &mut self.succession.old {
                 fault::point(Step::NewClaimed, Some(&mut old.link));
             }

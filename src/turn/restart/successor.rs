@@ -10,6 +10,7 @@ use crate::{
     error::Result,
     limits::LEAVE_GRACE,
     log_target::RESTART,
+    logging::Escaped,
     net::{Deadline, Source},
     plan::{Engine, Restart},
     restart::{
@@ -76,26 +77,44 @@ impl<S: Service> Turn<S> {
         let (engine, inventory) = self.choose(&task.how)?;
         let task = Task { engine, inventory, ..task };
         self.mend_paths();
-        if task.engine == Engine::ForkExec {
-            self.succession.launch.preflight()?;
-            return match task.how.check.clone() {
-                Some(flag) => Attempt::check(task, &self.succession.launch, &flag).map(Some),
-                None => self.exec(task).map(Some),
-            };
+        match task.engine {
+            Engine::ForkExec => self.start_program(task),
+            Engine::Fork => match self.before_fork() {
+                Ok(()) => self.fork(task),
+                Err(reason) if task.how.or_fork_exec => {
+                    log::info!(target: RESTART, "before_fork: {}: fork-exec instead", Escaped(reason));
+                    self.start_program(Task { engine: Engine::ForkExec, ..task })
+                }
+                Err(reason) => Err(RestartError::BeforeFork { reason }),
+            },
         }
+    }
+
+    fn start_program(&self, task: Task) -> std::result::Result<Option<Attempt>, RestartError> {
+        self.succession.launch.preflight()?;
+        match task.how.check.clone() {
+            Some(flag) => Attempt::check(task, &self.succession.launch, &flag).map(Some),
+            None => self.exec(task).map(Some),
+        }
+    }
+
+    fn fork(&mut self, task: Task) -> std::result::Result<Option<Attempt>, RestartError> {
         let this = self.succession.identity(&self.net);
         let Restart { probation, ready_within, .. } = task.how;
         let generation = task.generation;
-        self.tell_ends();
         if task.how.moves
             && let Err(reason) = self.freeze()
         {
             self.net.thaw();
+            self.after_fork_in_parent();
             return Err(RestartError::Failed { reason, stderr: String::new() });
         }
         let forked = Attempt::fork(task);
-        if forked.is_err() && self.net.frozen {
-            self.net.thaw();
+        if forked.is_err() {
+            if self.net.frozen {
+                self.net.thaw();
+            }
+            self.after_fork_in_parent();
         }
         match forked? {
             Side::Old(mut attempt) => {
@@ -105,6 +124,7 @@ impl<S: Service> Turn<S> {
                 if self.net.frozen {
                     attempt.hurry(self.net.frozen_at);
                 }
+                self.after_fork_in_parent(); // what it sets and ends from here on is this side's own
                 Ok(Some(*attempt))
             }
             Side::New(link, old) => {
