@@ -13,6 +13,7 @@
 //! serves on with all that it has.
 
 use std::{
+    hint::black_box,
     io::{BufRead, Write},
     time::{Duration, Instant},
 };
@@ -110,10 +111,26 @@ pub fn save(state: &State, out: &mut dyn Write, clock: impl Fn() -> Instant + Co
     out.put(&VERSION)?;
     let age = clock().saturating_duration_since(state.since);
     out.put(&Head { seed: state.store.seed(), age, counters: Counters::of(state) })?;
-    for entry in state.store.items().filter_map(|item| Entry::of(item, clock)) {
-        out.put(&entry)?;
+    let mut items = state.store.items();
+    let mut near = Vec::with_capacity(NEAR);
+    loop {
+        near.extend(items.by_ref().take(NEAR));
+        if near.is_empty() {
+            return out.end();
+        }
+        near.iter().for_each(|item| touch(item));
+        for entry in near.drain(..).filter_map(|item| Entry::of(item, clock)) {
+            out.put(&entry)?;
+        }
     }
-    out.end()
+}
+
+/// So many items are fetched from memory together. Keys and values are wherever there was room for them, so
+/// one after the other would wait two or three times for each: that takes twice the time of all else.
+const NEAR: usize = 32;
+
+fn touch(item: &Item) {
+    black_box((item.key.first().copied(), item.value.first().copied(), item.value.last().copied()));
 }
 
 /// Subscriptions stay: they are those of the connections that are here.

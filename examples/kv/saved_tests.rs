@@ -213,7 +213,8 @@ fn tracking_begins_with_nothing() {
         set(&mut state, b"one");
         set(&mut state, b"two");
         assert!(state.store.get(b"before", now).is_some());
-        assert_eq!(state.store.touched.len(), if on { 2 } else { 0 });
+        let noted = std::iter::from_fn(|| state.store.touched.next()).count();
+        assert_eq!(noted, if on { 2 } else { 0 });
     }
 }
 
@@ -280,9 +281,7 @@ impl Two {
 
     fn piece(&mut self, most: usize) -> usize {
         let (clock, mut piece) = (|| self.now.get(), Vec::new());
-        let before = self.old.store.touched.len();
         let left = save_changes(&mut self.old, &mut piece, most, clock).unwrap();
-        assert_eq!(before - left, before.min(most));
         load_changes(&mut self.new, &mut piece.as_slice(), clock).unwrap();
         left
     }

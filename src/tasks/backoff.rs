@@ -52,6 +52,7 @@ use std::{
 /// assert!(backoff.next_delay() <= Duration::from_secs(1));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Backoff {
     first: Duration,
     longest: Duration,
