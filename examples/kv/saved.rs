@@ -12,6 +12,8 @@
 //! A program of another version refuses it: the restart is then given up, and the old program
 //! serves on with all that it has.
 
+mod changes;
+
 use std::{
     hint::black_box,
     io::{BufRead, Write},
@@ -21,6 +23,7 @@ use std::{
 use heirloom::{Error, Result};
 use serde::{Deserialize, Serialize};
 
+pub use self::changes::{load_changes, save_changes};
 use super::{
     commands::{Session, State},
     records::{Reader, Writer},
@@ -45,15 +48,6 @@ struct Counters {
 }
 
 #[derive(Serialize, Deserialize)]
-struct ChangesHead {
-    /// That by which hashes are meant.
-    seed: Seed,
-    counters: Counters,
-    /// All keys of before have gone.
-    cleared: bool,
-}
-
-#[derive(Serialize, Deserialize)]
 struct Entry<'a> {
     #[serde(borrow, with = "serde_bytes")]
     key: &'a [u8],
@@ -61,13 +55,6 @@ struct Entry<'a> {
     value: &'a [u8],
     /// Microseconds until it expires. Each process counts them from when it writes or reads this.
     left: Option<u64>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Change<'a> {
-    hash: u64,
-    #[serde(borrow)]
-    entries: Vec<Entry<'a>>,
 }
 
 impl<'a> Entry<'a> {
@@ -150,49 +137,6 @@ pub fn load(
     state.store = store.finish();
     state.since = now.checked_sub(age).unwrap_or(now);
     counters.tell(state);
-    Ok(())
-}
-
-/// Answers how many are left.
-pub fn save_changes(
-    state: &mut State,
-    out: &mut dyn Write,
-    most: usize,
-    clock: impl Fn() -> Instant + Copy,
-) -> Result<usize> {
-    let mut out = Writer::new(out);
-    out.put(&VERSION)?;
-    let (seed, counters) = (state.store.seed(), Counters::of(state));
-    let cleared = state.store.touched.take_clear();
-    out.put(&ChangesHead { seed, counters, cleared })?;
-    for _ in 0..most {
-        let Some(hash) = state.store.touched.next() else { break };
-        let entries = state.store.at(hash).filter_map(|item| Entry::of(item, clock)).collect();
-        out.put(&Change { hash, entries })?;
-    }
-    out.end()?;
-    Ok(state.store.touched.len())
-}
-
-pub fn load_changes(
-    state: &mut State,
-    saved: &mut dyn BufRead,
-    clock: impl Fn() -> Instant + Copy,
-) -> Result {
-    let mut saved = Reader::new(saved);
-    check(saved.expect()?)?;
-    let ChangesHead { seed, counters, cleared } = saved.expect()?;
-    if seed != state.store.seed() {
-        return Err("changes of other keys".into());
-    }
-    counters.tell(state);
-    if cleared {
-        state.store.clear();
-    }
-    while let Some(Change { hash, entries }) = saved.next()? {
-        let items: Result<Vec<_>> = entries.iter().map(|entry| entry.item(clock)).collect();
-        state.store.replace(hash, items?)?;
-    }
     Ok(())
 }
 

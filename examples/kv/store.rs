@@ -13,22 +13,16 @@
 //! and [`Store::purge`] takes it away.
 
 mod loading;
+mod order;
+mod places;
 mod shards;
 mod slot;
 mod touched;
 
-use std::{collections::BTreeSet, hash::BuildHasher, iter, mem, time::Instant};
+use std::{collections::BTreeSet, hash::BuildHasher, iter, time::Instant};
 
 pub use self::{loading::Loading, slot::Seed};
-use self::{
-    shards::Shards,
-    slot::{HASH_BITS, Slot},
-    touched::Touched,
-};
-
-/// RANDOMKEY chooses among so many neighbours. A key behind a wide gap between hashes would come up
-/// often otherwise; up to this many keys the choice is fair.
-const SAMPLE: usize = 16;
+use self::{shards::Shards, slot::Slot, touched::Touched};
 
 /// A value that is replaced keeps its memory if no more than this is wasted.
 const SLACK: usize = 1024;
@@ -159,36 +153,6 @@ impl<H: BuildHasher> Store<H> {
         self.items().filter(move |item| item.is_live(now)).map(|item| &*item.key)
     }
 
-    /// The keys from `cursor` on, some `count` of them, and the cursor for the next call. 0 is the
-    /// beginning, and answered at the end.
-    pub fn scan(&self, cursor: u64, count: usize, now: Instant) -> (Vec<&[u8]>, u64) {
-        let mut keys = Vec::new();
-        if cursor >> HASH_BITS != 0 {
-            return (keys, 0); // none of ours
-        }
-        for (seen, (slot, item)) in self.items.from(Slot::first(cursor)).enumerate() {
-            // Ties may change places when one is removed, so they are never separated.
-            if seen >= count && slot.is_first() {
-                return (keys, slot.hash());
-            }
-            if item.is_live(now) {
-                keys.push(&*item.key);
-            }
-        }
-        (keys, 0)
-    }
-
-    /// Any key.
-    pub fn random(&mut self, now: Instant) -> Option<&[u8]> {
-        self.draws += 1;
-        let from = Slot::home(&self.hasher, &self.draws.to_le_bytes());
-        let (before, after) = (self.items.before(from), self.items.from(from));
-        let live = after.chain(before).filter(|(_, item)| item.is_live(now));
-        let sample: Vec<_> = live.take(SAMPLE).collect();
-        let (_, item) = sample.get(from.hash() as usize % sample.len().max(1))?;
-        Some(&*item.key)
-    }
-
     /// When the next key expires.
     pub fn next_due(&self) -> Option<Instant> {
         self.due.first().map(|&(due, _)| due)
@@ -219,67 +183,6 @@ impl<H: BuildHasher> Store<H> {
         let mut ties = self.ties(self.home(key));
         let (slot, item) = ties.find(|(_, item)| *item.key == *key)?;
         is_meant(item).then_some(slot)
-    }
-
-    /// The item of a key: a new one if there is none, as good as new if it has expired.
-    fn item_mut(&mut self, key: &[u8], now: Instant) -> (Slot, &mut Item) {
-        let mut slot = self.home(key);
-        // Not by a reference that is kept for the answer: the next round needs the map.
-        while self.items.get(slot).is_some_and(|item| *item.key != *key) {
-            slot = slot.next();
-        }
-        let new = || Item { key: key.into(), value: Vec::new(), due: None };
-        self.touched.note(slot.hash());
-        let item = self.items.get_or_insert_with(slot, new);
-        if !item.is_live(now) {
-            item.value.clear();
-            if let Some(due) = item.due.take() {
-                self.due.remove(&(due, slot));
-            }
-        }
-        (slot, item)
-    }
-
-    fn set_due(&mut self, slot: Slot, due: Option<Instant>) {
-        self.touched.note(slot.hash());
-        let item = self.items.get_mut(slot).expect("a slot that was found");
-        if let Some(before) = mem::replace(&mut item.due, due) {
-            self.due.remove(&(before, slot));
-        }
-        if let Some(due) = due {
-            self.due.insert((due, slot));
-        }
-    }
-
-    /// Takes an item out; the last of its ties takes its place.
-    fn detach(&mut self, slot: Slot) -> Item {
-        let item = self.lift(slot);
-        let later = iter::successors(Some(slot.next()), |slot| Some(slot.next()));
-        if let Some(last) = later.take_while(|slot| self.items.get(*slot).is_some()).last() {
-            let moved = self.lift(last);
-            self.put(slot, moved);
-        }
-        item
-    }
-
-    /// Puts an item and its expiry in the place of whatever was there.
-    fn put(&mut self, slot: Slot, item: Item) {
-        self.touched.note(slot.hash());
-        let due = item.due;
-        if let Some(before) = self.items.insert(slot, item).and_then(|before| before.due) {
-            self.due.remove(&(before, slot));
-        }
-        self.due.extend(due.map(|due| (due, slot)));
-    }
-
-    /// Takes an item and its expiry out of the maps.
-    fn lift(&mut self, slot: Slot) -> Item {
-        self.touched.note(slot.hash());
-        let item = self.items.remove(slot).expect("a slot that was found");
-        if let Some(due) = item.due {
-            self.due.remove(&(due, slot));
-        }
-        item
     }
 }
 
