@@ -331,9 +331,9 @@ impl Service for Dashboard {
     fn import(&mut self, conn: &mut Connection<'_>, saved: &[u8]) -> Result<Session> {
         let session = state::read(saved)?;
         match session {
-            Session::Stream => self.streams.push(conn.id()),
+            Session::Stream => add(&mut self.streams, conn.id()),
             Session::Feed => self.feed = Some(conn.id()),
-            Session::Page => self.pages.push(conn.id()),
+            Session::Page => add(&mut self.pages, conn.id()),
             Session::Client { .. } => {}
         }
         Ok(session)
@@ -344,6 +344,13 @@ impl Service for Dashboard {
             self.state.doomed = false;
             self.tell(net, "failed", &json(why));
         }
+    }
+}
+
+/// One that comes back, after a restart that was rolled back, may still be there.
+fn add(ids: &mut Vec<ConnId>, id: ConnId) {
+    if !ids.contains(&id) {
+        ids.push(id);
     }
 }
 
