@@ -47,6 +47,20 @@ pub enum Error {
 }
 
 impl Error {
+    /// What a callback answers when something that it has called has failed: the error of a codec, of a parser.
+    ///
+    /// ```
+    /// use heirloom::{Error, Result};
+    ///
+    /// fn count(text: &str) -> Result<u64> {
+    ///     text.parse().map_err(Error::other)
+    /// }
+    /// assert_eq!(count("seven").unwrap_err().to_string(), "invalid digit found in string");
+    /// ```
+    pub fn other(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+        Error::Service(why.into())
+    }
+
     /// `operation` on `target` failed in the system.
     pub(crate) fn io(
         operation: &'static str,

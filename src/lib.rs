@@ -90,6 +90,11 @@
 //! - [`limits`] has every fixed size and time with its reason; [`codec`] cuts bytes into messages.
 //! - [`testing`] runs a service without sockets and without time.
 //!
+//! Features: `cli` (on by default) is the program `heirloom`; with `serde` all that names something
+//! ([`ConnId`], [`Timer`], [`Alarm`], [`PendingAlarm`], [`Deferred`], [`SocketId`], [`DatagramPeer`], [`Peer`],
+//! [`Origin`], [`Engine`], [`Backoff`]) can be part of what [`Service::save`] and [`Service::export`] write by
+//! [serde](https://serde.rs).
+//!
 //! The examples, in this order: `echo`, `chat`, `kv`, `http`, `jobs`, `flows`; `lessons`, which shows every
 //! trap of a restart and the way out of it; `dashboard`, a page to watch one. ARCHITECTURE.md tells one turn
 //! of the loop and one restart phase by phase.

@@ -10,6 +10,7 @@ use crate::limits::{BATCH_MAX, FAR_FUTURE, MOVE_BYTES};
 /// assert_eq!(heirloom::Engine::ForkExec.to_string(), "fork-exec");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Engine {
     /// `fork(2)`: the same code goes on in a child that has the whole warm heap. A reload.
     Fork,

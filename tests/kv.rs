@@ -313,12 +313,8 @@ fn twenty_megabytes_of_keys_travel() {
     assert_eq!(wire.ask("STRLEN key:19:999"), ":1000\r\n");
 }
 
-#[test]
-fn a_scan_over_the_wire_finds_every_key() {
-    let (_server, mut wire) = start();
-    for number in 0..500 {
-        wire.ask(&format!("SET key:{number} x"));
-    }
+/// All keys that SCAN tells, with whatever is done between two of its answers.
+fn scan(wire: &mut Wire, mut between: impl FnMut(&mut Wire, &str)) -> Vec<String> {
     let (mut cursor, mut found) = ("0".to_owned(), Vec::new());
     loop {
         let raw = wire.call(&[b"SCAN", cursor.as_bytes(), b"COUNT", b"7"]);
@@ -330,12 +326,44 @@ fn a_scan_over_the_wire_finds_every_key() {
         found.extend(keys.iter().map(|key| format!("{key:?}")));
         cursor = shown(next);
         if cursor == "0" {
-            break;
+            return found;
         }
+        between(wire, &cursor);
+    }
+}
+
+#[test]
+fn a_scan_over_the_wire_finds_every_key() {
+    let (_server, mut wire) = start();
+    for number in 0..500 {
+        wire.ask(&format!("SET key:{number} x"));
+    }
+    let mut found = scan(&mut wire, |wire, cursor| {
         wire.ask(&format!("SET added:{cursor} x"));
         wire.ask(&format!("DEL added:{cursor}"));
-    }
+    });
     found.sort();
     found.dedup();
     assert_eq!(found.len(), 500);
+}
+
+/// A cursor of one program means the same in the next one: no key twice, and none forgotten.
+#[test]
+fn a_scan_goes_on_through_an_upgrade() {
+    let (server, mut wire) = start();
+    for number in 0..200 {
+        wire.ask(&format!("SET key:{number} x"));
+    }
+    let mut answers = 0;
+    let mut found = scan(&mut wire, |_, _| {
+        answers += 1;
+        if answers == 10 {
+            server.restart(Signal::SIGUSR2);
+        }
+    });
+    assert!(answers > 20, "{answers}");
+    assert_eq!(found.len(), 200);
+    found.sort();
+    found.dedup();
+    assert_eq!(found.len(), 200);
 }

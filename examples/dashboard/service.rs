@@ -27,7 +27,7 @@ use super::{
     reply::{After, Extent, Head, JSON, LAST_CHUNK, Refusal, Status, TEXT},
     request::{self, Framing, Method},
     route::{Button, Route},
-    state::{Session, State},
+    state::{self, Session, State},
 };
 
 const PAGE: &str = include_str!("page.html");
@@ -310,14 +310,14 @@ impl Service for Dashboard {
     }
 
     fn save(&self, out: &mut dyn Write) -> Result {
-        out.write_all(&self.state.write())?;
+        out.write_all(&state::write(&self.state)?)?;
         Ok(())
     }
 
     fn load(&mut self, saved: &mut dyn BufRead) -> Result {
         let mut bytes = Vec::new();
         saved.read_to_end(&mut bytes)?;
-        self.state = State::read(&bytes)?;
+        self.state = state::read(&bytes)?;
         if self.state.doomed {
             return Err("it was doomed to fail by the page".into());
         }
@@ -325,15 +325,15 @@ impl Service for Dashboard {
     }
 
     fn export(&self, session: &Session) -> Option<Vec<u8>> {
-        Some(session.write())
+        state::write(session).ok()
     }
 
     fn import(&mut self, conn: &mut Connection<'_>, saved: &[u8]) -> Result<Session> {
-        let session = Session::read(saved)?;
+        let session = state::read(saved)?;
         match session {
-            Session::Stream => self.streams.push(conn.id()),
+            Session::Stream => add(&mut self.streams, conn.id()),
             Session::Feed => self.feed = Some(conn.id()),
-            Session::Page => self.pages.push(conn.id()),
+            Session::Page => add(&mut self.pages, conn.id()),
             Session::Client { .. } => {}
         }
         Ok(session)
@@ -344,6 +344,13 @@ impl Service for Dashboard {
             self.state.doomed = false;
             self.tell(net, "failed", &json(why));
         }
+    }
+}
+
+/// One that comes back, after a restart that was rolled back, may still be there.
+fn add(ids: &mut Vec<ConnId>, id: ConnId) {
+    if !ids.contains(&id) {
+        ids.push(id);
     }
 }
 

@@ -1,23 +1,29 @@
 //! What the server knows of its connections and of itself, and how both are written down for the next
 //! program. Pure: knows no socket.
 
-use heirloom::{Move, Result};
+use heirloom::{Error, Move, Result};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// What one connection is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Session {
     /// A browser's, for requests.
     Page,
     /// A browser's event stream. It gets what comes, and is asked nothing.
     Stream,
     /// A demo client. This process may be leaving, and has a word for it.
-    Client { leaving: bool },
+    Client {
+        #[serde(skip)]
+        leaving: bool,
+    },
     /// To the observer, which says what the page shows.
     Feed,
 }
 
 /// What a restart takes along beside the connections.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct State {
     /// Of the event that was sent last.
     pub sequence: u64,
@@ -27,8 +33,6 @@ pub struct State {
     pub doomed: bool,
 }
 
-const UNKNOWN: &str = "not written by this program";
-
 impl Session {
     /// With a new generation that will die, nobody goes: who did would die with it. The page's own
     /// connections go always.
@@ -36,41 +40,13 @@ impl Session {
         let stays = state.doomed || matches!(self, Session::Client { .. }) && !state.clients_move;
         if stays { Move::Stay } else { Move::Yes }
     }
-
-    pub fn write(self) -> Vec<u8> {
-        let word: &[u8] = match self {
-            Session::Page => b"page",
-            Session::Stream => b"stream",
-            Session::Client { .. } => b"client",
-            Session::Feed => b"feed",
-        };
-        word.to_vec()
-    }
-
-    pub fn read(saved: &[u8]) -> Result<Session> {
-        Ok(match saved {
-            b"page" => Session::Page,
-            b"stream" => Session::Stream,
-            b"client" => Session::Client { leaving: false },
-            b"feed" => Session::Feed,
-            _ => return Err(UNKNOWN.into()),
-        })
-    }
 }
 
-impl State {
-    pub fn write(&self) -> Vec<u8> {
-        format!("{} {} {}", self.sequence, self.clients_move, self.doomed).into_bytes()
-    }
+/// As text that names its fields: one more or one less is no other format.
+pub fn write(value: &impl Serialize) -> Result<Vec<u8>> {
+    serde_json::to_vec(value).map_err(Error::other)
+}
 
-    pub fn read(saved: &[u8]) -> Result<State> {
-        let text = std::str::from_utf8(saved).map_err(|_| UNKNOWN)?;
-        let mut words = text.split(' ');
-        let mut next = || words.next().ok_or(UNKNOWN);
-        Ok(State {
-            sequence: next()?.parse().map_err(|_| UNKNOWN)?,
-            clients_move: next()?.parse().map_err(|_| UNKNOWN)?,
-            doomed: next()?.parse().map_err(|_| UNKNOWN)?,
-        })
-    }
+pub fn read<T: DeserializeOwned>(saved: &[u8]) -> Result<T> {
+    serde_json::from_slice(saved).map_err(Error::other)
 }

@@ -4,6 +4,8 @@
 //! What it does not take stays with the reactor: a line of the chunked coding that is not whole, and
 //! never more than one.
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     reply::{Refusal, Status},
     request::{Framing, MAX_HEAD},
@@ -18,7 +20,7 @@ const MAX_LINE: usize = 4 * 1024;
 const MAX_EXTRAS: usize = MAX_HEAD;
 
 /// A body on its way in.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Body {
     pub stage: Stage,
     /// Content that may still come before the body is too long.
@@ -30,7 +32,7 @@ pub struct Body {
 }
 
 /// What comes next.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub enum Stage {
     /// Content, up to the length that the head gave.
     Plain { left: u64 },

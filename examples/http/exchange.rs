@@ -13,6 +13,7 @@
 use std::{fmt::Display, io::Write, rc::Rc, time::Instant};
 
 use heirloom::{Connection, Error, Result};
+use serde::{Deserialize, Serialize};
 
 use super::{
     BLOCK, FAREWELL, GRACE, HEAD_DUE, HEAD_TIME, HELLO, Http,
@@ -30,17 +31,18 @@ const MAX_BODY: u64 = 1 << 30;
 const MAX_UNWANTED: u64 = 64 * 1024;
 
 /// What one connection must remember.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Session {
     pub stage: Stage,
     /// A part of a head has come; the reactor has it.
     pub half_read: bool,
     /// This process is leaving. Until then it answers all that was pipelined before it says so.
+    #[serde(skip)]
     pub grace_ends: Option<Instant>,
 }
 
 /// What comes next.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub enum Stage {
     #[default]
     Head,
@@ -51,7 +53,7 @@ pub enum Stage {
 }
 
 /// A request after its head: what is left to do.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Exchange {
     pub answer: Answer,
     /// HEAD: the reply has no body.

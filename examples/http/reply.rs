@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// The statuses that this server uses (RFC 9110, section 15).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
@@ -28,7 +30,7 @@ pub struct Refusal {
 }
 
 /// What becomes of the connection after a reply, and so what the reply says about it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum After {
     /// It stays, as HTTP/1.1 has it unless somebody says otherwise.
     Keep,

@@ -9,6 +9,7 @@
 use std::mem::MaybeUninit;
 
 use httparse::{Error, Header, Status as Parsed};
+use serde::{Deserialize, Serialize};
 
 use super::reply::{After, Refusal, Status};
 
@@ -42,7 +43,7 @@ pub enum Method {
 }
 
 /// Where the body ends. A request without a body has one of length 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Framing {
     Length(u64),
     Chunked,

@@ -1,5 +1,7 @@
 //! What there is to be asked for, and by which methods. Pure: knows no connection.
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     reply::{Refusal, Status},
     request::Method,
@@ -9,7 +11,7 @@ use super::{
 pub const MAX_BYTES: u64 = 1 << 30;
 
 /// The resources.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Route {
     /// `/`: a greeting.
     Hello,

@@ -2,7 +2,16 @@
 
 use proptest::prelude::*;
 
-use super::*;
+use super::{
+    super::{
+        body::{self, Body},
+        exchange::{Exchange, Stage},
+        reply::After,
+        request::Framing,
+        route::Route,
+    },
+    *,
+};
 
 fn any_after() -> impl Strategy<Value = After> {
     prop_oneof![Just(After::Keep), Just(After::SayKeepAlive), Just(After::Close)]
@@ -73,5 +82,19 @@ proptest! {
 #[test]
 fn another_version_is_named() {
     let why = read(&[9, 0, 0]).unwrap_err().to_string();
-    assert!(why.contains("written in format 9, not in 1"), "{why}");
+    assert!(why.contains("written in format 9, not in 2"), "{why}");
+}
+
+#[test]
+fn a_refusal_of_this_program_alone_stays_here() {
+    let exchange = Exchange {
+        answer: Err(Refusal::bad("in words of its own")),
+        head_only: false,
+        framing: Framing::Chunked,
+        after: After::Close,
+        begun: false,
+    };
+    let body = Body { stage: body::Stage::Size, room: 1, extras: 1, received: 0 };
+    let stage = Stage::Upload(exchange, body);
+    assert!(write(&Session { stage, half_read: false, grace_ends: None }).is_none());
 }

@@ -13,17 +13,16 @@
 //!
 //! Clients share the keys, so a restart moves them all: those who stayed behind would write what nobody
 //! else sees, and it would be gone with them. After a restart by fork (HUP) keys and clients are in the
-//! child, without a copy or a file. After one by fork-exec (USR2) they are in a new program: the keys are
-//! written down as `snapshot` says, and nobody is served meanwhile (100 MB, a million keys: below a second;
-//! what takes longer than two is given up, and the old program serves on). Subscriptions, names and
-//! commands that are half sent go along either way.
+//! child, without a copy or a file. After one by fork-exec (USR2) they are in a new program: the keys go there
+//! as a stream, in the order in which they stand, and what has changed meanwhile behind it (`saved`).
+//! Subscriptions, names, commands that are half sent and the cursors of SCAN go along either way.
 //!
 //! With `--no-move` who was connected stays with the old process, and from the restart on there are two
 //! sets of keys.
 //!
 //! This file knows when the reactor calls. `request` reads commands, `commands` carries them out, on the
 //! keys in `store` and the subscriptions in `pubsub`, all of it
-//! written down by `snapshot`; `resp` is the protocol's words, `glob` its patterns.
+//! written down by `saved`, in `records`; `resp` is the protocol's words, `glob` its patterns.
 //!
 //! Left out: all types but strings, transactions, scripts, persistence, passwords, version 3 of the
 //! protocol.
@@ -33,11 +32,12 @@ mod commands;
 mod common;
 mod glob;
 mod pubsub;
+mod records;
 #[cfg(test)]
 mod reply;
 mod request;
 mod resp;
-mod snapshot;
+mod saved;
 mod store;
 
 use std::{
@@ -140,24 +140,34 @@ impl Service for Kv {
 
     /// The clock is that of the reactor, but it is not at hand here.
     fn save(&self, out: &mut dyn Write) -> Result {
-        out.write_all(&snapshot::write_state(&self.state, Instant::now()))?;
-        Ok(())
+        saved::save(&self.state, out, Instant::now)
     }
 
-    fn load(&mut self, saved: &mut dyn BufRead) -> Result {
-        let mut bytes = Vec::new();
-        saved.read_to_end(&mut bytes)?;
-        self.state = snapshot::read_state(&bytes, Instant::now())?;
-        Ok(())
+    fn load(&mut self, from: &mut dyn BufRead) -> Result {
+        saved::load(&mut self.state, from, Instant::now)
+    }
+
+    /// Which keys have been set, have gone or have got another time.
+    fn track_changes(&mut self, on: bool) -> bool {
+        self.state.store.touched.track(on);
+        true
+    }
+
+    fn save_changes(&mut self, out: &mut dyn Write, most: usize) -> Result<usize> {
+        saved::save_changes(&mut self.state, out, most, Instant::now)
+    }
+
+    fn load_changes(&mut self, from: &mut dyn BufRead) -> Result {
+        saved::load_changes(&mut self.state, from, Instant::now)
     }
 
     fn export(&self, session: &Session) -> Option<Vec<u8>> {
-        Some(snapshot::write_session(session))
+        saved::save_session(session).ok()
     }
 
     /// Who listens to what is known to the listeners alone.
-    fn import(&mut self, conn: &mut Connection<'_>, saved: &[u8]) -> Result<Session> {
-        let session = snapshot::read_session(saved)?;
+    fn import(&mut self, conn: &mut Connection<'_>, bytes: &[u8]) -> Result<Session> {
+        let session = saved::load_session(bytes)?;
         self.state.hub.join_all(&session.subscriptions, conn.id());
         Ok(session)
     }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use heirloom::ConnId;
+use serde::{Deserialize, Serialize};
 
 use super::glob;
 
@@ -23,7 +24,7 @@ pub struct Hub {
 type Listeners = BTreeMap<Vec<u8>, BTreeSet<ConnId>>;
 
 /// The subscriptions of one connection, by itself: the same facts from the other side. Plain data.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Subscriptions {
     pub channels: BTreeSet<Vec<u8>>,
     pub patterns: BTreeSet<Vec<u8>>,

@@ -12,58 +12,29 @@
 //! Reading changes nothing, and so copies no page either: a key that has expired is not seen any more,
 //! and [`Store::purge`] takes it away.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    hash::{BuildHasher, RandomState},
-    iter, mem,
-    time::Instant,
-};
+mod loading;
+mod order;
+mod places;
+mod shards;
+mod slot;
+mod touched;
 
-/// Hashes have 53 bits: so many are exact in a floating-point number, which is what JavaScript clients
-/// make of a cursor.
-const HASH_BITS: u32 = 53;
+use std::{collections::BTreeSet, hash::BuildHasher, iter, time::Instant};
 
-/// RANDOMKEY chooses among so many neighbours. A key behind a wide gap between hashes would come up
-/// often otherwise; up to this many keys the choice is fair.
-const SAMPLE: usize = 16;
+pub use self::{loading::Loading, slot::Seed};
+use self::{shards::Shards, slot::Slot, touched::Touched};
 
 /// A value that is replaced keeps its memory if no more than this is wasted.
 const SLACK: usize = 1024;
 
-pub struct Store<H = RandomState> {
-    items: BTreeMap<Slot, Item>,
+pub struct Store<H = Seed> {
+    items: Shards<Item>,
     /// The keys that expire, the next one first.
     due: BTreeSet<(Instant, Slot)>,
     hasher: H,
     /// How often a random number was needed; the hash of it is one.
     draws: u64,
-}
-
-/// Where a key stands: its hash, and behind it a number, from 0 without a gap, for keys of the same hash.
-/// One word, since a look-up compares some twenty of them. The number has 11 bits: 2048 keys of one hash
-/// cannot be found by somebody who cannot foresee it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Slot(u64);
-
-const TIE_BITS: u32 = u64::BITS - HASH_BITS;
-
-impl Slot {
-    /// The first one of `hash`.
-    fn first(hash: u64) -> Slot {
-        Slot(hash << TIE_BITS)
-    }
-
-    fn next(self) -> Slot {
-        Slot(self.0 + 1)
-    }
-
-    fn hash(self) -> u64 {
-        self.0 >> TIE_BITS
-    }
-
-    fn is_first(self) -> bool {
-        Slot::first(self.hash()) == self
-    }
+    pub touched: Touched,
 }
 
 pub struct Item {
@@ -89,34 +60,19 @@ pub enum Expiry {
 
 impl Store {
     pub fn new() -> Store {
-        Store::with_hasher(RandomState::new())
+        Store::with_hasher(Seed::random())
+    }
+
+    pub fn seed(&self) -> Seed {
+        self.hasher
     }
 }
 
 impl<H: BuildHasher> Store<H> {
     /// Keys come from strangers, so `hasher` should be one that they cannot foresee.
     pub fn with_hasher(hasher: H) -> Store<H> {
-        Store { items: BTreeMap::new(), due: BTreeSet::new(), hasher, draws: 0 }
-    }
-
-    /// With these keys, each of which comes once. Sorted first: that takes a fraction of the time of as many
-    /// look-ups.
-    pub fn of(items: Vec<Item>, hasher: H) -> Store<H> {
-        let mut store = Store::with_hasher(hasher);
-        let slots = items.into_iter().map(|item| (store.home(&item.key), item));
-        let mut items: Vec<_> = slots.collect();
-        items.sort_unstable_by_key(|&(home, _)| home);
-        for index in 1..items.len() {
-            if let [(before, _), (slot, _)] = &mut items[index - 1..=index]
-                && before.hash() == slot.hash()
-            {
-                *slot = before.next();
-            }
-        }
-        let due = items.iter().filter_map(|&(slot, ref item)| Some((item.due?, slot)));
-        store.due = due.collect();
-        store.items = items.into_iter().collect();
-        store
+        let (items, due) = (Shards::new(), BTreeSet::new());
+        Store { items, due, hasher, draws: 0, touched: Touched::default() }
     }
 
     /// Keys, with those that have expired and are not purged yet.
@@ -130,7 +86,7 @@ impl<H: BuildHasher> Store<H> {
     }
 
     pub fn get(&self, key: &[u8], now: Instant) -> Option<&Item> {
-        self.ties(key)
+        self.ties(self.home(key))
             .map(|(_, item)| item)
             .find(|item| *item.key == *key)
             .filter(|item| item.is_live(now))
@@ -162,15 +118,13 @@ impl<H: BuildHasher> Store<H> {
 
     /// Has a key expire at `due`, or never. `false`: there is no such key.
     pub fn expire(&mut self, key: &[u8], due: Option<Instant>, now: Instant) -> bool {
-        let Some(slot) = self.find(key).filter(|slot| self.items[slot].is_live(now)) else {
-            return false;
-        };
+        let Some(slot) = self.find(key, |item| item.is_live(now)) else { return false };
         self.set_due(slot, due);
         true
     }
 
     pub fn remove(&mut self, key: &[u8], now: Instant) -> Option<Item> {
-        let slot = self.find(key)?;
+        let slot = self.find(key, |_| true)?;
         Some(self.detach(slot)).filter(|item| item.is_live(now))
     }
 
@@ -184,54 +138,19 @@ impl<H: BuildHasher> Store<H> {
     }
 
     pub fn clear(&mut self) {
-        self.items = BTreeMap::new();
+        self.items = Shards::new();
         self.due = BTreeSet::new();
+        self.touched.note_clear();
     }
 
-    /// All that is live, in no order that means anything.
-    pub fn items(&self, now: Instant) -> impl Iterator<Item = &Item> {
-        self.items.values().filter(move |item| item.is_live(now))
-    }
-
-    /// Bytes of all keys and values, and a little for each.
-    pub fn bytes(&self) -> usize {
-        self.items.values().map(|item| item.key.len() + item.value.len() + 16).sum()
+    /// All there are, those that have expired as well, in the order of their hashes.
+    pub fn items(&self) -> impl Iterator<Item = &Item> {
+        self.items.iter()
     }
 
     /// All keys, in no order that means anything.
     pub fn keys(&self, now: Instant) -> impl Iterator<Item = &[u8]> {
-        self.items(now).map(|item| &*item.key)
-    }
-
-    /// The keys from `cursor` on, some `count` of them, and the cursor for the next call. 0 is the
-    /// beginning, and answered at the end.
-    pub fn scan(&self, cursor: u64, count: usize, now: Instant) -> (Vec<&[u8]>, u64) {
-        let mut keys = Vec::new();
-        if cursor >> HASH_BITS != 0 {
-            return (keys, 0); // none of ours
-        }
-        for (seen, (slot, item)) in self.items.range(Slot::first(cursor)..).enumerate() {
-            // Ties may change places when one is removed, so they are never separated.
-            if seen >= count && slot.is_first() {
-                return (keys, slot.hash());
-            }
-            if item.is_live(now) {
-                keys.push(&*item.key);
-            }
-        }
-        (keys, 0)
-    }
-
-    /// Any key.
-    pub fn random(&mut self, now: Instant) -> Option<&[u8]> {
-        self.draws += 1;
-        let random = self.hasher.hash_one(self.draws);
-        let from = Slot::first(random >> TIE_BITS);
-        let (before, after) = (self.items.range(..from), self.items.range(from..));
-        let live = after.chain(before).filter(|(_, item)| item.is_live(now));
-        let sample: Vec<_> = live.take(SAMPLE).collect();
-        let (_, item) = sample.get(random as usize % sample.len().max(1))?;
-        Some(&*item.key)
+        self.items().filter(move |item| item.is_live(now)).map(|item| &*item.key)
     }
 
     /// When the next key expires.
@@ -251,66 +170,19 @@ impl<H: BuildHasher> Store<H> {
 
     /// The first slot for that key.
     fn home(&self, key: &[u8]) -> Slot {
-        Slot::first(self.hasher.hash_one(key) >> TIE_BITS)
+        Slot::home(&self.hasher, key)
     }
 
-    /// The items of that key's hash; nearly always there is one or none.
-    fn ties(&self, key: &[u8]) -> impl Iterator<Item = (Slot, &Item)> {
-        iter::successors(Some(self.home(key)), |slot| Some(slot.next()))
-            .map_while(|slot| Some((slot, self.items.get(&slot)?)))
+    /// The items of a hash, given its first slot; nearly always there is one or none.
+    fn ties(&self, first: Slot) -> impl Iterator<Item = (Slot, &Item)> {
+        iter::successors(Some(first), |slot| Some(slot.next()))
+            .map_while(|slot| Some((slot, self.items.get(slot)?)))
     }
 
-    fn find(&self, key: &[u8]) -> Option<Slot> {
-        self.ties(key).find(|(_, item)| *item.key == *key).map(|(slot, _)| slot)
-    }
-
-    /// The item of a key: a new one if there is none, as good as new if it has expired.
-    fn item_mut(&mut self, key: &[u8], now: Instant) -> (Slot, &mut Item) {
-        let mut slot = self.home(key);
-        // Not by a reference that is kept for the answer: the next round needs the map.
-        while self.items.get(&slot).is_some_and(|item| *item.key != *key) {
-            slot = slot.next();
-        }
-        let new = || Item { key: key.into(), value: Vec::new(), due: None };
-        let item = self.items.entry(slot).or_insert_with(new);
-        if !item.is_live(now) {
-            item.value.clear();
-            if let Some(due) = item.due.take() {
-                self.due.remove(&(due, slot));
-            }
-        }
-        (slot, item)
-    }
-
-    fn set_due(&mut self, slot: Slot, due: Option<Instant>) {
-        let item = self.items.get_mut(&slot).expect("a slot that was found");
-        if let Some(before) = mem::replace(&mut item.due, due) {
-            self.due.remove(&(before, slot));
-        }
-        if let Some(due) = due {
-            self.due.insert((due, slot));
-        }
-    }
-
-    /// Takes an item out; the last of its ties takes its place.
-    fn detach(&mut self, slot: Slot) -> Item {
-        let item = self.lift(slot);
-        let later = iter::successors(Some(slot.next()), |slot| Some(slot.next()));
-        if let Some(last) = later.take_while(|slot| self.items.contains_key(slot)).last() {
-            let moved = self.lift(last);
-            self.due.extend(moved.due.map(|due| (due, slot)));
-            self.items.insert(slot, moved);
-        }
-        item
-    }
-
-    /// Takes an item and its expiry out of the maps.
-    fn lift(&mut self, slot: Slot) -> Item {
-        let item = self.items.remove(&slot).expect("a slot that was found");
-        if let Some(due) = item.due {
-            self.due.remove(&(due, slot));
-        }
-        item
+    fn find(&self, key: &[u8], is_meant: impl Fn(&Item) -> bool) -> Option<Slot> {
+        let mut ties = self.ties(self.home(key));
+        let (slot, item) = ties.find(|(_, item)| *item.key == *key)?;
+        is_meant(item).then_some(slot)
     }
 }
 

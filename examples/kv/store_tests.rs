@@ -190,7 +190,7 @@ proptest! {
             let mut keys: Vec<_> = store.keys(now).map(|key| key[0]).collect();
             keys.sort();
             prop_assert_eq!(keys, model.keys().copied().collect::<Vec<_>>());
-            let expiring = store.items.values().filter(|item| item.due.is_some()).count();
+            let expiring = store.items.iter().filter(|item| item.due.is_some()).count();
             prop_assert_eq!(store.expiring(), expiring);
         }
         store.purge(usize::MAX, now);
@@ -253,16 +253,20 @@ fn scan_amid_changes<H: BuildHasher>(
     assert!(stay.iter().all(|key| seen.contains(key)));
 }
 
-/// Made of many keys at once, it is as if they had been set one after the other.
+/// Made of many keys in order, it is as if they had been set one after the other.
 #[test]
 fn a_store_of_given_keys_finds_each_of_them() {
     let now = Instant::now();
-    let item = |number: u32| Item {
-        key: number.to_le_bytes().into(),
-        value: vec![number as u8],
-        due: number.is_multiple_of(2).then_some(after(now, 10)),
-    };
-    let mut store = CrowdedStore::of((0..100).map(item).collect(), Default::default());
+    let mut old = crowded();
+    for number in 0..100u32 {
+        let due = if number.is_multiple_of(2) { Expiry::At(after(now, 10)) } else { Expiry::Never };
+        old.set(&number.to_le_bytes(), &[number as u8], due, now);
+    }
+    let mut loading = Loading::new(BuildHasherDefault::<Crowded>::default());
+    for Item { key, value, due } in old.items() {
+        loading.push(Item { key: key.clone(), value: value.clone(), due: *due }).unwrap();
+    }
+    let mut store = loading.finish();
     assert_eq!((store.len(), store.expiring()), (100, 50));
     for number in 0..100u32 {
         assert_eq!(value(&store, &number.to_le_bytes(), now), Some(vec![number as u8]));
@@ -274,4 +278,22 @@ fn a_store_of_given_keys_finds_each_of_them() {
         assert_eq!(removed.is_some(), !number.is_multiple_of(2));
     }
     assert_eq!(store.len(), 0);
+}
+
+#[test]
+fn a_key_that_comes_twice_is_refused() {
+    let item = |key: &[u8]| Item { key: key.into(), value: Vec::new(), due: None };
+    let mut loading = Loading::new(BuildHasherDefault::<Crowded>::default());
+    let mut store = crowded();
+    let tie = (1u8..).find(|&other| store.home(&[other]) == store.home(&[0])).unwrap();
+    loading.push(item(&[0])).unwrap();
+    loading.push(item(&[tie])).unwrap();
+    assert!(loading.push(item(&[0])).is_err());
+    let hash = store.home(&[0]).hash();
+    assert!(store.replace(hash, vec![item(&[0]), item(&[tie]), item(&[0])]).is_err());
+    assert!(store.replace(hash + 1, vec![item(&[0])]).is_err());
+    assert_eq!(store.replace(hash, vec![item(&[0]), item(&[tie])]), Ok(()));
+    assert_eq!(store.at(hash).count(), 2);
+    assert_eq!(store.replace(hash, vec![item(&[tie])]), Ok(()));
+    assert!(store.at(hash).map(|item| &*item.key).eq([&[tie][..]]));
 }

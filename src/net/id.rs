@@ -22,6 +22,7 @@ use mio::Token;
 /// }
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ConnId(u64);
 
 /// Bits of a [`ConnId`] that are the slot: 16 million connections at a time. The other 40 count a
@@ -97,6 +98,7 @@ impl fmt::Debug for ConnId {
 /// }
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Timer(pub u64);
 
 /// What an event of the kernel is about. Everything that is polled has one of these tokens.

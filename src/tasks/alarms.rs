@@ -30,6 +30,7 @@ use crate::{
 /// }
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Alarm(pub u64);
 
 /// An alarm that is set, as plain data: to be looked at, or written down and
@@ -47,6 +48,7 @@ pub struct Alarm(pub u64);
 /// }
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct PendingAlarm {
     /// Its name.
     pub key: Alarm,

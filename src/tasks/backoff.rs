@@ -51,6 +51,7 @@ use crate::system::seed::fresh_seed;
 /// assert!(backoff.next_delay() <= Duration::from_secs(1));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Backoff {
     first: Duration,
     longest: Duration,

@@ -14,6 +14,7 @@ use std::collections::VecDeque;
 /// }
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Deferred(pub u64);
 
 /// The pieces to be done, in the order in which they were deferred.

@@ -10,6 +10,7 @@ mod table;
 use std::{borrow::Cow, time::Instant};
 
 use heirloom::Connection;
+use serde::{Deserialize, Serialize};
 
 use self::table::{Kind, Spec};
 use super::{
@@ -32,7 +33,7 @@ pub struct State {
 }
 
 /// What one connection must remember: plain data, so that it can be written down.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
     /// For CLIENT ID.
     pub number: u64,

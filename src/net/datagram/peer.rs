@@ -19,12 +19,15 @@ use nix::sys::socket::{SockaddrLike, SockaddrStorage, UnixAddr};
 /// const STATISTICS: SocketId = SocketId(1); // what was asked for second
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct SocketId(pub usize);
 
 /// Who has sent a datagram, and where an answer goes. Its `Display` is what the log says.
 ///
 /// Nobody vouches for it: an address of UDP can be forged, so a service that sends more than it
 /// got helps to flood somebody else.
+///
+/// With the feature `serde` it can be written down; a path that is not UTF-8 is an error of the codec then.
 ///
 /// ```
 /// use heirloom::DatagramPeer;
@@ -33,6 +36,7 @@ pub struct SocketId(pub usize);
 /// assert_eq!(peer.to_string(), "127.0.0.1:4711");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum DatagramPeer {
     /// An address of UDP.

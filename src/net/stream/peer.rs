@@ -11,6 +11,7 @@ use std::{fmt, net::SocketAddr};
 /// assert_eq!(peer.to_string(), "127.0.0.1:4711");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Peer {
     /// A TCP address.
