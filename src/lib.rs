@@ -129,4 +129,4 @@ pub use stats::Stats;
 pub use tasks::{
     Alarm, Backoff, Deferred, Hold, Inbox, Mailbox, PendingAlarm, TrySendError, mailbox,
 };
-pub use verdict::{Program, RestartError, Steps, Verdict};
+pub use verdict::{Copied, CopiedBy, Program, RestartError, Steps, Verdict};

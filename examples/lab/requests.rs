@@ -94,7 +94,7 @@ impl Lab {
                 self.copies.push(socket::Copies::make()?);
                 done()
             }
-            _ => return Ok(None),
+            _ => return self.book.handle(verb, rest),
         }))
     }
 

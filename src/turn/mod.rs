@@ -111,7 +111,7 @@ impl<S: Service> Turn<S> {
     /// to free, which begins when it serves.
     fn wait(&self, now: Instant) -> Option<Duration> {
         match &self.inherited {
-            _ if !self.ready.is_empty() => Some(Duration::ZERO),
+            _ if !self.ready.is_empty() || self.copies() => Some(Duration::ZERO),
             Some(_) if self.succession.phase() != Phase::Waiting => Some(Duration::ZERO),
             _ => self.net.wait(now),
         }
@@ -132,6 +132,7 @@ impl<S: Service> Turn<S> {
         // `on_writable` and `on_close` send too: never sleep with unsent output.
         self.flush();
         self.work();
+        self.copy_more()?;
         self.settle()
     }
 

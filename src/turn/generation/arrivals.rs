@@ -5,7 +5,8 @@ use crate::net::{ConnId, ConnState};
 /// What has come from the old side and waits to be taken in.
 #[derive(Debug, Default)]
 pub(in crate::turn) struct Arrivals {
-    pub state: Option<Vec<u8>>,
+    /// All of the state has come, and was read.
+    pub has_state: bool,
     /// Registered, and not in service.
     pub connections: Vec<ConnState>,
     /// What was exported of them.

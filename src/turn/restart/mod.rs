@@ -2,11 +2,13 @@
 //! says.
 //!
 //! `successor` makes the new process; `old` and `new` are the two sides of a restart, `lost` is a new side
-//! without its old one, and `patience` how long they wait for each other; `moving` is about the connections
-//! that go along, `alarms` about whose the alarms are. `in_memory` is a restart without processes.
+//! without its old one, and `patience` how long they wait for each other; `copying` and `loading` are about
+//! the state, on either side, `moving` about the connections that go along, `alarms` about whose the alarms are. `in_memory` is a restart without processes.
 
 mod alarms;
+mod copying;
 mod in_memory;
+mod loading;
 mod lost;
 mod moving;
 mod new;
