@@ -284,6 +284,8 @@ pub enum RestartError {
         /// [`copy_within`](crate::Restart::copy_within), or [`max_downtime`](crate::Restart::max_downtime)
         /// where connections stood still meanwhile.
         limit: Duration,
+        /// The time that had passed when it was given up.
+        took: Duration,
         /// The last lines of the new program's stderr.
         stderr: String,
     },
@@ -355,7 +357,7 @@ impl fmt::Display for RestartError {
                 let what = if *in_probation { "did not commit" } else { "was not ready" };
                 write!(f, "restart: the new side {what} within {limit:?}{}", Tail(stderr))
             }
-            NotCopied { limit, stderr } => {
+            NotCopied { limit, stderr, .. } => {
                 write!(f, "restart: the state was not copied within {limit:?}{}", Tail(stderr))
             }
             Overrun { saving, took, limit } => write!(

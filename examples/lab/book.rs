@@ -63,7 +63,8 @@ impl Book {
 
     fn copies(&self) -> u64 {
         let page = self.pages.get(&COPIES);
-        page.and_then(|page| Some(u64::from_le_bytes(page.as_slice().try_into().ok()?))).unwrap_or(0)
+        page.and_then(|page| Some(u64::from_le_bytes(page.as_slice().try_into().ok()?)))
+            .unwrap_or(0)
     }
 
     pub fn track(&mut self, on: bool) -> bool {

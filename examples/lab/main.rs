@@ -56,6 +56,8 @@ struct Lab {
     heap: Vec<Vec<u8>>,
     /// What `keep` has left here.
     kept: String,
+    /// How the last restart went, for `verdict`.
+    verdict: String,
     /// Events of the process since it began, for `events`.
     events: Vec<String>,
     /// Connections closed, with their reasons, for `closes`.
@@ -231,6 +233,7 @@ impl Service for Lab {
 
     fn on_restart_ended(&mut self, net: &mut Net, verdict: &Verdict) {
         panic_if_told("on_restart_ended");
+        self.verdict = format!("{verdict:?}").replace('\n', " | ");
         let text = match &verdict.outcome {
             Ok(pid) => format!("ok {} {pid}", verdict.generation),
             Err(why) => format!("error {}", why.to_string().replace('\n', " | ")),

@@ -35,6 +35,7 @@ impl Lab {
             "stats" => format!("{:?} connections: {}", net.stats(), net.connections()),
             "events" => self.events.join(","),
             "closes" => self.closes.join(","),
+            "verdict" => self.verdict.clone(),
             "fail" => return Err(rest.into()),
             "panic" => panic!("{rest}"),
             "unhold" => {

@@ -8,9 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{
-    child::Child, exec::Launch, fork, process::Process, scribe::Copying, stderr::Stderr,
-};
+use super::{child::Child, exec::Launch, fork, process::Process, scribe::Copying, stderr::Stderr};
 use crate::{
     log_target::RESTART,
     net::{ConnId, Listener},
@@ -282,14 +280,15 @@ impl Attempt {
     }
 
     /// The new side took too long.
-    pub fn timed_out(&mut self) -> RestartError {
+    pub fn timed_out(&mut self, now: Instant) -> RestartError {
         if self.ending {
             return self.died();
         }
         self.end();
+        let took = self.time_passed(now);
         let (limit, in_probation, stderr) = (self.limit, self.in_probation(), self.last_words());
         match &self.copying {
-            Some(copying) if !copying.is_done => RestartError::NotCopied { limit, stderr },
+            Some(copying) if !copying.is_done => RestartError::NotCopied { limit, took, stderr },
             _ => RestartError::TimedOut { limit, in_probation, stderr },
         }
     }
@@ -297,8 +296,12 @@ impl Attempt {
     /// This side took too long to write down what the new one was to get: `saving` of its time, up to `now`.
     pub fn overrun(&mut self, now: Instant, saving: Duration) -> RestartError {
         self.child.end();
-        let took = self.limit + now.saturating_duration_since(self.overdue);
-        RestartError::Overrun { saving, took, limit: self.limit }
+        RestartError::Overrun { saving, took: self.time_passed(now), limit: self.limit }
+    }
+
+    /// Of its limit, which is over `now`.
+    fn time_passed(&self, now: Instant) -> Duration {
+        self.limit + now.saturating_duration_since(self.overdue)
     }
 
     /// The new side does not want to serve, and lives on until its connections are gone.

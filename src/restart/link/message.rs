@@ -196,14 +196,7 @@ impl Message {
     pub fn encode(&self) -> Vec<u8> {
         let mut out = wire::begin(self.kind());
         match self {
-            Message::Hello {
-                generation,
-                engine,
-                probation,
-                ready_within,
-                copy_within,
-                old,
-            } => {
+            Message::Hello { generation, engine, probation, ready_within, copy_within, old } => {
                 put_number(&mut out, GENERATION, *generation);
                 put(&mut out, ENGINE, &[*engine as u8]);
                 put_time(&mut out, PROBATION, *probation);

@@ -185,8 +185,7 @@ impl<R: Read> Reader<R> {
                 return self.fail(invalid, "state: this is none".into());
             }
             if version != VERSION {
-                let why =
-                    format!("state: sent in version {version}, this program reads {VERSION}");
+                let why = format!("state: sent in version {version}, this program reads {VERSION}");
                 return self.fail(invalid, why);
             }
             self.state = State::Goes;

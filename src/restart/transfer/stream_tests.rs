@@ -71,8 +71,14 @@ fn each_thing_that_is_wrong_has_its_words() {
     let cases = [
         (b"HTTP/1.1".to_vec(), "state: this is none"),
         ([b"hrls".as_slice(), &[9, 0, 0, 0]].concat(), "version 9, this program reads 1"),
-        (framed(&[frame(BYTES, 0, b"ab"), frame(BYTES, 0, b"ab")]), "byte 2 was to come, and byte 0"),
-        (framed(&[frame(BYTES, 0, b"ab"), frame(BYTES, 4, b"ef")]), "byte 2 was to come, and byte 4"),
+        (
+            framed(&[frame(BYTES, 0, b"ab"), frame(BYTES, 0, b"ab")]),
+            "byte 2 was to come, and byte 0",
+        ),
+        (
+            framed(&[frame(BYTES, 0, b"ab"), frame(BYTES, 4, b"ef")]),
+            "byte 2 was to come, and byte 4",
+        ),
         (framed(&[frame(BYTES, 0, b"ab"), frame(END, 1, b"")]), "byte 2 was to come, and byte 1"),
         (framed(&[frame(END, 0, b"x")]), "a piece of 1 bytes at byte 0 is too long"),
         (framed(&[frame(BYTES, 0, &vec![0; PIECE + 1])]), "is too long"),

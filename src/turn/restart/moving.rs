@@ -152,7 +152,11 @@ impl<S: Service> Turn<S> {
         Ok((records, fds))
     }
 
-    pub(super) fn send_to_new(&mut self, message: &Message, fds: Vec<Fd>) -> std::result::Result<(), Hitch> {
+    pub(super) fn send_to_new(
+        &mut self,
+        message: &Message,
+        fds: Vec<Fd>,
+    ) -> std::result::Result<(), Hitch> {
         let link = self.succession.link_to_new();
         match link.map_or(Ok(()), |link| link.send_fds(message, fds)) {
             Ok(()) | Err(LinkError::Closed) => Ok(()), // that it is closed will be heard

@@ -71,6 +71,7 @@ impl<S: Service> Turn<S> {
                 }
                 other => {
                     let why = complaint(other);
+                    self.handle_scribe()?; // a stream that is cut off is its doing
                     self.give_up(|attempt| attempt.failed(why))?;
                     continue;
                 }
