@@ -138,4 +138,4 @@ pub use system::{per_process::PerProcess, seed::fresh_seed};
 pub use tasks::{
     Alarm, Backoff, Deferred, Hold, Inbox, Mailbox, PendingAlarm, TrySendError, mailbox,
 };
-pub use verdict::{Program, RestartError, Steps, Verdict};
+pub use verdict::{Copied, CopiedBy, Program, RestartError, Steps, Verdict};

@@ -199,11 +199,28 @@ pub const MOVE_BYTES: usize = 64 * 1024 * 1024;
 /// Connections with no more than this do not count, and always go: a request, or the rest of a reply.
 pub const MOVE_SMALL: usize = 16 * 1024;
 
-/// The most that a new program reads as one batch, and as the state of a service: what is longer is
-/// an error of the old one and not a reason to run out of memory.
+/// The most that a new program reads as one batch: what is longer is an error of the old one and not a reason
+/// to run out of memory.
 pub const BATCH_MAX: usize = 1024 * 1024 * 1024;
-/// See [`BATCH_MAX`].
-pub const STATE_MAX: usize = 16 * 1024 * 1024 * 1024;
+
+/// Room in the pipe through which the state of a service goes (Linux lets a user have this much,
+/// `/proc/sys/fs/pipe-max-size`).
+pub const STATE_PIPE: i32 = 1024 * 1024;
+
+/// One piece of [changes](crate::Service::save_changes) is to take about this long to be written, in a turn in
+/// which clients are served.
+pub const CHANGES_PIECE: Duration = Duration::from_millis(1);
+
+/// Pieces of changes on their way at a time: one is read while the next one is written.
+pub const CHANGES_IN_FLIGHT: usize = 2;
+
+/// Where what is left of the changes is expected to take no longer than this, written and read, it is the last
+/// piece, for which everybody waits. No round makes it much shorter: the connections that move take as long.
+pub const LAST_CHANGES: Duration = Duration::from_millis(2);
+
+/// After so many rounds of changes the last one comes, however much is left (Xen's live migration: 30; each round
+/// takes a tenth of the one before where clients change a tenth of what can be copied meanwhile).
+pub const ROUNDS: u32 = 10;
 
 /// A generation that was replaced waits this long for the service manager to say that it has read
 /// so. `systemd-notify(1)` waits as long.

@@ -66,6 +66,7 @@ pub struct Restart {
     pub(crate) or_fork_exec: bool,
     pub(crate) if_shared: IfShared,
     pub(crate) ready_within: Duration,
+    pub(crate) copy_within: Duration,
     pub(crate) probation: Duration,
     pub(crate) check: Option<String>,
     pub(crate) moves: bool,
@@ -77,6 +78,9 @@ impl Restart {
     /// The new side has this long to say that it can serve. Longer than tableflip's users need for
     /// a plain start, shorter than an operator's patience (ecdysis: 5 s, tableflip: 60 s).
     const READY_WITHIN: Duration = Duration::from_secs(10);
+
+    /// A state of some 50 GB, at the 0.8 GB a second that were measured; nobody waits for it.
+    const COPY_WITHIN: Duration = Duration::from_secs(60);
 
     /// Most of what is wrong with a new program shows in its first seconds.
     const PROBATION: Duration = Duration::from_secs(2);
@@ -95,6 +99,7 @@ impl Restart {
             or_fork_exec: false,
             if_shared: IfShared::Warn,
             ready_within: Restart::READY_WITHIN,
+            copy_within: Restart::COPY_WITHIN,
             probation: Restart::PROBATION,
             check: None,
             moves: false,
@@ -140,11 +145,32 @@ impl Restart {
     /// [`on_start`](crate::Service::on_start), and once its probation is over the same time again to say so. It
     /// is the old process that waits: after an upgrade, a new value counts from the next restart on.
     ///
-    /// Time in which callbacks of the old process block is not held against the new one. Its
-    /// [`save`](crate::Service::save) is: where the limit has passed when that returns, the restart is given
-    /// up at once ([`RestartError::Overrun`](crate::RestartError::Overrun)).
+    /// Time in which callbacks of the old process block is not held against the new one. Nor is the time in which
+    /// the state is copied, which [has a limit of its own](Self::copy_within).
     pub fn ready_within(self, limit: Duration) -> Restart {
         Restart { ready_within: limit.min(FAR_FUTURE), ..self }
+    }
+
+    /// By fork-exec, kill the new side and carry on when the service's state is not copied after `limit` (60 s unless
+    /// told), counted from when the new program has run up to [`run`](crate::Server::run) until it has read all that
+    /// [`save`](crate::Service::save) has written, and what has changed meanwhile.
+    ///
+    /// A scribe writes it, a fork of the old process, which serves as if nothing were. Where connections move and
+    /// the service [does not say what changes](crate::Service::track_changes) they stand still meanwhile, so
+    /// [`max_downtime`](Self::max_downtime) counts as well. Where there may be no fork, because the process
+    /// has other threads or the system refuses, the old process writes it itself and does nothing else: it looks
+    /// at the clock at each write, and where the limit has passed when `save` returns, the restart is given up
+    /// at once ([`RestartError::Overrun`](crate::RestartError::Overrun)). [`Steps::copied`](crate::Steps::copied)
+    /// says which it was.
+    ///
+    /// ```
+    /// # use heirloom::Restart;
+    /// # use std::time::Duration;
+    /// // 200 GB of cache, read by a program that checks each entry.
+    /// let upgrade = Restart::fork_exec().copy_within(Duration::from_secs(900));
+    /// ```
+    pub fn copy_within(self, limit: Duration) -> Restart {
+        Restart { copy_within: limit.min(FAR_FUTURE), ..self }
     }
 
     /// The new side serves for this long before the old one lets go of the listeners (2 s unless told), counted
@@ -188,8 +214,8 @@ impl Restart {
     /// While connections move nobody serves them. If it takes longer than `limit` (2 s unless told), the
     /// restart is given up and the old generation goes on with them.
     ///
-    /// [`save`](crate::Service::save) and [`export`](crate::Service::export) cannot be interrupted: it is looked
-    /// at the clock after each, and how long they took is told
+    /// [`save_changes`](crate::Service::save_changes) and [`export`](crate::Service::export) cannot be interrupted: it
+    /// is looked at the clock after each, and how long they took is told
     /// ([`RestartError::Overrun`](crate::RestartError::Overrun), [`Steps::saved`](crate::Steps::saved)). Nor can
     /// the new side's [`on_start`](crate::Service::on_start), after which it is too late to give up: a downtime
     /// over the limit is a warning in the log, and all of it is in

@@ -89,10 +89,13 @@ impl fmt::Display for Program {
 pub struct Steps {
     /// How long it took to make the new process. So long the old one did nothing else.
     pub made: Option<Duration>,
-    /// How long the old one took to write down its state and, where they move, its connections. So long it did
-    /// nothing else: [`save`](crate::Service::save) and [`export`](crate::Service::export) cannot be
-    /// interrupted. `None` with a fork.
+    /// How long the old one did nothing else than to write down what the new one was to get: its connections, where
+    /// they move ([`export`](crate::Service::export)), [changes](crate::Service::save_changes), and its state, where
+    /// it had to do that [itself](CopiedBy::Itself); the time to make a scribe, where it had not. `None` with a
+    /// fork.
     pub saved: Option<Duration>,
+    /// How the service's state was copied to a new program; `None` with a fork, which needs no copy.
+    pub copied: Option<Copied>,
     /// How long nobody served the connections that moved; `None` if none did.
     pub downtime: Option<Duration>,
     /// It was ready, and the old one stopped accepting; counted from the request.
@@ -105,6 +108,82 @@ pub struct Steps {
     /// How many connections were to move and have stayed, because there was no room for what their clients
     /// have queued: see [`Restart::max_moved`](crate::Restart::max_moved).
     pub kept_back: usize,
+}
+
+/// How the state of a service was copied to a new program.
+///
+/// ```
+/// use heirloom::{Copied, CopiedBy};
+///
+/// /// What a dashboard says of an upgrade that stood still.
+/// fn advice(copied: &Copied) -> Option<&'static str> {
+///     match copied.by {
+///         CopiedBy::Scribe => None,
+///         CopiedBy::Itself { threads: 2.. } => Some("with one thread it would serve meanwhile"),
+///         CopiedBy::Itself { .. } => Some("there was no process to be had"),
+///     }
+/// }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Copied {
+    /// Who wrote it down.
+    pub by: CopiedBy,
+    /// Its bytes, those of changes included.
+    pub bytes: u64,
+    /// From the new program's claim to the last byte.
+    pub took: Duration,
+    /// How often what had changed meanwhile was copied as well, before the last time.
+    pub rounds: u32,
+    /// How many [changes](crate::Service::save_changes) those were, the last ones included.
+    pub changes: u64,
+}
+
+/// Who has written down the state of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CopiedBy {
+    /// A process of its own, a fork of the old one, which served meanwhile.
+    Scribe,
+    /// The old process itself, which could do nothing else: there was no fork to be had.
+    Itself {
+        /// The threads of the process. With more than one there is no fork.
+        threads: usize,
+        /// The error of the system, as `errno(3)` has it, where it refused; or 0.
+        errno: i32,
+    },
+}
+
+impl fmt::Display for Copied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Copied { by, bytes, took, rounds, changes } = self;
+        match *bytes {
+            0..10_240 => write!(f, "{bytes} bytes")?,
+            10_240..10_485_760 => write!(f, "{:.1} KiB", *bytes as f64 / 1024.0)?,
+            _ => write!(f, "{:.1} MiB", *bytes as f64 / 1_048_576.0)?,
+        }
+        write!(f, " by {by} in {:.3} s", took.as_secs_f64())?;
+        match (rounds, changes) {
+            (0, 0) => Ok(()),
+            (1, _) => write!(f, ", 1 round, {changes} changes"),
+            _ => write!(f, ", {rounds} rounds, {changes} changes"),
+        }
+    }
+}
+
+impl fmt::Display for CopiedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            CopiedBy::Scribe => f.write_str("a scribe"),
+            CopiedBy::Itself { threads, errno: 0 } => {
+                write!(f, "the server itself ({threads} threads: no fork)")
+            }
+            CopiedBy::Itself { errno, .. } => {
+                let why = std::io::Error::from_raw_os_error(errno);
+                write!(f, "the server itself (fork: {why})")
+            }
+        }
+    }
 }
 
 /// Why there is no new generation. Unless this process was [told to stop](Self::Stopped), or was
@@ -217,6 +296,16 @@ pub enum RestartError {
         /// The last lines of the new program's stderr.
         stderr: String,
     },
+    /// The state was not copied to the new program in time, which has been killed.
+    NotCopied {
+        /// [`copy_within`](crate::Restart::copy_within), or [`max_downtime`](crate::Restart::max_downtime)
+        /// where connections stood still meanwhile.
+        limit: Duration,
+        /// The time that had passed when it was given up.
+        took: Duration,
+        /// The last lines of the new program's stderr.
+        stderr: String,
+    },
     /// When this process had written down what the new side was to get, the time for that was over. It cannot
     /// be interrupted: make it shorter, or the limit longer.
     Overrun {
@@ -225,7 +314,7 @@ pub enum RestartError {
         /// The time that had passed of the limit.
         took: Duration,
         /// [`max_downtime`](crate::Restart::max_downtime) where connections move, or
-        /// [`ready_within`](crate::Restart::ready_within).
+        /// [`copy_within`](crate::Restart::copy_within).
         limit: Duration,
     },
     /// This process was told to stop in the meantime.
@@ -297,6 +386,9 @@ impl fmt::Display for RestartError {
             TimedOut { limit, in_probation, stderr } => {
                 let what = if *in_probation { "did not commit" } else { "was not ready" };
                 write!(f, "restart: the new side {what} within {limit:?}{}", Tail(stderr))
+            }
+            NotCopied { limit, stderr, .. } => {
+                write!(f, "restart: the state was not copied within {limit:?}{}", Tail(stderr))
             }
             Overrun { saving, took, limit } => write!(
                 f,

@@ -21,10 +21,17 @@ use nix::{
 /// The steps in the order in which they are taken, as `restart::fault` names them; those of a roll back
 /// come after the others. Who dies after one of the last two was the only one left, by agreement, and so was an
 /// old side that has not handed over its state.
-const STEPS: [&str; 18] = [
+const STEPS: [&str; 25] = [
     "OldMade",
     "OldOffered",
     "OldSaving",
+    "OldCopying",
+    "ScribeMade",
+    "NewLoading",
+    "NewLoaded",
+    "OldLoaded",
+    "OldRound",
+    "NewApplied",
     "OldSaved",
     "OldHanded",
     "OldReady",
@@ -42,6 +49,21 @@ const STEPS: [&str; 18] = [
     "NewCommitted",
 ];
 
+/// Those that only fork-exec has: the state is copied, and what changes meanwhile.
+const COPY: [&str; 11] = [
+    "OldOffered",
+    "OldSaving",
+    "OldCopying",
+    "ScribeMade",
+    "NewLoading",
+    "NewLoaded",
+    "OldLoaded",
+    "OldRound",
+    "NewApplied",
+    "OldSaved",
+    "OldHanded",
+];
+
 const FAULTS: [&str; 3] = ["die", "hang", "garbage"];
 
 const READY: Duration = Duration::from_millis(600);
@@ -53,31 +75,50 @@ const HELD: usize = 5;
 #[test]
 #[cfg_attr(not(debug_assertions), ignore = "faults are in debug builds only")]
 fn scenario_03_a_fault_at_every_step() {
-    walk_all(false);
+    walk_all(Mode::Stay);
 }
 
 #[test]
 #[cfg_attr(not(debug_assertions), ignore = "faults are in debug builds only")]
 fn scenario_03_a_fault_at_every_step_of_a_move() {
-    walk_all(true);
+    walk_all(Mode::Move);
+}
+
+#[test]
+#[cfg_attr(not(debug_assertions), ignore = "faults are in debug builds only")]
+fn scenario_03_a_fault_at_every_step_of_a_copy_of_what_changes() {
+    walk_all(Mode::Track);
+}
+
+/// What is restarted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    Stay,
+    /// Connections move.
+    Move,
+    /// The same, and the service notes what changes.
+    Track,
 }
 
 /// A server for each engine and fault, all at the same time.
-fn walk_all(moves: bool) {
+fn walk_all(mode: Mode) {
+    let engines = if mode == Mode::Track { &[Engine::ForkExec][..] } else { &ENGINES };
     thread::scope(|scope| {
-        for engine in [Engine::Fork, Engine::ForkExec] {
+        for &engine in engines {
             for fault in FAULTS {
-                scope.spawn(move || Walk::begin(engine, fault, moves).walk());
+                scope.spawn(move || Walk::begin(engine, fault, mode).walk());
             }
         }
     });
 }
 
+const ENGINES: [Engine; 2] = [Engine::Fork, Engine::ForkExec];
+
 struct Walk {
     lab: Lab,
     engine: Engine,
     fault: &'static str,
-    moves: bool,
+    mode: Mode,
     /// Where the control socket is, and the file that asks for a fault.
     files: Dir,
     /// Descriptors of a process that has nobody to serve.
@@ -85,39 +126,47 @@ struct Walk {
 }
 
 impl Walk {
-    fn begin(engine: Engine, fault: &'static str, moves: bool) -> Walk {
+    fn begin(engine: Engine, fault: &'static str, mode: Mode) -> Walk {
         let files = Dir::new();
         let control = files.path("control").display().to_string();
         let lab = Lab::with(|mut setup| {
-            if moves {
+            if mode != Mode::Stay {
                 setup = setup.env("LAB_MOVE", 1);
+            }
+            if mode == Mode::Track {
+                setup = setup.env("LAB_TRACK", 1);
             }
             setup
                 .arg("--control")
                 .arg(control)
                 .env("HEIRLOOM_FAULT", files.path("fault").display())
                 .env("LAB_READY", READY.as_millis())
+                .env("LAB_COPY", READY.as_millis())
                 .env("LAB_PROBATION", PROBATION.as_millis())
         });
         wait_for_events(lab.pid());
         let fds = open_fds(lab.pid());
-        Walk { lab, engine, fault, moves, files, fds }
+        Walk { lab, engine, fault, mode, files, fds }
     }
 
     fn walk(mut self) {
         for step in STEPS {
-            let moving = matches!(step, "NewTaken");
-            let exec =
-                matches!(step, "OldOffered" | "OldSaving" | "OldSaved" | "OldHanded" | "NewTaken");
-            if (exec && self.engine == Engine::Fork) || (moving && !self.moves) {
+            let (moving, copying) = (step == "NewTaken", COPY.contains(&step));
+            let changing = matches!(step, "OldRound" | "NewApplied");
+            if ((copying || moving) && self.engine == Engine::Fork)
+                || (moving && self.mode == Mode::Stay)
+                || (changing && self.mode != Mode::Track)
+                // The others go on as without changes.
+                || (!copying && self.mode == Mode::Track)
+            {
                 continue;
             }
-            let name = format!("{step} {} by {:?}, move: {}", self.fault, self.engine, self.moves);
+            let name = format!("{step} {} by {:?}, {:?}", self.fault, self.engine, self.mode);
             println!("{name}");
             let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.take(step)));
             match caught {
                 Ok(Left::Server) => {}
-                Ok(Left::Nobody) => self = Walk::begin(self.engine, self.fault, self.moves),
+                Ok(Left::Nobody) => self = Walk::begin(self.engine, self.fault, self.mode),
                 Err(why) => {
                     eprintln!("--- {name}: the log:\n{}", self.lab.log());
                     std::panic::resume_unwind(why);
@@ -129,7 +178,7 @@ impl Walk {
     /// One restart with a fault, and one without.
     fn take(&mut self, step: &str) -> Left {
         let traffic = Churn::start(&self.lab.address, LAB);
-        let held = if self.moves { HELD } else { 0 };
+        let held = if self.mode == Mode::Stay { 0 } else { HELD };
         let mut held: Vec<_> = (0..held).map(|_| self.lab.connect()).collect();
         held.iter_mut().for_each(|client| drop(client.who()));
         if matches!(step, "NewHandedBack" | "OldResumed") {
@@ -188,7 +237,9 @@ impl Walk {
     /// At this step a new program has not been given the state. Without the old side there is nothing that
     /// it could serve.
     fn has_nothing_yet(&self, step: &str) -> bool {
-        self.engine == Engine::ForkExec && ["OldMade", "OldOffered", "OldSaving"].contains(&step)
+        const BEFORE: [&str; 6] =
+            ["OldMade", "OldOffered", "OldSaving", "OldCopying", "OldLoaded", "OldRound"];
+        self.engine == Engine::ForkExec && BEFORE.contains(&step)
     }
 
     /// The process that has said that it will stop; it may not have done so yet.

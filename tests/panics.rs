@@ -470,7 +470,7 @@ fn a_process_that_ends_by_a_panic_leaves_nothing_behind() {
 /// A new program that has nothing to serve without its old side is the last that could do it.
 #[test]
 fn a_process_that_ends_by_a_panic_beside_a_new_program_leaves_nothing_behind() {
-    for callback in ["save", "on_move"] {
+    for callback in ["export", "on_move"] {
         let files = common::Dir::new();
         let socket = files.path("socket");
         let mut lab = Operated::with(30, |setup| {

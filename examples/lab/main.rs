@@ -9,6 +9,7 @@
 //! limits and say what goes wrong.
 
 mod beyond;
+mod book;
 #[path = "../common/mod.rs"]
 mod common;
 mod holding;
@@ -55,12 +56,16 @@ struct Lab {
     copies: Vec<socket::Copies>,
     /// What a new program is told, too.
     state: State,
+    /// The same, of any size.
+    book: book::Book,
     /// Who waits for the verdict on a restart, in the order of asking.
     restarting: Vec<ConnId>,
     /// What `heap` has allocated and touched.
     heap: Vec<Vec<u8>>,
     /// What `keep` has left here.
     kept: String,
+    /// How the last restart went, for `verdict`.
+    verdict: String,
     /// Events of the process since it began, for `events`.
     events: Vec<String>,
     /// Connections closed, with their reasons, for `closes`.
@@ -242,6 +247,7 @@ impl Service for Lab {
     fn on_restart_ended(&mut self, net: &mut Net, verdict: &Verdict) {
         own::note("on_restart_ended");
         panic_if_told("on_restart_ended");
+        self.verdict = format!("{verdict:?}").replace('\n', " | ");
         let text = match &verdict.outcome {
             Ok(pid) => format!("ok {} {pid}", verdict.generation),
             Err(why) => format!("error {}", why.to_string().replace('\n', " | ")),
@@ -273,22 +279,44 @@ impl Service for Lab {
         if session.fate == Fate::Stay { Move::Stay } else { Move::Yes }
     }
 
+    /// The length of what `State` is written down as, that, and the pages of the book.
     fn save(&self, out: &mut dyn Write) -> Result {
         own::note("save");
         settings::linger("save");
         panic_if_told("save");
-        out.write_all(&self.state.write()?)?;
-        Ok(())
+        let state = self.state.write()?;
+        out.write_all(&(state.len() as u32).to_le_bytes())?;
+        out.write_all(&state)?;
+        self.book.save(out)
     }
 
     fn load(&mut self, saved: &mut dyn BufRead) -> Result {
         own::note("load");
         settings::linger("load");
         panic_if_told("load");
-        let mut bytes = Vec::new();
-        saved.read_to_end(&mut bytes)?;
-        self.state = State::read(&bytes)?;
-        Ok(())
+        let mut length = [0; 4];
+        saved.read_exact(&mut length)?;
+        let mut state = vec![0; u32::from_le_bytes(length) as usize];
+        saved.read_exact(&mut state)?;
+        self.state = State::read(&state)?;
+        self.book.load(saved, settings::told_time("load_page"))
+    }
+
+    fn track_changes(&mut self, on: bool) -> bool {
+        panic_if_told("track_changes");
+        self.book.track(on)
+    }
+
+    fn save_changes(&mut self, out: &mut dyn Write, most: usize) -> Result<usize> {
+        settings::linger("save_changes");
+        panic_if_told("save_changes");
+        self.book.save_changes(out, most)
+    }
+
+    fn load_changes(&mut self, saved: &mut dyn BufRead) -> Result {
+        settings::linger("load_changes");
+        panic_if_told("load_changes");
+        self.book.load(saved, None)
     }
 
     fn export(&self, session: &Session) -> Option<Vec<u8>> {

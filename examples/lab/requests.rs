@@ -35,6 +35,7 @@ impl Lab {
             "stats" => format!("{:?} connections: {}", net.stats(), net.connections()),
             "events" => self.events.join(","),
             "closes" => self.closes.join(","),
+            "verdict" => self.verdict.clone(),
             "fail" => return Err(rest.into()),
             "panic" => panic!("{rest}"),
             "unhold" => {
@@ -98,7 +99,10 @@ impl Lab {
                 self.copies.push(socket::Copies::make()?);
                 done()
             }
-            _ => return self.own.handle(verb, rest),
+            _ => match self.own.handle(verb, rest)? {
+                None => return self.book.handle(verb, rest),
+                answer => return Ok(answer),
+            },
         }))
     }
 

@@ -2,7 +2,7 @@
 //! request.
 //!
 //! `LAB_*` variables, in milliseconds (or `never`), bytes and counts: IDLE FIRST WRITE CLOSE READY PROBATION
-//! MAX_DOWNTIME CONNECTIONS MAX_MOVED MESSAGE OUTPUT, DRAIN DRAIN_SPREAD STOP STOP_SPREAD GENERATIONS DISMISS, DIAL
+//! COPY MAX_DOWNTIME CONNECTIONS MAX_MOVED MESSAGE OUTPUT, DRAIN DRAIN_SPREAD STOP STOP_SPREAD GENERATIONS DISMISS, DIAL
 //! PER_DESTINATION; and `LAB_OR_FORK_EXEC=1`, `LAB_MOVE=1` (as `--move`), `LAB_IF_SHARED=refuse` (or `fork-exec`), `LAB_CHECKED=1`, `LAB_MAILBOX=1` (2: with
 //! a message in it from the beginning).
 //!
@@ -12,7 +12,9 @@
 //!   to serve), `roll back`, `die in alarm`; and whoever comes to it: `panic in CALLBACK`,
 //!   `refuse in CALLBACK` (around a fork).
 //! - `LAB_SLOW=FILE`: callbacks that take long, one a line, with the time: `start 2500`. There are `open`,
-//!   `start`, `retire`, `save`, `load`, `export` and `import`.
+//!   `start`, `retire`, `save`, `load`, `export`, `import`, `save_changes` and `load_changes`; `save_page` and
+//!   `load_page` are for each page of the book.
+//! - `LAB_TRACK=1`: it says what changes in the book.
 //! - `LAB_PANICS=1`: a panic ends the process.
 //! - `LAB_ALSO=FILE`: it also listens on each line of it, or reads `datagrams ADDRESS`.
 //! - `LAB_JOURNAL=FILE`: all generations write down there which alarms, pieces and messages came.
@@ -71,6 +73,9 @@ pub fn adjust(mut how: Restart) -> Restart {
     }
     if let Some(limit) = millis("READY") {
         how = how.ready_within(limit);
+    }
+    if let Some(limit) = millis("COPY") {
+        how = how.copy_within(limit);
     }
     if let Some(limit) = millis("MAX_DOWNTIME") {
         how = how.max_downtime(limit);
@@ -165,14 +170,15 @@ pub fn told() -> Option<String> {
 
 /// Takes as long for a callback as the file that `LAB_SLOW` names says by now, and does nothing meanwhile.
 pub fn linger(callback: &str) {
-    let text = env::var("LAB_SLOW").ok().and_then(|path| fs::read_to_string(path).ok());
-    for line in text.unwrap_or_default().lines() {
-        if let Some((name, millis)) = line.split_once(' ')
-            && name == callback
-        {
-            thread::sleep(Duration::from_millis(millis.parse().expect("milliseconds")));
-        }
-    }
+    told_time(callback).iter().for_each(|&time| thread::sleep(time));
+}
+
+/// How long that is.
+pub fn told_time(callback: &str) -> Option<Duration> {
+    let text = env::var("LAB_SLOW").ok().and_then(|path| fs::read_to_string(path).ok())?;
+    let times = text.lines().filter_map(|line| line.split_once(' '));
+    let mut times = times.filter(|(name, _)| *name == callback);
+    times.next().map(|(_, millis)| Duration::from_millis(millis.parse().expect("milliseconds")))
 }
 
 /// At the beginning of a callback: whether it is the one that is to panic.

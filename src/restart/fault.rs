@@ -14,6 +14,14 @@ pub(crate) enum Step {
     OldOffered,
     /// Old: the new program is up, and the state is about to be written down for it.
     OldSaving,
+    /// Old: a scribe writes, and the new side has the other end of its pipe.
+    OldCopying,
+    /// Old: `Loaded` came.
+    OldLoaded,
+    /// Old: it has sent a piece of changes.
+    OldRound,
+    /// The scribe: it exists, and has written nothing.
+    ScribeMade,
     /// Old: it has sent the state.
     OldSaved,
     /// Old: it has sent state and connections.
@@ -32,6 +40,12 @@ pub(crate) enum Step {
     NewMade,
     /// New: it has everything it needs.
     NewClaimed,
+    /// New: it is about to read the state.
+    NewLoading,
+    /// New: it has read it, and said so.
+    NewLoaded,
+    /// New: it has applied a piece of changes, and said so.
+    NewApplied,
     /// New: it has taken in what a new program is handed.
     NewTaken,
     /// New: it has said `Ready`.
@@ -49,13 +63,26 @@ pub(crate) enum Step {
 }
 
 /// The place for a fault after `step`.
+pub(crate) fn point(step: Step, link: Option<&mut Link>) {
+    point_at(step, || link.into_iter().for_each(garble));
+}
+
 #[cfg(not(debug_assertions))]
-pub(crate) fn point(_step: Step, _link: Option<&mut Link>) {}
+fn garble(_link: &mut Link) {}
+
+#[cfg(debug_assertions)]
+fn garble(link: &mut Link) {
+    link.send_garbage();
+}
+
+/// The same, where garbage is something else than a message.
+#[cfg(not(debug_assertions))]
+pub(crate) fn point_at(_step: Step, _garble: impl FnOnce()) {}
 
 /// Does what the file that `HEIRLOOM_FAULT` names says, if it says it of this step, and removes the
 /// file: `NewReady die`, `OldReleased hang`, `NewServing garbage`.
 #[cfg(debug_assertions)]
-pub(crate) fn point(step: Step, link: Option<&mut Link>) {
+pub(crate) fn point_at(step: Step, garble: impl FnOnce()) {
     use nix::{sys::signal, unistd::getpid};
 
     let Some(path) = std::env::var_os("HEIRLOOM_FAULT") else { return };
@@ -68,7 +95,7 @@ pub(crate) fn point(step: Step, link: Option<&mut Link>) {
     match what {
         "die" => drop(signal::kill(getpid(), signal::SIGKILL)),
         "hang" => drop(signal::kill(getpid(), signal::SIGSTOP)),
-        "garbage" => link.into_iter().for_each(Link::send_garbage),
+        "garbage" => garble(),
         other => panic!("no such fault: {other}"),
     }
 }

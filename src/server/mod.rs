@@ -128,6 +128,7 @@ impl<S: Service> Server<S> {
         succession.supervisor = inheritance.supervisor;
         succession.probation = inheritance.probation;
         succession.ready_within = inheritance.ready_within;
+        succession.copy_within = inheritance.copy_within;
         succession.stderr = inheritance.stderr;
         let older = inheritance.older.into_iter();
         succession.older = older.map(|(who, link)| Generation::new(who, link)).collect();

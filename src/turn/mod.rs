@@ -120,7 +120,7 @@ impl<S: Service> Turn<S> {
     /// How long to sleep: not at all while somebody is still to be heard, nor while there is memory to give
     /// back.
     fn wait(&self, now: Instant) -> Option<Duration> {
-        let is_busy = !self.ready.is_empty() || self.gives_back();
+        let is_busy = !self.ready.is_empty() || self.gives_back() || self.copies();
         if is_busy { Some(Duration::ZERO) } else { self.net.wait(now) }
     }
 
@@ -139,6 +139,7 @@ impl<S: Service> Turn<S> {
         // `on_writable` and `on_close` send too: never sleep with unsent output.
         self.flush();
         self.work();
+        self.copy_more()?;
         self.settle()
     }
 

@@ -225,7 +225,7 @@ impl Supervisor {
         if start.child.has_ended() {
             self.give_up(now, Attempt::died);
         } else if start.overdue <= now {
-            self.give_up(now, Attempt::timed_out);
+            self.give_up(now, |attempt| attempt.timed_out(now));
         }
     }
 

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{child::Child, exec::Launch, fork, process::Process, stderr::Stderr};
+use super::{child::Child, exec::Launch, fork, process::Process, scribe::Copying, stderr::Stderr};
 use crate::{
     inventory::Inventory,
     log_target::RESTART,
@@ -51,6 +51,8 @@ pub(crate) struct Attempt {
     pub unwanted: Vec<usize>,
     /// Why the new side hands back, if it does.
     pub handed_back: Option<String>,
+    /// How the state goes to it, once it has asked for that.
+    pub copying: Option<Copying>,
     /// Connections that are still to be sent to it.
     pub outgoing: VecDeque<ConnId>,
     /// What may still go along of the bytes that they have queued.
@@ -138,6 +140,7 @@ impl Attempt {
             stderr: None,
             unwanted: Vec::new(),
             handed_back: None,
+            copying: None,
             outgoing: VecDeque::new(),
             allowance,
             sharing: Sharing::default(),
@@ -213,10 +216,34 @@ impl Attempt {
         }
     }
 
+    /// From `now` on it has the time for the copy. Answers what was left of its own.
+    pub fn copy(&mut self, now: Instant) -> Duration {
+        let left = self.overdue.saturating_duration_since(now);
+        self.limit = self.task.how.copy_within;
+        self.overdue = now + self.limit;
+        left
+    }
+
+    /// The copy is over, and from `now` on it has what was `left` of its own time.
+    pub fn go_on(&mut self, now: Instant, left: Duration) {
+        self.limit = self.task.how.ready_within;
+        self.overdue = now + left;
+    }
+
     /// From `now` on it has to last.
     pub fn prove(&mut self, now: Instant) {
         self.limit = self.task.how.ready_within;
         self.overdue = now + self.task.how.probation + self.limit;
+    }
+
+    /// Whether it is reading the state.
+    pub fn is_loading(&self) -> bool {
+        self.copying.as_ref().is_some_and(|copying| !copying.is_loaded)
+    }
+
+    /// Whether it has changes that it has not applied yet.
+    pub fn is_applying(&self) -> bool {
+        self.copying.as_ref().is_some_and(|copying| copying.rounds.is_under_way())
     }
 
     /// Who the new side is.
@@ -260,23 +287,28 @@ impl Attempt {
     }
 
     /// The new side took too long.
-    pub fn timed_out(&mut self) -> RestartError {
+    pub fn timed_out(&mut self, now: Instant) -> RestartError {
         if self.ending {
             return self.died();
         }
         self.end();
-        RestartError::TimedOut {
-            limit: self.limit,
-            in_probation: self.in_probation(),
-            stderr: self.last_words(),
+        let took = self.time_passed(now);
+        let (limit, in_probation, stderr) = (self.limit, self.in_probation(), self.last_words());
+        match &self.copying {
+            Some(copying) if !copying.is_done => RestartError::NotCopied { limit, took, stderr },
+            _ => RestartError::TimedOut { limit, in_probation, stderr },
         }
     }
 
     /// This side took too long to write down what the new one was to get: `saving` of its time, up to `now`.
     pub fn overrun(&mut self, now: Instant, saving: Duration) -> RestartError {
         self.child.end();
-        let took = self.limit + now.saturating_duration_since(self.overdue);
-        RestartError::Overrun { saving, took, limit: self.limit }
+        RestartError::Overrun { saving, took: self.time_passed(now), limit: self.limit }
+    }
+
+    /// Of its limit, which is over `now`.
+    fn time_passed(&self, now: Instant) -> Duration {
+        self.limit + now.saturating_duration_since(self.overdue)
     }
 
     /// The new side does not want to serve, and lives on until its connections are gone.
@@ -340,10 +372,10 @@ pub(crate) struct Task {
 /// The first word, with what a program needs to be heard and to know whether the old side lives.
 fn hello(task: &Task, old: Identity, heard: &Stderr) -> io::Result<Parcel<Message>> {
     let Task { engine, generation, .. } = *task;
-    let Restart { probation, ready_within, .. } = task.how;
+    let Restart { probation, ready_within, copy_within, .. } = task.how;
     let stderr = io::stderr().as_fd().try_clone_to_owned()?;
     let heard = heard.as_fd().try_clone_to_owned()?;
-    let hello = Message::Hello { generation, engine, probation, ready_within, old };
+    let hello = Message::Hello { generation, engine, probation, ready_within, copy_within, old };
     Ok((hello, vec![stderr, heard, Process::this()?.into_fd()]))
 }
 

@@ -47,6 +47,13 @@ impl Child {
         self.status.is_some()
     }
 
+    /// Kills the child if it lives, and does not wait for its end.
+    pub fn kill(&self) {
+        if self.status.is_none() {
+            let _ = kill(self.pid, Signal::SIGKILL); // the number is its own until it is reaped
+        }
+    }
+
     /// Kills the child if it lives, reaps it, and tells how it ended.
     pub fn end(&mut self) -> String {
         describe(*self.status.get_or_insert_with(|| end(self.pid)))

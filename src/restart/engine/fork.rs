@@ -11,12 +11,12 @@ use nix::{
     errno::Errno,
     sched::{CloneFlags, unshare},
     sys::{
-        prctl::set_child_subreaper,
+        prctl::{set_child_subreaper, set_pdeathsig},
         signal::{
             SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, pthread_sigmask, sigaction,
         },
     },
-    unistd::{ForkResult, Pid},
+    unistd::{ForkResult, Pid, getppid},
 };
 
 use crate::{log_target::RESTART, system::noted};
@@ -83,6 +83,52 @@ pub(crate) fn close_all(mut fds: Vec<RawFd>) {
             }
         }
     }
+}
+
+/// In a child that only helps its parent: it ends with that, at once, and keeps no descriptor but `kept` and where
+/// it writes what it has to say. Nobody may use the others any more; who owns them is never dropped.
+///
+/// # Errors
+/// When the kernel refuses, or `parent` has ended already.
+pub(crate) fn become_helper(parent: Pid, kept: BorrowedFd<'_>) -> io::Result<()> {
+    set_pdeathsig(Signal::SIGKILL)?;
+    if getppid() != parent {
+        return Err(io::Error::other("the parent has ended"));
+    }
+    let mut kept = [libc::STDOUT_FILENO, libc::STDERR_FILENO, kept.as_raw_fd()];
+    kept.sort_unstable();
+    let mut first = 0;
+    for fd in kept {
+        close_range(first, fd - 1)?;
+        first = fd + 1;
+    }
+    close_range(first, RawFd::MAX)
+}
+
+/// Ends this process at once: no exit handler, no destructor, nothing that is buffered.
+pub(crate) fn exit_now(status: i32) -> ! {
+    // SAFETY: that nothing else runs is the point.
+    unsafe { libc::_exit(status) }
+}
+
+/// Closes what is open from `first` to `last`.
+fn close_range(first: RawFd, last: RawFd) -> io::Result<()> {
+    if first > last {
+        return Ok(());
+    }
+    // SAFETY: as in `close_all`.
+    match unsafe { libc::close_range(first as libc::c_uint, last as libc::c_uint, 0) } {
+        0 => return Ok(()),
+        _ if Errno::last() == Errno::ENOSYS => {} // a kernel before 5.9
+        _ => return Err(io::Error::last_os_error()),
+    }
+    let names = std::fs::read_dir("/proc/self/fd")?.flatten().map(|entry| entry.file_name());
+    let open: Vec<RawFd> = names.filter_map(|name| name.to_str()?.parse().ok()).collect();
+    for fd in open.into_iter().filter(|fd| (first..=last).contains(fd)) {
+        // SAFETY: as in `close_all`. One of them is the list's own, and closed by now.
+        unsafe { libc::close(fd) };
+    }
+    Ok(())
 }
 
 /// A descriptor that is readable once the process has ended (`pidfd_open(2)`).
@@ -156,8 +202,7 @@ impl Unready {
 
 impl Drop for Unready {
     fn drop(&mut self) {
-        // SAFETY: `_exit` ends the process at once; that nothing else runs is the point.
-        unsafe { libc::_exit(Unready::EXIT) }
+        exit_now(Unready::EXIT)
     }
 }
 

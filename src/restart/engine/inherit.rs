@@ -24,6 +24,8 @@ pub(crate) struct Inheritance {
     pub probation: Duration,
     /// How long the old one waits for it to be ready.
     pub ready_within: Duration,
+    /// And how long the copy of the state may take, beside that.
+    pub copy_within: Duration,
     /// Who the old one is, and how to know whether it lives.
     pub old: Identity,
     pub old_process: Process,
@@ -60,12 +62,11 @@ impl Inheritance {
 
     /// Hello: what there is to know before there is anything to take.
     fn announced(door: &mut Link) -> std::result::Result<Inheritance, String> {
-        let (generation, engine, probation, ready_within, old, fds) = match wait_for_message(door)?
-        {
-            (Message::Hello { generation, engine, probation, ready_within, old }, fds) => {
-                (generation, engine, probation, ready_within, old, fds)
-            }
-            (other, _) => return Err(format!("{other:?} came before Hello")),
+        let (hello, fds) = wait_for_message(door)?;
+        let Message::Hello { generation, engine, probation, ready_within, copy_within, old } =
+            hello
+        else {
+            return Err(format!("{hello:?} came before Hello"));
         };
         let [own, reader, pidfd] = <[OwnedFd; 3]>::try_from(fds)
             .map_err(|fds| format!("Hello came with {} descriptors", fds.len()))?;
@@ -74,6 +75,7 @@ impl Inheritance {
             engine,
             probation,
             ready_within,
+            copy_within,
             old,
             old_process: Process::of(pidfd),
             stderr: Some(ForwardedStderr::of(own, reader)),

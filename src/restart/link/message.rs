@@ -30,6 +30,8 @@ pub(crate) enum Message {
         probation: Duration,
         /// So long I wait for you to be ready, and may be busy with what you are to get.
         ready_within: Duration,
+        /// So long the copy of the state may take, which does not count there.
+        copy_within: Duration,
         old: Identity,
     },
     /// New program to old, in answer: I am here, as this process; speak to me on this one from now on. With
@@ -44,9 +46,17 @@ pub(crate) enum Message {
     /// New to old: my `main` has run, and I am still the same process; give me the rest. I do not want the
     /// sockets at these places of what you have offered, and read records up to this version.
     Claim { pid: u32, unwanted: Vec<u64>, records: u64 },
-    /// Old to new: what the service has saved, in a memfd, and the number of the connection that came last
-    /// by then. From here on the new side has what it needs to serve, should this be the last word.
-    State { last_serial: u64 },
+    /// Old to new: what the service saves comes out of the pipe whose end is with it.
+    Snapshot,
+    /// New to old: I have read all of it, so many bytes.
+    Loaded { bytes: u64 },
+    /// Old to new: what has changed since, or some of it, in a memfd.
+    Changes,
+    /// New to old: I have applied such a piece, which took so long.
+    Applied { took: Duration },
+    /// Old to new: that was all of the state; and the number of the connection that came last by then. From here
+    /// on the new side has what it needs to serve, should this be the last word.
+    Copied { last_serial: u64 },
     /// Old to new: this many connections: a memfd with their records, and their sockets.
     Connections { count: u64 },
     /// New to old: I have taken a batch of them.
@@ -105,10 +115,9 @@ pub(crate) struct Identity {
     pub engine: Option<Engine>,
 }
 
-// Kinds and tags are never given a second meaning.
+// Kinds and tags are never given a second meaning. (3 was a state in a memfd.)
 const HELLO: u16 = 1;
 const LISTENERS: u16 = 2;
-const STATE: u16 = 3;
 const OFFERED: u16 = 4;
 const READY: u16 = 5;
 const FAILED: u16 = 6;
@@ -136,6 +145,11 @@ const RETIRING: u16 = 27;
 const SERVING: u16 = 28;
 const DATAGRAMS: u16 = 30;
 const ALARMS: u16 = 40;
+const SNAPSHOT: u16 = 60;
+const LOADED: u16 = 61;
+const CHANGES: u16 = 62;
+const APPLIED: u16 = 63;
+const COPIED: u16 = 64;
 
 const GENERATION: u16 = 1;
 const ENGINE: u16 = 2;
@@ -154,6 +168,9 @@ const MAKER: u16 = 20;
 const CODE: u16 = 21;
 const ALARM: u16 = 40;
 const UNWANTED: u16 = 50;
+const COPY_WITHIN: u16 = 60;
+const BYTES: u16 = 61;
+const TOOK: u16 = 62;
 const RECORDS: u16 = 92;
 
 impl Message {
@@ -161,11 +178,12 @@ impl Message {
     pub fn encode(&self) -> Vec<u8> {
         let mut out = wire::begin(self.kind());
         match self {
-            Message::Hello { generation, engine, probation, ready_within, old } => {
+            Message::Hello { generation, engine, probation, ready_within, copy_within, old } => {
                 put_number(&mut out, GENERATION, *generation);
                 put(&mut out, ENGINE, &[*engine as u8]);
                 put_time(&mut out, PROBATION, *probation);
                 put_time(&mut out, READY_WITHIN, *ready_within);
+                put_time(&mut out, COPY_WITHIN, *copy_within);
                 put_identity(&mut out, old);
             }
             Message::Listeners { sockets } => put_sockets(&mut out, sockets),
@@ -193,7 +211,9 @@ impl Message {
             Message::Serving { after } => put_time(&mut out, AFTER, *after),
             Message::Datagrams { forwarded } => put_forwarded(&mut out, forwarded),
             Message::Connections { count } => put_number(&mut out, CONNECTIONS, *count),
-            Message::State { last_serial } | Message::Handed { last_serial } => {
+            Message::Loaded { bytes } => put_number(&mut out, BYTES, *bytes),
+            Message::Applied { took } => put_time(&mut out, TOOK, *took),
+            Message::Copied { last_serial } | Message::Handed { last_serial } => {
                 put_number(&mut out, LAST_SERIAL, *last_serial)
             }
             Message::Report(report) => put_report(&mut out, report),
@@ -206,6 +226,8 @@ impl Message {
                 unwanted.iter().for_each(|place| put_number(&mut out, UNWANTED, *place));
             }
             Message::Offered
+            | Message::Snapshot
+            | Message::Changes
             | Message::Taken
             | Message::TakenOver
             | Message::Retiring
@@ -226,7 +248,11 @@ impl Message {
             Message::Older { .. } => OLDER,
             Message::Offered => OFFERED,
             Message::Claim { .. } => CLAIM,
-            Message::State { .. } => STATE,
+            Message::Snapshot => SNAPSHOT,
+            Message::Loaded { .. } => LOADED,
+            Message::Changes => CHANGES,
+            Message::Applied { .. } => APPLIED,
+            Message::Copied { .. } => COPIED,
             Message::Connections { .. } => BATCH,
             Message::Taken => TAKEN,
             Message::TakenOver => TAKEN_OVER,
@@ -264,13 +290,18 @@ impl Message {
                 probation: fields.time(PROBATION, "probation")?,
                 // An older program does not say.
                 ready_within: fields.maybe_time(READY_WITHIN, "time")?.unwrap_or_default(),
+                copy_within: fields.maybe_time(COPY_WITHIN, "time")?.unwrap_or_default(),
                 old: identity(fields)?,
             },
             LISTENERS => Message::Listeners { sockets: sockets(fields)? },
             OLDER => Message::Older { who: identity(fields)? },
             OFFERED => Message::Offered,
             CLAIM => claim(fields)?,
-            STATE => Message::State { last_serial: fields.number(LAST_SERIAL, "last serial")? },
+            SNAPSHOT => Message::Snapshot,
+            LOADED => Message::Loaded { bytes: fields.number(BYTES, "bytes")? },
+            CHANGES => Message::Changes,
+            APPLIED => Message::Applied { took: fields.time(TOOK, "time")? },
+            COPIED => Message::Copied { last_serial: fields.number(LAST_SERIAL, "last serial")? },
             BATCH => Message::Connections { count: fields.number(CONNECTIONS, "connections")? },
             TAKEN => Message::Taken,
             TAKEN_OVER => Message::TakenOver,

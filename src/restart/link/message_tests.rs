@@ -61,15 +61,19 @@ fn any_alarm() -> impl Strategy<Value = AlarmWord> {
 
 fn any_message() -> impl Strategy<Value = Message> {
     prop_oneof![
-        (any::<u64>(), any_engine(), any_time(), any_time(), any_identity()).prop_map(
-            |(generation, engine, probation, ready_within, old)| Message::Hello {
+        (any::<u64>(), any_engine(), any_time(), any_time(), any_time(), any_identity()).prop_map(
+            |(generation, engine, probation, ready_within, copy_within, old)| Message::Hello {
                 generation,
                 engine,
                 probation,
                 ready_within,
+                copy_within,
                 old,
             }
         ),
+        prop_oneof![Just(Message::Snapshot), Just(Message::Changes)],
+        any::<u64>().prop_map(|bytes| Message::Loaded { bytes }),
+        any_time().prop_map(|took| Message::Applied { took }),
         (any::<u32>(), proptest::collection::vec(any::<u64>(), 0..20), any::<u64>())
             .prop_map(|(pid, unwanted, records)| Message::Claim { pid, unwanted, records }),
         prop_oneof![
@@ -79,7 +83,7 @@ fn any_message() -> impl Strategy<Value = Message> {
             any::<u32>().prop_map(|pid| Message::Connect { pid })
         ],
         any::<u64>().prop_map(|count| Message::Connections { count }),
-        any::<u64>().prop_map(|last_serial| Message::State { last_serial }),
+        any::<u64>().prop_map(|last_serial| Message::Copied { last_serial }),
         any::<u64>().prop_map(|last_serial| Message::Handed { last_serial }),
         proptest::collection::vec((".{0,40}", any_file()), 0..20).prop_map(|sockets| {
             let named = |(name, file)| SocketName { name, file };
@@ -159,7 +163,7 @@ proptest! {
     }
 
     #[test]
-    fn random_bytes_do_no_harm(bytes in proptest::collection::vec(any::<u8>(), 0..300), kind in 0u16..30) {
+    fn random_bytes_do_no_harm(bytes in proptest::collection::vec(any::<u8>(), 0..300), kind in 0u16..70) {
         let _ = Message::decode(&bytes);
         let mut framed = wire::begin(kind);
         framed.extend(&bytes);

@@ -8,7 +8,8 @@ use crate::{
 /// What has come from the old side and waits to be taken in.
 #[derive(Debug, Default)]
 pub(in crate::turn) struct Arrivals {
-    pub state: Option<Vec<u8>>,
+    /// All of the state has come, and was read.
+    pub has_state: bool,
     /// Registered, and not in service.
     pub connections: Vec<ConnState>,
     /// What several of them have queued.

@@ -61,6 +61,8 @@ pub(crate) struct Succession {
     pub(in crate::turn) under_way: Option<Probation>,
     /// On a new side: how long the old side waits for it to be ready.
     pub ready_within: Duration,
+    /// And how long, beside that, the copy of the state may take.
+    pub copy_within: Duration,
 
     /// On a new program: what the old side has sent so far.
     pub(in crate::turn) arrivals: Arrivals,
@@ -86,6 +88,8 @@ pub(crate) struct Succession {
     pub(in crate::turn) stderrs: Vec<Stderr>,
     /// Processes that this one has made; they are to be reaped if they end before it.
     pub(in crate::turn) children: Vec<Child>,
+    /// The same of those that were no generation, and have done their work or are not wanted any more.
+    pub(in crate::turn) helpers: Vec<Child>,
 
     /// On the newest: the others that still serve what they have, in the order in which they retired.
     pub older: Vec<Generation>,
@@ -221,6 +225,7 @@ impl Succession {
             probation: Duration::ZERO,
             under_way: None,
             ready_within: Duration::ZERO,
+            copy_within: Duration::ZERO,
             arrivals: Arrivals::default(),
             ready: false,
             old_silent_at: None,
@@ -231,6 +236,7 @@ impl Succession {
             last_generation: 0,
             stderrs: Vec::new(),
             children: Vec::new(),
+            helpers: Vec::new(),
             older: Vec::new(),
             newest: None,
             drain_schedule: DrainSchedule::default(),
@@ -258,6 +264,7 @@ impl Succession {
         self.heap = SharedHeap::inherited();
         self.old = Some(old);
         self.children.clear();
+        self.helpers.clear();
         self.stderrs.clear();
         self.deferred = None;
         self.attempt = None;

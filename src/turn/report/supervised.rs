@@ -40,6 +40,7 @@ impl<S: Service> Turn<S> {
 
     /// Reaps those that this process has made. The supervisor cannot, while this one lives.
     pub(in crate::turn) fn reap_children(&mut self) {
+        self.succession.helpers.retain_mut(|helper| !helper.has_ended());
         let (supervisor, heap) = (&mut self.succession.supervisor, &mut self.succession.heap);
         self.succession.children.retain_mut(|child| {
             let ended = child.has_ended();

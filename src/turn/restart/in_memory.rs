@@ -1,8 +1,9 @@
 //! A restart by fork-exec without processes, for the harness: the same bytes, and the same callbacks in the
 //! same order. What goes between two processes as a message is a call here.
 
-use std::process;
+use std::{io, process};
 
+use super::loading::{load, load_changes};
 use crate::{
     error::{Error, Result},
     net::Net,
@@ -14,12 +15,20 @@ use crate::{
         transfer::{
             pack::pack,
             record::{self, Record},
+            stream::{Reader, Writer},
         },
     },
     service::{Service, Start},
     turn::{Turn, generation::Succession, guard::guard_restart},
     verdict::{RestartError, Steps},
 };
+
+/// Changes in a round that is not the last.
+const PIECE: usize = 3;
+
+fn in_memory(e: io::Error) -> Error {
+    Error::io("write", "to memory", e)
+}
 
 impl<S: Service> Turn<S> {
     /// Up to where the new side is ready: it has the state and the connections that move, and this one
@@ -30,9 +39,8 @@ impl<S: Service> Turn<S> {
     /// after [`give_up_in_memory`](Self::give_up_in_memory).
     pub fn copy_to<N: Service>(&mut self, service: N) -> Result<Turn<N>> {
         self.succession.phase = Phase::Starting;
-        self.tell_ends();
-        let frozen = self.freeze().map_err(Error::from);
-        let copied = frozen.and_then(|()| self.try_copy_to(service));
+        let copied = self.try_copy_to(service);
+        self.forget_changes();
         if let Err(why) = &copied {
             self.give_up_in_memory(why.to_string());
         }
@@ -40,9 +48,18 @@ impl<S: Service> Turn<S> {
     }
 
     fn try_copy_to<N: Service>(&mut self, service: N) -> Result<Turn<N>> {
-        let old = &self.service;
-        let mut saved = Vec::new();
-        guard_restart(&mut self.net, "save", |_| old.save(&mut saved))??;
+        let now = self.net.clock.now();
+        let mut net = Net::new(None, now);
+        net.clock = self.net.clock.clone();
+        net.limits = self.net.limits.clone();
+        net.propagates_panics = self.net.propagates_panics;
+        net.generation = self.net.generation + 1;
+        net.engine = Some(Engine::ForkExec);
+        let succession =
+            Succession { phase: Phase::Waiting, serves: false, ..Succession::in_memory(now) };
+        let mut successor = Turn::new(service, net, succession);
+        self.copy_state_to(&mut successor)?;
+        successor.net.last_serial = self.net.last_serial;
         let alarms = self.hand_over_alarms();
         let (mut records, mut streams) = (Vec::new(), Vec::new());
         let mut sharing = self.sharing(record::VERSION);
@@ -60,18 +77,6 @@ impl<S: Service> Turn<S> {
             pack(conn, Some(exported), output, stamp, now).encode(&mut records);
             streams.push(conn.stream.again());
         }
-        let now = self.net.clock.now();
-        let mut net = Net::new(None, now);
-        net.clock = self.net.clock.clone();
-        net.limits = self.net.limits.clone();
-        net.propagates_panics = self.net.propagates_panics;
-        net.generation = self.net.generation + 1;
-        net.engine = Some(Engine::ForkExec);
-        net.last_serial = self.net.last_serial;
-        let succession =
-            Succession { phase: Phase::Waiting, serves: false, ..Succession::in_memory(now) };
-        let mut successor = Turn::new(service, net, succession);
-        successor.succession.arrivals.state = Some(saved);
         for word in alarms {
             if let Ok(Some(Message::Alarms(words))) = Message::decode(&word.encode()) {
                 successor.inherit_alarms(words);
@@ -85,6 +90,43 @@ impl<S: Service> Turn<S> {
         }
         successor.take_in()?;
         Ok(successor)
+    }
+
+    /// What is saved goes through the same codec; what ends meanwhile is a change, where the service notes those.
+    fn copy_state_to<N: Service>(&mut self, successor: &mut Turn<N>) -> Result {
+        let service = &mut self.service;
+        let tracks = guard_restart(&mut self.net, "track_changes", |_| service.track_changes(true));
+        let tracks = tracks?;
+        if !tracks {
+            self.tell_ends();
+            self.freeze()?;
+        }
+        let (service, mut out) = (&self.service, Writer::begin(Vec::new()).map_err(in_memory)?);
+        guard_restart(&mut self.net, "save", |_| service.save(&mut out))??;
+        let stream = out.finish().map_err(in_memory)?;
+        let mut saved = Reader::of(stream.as_slice());
+        load(&mut successor.service, &mut successor.net, &mut saved)?;
+        if tracks {
+            self.copy_changes_to(successor, PIECE)?;
+            self.tell_ends();
+            self.freeze()?;
+            self.copy_changes_to(successor, usize::MAX)?;
+        }
+        Ok(())
+    }
+
+    fn copy_changes_to<N: Service>(&mut self, successor: &mut Turn<N>, most: usize) -> Result {
+        let (service, mut changes) = (&mut self.service, Vec::new());
+        let left = guard_restart(&mut self.net, "save_changes", |_| {
+            service.save_changes(&mut changes, most)
+        })??;
+        if most == usize::MAX && left > 0 {
+            return Err("save_changes has kept some although it was to write all".into());
+        }
+        if changes.is_empty() {
+            return Ok(());
+        }
+        load_changes(&mut successor.service, &mut successor.net, &mut changes.as_slice())
     }
 
     /// The old side has given the new one up before it was ready: nothing has happened.

@@ -2,13 +2,15 @@
 //! says.
 //!
 //! `successor` makes the new process; `old` and `new` are the two sides of a restart, `lost` is a new side
-//! without its old one, and `patience` how long they wait for each other; `moving` is about the connections
-//! that go along, `alarms` about whose the alarms are, `hooks` what the service does around a fork. `stderr` passes on what new programs
+//! without its old one, and `patience` how long they wait for each other; `copying` and `loading` are about
+//! the state, on either side, `moving` about the connections that go along, `alarms` about whose the alarms are, `hooks` what the service does around a fork. `stderr` passes on what new programs
 //! say. `in_memory` is a restart without processes.
 
 mod alarms;
+mod copying;
 mod hooks;
 mod in_memory;
+mod loading;
 mod lost;
 mod moving;
 mod new;

@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     error::{Error, Result},
-    limits::{BATCH_BYTES, BATCH_MAX, BATCHES_IN_FLIGHT, STATE_MAX},
+    limits::{BATCH_BYTES, BATCH_MAX, BATCHES_IN_FLIGHT},
     log_target::RESTART,
     net::{ConnId, Connection, Peer, Reason, Stream},
     restart::{
@@ -74,35 +74,9 @@ impl<S: Service> Turn<S> {
         conns.filter(|conn| conn.flags.moves).map(|conn| conn.id)
     }
 
-    /// The new program is up: it gets the service's state, and the connections if they move.
-    pub(in crate::turn) fn hand_over(&mut self) -> std::result::Result<(), Hitch> {
-        self.tell_ends();
-        if self.succession.attempt.as_ref().is_some_and(|attempt| attempt.task.how.moves) {
-            self.freeze()?;
-            let frozen_at = self.net.frozen_at;
-            self.reschedule(|attempt, _| attempt.hurry(frozen_at));
-            self.choose_outgoing();
-        }
-        fault::point(Step::OldSaving, self.succession.link_to_new());
-        let begun = self.net.clock.now();
-        let (service, mut saved) = (&self.service, Vec::new());
-        let done = guard_restart(&mut self.net, "save", |_| service.save(&mut saved))?;
-        done.map_err(|why| format!("the state was not saved: {why}"))?;
-        let state = self.net.reserve.lend(|| memfd::seal(&saved));
-        let state = state.map_err(|e| format!("seal the state: {e}"))?;
-        self.has_saved(begun)?;
-        for message in self.hand_over_alarms() {
-            self.send_to_new(&message, Vec::new())?;
-        }
-        let last_serial = self.net.last_serial;
-        self.send_to_new(&Message::State { last_serial }, vec![state.into()])?;
-        fault::point(Step::OldSaved, self.succession.link_to_new());
-        self.send_connections()
-    }
-
     /// Some of what the new side is to get has been written down since `begun`, by author's code that nobody could
     /// interrupt. If the time for it is over, that is said now, and nothing more is done. Answers the time.
-    fn has_saved(&mut self, begun: Instant) -> std::result::Result<Instant, Hitch> {
+    pub(super) fn has_saved(&mut self, begun: Instant) -> std::result::Result<Instant, Hitch> {
         let (now, deaf) = (self.net.clock.now(), self.net.deaf());
         let Some(attempt) = &mut self.succession.attempt else { return Ok(now) };
         let took = now.saturating_duration_since(begun);
@@ -116,7 +90,7 @@ impl<S: Service> Turn<S> {
 
     /// Those that go, and behind them those with so much queued that there may be no room for all, the
     /// least first. What several have queued counts in part for each.
-    fn choose_outgoing(&mut self) {
+    pub(super) fn choose_outgoing(&mut self) {
         let conn = |id: &ConnId| &self.net.conns[id.slot()];
         let records = self.succession.attempt.as_ref().map_or(0, |attempt| attempt.records);
         let sharing = self.sharing(records);
@@ -196,7 +170,11 @@ impl<S: Service> Turn<S> {
         Ok((records, fds))
     }
 
-    fn send_to_new(&mut self, message: &Message, fds: Vec<Fd>) -> std::result::Result<(), Hitch> {
+    pub(super) fn send_to_new(
+        &mut self,
+        message: &Message,
+        fds: Vec<Fd>,
+    ) -> std::result::Result<(), Hitch> {
         let link = self.succession.link_to_new();
         match link.map_or(Ok(()), |link| link.send_fds(message, fds)) {
             Ok(()) | Err(LinkError::Closed) => Ok(()), // that it is closed will be heard
@@ -236,19 +214,12 @@ impl<S: Service> Turn<S> {
 
     // The new side.
 
-    /// State and connections, on their way in.
+    /// Connections, on their way in.
     pub(in crate::turn) fn receive(
         &mut self,
-        message: Message,
         mut fds: Vec<OwnedFd>,
     ) -> std::result::Result<(), String> {
         let memfd = fds.pop().ok_or("no memfd came along")?;
-        if let Message::State { last_serial } = message {
-            self.net.last_serial = last_serial;
-            let state = memfd::open(memfd, STATE_MAX).map_err(|e| format!("state: {e}"))?;
-            self.succession.arrivals.state = Some(state);
-            return Ok(());
-        }
         let records = memfd::open(memfd, BATCH_MAX).map_err(|e| format!("connections: {e}"))?;
         let mut records = records.as_slice();
         for fd in fds {
@@ -273,15 +244,6 @@ impl<S: Service> Turn<S> {
     /// Takes in what has come. Nothing is read, written or accepted before this side serves.
     pub(in crate::turn) fn take_in(&mut self) -> Result {
         let arrivals = std::mem::take(&mut self.succession.arrivals);
-        if let Some(state) = arrivals.state.as_ref().filter(|state| !state.is_empty()) {
-            let (service, mut saved) = (&mut self.service, state.as_slice());
-            guard_restart(&mut self.net, "load", |_| service.load(&mut saved))??;
-            if !saved.is_empty() {
-                return Err(
-                    format!("load has left {} bytes of the state unread", saved.len()).into()
-                );
-            }
-        }
         let count = arrivals.connections.len();
         if count == 0 {
             return Ok(());

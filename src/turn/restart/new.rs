@@ -1,7 +1,7 @@
 //! The new side of a restart: becomes a process of its own, waits for its turn, serves, and commits
 //! when it has proven itself.
 
-use std::process;
+use std::{os::fd::OwnedFd, process};
 
 use log::Level;
 use mio::Poll;
@@ -168,10 +168,13 @@ impl<S: Service> Turn<S> {
             match old.link.receive() {
                 Ok(None) => return Ok(()),
                 Ok(Some((
-                    message @ (Message::State { .. } | Message::Connections { .. }),
+                    word @ (Message::Snapshot
+                    | Message::Changes
+                    | Message::Copied { .. }
+                    | Message::Connections { .. }),
                     fds,
                 ))) if !self.succession.ready => {
-                    let received = self.receive(message, fds).map_err(Error::from);
+                    let received = self.take_piece(word, fds);
                     self.fail_unless(received)?;
                     self.await_handover();
                 }
@@ -203,6 +206,20 @@ impl<S: Service> Turn<S> {
                 Err(e @ LinkError::NoRoom) => self.fail_unless(Err(e.to_string().into()))?,
                 Err(e) => return self.lose_old(&e),
             }
+        }
+    }
+
+    /// Some of what this side is to serve.
+    fn take_piece(&mut self, word: Message, fds: Vec<OwnedFd>) -> Result {
+        match word {
+            Message::Snapshot => self.load_snapshot(fds),
+            Message::Changes => self.apply_changes(fds),
+            Message::Copied { last_serial } => {
+                self.net.last_serial = last_serial;
+                self.succession.arrivals.has_state = true;
+                Ok(())
+            }
+            _ => Ok(self.receive(fds)?),
         }
     }
 

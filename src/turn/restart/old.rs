@@ -71,6 +71,7 @@ impl<S: Service> Turn<S> {
                 }
                 other => {
                     let why = complaint(other);
+                    self.handle_scribe()?; // a stream that is cut off is its doing
                     self.give_up(|attempt| attempt.failed(why))?;
                     continue;
                 }
@@ -93,11 +94,18 @@ impl<S: Service> Turn<S> {
                 self.net.fill_reserve();
                 Ok(offered?)
             }
-            Message::Claim { pid, unwanted, records } if attempt.offered && !attempt.handed => {
+            Message::Claim { pid, unwanted, records }
+                if attempt.offered && attempt.copying.is_none() =>
+            {
                 check_speaker(&attempt.child, pid)?;
                 attempt.records = records;
                 attempt.unwanted = unwanted.into_iter().map(|place| place as usize).collect();
-                self.hand_over()
+                self.begin_copy()
+            }
+            Message::Loaded { bytes } if attempt.is_loading() => self.loaded(bytes),
+            Message::Applied { took } if attempt.is_applying() => {
+                self.applied(took);
+                Ok(())
             }
             Message::Taken if attempt.in_flight > 0 => {
                 attempt.in_flight -= 1;
@@ -110,7 +118,11 @@ impl<S: Service> Turn<S> {
     /// What the new side says beside the steps of the restart.
     fn heed_new(&mut self, word: Message, fds: Vec<OwnedFd>) -> Result {
         match word {
-            Message::Connect { .. } | Message::Claim { .. } | Message::Taken => {
+            Message::Connect { .. }
+            | Message::Claim { .. }
+            | Message::Loaded { .. }
+            | Message::Applied { .. }
+            | Message::Taken => {
                 let given = self.give_to_new(word, fds);
                 return self.give_up_unless(given);
             }
@@ -140,7 +152,7 @@ impl<S: Service> Turn<S> {
         self.reap_children();
         let Some(attempt) = &mut self.succession.attempt else { return Ok(()) };
         if !attempt.child.has_ended() {
-            return Ok(());
+            return self.handle_scribe();
         }
         match (attempt.is_check(), attempt.child.has_succeeded()) {
             (true, true) => self.go_on_after_check(),
@@ -181,7 +193,8 @@ impl<S: Service> Turn<S> {
 
     /// Takes the attempt out of everything.
     pub(in crate::turn) fn detach(&mut self) -> Option<Attempt> {
-        let attempt = self.succession.attempt.take()?;
+        let mut attempt = self.succession.attempt.take()?;
+        self.end_copy(&mut attempt);
         if let Some(link) = &attempt.link {
             self.net.unwatch(link);
         }
@@ -346,6 +359,8 @@ fn is_step(word: &Message) -> bool {
         word,
         Connect { .. }
             | Claim { .. }
+            | Loaded { .. }
+            | Applied { .. }
             | Taken
             | TakenOver
             | Serving { .. }

@@ -34,7 +34,8 @@ impl<S: Service> Turn<S> {
         // for it, what counts is how long they do.
         let deaf = self.net.deaf().saturating_sub(attempt.deaf);
         if deaf.is_zero() || self.net.frozen {
-            return self.give_up(Attempt::timed_out);
+            let now = self.net.clock.now();
+            return self.give_up(|attempt| attempt.timed_out(now));
         }
         self.reschedule(|attempt, _| attempt.overdue += deaf);
         Ok(())
