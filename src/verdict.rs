@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf, time::Duration};
 
-use crate::plan::Engine;
+use crate::{plan::Engine, prepare::Prepared};
 
 /// How one restart went, for [`on_restart_ended`](crate::Service::on_restart_ended) and for the log.
 ///
@@ -84,6 +84,9 @@ impl fmt::Display for Program {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Steps {
+    /// How the heap was [prepared](crate::Restart::prepare) for a fork; `None` with a fork-exec, and where it did
+    /// not come to that.
+    pub prepared: Option<Prepared>,
     /// How long it took to make the new process. So long the old one did nothing else.
     pub made: Option<Duration>,
     /// How long the old one took to write down its state and, where they move, its connections. So long it did

@@ -26,6 +26,7 @@ use std::{
 use crate::{
     limits::FAR_FUTURE,
     plan::Engine,
+    prepare::Prepared,
     restart::link::{Identity, Report},
     verdict::Verdict,
 };
@@ -152,6 +153,9 @@ pub(crate) fn verdict(verdict: &Verdict) -> String {
                 let _ = write!(text, "\n{name}={:.3}ms", time.as_secs_f64() * 1000.0);
             }
         }
+        if let Some(prepared) = &steps.prepared {
+            put_prepared(&mut text, prepared);
+        }
         if steps.kept_back > 0 {
             let _ = write!(text, "\nkept_back={}", steps.kept_back);
         }
@@ -162,6 +166,16 @@ pub(crate) fn verdict(verdict: &Verdict) -> String {
         }
     }
     text
+}
+
+/// Times as above, sizes in bytes.
+fn put_prepared(text: &mut String, prepared: &Prepared) {
+    let Prepared { took, collapsed, left, stopped } = prepared;
+    let took = took.as_secs_f64() * 1000.0;
+    let _ = write!(text, "\nprepared={took:.3}ms\ncollapsed={collapsed}\nleft_small={left}");
+    if let Some(why) = stopped {
+        let _ = write!(text, "\nunprepared={why}");
+    }
 }
 
 /// Says that the server turns, while a request waits.

@@ -4,6 +4,7 @@
 //! for when there are no others (`reserve`). Knows no restart.
 
 mod holders;
+pub(crate) mod huge;
 pub(crate) mod pidfile;
 pub(crate) mod regular_file;
 pub(crate) mod reserve;

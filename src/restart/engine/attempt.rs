@@ -13,6 +13,7 @@ use crate::{
     log_target::RESTART,
     net::{ConnId, Listener},
     plan::{Engine, Restart},
+    prepare::Prepared,
     restart::{
         link::{Identity, Link, Message, Parcel, SocketName, listener_parcels},
         transfer::allowance::Allowance,
@@ -325,6 +326,8 @@ pub(crate) struct Task {
     pub generation: u64,
     /// The file that it was started from, once it was.
     pub program: Option<Program>,
+    /// How the heap was prepared for a fork, once it was or was not.
+    pub prepared: Option<Prepared>,
     pub begun: Instant,
 }
 

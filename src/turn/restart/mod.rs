@@ -12,4 +12,5 @@ mod moving;
 mod new;
 mod old;
 mod patience;
+mod prepare;
 mod successor;

@@ -33,7 +33,13 @@ impl<S: Service> Turn<S> {
         let engine = how.engine;
         let generation = self.succession.last_generation.max(self.net.generation()) + 1;
         self.tell_restarting();
-        let task = Task { how, by, engine, generation, program: None, begun };
+        let task = Task { how, by, engine, generation, program: None, prepared: None, begun };
+        self.begin_restart(task)
+    }
+
+    /// Begins it, once nothing is to be waited for.
+    pub(super) fn begin_restart(&mut self, task: Task) -> Result {
+        let generation = task.generation;
         self.net.reserve.open(); // clients may have all other descriptors
         let made = self.make_successor(task.clone());
         self.net.fill_reserve();
@@ -57,7 +63,7 @@ impl<S: Service> Turn<S> {
 
     fn make_successor(&mut self, task: Task) -> std::result::Result<Option<Attempt>, RestartError> {
         match self.succession.phase {
-            Phase::Serving if self.succession.deferred.is_none() => {}
+            Phase::Serving if !self.succession.waits_to_restart() => {}
             phase if phase.drains() => return Err(RestartError::Draining),
             _ => return Err(RestartError::InProgress),
         }
@@ -68,6 +74,13 @@ impl<S: Service> Turn<S> {
             return self.make_room_for(task).map(|()| None);
         }
         let task = Task { engine: choose_engine(&task.how, self.inboxes.count())?, ..task };
+        let task = match task.engine {
+            Engine::Fork => match self.prepare(task) {
+                Some(task) => task,
+                None => return Ok(None),
+            },
+            Engine::ForkExec => task,
+        };
         self.mend_paths();
         if task.engine == Engine::ForkExec {
             self.succession.launch.preflight()?;

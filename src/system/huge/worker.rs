@@ -1,0 +1,207 @@
+//! Collapses memory block by block, at a pace that the loop beside it does not feel. All that it needs is in
+//! its [`Job`], and all that it tells is in atomics: it runs where nothing may be allocated, and nothing may
+//! panic.
+
+use std::{
+    ops::Range,
+    os::fd::OwnedFd,
+    sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
+
+use super::helper::{collapse, first_small_page, read_at, sleep, uptime};
+
+/// A huge page, in bytes.
+pub(super) const BLOCK: usize = 2 << 20;
+
+const PAGE: usize = BLOCK / 512;
+
+/// Of a block's 512 pages so many have to be touched: the others become memory that nobody uses.
+const WORTHWHILE: u64 = 256;
+
+/// So often in a row the kernel has no memory before nobody asks any more: each time it has looked everywhere.
+const IN_VAIN: u32 = 4;
+
+/// What is to be done, and what has been.
+#[derive(Debug)]
+pub(super) struct Job {
+    /// Whole blocks.
+    pub ranges: Vec<Range<usize>>,
+    /// `/proc/self/pagemap`: which pages are there.
+    pub pagemap: OwnedFd,
+    /// After each block.
+    pub pause: Duration,
+    /// So many bytes it may take for holes, and for pages that another process has as well.
+    pub room: u64,
+    pub told: Told,
+}
+
+/// What a worker tells, at any time.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    /// Bytes in blocks that were collapsed.
+    pub collapsed: AtomicU64,
+    /// Bytes of small pages in blocks that were not.
+    pub left: AtomicU64,
+    /// One of the ends below, or zero while there is none.
+    pub end: AtomicU8,
+}
+
+pub(super) const THROUGH: u8 = 1;
+pub(super) const NO_MEMORY: u8 = 2;
+pub(super) const NEAR_LIMIT: u8 = 3;
+pub(super) const FORBIDDEN: u8 = 4;
+/// The kernel would not take any of it (`PR_SET_THP_DISABLE`).
+pub(super) const REFUSED: u8 = 5;
+
+/// A block's pages, by `proc_pid_pagemap(5)`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Pages {
+    touched: u64,
+    /// Those of them that another process has as well.
+    shared: u64,
+}
+
+impl Pages {
+    fn of(entries: &[u64; 512]) -> Pages {
+        const PRESENT: u64 = 1 << 63;
+        const FILE: u64 = 1 << 61;
+        const ALONE: u64 = 1 << 56;
+        let mut pages = Pages::default();
+        for entry in entries {
+            let touched = entry & (PRESENT | FILE) == PRESENT;
+            pages.touched += u64::from(touched);
+            pages.shared += u64::from(touched && entry & ALONE == 0);
+        }
+        pages
+    }
+
+    /// Bytes of the memory that a huge page takes and these do not give back.
+    fn growth(self) -> u64 {
+        (512 - self.touched + self.shared) * PAGE as u64
+    }
+}
+
+/// Does it all.
+pub(super) fn work(job: &Job) {
+    let mut worker = Worker { job, room: job.room, in_vain: 0, refused: 0 };
+    let mut end = THROUGH;
+    'all: for range in &job.ranges {
+        let mut at = range.start;
+        while at < range.end {
+            // A kernel without such a look has all blocks counted, and collapses what is huge at no cost but
+            // the call.
+            at = match first_small_page(&job.pagemap, at, range.end) {
+                Ok(None) => break,
+                Ok(Some(page)) => page & !(BLOCK - 1),
+                Err(_) => at,
+            };
+            if let Err(why) = worker.take(at) {
+                end = why;
+                break 'all;
+            }
+            at = at.wrapping_add(BLOCK);
+        }
+    }
+    if end == THROUGH && worker.refused > 0 && job.told.collapsed.load(Relaxed) == 0 {
+        end = REFUSED;
+    }
+    job.told.end.store(end, Relaxed);
+}
+
+struct Worker<'a> {
+    job: &'a Job,
+    room: u64,
+    in_vain: u32,
+    refused: u64,
+}
+
+impl Worker<'_> {
+    /// Looks at one block, and collapses it if that is worthwhile; an error says why there is no use going on.
+    fn take(&mut self, at: usize) -> Result<(), u8> {
+        let mut entries = [0; 512];
+        let length = read_at(&self.job.pagemap, &mut entries, at / PAGE * size_of::<u64>());
+        let pages = Pages::of(&entries);
+        if length != size_of_val(&entries) as isize || pages.touched < WORTHWHILE {
+            self.leave(pages);
+            return Ok(());
+        }
+        let growth = pages.growth();
+        if growth > self.room {
+            return Err(NEAR_LIMIT);
+        }
+        let begun = uptime();
+        let answer = collapse(at, BLOCK);
+        let took = Duration::from_nanos(uptime().wrapping_sub(begun));
+        let known = self.judge(answer, pages, growth);
+        sleep(self.job.pause.max(took));
+        known
+    }
+
+    fn judge(&mut self, answer: isize, pages: Pages, growth: u64) -> Result<(), u8> {
+        if answer == 0 {
+            self.in_vain = 0;
+            self.room = self.room.wrapping_sub(growth);
+            self.job.told.collapsed.fetch_add(BLOCK as u64, Relaxed);
+            return Ok(());
+        }
+        self.leave(pages);
+        match answer.wrapping_neg() as i32 {
+            libc::EPERM | libc::EACCES | libc::ENOSYS => return Err(FORBIDDEN),
+            // No block is free, or the control group has none left.
+            libc::ENOMEM | libc::EBUSY => self.in_vain = self.in_vain.wrapping_add(1),
+            libc::EINVAL => self.refused = self.refused.wrapping_add(1),
+            // Somebody holds a page just now (EAGAIN), or the mapping has gone (EFAULT): the next one.
+            _ => {}
+        }
+        if self.in_vain < IN_VAIN { Ok(()) } else { Err(NO_MEMORY) }
+    }
+
+    fn leave(&self, pages: Pages) {
+        // Few beside the range of the type: 512 pages each.
+        self.job.told.left.fetch_add(pages.touched.wrapping_mul(PAGE as u64), Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PRESENT: u64 = 1 << 63;
+    const FILE: u64 = 1 << 61;
+    const ALONE: u64 = 1 << 56;
+
+    #[test]
+    fn a_huge_page_costs_its_holes_and_what_is_shared() {
+        let mut entries = [0; 512];
+        entries[..300].fill(PRESENT | ALONE);
+        entries[300..320].fill(PRESENT);
+        entries[320..330].fill(PRESENT | FILE | ALONE);
+        entries[330..340].fill(1 << 62); // swapped out
+        let pages = Pages::of(&entries);
+        assert_eq!(pages, Pages { touched: 320, shared: 20 });
+        assert_eq!(pages.growth(), (192 + 20) * PAGE as u64);
+    }
+
+    fn judge(worker: &mut Worker<'_>, errno: i32) -> Result<(), u8> {
+        let pages = Pages { touched: 512, shared: 0 };
+        worker.judge(-(errno as isize), pages, pages.growth())
+    }
+
+    #[test]
+    fn what_is_in_vain_is_given_up_and_what_is_gone_is_no_error() {
+        let pagemap = std::fs::File::open("/dev/null").unwrap().into();
+        let (ranges, pause, told) = (Vec::new(), Duration::ZERO, Told::default());
+        let job = Job { ranges, pagemap, pause, room: 0, told };
+        let mut worker = Worker { job: &job, room: 0, in_vain: 0, refused: 0 };
+        for errno in [libc::EAGAIN, libc::EFAULT, libc::EINVAL, libc::ENOMEM, libc::EBUSY, 0] {
+            assert_eq!(judge(&mut worker, errno), Ok(()), "{errno}");
+        }
+        assert_eq!(worker.in_vain, 0, "what has worked counts anew");
+        for expected in [Ok(()), Ok(()), Ok(()), Err(NO_MEMORY)] {
+            assert_eq!(judge(&mut worker, libc::ENOMEM), expected);
+        }
+        assert_eq!(judge(&mut worker, libc::EPERM), Err(FORBIDDEN));
+        assert_eq!(job.told.collapsed.load(Relaxed), BLOCK as u64);
+    }
+}
