@@ -61,8 +61,8 @@ impl Prepare {
         Prepare { within: limit.min(FAR_FUTURE), ..self }
     }
 
-    /// After each block of 2 MiB it sleeps for so long (2 ms unless told), or as long as the block has taken if
-    /// that is more. The loop waits for a block when it touches that, maps memory or gives some back.
+    /// After each block of 2 MiB it sleeps for so long (2 ms unless told), or as long as a processor was busy
+    /// with the block if that is more. The loop waits for a block when it touches that, maps memory or gives some back.
     pub fn pause(self, time: Duration) -> Prepare {
         Prepare { pause: time.min(Duration::from_secs(1)), ..self }
     }

@@ -4,18 +4,21 @@
 //! cargo build --release --example lab && cargo bench --bench restart
 //! cargo bench --bench restart -- --quick
 //! cargo bench --bench restart -- --picture
+//! cargo bench --bench restart -- --prepared
 //! ```
 //!
 //! Each restart is split into: how long the old process's loop stands still, from the trigger to ready, from
 //! the trigger to the first answer by the new process, the longest that a client waited, and the memory that
 //! the new one has to itself afterwards. Prints Markdown, and draws `target/charts/restart-stall.svg`; `--picture` draws only
-//! `target/charts/restart.svg`, who answers while a server restarts twice.
+//! `target/charts/restart.svg`, who answers while a server restarts twice,
+//! and `--prepared` measures only what a prepared fork is worth.
 
 #[path = "../common/mod.rs"]
 mod common;
 mod ours;
 mod picture;
 mod picture_svg;
+mod prepared;
 mod rivals;
 mod trace;
 
@@ -56,6 +59,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     if words.iter().any(|word| word == "--picture") {
         return Ok(picture::draw(cores)?);
+    }
+    if words.iter().any(|word| word == "--prepared") {
+        return prepared::measure(quick, times.min(5), cores);
     }
     print_head(times);
     let mut series: Vec<Series> = Vec::new();
@@ -98,7 +104,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let title = "How long the old process's loop stands still while a new one is made";
     let svg = chart::lines(title, "touched heap, MiB", "ms", &series);
     println!("\nChart: {}", chart::save("restart-stall", &svg)?.display());
-    Ok(())
+    prepared::measure(quick, times.min(5), cores)
 }
 
 /// Measures `once`, and again while a wish for huge pages was not heeded; the last of [`TRIES`] counts.

@@ -177,11 +177,11 @@ pub(super) fn first_small_page(pagemap: &OwnedFd, at: usize, end: usize) -> Resu
     }
 }
 
-/// How long the machine has been up, in ns.
-pub(super) fn uptime() -> u64 {
+/// How much of a processor's time this process has had, in ns.
+pub(super) fn cpu_time() -> u64 {
     let mut time = [0_i64; 2];
     let to = time.as_mut_ptr() as usize;
-    call(libc::SYS_clock_gettime, [libc::CLOCK_MONOTONIC as usize, to, 0, 0, 0, 0]);
+    call(libc::SYS_clock_gettime, [libc::CLOCK_PROCESS_CPUTIME_ID as usize, to, 0, 0, 0, 0]);
     (time[0] as u64).wrapping_mul(1_000_000_000).wrapping_add(time[1] as u64)
 }
 
