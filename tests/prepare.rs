@@ -6,7 +6,9 @@ mod common;
 use std::{fs, os::unix::process::CommandExt, thread};
 
 use common::{
-    Setup, open_fds,
+    Setup,
+    huge::{NO_PAGES, OLD_KERNEL, hindrance},
+    open_fds,
     ops::{Control, Operated, Row},
     restart::{Engine, resume, slay, stop, tell, zombies_of},
     wait_for, wait_gone,
@@ -18,24 +20,6 @@ const HEAP: u64 = 96;
 
 /// How the process that does it is called.
 const HELPER: &str = "heirloom-huge";
-
-/// Why nothing can be collapsed on this machine, by what it says of itself; `None`: it can be.
-fn hindrance() -> Option<&'static str> {
-    let thp = |name: &str| {
-        let path = format!("/sys/kernel/mm/transparent_hugepage/{name}");
-        fs::read_to_string(path).unwrap_or_default()
-    };
-    let of_size = thp("hugepages-2048kB/enabled");
-    let decides = if of_size.is_empty() || of_size.contains("[inherit]") { thp("enabled") } else { of_size };
-    let has_pages = thp("hpage_pmd_size").trim() == "2097152";
-    if !has_pages || decides.is_empty() || decides.contains("[never]") {
-        return Some("the system has no huge pages, or is not to use them");
-    }
-    let release = nix::sys::utsname::uname().expect("a kernel").release().to_string_lossy().into_owned();
-    let mut numbers = release.split(['.', '-']).map(|word| word.parse::<u32>().unwrap_or(0));
-    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-    (version < (6, 1)).then_some("this kernel cannot collapse memory (Linux 6.1 can)")
-}
 
 /// A lab with a heap; whoever prepares sleeps for so long after each block.
 fn lab(pause: u64, within: u64) -> Operated {
@@ -326,10 +310,7 @@ const COLLAPSE: u32 = libc::MADV_COLLAPSE as u32;
 fn what_the_system_forbids_is_named() {
     for (forbidden, why) in [
         (Forbidden(libc::SYS_madvise, 2, COLLAPSE, libc::EPERM), "the system forbids it (seccomp)"),
-        (
-            Forbidden(libc::SYS_madvise, 2, COLLAPSE, libc::EINVAL),
-            "this kernel cannot collapse memory (Linux 6.1 can)",
-        ),
+        (Forbidden(libc::SYS_madvise, 2, COLLAPSE, libc::EINVAL), OLD_KERNEL),
         // The length of a block: the kernel knows the advice, and has no memory.
         (Forbidden(libc::SYS_madvise, 1, 2 << 20, libc::ENOMEM), "there is no free block of 2 MiB"),
         (
@@ -373,6 +354,5 @@ fn a_process_that_is_not_to_have_huge_pages_gets_none() {
         })
     }));
     let verdict = restart(&lab);
-    let why = "the system has no huge pages, or is not to use them";
-    assert_eq!(told(&verdict, "unprepared"), Some(hindrance().unwrap_or(why)));
+    assert_eq!(told(&verdict, "unprepared"), Some(hindrance().unwrap_or(NO_PAGES)));
 }

@@ -4,7 +4,7 @@
 //! cargo build --release --example lab && cargo bench --bench restart
 //! cargo bench --bench restart -- --quick
 //! cargo bench --bench restart -- --picture
-//! cargo bench --bench restart -- --prepared
+//! cargo bench --bench restart -- --prepared 256 1024     # MiB
 //! ```
 //!
 //! Each restart is split into: how long the old process's loop stands still, from the trigger to ready, from
@@ -61,7 +61,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Ok(picture::draw(cores)?);
     }
     if words.iter().any(|word| word == "--prepared") {
-        return prepared::measure(quick, times.min(5), cores);
+        let chosen: Vec<usize> = words.iter().filter_map(|word| word.parse().ok()).collect();
+        let heaps = if chosen.is_empty() { &heaps[1..] } else { &chosen[..] };
+        return prepared::measure(heaps, times.min(3), cores);
     }
     print_head(times);
     let mut series: Vec<Series> = Vec::new();
@@ -104,7 +106,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let title = "How long the old process's loop stands still while a new one is made";
     let svg = chart::lines(title, "touched heap, MiB", "ms", &series);
     println!("\nChart: {}", chart::save("restart-stall", &svg)?.display());
-    prepared::measure(quick, times.min(5), cores)
+    prepared::measure(&heaps[1..], times.min(3), cores)
 }
 
 /// Measures `once`, and again while a wish for huge pages was not heeded; the last of [`TRIES`] counts.

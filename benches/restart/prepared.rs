@@ -26,9 +26,6 @@ use crate::{
     spread,
 };
 
-/// Heaps in MiB.
-const HEAPS: [usize; 3] = [256, 1024, 4096];
-
 /// Places all over the heap to which one turn writes: a request of a cache, and a long pipeline of them.
 const TOUCHES: [usize; 2] = [8, 256];
 
@@ -39,11 +36,12 @@ const QUIET: Duration = Duration::from_secs(3);
 const ON: &str = "16777216 120000 2";
 const OFF: &str = "1000000000000 1 2";
 
-/// Turns, in microseconds.
+/// Turns before and while it prepares: how long the callback took in the server, and how long the client has
+/// waited for its answer, in microseconds.
 #[derive(Default)]
 struct Turns {
-    quiet: Vec<f64>,
-    preparing: Vec<f64>,
+    quiet: Vec<(f64, f64)>,
+    preparing: Vec<(f64, f64)>,
 }
 
 /// One restart.
@@ -59,11 +57,11 @@ struct Sample {
     split: Vec<(f64, f64)>,
 }
 
-/// Measures all heaps for which there is memory, and prints a table of each kind.
-pub fn measure(quick: bool, times: usize, cores: Option<Cores>) -> Result<(), Box<dyn Error>> {
-    let heaps = if quick { &HEAPS[..1] } else { &HEAPS[..] };
+/// Measures the heaps, in MiB, for which there is memory, and prints a table of each kind.
+pub fn measure(heaps: &[usize], times: usize, cores: Option<Cores>) -> Result<(), Box<dyn Error>> {
     println!(
-        "\nPrepared forks. Milliseconds, but for the turns: microseconds within the callback, p50 / p99 / longest.\n\n\
+        "\nPrepared forks. Milliseconds, but for the turns: microseconds, p50 / p99 / \
+         longest, within the callback and then as a client waits for it.\n\n\
          | heap MiB | places a turn | bare fork() | fork as it is | fork prepared | of bare fork() | \
          it prepared for | CPU | MiB more | turns before | turns meanwhile |\n\
          |---:|---:|---|---|---|---:|---|---:|---:|---|---|"
@@ -95,11 +93,15 @@ pub fn measure(quick: bool, times: usize, cores: Option<Cores>) -> Result<(), Bo
 fn print(megabytes: usize, touches: usize, bare: Vec<f64>, plain: &[Sample], ours: &[Sample]) {
     let all = |of: fn(&Sample) -> f64| ours.iter().map(of);
     let share = median(all(|it| it.made).collect()) / median(bare.clone());
-    let turns = |of: fn(&Turns) -> &Vec<f64>| {
-        let mut all: Vec<f64> = ours.iter().flat_map(|it| of(&it.turns).iter().copied()).collect();
+    let shape = |mut all: Vec<f64>| {
         all.sort_by(f64::total_cmp);
         let at = |share: f64| all.get((all.len() as f64 * share) as usize).copied().unwrap_or(f64::NAN);
         format!("{:.0} / {:.0} / {:.0}", at(0.5), at(0.99), all.last().copied().unwrap_or(f64::NAN))
+    };
+    let turns = |of: fn(&Turns) -> &Vec<(f64, f64)>| {
+        let all = || ours.iter().flat_map(|it| of(&it.turns).iter());
+        let (took, waits) = (all().map(|it| it.0).collect(), all().map(|it| it.1).collect());
+        format!("{}; {}", shape(took), shape(waits))
     };
     println!(
         "| {megabytes} | {touches} | {} | {} | {} | {share:.3} | {} | {:.0} | {:.1} | {} | {} |",
@@ -156,8 +158,8 @@ fn restart(
     Ok(sample)
 }
 
-/// When a turn began, and how long it took in microseconds.
-type Turn = (Instant, f64);
+/// When a turn was asked for, and its times as in [`Turns`].
+type Turn = (Instant, (f64, f64));
 
 /// Asks for writes all over the heap until told to stop; the client stays connected.
 fn load(
@@ -170,7 +172,8 @@ fn load(
         while !over.load(Ordering::Relaxed) {
             let begun = Instant::now();
             let took = client.ask(&format!("touch {touches}"))?;
-            turns.push((begun, took.parse().map_err(|_| io::Error::other(took))?));
+            let wait = begun.elapsed().as_secs_f64() * 1e6;
+            turns.push((begun, (took.parse().map_err(|_| io::Error::other(took))?, wait)));
             thread::sleep(Duration::from_micros(100));
         }
         Ok((client, turns))

@@ -22,6 +22,9 @@ const WORTHWHILE: u64 = 256;
 /// So often in a row the kernel has no memory before nobody asks any more: each time it has looked everywhere.
 const IN_VAIN: u32 = 4;
 
+/// So often it goes over everything where some pages were in use just then.
+const PASSES: u32 = 3;
+
 /// What is to be done, and what has been.
 #[derive(Debug)]
 pub(super) struct Job {
@@ -84,39 +87,54 @@ impl Pages {
 
 /// Does it all.
 pub(super) fn work(job: &Job) {
-    let mut worker = Worker { job, room: job.room, in_vain: 0, refused: 0 };
-    let mut end = THROUGH;
-    'all: for range in &job.ranges {
-        let mut at = range.start;
-        while at < range.end {
-            // A kernel without such a look has all blocks counted, and collapses what is huge at no cost but
-            // the call.
-            at = match first_small_page(&job.pagemap, at, range.end) {
-                Ok(None) => break,
-                Ok(Some(page)) => page & !(BLOCK - 1),
-                Err(_) => at,
-            };
-            if let Err(why) = worker.take(at) {
-                end = why;
-                break 'all;
-            }
-            at = at.wrapping_add(BLOCK);
+    let room = job.room;
+    let mut worker = Worker { job, room, in_vain: 0, refused: 0, in_use: 0, scans: true };
+    let mut end = Ok(());
+    for _ in 0..PASSES {
+        (worker.in_use, worker.refused) = (0, 0);
+        job.told.left.store(0, Relaxed); // and counted anew
+        end = job.ranges.iter().try_for_each(|range| worker.pass(range.start, range.end));
+        // Where it cannot tell what is huge it would do all of it again.
+        if end.is_err() || worker.in_use == 0 || !worker.scans {
+            break;
         }
     }
-    if end == THROUGH && worker.refused > 0 && job.told.collapsed.load(Relaxed) == 0 {
-        end = REFUSED;
-    }
-    job.told.end.store(end, Relaxed);
+    let is_refused = worker.refused > 0 && job.told.collapsed.load(Relaxed) == 0;
+    let through = if is_refused { REFUSED } else { THROUGH };
+    job.told.end.store(end.err().unwrap_or(through), Relaxed);
 }
 
 struct Worker<'a> {
     job: &'a Job,
     room: u64,
+    /// For want of memory, in a row.
     in_vain: u32,
+    /// Blocks that the kernel does not take, and blocks of which a page was in use just then.
     refused: u64,
+    in_use: u64,
+    /// The kernel says which pages are small.
+    scans: bool,
 }
 
 impl Worker<'_> {
+    fn pass(&mut self, mut at: usize, end: usize) -> Result<(), u8> {
+        while at < end {
+            // A kernel without such a look has all blocks counted, and collapses what is huge at no cost but
+            // the call.
+            at = match first_small_page(&self.job.pagemap, at, end) {
+                Ok(None) => break,
+                Ok(Some(page)) => page & !(BLOCK - 1),
+                Err(_) => {
+                    self.scans = false;
+                    at
+                }
+            };
+            self.take(at)?;
+            at = at.wrapping_add(BLOCK);
+        }
+        Ok(())
+    }
+
     /// Looks at one block, and collapses it if that is worthwhile; an error says why there is no use going on.
     fn take(&mut self, at: usize) -> Result<(), u8> {
         let mut entries = [0; 512];
@@ -152,7 +170,9 @@ impl Worker<'_> {
             // No block is free, or the control group has none left.
             libc::ENOMEM | libc::EBUSY => self.in_vain = self.in_vain.wrapping_add(1),
             libc::EINVAL => self.refused = self.refused.wrapping_add(1),
-            // Somebody holds a page just now (EAGAIN), or the mapping has gone (EFAULT): the next one.
+            // In use by a system call, or on its way to some list: in the next pass.
+            libc::EAGAIN => self.in_use = self.in_use.wrapping_add(1),
+            // The mapping has gone.
             _ => {}
         }
         if self.in_vain < IN_VAIN { Ok(()) } else { Err(NO_MEMORY) }
@@ -194,11 +214,13 @@ mod tests {
         let pagemap = std::fs::File::open("/dev/null").unwrap().into();
         let (ranges, pause, told) = (Vec::new(), Duration::ZERO, Told::default());
         let job = Job { ranges, pagemap, pause, room: 0, told };
-        let mut worker = Worker { job: &job, room: 0, in_vain: 0, refused: 0 };
+        let mut worker =
+            Worker { job: &job, room: 0, in_vain: 0, refused: 0, in_use: 0, scans: true };
         for errno in [libc::EAGAIN, libc::EFAULT, libc::EINVAL, libc::ENOMEM, libc::EBUSY, 0] {
             assert_eq!(judge(&mut worker, errno), Ok(()), "{errno}");
         }
         assert_eq!(worker.in_vain, 0, "what has worked counts anew");
+        assert_eq!((worker.in_use, worker.refused), (1, 1));
         for expected in [Ok(()), Ok(()), Ok(()), Err(NO_MEMORY)] {
             assert_eq!(judge(&mut worker, libc::ENOMEM), expected);
         }
