@@ -84,7 +84,7 @@
 //!
 //! - [`Service`] is what you write, [`Connection`] is one connection in its hands, [`Net`] is everything else.
 //! - [`Server`] is how it starts; [`Restart`] and [`Drain`] say how it is replaced and how it leaves;
-//!   [`Verdict`] says how that went.
+//!   [`Prepare`] is for a large heap; [`Verdict`] says how that went.
 //! - [`logging`] is for a log that holds nobody up, behind whatever logger there is.
 //! - [`limits`] has every fixed size and time with its reason; [`codec`] cuts bytes into messages.
 //! - [`testing`] runs a service without sockets and without time.

@@ -15,13 +15,14 @@ use imports::Imports;
 /// Every room of `src` and which others it may name, bottom up. A room is a folder, or a file of
 /// `src` itself; what lies in a folder beside its rooms is the folder's own. Items count where they are
 /// made, not where they are re-exported.
-const ROOMS: [(&str, &[&str]); 35] = [
+const ROOMS: [(&str, &[&str]); 37] = [
     // Plain values.
     ("limits", &[]),
     ("log_target", &[]),
     ("stats", &[]),
-    ("plan", &["limits"]),
-    ("verdict", &["plan"]),
+    ("prepare", &["limits"]),
+    ("plan", &["limits", "prepare"]),
+    ("verdict", &["plan", "prepare"]),
     ("error", &["verdict"]),
     // Pure: no I/O, and no time but in `clock`.
     ("buffer", &["limits"]),
@@ -30,6 +31,7 @@ const ROOMS: [(&str, &[&str]); 35] = [
     ("codec", &["error"]),
     // The system around a server.
     ("system", &["error", "limits", "log_target"]),
+    ("system/huge", &["prepare"]),
     // What is said about all of it.
     ("logging", &["limits", "log_target", "system"]),
     // Work that is no connection.
@@ -73,6 +75,7 @@ const ROOMS: [(&str, &[&str]); 35] = [
             "net",
             "net/listen",
             "plan",
+            "prepare",
             "restart/link",
             "restart/transfer",
             "system",
@@ -81,7 +84,7 @@ const ROOMS: [(&str, &[&str]); 35] = [
     ),
     ("restart", &["log_target", "net", "plan", "restart/link"]),
     // Who looks after a server from outside.
-    ("operate", &["limits", "plan", "restart/link", "verdict"]),
+    ("operate", &["limits", "plan", "prepare", "restart/link", "verdict"]),
     (
         "operate/supervisor",
         &[
@@ -112,6 +115,7 @@ const ROOMS: [(&str, &[&str]); 35] = [
             "restart/engine",
             "restart/link",
             "system",
+            "system/huge",
         ],
     ),
     (
@@ -158,11 +162,13 @@ const ROOMS: [(&str, &[&str]); 35] = [
             "net/reactor",
             "net/stream",
             "plan",
+            "prepare",
             "restart",
             "restart/engine",
             "restart/link",
             "restart/transfer",
             "service",
+            "system/huge",
             "tasks",
             "turn",
             "turn/generation",
@@ -257,8 +263,9 @@ const ROOMS: [(&str, &[&str]); 35] = [
 ];
 
 /// The only files with `unsafe` in them.
-const UNSAFE: [&str; 6] = [
+const UNSAFE: [&str; 7] = [
     "src/system/stdio.rs",
+    "src/system/huge/helper.rs",
     "src/restart/engine/fork.rs",
     "src/restart/engine/passed.rs",
     "src/restart/engine/exec.rs",

@@ -127,7 +127,9 @@ fn a_fork_copies_few_entries_of_huge_pages_until_they_are_split() {
     let (wrong, _) = expected.split_once("; ").expect("two ways");
     let numbers = match hindrance() {
         None => check("huge-pages"),
-        Some(_) => check_verdict("huge-pages", &format!("{wrong}; right way is not to be had here")),
+        Some(_) => {
+            check_verdict("huge-pages", &format!("{wrong}; right way is not to be had here"))
+        }
     };
     let (small, huge) = numbers.split_at(2);
     assert!(small.iter().all(|&entries| entries > 60_000), "{numbers:?}");

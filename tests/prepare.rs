@@ -42,7 +42,9 @@ fn told<'a>(verdict: &'a [String], name: &str) -> Option<&'a str> {
 }
 
 fn number(verdict: &[String], name: &str) -> u64 {
-    told(verdict, name).and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("{name}: {verdict:?}"))
+    told(verdict, name)
+        .and_then(|text| text.parse().ok())
+        .unwrap_or_else(|| panic!("{name}: {verdict:?}"))
 }
 
 /// Restarts by fork, and answers the verdict.
@@ -145,7 +147,11 @@ fn while_it_prepares_everybody_is_served() {
     let refused = lab.request("rollback");
     assert_eq!(refused[0], "error: there is nothing to roll back: no restart is in its probation");
     assert_eq!(helpers(old), [helper], "all of that has not disturbed it");
-    assert!(open_fds(old) <= fds + 8, "the pidfd, the pagemap, operators: {fds}, {}", open_fds(old));
+    assert!(
+        open_fds(old) <= fds + 8,
+        "the pidfd, the pagemap, operators: {fds}, {}",
+        open_fds(old)
+    );
     tell(helper, Signal::SIGTERM); // as to a whole control group: it is no server, and has no handler
     let mut busy = Control::connect(&lab.control()).expect("the control socket");
     assert!(busy.ask("status")[0].starts_with("ok: 1 generation"));
@@ -233,7 +239,8 @@ fn connections_that_move_do_not_wait_for_it() {
     assert_eq!(client.who().generation, 0);
     let verdict = restart(&lab);
     assert_eq!(client.who().generation, 1);
-    let millis = |name| told(&verdict, name).and_then(|it| it.strip_suffix("ms")?.parse::<f64>().ok());
+    let millis =
+        |name| told(&verdict, name).and_then(|it| it.strip_suffix("ms")?.parse::<f64>().ok());
     let (prepared, ready) = (millis("prepared").expect("a time"), millis("ready").expect("a time"));
     let downtime = millis("downtime").expect("a time");
     assert!(downtime <= ready - prepared + 50.0, "they were frozen after it: {verdict:?}");
@@ -276,7 +283,8 @@ impl Forbidden {
 
     fn install(&self) -> std::io::Result<()> {
         let Forbidden(call, place, value, errno) = *self;
-        let step = |code: u32, jt: u8, jf: u8, k: u32| libc::sock_filter { code: code as u16, jt, jf, k };
+        let step =
+            |code: u32, jt: u8, jf: u8, k: u32| libc::sock_filter { code: code as u16, jt, jf, k };
         let (load, equal, answer) = (
             libc::BPF_LD | libc::BPF_W | libc::BPF_ABS,
             libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K,

@@ -50,20 +50,19 @@ fn main() -> Result<(), Box<dyn Error>> {
     {
         return Ok(rivals::serve(megabytes.parse()?, way)?);
     }
-    let quick = words.iter().any(|word| word == "--quick");
+    let is_told = |flag: &str| words.iter().any(|word| word == flag);
+    let quick = is_told("--quick");
     let (times, heaps) = if quick { (3, &HEAPS[..2]) } else { (11, &HEAPS[..]) };
     allow_descriptors()?;
     let cores = Cores::find();
     if let Some(cores) = cores {
         pin(cores.load)?;
     }
-    if words.iter().any(|word| word == "--picture") {
+    if is_told("--picture") {
         return Ok(picture::draw(cores)?);
     }
-    if words.iter().any(|word| word == "--prepared") {
-        let chosen: Vec<usize> = words.iter().filter_map(|word| word.parse().ok()).collect();
-        let heaps = if chosen.is_empty() { &heaps[1..] } else { &chosen[..] };
-        return prepared::measure(heaps, times.min(3), cores);
+    if is_told("--prepared") {
+        return prepared::measure(&chosen(&words, &heaps[1..]), cores);
     }
     print_head(times);
     let mut series: Vec<Series> = Vec::new();
@@ -94,11 +93,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             }
         }
     }
-    for connections in CONNECTIONS.into_iter().take(if quick { 1 } else { 2 }) {
-        for engine in ENGINES {
-            let case = Case { engine, megabytes: HEAPS[0], connections };
-            run(case, PAGES[0].0, "", times, cores)?;
-        }
+    for (connections, engine) in crowds(quick) {
+        let case = Case { engine, megabytes: HEAPS[0], connections };
+        run(case, PAGES[0].0, "", times, cores)?;
     }
     // Of the rivals with huge pages only the one that still depends on the heap is of interest.
     series
@@ -106,7 +103,19 @@ fn main() -> Result<(), Box<dyn Error>> {
     let title = "How long the old process's loop stands still while a new one is made";
     let svg = chart::lines(title, "touched heap, MiB", "ms", &series);
     println!("\nChart: {}", chart::save("restart-stall", &svg)?.display());
-    prepared::measure(&heaps[1..], times.min(3), cores)
+    prepared::measure(&heaps[1..], cores)
+}
+
+/// The numbers on the command line, or these.
+fn chosen(words: &[String], heaps: &[usize]) -> Vec<usize> {
+    let chosen: Vec<usize> = words.iter().filter_map(|word| word.parse().ok()).collect();
+    if chosen.is_empty() { heaps.to_vec() } else { chosen }
+}
+
+/// How many connections, by which engine.
+fn crowds(quick: bool) -> impl Iterator<Item = (usize, &'static str)> {
+    let crowds = CONNECTIONS.into_iter().take(if quick { 1 } else { 2 });
+    crowds.flat_map(|connections| ENGINES.map(|engine| (connections, engine)))
 }
 
 /// Measures `once`, and again while a wish for huge pages was not heeded; the last of [`TRIES`] counts.

@@ -29,6 +29,9 @@ use crate::{
 /// Places all over the heap to which one turn writes: a request of a cache, and a long pipeline of them.
 const TOUCHES: [usize; 2] = [8, 256];
 
+/// Each heap is filled so often for each way.
+const TIMES: usize = 3;
+
 /// How long turns are looked at before the restart.
 const QUIET: Duration = Duration::from_secs(3);
 
@@ -58,7 +61,7 @@ struct Sample {
 }
 
 /// Measures the heaps, in MiB, for which there is memory, and prints a table of each kind.
-pub fn measure(heaps: &[usize], times: usize, cores: Option<Cores>) -> Result<(), Box<dyn Error>> {
+pub fn measure(heaps: &[usize], cores: Option<Cores>) -> Result<(), Box<dyn Error>> {
     println!(
         "\nPrepared forks. Milliseconds, but for the turns: microseconds, p50 / p99 / \
          longest, within the callback and then as a client waits for it.\n\n\
@@ -73,9 +76,9 @@ pub fn measure(heaps: &[usize], times: usize, cores: Option<Cores>) -> Result<()
             continue;
         }
         for touches in TOUCHES {
-            let (_, bare) = rivals::measure(Way::Fork, megabytes, times, "")?;
+            let (_, bare) = rivals::measure(Way::Fork, megabytes, TIMES, "")?;
             let run = |how| -> io::Result<Vec<Sample>> {
-                (0..times).map(|_| restart(megabytes, touches, how, cores)).collect()
+                (0..TIMES).map(|_| restart(megabytes, touches, how, cores)).collect()
             };
             let (plain, mut ours) = (run(OFF)?, run(ON)?);
             print(megabytes, touches, bare, &plain, &ours);
@@ -95,7 +98,8 @@ fn print(megabytes: usize, touches: usize, bare: Vec<f64>, plain: &[Sample], our
     let share = median(all(|it| it.made).collect()) / median(bare.clone());
     let shape = |mut all: Vec<f64>| {
         all.sort_by(f64::total_cmp);
-        let at = |share: f64| all.get((all.len() as f64 * share) as usize).copied().unwrap_or(f64::NAN);
+        let at =
+            |share: f64| all.get((all.len() as f64 * share) as usize).copied().unwrap_or(f64::NAN);
         format!("{:.0} / {:.0} / {:.0}", at(0.5), at(0.99), all.last().copied().unwrap_or(f64::NAN))
     };
     let turns = |of: fn(&Turns) -> &Vec<(f64, f64)>| {

@@ -13,7 +13,11 @@ pub const LESSON: Lesson = Lesson {
     title: "a heap in huge pages forks in no time, once",
     teach,
     places: &[
-        ("src/turn/restart/prepare.rs", "prepare", "collapses the heap before each fork, and serves"),
+        (
+            "src/turn/restart/prepare.rs",
+            "prepare",
+            "collapses the heap before each fork, and serves",
+        ),
         ("src/system/huge/worker.rs", "work", "takes what is small again, with pauses in between"),
         ("src/system/huge/helper.rs", "start", "runs it in a process that shares the memory"),
     ],

@@ -217,9 +217,13 @@ impl Heap {
         const BLOCK: usize = 2 << 20;
         const TRIES: usize = 10; // a page may be in use somewhere in the kernel for a moment
         let first = (self.start as usize).next_multiple_of(BLOCK);
-        let blocks = (first..).step_by(BLOCK).take_while(|at| at + BLOCK <= self.start as usize + self.length);
+        let blocks = (first..)
+            .step_by(BLOCK)
+            .take_while(|at| at + BLOCK <= self.start as usize + self.length);
         // SAFETY: the mapping is ours, and what it says stays as it is.
-        let advise = |at: usize, advice| unsafe { libc::madvise(ptr::without_provenance_mut(at), BLOCK, advice) };
+        let advise = |at: usize, advice| unsafe {
+            libc::madvise(ptr::without_provenance_mut(at), BLOCK, advice)
+        };
         blocks
             .filter(|&at| {
                 advise(at, libc::MADV_HUGEPAGE); // it was told otherwise before

@@ -76,7 +76,8 @@ impl fmt::Display for Table<'_> {
         row(f, FIELDS, ["private", "shared", "huge"])?;
         for generation in self.0 {
             let mib = |bytes: u64| format!("{:.1}M", bytes as f64 / (1024.0 * 1024.0));
-            let known = |it: Memory| [mib(it.private), mib(it.shared), format!("{}%", it.huge_share())];
+            let known =
+                |it: Memory| [mib(it.private), mib(it.shared), format!("{}%", it.huge_share())];
             let memory = generation.memory.map_or_else(|| ["-"; 3].map(str::to_owned), known);
             row(f, FIELDS.map(|name| generation.get(name)), memory.each_ref().map(String::as_str))?;
         }

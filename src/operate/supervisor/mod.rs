@@ -211,7 +211,8 @@ impl Supervisor {
         // Nobody stands ready to serve again, so there is nothing to be on probation for.
         let how = self.orders.how.clone().probation(Duration::ZERO);
         let engine = Engine::ForkExec;
-        let task = Task { how, by: None, engine, generation, program: None, prepared: None, begun: now };
+        let task =
+            Task { how, by: None, engine, generation, program: None, prepared: None, begun: now };
         match self.try_make(task) {
             Ok(start) => {
                 log::info!(

@@ -148,7 +148,11 @@ pub(super) fn read_at(file: &OwnedFd, numbers: &mut [u64; 512], at: usize) -> is
 
 /// `PAGEMAP_SCAN` (Linux 6.7, `ioctl(2)` of `/proc/pid/pagemap`): where the first page in `at..end` is that is
 /// present, no file's, and not huge. `Ok(None)`: there is none.
-pub(super) fn first_small_page(pagemap: &OwnedFd, at: usize, end: usize) -> Result<Option<usize>, isize> {
+pub(super) fn first_small_page(
+    pagemap: &OwnedFd,
+    at: usize,
+    end: usize,
+) -> Result<Option<usize>, isize> {
     const PAGEMAP_SCAN: usize = 0xc060_6610;
     const FILE: u64 = 1 << 2;
     const PRESENT: u64 = 1 << 3;
@@ -161,15 +165,16 @@ pub(super) fn first_small_page(pagemap: &OwnedFd, at: usize, end: usize) -> Resu
         end as u64,
         0, // where it came to
         region.as_mut_ptr() as u64,
-        1, // region
-        1, // page
+        1,                     // region
+        1,                     // page
         FILE | HUGE,           // the categories that are to be absent,
         FILE | HUGE | PRESENT, // among those that count
         0,
         PRESENT,
     ];
     let argument = arguments.as_mut_ptr() as usize;
-    let found = call(libc::SYS_ioctl, [pagemap.as_raw_fd() as usize, PAGEMAP_SCAN, argument, 0, 0, 0]);
+    let found =
+        call(libc::SYS_ioctl, [pagemap.as_raw_fd() as usize, PAGEMAP_SCAN, argument, 0, 0, 0]);
     match found {
         0 => Ok(None),
         1.. => Ok(Some(region[0] as usize)),

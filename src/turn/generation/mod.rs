@@ -7,5 +7,5 @@ mod inherited;
 mod preparation;
 mod succession;
 
-pub(in crate::turn) use self::{inherited::Inherited, preparation::Preparation};
 pub(crate) use self::succession::{Asked, AtMax, Generation, Succession, Trigger};
+pub(in crate::turn) use self::{inherited::Inherited, preparation::Preparation};
