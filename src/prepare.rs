@@ -16,6 +16,10 @@ use crate::limits::FAR_FUTURE;
 /// the first write to a page of 2 MiB splits it, in either process, so the next restart prepares anew, and
 /// only what is small by then.
 ///
+/// Where a filter of system calls ends a process that makes one it does not know, instead of refusing the call
+/// (`seccomp(2)`), turn it [off](Self::off): it makes `clone(2)` with `CLONE_VM`, `madvise(2)` and
+/// an `ioctl(2)` of `/proc/self/pagemap`.
+///
 /// ```
 /// use heirloom::{Prepare, Restart};
 /// use std::time::Duration;
@@ -61,8 +65,8 @@ impl Prepare {
         Prepare { within: limit.min(FAR_FUTURE), ..self }
     }
 
-    /// After each block of 2 MiB it sleeps for so long (2 ms unless told), or as long as a processor was busy
-    /// with the block if that is more. The loop waits for a block when it touches that, maps memory or gives some back.
+    /// After each block of 2 MiB it sleeps for so long (2 ms unless told), or twice as long as a processor was
+    /// busy with the block if that is more. The loop waits for a block when it touches that, maps memory or gives some back.
     pub fn pause(self, time: Duration) -> Prepare {
         Prepare { pause: time.min(Duration::from_secs(1)), ..self }
     }

@@ -77,20 +77,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 let stall = run(case, pages, tunables, times, cores)?;
                 plot(&mut series, format!("heirloom, {engine}{}", suffix(pages)), megabytes, stall);
             }
-            for way in rivals::WAYS {
-                let (huge, all) = rivals::measure(way, megabytes, times, tunables)?;
-                println!(
-                    "| {pages} ({huge} %) | {megabytes} | 0 | {} | {} | | | | | |",
-                    way.name(),
-                    spread(all.iter().copied())
-                );
-                plot(
-                    &mut series,
-                    format!("{}{}", way.name(), suffix(pages)),
-                    megabytes,
-                    median(all),
-                );
-            }
+            run_rivals((pages, tunables), megabytes, times, &mut series)?;
         }
     }
     for (connections, engine) in crowds(quick) {
@@ -110,6 +97,25 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn chosen(words: &[String], heaps: &[usize]) -> Vec<usize> {
     let chosen: Vec<usize> = words.iter().filter_map(|word| word.parse().ok()).collect();
     if chosen.is_empty() { heaps.to_vec() } else { chosen }
+}
+
+/// Runs what else makes a process, and prints a line for each way.
+fn run_rivals(
+    (pages, tunables): (&str, &str),
+    megabytes: usize,
+    times: usize,
+    series: &mut Vec<Series>,
+) -> io::Result<()> {
+    for way in rivals::WAYS {
+        let (huge, all) = rivals::measure(way, megabytes, times, tunables)?;
+        println!(
+            "| {pages} ({huge} %) | {megabytes} | 0 | {} | {} | | | | | |",
+            way.name(),
+            spread(all.iter().copied())
+        );
+        plot(series, format!("{}{}", way.name(), suffix(pages)), megabytes, median(all));
+    }
+    Ok(())
 }
 
 /// How many connections, by which engine.

@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     heap,
-    helper::{self, Helper},
+    helper::{self, Helper, Spare},
     worker::{self, Job, Told},
 };
 use crate::prepare::{Prepare, Prepared, Unprepared};
@@ -51,7 +51,8 @@ impl Collapse {
         });
         let pagemap = File::open("/proc/self/pagemap").map_err(no_process)?.into();
         let (ranges, pause, told) = (heap::ranges(), how.pause, Told::default());
-        let job = Job { ranges, pagemap, pause, room, told };
+        let spare = Spare::map(worker::BLOCK).map_err(no_process)?;
+        let job = Job { ranges, pagemap, spare, pause, room, told };
         let helper = Helper::start(job, worker::work).map_err(no_process)?;
         Ok(Collapse { helper, time_is_up: false })
     }

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use super::helper::{collapse, cpu_time, first_small_page, read_at, sleep};
+use super::helper::{Spare, collapse, cpu_time, first_small_page, read_at, sleep};
 
 /// A huge page, in bytes.
 pub(super) const BLOCK: usize = 2 << 20;
@@ -19,10 +19,17 @@ const PAGE: usize = BLOCK / 512;
 /// Of a block's 512 pages so many have to be touched: the others become memory that nobody uses.
 const WORTHWHILE: u64 = 256;
 
-/// So often in a row the kernel has no memory before nobody asks any more: each time it has looked everywhere.
-const IN_VAIN: u32 = 4;
+/// So often in a row the kernel has no free block before nobody asks any more. It makes some in the meantime,
+/// where files have taken most of the memory.
+const IN_VAIN: u32 = 50;
 
-/// So often it goes over everything where some pages were in use just then.
+/// And it has so much time for it.
+const RECOVERY: Duration = Duration::from_millis(20);
+
+/// Of a processor's time it takes one part, and leaves so many to others.
+const LEAVES: u32 = 2;
+
+/// So often it goes over everything where some blocks may be taken another time.
 const PASSES: u32 = 3;
 
 /// What is to be done, and what has been.
@@ -32,6 +39,7 @@ pub(super) struct Job {
     pub ranges: Vec<Range<usize>>,
     /// `/proc/self/pagemap`: which pages are there.
     pub pagemap: OwnedFd,
+    pub spare: Spare,
     /// After each block.
     pub pause: Duration,
     /// So many bytes it may take for holes, and for pages that another process has as well.
@@ -88,14 +96,14 @@ impl Pages {
 /// Does it all.
 pub(super) fn work(job: &Job) {
     let room = job.room;
-    let mut worker = Worker { job, room, in_vain: 0, refused: 0, in_use: 0, scans: true };
+    let mut worker = Worker { job, room, in_vain: 0, refused: 0, again: 0, scans: true };
     let mut end = Ok(());
     for _ in 0..PASSES {
-        (worker.in_use, worker.refused) = (0, 0);
+        (worker.again, worker.refused) = (0, 0);
         job.told.left.store(0, Relaxed); // and counted anew
         end = job.ranges.iter().try_for_each(|range| worker.pass(range.start, range.end));
         // Where it cannot tell what is huge it would do all of it again.
-        if end.is_err() || worker.in_use == 0 || !worker.scans {
+        if end.is_err() || worker.again == 0 || !worker.scans {
             break;
         }
     }
@@ -109,9 +117,9 @@ struct Worker<'a> {
     room: u64,
     /// For want of memory, in a row.
     in_vain: u32,
-    /// Blocks that the kernel does not take, and blocks of which a page was in use just then.
+    /// Blocks that the kernel does not take, and blocks that it may take in another pass.
     refused: u64,
-    in_use: u64,
+    again: u64,
     /// The kernel says which pages are small.
     scans: bool,
 }
@@ -150,10 +158,12 @@ impl Worker<'_> {
         }
         // Most of the rest is a wait for other processors, which holds nobody up.
         let begun = cpu_time();
+        self.job.spare.warm();
         let answer = collapse(at, BLOCK);
         let took = Duration::from_nanos(cpu_time().wrapping_sub(begun));
         let known = self.judge(answer, pages, growth);
-        sleep(self.job.pause.max(took));
+        let recovery = if self.in_vain > 0 { RECOVERY } else { Duration::ZERO };
+        sleep(self.job.pause.max(took.saturating_mul(LEAVES)).max(recovery));
         known
     }
 
@@ -168,10 +178,13 @@ impl Worker<'_> {
         match answer.wrapping_neg() as i32 {
             libc::EPERM | libc::EACCES | libc::ENOSYS => return Err(FORBIDDEN),
             // No block is free, or the control group has none left.
-            libc::ENOMEM | libc::EBUSY => self.in_vain = self.in_vain.wrapping_add(1),
+            libc::ENOMEM | libc::EBUSY => {
+                self.in_vain = self.in_vain.wrapping_add(1);
+                self.again = self.again.wrapping_add(1);
+            }
             libc::EINVAL => self.refused = self.refused.wrapping_add(1),
             // In use by a system call, or on its way to some list: in the next pass.
-            libc::EAGAIN => self.in_use = self.in_use.wrapping_add(1),
+            libc::EAGAIN => self.again = self.again.wrapping_add(1),
             // The mapping has gone.
             _ => {}
         }
@@ -204,6 +217,64 @@ mod tests {
         assert_eq!(pages.growth(), (192 + 20) * PAGE as u64);
     }
 
+    /// Memory of this process, in blocks; of each so many pages are touched.
+    fn memory(touched: &[usize]) -> (Vec<u8>, Range<usize>) {
+        let mut memory = vec![0_u8; (touched.len() + 1) * BLOCK]; // nothing of it is there yet
+        let begin = memory.as_ptr().align_offset(BLOCK);
+        for (block, &pages) in touched.iter().enumerate() {
+            let pages = (0..pages).map(|page| begin + block * BLOCK + page * PAGE);
+            pages.for_each(|at| memory[at] = 1);
+        }
+        let start = memory.as_ptr() as usize + begin;
+        let range = start..start + touched.len() * BLOCK;
+        (memory, range)
+    }
+
+    fn job(range: Range<usize>, room: u64) -> Job {
+        let pagemap = std::fs::File::open("/proc/self/pagemap").expect("its own").into();
+        let (ranges, pause, told) = (vec![range], Duration::ZERO, Told::default());
+        let spare = Spare::map(BLOCK).expect("a mapping");
+        Job { ranges, pagemap, spare, pause, room, told }
+    }
+
+    /// Done by this thread: what it does is the same wherever it runs.
+    #[test]
+    fn what_is_mostly_touched_becomes_huge() {
+        let (memory, range) = memory(&[512, 300, 10, 512]);
+        let job = job(range.clone(), 64 << 20);
+        let small = first_small_page(&job.pagemap, range.start, range.end);
+        work(&job);
+        let told = |number: &AtomicU64| number.load(Relaxed);
+        let (collapsed, left) = (told(&job.told.collapsed), told(&job.told.left));
+        match (collapse(0, 0), super::super::heap::is_eligible(), small) {
+            (0, true, Ok(Some(_))) => {
+                assert_eq!(job.told.end.load(Relaxed), THROUGH);
+                assert_eq!((collapsed, left), (3 * BLOCK as u64, 10 * PAGE as u64));
+                let first_two =
+                    first_small_page(&job.pagemap, range.start, range.start + 2 * BLOCK);
+                assert_eq!(first_two, Ok(None));
+            }
+            (0, true, Ok(None)) => assert_eq!((collapsed, left), (0, 0), "all of it was huge"),
+            (0, true, Err(_)) => assert!(collapsed > 0, "a kernel before 6.7"),
+            // No huge pages, an older kernel, or one that does it although nobody wants it.
+            _ => assert_eq!(collapsed == 0, job.told.end.load(Relaxed) == REFUSED),
+        }
+        drop(memory);
+    }
+
+    #[test]
+    fn it_takes_no_more_memory_than_it_may() {
+        let (memory, range) = memory(&[512, 300, 512]);
+        let job = job(range.clone(), 0);
+        let small = first_small_page(&job.pagemap, range.start, range.end);
+        work(&job);
+        if let (0, Ok(Some(_))) = (collapse(0, 0), small) {
+            assert_eq!(job.told.end.load(Relaxed), NEAR_LIMIT, "212 pages are holes");
+            assert!(job.told.collapsed.load(Relaxed) <= BLOCK as u64);
+        }
+        drop(memory);
+    }
+
     fn judge(worker: &mut Worker<'_>, errno: i32) -> Result<(), u8> {
         let pages = Pages { touched: 512, shared: 0 };
         worker.judge(-(errno as isize), pages, pages.growth())
@@ -213,17 +284,19 @@ mod tests {
     fn what_is_in_vain_is_given_up_and_what_is_gone_is_no_error() {
         let pagemap = std::fs::File::open("/dev/null").unwrap().into();
         let (ranges, pause, told) = (Vec::new(), Duration::ZERO, Told::default());
-        let job = Job { ranges, pagemap, pause, room: 0, told };
+        let spare = Spare::map(BLOCK).expect("a mapping");
+        let job = Job { ranges, pagemap, spare, pause, room: 0, told };
         let mut worker =
-            Worker { job: &job, room: 0, in_vain: 0, refused: 0, in_use: 0, scans: true };
+            Worker { job: &job, room: 0, in_vain: 0, refused: 0, again: 0, scans: true };
         for errno in [libc::EAGAIN, libc::EFAULT, libc::EINVAL, libc::ENOMEM, libc::EBUSY, 0] {
             assert_eq!(judge(&mut worker, errno), Ok(()), "{errno}");
         }
         assert_eq!(worker.in_vain, 0, "what has worked counts anew");
-        assert_eq!((worker.in_use, worker.refused), (1, 1));
-        for expected in [Ok(()), Ok(()), Ok(()), Err(NO_MEMORY)] {
-            assert_eq!(judge(&mut worker, libc::ENOMEM), expected);
+        assert_eq!((worker.again, worker.refused), (3, 1));
+        for _ in 1..IN_VAIN {
+            assert_eq!(judge(&mut worker, libc::ENOMEM), Ok(()));
         }
+        assert_eq!(judge(&mut worker, libc::ENOMEM), Err(NO_MEMORY));
         assert_eq!(judge(&mut worker, libc::EPERM), Err(FORBIDDEN));
         assert_eq!(job.told.collapsed.load(Relaxed), BLOCK as u64);
     }
