@@ -43,9 +43,9 @@ impl Prepare {
     /// From here on a fork blocks for longer than a busy turn: some ms.
     const FROM: usize = 64 * 1024 * 1024;
 
-    /// At the default pace this is enough for some 16 GiB, and a manager that waits for a reload has not given
-    /// up by then (systemd: 90 s).
-    const WITHIN: Duration = Duration::from_secs(45);
+    /// Enough for some 16 GiB on a quiet machine, and for 4 GiB where ten processes want two cores. A manager
+    /// that waits for a reload has not given up by then (systemd: 90 s).
+    const WITHIN: Duration = Duration::from_secs(60);
 
     /// With this the longest turn of a loop that writes all over the same memory was under 1 ms.
     const PAUSE: Duration = Duration::from_millis(2);
@@ -60,12 +60,12 @@ impl Prepare {
         Prepare { from: Some(bytes), ..Prepare::off() }
     }
 
-    /// When this time is up, the fork is made with what has been collapsed by then (45 s unless told).
+    /// When this time is up, the fork is made with what has been collapsed by then (60 s unless told).
     pub fn within(self, limit: Duration) -> Prepare {
         Prepare { within: limit.min(FAR_FUTURE), ..self }
     }
 
-    /// After each block of 2 MiB it sleeps for so long (2 ms unless told), or twice as long as a processor was
+    /// After each block of 2 MiB it sleeps for so long (2 ms unless told), or as long as a processor was
     /// busy with the block if that is more. The loop waits for a block when it touches that, maps memory or gives some back.
     pub fn pause(self, time: Duration) -> Prepare {
         Prepare { pause: time.min(Duration::from_secs(1)), ..self }

@@ -30,7 +30,9 @@ use crate::{
 const TOUCHES: [usize; 2] = [8, 256];
 
 /// Each heap is filled so often for each way.
-const TIMES: usize = 3;
+const fn times(megabytes: usize) -> usize {
+    if megabytes <= 1024 { 3 } else { 1 }
+}
 
 /// How long turns are looked at before the restart.
 const QUIET: Duration = Duration::from_secs(3);
@@ -52,6 +54,8 @@ struct Sample {
     /// Milliseconds: the loop stood still, and before that the heap was prepared.
     made: f64,
     prepared: f64,
+    /// MiB that were collapsed.
+    collapsed: f64,
     /// The processor's time that the preparation took, in ms; what the process took more of memory, in MiB.
     cpu: f64,
     grown: f64,
@@ -66,19 +70,19 @@ pub fn measure(heaps: &[usize], cores: Option<Cores>) -> Result<(), Box<dyn Erro
         "\nPrepared forks. Milliseconds, but for the turns: microseconds, p50 / p99 / \
          longest, within the callback and then as a client waits for it.\n\n\
          | heap MiB | places a turn | bare fork() | fork as it is | fork prepared | of bare fork() | \
-         it prepared for | CPU | MiB more | turns before | turns meanwhile |\n\
-         |---:|---:|---|---|---|---:|---|---:|---:|---|---|"
+         it prepared for | MiB collapsed | CPU | MiB more | turns before | turns meanwhile |\n\
+         |---:|---:|---|---|---|---:|---|---:|---:|---:|---|---|"
     );
     let mut series = Vec::new();
     for &megabytes in heaps {
         if megabytes * 2 > crate::available_megabytes() {
-            println!("| {megabytes} | skipped, for want of memory | | | | | | | | | |");
+            println!("| {megabytes} | skipped, for want of memory | | | | | | | | | | |");
             continue;
         }
         for touches in TOUCHES {
-            let (_, bare) = rivals::measure(Way::Fork, megabytes, TIMES, "")?;
+            let (_, bare) = rivals::measure(Way::Fork, megabytes, times(megabytes), "")?;
             let run = |how| -> io::Result<Vec<Sample>> {
-                (0..TIMES).map(|_| restart(megabytes, touches, how, cores)).collect()
+                (0..times(megabytes)).map(|_| restart(megabytes, touches, how, cores)).collect()
             };
             let (plain, mut ours) = (run(OFF)?, run(ON)?);
             print(megabytes, touches, bare, &plain, &ours);
@@ -108,11 +112,12 @@ fn print(megabytes: usize, touches: usize, bare: Vec<f64>, plain: &[Sample], our
         format!("{}; {}", shape(took), shape(waits))
     };
     println!(
-        "| {megabytes} | {touches} | {} | {} | {} | {share:.3} | {} | {:.0} | {:.1} | {} | {} |",
+        "| {megabytes} | {touches} | {} | {} | {} | {share:.3} | {} | {:.0} | {:.0} | {:.1} | {} | {} |",
         spread(bare.iter().copied()),
         spread(plain.iter().map(|it| it.made)),
         spread(all(|it| it.made)),
         spread(all(|it| it.prepared)),
+        median(all(|it| it.collapsed).collect()),
         median(all(|it| it.cpu).collect()),
         median(all(|it| it.grown).collect()),
         turns(|turns| &turns.quiet),
@@ -188,20 +193,21 @@ fn load(
 fn ask_for_restart(control: &PathBuf) -> io::Result<Sample> {
     let mut operator = BufReader::new(UnixStream::connect(control)?);
     operator.get_mut().write_all(b"restart fork\n")?;
-    let (mut made, mut prepared) = (f64::NAN, f64::NAN);
+    let (mut made, mut prepared, mut collapsed) = (f64::NAN, f64::NAN, f64::NAN);
     for line in operator.lines() {
         let line = line?;
         let number = |text: &str| text.trim_end_matches("ms").parse().unwrap_or(f64::NAN);
         match line.split_once('=') {
             Some(("made", time)) => made = number(time),
             Some(("prepared", time)) => prepared = number(time),
+            Some(("collapsed", bytes)) => collapsed = number(bytes) / f64::from(1 << 20),
             None if line.is_empty() => break,
             None if line.starts_with("error") => return Err(io::Error::other(line)),
             _ => {}
         }
     }
     let (turns, split) = (Turns::default(), Vec::new());
-    Ok(Sample { made, prepared, cpu: 0.0, grown: 0.0, turns, split })
+    Ok(Sample { made, prepared, collapsed, cpu: 0.0, grown: 0.0, turns, split })
 }
 
 /// The time of the one child that the process has reaped (`cutime` and `cstime` of `proc_pid_stat(5)`), in ms.

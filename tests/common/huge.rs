@@ -27,3 +27,26 @@ pub fn hindrance() -> Option<&'static str> {
     let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
     (version < (6, 1)).then_some(OLD_KERNEL)
 }
+
+/// There was no free block: a machine whose memory is in pieces.
+const NO_BLOCK: &str = "there is no free block of 2 MiB";
+
+/// How often the system has found no block of 2 MiB for somebody, so far.
+pub fn failed_allocations() -> u64 {
+    let text = fs::read_to_string("/proc/vmstat").expect("a kernel that counts");
+    let number = text.lines().find_map(|line| line.strip_prefix("thp_collapse_alloc_failed "));
+    number.and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
+/// Whether a preparation that was not disturbed has done all that there was to do. If not, the machine is
+/// one where it cannot, and says so itself: `failed` is what it had [counted](failed_allocations) before.
+pub fn was_done(unprepared: Option<&str>, failed: u64) -> bool {
+    match unprepared {
+        None => true,
+        Some(NO_BLOCK) if failed_allocations() > failed => false,
+        Some(why) => {
+            assert_eq!(Some(why), hindrance());
+            false
+        }
+    }
+}

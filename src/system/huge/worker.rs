@@ -26,9 +26,6 @@ const IN_VAIN: u32 = 50;
 /// And it has so much time for it.
 const RECOVERY: Duration = Duration::from_millis(20);
 
-/// Of a processor's time it takes one part, and leaves so many to others.
-const LEAVES: u32 = 2;
-
 /// So often it goes over everything where some blocks may be taken another time.
 const PASSES: u32 = 3;
 
@@ -163,7 +160,7 @@ impl Worker<'_> {
         let took = Duration::from_nanos(cpu_time().wrapping_sub(begun));
         let known = self.judge(answer, pages, growth);
         let recovery = if self.in_vain > 0 { RECOVERY } else { Duration::ZERO };
-        sleep(self.job.pause.max(took.saturating_mul(LEAVES)).max(recovery));
+        sleep(self.job.pause.max(took).max(recovery));
         known
     }
 
