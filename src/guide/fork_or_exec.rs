@@ -148,10 +148,10 @@
 //! - It pays where the heap is large and clients feel a pause of tens of ms. The restart begins later by some
 //!   seconds for each GiB; [`Prepare::within`](crate::Prepare::within) has the limit, and
 //!   [`Prepare::off`](crate::Prepare::off) is for who has to begin at once.
-//! - It takes a core some seconds for each GiB, and memory where a block had holes, or pages that another
+//! - It takes a core one to three seconds for each GiB, and memory where a block had holes, or pages that another
 //!   generation has as well. Near the limit of the machine or the control group it is not done.
 //! - While both processes live, the first write to a huge page splits it, in the process that writes: then 4 KiB are
-//!   copied, as ever. A few thousand writes all over the heap, and it is small again; so each fork is prepared
+//!   copied, as ever. Four writes for each page of 2 MiB, all over the heap, and it is small again; so each fork is prepared
 //!   anew, and only what is small by then (`lessons -- huge-pages`). Once the older process is gone, a write splits nothing.
 //! - Where it cannot be done the fork is made as it is, and the verdict says why
 //!   ([`Unprepared`](crate::Unprepared)).
