@@ -41,10 +41,10 @@ fn told<'a>(verdict: &'a [String], name: &str) -> Option<&'a str> {
     verdict.iter().find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
 }
 
+/// A number in a verdict, which has none where nothing was begun.
 fn number(verdict: &[String], name: &str) -> u64 {
-    told(verdict, name)
-        .and_then(|text| text.parse().ok())
-        .unwrap_or_else(|| panic!("{name}: {verdict:?}"))
+    let number = told(verdict, name).map_or(Ok(0), str::parse);
+    number.unwrap_or_else(|e| panic!("{name}: {e}: {verdict:?}"))
 }
 
 /// Restarts by fork, and answers the verdict.
@@ -241,7 +241,7 @@ fn connections_that_move_do_not_wait_for_it() {
     assert_eq!(client.who().generation, 1);
     let millis =
         |name| told(&verdict, name).and_then(|it| it.strip_suffix("ms")?.parse::<f64>().ok());
-    let (prepared, ready) = (millis("prepared").expect("a time"), millis("ready").expect("a time"));
+    let (prepared, ready) = (millis("prepared").unwrap_or(0.0), millis("ready").expect("a time"));
     let downtime = millis("downtime").expect("a time");
     assert!(downtime <= ready - prepared + 50.0, "they were frozen after it: {verdict:?}");
     was_done(told(&verdict, "unprepared"), failed);
@@ -260,7 +260,7 @@ fn after_a_stop_of_the_server_itself_it_goes_on() {
     let ran = asked.wait();
     assert!(ran.status == Some(0), "{ran:?}");
     let collapsed = ran.out.lines().find_map(|line| line.trim().strip_prefix("collapsed="));
-    let collapsed: u64 = collapsed.and_then(|it| it.parse().ok()).expect("a number");
+    let collapsed: u64 = collapsed.map_or(0, |it| it.parse().expect("a number"));
     assert_eq!(collapsed == 0, hindrance().is_some(), "{ran:?}");
 }
 

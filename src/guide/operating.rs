@@ -17,6 +17,7 @@
 //! made=0.138ms
 //! ready=3.204ms
 //! committed=5012.750ms
+//! unprepared=a heap of 0 MiB is small
 //! ```
 //!
 //! `huge` is how much of a process's own memory lies in pages of 2 MiB. Before a fork a heap of 64 MiB or more is

@@ -89,7 +89,8 @@
 //!
 //! It took 0.4 MiB more of memory, since the heap had no holes. A write to a page of 2 MiB splits it while both
 //! processes live: of 1 GiB, which is 512 of them, 38 % are left after 512 writes, 13 % after 1,024 and 2 %
-//! after 2,048 (`benches/charts/huge-pages.svg`). With 4 GiB each was measured once. Measured by `cargo bench --bench restart -- --prepared`.
+//! after 2,048 (`benches/charts/huge-pages.svg`). With 4 GiB each was measured once.
+//! Measured by `cargo bench --bench restart -- --prepared`.
 //!
 //! The first answer by the new process comes 0.8 ms after the trigger by fork and 2.0 ms by fork-exec (10 MiB,
 //! no connections), 4.5 and 5.1 ms with 10,000 connections. Measured by `cargo bench --bench restart`.

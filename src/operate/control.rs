@@ -168,11 +168,13 @@ pub(crate) fn verdict(verdict: &Verdict) -> String {
     text
 }
 
-/// Times as above, sizes in bytes.
+/// Times as above, sizes in bytes; only the reason where nothing was begun.
 fn put_prepared(text: &mut String, prepared: &Prepared) {
     let Prepared { took, collapsed, left, stopped } = prepared;
-    let took = took.as_secs_f64() * 1000.0;
-    let _ = write!(text, "\nprepared={took:.3}ms\ncollapsed={collapsed}\nleft_small={left}");
+    if !took.is_zero() {
+        let took = took.as_secs_f64() * 1000.0;
+        let _ = write!(text, "\nprepared={took:.3}ms\ncollapsed={collapsed}\nleft_small={left}");
+    }
     if let Some(why) = stopped {
         let _ = write!(text, "\nunprepared={why}");
     }

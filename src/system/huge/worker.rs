@@ -216,7 +216,8 @@ mod tests {
 
     /// Memory of this process, in blocks; of each so many pages are touched.
     fn memory(touched: &[usize]) -> (Vec<u8>, Range<usize>) {
-        let mut memory = vec![0_u8; (touched.len() + 1) * BLOCK]; // nothing of it is there yet
+        // So much is always a mapping of its own (`M_MMAP_THRESHOLD`, `mallopt(3)`), and nothing of it is there yet.
+        let mut memory = vec![0_u8; 40 << 20];
         let begin = memory.as_ptr().align_offset(BLOCK);
         for (block, &pages) in touched.iter().enumerate() {
             let pages = (0..pages).map(|page| begin + block * BLOCK + page * PAGE);
