@@ -84,7 +84,7 @@
 //!
 //! - [`Service`] is what you write, [`Connection`] is one connection in its hands, [`Net`] is everything else.
 //! - [`Server`] is how it starts; [`Restart`] and [`Drain`] say how it is replaced and how it leaves;
-//!   [`Verdict`] says how that went.
+//!   [`Prepare`] is for a large heap; [`Verdict`] says how that went.
 //! - [`PerProcess`] holds what a fork must not share, [`fresh_seed`] is for random numbers after it.
 //! - [`logging`] is for a log that holds nobody up, behind whatever logger there is.
 //! - [`limits`] has every fixed size and time with its reason; [`codec`] cuts bytes into messages.
@@ -116,6 +116,7 @@ pub mod logging;
 mod net;
 mod operate;
 mod plan;
+mod prepare;
 mod restart;
 mod server;
 mod service;
@@ -131,6 +132,7 @@ pub use error::{Error, Result};
 pub use inventory::{Finding, Inventory, Place};
 pub use net::{ConnId, Connection, DatagramPeer, Net, Peer, SocketId, SocketPermissions, Timer};
 pub use plan::{Drain, Engine, IfShared, Restart};
+pub use prepare::{Prepare, Prepared, Unprepared};
 pub use server::Server;
 pub use service::{Mail, Move, Origin, Reason, Service, Start};
 pub use stats::Stats;

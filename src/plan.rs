@@ -2,7 +2,10 @@
 
 use std::{fmt, time::Duration};
 
-use crate::limits::{BATCH_MAX, FAR_FUTURE, MOVE_BYTES};
+use crate::{
+    limits::{BATCH_MAX, FAR_FUTURE, MOVE_BYTES},
+    prepare::Prepare,
+};
 
 /// How a new generation is made.
 ///
@@ -72,6 +75,7 @@ pub struct Restart {
     pub(crate) moves: bool,
     pub(crate) max_downtime: Duration,
     pub(crate) max_moved: usize,
+    pub(crate) prepare: Prepare,
 }
 
 impl Restart {
@@ -91,7 +95,8 @@ impl Restart {
     /// Restart by `fork()`: same code, warm heap. Established connections stay with the old process,
     /// unless told otherwise. Refused while the process has more than one
     /// thread, since only the calling thread lives on in the child (see `fork(2)`). It blocks this
-    /// process for as long as the kernel copies its page tables, which grows with the heap. Whatever the service holds is
+    /// process for as long as the kernel copies its page tables, which grows with the heap: a large one is
+    /// [prepared](Self::prepare) before, while everybody is served. Whatever the service holds is
     /// copied, too: [`PerProcess`](crate::PerProcess) and [`before_fork`](crate::Service::before_fork) are for what must not be.
     pub fn fork() -> Restart {
         Restart {
@@ -105,6 +110,7 @@ impl Restart {
             moves: false,
             max_downtime: Restart::MAX_DOWNTIME,
             max_moved: MOVE_BYTES,
+            prepare: Prepare::default(),
         }
     }
 
@@ -247,6 +253,14 @@ impl Restart {
     /// ```
     pub fn max_moved(self, bytes: usize) -> Restart {
         Restart { max_moved: bytes.min(BATCH_MAX / 2), ..self }
+    }
+
+    /// Before a fork, bring a large heap into pages of 2 MiB, which makes the fork short; the restart begins
+    /// when that is over. It is done from 64 MiB on, unless told otherwise. What came of it is in
+    /// [`Steps::prepared`](crate::Steps::prepared); where it cannot be done, the fork is made as it is. A
+    /// fork-exec copies nothing, and is not prepared.
+    pub fn prepare(self, how: Prepare) -> Restart {
+        Restart { prepare: how, ..self }
     }
 
     /// Before a fork-exec, run the program with `flag` behind its arguments and go on only if it exits

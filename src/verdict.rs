@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf, time::Duration};
 
-use crate::{inventory::Inventory, plan::Engine};
+use crate::{inventory::Inventory, plan::Engine, prepare::Prepared};
 
 /// How one restart went, for [`on_restart_ended`](crate::Service::on_restart_ended) and for the log.
 ///
@@ -87,6 +87,9 @@ impl fmt::Display for Program {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Steps {
+    /// How the heap was [prepared](crate::Restart::prepare) for a fork; `None` with a fork-exec, and where it did
+    /// not come to that.
+    pub prepared: Option<Prepared>,
     /// How long it took to make the new process. So long the old one did nothing else.
     pub made: Option<Duration>,
     /// How long the old one did nothing else than to write down what the new one was to get: its connections, where

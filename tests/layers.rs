@@ -15,14 +15,15 @@ use imports::Imports;
 /// Every room of `src` and which others it may name, bottom up. A room is a folder, or a file of
 /// `src` itself; what lies in a folder beside its rooms is the folder's own. Items count where they are
 /// made, not where they are re-exported.
-const ROOMS: [(&str, &[&str]); 36] = [
+const ROOMS: [(&str, &[&str]); 38] = [
     // Plain values.
     ("limits", &[]),
     ("log_target", &[]),
     ("stats", &[]),
     ("inventory", &[]),
-    ("plan", &["limits"]),
-    ("verdict", &["inventory", "plan"]),
+    ("prepare", &["limits"]),
+    ("plan", &["limits", "prepare"]),
+    ("verdict", &["inventory", "plan", "prepare"]),
     ("error", &["verdict"]),
     // Pure: no I/O, and no time but in `clock`.
     ("buffer", &["limits"]),
@@ -31,6 +32,7 @@ const ROOMS: [(&str, &[&str]); 36] = [
     ("codec", &["error"]),
     // The system around a server.
     ("system", &["error", "inventory", "limits", "log_target"]),
+    ("system/huge", &["prepare"]),
     // What is said about all of it.
     ("logging", &["limits", "log_target", "system"]),
     // Work that is no connection.
@@ -79,6 +81,7 @@ const ROOMS: [(&str, &[&str]); 36] = [
             "net",
             "net/listen",
             "plan",
+            "prepare",
             "restart/link",
             "restart/transfer",
             "system",
@@ -87,7 +90,7 @@ const ROOMS: [(&str, &[&str]); 36] = [
     ),
     ("restart", &["log_target", "net", "plan", "restart/link"]),
     // Who looks after a server from outside.
-    ("operate", &["inventory", "limits", "plan", "restart/link", "verdict"]),
+    ("operate", &["inventory", "limits", "plan", "prepare", "restart/link", "verdict"]),
     (
         "operate/supervisor",
         &[
@@ -119,6 +122,7 @@ const ROOMS: [(&str, &[&str]); 36] = [
             "restart/link",
             "restart/transfer",
             "system",
+            "system/huge",
         ],
     ),
     (
@@ -165,11 +169,13 @@ const ROOMS: [(&str, &[&str]); 36] = [
             "net/reactor",
             "net/stream",
             "plan",
+            "prepare",
             "restart",
             "restart/engine",
             "restart/link",
             "restart/transfer",
             "service",
+            "system/huge",
             "tasks",
             "turn",
             "turn/generation",
@@ -266,10 +272,11 @@ const ROOMS: [(&str, &[&str]); 36] = [
 ];
 
 /// The only files with `unsafe` in them.
-const UNSAFE: [&str; 8] = [
+const UNSAFE: [&str; 9] = [
     "src/system/descriptors.rs",
     "src/system/stdio.rs",
     "src/system/noted.rs",
+    "src/system/huge/helper.rs",
     "src/restart/engine/fork.rs",
     "src/restart/engine/passed.rs",
     "src/restart/engine/exec.rs",

@@ -4,12 +4,12 @@ mod common;
 
 use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
-use common::{example, run_to_end};
+use common::{example, huge::hindrance, run_to_end};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// Every lesson and its verdict. A number in `<>` has to be more than zero and stands for any such.
-const VERDICTS: [(&str, &str); 19] = [
+const VERDICTS: [(&str, &str); 20] = [
     ("shared-epoll", "wrong way lost 20 of 20 clients; right way lost 0 of 20"),
     ("missing-fin", "wrong way showed the end to 0 of 10 clients; right way to 10 of 10"),
     ("ghost-events", "wrong way was woken for 10 of 10 closed connections; right way for 0 of 10"),
@@ -20,6 +20,10 @@ const VERDICTS: [(&str, &str); 19] = [
     ("drop-guards", "wrong way left 0 of 1 pid files to a server that runs; right way 1 of 1"),
     ("lost-lock", "wrong way hung 5 of 5 children; right way 0 of 10"),
     ("fork-cost", "wrong way copied <308> KiB of page tables for 128 MiB; right way made <48> KiB"),
+    (
+        "huge-pages",
+        "wrong way copied <65536> entries, and <65536> after a first fork; right way copied <200> and <200>",
+    ),
     (
         "copy-on-write",
         "wrong way copied <2010> pages before it served; right way <5> and <72> in the longest turn",
@@ -36,11 +40,15 @@ const VERDICTS: [(&str, &str); 19] = [
 
 /// Runs the lesson, and checks its verdict and the places that it names.
 fn check(name: &str) -> Vec<u64> {
+    let (_, expected) = VERDICTS.iter().find(|(lesson, _)| *lesson == name).expect("a verdict");
+    check_verdict(name, expected)
+}
+
+fn check_verdict(name: &str, expected: &str) -> Vec<u64> {
     let output = run_to_end(Command::new(example("lessons")).arg(name));
     let text = String::from_utf8(output.stdout).expect("text");
     let trouble = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{name}: {}\n{text}{trouble}", output.status);
-    let (_, expected) = VERDICTS.iter().find(|(lesson, _)| *lesson == name).expect("a verdict");
     let verdict = text.lines().rev().find_map(|line| line.strip_prefix("verdict: "));
     let measured = agree(expected, verdict.expect("a verdict"));
     check_places(&text);
@@ -104,13 +112,28 @@ lessons! {
 }
 
 /// The lessons that are checked by functions of their own, below.
-const MEASURED: [&str; 3] = ["fork-cost", "copy-on-write", "rewrap"];
+const MEASURED: [&str; 4] = ["fork-cost", "huge-pages", "copy-on-write", "rewrap"];
 
 #[test]
 fn a_fork_copies_page_tables_that_grow_with_the_heap() {
     let [copied, fresh] = check("fork-cost")[..] else { panic!("two numbers") };
     // 8 bytes for each of 32,768 pages; a small program has a few pages of tables.
     assert!(copied >= 256 && fresh < copied / 2, "{copied} KiB, {fresh} KiB");
+}
+
+#[test]
+fn a_fork_copies_few_entries_of_huge_pages_until_they_are_split() {
+    let (_, expected) = VERDICTS.iter().find(|(name, _)| *name == "huge-pages").expect("a verdict");
+    let (wrong, _) = expected.split_once("; ").expect("two ways");
+    let numbers = match hindrance() {
+        None => check("huge-pages"),
+        Some(_) => {
+            check_verdict("huge-pages", &format!("{wrong}; right way is not to be had here"))
+        }
+    };
+    let (small, huge) = numbers.split_at(2);
+    assert!(small.iter().all(|&entries| entries > 60_000), "{numbers:?}");
+    assert!(huge.iter().all(|&entries| entries < 6_000), "{numbers:?}");
 }
 
 #[test]

@@ -4,18 +4,21 @@
 //! cargo build --release --example lab && cargo bench --bench restart
 //! cargo bench --bench restart -- --quick
 //! cargo bench --bench restart -- --picture
+//! cargo bench --bench restart -- --prepared 256 1024     # MiB
 //! ```
 //!
 //! Each restart is split into: how long the old process's loop stands still, from the trigger to ready, from
 //! the trigger to the first answer by the new process, the longest that a client waited, and the memory that
 //! the new one has to itself afterwards. Prints Markdown, and draws `target/charts/restart-stall.svg`; `--picture` draws only
-//! `target/charts/restart.svg`, who answers while a server restarts twice.
+//! `target/charts/restart.svg`, who answers while a server restarts twice,
+//! and `--prepared` measures only what a prepared fork is worth.
 
 #[path = "../common/mod.rs"]
 mod common;
 mod ours;
 mod picture;
 mod picture_svg;
+mod prepared;
 mod rivals;
 mod trace;
 
@@ -47,15 +50,19 @@ fn main() -> Result<(), Box<dyn Error>> {
     {
         return Ok(rivals::serve(megabytes.parse()?, way)?);
     }
-    let quick = words.iter().any(|word| word == "--quick");
+    let is_told = |flag: &str| words.iter().any(|word| word == flag);
+    let quick = is_told("--quick");
     let (times, heaps) = if quick { (3, &HEAPS[..2]) } else { (11, &HEAPS[..]) };
     allow_descriptors()?;
     let cores = Cores::find();
     if let Some(cores) = cores {
         pin(cores.load)?;
     }
-    if words.iter().any(|word| word == "--picture") {
+    if is_told("--picture") {
         return Ok(picture::draw(cores)?);
+    }
+    if is_told("--prepared") {
+        return prepared::measure(&chosen(&words, &heaps[1..]), cores);
     }
     print_head(times);
     let mut series: Vec<Series> = Vec::new();
@@ -70,27 +77,12 @@ fn main() -> Result<(), Box<dyn Error>> {
                 let stall = run(case, pages, tunables, times, cores)?;
                 plot(&mut series, format!("heirloom, {engine}{}", suffix(pages)), megabytes, stall);
             }
-            for way in rivals::WAYS {
-                let (huge, all) = rivals::measure(way, megabytes, times, tunables)?;
-                println!(
-                    "| {pages} ({huge} %) | {megabytes} | 0 | {} | {} | | | | | |",
-                    way.name(),
-                    spread(all.iter().copied())
-                );
-                plot(
-                    &mut series,
-                    format!("{}{}", way.name(), suffix(pages)),
-                    megabytes,
-                    median(all),
-                );
-            }
+            run_rivals((pages, tunables), megabytes, times, &mut series)?;
         }
     }
-    for connections in CONNECTIONS.into_iter().take(if quick { 1 } else { 2 }) {
-        for engine in ENGINES {
-            let case = Case { engine, megabytes: HEAPS[0], connections };
-            run(case, PAGES[0].0, "", times, cores)?;
-        }
+    for (connections, engine) in crowds(quick) {
+        let case = Case { engine, megabytes: HEAPS[0], connections };
+        run(case, PAGES[0].0, "", times, cores)?;
     }
     // Of the rivals with huge pages only the one that still depends on the heap is of interest.
     series
@@ -98,7 +90,38 @@ fn main() -> Result<(), Box<dyn Error>> {
     let title = "How long the old process's loop stands still while a new one is made";
     let svg = chart::lines(title, "touched heap, MiB", "ms", &series);
     println!("\nChart: {}", chart::save("restart-stall", &svg)?.display());
+    prepared::measure(&heaps[1..], cores)
+}
+
+/// The numbers on the command line, or these.
+fn chosen(words: &[String], heaps: &[usize]) -> Vec<usize> {
+    let chosen: Vec<usize> = words.iter().filter_map(|word| word.parse().ok()).collect();
+    if chosen.is_empty() { heaps.to_vec() } else { chosen }
+}
+
+/// Runs what else makes a process, and prints a line for each way.
+fn run_rivals(
+    (pages, tunables): (&str, &str),
+    megabytes: usize,
+    times: usize,
+    series: &mut Vec<Series>,
+) -> io::Result<()> {
+    for way in rivals::WAYS {
+        let (huge, all) = rivals::measure(way, megabytes, times, tunables)?;
+        println!(
+            "| {pages} ({huge} %) | {megabytes} | 0 | {} | {} | | | | | |",
+            way.name(),
+            spread(all.iter().copied())
+        );
+        plot(series, format!("{}{}", way.name(), suffix(pages)), megabytes, median(all));
+    }
     Ok(())
+}
+
+/// How many connections, by which engine.
+fn crowds(quick: bool) -> impl Iterator<Item = (usize, &'static str)> {
+    let crowds = CONNECTIONS.into_iter().take(if quick { 1 } else { 2 });
+    crowds.flat_map(|connections| ENGINES.map(|engine| (connections, engine)))
 }
 
 /// Measures `once`, and again while a wish for huge pages was not heeded; the last of [`TRIES`] counts.

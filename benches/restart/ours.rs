@@ -23,6 +23,9 @@ use crate::{
 /// For anything to happen that should.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// No heap is so large that it is prepared: `prepared` has those.
+const UNPREPARED: &str = "1000000000000 1 2";
+
 /// What is measured: an engine as the control socket calls it, and how much there is to take along.
 #[derive(Clone, Copy, Debug)]
 pub struct Case {
@@ -108,6 +111,7 @@ fn measure_once(
     command.args(["--listen", &address, "--control"]).arg(&control);
     command.env("RUST_LOG", "error").env("GLIBC_TUNABLES", tunables);
     command.envs([("LAB_IDLE", "never"), ("LAB_FIRST", "never"), ("LAB_PROBATION", "100")]);
+    command.env("LAB_PREPARE", UNPREPARED);
     let server = Running::start(command, &address, cores)?;
     let target = Target { address, control, case };
     let samples: io::Result<Vec<_>> = (0..times).map(|_| target.restart()).collect();

@@ -1,7 +1,15 @@
 //! The requests that are about the process and its restarts; `beyond` has those about what is no
 //! connection, `own` those about what each process has its own of, `socket` those about one connection.
 
-use std::{env, fs, process, str::FromStr, sync::mpsc, thread, time::Duration};
+use std::{
+    env, fs,
+    hash::{BuildHasher, Hasher, RandomState},
+    process,
+    str::FromStr,
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
 
 use heirloom::{Alarm, Connection, Restart, Result};
 
@@ -95,6 +103,11 @@ impl Lab {
                 self.heap.extend((0..blocks).map(|_| vec![1; HEAP_BLOCK]));
                 done()
             }
+            "touch" => {
+                let begun = Instant::now();
+                self.touch(number(rest)?);
+                begun.elapsed().as_micros().to_string()
+            }
             "share" => {
                 self.copies.push(socket::Copies::make()?);
                 done()
@@ -104,6 +117,19 @@ impl Lab {
                 answer => return Ok(answer),
             },
         }))
+    }
+
+    /// Writes so many bytes all over the heap.
+    fn touch(&mut self, count: usize) {
+        let mut random = RandomState::new().build_hasher().finish() | 1;
+        for _ in 0..count.min(self.heap.len() * HEAP_BLOCK) {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            let blocks = self.heap.len() as u64;
+            let block = &mut self.heap[(random % blocks) as usize];
+            block[(random / blocks) as usize % HEAP_BLOCK] = random as u8;
+        }
     }
 
     /// The requests that are about a connection's way through restarts.

@@ -3,7 +3,8 @@
 //!
 //! `LAB_*` variables, in milliseconds (or `never`), bytes and counts: IDLE FIRST WRITE CLOSE READY PROBATION
 //! COPY MAX_DOWNTIME CONNECTIONS MAX_MOVED MESSAGE OUTPUT, DRAIN DRAIN_SPREAD STOP STOP_SPREAD GENERATIONS DISMISS, DIAL
-//! PER_DESTINATION; and `LAB_OR_FORK_EXEC=1`, `LAB_MOVE=1` (as `--move`), `LAB_IF_SHARED=refuse` (or `fork-exec`), `LAB_CHECKED=1`, `LAB_MAILBOX=1` (2: with
+//! PER_DESTINATION; `LAB_PREPARE="FROM WITHIN PAUSE"` (bytes,
+//! and milliseconds); and `LAB_OR_FORK_EXEC=1`, `LAB_MOVE=1` (as `--move`), `LAB_IF_SHARED=refuse` (or `fork-exec`), `LAB_CHECKED=1`, `LAB_MAILBOX=1` (2: with
 //! a message in it from the beginning).
 //!
 //! - `LAB_BROKEN=FILE`: while the file exists, a new program does what it says: `exit`, `hang`, `panic`,
@@ -30,7 +31,7 @@
 
 use std::{env, fs, path::Path, process, str::FromStr, thread, time::Duration};
 
-use heirloom::{Drain, IfShared, Restart, Server};
+use heirloom::{Drain, IfShared, Prepare, Restart, Server};
 use nix::{
     sys::{
         resource::{Resource, setrlimit},
@@ -88,6 +89,12 @@ pub fn adjust(mut how: Restart) -> Restart {
     }
     if setting::<u8>("CHECKED").is_some() {
         how = how.checked("--check");
+    }
+    if let Some(words) = setting::<String>("PREPARE") {
+        let mut numbers = words.split(' ').map(|word| word.parse().expect("a number"));
+        let mut next = || numbers.next().expect("three numbers");
+        let prepare = Prepare::from_heap(next() as usize).within(Duration::from_millis(next()));
+        how = how.prepare(prepare.pause(Duration::from_millis(next())));
     }
     how.probation(millis("PROBATION").unwrap_or(Duration::from_millis(50)))
 }

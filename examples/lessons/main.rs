@@ -14,6 +14,7 @@ mod drop_guards;
 mod emfile;
 mod fork_cost;
 mod ghost_events;
+mod huge_pages;
 mod late_eof;
 mod lost_bytes;
 mod lost_lock;
@@ -57,7 +58,7 @@ struct Verdict {
 }
 
 /// In the order in which they are best read.
-const LESSONS: [Lesson; 19] = [
+const LESSONS: [Lesson; 20] = [
     // What a fork shares.
     shared_epoll::LESSON,
     missing_fin::LESSON,
@@ -71,6 +72,7 @@ const LESSONS: [Lesson; 19] = [
     lost_lock::LESSON,
     // What a fork costs.
     fork_cost::LESSON,
+    huge_pages::LESSON,
     copy_on_write::LESSON,
     // What comes in while one process follows another.
     reuseport::LESSON,

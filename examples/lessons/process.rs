@@ -210,6 +210,37 @@ impl Heap {
     }
 }
 
+impl Heap {
+    /// Brings it into huge pages, block by block; answers how many there are then. (What the mapping begins or
+    /// ends with may be no whole block.)
+    pub fn collapse(&self) -> usize {
+        const BLOCK: usize = 2 << 20;
+        const TRIES: usize = 10; // a page may be in use somewhere in the kernel for a moment
+        let first = (self.start as usize).next_multiple_of(BLOCK);
+        let blocks = (first..)
+            .step_by(BLOCK)
+            .take_while(|at| at + BLOCK <= self.start as usize + self.length);
+        // SAFETY: the mapping is ours, and what it says stays as it is.
+        let advise = |at: usize, advice| unsafe {
+            libc::madvise(ptr::without_provenance_mut(at), BLOCK, advice)
+        };
+        blocks
+            .filter(|&at| {
+                advise(at, libc::MADV_HUGEPAGE); // it was told otherwise before
+                (0..TRIES).any(|_| advise(at, libc::MADV_COLLAPSE) == 0)
+            })
+            .count()
+    }
+
+    /// Writes to every `step`th byte of it.
+    pub fn touch(&self, step: usize) {
+        for at in (0..self.length).step_by(step) {
+            // SAFETY: within the mapping, of which nobody has a reference.
+            unsafe { self.start.cast::<u8>().add(at).write_volatile(2) };
+        }
+    }
+}
+
 impl Drop for Heap {
     fn drop(&mut self) {
         // SAFETY: the mapping that `new` made, and nobody has a pointer into it.

@@ -134,10 +134,28 @@
 //!
 //! A fork copies no page. It copies the page tables, 8 bytes for each page of 4 KiB that was touched,
 //! and marks every page as shared. So the pause grows with the heap, and nearly vanishes where the heap
-//! is on huge pages: on a system whose `/sys/kernel/mm/transparent_hugepage/enabled` says `madvise`,
-//! start the program with `GLIBC_TUNABLES=glibc.malloc.hugetlb=1`. `posix_spawn` shares the address
-//! space until the new program runs, and copies nothing. The last column is what a program pays that
+//! is on huge pages. The first column is of forks as they are ([`Prepare::off`](crate::Prepare::off)), the
+//! second of a program that was started with `GLIBC_TUNABLES=glibc.malloc.hugetlb=1`. `posix_spawn` shares
+//! the address space until the new program runs, and copies nothing. The last column is what a program pays that
 //! forks in order to exec.
+//!
+//! **A large heap is prepared.** From 64 MiB on a fork is made only when the heap has been collapsed into huge
+//! pages (`MADV_COLLAPSE`, see `madvise(2)`), as far as the system allows it: its
+//! `/sys/kernel/mm/transparent_hugepage/enabled` has to say `madvise` or `always`. A process beside the
+//! server, which shares its memory and makes nothing but system calls, does it block by block with pauses,
+//! while everybody is served. What it is worth, and what it costs, is in
+//! [what it costs](super::what_it_costs#while-a-new-process-is-made):
+//!
+//! - It pays where the heap is large and clients feel a pause of tens of ms. The restart begins later by some
+//!   seconds for each GiB; [`Prepare::within`](crate::Prepare::within) has the limit, and
+//!   [`Prepare::off`](crate::Prepare::off) is for who has to begin at once.
+//! - It takes a core one to three seconds for each GiB, and memory where a block had holes, or pages that another
+//!   generation has as well. Near the limit of the machine or the control group it is not done.
+//! - While both processes live, the first write to a huge page splits it, in the process that writes: then 4 KiB are
+//!   copied, as ever. Four writes for each page of 2 MiB, all over the heap, and it is small again; so each fork is prepared
+//!   anew, and only what is small by then (`lessons -- huge-pages`). Once the older process is gone, a write splits nothing.
+//! - Where it cannot be done the fork is made as it is, and the verdict says why
+//!   ([`Unprepared`](crate::Unprepared)).
 //!
 //! There is a second bill, which is paid in small coins: for as long as both processes live, the first
 //! write to a page that they share copies it, 2 to 13 µs each. Where the old process is busy for long,
@@ -162,12 +180,12 @@
 //! # Which one
 //!
 //! - **Only the code is new:** fork-exec. A fork would run the old code again.
-//! - **The heap is worth more than the pause** (a cache that takes minutes to fill): fork, and huge
-//!   pages beyond some hundred MB.
+//! - **The heap is worth more than the pause** (a cache that takes minutes to fill): fork, which
+//!   is prepared beyond some ten MiB.
 //! - **There are threads** (a thread pool, a client library that starts one): fork-exec. In a forked
 //!   child only the calling thread lives on, and locks that others held are never released (`lessons --
 //!   lost-lock`).
-//! - **Many gigabytes, and no pause is allowed:** fork-exec with [`save`](crate::Service::save), as far
+//! - **Many gigabytes, and no huge pages:** fork-exec with [`save`](crate::Service::save), as far
 //!   as the state can be written down.
 //!
 //! Most servers use both:

@@ -13,6 +13,7 @@
 //! | a new side's probation | 2 s | [`Restart::probation`](crate::Restart::probation) |
 //! | nobody serves connections that move | 2 s, then the restart is given up | [`Restart::max_downtime`](crate::Restart::max_downtime) |
 //! | what clients have queued, in a move by fork-exec | 64 MiB; a connection that has no room stays; 16 KiB of each do not count | [`Restart::max_moved`](crate::Restart::max_moved) |
+//! | a heap is prepared for a fork | from 64 MiB on, for 60 s at most, with 2 ms between two blocks of 2 MiB | [`Restart::prepare`](crate::Restart::prepare) |
 //! | drain after a restart | all are told at once; after 1 h what is left is aborted | [`drain_on_restart`](crate::Server::drain_on_restart), [`Drain::spread`](crate::Drain::spread) |
 //! | drain on stop | all are told at once; after 30 s what is left is aborted | [`drain_on_stop`](crate::Server::drain_on_stop), [`Drain::spread`](crate::Drain::spread) |
 //! | generations at a time | 50; one more is refused | [`max_generations`](crate::Server::max_generations), [`dismiss_oldest`](crate::Server::dismiss_oldest) |

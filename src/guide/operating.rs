@@ -10,14 +10,20 @@
 //! ```text
 //! $ export HEIRLOOM_CONTROL=/run/chat/control
 //! $ heirloom status
-//! generation      pid engine    phase                     age connections     oldest holds   private    shared held
-//!          0    12060 none      serving                 1.742           2      1.022     0      2.4M      1.5M -
+//! generation      pid engine    phase                     age connections     oldest holds   private    shared  huge held
+//!          0    12060 none      serving                 1.742           2      1.022     0      2.4M      1.5M    0% -
 //! $ heirloom restart
 //! generation 1 is pid 12137, by fork, in 5.012749809s
 //! made=0.138ms
 //! ready=3.204ms
 //! committed=5012.750ms
+//! unprepared=a heap of 0 MiB is small
 //! ```
+//!
+//! `huge` is how much of a process's own memory lies in pages of 2 MiB. Before a fork a heap of 64 MiB or more is
+//! brought into such pages, while everybody is served: `status` shows the phase `preparing`, and the
+//! verdict says how long it took (`prepared`), what was collapsed and left (in bytes), and, where it was not
+//! done or not to the end, why (`unprepared`): see [fork against fork-exec](super::fork_or_exec#what-it-costs).
 //!
 //! Of an upgrade it also says how long the state took to write down (`saved`), and with `--move` for how long the
 //! connections were not served (`downtime`). `restart` waits until the new generation has committed. Without a flag it does what the first
@@ -26,15 +32,15 @@
 //!
 //! ```text
 //! $ heirloom status
-//! generation      pid engine    phase                     age connections     oldest holds   private    shared held
-//!          2    12217 fork-exec probation               1.505           2      7.575     0      0.8M      3.3M -
-//!          1    12137 fork      released                6.547           0          -     0      0.7M      2.5M -
+//! generation      pid engine    phase                     age connections     oldest holds   private    shared  huge held
+//!          2    12217 fork-exec probation               1.505           2      7.575     0      0.8M      3.3M    0% -
+//!          1    12137 fork      released                6.547           0          -     0      0.7M      2.5M    0% -
 //! $ heirloom rollback
 //! generation 1 serves again
 //! $ heirloom status
-//! generation      pid engine    phase                     age connections     oldest holds   private    shared held
-//!          1    12137 fork      serving                 6.871           0          -     0      0.7M      2.5M -
-//!          2    12217 fork-exec draining                1.829           2      7.899     0      0.8M      3.3M -
+//! generation      pid engine    phase                     age connections     oldest holds   private    shared  huge held
+//!          1    12137 fork      serving                 6.871           0          -     0      0.7M      2.5M    0% -
+//!          2    12217 fork-exec draining                1.829           2      7.899     0      0.8M      3.3M    0% -
 //! ```
 //!
 //! and in the first one, or with a program that is no good:
@@ -203,7 +209,8 @@
 //!
 //! 64-bit Linux, with `epoll(7)`, `signalfd(2)`, `memfd_create(2)`, `pidfd_open(2)` (Linux 5.3),
 //! `close_range(2)` (5.9, with a fallback), `SCM_RIGHTS` (see `unix(7)`), and `posix_spawn(3)` with a change of
-//! directory (glibc 2.29). Rust 1.91 or later.
+//! directory (glibc 2.29). Rust 1.91 or later. A fork is prepared from Linux 6.1 on (`MADV_COLLAPSE`), at its best
+//! from 6.7 on (`PAGEMAP_SCAN`).
 //!
 //! - A child that was forked shares memory until one side writes to it; a busy heap is copied in the end.
 //!   `heirloom status` shows what each generation has for itself.

@@ -119,6 +119,8 @@ pub(crate) enum Source {
     Newest,
     /// The service manager has read everything that this process has told it.
     Barrier,
+    /// The heap was prepared for a fork.
+    Preparation,
     /// Another thread has posted something.
     Mail,
     Listener(usize),
@@ -144,6 +146,7 @@ impl Source {
             Source::Newest => 5,
             Source::Barrier => 6,
             Source::OldProcess => 7,
+            Source::Preparation => 10,
             Source::Mail => 15,
             Source::Listener(index) => FIRST_LISTENER + index,
             Source::Datagrams(index) => FIRST_DATAGRAMS + index,
@@ -161,6 +164,7 @@ impl Source {
             5 => Source::Newest,
             6 => Source::Barrier,
             7 => Source::OldProcess,
+            10 => Source::Preparation,
             15 => Source::Mail,
             _ if bits < FIRST_DATAGRAMS => Source::Listener(bits - FIRST_LISTENER),
             _ if bits >> SLOT_BITS == 0 => Source::Datagrams(bits - FIRST_DATAGRAMS),
@@ -186,6 +190,7 @@ mod tests {
             Source::Older,
             Source::Newest,
             Source::Barrier,
+            Source::Preparation,
             Source::Mail,
             Source::Listener(0),
             Source::Listener(300),

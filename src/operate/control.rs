@@ -28,6 +28,7 @@ use crate::{
     inventory::Inventory,
     limits::FAR_FUTURE,
     plan::Engine,
+    prepare::Prepared,
     restart::link::{Identity, Report},
     verdict::Verdict,
 };
@@ -167,6 +168,9 @@ pub(crate) fn verdict(verdict: &Verdict) -> String {
         if steps.moved_bytes > 0 {
             let _ = write!(text, "\nmoved_bytes={}", steps.moved_bytes);
         }
+        if let Some(prepared) = &steps.prepared {
+            put_prepared(&mut text, prepared);
+        }
         if steps.kept_back > 0 {
             let _ = write!(text, "\nkept_back={}", steps.kept_back);
         }
@@ -198,6 +202,18 @@ fn put_inventory(text: &mut String, inventory: &Inventory, engine: Engine) {
     }
     if let Some(why) = &inventory.unseen {
         let _ = write!(text, "\nunseen={why}");
+    }
+}
+
+/// Times as above, sizes in bytes; only the reason where nothing was begun.
+fn put_prepared(text: &mut String, prepared: &Prepared) {
+    let Prepared { took, collapsed, left, stopped } = prepared;
+    if !took.is_zero() {
+        let took = took.as_secs_f64() * 1000.0;
+        let _ = write!(text, "\nprepared={took:.3}ms\ncollapsed={collapsed}\nleft_small={left}");
+    }
+    if let Some(why) = stopped {
+        let _ = write!(text, "\nunprepared={why}");
     }
 }
 

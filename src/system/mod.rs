@@ -7,6 +7,7 @@
 
 pub(crate) mod descriptors;
 mod holders;
+pub(crate) mod huge;
 pub(crate) mod look;
 pub(crate) mod noted;
 pub(crate) mod per_process;

@@ -33,6 +33,7 @@ impl<S: Service> Turn<S> {
             Source::Older => self.handle_older()?,
             Source::Newest => self.handle_newest()?,
             Source::Barrier => self.handle_barrier(),
+            Source::Preparation => self.handle_preparation()?,
             Source::Mail | Source::Listener(_) | Source::Datagrams(_) | Source::Conn(_) => {}
         }
         Ok(())

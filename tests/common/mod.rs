@@ -5,6 +5,7 @@
 #![allow(dead_code)] // each test file uses its part of this
 
 pub mod churn;
+pub mod huge;
 pub mod journal;
 #[path = "../../examples/common/load.rs"]
 pub mod load;

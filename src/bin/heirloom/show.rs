@@ -9,8 +9,41 @@ use crate::finding::{self, Finding};
 /// A generation as the server describes it, and what its memory is.
 pub struct Generation {
     fields: Vec<(String, String)>,
-    /// Bytes that it shares with nobody, and bytes that it shares, if they could be read.
-    memory: Option<(u64, u64)>,
+    memory: Option<Memory>,
+}
+
+/// Bytes of a process, as far as they are present.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Memory {
+    /// That it shares with nobody.
+    private: u64,
+    shared: u64,
+    /// Of no file: its heap, most of all.
+    anonymous: u64,
+    /// Of these, what lies in pages of 2 MiB: a fork copies one entry for each, and 512 otherwise.
+    huge: u64,
+}
+
+impl Memory {
+    /// As `/proc/pid/smaps_rollup` has it.
+    fn of(rollup: &str) -> Memory {
+        let sum = |prefix: &str| {
+            let lines = rollup.lines().filter(|line| line.starts_with(prefix));
+            let kib = lines.filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());
+            kib.sum::<u64>() * 1024
+        };
+        Memory {
+            private: sum("Private_"),
+            shared: sum("Shared_"),
+            anonymous: sum("Anonymous:"),
+            huge: sum("AnonHugePages:"),
+        }
+    }
+
+    /// How much of the heap is huge, in percent.
+    fn huge_share(self) -> u64 {
+        (self.huge * 100).checked_div(self.anonymous).unwrap_or(0)
+    }
 }
 
 /// What the server tells of each.
@@ -33,28 +66,22 @@ impl Generation {
 
 /// Asked of the kernel here and not by the server, which would stand still for it: the kernel walks
 /// over all pages (`proc_pid_smaps(5)`).
-fn memory(pid: &str) -> Option<(u64, u64)> {
-    let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
-    let sum = |prefix: &str| {
-        let lines = text.lines().filter(|line| line.starts_with(prefix));
-        let kib = lines.filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());
-        kib.sum::<u64>() * 1024
-    };
-    Some((sum("Private_"), sum("Shared_")))
+fn memory(pid: &str) -> Option<Memory> {
+    Some(Memory::of(&fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?))
 }
 
-/// For people: times in seconds, memory in MiB, and a dash for what is not known.
+/// For people: times in seconds, memory in MiB, how much of the heap is huge in percent, and a dash for what is not known.
 pub struct Table<'a>(pub &'a [Generation]);
 
 impl fmt::Display for Table<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        row(f, FIELDS, "private", "shared")?;
+        row(f, FIELDS, ["private", "shared", "huge"])?;
         for generation in self.0 {
             let mib = |bytes: u64| format!("{:.1}M", bytes as f64 / (1024.0 * 1024.0));
-            let unknown = || ("-".to_owned(), "-".to_owned());
-            let (private, shared) =
-                generation.memory.map_or_else(unknown, |(p, s)| (mib(p), mib(s)));
-            row(f, FIELDS.map(|name| generation.get(name)), &private, &shared)?;
+            let known =
+                |it: Memory| [mib(it.private), mib(it.shared), format!("{}%", it.huge_share())];
+            let memory = generation.memory.map_or_else(|| ["-"; 3].map(str::to_owned), known);
+            row(f, FIELDS.map(|name| generation.get(name)), memory.each_ref().map(String::as_str))?;
         }
         Ok(())
     }
@@ -63,13 +90,12 @@ impl fmt::Display for Table<'_> {
 fn row(
     f: &mut fmt::Formatter<'_>,
     [generation, pid, engine, phase, age, connections, oldest, holds, held]: [&str; 9],
-    private: &str,
-    shared: &str,
+    [private, shared, huge]: [&str; 3],
 ) -> fmt::Result {
     writeln!(
         f,
         "{generation:>10} {pid:>8} {engine:<9} {phase:<18} {age:>10} {connections:>11} {oldest:>10} \
-         {holds:>5} {private:>9} {shared:>9} {held}"
+         {holds:>5} {private:>9} {shared:>9} {huge:>5} {held}"
     )
 }
 
@@ -95,10 +121,15 @@ impl fmt::Display for Json<'_> {
                 write!(f, "\"{name}\":{},", value(name, generation.get(name)))?;
             }
             match generation.memory {
-                Some((private, shared)) => {
-                    write!(f, "\"private_bytes\":{private},\"shared_bytes\":{shared},")?;
-                }
-                None => f.write_str("\"private_bytes\":null,\"shared_bytes\":null,")?,
+                Some(Memory { private, shared, anonymous, huge }) => write!(
+                    f,
+                    "\"private_bytes\":{private},\"shared_bytes\":{shared},\
+                     \"anonymous_bytes\":{anonymous},\"huge_bytes\":{huge},"
+                )?,
+                None => f.write_str(
+                    "\"private_bytes\":null,\"shared_bytes\":null,\
+                     \"anonymous_bytes\":null,\"huge_bytes\":null,",
+                )?,
             }
             let findings = generation.get("findings").split(',').filter(|text| *text != "-");
             let findings: Vec<_> = findings.map(Finding::read).collect();
@@ -121,8 +152,21 @@ mod tests {
             Json(&[Generation::read(line)]).to_string(),
             "[{\"generation\":3,\"pid\":0,\"engine\":\"none\",\"phase\":\"silent\",\"age\":null,\
              \"connections\":null,\"oldest\":null,\"holds\":null,\"held\":null,\
-             \"private_bytes\":null,\"shared_bytes\":null,\"unknown\":null,\"findings\":[]}]"
+             \"private_bytes\":null,\"shared_bytes\":null,\
+             \"anonymous_bytes\":null,\"huge_bytes\":null,\"unknown\":null,\"findings\":[]}]"
         );
+    }
+
+    #[test]
+    fn of_a_heap_it_is_known_how_much_is_huge() {
+        let rollup = "Rss: 9 kB\nPrivate_Clean: 1 kB\nPrivate_Dirty: 2 kB\nShared_Clean: 4 kB\n\
+                      Anonymous:  400 kB\nAnonHugePages:  300 kB\n";
+        let memory = Memory::of(rollup);
+        let kib = |bytes: u64| bytes * 1024;
+        let (private, shared, anonymous, huge) = (kib(3), kib(4), kib(400), kib(300));
+        assert_eq!(memory, Memory { private, shared, anonymous, huge });
+        assert_eq!(memory.huge_share(), 75);
+        assert_eq!(Memory::of("").huge_share(), 0, "nothing was touched");
     }
 
     #[test]
@@ -145,6 +189,6 @@ mod tests {
         let own = format!("generation=1 pid={} engine=fork phase=serving", std::process::id());
         let table = Table(&[Generation::read(&own)]).to_string();
         assert_eq!(table.lines().count(), 2);
-        assert!(table.contains("serving") && table.trim_end().ends_with("M -"), "{table}");
+        assert!(table.contains("serving") && table.trim_end().ends_with("% -"), "{table}");
     }
 }

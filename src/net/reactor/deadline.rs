@@ -28,6 +28,8 @@ pub(crate) enum Deadline {
     Watchdog,
     /// The service manager should have read by now what it was told.
     Barrier,
+    /// The heap should be prepared for a fork by now.
+    Prepared,
     /// Lines of the log that were counted are to be told.
     Repeats,
 }

@@ -211,8 +211,16 @@ impl Supervisor {
         // Nobody stands ready to serve again, so there is nothing to be on probation for.
         let how = self.orders.how.clone().probation(Duration::ZERO);
         let engine = Engine::ForkExec;
-        let task =
-            Task { how, by: None, engine, generation, program: None, inventory: None, begun: now };
+        let task = Task {
+            how,
+            by: None,
+            engine,
+            generation,
+            program: None,
+            inventory: None,
+            prepared: None,
+            begun: now,
+        };
         match self.try_make(task) {
             Ok(start) => {
                 log::info!(

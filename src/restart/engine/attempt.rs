@@ -14,6 +14,7 @@ use crate::{
     log_target::RESTART,
     net::{ConnId, Listener},
     plan::{Engine, Restart},
+    prepare::Prepared,
     restart::{
         link::{Identity, Link, Message, Parcel, SocketName, listener_parcels},
         transfer::{allowance::Allowance, record, shared::Sharing},
@@ -366,6 +367,8 @@ pub(crate) struct Task {
     pub program: Option<Program>,
     /// What was found before it was begun, if anybody has looked.
     pub inventory: Option<Inventory>,
+    /// How the heap was prepared for a fork, once it was or was not.
+    pub prepared: Option<Prepared>,
     pub begun: Instant,
 }
 

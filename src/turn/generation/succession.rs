@@ -5,7 +5,7 @@ use std::{process, time::Duration, time::Instant};
 
 use nix::sys::signal::Signal;
 
-use super::{arrivals::Arrivals, heap::SharedHeap};
+use super::{arrivals::Arrivals, heap::SharedHeap, preparation::Preparation};
 use crate::{
     limits::{DRAIN_ON_RESTART, DRAIN_ON_STOP, GENERATIONS},
     net::{ConnId, Listener},
@@ -79,6 +79,8 @@ pub(crate) struct Succession {
 
     /// On an old side: the restart in progress.
     pub(in crate::turn) attempt: Option<Attempt>,
+    /// A restart by fork that waits until the heap is prepared for it.
+    pub(in crate::turn) preparation: Option<Preparation>,
     /// A restart that waits until the oldest generation is gone.
     pub(in crate::turn) deferred: Option<(Asked, Instant)>,
     /// The highest number that a generation which served has had.
@@ -232,6 +234,7 @@ impl Succession {
             unready: None,
             heap: SharedHeap::default(),
             attempt: None,
+            preparation: None,
             deferred: None,
             last_generation: 0,
             stderrs: Vec::new(),
@@ -276,6 +279,11 @@ impl Succession {
         }
         self.manager.fall_silent();
         self.begun = now;
+    }
+
+    /// Whether a restart was asked for that has not begun.
+    pub(in crate::turn) fn waits_to_restart(&self) -> bool {
+        self.deferred.is_some() || self.preparation.is_some()
     }
 
     pub fn phase(&self) -> Phase {

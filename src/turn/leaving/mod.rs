@@ -106,6 +106,7 @@ impl<S: Service> Turn<S> {
     }
 
     fn leave(&mut self, how: &Drain) -> Result {
+        self.give_up_preparation();
         log::info!(target: DRAIN, "draining: {} connections are left", self.net.connections());
         self.tell_retired();
         self.begin_drain(how)

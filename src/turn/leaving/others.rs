@@ -130,7 +130,16 @@ impl<S: Service> Turn<S> {
         if let Some((Asked { how, by }, begun)) = self.succession.deferred.take() {
             let generation = self.succession.last_generation + 1;
             let engine = how.engine;
-            let task = Task { how, by, engine, generation, program: None, inventory: None, begun };
+            let task = Task {
+                how,
+                by,
+                engine,
+                generation,
+                program: None,
+                inventory: None,
+                prepared: None,
+                begun,
+            };
             self.verdict(&task, Steps::default(), Err(RestartError::Stopped));
         }
     }
@@ -150,12 +159,19 @@ impl<S: Service> Turn<S> {
         asked
     }
 
+    fn phase_name(&self) -> &'static str {
+        match self.succession.preparation {
+            Some(_) => "preparing", // which is serving, with a restart to come
+            None => self.succession.phase.name(),
+        }
+    }
+
     /// How this process is.
     pub(in crate::turn) fn report(&mut self) -> Report {
         let inventory = self.inventory();
         let oldest = self.net.clients().map(|conn| conn.opened).min();
         Report {
-            phase: self.succession.phase.name().to_owned(),
+            phase: self.phase_name().to_owned(),
             age: self.net.now().saturating_duration_since(self.succession.begun),
             connections: self.net.connections() as u64,
             oldest: oldest.map(|opened| self.net.stamp().since(opened)),

@@ -46,7 +46,7 @@ impl<S: Service> Turn<S> {
     /// over, unless there is another one that goes on.
     pub(in crate::turn) fn tell_failed(&mut self, why: &RestartError) {
         let is_over = self.succession.phase == Phase::Serving;
-        if is_over && self.succession.deferred.is_none() {
+        if is_over && !self.succession.waits_to_restart() {
             let status = format!("generation {} serves; {why}", self.net.generation());
             self.net.reserve.lend(|| self.succession.manager.still_ready(&status));
         }

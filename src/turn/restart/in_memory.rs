@@ -231,8 +231,16 @@ impl<S: Service> Turn<S> {
         let how = Restart::fork_exec().move_connections();
         let (engine, begun) = (how.engine, self.net.clock.now());
         let generation = self.net.generation() + 1;
-        let task =
-            Task { how, by: None, engine, generation, program: None, inventory: None, begun };
+        let task = Task {
+            how,
+            by: None,
+            engine,
+            generation,
+            program: None,
+            inventory: None,
+            prepared: None,
+            begun,
+        };
         self.verdict(&task, Steps::default(), outcome);
     }
 }

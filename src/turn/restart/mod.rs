@@ -16,5 +16,6 @@ mod moving;
 mod new;
 mod old;
 mod patience;
+mod prepare;
 mod stderr;
 mod successor;

@@ -215,6 +215,7 @@ impl<S: Service> Turn<S> {
         outcome: std::result::Result<u32, RestartError>,
     ) {
         let Task { generation, engine, .. } = *task;
+        let steps = Steps { prepared: task.prepared, ..steps };
         let kept_back = steps.kept_back;
         if outcome.is_ok() && kept_back > 0 {
             log::warn!(

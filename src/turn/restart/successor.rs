@@ -34,7 +34,22 @@ impl<S: Service> Turn<S> {
         let engine = how.engine;
         let generation = self.succession.last_generation.max(self.net.generation()) + 1;
         self.tell_restarting();
-        let task = Task { how, by, engine, generation, program: None, inventory: None, begun };
+        let task = Task {
+            how,
+            by,
+            engine,
+            generation,
+            program: None,
+            inventory: None,
+            prepared: None,
+            begun,
+        };
+        self.begin_restart(task)
+    }
+
+    /// Begins it, once nothing is to be waited for.
+    pub(super) fn begin_restart(&mut self, task: Task) -> Result {
+        let generation = task.generation;
         self.net.reserve.open(); // clients may have all other descriptors
         let made = self.make_successor(task.clone());
         self.net.fill_reserve();
@@ -59,7 +74,7 @@ impl<S: Service> Turn<S> {
     /// Whether this process may make another at all.
     pub(in crate::turn) fn may_restart(&self) -> std::result::Result<(), RestartError> {
         match self.succession.phase {
-            Phase::Serving if self.succession.deferred.is_none() => {}
+            Phase::Serving if !self.succession.waits_to_restart() => {}
             phase if phase.drains() => return Err(RestartError::Draining),
             _ => return Err(RestartError::InProgress),
         }
@@ -76,6 +91,13 @@ impl<S: Service> Turn<S> {
         }
         let (engine, inventory) = self.choose(&task.how)?;
         let task = Task { engine, inventory, ..task };
+        let task = match task.engine {
+            Engine::Fork => match self.prepare(task) {
+                Some(task) => task,
+                None => return Ok(None),
+            },
+            Engine::ForkExec => task,
+        };
         self.mend_paths();
         match task.engine {
             Engine::ForkExec => self.start_program(task),
