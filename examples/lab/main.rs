@@ -11,6 +11,7 @@
 mod beyond;
 #[path = "../common/mod.rs"]
 mod common;
+mod keys;
 mod pattern;
 mod requests;
 mod session;
@@ -260,6 +261,28 @@ impl Service for Lab {
         saved.read_to_end(&mut bytes)?;
         self.state = State::read(&bytes)?;
         Ok(())
+    }
+
+    fn track_changes(&mut self, on: bool) -> bool {
+        let tracks = settings::setting::<u8>("TRACK").is_some();
+        self.state.keys.track(on && tracks);
+        tracks
+    }
+
+    fn save_changes(&mut self, out: &mut dyn Write, most: usize) -> Result<usize> {
+        settings::linger("save_changes");
+        panic_if_told("save_changes");
+        let (changes, left) = self.state.keys.write_changes(most);
+        out.write_all(&changes)?;
+        Ok(left)
+    }
+
+    fn load_changes(&mut self, saved: &mut dyn BufRead) -> Result {
+        settings::linger("load_changes");
+        panic_if_told("load_changes");
+        let mut bytes = Vec::new();
+        saved.read_to_end(&mut bytes)?;
+        self.state.keys.read_changes(&bytes)
     }
 
     fn export(&self, session: &Session) -> Option<Vec<u8>> {

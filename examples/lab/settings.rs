@@ -4,14 +4,14 @@
 //! `LAB_*` variables, in milliseconds (or `never`), bytes and counts: IDLE FIRST WRITE CLOSE READY PROBATION
 //! MAX_DOWNTIME CONNECTIONS MAX_MOVED MESSAGE OUTPUT, DRAIN DRAIN_SPREAD STOP STOP_SPREAD GENERATIONS DISMISS, DIAL
 //! PER_DESTINATION; and `LAB_OR_FORK_EXEC=1`, `LAB_MOVE=1` (as `--move`), `LAB_CHECKED=1`, `LAB_MAILBOX=1` (2: with
-//! a message in it from the beginning).
+//! a message in it from the beginning), `LAB_TRACK=1` (it notes which keys change).
 //!
 //! - `LAB_BROKEN=FILE`: while the file exists, a new program does what it says: `exit`, `hang`, `panic`,
 //!   `stop` (it stops itself until it gets SIGCONT), `check` (its configuration is bad), `fds` (it has
 //!   room for few descriptors), `daemon` and `daemon hang` (it goes into the background before it serves, and never comes to it); and a new generation by either engine: `abort` (soon after it began
 //!   to serve), `roll back`, `die in alarm`; and whoever comes to it: `panic in CALLBACK`.
 //! - `LAB_SLOW=FILE`: callbacks that take long, one a line, with the time: `start 2500`. There are `open`,
-//!   `start`, `retire`, `save`, `load`, `export` and `import`.
+//!   `start`, `retire`, `save`, `load`, `save_changes`, `load_changes`, `export` and `import`.
 //! - `LAB_PANICS=1`: a panic ends the process.
 //! - `LAB_ALSO=FILE`: it also listens on each line of it, or reads `datagrams ADDRESS`.
 //! - `LAB_JOURNAL=FILE`: all generations write down there which alarms, pieces and messages came.

@@ -85,6 +85,10 @@ impl<S: Service> Turn<S> {
                     }
                 }
                 Request::RollBack { reason, by } => self.roll_back(reason, by)?,
+                // Whose the connections are is decided in a moment, and who has them ends them.
+                Request::Drain | Request::Stop if self.succession.phase == Phase::TakingBack => {
+                    self.net.requests.push(request);
+                }
                 // A stop that was told to all generations comes here twice, and means it once.
                 Request::Drain if std::mem::take(&mut self.succession.dismissed) => {}
                 Request::Drain => self.advance(Event::Drain)?,
@@ -124,7 +128,12 @@ impl<S: Service> Turn<S> {
             match action {
                 Action::Serve => self.serve_as_successor()?,
                 Action::Commit => self.commit()?,
-                Action::HandBack => self.hand_back(),
+                Action::HandBack => self.hand_back()?,
+                Action::TakeBack => self.take_back()?,
+                Action::LetGo => self.let_go_back(),
+                Action::Keep => self.keep(),
+                Action::Forget => self.forget_taken_back(),
+                Action::Reopen => self.reopen()?,
                 Action::Release => self.release()?,
                 Action::Resume => self.resume()?,
                 Action::Return => self.say_resumed(),

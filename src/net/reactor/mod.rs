@@ -35,7 +35,6 @@ use std::{
 };
 
 use mio::{Events, Interest, Poll, Registry, Waker, unix::SourceFd};
-use slab::Slab;
 
 pub use self::connection::Connection;
 use self::hearing::{Hearing, Report};
@@ -44,7 +43,7 @@ pub(crate) use self::{
     request::Request,
 };
 use super::{
-    conn::{ConnState, Destinations, Phase},
+    conn::{ConnState, Destinations, Phase, Slots},
     datagram::Datagrams,
     id::{ConnId, Source, Timer},
     listen::Listener,
@@ -119,7 +118,7 @@ pub struct Net {
     pub(crate) reserve: Reserve,
 
     // The connections.
-    pub(crate) conns: Slab<ConnState>,
+    pub(crate) conns: Slots,
     /// Where the dialed ones of them lead.
     destinations: Destinations,
     /// Those of them that are of the control socket.
@@ -197,7 +196,7 @@ impl Net {
             starved_until: None,
             full: false,
             reserve: Reserve::default(),
-            conns: Slab::new(),
+            conns: Slots::new(),
             destinations: Destinations::default(),
             controls: Vec::new(),
             last_serial: 0,

@@ -12,7 +12,7 @@ use crate::{
     error::{Error, Result},
     limits::HANDOVER_PATIENCE,
     plan::Engine,
-    restart::link::{Identity, Link, LinkError, Message, SocketName},
+    restart::link::{Identity, Link, LinkError, Message, SocketName, WayBack},
 };
 
 /// What a new program was given by the old one.
@@ -24,6 +24,8 @@ pub(crate) struct Inheritance {
     pub probation: Duration,
     /// How long the old one waits for it to be ready.
     pub ready_within: Duration,
+    /// How it hands back.
+    pub back: Option<WayBack>,
     /// Who the old one is, and how to know whether it lives.
     pub old: Identity,
     pub old_process: Process,
@@ -60,12 +62,10 @@ impl Inheritance {
 
     /// Hello: what there is to know before there is anything to take.
     fn announced(door: &mut Link) -> std::result::Result<Inheritance, String> {
-        let (generation, engine, probation, ready_within, old, fds) = match wait_for_message(door)?
-        {
-            (Message::Hello { generation, engine, probation, ready_within, old }, fds) => {
-                (generation, engine, probation, ready_within, old, fds)
-            }
-            (other, _) => return Err(format!("{other:?} came before Hello")),
+        let (hello, fds) = wait_for_message(door)?;
+        let Message::Hello { generation, engine, probation, ready_within, back, old } = hello
+        else {
+            return Err(format!("{hello:?} came before Hello"));
         };
         let [own, reader, pidfd] = <[OwnedFd; 3]>::try_from(fds)
             .map_err(|fds| format!("Hello came with {} descriptors", fds.len()))?;
@@ -74,6 +74,7 @@ impl Inheritance {
             engine,
             probation,
             ready_within,
+            back,
             old,
             old_process: Process::of(pidfd),
             stderr: Some(ForwardedStderr::of(own, reader)),

@@ -5,7 +5,9 @@ use std::time::Duration;
 use super::{
     alarm_word::AlarmWord,
     forwarded::{Forwarded, forwarded, put_forwarded},
+    report::Report,
     socket_name::{SocketName, put_sockets, sockets},
+    way_back::WayBack,
     wire::{self, Fields, Malformed, put, put_number, put_time},
 };
 use crate::plan::Engine;
@@ -29,6 +31,8 @@ pub(crate) enum Message {
         probation: Duration,
         /// So long I wait for you to be ready, and may be busy with what you are to get.
         ready_within: Duration,
+        /// How you hand back, should you not stay.
+        back: Option<WayBack>,
         old: Identity,
     },
     /// New program to old, in answer: I am here, as this process; speak to me on this one from now on. With
@@ -46,14 +50,15 @@ pub(crate) enum Message {
     /// Old to new: what the service has saved, in a memfd, and the number of the connection that came last
     /// by then. From here on the new side has what it needs to serve, should this be the last word.
     State { last_serial: u64 },
-    /// Old to new: this many connections: a memfd with their records, and their sockets.
+    /// Old to new, or back: this many connections: a memfd with their records, and their sockets.
     Connections { count: u64 },
-    /// New to old: I have taken a batch of them.
+    /// In answer: I have taken a batch of them.
     Taken,
     /// New to old, once it is released: from here on they are mine.
     TakenOver,
-    /// Old to new: that was all; and the number of the connection that came last.
-    Handed { last_serial: u64 },
+    /// Old to new: that was all; the number of the connection that came last, and where the slots begin that
+    /// you may give out.
+    Handed { last_serial: u64, slots: u64 },
     /// New to old: I can serve.
     Ready { pid: u32 },
     /// New to old: I cannot serve.
@@ -66,8 +71,21 @@ pub(crate) enum Message {
     Serving { after: Duration },
     /// New to old: I serve and will stay. You may go.
     Committed,
-    /// New to old, instead: serve again, I am not wanted after all.
-    TakeBack { reason: String },
+    /// New to old, instead: I am not wanted after all. With it: what my service has saved, in a memfd. That is
+    /// the piece of changes with this number, or else all; `last_serial` as in `State`.
+    Back { piece: Option<u64>, last_serial: u64 },
+    /// New to old, behind that and the connections: that was all, serve again; why, and how often I have said
+    /// so. (An older program says no number, and wants to hear `Resumed` at once.)
+    TakeBack { reason: String, number: Option<u64> },
+    /// Old to new, in answer to the one of this number: I have taken it in, and could serve; not these
+    /// connections, whose places are taken.
+    CanTakeBack { number: u64, refused: Vec<u64> },
+    /// Old to new, instead: I cannot.
+    CannotTakeBack { number: u64, reason: String },
+    /// New to old: it is yours, the connections are.
+    HandedBack,
+    /// New to old, instead: I keep everything, forget what I have sent.
+    Kept,
     /// Old to new, in answer: I serve again.
     Resumed,
     /// Old to new: I do without you, and you serve nobody. What is left of you is killed.
@@ -104,20 +122,6 @@ pub(crate) struct Identity {
     pub engine: Option<Engine>,
 }
 
-/// How a generation is, in its own words.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Report {
-    pub phase: String,
-    pub age: Duration,
-    pub connections: u64,
-    /// The age of its oldest connection.
-    pub oldest: Option<Duration>,
-    /// Work in hand that is no connection.
-    pub holds: u64,
-    /// The names of the oldest few.
-    pub held: Vec<String>,
-}
-
 // Kinds and tags are never given a second meaning.
 const HELLO: u16 = 1;
 const LISTENERS: u16 = 2;
@@ -149,6 +153,11 @@ const RETIRING: u16 = 27;
 const SERVING: u16 = 28;
 const DATAGRAMS: u16 = 30;
 const ALARMS: u16 = 40;
+const BACK: u16 = 80;
+const CAN_TAKE_BACK: u16 = 81;
+const CANNOT_TAKE_BACK: u16 = 82;
+const HANDED_BACK: u16 = 83;
+const KEPT: u16 = 84;
 
 const GENERATION: u16 = 1;
 const ENGINE: u16 = 2;
@@ -158,11 +167,7 @@ const REASON: u16 = 6;
 /// A time in microseconds, like the tags below it.
 const PROBATION: u16 = 7;
 const WITHIN: u16 = 8;
-const AGE: u16 = 9;
-const OLDEST: u16 = 10;
-const PHASE: u16 = 11;
 const CONNECTIONS: u16 = 12;
-const HOLDS: u16 = 13;
 /// The generation of the side that speaks, where GENERATION is the other one's.
 const OWN_GENERATION: u16 = 14;
 const OWN_ENGINE: u16 = 15;
@@ -171,19 +176,24 @@ const AFTER: u16 = 17;
 const MAKER: u16 = 20;
 const CODE: u16 = 21;
 const ALARM: u16 = 40;
-const HELD: u16 = 41;
 const UNWANTED: u16 = 50;
+// 80 to 82 are those of a way back.
+const NUMBER: u16 = 83;
+const PIECE: u16 = 84;
+const REFUSED: u16 = 85;
+const SLOTS: u16 = 86;
 
 impl Message {
     /// The message as bytes.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = wire::begin(self.kind());
         match self {
-            Message::Hello { generation, engine, probation, ready_within, old } => {
+            Message::Hello { generation, engine, probation, ready_within, back, old } => {
                 put_number(&mut out, GENERATION, *generation);
                 put(&mut out, ENGINE, &[*engine as u8]);
                 put_time(&mut out, PROBATION, *probation);
                 put_time(&mut out, READY_WITHIN, *ready_within);
+                back.iter().for_each(|back| back.put(&mut out));
                 put_identity(&mut out, old);
             }
             Message::Listeners { sockets } => put_sockets(&mut out, sockets),
@@ -201,9 +211,22 @@ impl Message {
                 put_number(&mut out, PID, u64::from(*pid));
                 put(&mut out, CODE, &[*code]);
             }
-            Message::Failed { reason } | Message::TakeBack { reason } => {
-                let cut = reason.floor_char_boundary(REASON_MAX);
-                put(&mut out, REASON, &reason.as_bytes()[..cut]);
+            Message::Failed { reason } => put_reason(&mut out, reason),
+            Message::TakeBack { reason, number } => {
+                put_reason(&mut out, reason);
+                number.iter().for_each(|number| put_number(&mut out, NUMBER, *number));
+            }
+            Message::CannotTakeBack { number, reason } => {
+                put_number(&mut out, NUMBER, *number);
+                put_reason(&mut out, reason);
+            }
+            Message::CanTakeBack { number, refused } => {
+                put_number(&mut out, NUMBER, *number);
+                refused.iter().for_each(|id| put_number(&mut out, REFUSED, *id));
+            }
+            Message::Back { piece, last_serial } => {
+                piece.iter().for_each(|piece| put_number(&mut out, PIECE, *piece));
+                put_number(&mut out, LAST_SERIAL, *last_serial);
             }
             Message::Dismissed { within } => {
                 within.iter().for_each(|time| put_time(&mut out, WITHIN, *time));
@@ -211,10 +234,12 @@ impl Message {
             Message::Serving { after } => put_time(&mut out, AFTER, *after),
             Message::Datagrams { forwarded } => put_forwarded(&mut out, forwarded),
             Message::Connections { count } => put_number(&mut out, CONNECTIONS, *count),
-            Message::State { last_serial } | Message::Handed { last_serial } => {
-                put_number(&mut out, LAST_SERIAL, *last_serial)
+            Message::State { last_serial } => put_number(&mut out, LAST_SERIAL, *last_serial),
+            Message::Handed { last_serial, slots } => {
+                put_number(&mut out, LAST_SERIAL, *last_serial);
+                put_number(&mut out, SLOTS, *slots);
             }
-            Message::Report(report) => put_report(&mut out, report),
+            Message::Report(report) => report.put(&mut out),
             Message::Alarms(words) => {
                 words.iter().for_each(|word| put(&mut out, ALARM, &word.to_bytes()));
             }
@@ -228,6 +253,8 @@ impl Message {
             | Message::Retiring
             | Message::Released
             | Message::Committed
+            | Message::HandedBack
+            | Message::Kept
             | Message::Resumed
             | Message::GivenUp
             | Message::Ask => {}
@@ -254,7 +281,12 @@ impl Message {
             Message::Released => RELEASED,
             Message::Serving { .. } => SERVING,
             Message::Committed => COMMITTED,
+            Message::Back { .. } => BACK,
             Message::TakeBack { .. } => TAKE_BACK,
+            Message::CanTakeBack { .. } => CAN_TAKE_BACK,
+            Message::CannotTakeBack { .. } => CANNOT_TAKE_BACK,
+            Message::HandedBack => HANDED_BACK,
+            Message::Kept => KEPT,
             Message::Resumed => RESUMED,
             Message::GivenUp => GIVEN_UP,
             Message::Dismissed { .. } => DISMISSED,
@@ -281,6 +313,7 @@ impl Message {
                 probation: fields.time(PROBATION, "probation")?,
                 // An older program does not say.
                 ready_within: fields.maybe_time(READY_WITHIN, "time")?.unwrap_or_default(),
+                back: WayBack::read(fields)?,
                 old: identity(fields)?,
             },
             LISTENERS => Message::Listeners { sockets: sockets(fields)? },
@@ -294,26 +327,39 @@ impl Message {
             BATCH => Message::Connections { count: fields.number(CONNECTIONS, "connections")? },
             TAKEN => Message::Taken,
             TAKEN_OVER => Message::TakenOver,
-            HANDED => Message::Handed { last_serial: fields.number(LAST_SERIAL, "last serial")? },
+            HANDED => Message::Handed {
+                last_serial: fields.number(LAST_SERIAL, "last serial")?,
+                slots: fields.maybe_number(SLOTS, "slots")?.unwrap_or_default(),
+            },
             READY => Message::Ready { pid: pid(fields)? },
             FAILED => Message::Failed { reason: fields.text(REASON, "reason")? },
             RETIRING => Message::Retiring,
             RELEASED => Message::Released,
             SERVING => Message::Serving { after: fields.time(AFTER, "time")? },
             COMMITTED => Message::Committed,
-            TAKE_BACK => Message::TakeBack { reason: fields.text(REASON, "reason")? },
+            BACK => Message::Back {
+                piece: fields.maybe_number(PIECE, "piece")?,
+                last_serial: fields.number(LAST_SERIAL, "last serial")?,
+            },
+            TAKE_BACK => Message::TakeBack {
+                reason: fields.text(REASON, "reason")?,
+                number: fields.maybe_number(NUMBER, "number")?,
+            },
+            CAN_TAKE_BACK => Message::CanTakeBack {
+                number: fields.number(NUMBER, "number")?,
+                refused: fields.numbers(REFUSED, "refused")?,
+            },
+            CANNOT_TAKE_BACK => Message::CannotTakeBack {
+                number: fields.number(NUMBER, "number")?,
+                reason: fields.text(REASON, "reason")?,
+            },
+            HANDED_BACK => Message::HandedBack,
+            KEPT => Message::Kept,
             RESUMED => Message::Resumed,
             GIVEN_UP => Message::GivenUp,
             DISMISSED => Message::Dismissed { within: fields.maybe_time(WITHIN, "time")? },
             ASK => Message::Ask,
-            REPORT => Message::Report(Report {
-                phase: fields.text(PHASE, "phase")?,
-                age: fields.time(AGE, "age")?,
-                connections: fields.number(CONNECTIONS, "connections")?,
-                oldest: fields.maybe_time(OLDEST, "oldest")?,
-                holds: fields.number(HOLDS, "holds")?,
-                held: fields.texts(HELD, "held")?,
-            }),
+            REPORT => Message::Report(Report::of(fields)?),
             SUPERVISOR => Message::Supervisor { pid: pid(fields)? },
             MAIN => Message::Main {
                 who: identity(fields)?,
@@ -340,13 +386,9 @@ fn engine(bytes: &[u8]) -> Result<Engine, Malformed> {
     }
 }
 
-fn put_report(out: &mut Vec<u8>, report: &Report) {
-    put(out, PHASE, report.phase.as_bytes());
-    put_time(out, AGE, report.age);
-    put_number(out, CONNECTIONS, report.connections);
-    report.oldest.iter().for_each(|time| put_time(out, OLDEST, *time));
-    put_number(out, HOLDS, report.holds);
-    report.held.iter().for_each(|name| put(out, HELD, name.as_bytes()));
+fn put_reason(out: &mut Vec<u8>, reason: &str) {
+    let cut = reason.floor_char_boundary(REASON_MAX);
+    put(out, REASON, &reason.as_bytes()[..cut]);
 }
 
 fn put_identity(out: &mut Vec<u8>, who: &Identity) {

@@ -1,7 +1,7 @@
 //! What generations say to each other. Knows no state machine: what a message means is for others.
 //!
-//! `message` is what can be said, `wire` how it is written; `alarm_word`, `socket_name` and `forwarded` are parts
-//! of it.
+//! `message` is what can be said, `wire` how it is written; `alarm_word`, `socket_name`, `forwarded`, `report`
+//! and `way_back` are parts of it.
 //! `channel` carries messages with descriptors over a socket, `forward` datagrams from one generation to
 //! another.
 
@@ -10,7 +10,9 @@ mod channel;
 mod forward;
 mod forwarded;
 mod message;
+mod report;
 mod socket_name;
+mod way_back;
 pub(crate) mod wire;
 
 pub(crate) use self::{
@@ -18,6 +20,8 @@ pub(crate) use self::{
     channel::{FDS_PER_MESSAGE, Fd, Link, LinkError, Parcel, listener_parcels},
     forward::ForwardQueue,
     forwarded::Forwarded,
-    message::{Identity, Message, Report},
+    message::{Identity, Message},
+    report::Report,
     socket_name::SocketName,
+    way_back::WayBack,
 };

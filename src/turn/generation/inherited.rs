@@ -1,19 +1,20 @@
 //! What a forked child inherits and does not use: the memory of its parent's connections. It is
 //! given back in pieces, after the child serves, since each free may copy a page.
 
-use slab::Slab;
-
-use crate::{limits::FREE_PIECE, net::ConnState};
+use crate::{
+    limits::FREE_PIECE,
+    net::{ConnState, Slots},
+};
 
 /// Connections and sessions of the parent, in the child. Their descriptors are closed already.
 pub(in crate::turn) struct Inherited<T> {
-    conns: slab::IntoIter<ConnState>,
+    conns: std::vec::IntoIter<Option<ConnState>>,
     sessions: std::vec::IntoIter<Option<T>>,
 }
 
 impl<T> Inherited<T> {
-    pub fn new(conns: Slab<ConnState>, sessions: Vec<Option<T>>) -> Inherited<T> {
-        Inherited { conns: conns.into_iter(), sessions: sessions.into_iter() }
+    pub fn new(conns: Slots, sessions: Vec<Option<T>>) -> Inherited<T> {
+        Inherited { conns: conns.into_slots(), sessions: sessions.into_iter() }
     }
 
     /// Gives a piece of it back. `false` when nothing is left but the two tables, which go with it.
@@ -23,8 +24,9 @@ impl<T> Inherited<T> {
 
     /// A stream that is dropped closes its number, which is somebody else's by now.
     fn forget_streams(&mut self, count: usize) -> bool {
-        let conns = self.conns.by_ref().take(count);
-        conns.map(|(_, conn)| conn.stream.forget()).count() > 0
+        let left = self.conns.len();
+        self.conns.by_ref().take(count).flatten().for_each(|conn| conn.stream.forget());
+        left > 0
     }
 }
 

@@ -3,9 +3,11 @@
 //!
 //! `successor` makes the new process; `old` and `new` are the two sides of a restart, `lost` is a new side
 //! without its old one, and `patience` how long they wait for each other; `moving` is about the connections
-//! that go along, `alarms` about whose the alarms are. `in_memory` is a restart without processes.
+//! that go along, `alarms` about whose the alarms are. `handing_back` and `taking_back` are a roll back, of the new
+//! side and of the old one. `in_memory` is a restart without processes.
 
 mod alarms;
+mod handing_back;
 mod in_memory;
 mod lost;
 mod moving;
@@ -13,3 +15,4 @@ mod new;
 mod old;
 mod patience;
 mod successor;
+mod taking_back;

@@ -8,8 +8,8 @@ use std::{
 };
 
 use crate::{
-    error::{Error, Result},
-    limits::{BATCH_BYTES, BATCH_MAX, BATCHES_IN_FLIGHT, STATE_MAX},
+    error::Result,
+    limits::{BATCH_BYTES, BATCH_MAX, STATE_MAX},
     log_target::RESTART,
     net::{ConnId, Connection, Peer, Reason, Stream},
     restart::{
@@ -40,7 +40,7 @@ impl<E: ToString> From<E> for Hitch {
 }
 
 impl<S: Service> Turn<S> {
-    // The old side.
+    // The side that gives: the old one, or a new one that hands back.
 
     /// Tells the service what has come to an end in this turn, before its state is copied. Told later, it
     /// would be told to this process alone, and the new one would have them for ever.
@@ -60,7 +60,7 @@ impl<S: Service> Turn<S> {
         self.net.freeze();
         let (service, sessions) = (&self.service, &self.sessions);
         guard_restart(&mut self.net, "on_move", |net| {
-            for (slot, conn) in &mut net.conns {
+            for (slot, conn) in net.conns.iter_mut() {
                 let session = sessions.get(slot).and_then(Option::as_ref);
                 let goes = session.is_none_or(|session| service.on_move(session) == Move::Yes);
                 conn.flags.moves = goes && conn.can_move();
@@ -83,7 +83,7 @@ impl<S: Service> Turn<S> {
             self.reschedule(|attempt, _| attempt.hurry(frozen_at));
             let outgoing = self.outgoing();
             if let Some(attempt) = &mut self.succession.attempt {
-                attempt.outgoing = outgoing;
+                attempt.shipment.outgoing = outgoing;
             }
         }
         fault::point(Step::OldSaving, self.succession.link_to_new());
@@ -95,20 +95,25 @@ impl<S: Service> Turn<S> {
         let state = state.map_err(|e| format!("seal the state: {e}"))?;
         self.has_saved(begun)?;
         for message in self.hand_over_alarms() {
-            self.send_to_new(&message, Vec::new())?;
+            self.send_across(&message, Vec::new())?;
         }
         let last_serial = self.net.last_serial;
-        self.send_to_new(&Message::State { last_serial }, vec![state.into()])?;
+        self.send_across(&Message::State { last_serial }, vec![state.into()])?;
         fault::point(Step::OldSaved, self.succession.link_to_new());
         self.send_connections()
     }
 
     /// Some of what the new side is to get has been written down since `begun`, by author's code that nobody could
     /// interrupt. If the time for it is over, that is said now, and nothing more is done. Answers the time.
-    fn has_saved(&mut self, begun: Instant) -> std::result::Result<Instant, Hitch> {
+    pub(super) fn has_saved(&mut self, begun: Instant) -> std::result::Result<Instant, Hitch> {
         let (now, deaf) = (self.net.clock.now(), self.net.deaf());
-        let Some(attempt) = &mut self.succession.attempt else { return Ok(now) };
         let took = now.saturating_duration_since(begun);
+        if let Some(handback) = &self.succession.handback {
+            let late =
+                now.saturating_duration_since(self.net.frozen_at) > handback.way.max_downtime;
+            return if late { Err(Hitch::Overrun(took)) } else { Ok(now) };
+        }
+        let Some(attempt) = &mut self.succession.attempt else { return Ok(now) };
         let saving = attempt.steps.saved.unwrap_or_default() + took;
         attempt.steps.saved = Some(saving);
         attempt.deaf += took; // this was not deafness, and is no excuse
@@ -119,7 +124,7 @@ impl<S: Service> Turn<S> {
 
     /// Those that go, and behind them those with so much queued that there may be no room for all, the
     /// least first.
-    fn outgoing(&self) -> VecDeque<ConnId> {
+    pub(super) fn outgoing(&self) -> VecDeque<ConnId> {
         let kept = |id: &ConnId| self.net.conns[id.slot()].kept();
         let (mut large, small): (Vec<_>, Vec<_>) =
             self.moving().partition(|id| Allowance::counts(kept(id)));
@@ -127,49 +132,60 @@ impl<S: Service> Turn<S> {
         small.into_iter().chain(large).collect()
     }
 
-    /// Sends batches of connections, as many as the new side can be expected to have room for.
+    /// Sends batches of connections, as many as the other side can be expected to have room for.
     pub(in crate::turn) fn send_connections(&mut self) -> std::result::Result<(), Hitch> {
         loop {
-            let Some(attempt) = &mut self.succession.attempt else { return Ok(()) };
-            if attempt.handed || attempt.in_flight == BATCHES_IN_FLIGHT {
+            let Some(shipment) = self.succession.shipment() else { return Ok(()) };
+            if !shipment.may_go_on() {
                 return Ok(());
             }
-            if attempt.outgoing.is_empty() {
-                attempt.handed = true;
-                attempt.steps.kept_back = attempt.allowance.kept_back;
-                let last_serial = self.net.last_serial;
-                self.send_to_new(&Message::Handed { last_serial }, Vec::new())?;
-                fault::point(Step::OldHanded, self.succession.link_to_new());
-                return Ok(());
+            if shipment.outgoing.is_empty() {
+                shipment.handed = true;
+                return match self.succession.attempt {
+                    Some(_) => self.have_handed_over(),
+                    None => self.ask_to_take_back(),
+                };
             }
             let (records, mut fds) = self.pack_batch()?;
             let count = fds.len() as u64;
             if count > 0 {
                 let records = self.net.reserve.lend(|| memfd::seal(&records));
                 fds.push(records.map_err(|e| format!("seal connections: {e}"))?.into());
-                self.succession.attempt.iter_mut().for_each(|attempt| attempt.in_flight += 1);
-                self.send_to_new(&Message::Connections { count }, fds)?;
+                self.succession.shipment().into_iter().for_each(|it| it.in_flight += 1);
+                self.send_across(&Message::Connections { count }, fds)?;
             }
         }
     }
 
-    /// The sockets are lent: they stay here, frozen, until the new side has served.
+    /// The new side has been sent everything.
+    fn have_handed_over(&mut self) -> std::result::Result<(), Hitch> {
+        let Some(attempt) = &mut self.succession.attempt else { return Ok(()) };
+        attempt.steps.kept_back = attempt.shipment.allowance.kept_back;
+        let (last_serial, slots) = (self.net.last_serial, self.net.conns.end() as u64);
+        self.send_across(&Message::Handed { last_serial, slots }, Vec::new())?;
+        fault::point(Step::OldHanded, self.succession.link_to_new());
+        Ok(())
+    }
+
+    /// The sockets are lent: they stay here, frozen, until the other side has served.
     fn pack_batch(&mut self) -> std::result::Result<(Vec<u8>, Vec<Fd>), Hitch> {
         let (mut records, mut fds) = (Vec::new(), Vec::new());
         let mut now = self.net.clock.now();
         while fds.len() < FDS_PER_MESSAGE - 1 && records.len() < BATCH_BYTES {
-            let Some(attempt) = &mut self.succession.attempt else { break };
-            let Some(id) = attempt.outgoing.pop_front() else { break };
+            let Some(shipment) = self.succession.shipment() else { break };
+            let Some(id) = shipment.outgoing.pop_front() else { break };
             let kept = self.net.conns[id.slot()].kept();
+            let fits = shipment.allowance.has_room_for(kept);
             // What has no room without its session is not written down for nothing.
             let session = self.sessions.get(id.slot()).and_then(Option::as_ref);
-            let session = session.filter(|_| attempt.allowance.has_room_for(kept));
+            let session = session.filter(|_| fits);
             let service = &self.service;
             let export =
                 |session| guard_restart(&mut self.net, "export", |_| service.export(session));
             let exported = session.map(export).transpose()?;
             let written = exported.iter().flatten().map(Vec::len).sum::<usize>();
-            if exported == Some(None) || !attempt.allowance.take(kept + written) {
+            let Some(shipment) = self.succession.shipment() else { break };
+            if exported == Some(None) || !shipment.allowance.take(kept + written) {
                 self.net.conns[id.slot()].flags.moves = false; // it stays after all
                 continue;
             }
@@ -181,22 +197,25 @@ impl<S: Service> Turn<S> {
         Ok((records, fds))
     }
 
-    fn send_to_new(&mut self, message: &Message, fds: Vec<Fd>) -> std::result::Result<(), Hitch> {
-        let link = self.succession.link_to_new();
-        match link.map_or(Ok(()), |link| link.send_fds(message, fds)) {
+    pub(super) fn send_across(
+        &mut self,
+        message: &Message,
+        fds: Vec<Fd>,
+    ) -> std::result::Result<(), Hitch> {
+        match self.link_across().map_or(Ok(()), |link| link.send_fds(message, fds)) {
             Ok(()) | Err(LinkError::Closed) => Ok(()), // that it is closed will be heard
             Err(e) => Err(e.into()),
         }
     }
 
-    /// The new side has them. Their sessions live on there, so nobody hears `on_close`.
+    /// The other side has them. Their sessions live on there, so nobody hears `on_close`.
     pub(in crate::turn) fn let_go(&mut self) {
         if !self.net.frozen {
             return;
         }
         let gone: Vec<_> = self.moving().collect();
         let mut sessions = Vec::with_capacity(gone.len());
-        // The new side goes on with them by now, so this is no part of the time in which nobody does.
+        // It goes on with them by now, so this is no part of the time in which nobody does.
         let downtime = self.net.clock.now().saturating_duration_since(self.net.frozen_at);
         if let Some(attempt) = &mut self.succession.attempt {
             attempt.steps.downtime = Some(downtime);
@@ -216,7 +235,7 @@ impl<S: Service> Turn<S> {
         self.net.thaw();
     }
 
-    // The new side.
+    // The side that takes: the new one, or an old one that takes back.
 
     /// State and connections, on their way in.
     pub(in crate::turn) fn receive(
@@ -224,13 +243,27 @@ impl<S: Service> Turn<S> {
         message: Message,
         mut fds: Vec<OwnedFd>,
     ) -> std::result::Result<(), String> {
-        let memfd = fds.pop().ok_or("no memfd came along")?;
         if let Message::State { last_serial } = message {
+            let memfd = fds.pop().ok_or("no memfd came along")?;
             self.net.last_serial = last_serial;
             let state = memfd::open(memfd, STATE_MAX).map_err(|e| format!("state: {e}"))?;
             self.succession.arrivals.state = Some(state);
             return Ok(());
         }
+        self.receive_batch(fds)?;
+        if let Some(old) = &mut self.succession.old {
+            let _ = old.link.send(&Message::Taken, Vec::new());
+            fault::point(Step::NewTaken, Some(&mut old.link));
+        }
+        Ok(())
+    }
+
+    /// Connections, behind them the memfd with their records.
+    pub(super) fn receive_batch(
+        &mut self,
+        mut fds: Vec<OwnedFd>,
+    ) -> std::result::Result<(), String> {
+        let memfd = fds.pop().ok_or("no memfd came along")?;
         let records = memfd::open(memfd, BATCH_MAX).map_err(|e| format!("connections: {e}"))?;
         let mut records = records.as_slice();
         for fd in fds {
@@ -244,38 +277,40 @@ impl<S: Service> Turn<S> {
         if !records.is_empty() {
             return Err("more records than sockets".into());
         }
-        if let Some(old) = &mut self.succession.old {
-            let _ = old.link.send(&Message::Taken, Vec::new());
-            fault::point(Step::NewTaken, Some(&mut old.link));
-        }
         Ok(())
     }
 
     /// Takes in what has come. Nothing is read, written or accepted before this side serves.
     pub(in crate::turn) fn take_in(&mut self) -> Result {
         let arrivals = std::mem::take(&mut self.succession.arrivals);
-        if let Some(state) = arrivals.state.as_ref().filter(|state| !state.is_empty()) {
-            let (service, mut saved) = (&mut self.service, state.as_slice());
-            guard_restart(&mut self.net, "load", |_| service.load(&mut saved))??;
-            if !saved.is_empty() {
-                return Err(
-                    format!("load has left {} bytes of the state unread", saved.len()).into()
-                );
-            }
-        }
+        self.load(arrivals.state.as_deref().unwrap_or_default())?;
         let count = arrivals.connections.len();
         if count == 0 {
             return Ok(());
         }
         self.net.freeze();
         self.net.shared = true;
-        let taken = self.net.take_in(arrivals.connections);
-        taken.map_err(|e| Error::io("take over", "connections", e))?;
+        if !self.net.take_in(arrivals.connections).is_empty() {
+            return Err("two connections with the same slot".into());
+        }
         for (id, session) in arrivals.sessions {
             self.import(id, &session)?;
         }
         log::info!(target: RESTART, "taken over: {count} connections");
         Ok(())
+    }
+
+    /// Lets the service load what another one has saved, unless that is nothing.
+    pub(super) fn load(&mut self, mut saved: &[u8]) -> Result {
+        if saved.is_empty() {
+            return Ok(());
+        }
+        let service = &mut self.service;
+        guard_restart(&mut self.net, "load", |_| service.load(&mut saved))??;
+        if saved.is_empty() {
+            return Ok(());
+        }
+        Err(format!("load has left {} bytes of the state unread", saved.len()).into())
     }
 
     /// Makes a connection of its record, which waits for the others.

@@ -8,6 +8,7 @@ use log::Level;
 use super::moving::Hitch;
 use crate::{
     error::Result,
+    limits::SERIALS_APART,
     log_target::RESTART,
     logging::Escaped,
     net::{Deadline, Net, Source},
@@ -46,9 +47,15 @@ impl<S: Service> Turn<S> {
                 // A side that has died since is none to retire for.
                 Ok(Some((Message::Committed, _))) if link.is_cut() => continue,
                 Ok(Some((Message::Committed, _))) => Event::Committed,
-                Ok(Some((Message::TakeBack { reason }, _))) => {
+                Ok(Some((Message::TakeBack { reason, number }, _))) => {
                     attempt.handed_back = Some(reason);
+                    self.succession.returned.number = number;
                     Event::TakeBack
+                }
+                Ok(Some((Message::HandedBack, _))) => Event::HandedBack,
+                Err(why @ LinkError::NoRoom) if self.succession.phase == Phase::Released => {
+                    self.miss_back(&why);
+                    continue;
                 }
                 Ok(Some((Message::Datagrams { forwarded }, _))) => {
                     if !self.deliver_some(forwarded, &mut taken, Source::Link) {
@@ -93,13 +100,13 @@ impl<S: Service> Turn<S> {
                 self.net.fill_reserve();
                 Ok(offered?)
             }
-            Message::Claim { pid, unwanted } if attempt.offered && !attempt.handed => {
+            Message::Claim { pid, unwanted } if attempt.offered && !attempt.shipment.handed => {
                 check_speaker(&attempt.child, pid)?;
                 attempt.unwanted = unwanted.into_iter().map(|place| place as usize).collect();
                 self.hand_over()
             }
-            Message::Taken if attempt.in_flight > 0 => {
-                attempt.in_flight -= 1;
+            Message::Taken if attempt.shipment.in_flight > 0 => {
+                attempt.shipment.in_flight -= 1;
                 self.send_connections()
             }
             other => Err(format!("it said {other:?} out of turn").into()),
@@ -113,6 +120,8 @@ impl<S: Service> Turn<S> {
                 let given = self.give_to_new(word, fds);
                 return self.give_up_unless(given);
             }
+            Message::Back { .. } | Message::Connections { .. } => self.receive_back(word, fds),
+            Message::Kept => return self.kept(),
             Message::TakenOver => self.taken_over(),
             Message::Serving { after } => self.new_side_serves(after),
             Message::Alarms(words) => self.handle_alarms(words),
@@ -126,7 +135,7 @@ impl<S: Service> Turn<S> {
         Ok(())
     }
 
-    fn tell_new(&mut self, message: &Message) {
+    pub(super) fn tell_new(&mut self, message: &Message) {
         // A link that does not take it is closed; it will say so itself.
         if let Some(link) = self.succession.link_to_new() {
             let _ = link.send(message, Vec::new());
@@ -180,6 +189,7 @@ impl<S: Service> Turn<S> {
         let why = end(&mut attempt);
         self.clear_up_after(attempt.child.id());
         let unheard = self.drain_link(&mut attempt);
+        self.take_back_what_has_come();
         match self.net.frozen {
             true if unheard.taken_over => self.let_go(),
             true => self.net.thaw(),
@@ -274,6 +284,9 @@ impl<S: Service> Turn<S> {
         attempt.steps.ready = Some(now.saturating_duration_since(attempt.task.begun));
         self.succession.last_generation = attempt.task.generation;
         let unwanted = attempt.unwanted.clone();
+        self.succession.returned = Default::default();
+        self.net.part(self.net.conns.end());
+        self.net.last_serial += SERIALS_APART; // the new side's may come here with their names
         self.net.stop_accepting(&unwanted);
         self.net.stop_reading(&unwanted);
         self.tell_new(&Message::Retiring);
@@ -309,7 +322,11 @@ impl<S: Service> Turn<S> {
             self.net.watch(&generation.link, Source::Older)?;
         }
         self.net.alarms.resume_all();
+        self.net.be_alone();
         self.start_serving(Start::Resumed)?;
+        if self.net.frozen {
+            self.net.thaw();
+        }
         if let Some(mut attempt) = self.detach() {
             let why = attempt.rolled_back();
             let (task, steps) = (attempt.task.clone(), attempt.steps);
@@ -379,6 +396,9 @@ fn is_step(word: &Message) -> bool {
             | Claim { .. }
             | Taken
             | TakenOver
+            | Back { .. }
+            | Connections { .. }
+            | Kept
             | Serving { .. }
             | Alarms(_)
             | Dismissed { .. }
