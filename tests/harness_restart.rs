@@ -175,22 +175,36 @@ fn both_sides_serve_what_they_have_and_the_old_one_drains_after_the_commit() {
 }
 
 #[test]
-fn a_roll_back_takes_the_alarms_back_and_leaves_the_connections() {
+fn a_roll_back_takes_the_alarms_and_the_connections_back() {
     let mut harness = Diary::harness();
     let peer = harness.connect();
     let mut sides = harness.begin_restart(Diary::of(2)).unwrap();
     ask(&mut sides.new, peer, b'a'); // set by the new side
-    ask(&mut sides.new, peer, b'r');
+    let late = sides.new.connect();
+    ask(&mut sides.new, late, b'x');
+    sides.new.feed(peer, b"r");
     assert_eq!(sides.asked_to_roll_back().as_deref(), Some("unfit"));
-    let (mut old, mut new) = sides.roll_back("not asked");
+    let (mut old, mut new) = sides.roll_back("not asked").unwrap();
     assert_eq!(lines(&mut old), "retire, Resumed, rolled back: unfit");
-    assert_eq!(lines(&mut new), "Upgraded, retire, drain");
-    assert_eq!(ask(&mut new, peer, b'x'), b"2");
-    let late = old.connect();
-    assert_eq!(ask(&mut old, late, b'x'), b"1");
+    assert_eq!(lines(&mut new), "Upgraded, retire");
+    assert!(!new.has(peer) && !new.has(late));
+    assert_eq!((ask(&mut old, peer, b'x'), ask(&mut old, late, b'x')), (b"21".into(), b"1".into()));
+    let later = old.connect();
+    assert_eq!(ask(&mut old, later, b'x'), b"1");
     new.advance(11 * SECOND);
     old.advance(11 * SECOND);
     assert_eq!((lines(&mut old), lines(&mut new)), ("alarm".into(), "".into()));
+}
+
+/// Between processes the new side would go on.
+#[test]
+fn an_old_side_that_cannot_take_it_back_says_why() {
+    let mut harness = Diary::harness();
+    harness.connect();
+    harness.service().can_load = false;
+    let sides = harness.begin_restart(Diary::of(2)).unwrap();
+    let why = sides.roll_back("on request").err().expect("it does not load").to_string();
+    assert_eq!(why, "of another time");
 }
 
 #[test]
@@ -201,7 +215,7 @@ fn what_has_gone_off_on_the_new_side_does_not_on_the_old_one() {
     let mut sides = harness.begin_restart(Diary::of(2)).unwrap();
     sides.new.advance(10 * SECOND);
     assert!(lines(&mut sides.new).ends_with("alarm"));
-    let (mut old, _new) = sides.roll_back("on request");
+    let (mut old, _new) = sides.roll_back("on request").unwrap();
     old.advance(20 * SECOND);
     assert_eq!(lines(&mut old), "retire, Resumed, rolled back: on request");
 }

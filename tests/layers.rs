@@ -111,6 +111,7 @@ const ROOMS: [(&str, &[&str]); 35] = [
             "restart",
             "restart/engine",
             "restart/link",
+            "restart/transfer",
             "system",
         ],
     ),

@@ -131,17 +131,7 @@ pub(crate) fn step(phase: Phase, event: Event) -> (Phase, &'static [Action]) {
         (Waiting,   On::Orphaned)                  => (Ended,     &[]),
 
         (Probation, On::Proven | On::OldGone)      => (Serving,   &[Do::Commit]),
-        (Probation, On::RollBack)                  => (HandingBack, &[Do::HandBack]),
-        (HandingBack, On::NotTaken | On::OldSilent) => (Probation, &[Do::Keep]),
-        (HandingBack, On::OldGone)                 => (Serving,   &[Do::Keep, Do::Commit]),
-        // The last word is this side's: until it is said all is its own, and from then on nothing.
-        (HandingBack, On::Taken)                   => (Returned,  &[Do::LetGo]),
-        // By a program that takes nothing back but its listeners.
-        (HandingBack, On::Resumed)                 => (Retired,   &[Do::Keep, Do::Retire]),
-        (Returned,  On::Resumed)                   => (Retired,   &[Do::Retire]),
-        (Returned,  On::OldGone)                   => (Serving,   &[Do::Reopen, Do::Commit]),
         // The old side serves, or leaves as well: the listeners are not this one's to end.
-        (HandingBack, On::GivenUp)                 => (Retired,   &[Do::LetGo, Do::Retire]),
         (Probation | Returned | Serving, On::GivenUp)
                                                    => (Retired,   &[Do::Retire]),
         (Starting,  On::GivenUp)                   => (Retired,   &[Do::Abandon, Do::Retire]),
@@ -151,8 +141,6 @@ pub(crate) fn step(phase: Phase, event: Event) -> (Phase, &'static [Action]) {
         (Probation | Returned | Serving, On::Drain | On::Dismissed)
                                                    => (Stopping,  &[Do::Drain]),
         (Probation | Returned | Serving, On::Stop) => (Stopping,  &[Do::Drain, Do::Abort]),
-        (HandingBack, On::Drain | On::Dismissed)   => (Stopping,  &[Do::Keep, Do::Drain]),
-        (HandingBack, On::Stop)                    => (Stopping,  &[Do::Keep, Do::Drain, Do::Abort]),
 
         (Starting,  On::Ready)                     => (Released,  &[Do::Release]),
         (Starting,  On::NewGone)                   => (Serving,   &[]),
@@ -161,15 +149,6 @@ pub(crate) fn step(phase: Phase, event: Event) -> (Phase, &'static [Action]) {
 
         (Released,  On::Committed)                 => (Retired,   &[Do::Retire]),
         (Released,  On::NewGone)                   => (Serving,   &[Do::Resume]),
-        (Released,  On::TakeBack)                  => (TakingBack, &[Do::TakeBack]),
-        (TakingBack, On::NotTaken)                 => (Released,  &[]),
-        (TakingBack, On::Kept)                     => (Released,  &[Do::Forget]),
-        (TakingBack, On::HandedBack)               => (Serving,   &[Do::Resume, Do::Return]),
-        // It has everything that the new side had.
-        (TakingBack, On::NewGone)                  => (Serving,   &[Do::Resume]),
-        // The new side was told to stop, and keeps what it has until then. What comes from elsewhere meanwhile
-        // waits for its word.
-        (TakingBack, On::Dismissed)                => (Stopping,  &[Do::Forget, Do::Dismiss, Do::Drain]),
         (Released,  On::Drain | On::Dismissed)     => (Stopping,  &[Do::Dismiss, Do::Drain]),
         (Released,  On::Stop)                      => (Stopping,  &[Do::Dismiss, Do::Drain, Do::Abort]),
 
@@ -181,6 +160,38 @@ pub(crate) fn step(phase: Phase, event: Event) -> (Phase, &'static [Action]) {
         (Retired | Stopping, On::Stop)             => (Stopping,  &[Do::Abort]),
         (Retired | Stopping, On::Deadline)         => (phase,     &[Do::Abort]),
         (Retired | Stopping, On::Empty)            => (Ended,     &[]),
+
+        (phase, event) => step_back(phase, event),
+    }
+}
+
+/// The part of it that is a roll back.
+#[rustfmt::skip] // a table
+fn step_back(phase: Phase, event: Event) -> (Phase, &'static [Action]) {
+    use {Action as Do, Event as On, Phase::*};
+    match (phase, event) {
+        (Probation, On::RollBack)                  => (HandingBack, &[Do::HandBack]),
+        (HandingBack, On::NotTaken | On::OldSilent) => (Probation, &[Do::Keep]),
+        (HandingBack, On::OldGone)                 => (Serving,   &[Do::Keep, Do::Commit]),
+        // The last word is this side's: until it is said all is its own, and from then on nothing.
+        (HandingBack, On::Taken)                   => (Returned,  &[Do::LetGo]),
+        // By a program that takes nothing back but its listeners.
+        (HandingBack, On::Resumed)                 => (Retired,   &[Do::Keep, Do::Retire]),
+        (Returned,  On::Resumed)                   => (Retired,   &[Do::Retire]),
+        (Returned,  On::OldGone)                   => (Serving,   &[Do::Reopen, Do::Commit]),
+        (HandingBack, On::GivenUp)                 => (Retired,   &[Do::LetGo, Do::Retire]),
+        (HandingBack, On::Drain | On::Dismissed)   => (Stopping,  &[Do::Keep, Do::Drain]),
+        (HandingBack, On::Stop)                    => (Stopping,  &[Do::Keep, Do::Drain, Do::Abort]),
+
+        (Released,  On::TakeBack)                  => (TakingBack, &[Do::TakeBack]),
+        (TakingBack, On::NotTaken)                 => (Released,  &[]),
+        (TakingBack, On::Kept)                     => (Released,  &[Do::Forget]),
+        (TakingBack, On::HandedBack)               => (Serving,   &[Do::Resume, Do::Return]),
+        // It has everything that the new side had.
+        (TakingBack, On::NewGone)                  => (Serving,   &[Do::Resume]),
+        // The new side was told to stop, and keeps what it has until then. What comes from elsewhere meanwhile
+        // waits for its word.
+        (TakingBack, On::Dismissed)                => (Stopping,  &[Do::Forget, Do::Dismiss, Do::Drain]),
 
         (phase, _) => (phase, &[]),
     }

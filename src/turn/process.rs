@@ -186,7 +186,7 @@ impl<S: Service> Turn<S> {
             Ok(()) => {}
             Err(what) if start == Start::Fresh => return Err(format!("panicked: {what}").into()),
             Err(what) if self.succession.phase == Phase::Probation => {
-                self.net.roll_back(format!("panicked: {what}"));
+                self.succession.unfit = Some(format!("panicked: {what}"));
             }
             Err(what) => say(&mut self.net, "on_start", &what),
         }

@@ -6,6 +6,7 @@ use super::{
     alarm_word::AlarmWord,
     forwarded::{Forwarded, forwarded, put_forwarded},
     report::Report,
+    rollback::{Rollback, put_reason},
     socket_name::{SocketName, put_sockets, sockets},
     way_back::WayBack,
     wire::{self, Fields, Malformed, put, put_number, put_time},
@@ -14,9 +15,6 @@ use crate::plan::Engine;
 
 /// No message is longer. The longest is a batch of listener names: 253 of them, 255 bytes each.
 pub(crate) const MESSAGE_MAX: usize = 128 * 1024;
-
-/// A reason is cut to this many bytes.
-const REASON_MAX: usize = 4096;
 
 /// One message. The descriptors that go with it travel beside it (see `channel`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,22 +69,9 @@ pub(crate) enum Message {
     Serving { after: Duration },
     /// New to old: I serve and will stay. You may go.
     Committed,
-    /// New to old, instead: I am not wanted after all. With it: what my service has saved, in a memfd. That is
-    /// the piece of changes with this number, or else all; `last_serial` as in `State`.
-    Back { piece: Option<u64>, last_serial: u64 },
-    /// New to old, behind that and the connections: that was all, serve again; why, and how often I have said
-    /// so. (An older program says no number, and wants to hear `Resumed` at once.)
-    TakeBack { reason: String, number: Option<u64> },
-    /// Old to new, in answer to the one of this number: I have taken it in, and could serve; not these
-    /// connections, whose places are taken.
-    CanTakeBack { number: u64, refused: Vec<u64> },
-    /// Old to new, instead: I cannot.
-    CannotTakeBack { number: u64, reason: String },
-    /// New to old: it is yours, the connections are.
-    HandedBack,
-    /// New to old, instead: I keep everything, forget what I have sent.
-    Kept,
-    /// Old to new, in answer: I serve again.
+    /// Of a roll back, which the new side begins instead.
+    Rollback(Rollback),
+    /// Old to new, at the end of one: I serve again.
     Resumed,
     /// Old to new: I do without you, and you serve nobody. What is left of you is killed.
     GivenUp,
@@ -122,7 +107,7 @@ pub(crate) struct Identity {
     pub engine: Option<Engine>,
 }
 
-// Kinds and tags are never given a second meaning.
+// Kinds and tags are never given a second meaning; others are in `report`, `rollback` and `way_back`.
 const HELLO: u16 = 1;
 const LISTENERS: u16 = 2;
 const STATE: u16 = 3;
@@ -133,7 +118,6 @@ const RELEASED: u16 = 7;
 const COMMITTED: u16 = 8;
 const BATCH: u16 = 9;
 const OLDER: u16 = 10;
-const TAKE_BACK: u16 = 11;
 const RESUMED: u16 = 12;
 const DISMISSED: u16 = 13;
 const ASK: u16 = 14;
@@ -153,11 +137,6 @@ const RETIRING: u16 = 27;
 const SERVING: u16 = 28;
 const DATAGRAMS: u16 = 30;
 const ALARMS: u16 = 40;
-const BACK: u16 = 80;
-const CAN_TAKE_BACK: u16 = 81;
-const CANNOT_TAKE_BACK: u16 = 82;
-const HANDED_BACK: u16 = 83;
-const KEPT: u16 = 84;
 
 const GENERATION: u16 = 1;
 const ENGINE: u16 = 2;
@@ -177,10 +156,6 @@ const MAKER: u16 = 20;
 const CODE: u16 = 21;
 const ALARM: u16 = 40;
 const UNWANTED: u16 = 50;
-// 80 to 82 are those of a way back.
-const NUMBER: u16 = 83;
-const PIECE: u16 = 84;
-const REFUSED: u16 = 85;
 const SLOTS: u16 = 86;
 
 impl Message {
@@ -212,22 +187,7 @@ impl Message {
                 put(&mut out, CODE, &[*code]);
             }
             Message::Failed { reason } => put_reason(&mut out, reason),
-            Message::TakeBack { reason, number } => {
-                put_reason(&mut out, reason);
-                number.iter().for_each(|number| put_number(&mut out, NUMBER, *number));
-            }
-            Message::CannotTakeBack { number, reason } => {
-                put_number(&mut out, NUMBER, *number);
-                put_reason(&mut out, reason);
-            }
-            Message::CanTakeBack { number, refused } => {
-                put_number(&mut out, NUMBER, *number);
-                refused.iter().for_each(|id| put_number(&mut out, REFUSED, *id));
-            }
-            Message::Back { piece, last_serial } => {
-                piece.iter().for_each(|piece| put_number(&mut out, PIECE, *piece));
-                put_number(&mut out, LAST_SERIAL, *last_serial);
-            }
+            Message::Rollback(word) => word.put(&mut out),
             Message::Dismissed { within } => {
                 within.iter().for_each(|time| put_time(&mut out, WITHIN, *time));
             }
@@ -253,8 +213,6 @@ impl Message {
             | Message::Retiring
             | Message::Released
             | Message::Committed
-            | Message::HandedBack
-            | Message::Kept
             | Message::Resumed
             | Message::GivenUp
             | Message::Ask => {}
@@ -281,12 +239,7 @@ impl Message {
             Message::Released => RELEASED,
             Message::Serving { .. } => SERVING,
             Message::Committed => COMMITTED,
-            Message::Back { .. } => BACK,
-            Message::TakeBack { .. } => TAKE_BACK,
-            Message::CanTakeBack { .. } => CAN_TAKE_BACK,
-            Message::CannotTakeBack { .. } => CANNOT_TAKE_BACK,
-            Message::HandedBack => HANDED_BACK,
-            Message::Kept => KEPT,
+            Message::Rollback(word) => word.kind(),
             Message::Resumed => RESUMED,
             Message::GivenUp => GIVEN_UP,
             Message::Dismissed { .. } => DISMISSED,
@@ -337,24 +290,6 @@ impl Message {
             RELEASED => Message::Released,
             SERVING => Message::Serving { after: fields.time(AFTER, "time")? },
             COMMITTED => Message::Committed,
-            BACK => Message::Back {
-                piece: fields.maybe_number(PIECE, "piece")?,
-                last_serial: fields.number(LAST_SERIAL, "last serial")?,
-            },
-            TAKE_BACK => Message::TakeBack {
-                reason: fields.text(REASON, "reason")?,
-                number: fields.maybe_number(NUMBER, "number")?,
-            },
-            CAN_TAKE_BACK => Message::CanTakeBack {
-                number: fields.number(NUMBER, "number")?,
-                refused: fields.numbers(REFUSED, "refused")?,
-            },
-            CANNOT_TAKE_BACK => Message::CannotTakeBack {
-                number: fields.number(NUMBER, "number")?,
-                reason: fields.text(REASON, "reason")?,
-            },
-            HANDED_BACK => Message::HandedBack,
-            KEPT => Message::Kept,
             RESUMED => Message::Resumed,
             GIVEN_UP => Message::GivenUp,
             DISMISSED => Message::Dismissed { within: fields.maybe_time(WITHIN, "time")? },
@@ -373,7 +308,7 @@ impl Message {
             ENDED => Message::Ended { pid: pid(fields)?, code: code(fields)? },
             DATAGRAMS => Message::Datagrams { forwarded: forwarded(fields)? },
             ALARMS => Message::Alarms(AlarmWord::all_of(fields, ALARM)?),
-            _ => return Ok(None),
+            _ => return Ok(Rollback::of(kind, fields)?.map(Message::Rollback)),
         }))
     }
 }
@@ -384,11 +319,6 @@ fn engine(bytes: &[u8]) -> Result<Engine, Malformed> {
         [1] => Ok(Engine::ForkExec),
         _ => Err(Malformed::Field("engine")),
     }
-}
-
-fn put_reason(out: &mut Vec<u8>, reason: &str) {
-    let cut = reason.floor_char_boundary(REASON_MAX);
-    put(out, REASON, &reason.as_bytes()[..cut]);
 }
 
 fn put_identity(out: &mut Vec<u8>, who: &Identity) {

@@ -1,6 +1,6 @@
 //! Messages as bytes: there and back, cut short, and made of anything.
 
-use super::*;
+use super::{super::rollback::REASON_MAX, *};
 use crate::system::regular_file::FileId;
 use proptest::prelude::*;
 
@@ -65,19 +65,18 @@ fn any_way_back() -> impl Strategy<Value = Option<WayBack>> {
     }))
 }
 
-/// Of a roll back.
-fn any_back() -> impl Strategy<Value = Message> {
+fn any_rollback() -> impl Strategy<Value = Rollback> {
     prop_oneof![
         (any::<Option<u64>>(), any::<u64>())
-            .prop_map(|(piece, last_serial)| Message::Back { piece, last_serial }),
+            .prop_map(|(piece, last_serial)| Rollback::State { piece, last_serial }),
         (".{0,200}", any::<Option<u64>>())
-            .prop_map(|(reason, number)| Message::TakeBack { reason, number }),
+            .prop_map(|(reason, number)| Rollback::TakeBack { reason, number }),
         (any::<u64>(), proptest::collection::vec(any::<u64>(), 0..9))
-            .prop_map(|(number, refused)| Message::CanTakeBack { number, refused }),
+            .prop_map(|(number, refused)| Rollback::CanTakeBack { number, refused }),
         (any::<u64>(), ".{0,200}")
-            .prop_map(|(number, reason)| Message::CannotTakeBack { number, reason }),
-        Just(Message::HandedBack),
-        Just(Message::Kept),
+            .prop_map(|(number, reason)| Rollback::CannotTakeBack { number, reason }),
+        Just(Rollback::HandedBack),
+        Just(Rollback::Kept),
     ]
 }
 
@@ -104,7 +103,7 @@ fn any_message() -> impl Strategy<Value = Message> {
         any::<u64>().prop_map(|last_serial| Message::State { last_serial }),
         (any::<u64>(), any::<u64>())
             .prop_map(|(last_serial, slots)| Message::Handed { last_serial, slots }),
-        any_back(),
+        any_rollback().prop_map(Message::Rollback),
         proptest::collection::vec((".{0,40}", any_file()), 0..20).prop_map(|sockets| {
             let named = |(name, file)| SocketName { name, file };
             Message::Listeners { sockets: sockets.into_iter().map(named).collect() }

@@ -1,7 +1,7 @@
 //! What generations say to each other. Knows no state machine: what a message means is for others.
 //!
-//! `message` is what can be said, `wire` how it is written; `alarm_word`, `socket_name`, `forwarded`, `report`
-//! and `way_back` are parts of it.
+//! `message` is what can be said, `wire` how it is written; `alarm_word`, `socket_name`, `forwarded`, `report`,
+//! `rollback` and `way_back` are parts of it.
 //! `channel` carries messages with descriptors over a socket, `forward` datagrams from one generation to
 //! another.
 
@@ -11,6 +11,7 @@ mod forward;
 mod forwarded;
 mod message;
 mod report;
+mod rollback;
 mod socket_name;
 mod way_back;
 pub(crate) mod wire;
@@ -22,6 +23,7 @@ pub(crate) use self::{
     forwarded::Forwarded,
     message::{Identity, Message},
     report::Report,
+    rollback::Rollback,
     socket_name::SocketName,
     way_back::WayBack,
 };

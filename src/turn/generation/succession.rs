@@ -102,6 +102,8 @@ pub(crate) struct Succession {
     pub(in crate::turn) closing: bool,
     /// The service has been told that it serves no new clients (`on_retire`).
     pub(in crate::turn) retired: bool,
+    /// On a new side: what `on_start` has panicked with. It has served nobody since.
+    pub(in crate::turn) unfit: Option<String>,
     /// On a new side that has not committed: how it hands back, if the old one takes anything back.
     pub handback: Option<Handback>,
     /// On an old side that has released: what was handed back.
@@ -240,6 +242,7 @@ impl Succession {
             dismissed: false,
             closing: false,
             retired: false,
+            unfit: None,
             handback: None,
             returned: Returned::default(),
             begun: now,

@@ -25,7 +25,7 @@ use crate::{
     restart::{
         Phase,
         engine::attempt::Attempt,
-        link::{AlarmWord, Message},
+        link::{AlarmWord, Message, Rollback},
     },
     service::Service,
     tasks::{Alarm, AlarmChange},
@@ -85,10 +85,10 @@ impl<S: Service> Turn<S> {
         let mut unheard = Unheard::default();
         for (message, fds) in attempt.unheard() {
             match message {
-                Message::Back { .. } | Message::Connections { .. } => {
+                Message::Rollback(Rollback::State { .. }) | Message::Connections { .. } => {
                     self.receive_back(message, fds)
                 }
-                Message::Kept => self.forget_taken_back(),
+                Message::Rollback(Rollback::Kept) => self.forget_taken_back(),
                 Message::TakenOver => unheard.taken_over = true,
                 Message::Alarms(words) => self.handle_alarms(words),
                 Message::Dismissed { within } => unheard.dismissed = Some(within),

@@ -33,7 +33,7 @@ use crate::{
         Event, Phase,
         engine::process::Process,
         fault::{self, Step},
-        link::{Fd, Link, Message},
+        link::{Fd, Link, Message, Rollback},
         transfer::{memfd, shipment::Shipment},
     },
     service::Service,
@@ -91,23 +91,36 @@ impl<S: Service> Turn<S> {
         if way.is_none() {
             return self.ask_to_take_back(); // an old program, which takes nothing else
         }
+        if self.net.poll.is_none() {
+            return Ok(()); // in a test
+        }
         self.send_state_back()?;
         self.send_connections()
     }
 
     /// What the service knows, as far as it goes back.
-    fn send_state_back(&mut self) -> std::result::Result<(), Hitch> {
+    pub(super) fn save_back(&mut self) -> std::result::Result<Vec<u8>, Hitch> {
+        let mut saved = Vec::new();
+        let Some(handback) = &self.succession.handback else { return Ok(saved) };
+        if self.succession.unfit.is_some() {
+            return Ok(saved); // half changed, perhaps, and nobody has been told anything
+        }
+        let (tracks, moves) = (handback.tracks, handback.way.moves);
         let begun = self.net.clock.now();
-        let Some(handback) = &mut self.succession.handback else { return Ok(()) };
-        let (service, mut saved) = (&mut self.service, Vec::new());
-        let last_serial = self.net.last_serial;
-        if handback.tracks {
+        let service = &mut self.service;
+        if tracks {
             let save = |_: &mut _| service.save_changes(&mut saved, usize::MAX);
             guard_restart(&mut self.net, "save_changes", save)??;
-        } else if handback.way.moves {
+        } else if moves {
             guard_restart(&mut self.net, "save", |_| service.save(&mut saved))??;
         }
         self.has_saved(begun)?;
+        Ok(saved)
+    }
+
+    fn send_state_back(&mut self) -> std::result::Result<(), Hitch> {
+        let saved = self.save_back()?;
+        let last_serial = self.net.last_serial;
         let Some(handback) = &mut self.succession.handback else { return Ok(()) };
         if !saved.is_empty() {
             let sealed = self.net.reserve.lend(|| memfd::seal(&saved));
@@ -115,14 +128,15 @@ impl<S: Service> Turn<S> {
             if handback.tracks {
                 handback.pieces.push(sealed);
             } else {
-                let all = Message::Back { piece: None, last_serial };
+                let all = Message::Rollback(Rollback::State { piece: None, last_serial });
                 self.send_across(&all, vec![sealed.into()])?;
             }
         }
         let pieces = self.succession.handback.iter().flat_map(|handback| &handback.pieces);
         let pieces: Vec<_> = pieces.map(|piece| Fd::Lent(piece.as_raw_fd())).collect();
         for (number, piece) in (1..).zip(pieces) {
-            self.send_across(&Message::Back { piece: Some(number), last_serial }, vec![piece])?;
+            let piece_of = Rollback::State { piece: Some(number), last_serial };
+            self.send_across(&Message::Rollback(piece_of), vec![piece])?;
         }
         if let Some(old) = &mut self.succession.old {
             fault::point(Step::NewSavedBack, Some(&mut old.link));
@@ -134,7 +148,7 @@ impl<S: Service> Turn<S> {
     pub(super) fn ask_to_take_back(&mut self) -> std::result::Result<(), Hitch> {
         let (reason, _) = self.succession.hands_back.clone().unwrap_or_default();
         let number = self.succession.handback.as_ref().map(|handback| handback.tries);
-        self.send_across(&Message::TakeBack { reason, number }, Vec::new())?;
+        self.send_across(&Message::Rollback(Rollback::TakeBack { reason, number }), Vec::new())?;
         if let Some(old) = &mut self.succession.old {
             fault::point(Step::NewHandedBack, Some(&mut old.link));
         }
@@ -150,26 +164,26 @@ impl<S: Service> Turn<S> {
         self.keep_unless(sent)
     }
 
-    /// What the old side answers, but not to an earlier try.
-    pub(super) fn is_taken(&mut self, number: u64, refused: &[u64]) -> Result {
-        if !self.is_answer(number) {
-            return Ok(());
-        }
-        for &id in refused {
-            if let Some(conn) = self.net.conn(ConnId::from_bits(id)) {
-                conn.flags.moves = false;
+    /// What the old side answers. What it says to an earlier try is no answer.
+    pub(super) fn heed_answer(&mut self, answer: Rollback) -> Result {
+        let (handback, old) = (&self.succession.handback, &self.succession.old);
+        let tries = handback.as_ref().filter(|_| self.succession.phase == Phase::HandingBack);
+        let is_answer = |number| tries.is_some_and(|handback| handback.tries == number);
+        match answer {
+            // A side that has died since does not serve.
+            Rollback::CanTakeBack { .. } if old.as_ref().is_some_and(|old| old.link.is_cut()) => {}
+            Rollback::CanTakeBack { number, refused } if is_answer(number) => {
+                for id in refused.into_iter().map(ConnId::from_bits) {
+                    self.net.conn(id).into_iter().for_each(|conn| conn.flags.moves = false);
+                }
+                return self.advance(Event::Taken);
             }
+            Rollback::CannotTakeBack { number, reason } if is_answer(number) => {
+                return self.fail_to_hand_back(reason);
+            }
+            _ => {}
         }
-        self.advance(Event::Taken)
-    }
-
-    pub(super) fn is_not_taken(&mut self, number: u64, reason: String) -> Result {
-        if self.is_answer(number) { self.fail_to_hand_back(reason) } else { Ok(()) }
-    }
-
-    fn is_answer(&self, number: u64) -> bool {
-        let tries = self.succession.handback.as_ref().map(|handback| handback.tries);
-        self.succession.phase == Phase::HandingBack && tries == Some(number)
+        Ok(())
     }
 
     fn keep_unless(&mut self, handed: std::result::Result<(), Hitch>) -> Result {
@@ -206,8 +220,9 @@ impl<S: Service> Turn<S> {
     pub(in crate::turn) fn keep(&mut self) {
         if let Some(old) = &mut self.succession.old {
             old.link.forget_lent(); // which is this side's, and may be closed
-            let _ = old.link.send(&Message::Kept, Vec::new());
+            let _ = old.link.send(&Message::Rollback(Rollback::Kept), Vec::new());
         }
+        self.succession.unfit = None;
         self.net.alarms.resume_all();
         if self.net.frozen {
             self.net.thaw();
@@ -234,7 +249,7 @@ impl<S: Service> Turn<S> {
             self.net.thaw();
         }
         if let Some(old) = &mut self.succession.old {
-            let _ = old.link.send(&Message::HandedBack, Vec::new());
+            let _ = old.link.send(&Message::Rollback(Rollback::HandedBack), Vec::new());
             fault::point(Step::NewReturned, Some(&mut old.link));
         }
         self.await_old(self.succession.ready_within);

@@ -186,12 +186,7 @@ impl<S: Service> Turn<S> {
                     self.handed(last_serial, slots)?;
                 }
                 Ok(Some((Message::Taken, _))) => self.batch_is_taken()?,
-                Ok(Some((Message::CanTakeBack { number, refused }, _))) => {
-                    self.is_taken(number, &refused)?;
-                }
-                Ok(Some((Message::CannotTakeBack { number, reason }, _))) => {
-                    self.is_not_taken(number, reason)?;
-                }
+                Ok(Some((Message::Rollback(word), _))) => self.heed_answer(word)?,
                 Ok(Some((Message::Retiring, _))) => self.await_old(RETIRE_PATIENCE),
                 Ok(Some((Message::Released, _))) => self.advance(Event::Released)?,
                 // A side that has died since does not serve.
@@ -254,7 +249,11 @@ impl<S: Service> Turn<S> {
             let _ = old.link.send(&Message::Serving { after }, Vec::new());
             fault::point(Step::NewServing, Some(&mut old.link));
         }
-        Ok(())
+        // Before it has served anybody.
+        match self.succession.unfit.clone() {
+            Some(why) => self.roll_back(why, None),
+            None => Ok(()),
+        }
     }
 
     /// The old side hears no more what this one says on stderr: it need not, or it cannot.

@@ -5,7 +5,10 @@ use std::os::fd::OwnedFd;
 
 use log::Level;
 
-use super::moving::Hitch;
+use super::{
+    heard::{complaint, is_step},
+    moving::Hitch,
+};
 use crate::{
     error::Result,
     limits::SERIALS_APART,
@@ -15,11 +18,11 @@ use crate::{
     restart::{
         Event, Phase,
         engine::{
-            attempt::{Attempt, MUST_EXEC, Task, check_speaker},
+            attempt::{Attempt, Task, check_speaker},
             stderr::{Left, Stderr},
         },
         fault::{self, Step},
-        link::{LinkError, Message, Parcel},
+        link::{LinkError, Message, Rollback},
         step,
     },
     service::{Service, Start},
@@ -47,12 +50,12 @@ impl<S: Service> Turn<S> {
                 // A side that has died since is none to retire for.
                 Ok(Some((Message::Committed, _))) if link.is_cut() => continue,
                 Ok(Some((Message::Committed, _))) => Event::Committed,
-                Ok(Some((Message::TakeBack { reason, number }, _))) => {
+                Ok(Some((Message::Rollback(Rollback::TakeBack { reason, number }), _))) => {
                     attempt.handed_back = Some(reason);
                     self.succession.returned.number = number;
                     Event::TakeBack
                 }
-                Ok(Some((Message::HandedBack, _))) => Event::HandedBack,
+                Ok(Some((Message::Rollback(Rollback::HandedBack), _))) => Event::HandedBack,
                 Err(why @ LinkError::NoRoom) if self.succession.phase == Phase::Released => {
                     self.miss_back(&why);
                     continue;
@@ -120,8 +123,10 @@ impl<S: Service> Turn<S> {
                 let given = self.give_to_new(word, fds);
                 return self.give_up_unless(given);
             }
-            Message::Back { .. } | Message::Connections { .. } => self.receive_back(word, fds),
-            Message::Kept => return self.kept(),
+            Message::Rollback(Rollback::State { .. }) | Message::Connections { .. } => {
+                self.receive_back(word, fds)
+            }
+            Message::Rollback(Rollback::Kept) => return self.kept(),
             Message::TakenOver => self.taken_over(),
             Message::Serving { after } => self.new_side_serves(after),
             Message::Alarms(words) => self.handle_alarms(words),
@@ -381,38 +386,9 @@ impl<S: Service> Turn<S> {
     /// the others.
     pub(in crate::turn) fn dismiss_new(&mut self) -> Result {
         self.let_go(); // it was released, and takes them over before it leaves
+        self.forget_taken_back();
         let Some(attempt) = self.detach() else { return Ok(()) };
         self.verdict(&attempt.task, attempt.steps, Err(RestartError::Stopped));
         self.let_live(attempt)
-    }
-}
-
-/// Whether the new side has said something that the state machine decides about, or nonsense.
-fn is_step(word: &Message) -> bool {
-    use Message::*;
-    !matches!(
-        word,
-        Connect { .. }
-            | Claim { .. }
-            | Taken
-            | TakenOver
-            | Back { .. }
-            | Connections { .. }
-            | Kept
-            | Serving { .. }
-            | Alarms(_)
-            | Dismissed { .. }
-            | Ask
-    )
-}
-
-/// What the new side has said instead of what it should.
-fn complaint(received: std::result::Result<Option<Parcel<Message>>, LinkError>) -> String {
-    match received {
-        Ok(Some((Message::Failed { reason }, _))) => reason,
-        Ok(Some((Message::Ready { pid }, _))) => format!("it has become pid {pid}: {MUST_EXEC}"),
-        Ok(Some((other, _))) => format!("it said {other:?}"),
-        Ok(None) => "it said nothing".into(),
-        Err(e) => e.to_string(),
     }
 }

@@ -16,7 +16,7 @@ use crate::{
         Event, Phase,
         engine::attempt::Attempt,
         fault::{self, Step},
-        link::{LinkError, Message},
+        link::{LinkError, Message, Rollback},
         transfer::memfd,
     },
     service::Service,
@@ -33,7 +33,9 @@ impl<S: Service> Turn<S> {
         let is_batch = matches!(word, Message::Connections { .. });
         let received = match word {
             _ if self.succession.phase != Phase::Released => return,
-            Message::Back { piece, last_serial } => self.receive_state(piece, last_serial, fds),
+            Message::Rollback(Rollback::State { piece, last_serial }) => {
+                self.receive_state(piece, last_serial, fds)
+            }
             _ => self.receive_batch(fds),
         };
         if let Err(why) = received {
@@ -73,13 +75,13 @@ impl<S: Service> Turn<S> {
         let answer = match self.try_take_back() {
             Ok(refused) => {
                 let refused = refused.into_iter().map(ConnId::to_bits).collect();
-                Message::CanTakeBack { number: number.unwrap_or(0), refused }
+                Message::Rollback(Rollback::CanTakeBack { number: number.unwrap_or(0), refused })
             }
             Err(reason) => {
                 log::error!(target: RESTART, "not taken back: {}", Escaped(&reason));
                 self.forget_taken_back();
                 self.advance(Event::NotTaken)?;
-                Message::CannotTakeBack { number: number.unwrap_or(0), reason }
+                Message::Rollback(Rollback::CannotTakeBack { number: number.unwrap_or(0), reason })
             }
         };
         if number.is_none() {
@@ -97,7 +99,7 @@ impl<S: Service> Turn<S> {
     }
 
     /// Answers the connections that the new side has to keep.
-    fn try_take_back(&mut self) -> std::result::Result<Vec<ConnId>, String> {
+    pub(super) fn try_take_back(&mut self) -> std::result::Result<Vec<ConnId>, String> {
         if let Some(flaw) = self.succession.returned.flaw.take() {
             return Err(flaw);
         }
