@@ -2,13 +2,14 @@
 //! and its alarms are is with the old one afterwards, and so are the very connections that move.
 
 mod common;
-#[path = "../examples/lab/pattern.rs"]
-mod pattern;
+
+use std::{collections::BTreeSet, fs};
 
 use common::{
-    Client, Setup,
+    Client, Dir, Setup,
     ops::{Operated, Running, newcomer, wait_settled},
-    restart::Engine,
+    pattern,
+    restart::{Engine, resume, slay, stop},
     wait_for, wait_gone,
 };
 
@@ -123,4 +124,246 @@ fn read_pattern(client: &mut Client, seed: u64, position: u64, count: usize) {
     let got = client.read_exact(count);
     let wrong = (0..count).find(|&at| got[at] != expected[at]);
     assert_eq!(wrong, None, "a byte of {count} from {position} on is wrong");
+}
+
+/// Modes in which connections come back.
+fn moving() -> impl Iterator<Item = Mode> {
+    modes().filter(|mode| mode.moves)
+}
+
+/// In whatever state they are; those that have come to the new side as well.
+#[test]
+fn the_very_connections_go_on_where_they_were() {
+    for mode in moving() {
+        let lab = mode.lab();
+        let old = lab.pid();
+        let (mut asks, mut reads) = (lab.connect(), lab.connect());
+        let (mut finished, mut other) = (lab.connect(), lab.connect());
+        let id = asks.ask("id");
+        reads.send("reply 3000000 7\n");
+        read_pattern(&mut reads, 7, 0, 1000);
+        finished.ask("outlive-eof");
+        let (restart, new) = begin(&lab, mode.engine);
+        let (mut late_asks, mut late_reads) = (lab.connect(), lab.connect());
+        let late_id = late_asks.ask("id");
+        assert_eq!(late_reads.who().pid, new);
+        late_reads.send("burst 1000000\n"); // all of it is queued
+        late_reads.read_exact(1000);
+        read_pattern(&mut reads, 7, 1000, 500_000);
+        finished.ask("keep-id");
+        finished.finish();
+        assert_eq!(finished.line(), "eof");
+        asks.send("ec");
+        late_asks.send("ech");
+        roll_back(&lab, restart, Asker::Operator);
+        asks.send("ho early\nid\nwho\n");
+        assert_eq!((asks.line(), asks.line()), ("early".to_owned(), id));
+        assert_eq!(asks.line(), format!("0 {old} none"));
+        late_asks.send("o late\nid\n");
+        assert_eq!((late_asks.line(), late_asks.line()), ("late".to_owned(), late_id));
+        assert_eq!(late_asks.who().pid, old);
+        read_pattern(&mut reads, 7, 501_000, 3_000_000 - 501_000);
+        assert_eq!(reads.who().pid, old);
+        assert!(late_reads.read_exact(999_000).iter().all(|&byte| byte == b'x'));
+        assert_eq!(late_reads.who().pid, old);
+        if !mode.tracks {
+            // The name is in the state, and leads there.
+            assert_eq!(other.ask("tell hello"), "told");
+            assert_eq!(finished.line(), "hello");
+        }
+        wait_gone(new); // it has nobody left
+        assert_eq!(wait_settled(&lab).pid, old);
+    }
+}
+
+/// Their slots are taken by others meanwhile: those that have not moved, and an operator.
+#[test]
+fn who_comes_to_the_new_side_takes_no_place_of_those_that_have_stayed() {
+    for mode in moving() {
+        let lab = mode.lab();
+        let mut clients: Vec<_> = (0..20).map(|_| lab.connect()).collect();
+        clients.iter_mut().step_by(2).for_each(|client| drop(client.ask("stay")));
+        clients.iter_mut().skip(1).step_by(2).for_each(|client| drop(client.who()));
+        let (old, (restart, new)) = (lab.pid(), begin(&lab, mode.engine));
+        clients.extend((0..40).map(|_| lab.connect()));
+        let ids: Vec<_> = clients.iter_mut().map(|client| client.ask("id")).collect();
+        assert_eq!(clients[59].who().pid, new);
+        roll_back(&lab, restart, Asker::Operator);
+        for (client, id) in clients.iter_mut().zip(&ids) {
+            assert_eq!((client.ask("id"), client.who().pid), (id.clone(), old));
+        }
+        let mut newer: Vec<_> = (0..40).map(|_| lab.connect()).collect();
+        let mut all: BTreeSet<_> = ids.into_iter().collect();
+        all.extend(newer.iter_mut().map(|client| client.ask("id")));
+        assert_eq!(all.len(), 100, "a name was given twice");
+    }
+}
+
+/// Once each, whoever has set it.
+#[test]
+fn alarms_go_back_as_they_stand() {
+    for mode in modes() {
+        let dir = Dir::new();
+        let path = dir.path("journal");
+        let lab =
+            Operated::with(LONG, |setup| mode.setup(setup).env("LAB_JOURNAL", path.display()));
+        let journal = || fs::read_to_string(&path).unwrap_or_default();
+        let mut client = lab.connect();
+        client.ask("once 1 100000 2 100000");
+        let (restart, _) = begin(&lab, mode.engine);
+        let mut late = lab.connect();
+        late.ask("once 3 1");
+        wait_for("the new side's alarm", || journal().lines().count() == 1);
+        late.ask("clear 2");
+        late.ask("once 4 100000 5 200");
+        roll_back(&lab, restart, Asker::Operator);
+        let mut client = lab.connect();
+        wait_for("the old side's alarm", || journal().lines().count() == 2);
+        assert_eq!(client.ask("alarms"), "1,4");
+        let (journal, old) = (journal(), lab.pid());
+        let lines: Vec<_> = journal.lines().collect();
+        assert!(lines[0].ends_with(" alarm 3"), "{lines:?}");
+        assert_eq!(lines[1], format!("0 {old} alarm 5"));
+    }
+}
+
+#[test]
+fn after_a_roll_back_the_next_restart_is_like_any_other() {
+    for mode in modes() {
+        let lab = mode.lab();
+        let old = lab.pid();
+        let mut client = lab.connect();
+        for round in 0..3 {
+            let (restart, _) = begin(&lab, mode.engine);
+            let mut late = lab.connect();
+            assert_eq!(late.ask(&format!("put round {round}")), "ok");
+            roll_back(&lab, restart, Asker::Operator);
+            assert_eq!(client.who().pid, old);
+            let value = if mode.returns_state() { round.to_string() } else { String::new() };
+            assert_eq!(lab.connect().ask("get round"), value, "{mode:?}");
+        }
+        drop(client);
+        assert_eq!(wait_settled(&lab).pid, old);
+        // The one that stays has everything by then.
+        let value = lab.connect().ask("get round");
+        let (restart, new) = begin(&lab, mode.engine);
+        assert_eq!(lab.connect().ask("get round"), value);
+        drop(restart);
+        let mut client = lab.connect();
+        assert_eq!(client.who().pid, new);
+    }
+}
+
+/// The new side goes on with everything, and whoever has asked is told why.
+#[test]
+fn what_the_old_side_cannot_load_stays_where_it_is() {
+    for mode in modes().filter(|mode| mode.returns_state()) {
+        let lab = mode.lab();
+        let old = lab.pid();
+        let mut client = lab.connect();
+        client.who();
+        let (restart, new) = begin(&lab, mode.engine);
+        let mut late = lab.connect();
+        late.ask("put key new");
+        let callback = if mode.tracks { "load_changes" } else { "load" };
+        lab.break_programs(&format!("panic in {callback}"));
+        let ran = lab.heirloom(&["rollback"]);
+        lab.mend_programs();
+        let why = format!("heirloom: generation 1 stays: panicked: {callback}: lab: as told");
+        assert!(ran.status == Some(1) && ran.err.starts_with(&why), "{ran:?}");
+        assert_eq!(late.ask("get key"), "new");
+        assert_eq!(newcomer(&lab).pid, new);
+        assert_eq!(client.who().pid, if mode.moves { new } else { old });
+        // Nothing was lost: it works the next time.
+        late.ask("put other new");
+        roll_back(&lab, restart, Asker::Operator);
+        let mut after = lab.connect();
+        assert_eq!((after.ask("get key"), after.ask("get other")), ("new".into(), "new".into()));
+        assert_eq!(after.who().pid, old);
+    }
+}
+
+/// It takes longer than connections may stand still: the new side does not wait.
+#[test]
+fn an_old_side_that_takes_too_long_gets_nothing() {
+    for mode in modes().filter(|mode| mode.returns_state()) {
+        let lab = Operated::with(LONG, |setup| mode.setup(setup).env("LAB_MAX_DOWNTIME", 300));
+        let old = lab.pid();
+        let (restart, new) = begin(&lab, mode.engine);
+        let mut late = lab.connect();
+        late.ask("put key new");
+        stop(old);
+        let ran = lab.heirloom(&["rollback"]);
+        let why = "heirloom: generation 1 stays: the old side has not answered for 300ms\n";
+        assert_eq!((ran.status, &*ran.err), (Some(1), why));
+        assert_eq!(late.who().pid, new);
+        late.ask("put key newer");
+        resume(old);
+        // What it says by then is no answer to the next time.
+        roll_back(&lab, restart, Asker::Operator);
+        let mut after = lab.connect();
+        assert_eq!((after.who().pid, after.ask("get key")), (old, "newer".to_owned()));
+    }
+}
+
+/// The new side has everything until the old one serves.
+#[test]
+fn an_old_side_that_dies_meanwhile_takes_nothing_along() {
+    for mode in modes() {
+        let lab = mode.lab();
+        let old = lab.pid();
+        let mut client = lab.connect();
+        client.who();
+        let (restart, new) = begin(&lab, mode.engine);
+        let mut late = lab.connect();
+        late.ask("put key new");
+        stop(old);
+        let rollback = lab.heirloom_later(&["rollback"]);
+        lab.wait_line("rolled back: on request");
+        slay(old);
+        let ran = rollback.wait();
+        let why = "heirloom: the old generation is gone, so this one stays\n";
+        assert_eq!((ran.status, &*ran.err), (Some(1), why));
+        assert_eq!((late.ask("get key"), late.who().pid), ("new".to_owned(), new));
+        if mode.moves {
+            assert_eq!(client.who().pid, new);
+        }
+        drop((restart.wait(), client, late));
+        assert_eq!(wait_settled(&lab).pid, new);
+    }
+}
+
+/// What it had sent by then is served, and nothing else.
+#[test]
+#[cfg_attr(not(debug_assertions), ignore = "faults are in debug builds only")]
+fn a_new_side_that_dies_meanwhile_takes_along_what_it_had_not_sent() {
+    for mode in modes() {
+        for (step, all) in [("NewSavedBack", false), ("NewHandedBack", true), ("NewReturned", true)]
+        {
+            println!("{mode:?} {step}");
+            let lab = mode.lab();
+            let old = lab.pid();
+            let mut client = lab.connect();
+            client.who();
+            let (restart, _) = begin(&lab, mode.engine);
+            let mut late = lab.connect();
+            late.ask("put key new");
+            fs::write(lab.scratch("fault"), format!("{step} die")).expect("a file");
+            let ran = lab.heirloom(&["rollback"]);
+            assert_ne!(ran.status, Some(0), "it has died with the answer: {ran:?}");
+            assert_eq!(restart.wait().status, Some(1));
+            let mut after = lab.connect();
+            assert_eq!(after.who().pid, old);
+            let value = if mode.returns_state() { "new" } else { "" };
+            assert_eq!(after.ask("get key"), value, "{mode:?} {step}");
+            if all || !mode.moves {
+                assert_eq!(client.who().pid, old, "{mode:?} {step}");
+            }
+            if all && mode.moves {
+                assert_eq!(late.who().pid, old, "{mode:?} {step}");
+            }
+            drop((client, late, after));
+            assert_eq!(wait_settled(&lab).pid, old);
+        }
+    }
 }
