@@ -3,15 +3,20 @@
 
 mod common;
 
-use std::{collections::BTreeSet, fs};
+use std::{
+    collections::BTreeSet,
+    fs,
+    time::{Duration, Instant},
+};
 
 use common::{
     Client, Dir, Setup,
     ops::{Operated, Running, newcomer, wait_settled},
     pattern,
-    restart::{Engine, resume, slay, stop},
+    restart::{Engine, listening, resume, slay, stop, tell, wait_for_events, wait_stopped},
     wait_for, wait_gone,
 };
+use nix::sys::signal::Signal::SIGTERM;
 
 /// Longer than any of these tests: no commit comes by itself.
 const LONG: u64 = 60_000;
@@ -364,6 +369,107 @@ fn a_new_side_that_dies_meanwhile_takes_along_what_it_had_not_sent() {
             }
             drop((client, late, after));
             assert_eq!(wait_settled(&lab).pid, old);
+        }
+    }
+}
+
+/// Whose time is over, whoever's code takes it.
+#[test]
+fn a_limit_holds_while_the_service_takes_its_time() {
+    for mode in modes().filter(|mode| mode.returns_state()) {
+        let lab = Operated::with(LONG, |setup| mode.setup(setup).env("LAB_MAX_DOWNTIME", 300));
+        let old = lab.pid();
+        let (restart, new) = begin(&lab, mode.engine);
+        let mut late = lab.connect();
+        late.ask("put key new");
+        let [saves, loads] = match mode.tracks {
+            true => ["save_changes", "load_changes"],
+            false => ["save", "load"],
+        };
+        for (slow, why) in [
+            (saves, "to write down what goes back"),
+            (loads, "the old side has not answered for 300ms"),
+        ] {
+            lab.slow_down(slow, Duration::from_millis(1000));
+            let begun = Instant::now();
+            let ran = lab.heirloom(&["rollback"]);
+            let took = begun.elapsed();
+            lab.speed_up();
+            assert!(ran.status == Some(1) && ran.err.contains(why), "{mode:?} {slow}: {ran:?}");
+            // The new side is the one that decides, and has nothing to wait for.
+            assert!(slow == saves || took < Duration::from_millis(900), "{took:?}");
+            assert_eq!(late.who().pid, new);
+        }
+        lab.wait_line("taken back: "); // and forgotten, for it was too late
+        wait_for_events(old);
+        roll_back(&lab, restart, Asker::Operator);
+        assert_eq!((newcomer(&lab).pid, lab.connect().ask("get key")), (old, "new".to_owned()));
+    }
+}
+
+/// It has given its place to others meanwhile.
+#[test]
+fn an_old_side_without_descriptors_takes_nothing_back() {
+    for mode in moving() {
+        let lab = mode.lab();
+        let old = lab.pid();
+        let mut stays = lab.connect();
+        stays.ask("stay");
+        let (restart, new) = begin(&lab, mode.engine);
+        assert_eq!(stays.who().pid, old);
+        assert_eq!(stays.ask("nofile 5"), "ok");
+        let mut clients: Vec<_> = (0..300).map(|_| lab.connect()).collect();
+        clients.iter_mut().for_each(|client| assert_eq!(client.who().pid, new));
+        let ran = lab.heirloom(&["rollback"]);
+        let why = "heirloom: generation 1 stays: no room for the descriptors of the other side\n";
+        assert_eq!((ran.status, &*ran.err), (Some(1), why), "{}", lab.log());
+        clients.iter_mut().for_each(|client| assert_eq!(client.who().pid, new));
+        assert_eq!(stays.ask("nofile max"), "ok");
+        roll_back(&lab, restart, Asker::Operator);
+        clients.iter_mut().for_each(|client| assert_eq!(client.who().pid, old));
+    }
+}
+
+/// Both leave, and each serves what it has until then.
+#[test]
+#[cfg_attr(not(debug_assertions), ignore = "faults are in debug builds only")]
+fn a_stop_in_the_middle_of_it_ends_both_sides() {
+    for mode in modes() {
+        for stopped in ["old", "new"] {
+            println!("{mode:?} {stopped}");
+            let lab = mode.lab();
+            let old = lab.pid();
+            let mut early = lab.connect();
+            early.who();
+            let (restart, new) = begin(&lab, mode.engine);
+            let mut late = lab.connect();
+            late.who();
+            if stopped == "old" {
+                // It has taken everything in, and waits for the word of the other one.
+                fs::write(lab.scratch("fault"), "NewHandedBack hang").expect("a file");
+                let rollback = lab.heirloom_later(&["rollback"]);
+                wait_stopped(new);
+                wait_for_events(old);
+                tell(old, SIGTERM);
+                wait_for_events(old);
+                resume(new);
+                assert_eq!(rollback.wait().status, Some(0));
+                assert_eq!(early.who().pid, old);
+                assert_eq!(late.who().pid, if mode.moves { old } else { new });
+            } else {
+                stop(old);
+                let rollback = lab.heirloom_later(&["rollback"]);
+                lab.wait_line("rolled back: on request");
+                tell(new, SIGTERM);
+                lab.wait_line("draining: ");
+                assert_eq!(late.who().pid, new);
+                resume(old);
+                assert_eq!(rollback.wait().status, Some(1));
+                assert_eq!(early.who().pid, if mode.moves { new } else { old });
+            }
+            drop((early, late, restart));
+            wait_for("everybody to leave", || lab.generations().is_empty());
+            assert_eq!(listening(&lab.address), [0; 0]);
         }
     }
 }

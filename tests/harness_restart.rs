@@ -233,3 +233,81 @@ fn a_new_side_that_dies_takes_with_it_what_it_had() {
     old.advance(10 * SECOND);
     assert_eq!(lines(&mut old), "alarm");
 }
+
+/// Adds up what comes, and notes that it has.
+#[derive(Default)]
+struct Sum {
+    sum: u64,
+    /// What has come since somebody wanted to know.
+    more: Option<u64>,
+    loads: u32,
+}
+
+impl Service for Sum {
+    type Session = ();
+
+    fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result {
+        Ok(())
+    }
+
+    fn on_data(&mut self, _: &mut Connection<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+        self.sum += u64::from(input[0]);
+        self.more.iter_mut().for_each(|more| *more += u64::from(input[0]));
+        Ok(1)
+    }
+
+    fn save(&self, out: &mut dyn Write) -> Result {
+        Ok(out.write_all(&self.sum.to_le_bytes())?)
+    }
+
+    fn load(&mut self, saved: &mut dyn BufRead) -> Result {
+        self.sum = read_number(saved)?;
+        self.loads += 1;
+        Ok(())
+    }
+
+    fn track_changes(&mut self, on: bool) -> bool {
+        self.more = on.then_some(0);
+        true
+    }
+
+    fn save_changes(&mut self, out: &mut dyn Write, _most: usize) -> Result<usize> {
+        out.write_all(&self.more.replace(0).unwrap_or(0).to_le_bytes())?;
+        Ok(0)
+    }
+
+    fn load_changes(&mut self, saved: &mut dyn BufRead) -> Result {
+        self.sum += read_number(saved)?;
+        Ok(())
+    }
+
+    fn export(&self, _session: &()) -> Option<Vec<u8>> {
+        Some(Vec::new())
+    }
+
+    fn import(&mut self, _conn: &mut Connection<'_>, _saved: &[u8]) -> Result {
+        Ok(())
+    }
+}
+
+fn read_number(saved: &mut dyn BufRead) -> Result<u64> {
+    let mut bytes = [0; 8];
+    saved.read_exact(&mut bytes)?;
+    Ok(u64::from_le_bytes(bytes))
+}
+
+/// And not all of it: each is added once.
+#[test]
+fn what_has_changed_since_the_new_side_serves_goes_back() {
+    let mut harness = Harness::new(Sum::default());
+    let peer = harness.connect();
+    harness.feed(peer, &[1, 2]);
+    let mut sides = harness.begin_restart(Sum::default()).unwrap();
+    sides.new.feed(peer, &[3, 4]);
+    let (mut old, mut new) = sides.roll_back("on request").unwrap();
+    assert_eq!((old.service().sum, old.service().loads), (10, 0));
+    assert_eq!((new.service().sum, new.service().more), (10, None), "it need not note it any more");
+    old.feed(peer, &[5]);
+    let mut harness = old.restart(Sum::default()).unwrap();
+    assert_eq!((harness.service().sum, harness.service().more), (15, None));
+}

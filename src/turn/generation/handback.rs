@@ -16,6 +16,8 @@ pub(crate) struct Handback {
     /// What had changed each time when it was tried. The old side may have taken that in or not, so it is sent
     /// again, and knows.
     pub(in crate::turn) pieces: Vec<OwnedFd>,
+    /// Something that had changed is in none of them: only all of it can go back.
+    pub(in crate::turn) has_gap: bool,
     /// How often it was tried: an answer to an earlier time is none.
     pub(in crate::turn) tries: u64,
     /// While it is tried: the connections that go.
@@ -30,6 +32,7 @@ impl Handback {
             way,
             tracks: false,
             pieces: Vec::new(),
+            has_gap: false,
             tries: 0,
             shipment: None,
             failure: String::new(),

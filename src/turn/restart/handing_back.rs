@@ -21,7 +21,7 @@
 //! all, where connections move, since the old side has served nobody meanwhile; and nothing where they stay, since
 //! that would undo what it has accepted of those that it has kept.
 
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use super::moving::Hitch;
 use crate::{
@@ -98,45 +98,52 @@ impl<S: Service> Turn<S> {
         self.send_connections()
     }
 
-    /// What the service knows, as far as it goes back.
-    pub(super) fn save_back(&mut self) -> std::result::Result<Vec<u8>, Hitch> {
-        let mut saved = Vec::new();
-        let Some(handback) = &self.succession.handback else { return Ok(saved) };
+    /// Writes down what the service knows, as far as it goes back: all of it, if not its changes, which are kept
+    /// among the pieces.
+    pub(super) fn save_back(&mut self) -> std::result::Result<Option<OwnedFd>, Hitch> {
+        let Some(handback) = &mut self.succession.handback else { return Ok(None) };
         if self.succession.unfit.is_some() {
-            return Ok(saved); // half changed, perhaps, and nobody has been told anything
+            return Ok(None); // half changed, perhaps, and nobody has been told anything
         }
-        let (tracks, moves) = (handback.tracks, handback.way.moves);
         let begun = self.net.clock.now();
-        let service = &mut self.service;
+        let (service, mut saved) = (&mut self.service, Vec::new());
+        let tracks = handback.tracks && !handback.has_gap;
         if tracks {
+            handback.has_gap = true; // until it is kept: the service forgets what it has written
             let save = |_: &mut _| service.save_changes(&mut saved, usize::MAX);
             guard_restart(&mut self.net, "save_changes", save)??;
-        } else if moves {
+        } else if handback.way.moves {
             guard_restart(&mut self.net, "save", |_| service.save(&mut saved))??;
+        } else if handback.has_gap {
+            return Err("some of its changes were lost when that was tried before".into());
         }
+        let seal = || memfd::seal(&saved).map_err(|e| format!("seal the state: {e}"));
+        let sealed = self.net.reserve.lend(|| (!saved.is_empty()).then(seal).transpose())?;
+        let all = match &mut self.succession.handback {
+            Some(handback) if tracks => {
+                handback.pieces.extend(sealed);
+                handback.has_gap = false;
+                None
+            }
+            _ => sealed,
+        };
         self.has_saved(begun)?;
-        Ok(saved)
+        Ok(all)
     }
 
     fn send_state_back(&mut self) -> std::result::Result<(), Hitch> {
-        let saved = self.save_back()?;
+        let all = self.save_back()?;
         let last_serial = self.net.last_serial;
-        let Some(handback) = &mut self.succession.handback else { return Ok(()) };
-        if !saved.is_empty() {
-            let sealed = self.net.reserve.lend(|| memfd::seal(&saved));
-            let sealed = sealed.map_err(|e| format!("seal the state: {e}"))?;
-            if handback.tracks {
-                handback.pieces.push(sealed);
-            } else {
-                let all = Message::Rollback(Rollback::State { piece: None, last_serial });
-                self.send_across(&all, vec![sealed.into()])?;
-            }
-        }
+        let say = |piece| Message::Rollback(Rollback::State { piece, last_serial });
         let pieces = self.succession.handback.iter().flat_map(|handback| &handback.pieces);
         let pieces: Vec<_> = pieces.map(|piece| Fd::Lent(piece.as_raw_fd())).collect();
-        for (number, piece) in (1..).zip(pieces) {
-            let piece_of = Rollback::State { piece: Some(number), last_serial };
-            self.send_across(&Message::Rollback(piece_of), vec![piece])?;
+        match all {
+            Some(all) => self.send_across(&say(None), vec![all.into()])?,
+            None => {
+                for (number, piece) in (1..).zip(pieces) {
+                    self.send_across(&say(Some(number)), vec![piece])?;
+                }
+            }
         }
         if let Some(old) = &mut self.succession.old {
             fault::point(Step::NewSavedBack, Some(&mut old.link));

@@ -6,13 +6,14 @@ use std::process;
 use super::moving::Hitch;
 use crate::{
     error::{Error, Result},
+    limits::STATE_MAX,
     net::{Net, Stream},
     plan::{Engine, Restart},
     restart::{
         Event, Phase,
         engine::attempt::Task,
         link::{Message, WayBack},
-        transfer::{pack::pack, record::Record},
+        transfer::{memfd, pack::pack, record::Record},
     },
     service::{Service, Start},
     turn::{
@@ -185,18 +186,20 @@ impl<S: Service> Turn<S> {
     }
 
     fn try_hand_back_in_memory<N: Service>(&mut self, old: &mut Turn<N>) -> Result {
-        let saved = self.save_back().map_err(|hitch| match hitch {
+        let all = self.save_back().map_err(|hitch| match hitch {
             Hitch::Failed(why) => why,
             Hitch::Overrun(_) => "it took too long".to_owned(),
         })?;
-        let tracks = self.succession.handback.as_ref().is_some_and(|it| it.tracks);
         let (records, streams) = self.pack_in_memory()?;
         for (told, news) in std::mem::take(&mut self.net.staged.alarms) {
             old.net.alarms.apply_changes(news, told);
         }
-        match tracks {
-            true => old.succession.returned.pieces.push((1, saved)),
-            false => old.succession.arrivals.state = Some(saved),
+        let open = |fd| memfd::open(fd, STATE_MAX).map_err(|e| Error::io("open", "the state", e));
+        old.succession.arrivals.state = all.map(open).transpose()?;
+        let pieces = self.succession.handback.iter().flat_map(|handback| &handback.pieces);
+        for (number, piece) in (1..).zip(pieces) {
+            let piece = piece.try_clone().map_err(|e| Error::io("open", "the state", e))?;
+            old.succession.returned.pieces.push((number, open(piece)?));
         }
         old.expect_in_memory(&records, streams)?;
         old.succession.phase = Phase::TakingBack;
