@@ -6,6 +6,8 @@ mod common;
 use std::{
     collections::BTreeSet,
     fs,
+    net::TcpListener,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -295,19 +297,28 @@ fn an_old_side_that_takes_too_long_gets_nothing() {
         let lab = Operated::with(LONG, |setup| mode.setup(setup).env("LAB_MAX_DOWNTIME", 300));
         let old = lab.pid();
         let (restart, new) = begin(&lab, mode.engine);
-        let mut late = lab.connect();
+        let (mut late, mut closes) = (lab.connect(), lab.connect());
         late.ask("put key new");
+        closes.who();
         stop(old);
         let ran = lab.heirloom(&["rollback"]);
         let why = "heirloom: generation 1 stays: the old side has not answered for 300ms\n";
         assert_eq!((ran.status, &*ran.err), (Some(1), why));
         assert_eq!(late.who().pid, new);
-        late.ask("put key newer");
+        late.ask("put other newer");
+        // Although a copy of it is on its way.
+        closes.send("close\n");
+        assert_eq!(closes.read_to_end().expect("its end"), b"");
         resume(old);
         // What it says by then is no answer to the next time.
         roll_back(&lab, restart, Asker::Operator);
         let mut after = lab.connect();
-        assert_eq!((after.who().pid, after.ask("get key")), (old, "newer".to_owned()));
+        let got = (after.ask("get key"), after.ask("get other"));
+        assert_eq!((after.who().pid, got), (old, ("new".to_owned(), "newer".to_owned())));
+        if mode.tracks {
+            // Each piece once.
+            assert_eq!(after.ask("events"), "Fresh,retire,changes,changes,Resumed,error");
+        }
     }
 }
 
@@ -373,38 +384,97 @@ fn a_new_side_that_dies_meanwhile_takes_along_what_it_had_not_sent() {
     }
 }
 
-/// Whose time is over, whoever's code takes it.
+/// It has no other place for it: both have made a connection of their own there.
 #[test]
-fn a_limit_holds_while_the_service_takes_its_time() {
-    for mode in modes().filter(|mode| mode.returns_state()) {
-        let lab = Operated::with(LONG, |setup| mode.setup(setup).env("LAB_MAX_DOWNTIME", 300));
-        let old = lab.pid();
+fn whose_place_is_taken_stays_with_the_new_side() {
+    for mode in moving() {
+        let lab = mode.lab();
+        let elsewhere = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let mut stays = lab.connect();
+        stays.ask("stay");
+        let (restart, new) = begin(&lab, mode.engine);
+        let address = elsewhere.local_addr().expect("bound");
+        for _ in 0..10 {
+            assert!(stays.ask(&format!("dial {address}")).starts_with("dialed "));
+        }
+        let mut late: Vec<_> = (0..3).map(|_| lab.connect()).collect();
+        let ids: Vec<_> = late.iter_mut().map(|client| client.ask("id")).collect();
+        roll_back(&lab, restart, Asker::Operator);
+        assert!(late.iter_mut().all(|client| client.who().pid == new));
+        let after: Vec<_> = late.iter_mut().map(|client| client.ask("id")).collect();
+        assert_eq!(after, ids);
+        drop(late);
+        wait_gone(new);
+    }
+}
+
+/// What the service has forgotten without having written it down: then all of it goes back, where it may.
+#[test]
+fn changes_that_were_not_saved_are_not_forgotten() {
+    for mode in modes().filter(|mode| mode.tracks) {
+        let lab = mode.lab();
         let (restart, new) = begin(&lab, mode.engine);
         let mut late = lab.connect();
         late.ask("put key new");
-        let [saves, loads] = match mode.tracks {
-            true => ["save_changes", "load_changes"],
-            false => ["save", "load"],
-        };
-        for (slow, why) in [
-            (saves, "to write down what goes back"),
-            (loads, "the old side has not answered for 300ms"),
-        ] {
-            lab.slow_down(slow, Duration::from_millis(1000));
-            let begun = Instant::now();
+        lab.break_programs("panic in save_changes");
+        let ran = lab.heirloom(&["rollback"]);
+        lab.mend_programs();
+        let why = "heirloom: generation 1 stays: panicked: save_changes: lab: as told";
+        assert!(ran.status == Some(1) && ran.err.starts_with(why), "{ran:?}");
+        late.ask("put other new");
+        if mode.moves {
+            roll_back(&lab, restart, Asker::Operator);
+            let mut after = lab.connect();
+            assert_eq!(
+                (after.ask("get key"), after.ask("get other")),
+                ("new".into(), "new".into())
+            );
+        } else {
             let ran = lab.heirloom(&["rollback"]);
-            let took = begun.elapsed();
-            lab.speed_up();
-            assert!(ran.status == Some(1) && ran.err.contains(why), "{mode:?} {slow}: {ran:?}");
-            // The new side is the one that decides, and has nothing to wait for.
-            assert!(slow == saves || took < Duration::from_millis(900), "{took:?}");
+            assert!(ran.err.contains("some of its changes were lost"), "{ran:?}");
             assert_eq!(late.who().pid, new);
         }
-        lab.wait_line("taken back: "); // and forgotten, for it was too late
-        wait_for_events(old);
-        roll_back(&lab, restart, Asker::Operator);
-        assert_eq!((newcomer(&lab).pid, lab.connect().ask("get key")), (old, "new".to_owned()));
     }
+}
+
+/// Whose time is over, whoever's code takes it.
+#[test]
+fn a_limit_holds_while_the_service_takes_its_time() {
+    thread::scope(|scope| {
+        for mode in modes().filter(|mode| mode.returns_state()) {
+            scope.spawn(move || hold_to_the_limit(mode));
+        }
+    });
+}
+
+fn hold_to_the_limit(mode: Mode) {
+    let lab = Operated::with(LONG, |setup| mode.setup(setup).env("LAB_MAX_DOWNTIME", 300));
+    let old = lab.pid();
+    let (restart, new) = begin(&lab, mode.engine);
+    let mut late = lab.connect();
+    late.ask("put key new");
+    let [saves, loads] = match mode.tracks {
+        true => ["save_changes", "load_changes"],
+        false => ["save", "load"],
+    };
+    for (slow, why) in [
+        (saves, "to write down what goes back"),
+        (loads, "the old side has not answered for 300ms"),
+    ] {
+        lab.slow_down(slow, Duration::from_millis(2000));
+        let begun = Instant::now();
+        let ran = lab.heirloom(&["rollback"]);
+        let took = begun.elapsed();
+        lab.speed_up();
+        assert!(ran.status == Some(1) && ran.err.contains(why), "{mode:?} {slow}: {ran:?}");
+        // The new side is the one that decides, and has nothing to wait for.
+        assert!(slow == saves || took < Duration::from_millis(1700), "{took:?}");
+        assert_eq!(late.who().pid, new);
+    }
+    lab.wait_line("taken back: "); // and forgotten, for it was too late
+    wait_for_events(old);
+    roll_back(&lab, restart, Asker::Operator);
+    assert_eq!((newcomer(&lab).pid, lab.connect().ask("get key")), (old, "new".to_owned()));
 }
 
 /// It has given its place to others meanwhile.

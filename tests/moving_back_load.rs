@@ -15,8 +15,8 @@ fn engine(round: usize) -> Signal {
 
 /// Each time those that have moved, and those that have come to the new side.
 #[test]
-fn four_hundred_connections_move_there_and_back_twenty_times_and_no_byte_is_wrong() {
-    let count = 400;
+fn two_hundred_connections_move_there_and_back_twenty_times_and_no_byte_is_wrong() {
+    let count = 200;
     let dir = Dir::new();
     let control = dir.path("control");
     let server = Server::of("lab")
@@ -27,22 +27,22 @@ fn four_hundred_connections_move_there_and_back_twenty_times_and_no_byte_is_wron
         .env("LAB_MAX_DOWNTIME", 10_000)
         .start();
     let old = server.pid();
-    let mut loads = vec![Load::start(&server, count - 100)];
+    let mut loads = vec![Load::start(&server, count - 40)];
     loads[0].goes_on(count as u64 * PIECE as u64);
     for round in 0..20 {
         server.signal(engine(round));
         server.wait_lines("ready: generation", 2 * round + 2);
         if round % 2 == 0 && round < 8 {
-            loads.push(Load::start(&server, 25));
+            loads.push(Load::start(&server, 10));
         }
-        loads.iter().for_each(|load| load.goes_on(512 * 1024));
+        loads.iter().for_each(|load| load.goes_on(256 * 1024));
         let mut operator = Control::connect(&control).expect("it listens");
         assert_eq!(operator.ask("rollback"), ["ok: generation 0 serves again"]);
-        loads.iter().for_each(|load| load.goes_on(512 * 1024));
+        loads.iter().for_each(|load| load.goes_on(256 * 1024));
         assert_eq!(server.pid(), old);
     }
     let bytes: u64 = loads.into_iter().map(Load::stop).sum();
-    assert!(bytes > 20 * 1024 * 1024);
+    assert!(bytes > 20 * 512 * 1024);
     let back = server.count_lines("taken back: ");
-    assert_eq!((back, server.count_lines("taken back: 400 connections")), (20, 14));
+    assert_eq!((back, server.count_lines("taken back: 200 connections")), (20, 14));
 }

@@ -280,6 +280,7 @@ impl Service for Lab {
     fn load_changes(&mut self, saved: &mut dyn BufRead) -> Result {
         settings::linger("load_changes");
         panic_if_told("load_changes");
+        self.events.push("changes".to_owned());
         let mut bytes = Vec::new();
         saved.read_to_end(&mut bytes)?;
         self.state.keys.read_changes(&bytes)

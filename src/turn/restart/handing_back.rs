@@ -75,6 +75,7 @@ impl<S: Service> Turn<S> {
         if let Some(way) = way {
             self.tell_ends();
             if way.moves {
+                self.net.shared = true; // whatever comes of it: the old side may have copies
                 self.freeze()?;
             } else {
                 self.net.freeze();
