@@ -516,6 +516,34 @@ fn an_old_side_without_descriptors_takes_nothing_back() {
     }
 }
 
+/// It could have taken back what it was sent first, and has no room for what it is sent now.
+#[test]
+fn what_is_said_to_an_earlier_try_is_no_answer() {
+    for mode in moving().filter(|mode| mode.tracks) {
+        let lab = Operated::with(LONG, |setup| mode.setup(setup).env("LAB_MAX_DOWNTIME", 1500));
+        let old = lab.pid();
+        let mut stays = lab.connect();
+        stays.ask("stay");
+        let (restart, new) = begin(&lab, mode.engine);
+        let mut clients = vec![lab.connect()];
+        assert_eq!(stays.ask("nofile 30"), "ok");
+        stop(old);
+        assert_eq!(lab.heirloom(&["rollback"]).status, Some(1));
+        clients.extend((0..100).map(|_| lab.connect()));
+        clients.iter_mut().for_each(|client| assert_eq!(client.who().pid, new));
+        let rollback = lab.heirloom_later(&["rollback"]);
+        lab.wait_lines("rolled back: on request", 2);
+        wait_for_events(new);
+        resume(old);
+        let ran = rollback.wait();
+        assert!(ran.err.contains("no room for the descriptors"), "{ran:?}\n{}", lab.log());
+        clients.iter_mut().for_each(|client| assert_eq!(client.who().pid, new));
+        assert_eq!(stays.ask("nofile max"), "ok");
+        roll_back(&lab, restart, Asker::Operator);
+        clients.iter_mut().for_each(|client| assert_eq!(client.who().pid, old));
+    }
+}
+
 /// Both leave, and each serves what it has until then.
 #[test]
 #[cfg_attr(not(debug_assertions), ignore = "faults are in debug builds only")]

@@ -311,3 +311,49 @@ fn what_has_changed_since_the_new_side_serves_goes_back() {
     let mut harness = old.restart(Sum::default()).unwrap();
     assert_eq!((harness.service().sum, harness.service().more), (15, None));
 }
+
+/// Is half changed when it panics.
+struct Half {
+    value: u8,
+    panics: bool,
+}
+
+impl Service for Half {
+    type Session = ();
+
+    fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result {
+        Ok(())
+    }
+
+    fn on_data(&mut self, _: &mut Connection<'_>, _: &mut (), _: &[u8]) -> Result<usize> {
+        Ok(1)
+    }
+
+    fn on_start(&mut self, _net: &mut Net, _start: Start) {
+        if self.panics {
+            self.value = 0;
+            panic!("as told");
+        }
+    }
+
+    fn save(&self, out: &mut dyn Write) -> Result {
+        Ok(out.write_all(&[self.value])?)
+    }
+
+    fn load(&mut self, saved: &mut dyn BufRead) -> Result {
+        let mut bytes = [0];
+        saved.read_exact(&mut bytes)?;
+        self.value = bytes[0];
+        Ok(())
+    }
+}
+
+/// It has served nobody, so nothing is lost.
+#[test]
+fn a_new_side_that_panics_as_it_starts_hands_back_no_state() {
+    let mut harness = Harness::new(Half { value: 7, panics: false });
+    harness.catch_panics();
+    let sides = harness.begin_restart(Half { value: 0, panics: true }).unwrap();
+    let (mut old, mut new) = sides.roll_back("").unwrap();
+    assert_eq!((old.service().value, new.service().value), (7, 0));
+}
