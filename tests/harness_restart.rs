@@ -203,7 +203,7 @@ fn an_old_side_that_cannot_take_it_back_says_why() {
     harness.connect();
     harness.service().can_load = false;
     let sides = harness.begin_restart(Diary::of(2)).unwrap();
-    let why = sides.roll_back("on request").err().expect("it does not load").to_string();
+    let why = sides.roll_back("on request").expect_err("it does not load").to_string();
     assert_eq!(why, "of another time");
 }
 
@@ -351,8 +351,7 @@ impl Service for Half {
 /// It has served nobody, so nothing is lost.
 #[test]
 fn a_new_side_that_panics_as_it_starts_hands_back_no_state() {
-    let mut harness = Harness::new(Half { value: 7, panics: false });
-    harness.catch_panics();
+    let harness = Harness::new(Half { value: 7, panics: false }).catch_panics();
     let sides = harness.begin_restart(Half { value: 0, panics: true }).unwrap();
     let (mut old, mut new) = sides.roll_back("").unwrap();
     assert_eq!((old.service().value, new.service().value), (7, 0));
