@@ -138,6 +138,10 @@ pub const STDERR_READ: usize = 16 * 1024 * 1024;
 /// told to stop now waits for a side that is too busy to hear of it.
 pub const LAST_WORDS: Duration = Duration::from_secs(1);
 
+/// As many numbers of connections an old side leaves to the new one that it has released: should that one be
+/// rolled back, its connections come here, and none has the name of another. A million times that many are there.
+pub(crate) const SERIALS_APART: u64 = 1 << 20;
+
 /// How long a new program waits for what it is offered, and then for what it is handed, before it gives
 /// up. Only an old side that hangs lets this pass.
 pub const HANDOVER_PATIENCE: Duration = Duration::from_secs(10);

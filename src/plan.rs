@@ -182,7 +182,8 @@ impl Restart {
     /// The new side serves for this long before the old one lets go of the listeners (2 s unless told), counted
     /// from the end of its [`on_start`](crate::Service::on_start).
     /// If it dies in that time, or [asks for it](crate::Net::roll_back), the old one accepts again at
-    /// once, and no client is refused. The new side is told by the old one: after an upgrade, a new value
+    /// once, and no client is refused. Who asks is answered, and goes back: see
+    /// [what becomes of the state](crate::guide::fork_or_exec#what-becomes-of-the-state). The new side is told by the old one: after an upgrade, a new value
     /// counts from the next restart on.
     ///
     /// ```
@@ -202,8 +203,8 @@ impl Restart {
     /// A connection stays behind and drains if its service [says so](crate::Service::on_move), if
     /// `export` answers `None`, or if it is closing already; by fork-exec also if its client has queued
     /// [so much](Self::max_moved) that all others would wait for it. Until the new generation serves, nothing
-    /// is lost if it fails; if it dies after that, its connections die with it, and if it is rolled back,
-    /// they stay with it until they end.
+    /// is lost if it fails; if it dies after that, its connections die with it. If it is rolled back they go back,
+    /// and with them those that it has accepted; by either engine each is written down then.
     ///
     /// ```
     /// # use heirloom::{Restart, Server, Service};
@@ -218,7 +219,8 @@ impl Restart {
     }
 
     /// While connections move nobody serves them. If it takes longer than `limit` (2 s unless told), the
-    /// restart is given up and the old generation goes on with them.
+    /// restart is given up and the old generation goes on with them. A roll back has the same limit, whether
+    /// connections move or not; after that the new generation goes on.
     ///
     /// [`save_changes`](crate::Service::save_changes) and [`export`](crate::Service::export) cannot be interrupted: it
     /// is looked at the clock after each, and how long they took is told

@@ -21,7 +21,7 @@ use nix::{
 /// The steps in the order in which they are taken, as `restart::fault` names them; those of a roll back
 /// come after the others. Who dies after one of the last two was the only one left, by agreement, and so was an
 /// old side that has not handed over its state.
-const STEPS: [&str; 25] = [
+const STEPS: [&str; 28] = [
     "OldMade",
     "OldOffered",
     "OldSaving",
@@ -44,7 +44,10 @@ const STEPS: [&str; 25] = [
     "NewReady",
     "NewReleased",
     "NewServing",
+    "NewSavedBack",
     "NewHandedBack",
+    "OldTakenBack",
+    "NewReturned",
     "OldResumed",
     "NewCommitted",
 ];
@@ -63,6 +66,10 @@ const COPY: [&str; 11] = [
     "OldSaved",
     "OldHanded",
 ];
+
+/// Those of a roll back.
+const BACK: [&str; 5] =
+    ["NewSavedBack", "NewHandedBack", "OldTakenBack", "NewReturned", "OldResumed"];
 
 const FAULTS: [&str; 3] = ["die", "hang", "garbage"];
 
@@ -181,7 +188,7 @@ impl Walk {
         let held = if self.mode == Mode::Stay { 0 } else { HELD };
         let mut held: Vec<_> = (0..held).map(|_| self.lab.connect()).collect();
         held.iter_mut().for_each(|client| drop(client.who()));
-        if matches!(step, "NewHandedBack" | "OldResumed") {
+        if BACK.contains(&step) {
             self.lab.break_programs("roll back");
         }
         let file = self.files.path("fault");
@@ -199,7 +206,7 @@ impl Walk {
         if self.fault == "hang" {
             self.continue_hung(step);
         }
-        if matches!(step, "NewHandedBack" | "OldResumed") {
+        if BACK.contains(&step) {
             self.lab.mend_programs();
         }
         self.wait_served();
@@ -259,14 +266,16 @@ impl Walk {
     /// Connections that move are lost only with a process that was killed while it had them.
     fn assert_kept(&self, step: &str, mut client: Client) {
         let new_had_them =
-            ["NewReleased", "NewServing", "NewHandedBack", "NewCommitted"].contains(&step);
+            ["NewReleased", "NewServing", "NewSavedBack", "NewCommitted"].contains(&step);
         let old_had_them = match step {
             "OldMade" | "OldSaved" | "OldHanded" => self.engine == Engine::ForkExec,
+            "OldTakenBack" => true,
             _ => false,
         };
         let killed = match self.fault {
             "die" => new_had_them || old_had_them,
-            "hang" => new_had_them,
+            // What has said that it could serve, and does nothing, is killed with what it was given.
+            "hang" => new_had_them || step == "OldTakenBack",
             // It is found out, and killed, when it may have begun to serve.
             _ => new_had_them || step == "NewReady",
         };

@@ -181,22 +181,36 @@ fn both_sides_serve_what_they_have_and_the_old_one_drains_after_the_commit() {
 }
 
 #[test]
-fn a_roll_back_takes_the_alarms_back_and_leaves_the_connections() {
+fn a_roll_back_takes_the_alarms_and_the_connections_back() {
     let mut harness = Diary::harness();
     let peer = harness.connect();
     let mut sides = harness.begin_restart(Diary::of(2)).unwrap();
     ask(&mut sides.new, peer, b'a'); // set by the new side
-    ask(&mut sides.new, peer, b'r');
+    let late = sides.new.connect();
+    ask(&mut sides.new, late, b'x');
+    sides.new.feed(peer, b"r");
     assert_eq!(sides.asked_to_roll_back().as_deref(), Some("unfit"));
-    let (mut old, mut new) = sides.roll_back("not asked");
+    let (mut old, mut new) = sides.roll_back("not asked").unwrap();
     assert_eq!(lines(&mut old), "retire, Resumed, rolled back: unfit");
-    assert_eq!(lines(&mut new), "Upgraded, retire, drain");
-    assert_eq!(ask(&mut new, peer, b'x'), b"2");
-    let late = old.connect();
-    assert_eq!(ask(&mut old, late, b'x'), b"1");
+    assert_eq!(lines(&mut new), "Upgraded, retire");
+    assert!(!new.has(peer) && !new.has(late));
+    assert_eq!((ask(&mut old, peer, b'x'), ask(&mut old, late, b'x')), (b"21".into(), b"1".into()));
+    let later = old.connect();
+    assert_eq!(ask(&mut old, later, b'x'), b"1");
     new.advance(11 * SECOND);
     old.advance(11 * SECOND);
     assert_eq!((lines(&mut old), lines(&mut new)), ("alarm".into(), "".into()));
+}
+
+/// Between processes the new side would go on.
+#[test]
+fn an_old_side_that_cannot_take_it_back_says_why() {
+    let mut harness = Diary::harness();
+    harness.connect();
+    harness.service().can_load = false;
+    let sides = harness.begin_restart(Diary::of(2)).unwrap();
+    let why = sides.roll_back("on request").expect_err("it does not load").to_string();
+    assert_eq!(why, "of another time");
 }
 
 #[test]
@@ -207,7 +221,7 @@ fn what_has_gone_off_on_the_new_side_does_not_on_the_old_one() {
     let mut sides = harness.begin_restart(Diary::of(2)).unwrap();
     sides.new.advance(10 * SECOND);
     assert!(lines(&mut sides.new).ends_with("alarm"));
-    let (mut old, _new) = sides.roll_back("on request");
+    let (mut old, _new) = sides.roll_back("on request").unwrap();
     old.advance(20 * SECOND);
     assert_eq!(lines(&mut old), "retire, Resumed, rolled back: on request");
 }
@@ -273,4 +287,127 @@ fn what_all_wait_for_goes_along_to_each() {
         harness.set_window(peer, usize::MAX);
         assert_eq!(harness.take(peer), [&said[..], b"and more"].concat());
     }
+}
+
+/// Adds up what comes, and notes that it has.
+#[derive(Default)]
+struct Sum {
+    sum: u64,
+    /// What has come since somebody wanted to know.
+    more: Option<u64>,
+    loads: u32,
+}
+
+impl Service for Sum {
+    type Session = ();
+
+    fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result {
+        Ok(())
+    }
+
+    fn on_data(&mut self, _: &mut Connection<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+        self.sum += u64::from(input[0]);
+        self.more.iter_mut().for_each(|more| *more += u64::from(input[0]));
+        Ok(1)
+    }
+
+    fn save(&self, out: &mut dyn Write) -> Result {
+        Ok(out.write_all(&self.sum.to_le_bytes())?)
+    }
+
+    fn load(&mut self, saved: &mut dyn BufRead) -> Result {
+        self.sum = read_number(saved)?;
+        self.loads += 1;
+        Ok(())
+    }
+
+    fn track_changes(&mut self, on: bool) -> bool {
+        self.more = on.then_some(0);
+        true
+    }
+
+    fn save_changes(&mut self, out: &mut dyn Write, _most: usize) -> Result<usize> {
+        out.write_all(&self.more.replace(0).unwrap_or(0).to_le_bytes())?;
+        Ok(0)
+    }
+
+    fn load_changes(&mut self, saved: &mut dyn BufRead) -> Result {
+        self.sum += read_number(saved)?;
+        Ok(())
+    }
+
+    fn export(&self, _session: &()) -> Option<Vec<u8>> {
+        Some(Vec::new())
+    }
+
+    fn import(&mut self, _conn: &mut Connection<'_>, _saved: &[u8]) -> Result {
+        Ok(())
+    }
+}
+
+fn read_number(saved: &mut dyn BufRead) -> Result<u64> {
+    let mut bytes = [0; 8];
+    saved.read_exact(&mut bytes)?;
+    Ok(u64::from_le_bytes(bytes))
+}
+
+/// And not all of it: each is added once.
+#[test]
+fn what_has_changed_since_the_new_side_serves_goes_back() {
+    let mut harness = Harness::new(Sum::default());
+    let peer = harness.connect();
+    harness.feed(peer, &[1, 2]);
+    let mut sides = harness.begin_restart(Sum::default()).unwrap();
+    sides.new.feed(peer, &[3, 4]);
+    let (mut old, mut new) = sides.roll_back("on request").unwrap();
+    assert_eq!((old.service().sum, old.service().loads), (10, 0));
+    assert_eq!((new.service().sum, new.service().more), (10, None), "it need not note it any more");
+    old.feed(peer, &[5]);
+    let mut harness = old.restart(Sum::default()).unwrap();
+    assert_eq!((harness.service().sum, harness.service().more), (15, None));
+}
+
+/// Is half changed when it panics.
+struct Half {
+    value: u8,
+    panics: bool,
+}
+
+impl Service for Half {
+    type Session = ();
+
+    fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result {
+        Ok(())
+    }
+
+    fn on_data(&mut self, _: &mut Connection<'_>, _: &mut (), _: &[u8]) -> Result<usize> {
+        Ok(1)
+    }
+
+    fn on_start(&mut self, _net: &mut Net, _start: Start) {
+        if self.panics {
+            self.value = 0;
+            panic!("as told");
+        }
+    }
+
+    fn save(&self, out: &mut dyn Write) -> Result {
+        Ok(out.write_all(&[self.value])?)
+    }
+
+    fn load(&mut self, saved: &mut dyn BufRead) -> Result {
+        let mut bytes = [0];
+        saved.read_exact(&mut bytes)?;
+        self.value = bytes[0];
+        Ok(())
+    }
+}
+
+/// It has served nobody, so nothing is lost.
+#[test]
+fn a_new_side_that_panics_as_it_starts_hands_back_no_state() {
+    let harness = Harness::new(Half { value: 7, panics: false }).catch_panics();
+    let sides = harness.begin_restart(Half { value: 0, panics: true }).unwrap();
+    let (mut old, mut new) = sides.roll_back("").unwrap();
+    assert_eq!((old.service().value, new.service().value), (7, 0));
 }

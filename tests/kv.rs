@@ -9,7 +9,7 @@ mod resp;
 #[path = "common/wire.rs"]
 mod wire;
 
-use common::{Dir, Server, wait_for};
+use common::{Dir, Server, ops::Control, wait_for};
 use nix::sys::signal::Signal;
 use wire::{Wire, command, shown};
 
@@ -366,4 +366,34 @@ fn a_scan_goes_on_through_an_upgrade() {
     found.sort();
     found.dedup();
     assert_eq!(found.len(), 200);
+}
+
+/// What the new side has said that it has done is done, and its clients are the old one's again.
+#[test]
+fn a_roll_back_keeps_every_key_and_every_client() {
+    for signal in [Signal::SIGHUP, Signal::SIGUSR2] {
+        let dir = Dir::new();
+        let control = dir.path("control");
+        let setup = Server::of("kv").arg("--control").arg(control.display().to_string());
+        let server = setup.arg("--probation").arg("600").start();
+        let old = server.pid();
+        let mut early = Wire::connect(&server.address);
+        assert_eq!(early.ask("SET before 1"), "+OK\r\n");
+        server.signal(signal);
+        server.wait_line("ready: generation 1");
+        let mut late = Wire::connect(&server.address);
+        for (wire, key) in [(&mut early, "early"), (&mut late, "late")] {
+            assert_eq!(wire.ask(&format!("SET {key} 2 EX 1000")), "+OK\r\n");
+            wire.ask("INCR before");
+        }
+        let mut operator = Control::connect(&control).expect("it listens");
+        assert_eq!(operator.ask("rollback"), ["ok: generation 0 serves again"]);
+        for wire in [&mut early, &mut late] {
+            assert_eq!(info(wire, "process_id"), old.to_string());
+            let got = ["before", "early", "late"].map(|key| wire.text(&format!("GET {key}")));
+            assert_eq!(got, ["3", "2", "2"]);
+            assert_eq!(wire.ask("PERSIST early"), ":1\r\n", "it expires");
+            wire.ask("EXPIRE early 1000");
+        }
+    }
 }

@@ -294,7 +294,7 @@ fn what_a_side_that_goes_back_has_bound_is_served_to_the_last_client() {
     let (old, new) = (lab.pid(), lab.begin_upgrade());
     let address = lab.addresses(1).remove(1);
     let mut back = None;
-    let held = lab.hold_at("NewHandedBack", || {
+    let held = lab.hold_at("NewReturned", || {
         back = Some(lab.heirloom_later(&["rollback"]));
     });
     assert_eq!(held, new);

@@ -10,10 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{Client, DEADLINE, Dir, Server, Setup};
+use common::{Client, DEADLINE, Dir, Server, Setup, pattern};
 use nix::sys::signal::Signal;
-#[path = "../examples/lab/pattern.rs"]
-mod pattern;
 
 const BOTH: [Signal; 2] = [Signal::SIGHUP, Signal::SIGUSR2];
 

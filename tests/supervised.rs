@@ -89,6 +89,38 @@ fn the_pid_is_the_same_through_restarts_by_signal_request_and_callback() {
     wait_for("the generations to be reaped", || children(pid) == [(last.1, 'S')]);
 }
 
+/// Should it crash, another one is made.
+#[test]
+fn after_a_roll_back_the_old_one_is_main() {
+    for (signal, moves) in [Signal::SIGHUP, Signal::SIGUSR2]
+        .into_iter()
+        .flat_map(|signal| [(signal, false), (signal, true)])
+    {
+        let dir = Dir::new();
+        let path = dir.path("control");
+        let mut setup = supervised().env("LAB_PROBATION", 60_000);
+        if moves {
+            setup = setup.arg("--move");
+        }
+        let server = setup.arg("--control").arg(path.to_str().expect("utf-8")).start();
+        let pid = server.child.id() as i32;
+        let mut client = server.connect();
+        let old = who(&mut client).1;
+        server.signal(signal);
+        wait_for("the new side to serve", || who(&mut server.connect()).0 == 1);
+        let new = who(&mut server.connect()).1;
+        assert_eq!(control(&path, "rollback"), "ok: generation 0 serves again");
+        wait_gone(new);
+        assert_eq!((who(&mut client).1, who(&mut server.connect()).1), (old, old));
+        assert_eq!(server.pid(), pid);
+        send(old, Signal::SIGKILL);
+        wait_gone(old);
+        let (generation, next) = who(&mut server.connect());
+        assert!(generation > 1 && next != old && next != new, "{generation} {next}");
+        assert_eq!(server.pid(), pid);
+    }
+}
+
 #[test]
 fn a_crash_refuses_nobody() {
     let dir = Dir::new();

@@ -121,11 +121,16 @@ fn a_new_side_that_is_killed_in_its_probation_leaves_the_old_one_as_main() {
 
 #[test]
 fn a_new_side_that_hands_back_says_nothing() {
-    for engine in ENGINES {
+    for (engine, moves) in ENGINES.into_iter().flat_map(|it| [(it, false), (it, true)]) {
         let dir = Dir::new();
-        let (mut manager, setup) = managed(&dir, 60_000);
+        let (mut manager, mut setup) = managed(&dir, 60_000);
+        if moves {
+            setup = setup.arg("--move");
+        }
         let control = dir.path("control");
         let server = setup.arg("--control").arg(control.display().to_string()).start();
+        let mut client = server.connect();
+        client.ask("echo x");
         let (old, new) = restart_into_probation(&server, &mut manager, engine);
         send(new, Signal::SIGHUP); // refused, and nobody else's business
         server.wait_line("another one is in progress");
@@ -136,6 +141,7 @@ fn a_new_side_that_hands_back_says_nothing() {
         let reply = operator.read_to_end();
         assert!(reply.starts_with("ok"), "{reply}");
         assert_eq!(server.pid(), old);
+        assert!(client.ask("who").starts_with("0 "));
         assert_eq!(manager.check_senders(old), old);
         assert_eq!(manager.words().len(), 3, "{:#?}", manager.words());
     }

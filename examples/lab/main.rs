@@ -13,6 +13,7 @@ mod book;
 #[path = "../common/mod.rs"]
 mod common;
 mod holding;
+mod keys;
 mod own;
 mod pattern;
 mod requests;
@@ -317,6 +318,29 @@ impl Service for Lab {
         settings::linger("load_changes");
         panic_if_told("load_changes");
         self.book.load(saved, None)
+    }
+
+    fn track_changes(&mut self, on: bool) -> bool {
+        let tracks = settings::setting::<u8>("TRACK").is_some();
+        self.state.keys.track(on && tracks);
+        tracks
+    }
+
+    fn save_changes(&mut self, out: &mut dyn Write, most: usize) -> Result<usize> {
+        settings::linger("save_changes");
+        panic_if_told("save_changes");
+        let (changes, left) = self.state.keys.write_changes(most);
+        out.write_all(&changes)?;
+        Ok(left)
+    }
+
+    fn load_changes(&mut self, saved: &mut dyn BufRead) -> Result {
+        settings::linger("load_changes");
+        panic_if_told("load_changes");
+        self.events.push("changes".to_owned());
+        let mut bytes = Vec::new();
+        saved.read_to_end(&mut bytes)?;
+        self.state.keys.read_changes(&bytes)
     }
 
     fn export(&self, session: &Session) -> Option<Vec<u8>> {

@@ -57,12 +57,22 @@ impl Lab {
             }
             "keep" => std::mem::replace(&mut self.kept, rest.to_owned()),
             "kept" => self.kept.clone(),
+            "put" => {
+                let (key, value) = rest.split_once(' ').ok_or("a key and a value")?;
+                self.state.keys.set(key, value);
+                done()
+            }
+            "get" => self.state.keys.get(rest).to_owned(),
             "drain" => {
                 net.drain();
                 done()
             }
             "stop" => {
                 net.stop();
+                done()
+            }
+            "roll-back" => {
+                net.roll_back(rest);
                 done()
             }
             _ => match self.handle_process(verb, rest)? {

@@ -12,7 +12,10 @@ use std::{collections::BTreeMap, env, fs, sync::OnceLock};
 
 use heirloom::{ConnId, Result};
 
-use crate::witness::Witness;
+use crate::{
+    keys::{self, Keys},
+    witness::Witness,
+};
 
 /// What one connection must remember.
 #[derive(Debug, Default)]
@@ -55,6 +58,8 @@ pub struct State {
     /// A connection that somebody wants to find again.
     pub kept: Option<ConnId>,
     pub fails: Fails,
+    /// What clients have put here.
+    pub keys: Keys,
 }
 
 /// What goes wrong on request.
@@ -128,6 +133,7 @@ impl State {
             put(&mut out, WAITING, &[key.to_le_bytes(), id.to_bits().to_le_bytes()].concat());
         }
         self.kept.iter().for_each(|id| put(&mut out, KEPT, &id.to_bits().to_le_bytes()));
+        self.keys.write(&mut out);
         match self.fails {
             Fails::Save => return Err("lab: not saved, as told".into()),
             Fails::Load => put(&mut out, NO_LOAD, b""),
@@ -146,6 +152,7 @@ impl State {
                 }
                 KEPT => state.kept = Some(ConnId::from_bits(number(value)?)),
                 NO_LOAD => return Err("lab: not loaded, as told".into()),
+                keys::PAIR => state.keys.read(value)?,
                 _ => {}
             }
         }
@@ -153,14 +160,14 @@ impl State {
     }
 }
 
-fn put(out: &mut Vec<u8>, tag: u8, value: &[u8]) {
+pub fn put(out: &mut Vec<u8>, tag: u8, value: &[u8]) {
     out.push(tag);
     out.extend((value.len() as u32).to_le_bytes());
     out.extend(value);
 }
 
 /// All fields, if this program knows their version.
-fn fields(saved: &[u8]) -> Result<Vec<(u8, &[u8])>> {
+pub fn fields(saved: &[u8]) -> Result<Vec<(u8, &[u8])>> {
     let (&written, mut rest) = saved.split_first().ok_or("nothing was written")?;
     if written > version().max(2) {
         return Err(format!("written in format {written}, read by {}", version()).into());

@@ -44,9 +44,30 @@
 //! | told to the service | [`Start::Forked`](crate::Start::Forked) | [`Start::Upgraded`](crate::Start::Upgraded) |
 //! | use it to | reload: a new configuration, a warm cache | upgrade: a new version |
 //!
-//! After a fork both processes have the shared state, and each goes its own way from there: what clients
-//! of the old process write is not seen in the new one, and what the new one has learned in its probation
-//! is gone after a roll back. Where the first matters, connections move.
+//! # What becomes of the state
+//!
+//! | | a reload, by fork | an upgrade, by fork-exec | a roll back of either |
+//! |---|---|---|---|
+//! | `self` | as it was at the fork | what [`load`](crate::Service::load) makes of what [`save`](crate::Service::save) wrote | the old one's, with what has changed since the new one served, if its service [notes that](crate::Service::track_changes); if not, and connections move: what `load` makes of the new one's `save`; if they stay: as the old one left it |
+//! | connections that move, and their sessions | as they are | by [`export`](crate::Service::export) and [`import`](crate::Service::import) | back, by `export` and `import`, and with them those that have come to the new side |
+//! | connections that stay | the old process's | the old process's | whose they are: those that have come to the new side stay there, and drain |
+//! | alarms | as they are | those that [`on_start`](crate::Service::on_start) takes up | as the new side left them |
+//! | holds, deferred work, messages | their process's | their process's | their process's |
+//!
+//! Where connections stay, old and new process serve beside each other, and each goes its own way: what clients
+//! of the old process write is not seen in the new one, nor the other way round. Where that matters, connections
+//! move.
+//!
+//! A roll back is a restart in the other direction, between two processes that live: nobody is served for as
+//! long as it takes, up to [`max_downtime`](crate::Restart::max_downtime), and whoever was told by the new side
+//! that something is done finds it done. If the old one cannot load it, or does not answer in time, the new one
+//! goes on as if nobody had asked, and whoever has asked is told why.
+//!
+//! Only the **death** of a new side in its probation loses something, which is what it alone knew: all
+//! that its service has accepted since it served, and the connections that it had. The old one goes on with
+//! the state as it was when it handed over, and with the alarms as the new one had them. If it dies while it hands
+//! back, what has been sent by then is not lost, and everything has been sent once the old side is asked to
+//! serve. After the commit there is no old side to go back to.
 //!
 //! # What the new program may be
 //!
@@ -109,8 +130,9 @@
 //! ```
 //!
 //! Unread input, unsent output (what [many wait for](crate::Connection::send_shared) once), timers, ids and half-closed ends go along by themselves; by fork the four
-//! methods are not called. Until the new process serves, its death loses nothing; after that its
-//! connections die with it, and after a roll back they stay with it until they end.
+//! methods are not called, but at a roll back they are: what a service does not `export` stays with the new
+//! process then, and drains. Until the new process serves, its death loses nothing; after that its
+//! connections die with it.
 //! `cargo bench --bench handover` measures for how long nobody serves.
 //!
 //! # What it costs
@@ -323,7 +345,7 @@
 //! | it does not like its configuration | your [`on_start`](crate::Service::on_start) decides | [`checked`](crate::Restart::checked), or its exit status |
 //! | it dies, hangs, or runs out of time before it is ready | the old one has never stopped accepting | the same |
 //! | it dies in its probation | the old one accepts again at once | the same |
-//! | it serves, and serves badly | [`roll_back`](crate::Net::roll_back), or `heirloom rollback` | the same |
+//! | it serves, and serves badly | [`roll_back`](crate::Net::roll_back), or `heirloom rollback`: the old one goes on with what the new one has accepted | the same, if the old program can read it |
 //!
 //! The reason is told to [`on_restart_ended`](crate::Service::on_restart_ended), to the log, and to
 //! whoever has asked over the control socket; for a new program with the last lines of its stderr.

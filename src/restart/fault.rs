@@ -34,6 +34,8 @@ pub(crate) enum Step {
     OldReleased,
     /// Old: `Committed` came.
     OldCommitted,
+    /// Old: it has taken in what the new side hands back, and said whether it could serve.
+    OldTakenBack,
     /// Old: it accepts again, and has said so to a new side that hands back.
     OldResumed,
     /// New: it exists.
@@ -56,8 +58,12 @@ pub(crate) enum Step {
     NewServing,
     /// New: it has said `Committed`.
     NewCommitted,
-    /// New: it has asked the old side to serve again.
+    /// New: it has sent the state back.
+    NewSavedBack,
+    /// New: it has sent everything back, and asked the old side to serve again.
     NewHandedBack,
+    /// New: the old side could serve; this one has let go of everything and said so.
+    NewReturned,
     /// New: it was told to stop, and has told the others so.
     NewStopping,
 }

@@ -25,11 +25,24 @@
 //! - until `Ready` the old side accepts; from `Released` on the new side does, and until `Committed`
 //!   the old one still has its listeners, so it can take over again;
 //! - whatever ends the new side before `Committed` brings the old one back to `Serving`; a new side
-//!   that lives and is rolled back hands the listeners back and drains;
+//!   that lives and is rolled back hands everything back first, and drains (below);
+//! - what is handed back is the new side's until it says `HandedBack`, and from then on the old one's: nobody
+//!   serves the same twice, and if one dies the other has it;
 //! - whatever ends or silences the old side after `Ready` makes the new one serve: it has the
 //!   listeners, and two that accept from one queue do no harm. A closed link is no end: its process is;
 //! - before it has the state a new side has nothing to serve, and whatever ends the old one ends it;
 //! - a side that is told to stop never leaves the other waiting: during a restart both stop.
+//!
+//! ```text
+//!  new: Probation                            old: Released
+//!   |  State, Connections, TakeBack       -> | load, import: TakingBack
+//!  new: HandingBack, nobody is served        |
+//!   |                                     <- | CanTakeBack      (or CannotTakeBack: back to Probation)
+//!  new: Returned. HandedBack              -> |
+//!   |       (or Kept: back to Probation)     |
+//!   |                                     <- | Resumed. old: Serving
+//!  new: Retired, drains what it has left     |
+//! ```
 //!
 //! `table` is the machine itself and `model` its proof: every order of messages, deaths, silences
 //! and requests, walked to the end. `drain` is the schedule of a process that leaves, `probation` what a new

@@ -10,24 +10,30 @@ use std::collections::{HashSet, VecDeque};
 
 use super::table::{Action, Event, Phase, step};
 
-pub(super) const PHASES: [Phase; 9] = [
+pub(super) const PHASES: [Phase; 11] = [
     Phase::Waiting,
     Phase::Probation,
     Phase::HandingBack,
+    Phase::Returned,
     Phase::Serving,
     Phase::Starting,
     Phase::Released,
+    Phase::TakingBack,
     Phase::Retired,
     Phase::Stopping,
     Phase::Ended,
 ];
 
-pub(super) const EVENTS: [Event; 18] = [
+pub(super) const EVENTS: [Event; 22] = [
     Event::Begun,
     Event::Ready,
     Event::Committed,
     Event::NewGone,
     Event::TakeBack,
+    Event::HandedBack,
+    Event::Kept,
+    Event::NotTaken,
+    Event::Taken,
     Event::Released,
     Event::OldGone,
     Event::Orphaned,
@@ -59,6 +65,9 @@ struct Process {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Message {
     Is(Event),
+    /// Everything, handed back for the so manieth time; and whether that could be taken.
+    Back(u8),
+    Answer(u8, bool),
     /// What a new program is to serve.
     State,
     Garbage,
@@ -82,6 +91,14 @@ struct World {
     kill_reaches: bool,
     word_arrives: bool,
     given_up: bool,
+    /// Whether the old side could serve with what the new one hands back.
+    can_take_back: bool,
+    /// How often that was tried.
+    tries: u8,
+    /// Of the connections that move: the old side has taken them in; who serves them.
+    has_copies: bool,
+    old_serves: bool,
+    new_serves: bool,
     /// The new side has taken the old one's silence for its end.
     stood_in: bool,
     /// Somebody has asked for the end of the service.
@@ -90,7 +107,7 @@ struct World {
     bereft: bool,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Who {
     Old,
     New,
@@ -103,7 +120,9 @@ impl World {
     fn all() -> Vec<World> {
         let kinds = [(true, true), (false, true), (false, false)];
         let begin = |forked| kinds.map(|(kill, word)| World::begin(forked, kill, word));
-        [true, false].map(begin).concat()
+        let able = [true, false].map(begin).concat();
+        let unable = |world: &World| World { can_take_back: false, ..world.clone() };
+        able.iter().map(unable).chain(able.clone()).collect()
     }
 
     fn begin(forked: bool, kill_reaches: bool, word_arrives: bool) -> World {
@@ -127,6 +146,11 @@ impl World {
             kill_reaches,
             word_arrives,
             given_up: false,
+            can_take_back: true,
+            tries: 0,
+            has_copies: false,
+            old_serves: false,
+            new_serves: false,
             stood_in: false,
             told_to_stop: false,
             bereft: false,
@@ -165,6 +189,7 @@ impl World {
             let process = self.at(who);
             (process.phase, process.hung) = (None, false);
             process.inbox.clear();
+            *(if who == Old { &mut self.old_serves } else { &mut self.new_serves }) = false;
         }
     }
 
@@ -177,7 +202,18 @@ impl World {
             match action {
                 Action::Release => self.send(who, Message::Is(Event::Released)),
                 Action::Commit => self.send(who, Message::Is(Event::Committed)),
-                Action::HandBack => self.send(who, Message::Is(Event::TakeBack)),
+                Action::Serve => self.new_serves = true,
+                Action::HandBack => {
+                    (self.new_serves, self.tries) = (false, self.tries + 1);
+                    self.send(who, Message::Back(self.tries));
+                }
+                Action::Keep => {
+                    self.new_serves = true;
+                    self.send(who, Message::Is(Event::Kept));
+                }
+                Action::LetGo => self.send(who, Message::Is(Event::HandedBack)),
+                Action::Forget => self.has_copies = false,
+                Action::Resume => self.old_serves = self.has_copies,
                 Action::Return => self.send(who, Message::Is(Event::Resumed)),
                 Action::Drain => self.send(who, Message::Is(Event::Dismissed)),
                 Action::Abandon => self.end_new(),
@@ -204,11 +240,18 @@ impl World {
 
     /// The old side has no use for the new one as it is. But if that one was told to stop, both were.
     fn give_up(&mut self) {
-        let undecided = matches!(self.old.phase, Some(Phase::Starting | Phase::Released));
-        if undecided {
+        let undecided = [Phase::Starting, Phase::Released, Phase::TakingBack];
+        if self.old.phase.is_some_and(|phase| undecided.contains(&phase)) {
             self.end_new();
-            self.happen(Old, Event::NewGone);
             let unheard = std::mem::take(&mut self.old.inbox);
+            for message in &unheard {
+                match message {
+                    Message::Back(_) => self.has_copies = self.can_take_back,
+                    Message::Is(Event::Kept) => self.has_copies = false,
+                    _ => {}
+                }
+            }
+            self.happen(Old, Event::NewGone);
             if unheard.contains(&Message::Is(Event::Dismissed)) {
                 self.happen(Old, Event::Dismissed);
             }
@@ -224,10 +267,32 @@ impl World {
                 self.has_state = true;
                 self.send(New, Message::Is(Event::Ready));
             }
+            // It had gone on before that was heard.
+            (Old, Message::Is(Event::Kept)) if self.old.phase == Some(Phase::Released) => {}
             (_, Message::Is(event)) => self.happen(who, event),
+            (Old, Message::Back(number)) => self.take_back(number),
+            (New, Message::Answer(number, _)) if number != self.tries => {}
+            (New, Message::Answer(_, true)) => self.happen(New, Event::Taken),
+            (New, Message::Answer(_, false)) => self.happen(New, Event::NotTaken),
             (Old, Message::Garbage | Message::End | Message::State) => self.give_up(),
             (New, Message::Garbage) => {} // skipped: the old side's silence is what counts
+            (_, Message::Back(_) | Message::Answer(..)) => {
+                unreachable!("nobody says that to {who:?}")
+            }
             (New, Message::End) => self.new.cut_off = true,
+        }
+    }
+
+    /// The new side hands everything back.
+    fn take_back(&mut self, number: u8) {
+        if self.old.phase != Some(Phase::Released) {
+            return;
+        }
+        self.happen(Old, Event::TakeBack);
+        self.has_copies = self.can_take_back;
+        self.send(Old, Message::Answer(number, self.can_take_back));
+        if !self.can_take_back {
+            self.happen(Old, Event::NotTaken);
         }
     }
 
@@ -269,7 +334,8 @@ impl World {
                 });
                 continue; // everything that was said is heard before time is up
             }
-            let decides = matches!(phase, Phase::Waiting | Phase::Probation | Phase::HandingBack);
+            let decides = [Phase::Waiting, Phase::Probation, Phase::HandingBack, Phase::Returned];
+            let decides = decides.contains(&phase);
             if decides && process.cut_off {
                 go(&World::learn_of_old);
                 continue; // what comes of it decides
@@ -281,7 +347,10 @@ impl World {
                 });
             }
             match (who, phase) {
-                (Old, Phase::Starting | Phase::Released) => go(&World::give_up),
+                (Old, Phase::Starting | Phase::Released | Phase::TakingBack) => go(&World::give_up),
+                (_, Phase::HandingBack) => go(&|world| world.happen(New, Event::OldSilent)),
+                // It holds up the connections that it has by now: it is killed.
+                (_, Phase::Returned) => go(&|world| world.die(Old)),
                 (_, Phase::Waiting) => go(&World::lose_patience),
                 (_, Phase::Probation) => go(&|world| world.happen(New, Event::Proven)),
                 (_, Phase::Retired | Phase::Stopping) => {
@@ -326,7 +395,8 @@ impl World {
                     world.send(who, Message::Garbage);
                 });
             }
-            if self.requests > 0 {
+            // A stop waits until it is decided whose the connections are.
+            if self.requests > 0 && phase != Phase::TakingBack {
                 for event in [Event::Drain, Event::Stop] {
                     go(&|world| {
                         world.requests -= 1;
@@ -355,11 +425,8 @@ impl World {
     /// Checks a world in which nothing happens by itself any more.
     fn check_at_rest(&self) {
         for process in [&self.old, &self.new] {
-            let waits = match process.phase {
-                Some(Phase::Waiting | Phase::Probation | Phase::Starting | Phase::Released) => true,
-                Some(Phase::HandingBack) => !self.old.hung, // it serves meanwhile
-                _ => false,
-            };
+            let waits =
+                process.phase.is_some_and(|phase| !phase.drains() && phase != Phase::Serving);
             assert!(process.hung || !waits, "somebody waits for ever: {self:#?}");
         }
         let acceptors = self.acceptors();
@@ -382,8 +449,8 @@ impl World {
 
     /// Whatever else is true, new clients are not turned away while the service is to go on.
     fn check_always(&self) {
-        let in_the_air =
-            self.old.phase == Some(Phase::Released) || self.new.phase == Some(Phase::Waiting);
+        let in_the_air = matches!(self.old.phase, Some(Phase::Released | Phase::TakingBack))
+            || matches!(self.new.phase, Some(Phase::Waiting | Phase::Returned));
         let served = self.acceptors() > 0 || in_the_air;
         assert!(served || self.told_to_stop || self.bereft, "nobody has the listeners: {self:#?}");
         let stays = |process: &Process| process.phase.is_some_and(Phase::stays);
@@ -393,6 +460,9 @@ impl World {
             !both || self.stood_in || is_about_to_know,
             "both believe that they stay: {self:#?}"
         );
+        // What a kill does not reach was never let in (`check_speaker`).
+        let twice = self.old_serves && self.new_serves && self.kill_reaches;
+        assert!(!twice, "both serve the same connections: {self:#?}");
         let new_accepts = self.new.phase.is_some_and(Phase::accepts);
         assert!(!new_accepts || self.has_state, "it serves what it does not know: {self:#?}");
     }

@@ -7,14 +7,19 @@ pub(crate) enum Phase {
     Waiting,
     /// A new side that serves; the old one could still take over again.
     Probation,
-    /// A new side that is not wanted after all, and serves until the old one does again.
+    /// A new side that is not wanted after all, has handed everything back, and has it until the old one could
+    /// serve again. Nobody is served meanwhile.
     HandingBack,
+    /// A new side that has let go of what it has handed back, and waits until the old one does serve.
+    Returned,
     /// The generation that accepts, with nobody else to do it.
     Serving,
     /// It accepts, and a new side is being made.
     Starting,
     /// It has stopped accepting in favour of a new side that has not committed.
     Released,
+    /// It has taken in what that one hands back, and could serve. Nobody is served until the other one says so.
+    TakingBack,
     /// Another generation serves: this one serves what it has.
     Retired,
     /// It was told to stop: it serves what it has.
@@ -34,8 +39,16 @@ pub(crate) enum Event {
     Committed,
     /// The new side failed, died, hung, or spoke nonsense.
     NewGone,
-    /// The new side asks this one to serve again.
+    /// The new side has handed everything back, and asks this one to serve again.
     TakeBack,
+    /// The new side has let go of it: it is this one's.
+    HandedBack,
+    /// The new side keeps it after all.
+    Kept,
+    /// What was handed back cannot be taken back, says the old side, or it says nothing for too long.
+    NotTaken,
+    /// The old side has taken back what this one hands back.
+    Taken,
     /// The old side says that it has stopped accepting.
     Released,
     /// The old side is gone: its process has ended.
@@ -71,8 +84,18 @@ pub(crate) enum Action {
     Serve,
     /// Tell the old side that this one stays.
     Commit,
-    /// Ask the old side to serve again, and tell it why.
+    /// Hand everything back to the old side, and ask it to serve again.
     HandBack,
+    /// Take in what is handed back, and say whether this side could serve.
+    TakeBack,
+    /// The old side could serve: let go of what was handed back, and say so.
+    LetGo,
+    /// Go on with what was handed back, and tell the old side so.
+    Keep,
+    /// Forget what was taken back: the new side goes on with it.
+    Forget,
+    /// Accept again; the service has never heard that this one does not.
+    Reopen,
     /// Tell the new side that this one serves again.
     Return,
     /// Stop accepting, keep the listeners, tell the new side.
@@ -108,21 +131,16 @@ pub(crate) fn step(phase: Phase, event: Event) -> (Phase, &'static [Action]) {
         (Waiting,   On::Orphaned)                  => (Ended,     &[]),
 
         (Probation, On::Proven | On::OldGone)      => (Serving,   &[Do::Commit]),
-        // Make before break: this side accepts until it knows that the old one does.
-        (Probation, On::RollBack)                  => (HandingBack, &[Do::HandBack]),
-        (HandingBack, On::Resumed)                 => (Retired,   &[Do::Retire]),
-        (HandingBack, On::OldGone)                 => (Serving,   &[Do::Commit]),
         // The old side serves, or leaves as well: the listeners are not this one's to end.
-        (Probation | HandingBack | Serving, On::GivenUp)
+        (Probation | Returned | Serving, On::GivenUp)
                                                    => (Retired,   &[Do::Retire]),
         (Starting,  On::GivenUp)                   => (Retired,   &[Do::Abandon, Do::Retire]),
 
         (Serving,   On::Begun)                     => (Starting,  &[]),
         // A new side does not commit before it leaves: an old one that has heard of both would go on alone.
-        (Probation | HandingBack | Serving, On::Drain | On::Dismissed)
+        (Probation | Returned | Serving, On::Drain | On::Dismissed)
                                                    => (Stopping,  &[Do::Drain]),
-        (Probation | HandingBack | Serving, On::Stop)
-                                                   => (Stopping,  &[Do::Drain, Do::Abort]),
+        (Probation | Returned | Serving, On::Stop) => (Stopping,  &[Do::Drain, Do::Abort]),
 
         (Starting,  On::Ready)                     => (Released,  &[Do::Release]),
         (Starting,  On::NewGone)                   => (Serving,   &[]),
@@ -131,7 +149,6 @@ pub(crate) fn step(phase: Phase, event: Event) -> (Phase, &'static [Action]) {
 
         (Released,  On::Committed)                 => (Retired,   &[Do::Retire]),
         (Released,  On::NewGone)                   => (Serving,   &[Do::Resume]),
-        (Released,  On::TakeBack)                  => (Serving,   &[Do::Resume, Do::Return]),
         (Released,  On::Drain | On::Dismissed)     => (Stopping,  &[Do::Dismiss, Do::Drain]),
         (Released,  On::Stop)                      => (Stopping,  &[Do::Dismiss, Do::Drain, Do::Abort]),
 
@@ -143,6 +160,38 @@ pub(crate) fn step(phase: Phase, event: Event) -> (Phase, &'static [Action]) {
         (Retired | Stopping, On::Stop)             => (Stopping,  &[Do::Abort]),
         (Retired | Stopping, On::Deadline)         => (phase,     &[Do::Abort]),
         (Retired | Stopping, On::Empty)            => (Ended,     &[]),
+
+        (phase, event) => step_back(phase, event),
+    }
+}
+
+/// The part of it that is a roll back.
+#[rustfmt::skip] // a table
+fn step_back(phase: Phase, event: Event) -> (Phase, &'static [Action]) {
+    use {Action as Do, Event as On, Phase::*};
+    match (phase, event) {
+        (Probation, On::RollBack)                  => (HandingBack, &[Do::HandBack]),
+        (HandingBack, On::NotTaken | On::OldSilent) => (Probation, &[Do::Keep]),
+        (HandingBack, On::OldGone)                 => (Serving,   &[Do::Keep, Do::Commit]),
+        // The last word is this side's: until it is said all is its own, and from then on nothing.
+        (HandingBack, On::Taken)                   => (Returned,  &[Do::LetGo]),
+        // By a program that takes nothing back but its listeners.
+        (HandingBack, On::Resumed)                 => (Retired,   &[Do::Keep, Do::Retire]),
+        (Returned,  On::Resumed)                   => (Retired,   &[Do::Retire]),
+        (Returned,  On::OldGone)                   => (Serving,   &[Do::Reopen, Do::Commit]),
+        (HandingBack, On::GivenUp)                 => (Retired,   &[Do::LetGo, Do::Retire]),
+        (HandingBack, On::Drain | On::Dismissed)   => (Stopping,  &[Do::Keep, Do::Drain]),
+        (HandingBack, On::Stop)                    => (Stopping,  &[Do::Keep, Do::Drain, Do::Abort]),
+
+        (Released,  On::TakeBack)                  => (TakingBack, &[Do::TakeBack]),
+        (TakingBack, On::NotTaken)                 => (Released,  &[]),
+        (TakingBack, On::Kept)                     => (Released,  &[Do::Forget]),
+        (TakingBack, On::HandedBack)               => (Serving,   &[Do::Resume, Do::Return]),
+        // It has everything that the new side had.
+        (TakingBack, On::NewGone)                  => (Serving,   &[Do::Resume]),
+        // The new side was told to stop, and keeps what it has until then. What comes from elsewhere meanwhile
+        // waits for its word.
+        (TakingBack, On::Dismissed)                => (Stopping,  &[Do::Forget, Do::Dismiss, Do::Drain]),
 
         (phase, _) => (phase, &[]),
     }
@@ -172,9 +221,11 @@ impl Phase {
             Phase::Waiting => "waiting",
             Phase::Probation => "probation",
             Phase::HandingBack => "handing-back",
+            Phase::Returned => "handed-back",
             Phase::Serving => "serving",
             Phase::Starting => "starting-successor",
             Phase::Released => "released",
+            Phase::TakingBack => "taking-back",
             Phase::Retired => "draining",
             Phase::Stopping => "stopping",
             Phase::Ended => "ended",
@@ -194,7 +245,8 @@ mod tests {
                 let (next, _) = step(phase, event);
                 let asked = matches!(event, Event::Drain | Event::Stop | Event::Dismissed);
                 let succeeded = (phase, event) == (Phase::Starting, Event::Ready);
-                let handed_back = (phase, event) == (Phase::HandingBack, Event::Resumed);
+                let handed_back = matches!(event, Event::Taken | Event::Resumed);
+                let handed_back = phase == Phase::HandingBack && handed_back;
                 let given_up = event == Event::GivenUp;
                 assert!(
                     next.accepts() || asked || succeeded || handed_back || given_up,
@@ -219,9 +271,10 @@ mod tests {
             for event in EVENTS {
                 let (next, actions) = step(phase, event);
                 let does = |action| actions.contains(&action);
-                let begins = does(Action::Serve) || does(Action::Resume);
+                let begins = does(Action::Serve) || does(Action::Resume) || does(Action::Reopen);
                 assert_eq!(begins, !phase.accepts() && next.accepts(), "{phase:?} {event:?}");
                 let ends = does(Action::Release) || does(Action::Retire) || does(Action::Drain);
+                let ends = ends || does(Action::LetGo);
                 let ended = phase.accepts() && !next.accepts();
                 assert!(ends || !ended, "{phase:?} {event:?}");
             }

@@ -33,7 +33,7 @@ use crate::{
         signal::{self, Signals},
         systemd::Manager,
     },
-    turn::{Generation, Inboxes, Succession, Trigger, Turn},
+    turn::{Generation, Handback, Inboxes, Succession, Trigger, Turn},
 };
 
 /// A server to be: a service, where it listens, and what it may use.
@@ -129,6 +129,8 @@ impl<S: Service> Server<S> {
         succession.probation = inheritance.probation;
         succession.ready_within = inheritance.ready_within;
         succession.copy_within = inheritance.copy_within;
+        // A supervisor serves nobody.
+        succession.handback = inheritance.back.filter(|_| has_old).map(Handback::new);
         succession.stderr = inheritance.stderr;
         let older = inheritance.older.into_iter();
         succession.older = older.map(|(who, link)| Generation::new(who, link)).collect();

@@ -101,8 +101,8 @@ use crate::{
 /// | `generation_of` | nothing; the datagram is this generation's |
 /// | `before_fork` | the fork, as an `Err` does |
 /// | `after_fork_in_child` | the new process, as an `Err` does; the old one serves on |
-/// | `on_move`, `save`, `export`, `load`, `import` | the restart: the old process serves on |
-/// | `on_start` | the first generation, with an error; a new one is rolled back; where no other could serve, nothing |
+/// | `on_move`, `save`, `export`, `load`, `import`, `track_changes`, `save_changes`, `load_changes` | the restart: the old process serves on; or the roll back: the new one does |
+/// | `on_start` | the first generation, with an error; a new one is rolled back, without its state; where no other could serve, nothing |
 ///
 /// **`self` and the session may be half changed** by then: what must be changed together is best changed
 /// without anything in between that can panic. A service that would rather not go on says
@@ -350,14 +350,16 @@ pub trait Service: Sized {
 
     /// Writes down what the service knows, for the next program: a stream of any length, of which only a piece is
     /// on its way at a time, so nobody holds a second copy. Called at each restart by fork-exec, when the
-    /// new program has run up to [`run`](crate::Server::run), and at a roll back, in the process that hands back.
+    /// new program has run up to [`run`](crate::Server::run); and at a roll back by either engine, if connections
+    /// move, in the process that hands back, unless that has [noted](Self::track_changes) what changed.
     /// Default: nothing.
     ///
     /// It may run in a process of its own, made by `fork()`, which is this one as it was at that moment and ends
     /// when this returns: so it is told to read `self` and to write to `out`, and to do nothing else.
     ///
     /// # Errors
-    /// An `Err` ends the restart; this process serves on. What `out` answers is passed on, as by `?`.
+    /// An `Err` ends the restart, or the roll back; this process serves on. What `out` answers is passed on, as by
+    /// `?`.
     ///
     /// ```
     /// use heirloom::{Connection, Origin, Result, Service, testing::Harness};
@@ -407,7 +409,8 @@ pub trait Service: Sized {
     /// handed the service back. It may come while more is still being written. Default: refuses.
     ///
     /// # Errors
-    /// An `Err` ends this process and the restart; the old process serves on. So this is the place to find
+    /// An `Err` ends this process and the restart; the old process serves on. At a roll back it ends that: the new
+    /// process serves on, and `self` is as it is by then, so it is best looked at before anything is changed. So this is the place to find
     /// out that a state cannot be understood; [`save`](Self::save) has an example. What is left unread is an
     /// error as well, and so is a stream that is cut off: `saved` says so where it ends.
     fn load(&mut self, saved: &mut dyn BufRead) -> Result {
@@ -420,6 +423,9 @@ pub trait Service: Sized {
     /// One that does is upgraded while it serves: [`save`](Self::save) writes what it knew at this moment, and
     /// [`save_changes`](Self::save_changes) what is new since then. One that does not is saved while
     /// nobody is served, where connections move.
+    ///
+    /// A new process is asked as well, when its [`on_start`](Self::on_start) is over, until it commits. If it is
+    /// rolled back, its changes are loaded on top of what the old one knows.
     ///
     /// ```
     /// use heirloom::{Connection, Origin, Result, Service};
@@ -488,7 +494,7 @@ pub trait Service: Sized {
     /// left, while nobody is.
     ///
     /// # Errors
-    /// An `Err` ends the restart; this process serves on.
+    /// An `Err` ends the restart, or the roll back; this process serves on.
     fn save_changes(&mut self, out: &mut dyn Write, most: usize) -> Result<usize> {
         Ok(0)
     }
@@ -503,7 +509,8 @@ pub trait Service: Sized {
 
     /// Writes a session down for the next program, at a restart by fork-exec that
     /// [moves connections](crate::Restart::move_connections). `None`, the default, lets the connection
-    /// stay in this process until it ends. A fork has the session as it is, and does not ask.
+    /// stay in this process until it ends. A fork has the session as it is, and does not ask; a roll back asks,
+    /// whichever the engine was.
     ///
     /// [`testing::every_split_restarted`](crate::testing::every_split_restarted) finds out what it
     /// forgets, and has an example.
@@ -516,7 +523,7 @@ pub trait Service: Sized {
     /// move lead to them already, whoever is imported first.
     ///
     /// # Errors
-    /// An `Err` closes the connection.
+    /// An `Err` closes the connection; at a roll back it stays with the new process.
     ///
     /// ```
     /// # use heirloom::{ConnId, Connection, Result};

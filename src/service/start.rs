@@ -25,6 +25,6 @@ pub enum Start {
     /// A new program, with the old one's listeners, and what was saved and imported.
     Upgraded,
     /// The new side has died, or was rolled back, after this process had stopped accepting: it serves
-    /// again.
+    /// again. What was handed back is loaded and imported by now.
     Resumed,
 }

@@ -139,7 +139,7 @@ impl<S: Service> Harness<S> {
 
     /// Says of each connection that has come along what a fresh registration says, which is nothing of
     /// output.
-    fn note_arrivals(&mut self) {
+    pub(super) fn note_arrivals(&mut self) {
         for (pipe, id) in &self.pipes {
             if self.turn.net.conn(*id).is_some() {
                 self.turn.net.note_stream(*id, true, false, pipe.is_client_finished());

@@ -1,7 +1,7 @@
 //! An old and a new side beside each other, in the probation of the new one.
 
 use super::Harness;
-use crate::service::Service;
+use crate::{error::Result, service::Service};
 
 /// Both sides of a [restart that has begun](Harness::begin_restart): `new` serves and has the connections
 /// that move, `old` has the others and accepts nobody. What becomes of it is one of the calls below.
@@ -39,11 +39,11 @@ use crate::service::Service;
 /// let mut sides = harness.begin_restart(Version(2))?;
 /// assert!(sides.new.has(peer) && !sides.old.has(peer));
 /// sides.new.feed(peer, b"x");
-/// let (mut old, mut new) = sides.roll_back("version 2 is too slow");
+/// let late = sides.new.connect();
+/// let (mut old, _) = sides.roll_back("version 2 is too slow")?;
 ///
-/// new.feed(peer, b"x"); // it serves what it has
-/// assert_eq!(new.take(peer), b"v1 1\nv2 2\nv2 3\n");
-/// let late = old.connect(); // and version 1 the others
+/// old.feed(peer, b"x"); // both are back, with their sessions
+/// assert_eq!(old.take(peer), b"v1 1\nv2 2\nv1 3\n");
 /// old.feed(late, b"x");
 /// assert_eq!(old.take(late), b"v1 1\n");
 /// # Ok::<(), heirloom::Error>(())
@@ -75,16 +75,23 @@ impl<S: Service, N: Service> Sides<S, N> {
         (old, new)
     }
 
-    /// The new side is not wanted: the old one accepts again, and the new one drains with what has moved to
-    /// it. The reason is the new service's own, if it has asked for this.
-    pub fn roll_back(self, reason: &str) -> (Harness<S>, Harness<N>) {
+    /// The new side is not wanted: the old one accepts again, with everything that the new one hands back; the
+    /// new one drains with what has not gone back. The reason is the new service's own, if it has asked for this.
+    ///
+    /// # Errors
+    /// When the old side cannot take it back: its [`load`](Service::load) or
+    /// [`load_changes`](Service::load_changes) fails, or the new one's `save`. Between processes, the new one
+    /// would go on.
+    pub fn roll_back(self, reason: &str) -> Result<(Harness<S>, Harness<N>)> {
         let Sides { mut old, mut new } = self;
-        let reason = new.turn.hand_back_in_memory(reason).expect(IN_MEMORY);
-        old.turn.resume_in_memory(&mut new.turn, Some(reason)).expect(IN_MEMORY);
-        new.turn.drain_in_memory().expect(IN_MEMORY);
-        old.settle();
+        let reason = new.turn.hand_back_in_memory(&mut old.turn, reason)?;
+        old.turn.resume_in_memory(&mut new.turn, Some(reason))?;
+        new.turn.drain_in_memory()?;
+        // Those that have come to the new side.
+        old.pipes.extend_from_slice(new.pipes.get(old.pipes.len()..).unwrap_or_default());
+        old.note_arrivals();
         new.settle();
-        (old, new)
+        Ok((old, new))
     }
 
     /// The new side dies, and the connections that it had with it. The old one accepts again.

@@ -33,7 +33,7 @@ use crate::{
     service::Service,
 };
 use generation::Inherited;
-pub(crate) use generation::{AtMax, Generation, Succession, Trigger};
+pub(crate) use generation::{AtMax, Generation, Handback, Succession, Trigger};
 use guard::{guard_connection, guard_process};
 pub(crate) use inboxes::Inboxes;
 

@@ -81,6 +81,10 @@ impl<S: Service> Turn<S> {
                     }
                 }
                 Request::RollBack { reason, by } => self.roll_back(reason, by)?,
+                // Whose the connections are is decided in a moment, and who has them ends them.
+                Request::Drain | Request::Stop if self.succession.phase == Phase::TakingBack => {
+                    self.net.requests.push(request);
+                }
                 // A stop that was told to all generations comes here twice, and means it once.
                 Request::Drain if std::mem::take(&mut self.succession.dismissed) => {}
                 Request::Drain => self.advance(Event::Drain)?,
@@ -120,7 +124,12 @@ impl<S: Service> Turn<S> {
             match action {
                 Action::Serve => self.serve_as_successor()?,
                 Action::Commit => self.commit()?,
-                Action::HandBack => self.hand_back(),
+                Action::HandBack => self.hand_back()?,
+                Action::TakeBack => self.take_back()?,
+                Action::LetGo => self.let_go_back(),
+                Action::Keep => self.keep(),
+                Action::Forget => self.forget_taken_back(),
+                Action::Reopen => self.reopen()?,
                 Action::Release => self.release()?,
                 Action::Resume => self.resume()?,
                 Action::Return => self.say_resumed(),
@@ -173,7 +182,7 @@ impl<S: Service> Turn<S> {
             Ok(()) => {}
             Err(what) if start == Start::Fresh => return Err(format!("panicked: {what}").into()),
             Err(what) if self.succession.phase == Phase::Probation => {
-                self.net.roll_back(format!("panicked: {what}"));
+                self.succession.unfit = Some(format!("panicked: {what}"));
             }
             Err(what) => say(&mut self.net, "on_start", &what),
         }

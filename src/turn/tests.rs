@@ -76,7 +76,7 @@ fn an_old_side_that_hangs_is_told_how_alarms_stand_and_not_all_that_was() {
 fn a_successor_sleeps_until_it_is_released() {
     let net = Net::new(None, Instant::now());
     let mut successor = Turn::new(Silent, net, Succession::new(Launch::remember(), Instant::now()));
-    successor.inherited = vec![Inherited::shared(slab::Slab::new(), vec![Some(())])];
+    successor.inherited = vec![Inherited::shared(Default::default(), vec![Some(())])];
     let now = Instant::now();
     assert_eq!(successor.wait(now), None);
     successor.advance(Event::Released).unwrap();

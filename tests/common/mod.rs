@@ -11,6 +11,9 @@ pub mod journal;
 pub mod load;
 mod log;
 pub mod ops;
+#[path = "../../examples/lab/pattern.rs"]
+pub mod pattern;
+pub mod readers;
 pub mod restart;
 
 use std::{

@@ -212,13 +212,12 @@ impl Net {
     }
 
     fn place(&mut self, stream: Stream, peer: Peer, phase: Phase) -> io::Result<ConnId> {
-        let entry = self.conns.vacant_entry();
-        let id = ConnId::new(entry.key(), self.last_serial + 1);
+        let id = ConnId::new(self.conns.vacant(), self.last_serial + 1);
         let mut conn = ConnState::new(id, stream, peer, phase, self.stamp);
         Net::with_registry(&self.poll, |registry| conn.register(registry))?;
         self.last_serial += 1;
         conn.flags.greeted = phase != Phase::Open;
-        entry.insert(conn);
+        self.conns.insert(conn);
         Ok(id)
     }
 }

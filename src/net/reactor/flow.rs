@@ -44,7 +44,8 @@ impl Net {
 
     /// An edge of a stream. One for a connection that is gone finds nobody: its serial is over.
     pub(crate) fn note_stream(&mut self, id: ConnId, read: bool, write: bool, fin: bool) {
-        if let Some(early) = &mut self.early {
+        let has_place = self.conn(id).is_some();
+        if let Some(early) = self.early.as_mut().filter(|_| !has_place) {
             let heard = early.entry(id).or_default();
             *heard = (heard.0 | read, heard.1 | write, heard.2 | fin);
             return;

@@ -4,13 +4,12 @@
 use std::io;
 
 use mio::Poll;
-use slab::Slab;
 
 use super::Net;
 use crate::{
     error::{Error, Result},
     net::{
-        conn::{ConnState, Phase},
+        conn::{ConnState, Phase, Slots},
         datagram::Datagrams,
         id::ConnId,
     },
@@ -68,18 +67,14 @@ impl Net {
     /// Takes connections in that were [expected](Self::expect), each under the name that it had. Nothing is
     /// read or written before [`thaw`](Self::thaw).
     ///
-    /// # Errors
-    /// When two claim the same place.
-    pub(crate) fn take_in(&mut self, arrivals: Vec<ConnState>) -> io::Result<()> {
-        let count = arrivals.len();
-        self.conns = arrivals.into_iter().map(|conn| (conn.id.slot(), conn)).collect();
-        if self.conns.len() != count {
-            return Err(io::Error::other("two connections with the same slot"));
-        }
-        for slot in self.slots() {
-            let conn = &self.conns[slot];
+    /// Answers those whose slot another one has, which are not taken in, and are closed here.
+    pub(crate) fn take_in(&mut self, arrivals: Vec<ConnState>) -> Vec<ConnId> {
+        let ids: Vec<_> = arrivals.iter().map(|conn| conn.id).collect();
+        let refused = self.conns.insert_all(arrivals);
+        let refused: Vec<_> = refused.into_iter().map(|conn| self.decline(conn)).collect();
+        for id in ids.into_iter().filter(|id| !refused.contains(id)) {
+            let conn = &self.conns[id.slot()];
             self.destinations.add(conn);
-            let id = conn.id;
             for &(timer, at) in conn.timers() {
                 self.timers.insert(at, (id, timer));
             }
@@ -90,7 +85,30 @@ impl Net {
         for (id, (read, write, fin)) in self.early.take().unwrap_or_default() {
             self.note_stream(id, read, write, fin);
         }
-        Ok(())
+        refused
+    }
+
+    /// Closes our copy of a connection that was [expected](Self::expect) and is not taken in.
+    pub(crate) fn decline(&mut self, mut conn: ConnState) -> ConnId {
+        // Before the close: where another process has it too, that would not do it.
+        let _ = Net::with_registry(&self.poll, |registry| conn.stream.deregister(registry));
+        conn.id
+    }
+
+    /// None is expected any more.
+    pub(crate) fn expect_none(&mut self) {
+        self.early = None;
+    }
+
+    /// From here on another process may give connections to this one, or take them: neither gives out a slot
+    /// that was in use `below` that, nor a number that may be the other's.
+    pub(crate) fn part(&mut self, below: usize) {
+        self.conns.start_above(below);
+    }
+
+    /// That is decided.
+    pub(crate) fn be_alone(&mut self) {
+        self.conns.start_anywhere();
     }
 
     /// Takes out a connection that another process has now. Its client sees nothing of it: the socket
@@ -117,12 +135,7 @@ impl Net {
     /// that have moved, and their timers. The listeners stay, and so do the alarms, which rest until it
     /// serves. The caller has taken all connections out before: dropping one here would close a number
     /// that is no longer its own.
-    pub(crate) fn begin_anew(
-        &mut self,
-        poll: Poll,
-        generation: u64,
-        conns: Slab<ConnState>,
-    ) -> Result {
+    pub(crate) fn begin_anew(&mut self, poll: Poll, generation: u64, conns: Slots) -> Result {
         let fresh = Net::new(Some(poll), self.now);
         let old = std::mem::replace(self, fresh);
         // As its connections know it.
@@ -146,7 +159,7 @@ impl Net {
 
     /// In a forked child: keeps the parent's connections, each in a fresh value that only this process's
     /// epoll set knows.
-    pub(super) fn keep(&mut self, conns: Slab<ConnState>) -> io::Result<()> {
+    pub(super) fn keep(&mut self, conns: Slots) -> io::Result<()> {
         self.conns = conns;
         for slot in self.slots() {
             let conn = &mut self.conns[slot];
@@ -174,8 +187,8 @@ mod tests {
     };
 
     fn fork_of(mut net: Net) -> Net {
-        net.conns = Slab::new();
-        net.begin_anew(Poll::new().unwrap(), 1, Slab::new()).unwrap();
+        net.conns = Slots::new();
+        net.begin_anew(Poll::new().unwrap(), 1, Slots::new()).unwrap();
         net
     }
 
@@ -200,7 +213,7 @@ mod tests {
         let mut conn = ConnState::new(id, stream, Peer::Unknown, Phase::Open, now.into());
         net.expect(&mut conn).unwrap();
         net.note_stream(id, true, false, false);
-        net.take_in(vec![conn]).unwrap();
+        assert!(net.take_in(vec![conn]).is_empty());
         assert_eq!((net.take_readable(), net.stats.ghosts), (vec![id], 0));
     }
 

@@ -37,7 +37,6 @@ use std::{
 };
 
 use mio::{Events, Interest, Poll, Registry, Waker, unix::SourceFd};
-use slab::Slab;
 
 pub use self::connection::Connection;
 use self::hearing::{Hearing, Report};
@@ -46,7 +45,7 @@ pub(crate) use self::{
     request::Request,
 };
 use super::{
-    conn::{ConnState, Destinations, Phase},
+    conn::{ConnState, Destinations, Phase, Slots},
     datagram::Datagrams,
     id::{ConnId, Source, Timer},
     listen::Listener,
@@ -122,7 +121,7 @@ pub struct Net {
     pub(crate) reserve: Reserve,
 
     // The connections.
-    pub(crate) conns: Slab<ConnState>,
+    pub(crate) conns: Slots,
     /// Where the dialed ones of them lead.
     destinations: Destinations,
     /// Those of them that are of the control socket.
@@ -202,7 +201,7 @@ impl Net {
             starved_until: None,
             full: false,
             reserve: Reserve::default(),
-            conns: Slab::new(),
+            conns: Slots::new(),
             destinations: Destinations::default(),
             controls: Vec::new(),
             last_serial: 0,

@@ -37,8 +37,12 @@ impl Net {
     }
 
     /// Asks that the restart which made this process be undone, while it is in its
-    /// [probation](Restart::probation): the old generation accepts again, and this one serves what it
-    /// has. For a service that finds out only at work that it cannot do it.
+    /// [probation](Restart::probation): the old generation accepts again, with everything that this one
+    /// [hands back](crate::guide::fork_or_exec#what-becomes-of-the-state), and this one serves what it
+    /// has left. For a service that finds out only at work that it cannot do it.
+    ///
+    /// If the old generation cannot take it back, this one goes on, in a probation that begins anew; the log says
+    /// why.
     ///
     /// ```
     /// # use heirloom::Net;

@@ -189,7 +189,7 @@ impl Supervisor {
                     // It could not go on before this, which may have come while this process was stopped.
                     start.overdue = now + start.task.how.ready_within;
                     // Nothing is left of the one before.
-                    let _ = link.send(&Message::Handed { last_serial: 0 }, Vec::new());
+                    let _ = link.send(&Message::Handed { last_serial: 0, slots: 0 }, Vec::new());
                 }
                 Ok(Some((Message::TakenOver, _))) => {}
                 Ok(Some((Message::Serving { .. }, _))) => {

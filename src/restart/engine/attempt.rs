@@ -2,7 +2,6 @@
 //! when is the state machine's business.
 
 use std::{
-    collections::VecDeque,
     io, iter,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     time::{Duration, Instant},
@@ -16,8 +15,8 @@ use crate::{
     plan::{Engine, Restart},
     prepare::Prepared,
     restart::{
-        link::{Identity, Link, Message, Parcel, SocketName, listener_parcels},
-        transfer::{allowance::Allowance, record, shared::Sharing},
+        link::{Identity, Link, Message, Parcel, SocketName, WayBack, listener_parcels},
+        transfer::shipment::Shipment,
     },
     verdict::{Program, RestartError, Steps},
 };
@@ -54,18 +53,8 @@ pub(crate) struct Attempt {
     pub handed_back: Option<String>,
     /// How the state goes to it, once it has asked for that.
     pub copying: Option<Copying>,
-    /// Connections that are still to be sent to it.
-    pub outgoing: VecDeque<ConnId>,
-    /// What may still go along of the bytes that they have queued.
-    pub allowance: Allowance,
-    /// What they have queued that others have queued as well.
-    pub sharing: Sharing,
-    /// Up to which version the new side reads records.
-    pub records: u64,
-    /// Batches of connections that it has not taken yet.
-    pub in_flight: usize,
-    /// It has been sent everything.
-    pub handed: bool,
+    /// Connections that are on their way to it.
+    pub shipment: Shipment,
 }
 
 /// What a new program is given.
@@ -125,7 +114,7 @@ pub(crate) fn check_speaker(child: &Child, pid: u32) -> Result<(), String> {
 impl Attempt {
     fn new(task: Task, child: Child) -> Attempt {
         let limit = task.how.ready_within;
-        let allowance = Allowance::of(task.how.max_moved);
+        let shipment = Shipment::new(task.how.max_moved);
         // From now on: a restart that was asked for may have waited, for room or for a check.
         let overdue = Instant::now() + limit;
         Attempt {
@@ -142,12 +131,7 @@ impl Attempt {
             unwanted: Vec::new(),
             handed_back: None,
             copying: None,
-            outgoing: VecDeque::new(),
-            allowance,
-            sharing: Sharing::default(),
-            records: record::VERSION,
-            in_flight: 0,
-            handed: false,
+            shipment,
         }
     }
 
@@ -324,10 +308,9 @@ impl Attempt {
     }
 
     /// What the new side, which has ended, had said before and nobody has heard.
-    pub fn unheard(&mut self) -> Vec<Message> {
+    pub fn unheard(&mut self) -> Vec<Parcel<Message>> {
         let Some(link) = &mut self.link else { return Vec::new() };
-        let messages = std::iter::from_fn(|| link.receive().ok().flatten());
-        messages.map(|(message, _)| message).collect()
+        std::iter::from_fn(|| link.receive().ok().flatten()).collect()
     }
 
     fn in_probation(&self) -> bool {
@@ -378,7 +361,9 @@ fn hello(task: &Task, old: Identity, heard: &Stderr) -> io::Result<Parcel<Messag
     let Restart { probation, ready_within, copy_within, .. } = task.how;
     let stderr = io::stderr().as_fd().try_clone_to_owned()?;
     let heard = heard.as_fd().try_clone_to_owned()?;
-    let hello = Message::Hello { generation, engine, probation, ready_within, copy_within, old };
+    let back = Some(WayBack::of(&task.how));
+    let hello =
+        Message::Hello { generation, engine, probation, ready_within, copy_within, back, old };
     Ok((hello, vec![stderr, heard, Process::this()?.into_fd()]))
 }
 

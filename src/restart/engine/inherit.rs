@@ -12,7 +12,7 @@ use crate::{
     error::{Error, Result},
     limits::HANDOVER_PATIENCE,
     plan::Engine,
-    restart::link::{Identity, Link, LinkError, Message, SocketName},
+    restart::link::{Identity, Link, LinkError, Message, SocketName, WayBack},
 };
 
 /// What a new program was given by the old one.
@@ -26,6 +26,8 @@ pub(crate) struct Inheritance {
     pub ready_within: Duration,
     /// And how long the copy of the state may take, beside that.
     pub copy_within: Duration,
+    /// How it hands back.
+    pub back: Option<WayBack>,
     /// Who the old one is, and how to know whether it lives.
     pub old: Identity,
     pub old_process: Process,
@@ -63,7 +65,7 @@ impl Inheritance {
     /// Hello: what there is to know before there is anything to take.
     fn announced(door: &mut Link) -> std::result::Result<Inheritance, String> {
         let (hello, fds) = wait_for_message(door)?;
-        let Message::Hello { generation, engine, probation, ready_within, copy_within, old } =
+        let Message::Hello { generation, engine, probation, ready_within, copy_within, back, old } =
             hello
         else {
             return Err(format!("{hello:?} came before Hello"));
@@ -76,6 +78,7 @@ impl Inheritance {
             probation,
             ready_within,
             copy_within,
+            back,
             old,
             old_process: Process::of(pidfd),
             stderr: Some(ForwardedStderr::of(own, reader)),

@@ -172,6 +172,12 @@ impl Link {
         Ok(())
     }
 
+    /// Gives up messages that wait with descriptors which were lent: whose they are may close them from now on.
+    pub fn forget_lent(&mut self) {
+        let is_lent = |fd: &Fd| matches!(fd, Fd::Lent(_));
+        self.outbox.retain(|(_, fds)| !fds.iter().any(is_lent));
+    }
+
     /// Whether something waits for the socket to be writable.
     pub fn has_unsent(&self) -> bool {
         !self.outbox.is_empty()

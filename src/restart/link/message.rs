@@ -5,17 +5,16 @@ use std::time::Duration;
 use super::{
     alarm_word::AlarmWord,
     forwarded::{Forwarded, forwarded, put_forwarded},
-    report::{CONNECTIONS, Report, put_report, report},
+    report::{CONNECTIONS, Report},
+    rollback::{Rollback, put_reason},
     socket_name::{SocketName, put_sockets, sockets},
+    way_back::WayBack,
     wire::{self, Fields, Malformed, put, put_number, put_time},
 };
 use crate::plan::Engine;
 
 /// No message is longer. The longest is a batch of listener names: 253 of them, 255 bytes each.
 pub(crate) const MESSAGE_MAX: usize = 128 * 1024;
-
-/// A reason is cut to this many bytes.
-const REASON_MAX: usize = 4096;
 
 /// One message. The descriptors that go with it travel beside it (see `channel`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +31,8 @@ pub(crate) enum Message {
         ready_within: Duration,
         /// So long the copy of the state may take, which does not count there.
         copy_within: Duration,
+        /// How you hand back, should you not stay.
+        back: Option<WayBack>,
         old: Identity,
     },
     /// New program to old, in answer: I am here, as this process; speak to me on this one from now on. With
@@ -57,14 +58,15 @@ pub(crate) enum Message {
     /// Old to new: that was all of the state; and the number of the connection that came last by then. From here
     /// on the new side has what it needs to serve, should this be the last word.
     Copied { last_serial: u64 },
-    /// Old to new: this many connections: a memfd with their records, and their sockets.
+    /// Old to new, or back: this many connections: a memfd with their records, and their sockets.
     Connections { count: u64 },
-    /// New to old: I have taken a batch of them.
+    /// In answer: I have taken a batch of them.
     Taken,
     /// New to old, once it is released: from here on they are mine.
     TakenOver,
-    /// Old to new: that was all; and the number of the connection that came last.
-    Handed { last_serial: u64 },
+    /// Old to new: that was all; the number of the connection that came last, and where the slots begin that
+    /// you may give out.
+    Handed { last_serial: u64, slots: u64 },
     /// New to old: I can serve.
     Ready { pid: u32 },
     /// New to old: I cannot serve.
@@ -77,9 +79,9 @@ pub(crate) enum Message {
     Serving { after: Duration },
     /// New to old: I serve and will stay. You may go.
     Committed,
-    /// New to old, instead: serve again, I am not wanted after all.
-    TakeBack { reason: String },
-    /// Old to new, in answer: I serve again.
+    /// Of a roll back, which the new side begins instead.
+    Rollback(Rollback),
+    /// Old to new, at the end of one: I serve again.
     Resumed,
     /// Old to new: I do without you, and you serve nobody. What is left of you is killed.
     GivenUp,
@@ -115,7 +117,8 @@ pub(crate) struct Identity {
     pub engine: Option<Engine>,
 }
 
-// Kinds and tags are never given a second meaning. (3 was a state in a memfd.)
+// Kinds and tags are never given a second meaning; others are in `report`, `rollback` and `way_back`. (3 was a state
+// in a memfd.)
 const HELLO: u16 = 1;
 const LISTENERS: u16 = 2;
 const OFFERED: u16 = 4;
@@ -125,7 +128,6 @@ const RELEASED: u16 = 7;
 const COMMITTED: u16 = 8;
 const BATCH: u16 = 9;
 const OLDER: u16 = 10;
-const TAKE_BACK: u16 = 11;
 const RESUMED: u16 = 12;
 const DISMISSED: u16 = 13;
 const ASK: u16 = 14;
@@ -172,18 +174,28 @@ const COPY_WITHIN: u16 = 60;
 const BYTES: u16 = 61;
 const TOOK: u16 = 62;
 const RECORDS: u16 = 92;
+const SLOTS: u16 = 86;
 
 impl Message {
     /// The message as bytes.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = wire::begin(self.kind());
         match self {
-            Message::Hello { generation, engine, probation, ready_within, copy_within, old } => {
+            Message::Hello {
+                generation,
+                engine,
+                probation,
+                ready_within,
+                copy_within,
+                back,
+                old,
+            } => {
                 put_number(&mut out, GENERATION, *generation);
                 put(&mut out, ENGINE, &[*engine as u8]);
                 put_time(&mut out, PROBATION, *probation);
                 put_time(&mut out, READY_WITHIN, *ready_within);
                 put_time(&mut out, COPY_WITHIN, *copy_within);
+                back.iter().for_each(|back| back.put(&mut out));
                 put_identity(&mut out, old);
             }
             Message::Listeners { sockets } => put_sockets(&mut out, sockets),
@@ -201,10 +213,8 @@ impl Message {
                 put_number(&mut out, PID, u64::from(*pid));
                 put(&mut out, CODE, &[*code]);
             }
-            Message::Failed { reason } | Message::TakeBack { reason } => {
-                let cut = reason.floor_char_boundary(REASON_MAX);
-                put(&mut out, REASON, &reason.as_bytes()[..cut]);
-            }
+            Message::Failed { reason } => put_reason(&mut out, reason),
+            Message::Rollback(word) => word.put(&mut out),
             Message::Dismissed { within } => {
                 within.iter().for_each(|time| put_time(&mut out, WITHIN, *time));
             }
@@ -213,10 +223,12 @@ impl Message {
             Message::Connections { count } => put_number(&mut out, CONNECTIONS, *count),
             Message::Loaded { bytes } => put_number(&mut out, BYTES, *bytes),
             Message::Applied { took } => put_time(&mut out, TOOK, *took),
-            Message::Copied { last_serial } | Message::Handed { last_serial } => {
-                put_number(&mut out, LAST_SERIAL, *last_serial)
+            Message::Copied { last_serial } => put_number(&mut out, LAST_SERIAL, *last_serial),
+            Message::Handed { last_serial, slots } => {
+                put_number(&mut out, LAST_SERIAL, *last_serial);
+                put_number(&mut out, SLOTS, *slots);
             }
-            Message::Report(report) => put_report(&mut out, report),
+            Message::Report(report) => report.put(&mut out),
             Message::Alarms(words) => {
                 words.iter().for_each(|word| put(&mut out, ALARM, &word.to_bytes()));
             }
@@ -263,7 +275,7 @@ impl Message {
             Message::Released => RELEASED,
             Message::Serving { .. } => SERVING,
             Message::Committed => COMMITTED,
-            Message::TakeBack { .. } => TAKE_BACK,
+            Message::Rollback(word) => word.kind(),
             Message::Resumed => RESUMED,
             Message::GivenUp => GIVEN_UP,
             Message::Dismissed { .. } => DISMISSED,
@@ -291,6 +303,7 @@ impl Message {
                 // An older program does not say.
                 ready_within: fields.maybe_time(READY_WITHIN, "time")?.unwrap_or_default(),
                 copy_within: fields.maybe_time(COPY_WITHIN, "time")?.unwrap_or_default(),
+                back: WayBack::read(fields)?,
                 old: identity(fields)?,
             },
             LISTENERS => Message::Listeners { sockets: sockets(fields)? },
@@ -305,19 +318,21 @@ impl Message {
             BATCH => Message::Connections { count: fields.number(CONNECTIONS, "connections")? },
             TAKEN => Message::Taken,
             TAKEN_OVER => Message::TakenOver,
-            HANDED => Message::Handed { last_serial: fields.number(LAST_SERIAL, "last serial")? },
+            HANDED => Message::Handed {
+                last_serial: fields.number(LAST_SERIAL, "last serial")?,
+                slots: fields.maybe_number(SLOTS, "slots")?.unwrap_or_default(),
+            },
             READY => Message::Ready { pid: pid(fields)? },
             FAILED => Message::Failed { reason: fields.text(REASON, "reason")? },
             RETIRING => Message::Retiring,
             RELEASED => Message::Released,
             SERVING => Message::Serving { after: fields.time(AFTER, "time")? },
             COMMITTED => Message::Committed,
-            TAKE_BACK => Message::TakeBack { reason: fields.text(REASON, "reason")? },
             RESUMED => Message::Resumed,
             GIVEN_UP => Message::GivenUp,
             DISMISSED => Message::Dismissed { within: fields.maybe_time(WITHIN, "time")? },
             ASK => Message::Ask,
-            REPORT => Message::Report(report(fields)?),
+            REPORT => Message::Report(Report::of(fields)?),
             SUPERVISOR => Message::Supervisor { pid: pid(fields)? },
             MAIN => Message::Main {
                 who: identity(fields)?,
@@ -331,7 +346,7 @@ impl Message {
             ENDED => Message::Ended { pid: pid(fields)?, code: code(fields)? },
             DATAGRAMS => Message::Datagrams { forwarded: forwarded(fields)? },
             ALARMS => Message::Alarms(AlarmWord::all_of(fields, ALARM)?),
-            _ => return Ok(None),
+            _ => return Ok(Rollback::of(kind, fields)?.map(Message::Rollback)),
         }))
     }
 }

@@ -1,6 +1,6 @@
 //! Messages as bytes: there and back, cut short, and made of anything.
 
-use super::*;
+use super::{super::rollback::REASON_MAX, *};
 use crate::system::regular_file::FileId;
 use proptest::prelude::*;
 
@@ -59,18 +59,54 @@ fn any_alarm() -> impl Strategy<Value = AlarmWord> {
     (any::<u64>(), times).prop_map(|(key, times)| AlarmWord { key, times })
 }
 
+fn any_way_back() -> impl Strategy<Value = Option<WayBack>> {
+    let way = (any::<bool>(), any_time(), any::<u64>());
+    proptest::option::of(way.prop_map(|(moves, max_downtime, max_moved)| WayBack {
+        moves,
+        max_downtime,
+        max_moved,
+    }))
+}
+
+fn any_rollback() -> impl Strategy<Value = Rollback> {
+    prop_oneof![
+        (any::<Option<u64>>(), any::<u64>())
+            .prop_map(|(piece, last_serial)| Rollback::State { piece, last_serial }),
+        (".{0,200}", any::<Option<u64>>())
+            .prop_map(|(reason, number)| Rollback::TakeBack { reason, number }),
+        (any::<u64>(), proptest::collection::vec(any::<u64>(), 0..9))
+            .prop_map(|(number, refused)| Rollback::CanTakeBack { number, refused }),
+        (any::<u64>(), ".{0,200}")
+            .prop_map(|(number, reason)| Rollback::CannotTakeBack { number, reason }),
+        Just(Rollback::HandedBack),
+        Just(Rollback::Kept),
+    ]
+}
+
 fn any_message() -> impl Strategy<Value = Message> {
     prop_oneof![
-        (any::<u64>(), any_engine(), any_time(), any_time(), any_time(), any_identity()).prop_map(
-            |(generation, engine, probation, ready_within, copy_within, old)| Message::Hello {
-                generation,
-                engine,
-                probation,
-                ready_within,
-                copy_within,
-                old,
-            }
-        ),
+        (
+            any::<u64>(),
+            any_engine(),
+            any_time(),
+            any_time(),
+            any_time(),
+            any_way_back(),
+            any_identity()
+        )
+            .prop_map(
+                |(generation, engine, probation, ready_within, copy_within, back, old)| {
+                    Message::Hello {
+                        generation,
+                        engine,
+                        probation,
+                        ready_within,
+                        copy_within,
+                        back,
+                        old,
+                    }
+                }
+            ),
         prop_oneof![Just(Message::Snapshot), Just(Message::Changes)],
         any::<u64>().prop_map(|bytes| Message::Loaded { bytes }),
         any_time().prop_map(|took| Message::Applied { took }),
@@ -84,7 +120,9 @@ fn any_message() -> impl Strategy<Value = Message> {
         ],
         any::<u64>().prop_map(|count| Message::Connections { count }),
         any::<u64>().prop_map(|last_serial| Message::Copied { last_serial }),
-        any::<u64>().prop_map(|last_serial| Message::Handed { last_serial }),
+        (any::<u64>(), any::<u64>())
+            .prop_map(|(last_serial, slots)| Message::Handed { last_serial, slots }),
+        any_rollback().prop_map(Message::Rollback),
         proptest::collection::vec((".{0,40}", any_file()), 0..20).prop_map(|sockets| {
             let named = |(name, file)| SocketName { name, file };
             Message::Listeners { sockets: sockets.into_iter().map(named).collect() }
@@ -96,7 +134,6 @@ fn any_message() -> impl Strategy<Value = Message> {
         prop_oneof![Just(Message::Retiring), Just(Message::Released)],
         any_time().prop_map(|after| Message::Serving { after }),
         Just(Message::Committed),
-        ".{0,200}".prop_map(|reason| Message::TakeBack { reason }),
         Just(Message::Resumed),
         proptest::option::of(any_time()).prop_map(|within| Message::Dismissed { within }),
         Just(Message::Ask),

@@ -1,7 +1,7 @@
 //! What generations say to each other. Knows no state machine: what a message means is for others.
 //!
-//! `message` is what can be said, `wire` how it is written; `alarm_word`, `socket_name`, `forwarded` and
-//! `report` are parts of it.
+//! `message` is what can be said, `wire` how it is written; `alarm_word`, `socket_name`, `forwarded`, `report`,
+//! `rollback` and `way_back` are parts of it.
 //! `channel` carries messages with descriptors over a socket, `forward` datagrams from one generation to
 //! another.
 
@@ -11,7 +11,9 @@ mod forward;
 mod forwarded;
 mod message;
 mod report;
+mod rollback;
 mod socket_name;
+mod way_back;
 pub(crate) mod wire;
 
 pub(crate) use self::{
@@ -21,5 +23,7 @@ pub(crate) use self::{
     forwarded::Forwarded,
     message::{Identity, Message},
     report::Report,
+    rollback::Rollback,
     socket_name::SocketName,
+    way_back::WayBack,
 };

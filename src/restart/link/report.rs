@@ -32,29 +32,31 @@ const HELD: u16 = 41;
 const UNKNOWN: u16 = 75;
 const FINDING: u16 = 76;
 
-pub(super) fn put_report(out: &mut Vec<u8>, report: &Report) {
-    put(out, PHASE, report.phase.as_bytes());
-    put_time(out, AGE, report.age);
-    put_number(out, CONNECTIONS, report.connections);
-    report.oldest.iter().for_each(|time| put_time(out, OLDEST, *time));
-    put_number(out, HOLDS, report.holds);
-    report.held.iter().for_each(|name| put(out, HELD, name.as_bytes()));
-    report.unknown.iter().for_each(|count| put_number(out, UNKNOWN, *count));
-    report.findings.iter().for_each(|finding| put(out, FINDING, finding.as_bytes()));
-}
+impl Report {
+    pub(super) fn put(&self, out: &mut Vec<u8>) {
+        put(out, PHASE, self.phase.as_bytes());
+        put_time(out, AGE, self.age);
+        put_number(out, CONNECTIONS, self.connections);
+        self.oldest.iter().for_each(|time| put_time(out, OLDEST, *time));
+        put_number(out, HOLDS, self.holds);
+        self.held.iter().for_each(|name| put(out, HELD, name.as_bytes()));
+        self.unknown.iter().for_each(|count| put_number(out, UNKNOWN, *count));
+        self.findings.iter().for_each(|finding| put(out, FINDING, finding.as_bytes()));
+    }
 
-pub(super) fn report(fields: Fields<'_>) -> Result<Report, Malformed> {
-    Ok(Report {
-        phase: fields.text(PHASE, "phase")?,
-        age: fields.time(AGE, "age")?,
-        connections: fields.number(CONNECTIONS, "connections")?,
-        oldest: fields.maybe_time(OLDEST, "oldest")?,
-        holds: fields.number(HOLDS, "holds")?,
-        held: fields.texts(HELD, "held")?,
-        unknown: match fields.maybe(UNKNOWN, "unknown")? {
-            Some(_) => Some(fields.number(UNKNOWN, "unknown")?),
-            None => None,
-        },
-        findings: fields.texts(FINDING, "finding")?,
-    })
+    pub(super) fn of(fields: Fields<'_>) -> Result<Report, Malformed> {
+        Ok(Report {
+            phase: fields.text(PHASE, "phase")?,
+            age: fields.time(AGE, "age")?,
+            connections: fields.number(CONNECTIONS, "connections")?,
+            oldest: fields.maybe_time(OLDEST, "oldest")?,
+            holds: fields.number(HOLDS, "holds")?,
+            held: fields.texts(HELD, "held")?,
+            unknown: match fields.maybe(UNKNOWN, "unknown")? {
+                Some(_) => Some(fields.number(UNKNOWN, "unknown")?),
+                None => None,
+            },
+            findings: fields.texts(FINDING, "finding")?,
+        })
+    }
 }

@@ -168,6 +168,10 @@ impl<'a> Fields<'a> {
         number(self.one(tag, name)?, name)
     }
 
+    pub fn maybe_number(self, tag: u16, name: &'static str) -> Result<Option<u64>, Malformed> {
+        self.maybe(tag, name)?.map(|value| number(value, name)).transpose()
+    }
+
     pub fn numbers(self, tag: u16, name: &'static str) -> Result<Vec<u64>, Malformed> {
         self.all(tag)?.into_iter().map(|value| number(value, name)).collect()
     }

@@ -1,7 +1,7 @@
 //! What goes along with a restart, as bytes: a connection's `record`, how it is made and made use of
-//! (`pack`), output that many of them wait for (`shared`), how many bytes of them there may be (`allowance`),
-//! bytes of any length as a descriptor (`memfd`); what a service saves as a `stream`, and the `rounds` of what
-//! changes meanwhile. Knows no process.
+//! (`pack`), which are on their way (`shipment`), output that many of them wait for (`shared`), how many bytes of them
+//! there may be (`allowance`), bytes of any length as a descriptor (`memfd`); what a service saves as a `stream`,
+//! and the `rounds` of what changes meanwhile. Knows no process.
 
 pub(crate) mod allowance;
 pub(crate) mod memfd;
@@ -9,4 +9,5 @@ pub(crate) mod pack;
 pub(crate) mod record;
 pub(crate) mod rounds;
 pub(crate) mod shared;
+pub(crate) mod shipment;
 pub(crate) mod stream;

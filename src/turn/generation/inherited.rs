@@ -4,13 +4,14 @@
 
 use std::mem;
 
-use slab::Slab;
-
-use crate::{limits::FREE_PIECE, net::ConnState};
+use crate::{
+    limits::FREE_PIECE,
+    net::{ConnState, Slots},
+};
 
 /// Connections of another process, and their sessions. Their descriptors are closed already.
 pub(in crate::turn) struct Inherited<T> {
-    conns: slab::IntoIter<ConnState>,
+    conns: std::vec::IntoIter<Option<ConnState>>,
     sessions: std::vec::IntoIter<Option<T>>,
     /// By fork: the other process has the very same sessions, and what their destructors say is its to say.
     shared: bool,
@@ -18,13 +19,13 @@ pub(in crate::turn) struct Inherited<T> {
 
 impl<T> Inherited<T> {
     /// Of a fork: the other process has the same.
-    pub fn shared(conns: Slab<ConnState>, sessions: Vec<Option<T>>) -> Inherited<T> {
-        Inherited { conns: conns.into_iter(), sessions: sessions.into_iter(), shared: true }
+    pub fn shared(conns: Slots, sessions: Vec<Option<T>>) -> Inherited<T> {
+        Inherited { conns: conns.into_slots(), sessions: sessions.into_iter(), shared: true }
     }
 
     /// Sessions that a new program has made of what was written down: these are this process's own.
     pub fn own(sessions: Vec<Option<T>>) -> Inherited<T> {
-        let conns = Slab::new().into_iter();
+        let conns = Slots::default().into_slots();
         Inherited { conns, sessions: sessions.into_iter(), shared: false }
     }
 
@@ -44,8 +45,9 @@ impl<T> Inherited<T> {
 
     /// A stream that is dropped closes its number, which is somebody else's by now.
     fn forget_streams(&mut self, count: usize) -> bool {
-        let conns = self.conns.by_ref().take(count);
-        conns.map(|(_, conn)| conn.stream.forget()).count() > 0
+        let left = self.conns.len();
+        self.conns.by_ref().take(count).flatten().for_each(|conn| conn.stream.forget());
+        left > 0
     }
 }
 

@@ -5,7 +5,12 @@ use std::{process, time::Duration, time::Instant};
 
 use nix::sys::signal::Signal;
 
-use super::{arrivals::Arrivals, heap::SharedHeap, preparation::Preparation};
+use super::{
+    arrivals::Arrivals,
+    handback::{Handback, Returned},
+    heap::SharedHeap,
+    preparation::Preparation,
+};
 use crate::{
     limits::{DRAIN_ON_RESTART, DRAIN_ON_STOP, GENERATIONS},
     net::{ConnId, Listener},
@@ -24,6 +29,7 @@ use crate::{
         },
         link::{ForwardQueue, Identity, Link, Report},
         probation::Probation,
+        transfer::shipment::Shipment,
     },
     system::{pidfile::PidFile, signal::Signals, systemd::Manager},
 };
@@ -109,6 +115,12 @@ pub(crate) struct Succession {
     pub(in crate::turn) retired: bool,
     /// The service has been told that it serves, and not yet that the process ends (`on_end`).
     pub(in crate::turn) serves: bool,
+    /// On a new side: what `on_start` has panicked with. It has served nobody since.
+    pub(in crate::turn) unfit: Option<String>,
+    /// On a new side that has not committed: how it hands back, if the old one takes anything back.
+    pub handback: Option<Handback>,
+    /// On an old side that has released: what was handed back.
+    pub(in crate::turn) returned: Returned,
     /// Since when this process exists.
     pub(in crate::turn) begun: Instant,
     /// On a new side that hands back: why, and the control connection that has asked for it.
@@ -248,6 +260,9 @@ impl Succession {
             closing: false,
             retired: false,
             serves: false,
+            unfit: None,
+            handback: None,
+            returned: Returned::default(),
             begun: now,
             hands_back: None,
             askers: Vec::new(),
@@ -271,6 +286,7 @@ impl Succession {
         self.stderrs.clear();
         self.deferred = None;
         self.attempt = None;
+        (self.handback, self.returned) = (None, Returned::default());
         (self.ready, self.old_silent_at) = (false, None);
         self.askers.clear();
         // What is to be forwarded is the parent's to send, and what it has asked is answered to it.
@@ -311,6 +327,14 @@ impl Succession {
     /// The way to the new side, while a restart is in progress.
     pub(in crate::turn) fn link_to_new(&mut self) -> Option<&mut Link> {
         self.attempt.as_mut()?.link.as_mut()
+    }
+
+    /// What is on its way to the other side of a restart, whichever this one is.
+    pub(in crate::turn) fn shipment(&mut self) -> Option<&mut Shipment> {
+        match &mut self.attempt {
+            Some(attempt) => Some(&mut attempt.shipment),
+            None => self.handback.as_mut()?.shipment.as_mut(),
+        }
     }
 
     /// The name of this process.

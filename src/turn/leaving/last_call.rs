@@ -43,7 +43,7 @@ impl<S: Service> Turn<S> {
 
     /// The sockets that nobody has after this process, by their places: those that the new side does not
     /// want, or, on a new side that goes back, those that it has bound.
-    pub(super) fn sockets_of_its_own(&self) -> Vec<usize> {
+    pub(in crate::turn) fn sockets_of_its_own(&self) -> Vec<usize> {
         match &self.succession.attempt {
             Some(attempt) => attempt.unwanted.clone(),
             None => {

@@ -32,6 +32,7 @@ impl<S: Service> Turn<S> {
     /// Another generation serves: this one serves what it has, and ends.
     pub(in crate::turn) fn retire(&mut self) -> Result {
         let own = self.sockets_of_its_own();
+        self.close_way_back();
         self.net.stop_accepting(&own);
         self.net.stop_reading(&own);
         self.tell_retirement();
@@ -79,6 +80,7 @@ impl<S: Service> Turn<S> {
         if let Some(old) = &mut self.succession.old {
             fault::point(Step::NewStopping, Some(&mut old.link));
         }
+        self.close_way_back();
         self.tell_leaving();
         self.last_call();
         // In a restart the other side may have clients of the queue yet to accept.

@@ -190,7 +190,7 @@ impl<S: Service> Turn<S> {
         let own = self.report();
         let mut lines = Vec::new();
         if let Some(attempt) = self.succession.attempt.as_ref().filter(|a| !a.is_check()) {
-            let released = self.succession.phase == Phase::Released;
+            let released = matches!(self.succession.phase, Phase::Released | Phase::TakingBack);
             let phase = if released { Phase::Probation.name() } else { "starting" };
             lines.push(StatusLine { who: attempt.identity(), phase, report: None });
         }

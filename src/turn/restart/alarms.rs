@@ -25,7 +25,7 @@ use crate::{
     restart::{
         Phase,
         engine::attempt::Attempt,
-        link::{AlarmWord, Message},
+        link::{AlarmWord, Message, Rollback},
     },
     service::Service,
     tasks::{Alarm, AlarmChange},
@@ -75,7 +75,7 @@ impl<S: Service> Turn<S> {
 
     /// On an old side that has released: the new one's word about the alarms.
     pub(in crate::turn) fn handle_alarms(&mut self, words: Vec<AlarmWord>) {
-        if self.succession.phase == Phase::Released {
+        if matches!(self.succession.phase, Phase::Released | Phase::TakingBack) {
             self.net.alarms.apply_changes(news(words), self.net.clock.now());
         }
     }
@@ -83,8 +83,12 @@ impl<S: Service> Turn<S> {
     /// The same of one that has ended, and what else it had said and nobody has heard.
     pub(in crate::turn) fn drain_link(&mut self, attempt: &mut Attempt) -> Unheard {
         let mut unheard = Unheard::default();
-        for message in attempt.unheard() {
+        for (message, fds) in attempt.unheard() {
             match message {
+                Message::Rollback(Rollback::State { .. }) | Message::Connections { .. } => {
+                    self.receive_back(message, fds)
+                }
+                Message::Rollback(Rollback::Kept) => self.forget_taken_back(),
                 Message::TakenOver => unheard.taken_over = true,
                 Message::Alarms(words) => self.handle_alarms(words),
                 Message::Dismissed { within } => unheard.dismissed = Some(within),

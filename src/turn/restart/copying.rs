@@ -58,7 +58,7 @@ impl<S: Service> Turn<S> {
         } else {
             self.stand_still()?;
         }
-        self.send_to_new(&Message::Snapshot, vec![reader.into()])?;
+        self.send_across(&Message::Snapshot, vec![reader.into()])?;
         fault::point(Step::OldCopying, self.succession.link_to_new());
         writer.map_or(Ok(()), |writer| self.copy_itself(writer))
     }
@@ -128,7 +128,7 @@ impl<S: Service> Turn<S> {
     fn stand_still(&mut self) -> std::result::Result<(), Hitch> {
         self.freeze_what_moves()?;
         for message in self.hand_over_alarms() {
-            self.send_to_new(&message, Vec::new())?;
+            self.send_across(&message, Vec::new())?;
         }
         Ok(())
     }
@@ -259,7 +259,7 @@ impl<S: Service> Turn<S> {
             copying.bytes += bytes;
             copying.rounds.sent(count, took);
         });
-        self.send_to_new(&Message::Changes, vec![piece.into()])?;
+        self.send_across(&Message::Changes, vec![piece.into()])?;
         fault::point(Step::OldRound, self.succession.link_to_new());
         Ok(())
     }
@@ -281,7 +281,7 @@ impl<S: Service> Turn<S> {
             }
             self.forget_changes();
             for message in self.hand_over_alarms() {
-                self.send_to_new(&message, Vec::new())?;
+                self.send_across(&message, Vec::new())?;
             }
         } else if self.net.frozen {
             let frozen_at = self.net.frozen_at;
@@ -292,7 +292,7 @@ impl<S: Service> Turn<S> {
             self.choose_outgoing();
         }
         let last_serial = self.net.last_serial;
-        self.send_to_new(&Message::Copied { last_serial }, Vec::new())?;
+        self.send_across(&Message::Copied { last_serial }, Vec::new())?;
         fault::point(Step::OldSaved, self.succession.link_to_new());
         self.send_connections()
     }

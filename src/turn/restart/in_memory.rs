@@ -4,14 +4,15 @@
 use std::{io, process};
 
 use super::loading::{load, load_changes};
+use super::moving::Hitch;
 use crate::{
     error::{Error, Result},
-    net::Net,
+    net::{Net, Stream},
     plan::{Engine, Restart},
     restart::{
         Event, Phase,
         engine::attempt::Task,
-        link::Message,
+        link::{Message, WayBack},
         transfer::{
             pack::pack,
             record::{self, Record},
@@ -19,7 +20,11 @@ use crate::{
         },
     },
     service::{Service, Start},
-    turn::{Turn, generation::Succession, guard::guard_restart},
+    turn::{
+        Turn,
+        generation::{Handback, Succession},
+        guard::guard_restart,
+    },
     verdict::{RestartError, Steps},
 };
 
@@ -55,18 +60,35 @@ impl<S: Service> Turn<S> {
         net.propagates_panics = self.net.propagates_panics;
         net.generation = self.net.generation + 1;
         net.engine = Some(Engine::ForkExec);
-        let succession =
-            Succession { phase: Phase::Waiting, serves: false, ..Succession::in_memory(now) };
+        let way = WayBack::of(&Restart::fork_exec().move_connections());
+        let handback = Some(Handback::new(way));
+        let place = Succession::in_memory(now);
+        let succession = Succession { phase: Phase::Waiting, serves: false, handback, ..place };
         let mut successor = Turn::new(service, net, succession);
         self.copy_state_to(&mut successor)?;
         successor.net.last_serial = self.net.last_serial;
         let alarms = self.hand_over_alarms();
+        let (records, streams) = self.pack_in_memory()?;
+        for word in alarms {
+            if let Ok(Some(Message::Alarms(words))) = Message::decode(&word.encode()) {
+                successor.inherit_alarms(words);
+            }
+        }
+        successor.net.part(self.net.conns.end());
+        successor.expect_in_memory(&records, streams)?;
+        successor.take_in()?;
+        Ok(successor)
+    }
+
+    /// The connections that are marked, and their streams.
+    fn pack_in_memory(&mut self) -> Result<(Vec<u8>, Vec<Stream>)> {
         let (mut records, mut streams) = (Vec::new(), Vec::new());
         let mut sharing = self.sharing(record::VERSION);
         for id in self.moving().collect::<Vec<_>>() {
             let session = self.sessions.get(id.slot()).and_then(Option::as_ref);
-            let old = &self.service;
-            let export = |session| guard_restart(&mut self.net, "export", |_| old.export(session));
+            let giver = &self.service;
+            let export =
+                |session| guard_restart(&mut self.net, "export", |_| giver.export(session));
             let Some(exported) = session.map(export).transpose()?.flatten() else {
                 self.net.conns[id.slot()].flags.moves = false; // it stays after all
                 continue;
@@ -77,19 +99,16 @@ impl<S: Service> Turn<S> {
             pack(conn, Some(exported), output, stamp, now).encode(&mut records);
             streams.push(conn.stream.again());
         }
-        for word in alarms {
-            if let Ok(Some(Message::Alarms(words))) = Message::decode(&word.encode()) {
-                successor.inherit_alarms(words);
-            }
-        }
-        let mut records = records.as_slice();
+        Ok((records, streams))
+    }
+
+    fn expect_in_memory(&mut self, mut records: &[u8], streams: Vec<Stream>) -> Result {
         for stream in streams {
             let record = Record::decode(&mut records).ok().flatten();
             let record = record.ok_or("a record that was written is not read")?;
-            successor.expect(record, stream)?;
+            self.expect(record, stream)?;
         }
-        successor.take_in()?;
-        Ok(successor)
+        Ok(())
     }
 
     /// What is saved goes through the same codec; what ends meanwhile is a change, where the service notes those.
@@ -140,6 +159,7 @@ impl<S: Service> Turn<S> {
     /// The new side is ready: the old one stops accepting, and lets go of what has moved.
     pub fn release_in_memory(&mut self) {
         self.succession.phase = Phase::Released;
+        self.net.part(self.net.conns.end());
         self.net.stop_accepting(&[]);
         self.tell_retired();
         self.let_go();
@@ -154,9 +174,13 @@ impl<S: Service> Turn<S> {
         self.net.alarms.resume_all();
         self.start_serving(Start::Upgraded)?;
         self.net.alarms.track_changes();
+        self.prepare_to_hand_back();
         self.net.shared = false;
         self.net.thaw();
-        Ok(())
+        match self.succession.unfit.clone() {
+            Some(why) => self.roll_back(why, None),
+            None => Ok(()),
+        }
     }
 
     /// On the new side: it stays.
@@ -165,7 +189,9 @@ impl<S: Service> Turn<S> {
     /// None in memory.
     pub fn commit_in_memory(&mut self) -> Result {
         self.net.alarms.stop_tracking();
-        self.advance(Event::Proven)
+        self.advance(Event::Proven)?;
+        self.close_way_back();
+        Ok(())
     }
 
     /// On the old side: the new one stays.
@@ -177,16 +203,55 @@ impl<S: Service> Turn<S> {
         self.advance(Event::Committed)
     }
 
-    /// On the new side: it hands back, because of `reason` if it does not know of one itself. Answers the
-    /// reason.
+    /// On the new side: it hands everything back to `old`, because of `reason` if it does not know of one
+    /// itself. Answers the reason. After an error both go on as if nobody had asked.
     ///
     /// # Errors
-    /// None in memory.
-    pub fn hand_back_in_memory(&mut self, reason: &str) -> Result<String> {
+    /// When the old side cannot take it back.
+    pub fn hand_back_in_memory<N: Service>(
+        &mut self,
+        old: &mut Turn<N>,
+        reason: &str,
+    ) -> Result<String> {
         if self.succession.phase == Phase::Probation {
             self.roll_back(reason.to_owned(), None)?;
         }
-        Ok(self.hands_back().unwrap_or_default())
+        let reason = self.hands_back().unwrap_or_default();
+        match self.try_hand_back_in_memory(old) {
+            Ok(()) => Ok(reason),
+            Err(why) => {
+                if old.succession.phase == Phase::TakingBack {
+                    old.forget_taken_back();
+                    old.advance(Event::NotTaken)?;
+                }
+                self.advance(Event::NotTaken)?;
+                Err(why)
+            }
+        }
+    }
+
+    fn try_hand_back_in_memory<N: Service>(&mut self, old: &mut Turn<N>) -> Result {
+        let all = self.save_back().map_err(|hitch| match hitch {
+            Hitch::Failed(why) => why,
+            Hitch::Overrun(_) => "it took too long".to_owned(),
+        })?;
+        let (records, streams) = self.pack_in_memory()?;
+        for (told, news) in std::mem::take(&mut self.net.staged.alarms) {
+            old.net.alarms.apply_changes(news, told);
+        }
+        old.succession.returned.all = all;
+        let pieces = self.succession.handback.iter().flat_map(|handback| &handback.pieces);
+        for (number, piece) in (1..).zip(pieces) {
+            let piece = piece.try_clone().map_err(|e| Error::io("open", "the state", e))?;
+            old.succession.returned.pieces.push((number, piece));
+        }
+        old.expect_in_memory(&records, streams)?;
+        old.succession.phase = Phase::TakingBack;
+        old.net.freeze();
+        for id in old.try_take_back()? {
+            self.net.conn(id).into_iter().for_each(|conn| conn.flags.moves = false);
+        }
+        self.advance(Event::Taken)
     }
 
     /// On the new side: why it is not wanted, if somebody has said so.
@@ -215,7 +280,7 @@ impl<S: Service> Turn<S> {
             self.net.alarms.apply_changes(news, told);
         }
         let (event, why) = match handed_back {
-            Some(reason) => (Event::TakeBack, RestartError::RolledBack { reason }),
+            Some(reason) => (Event::HandedBack, RestartError::RolledBack { reason }),
             None => {
                 let how = "killed by SIGKILL".to_owned();
                 let stderr = String::new();

@@ -82,6 +82,23 @@ pub(super) fn load<S: Service, R: Read>(
     Ok(saved.finish().map_err(|e| e.to_string())?)
 }
 
+/// Has the service read all that another one has saved, unless that is nothing.
+pub(super) fn load_whole<S: Service>(
+    service: &mut S,
+    net: &mut Net,
+    saved: &mut dyn BufRead,
+) -> Result {
+    let told = |e: std::io::Error| format!("state: {e}");
+    if saved.fill_buf().map_err(told)?.is_empty() {
+        return Ok(());
+    }
+    guard_restart(net, "load", |_| service.load(saved))??;
+    match saved.fill_buf().map_err(told)? {
+        [] => Ok(()),
+        _ => Err("load has left some of the state unread".into()),
+    }
+}
+
 /// Has the service read a piece of changes.
 pub(super) fn load_changes<S: Service>(
     service: &mut S,

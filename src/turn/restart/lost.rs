@@ -70,7 +70,7 @@ impl<S: Service> Turn<S> {
         if !self.succession.ready {
             self.take_in()?; // what has come has no other owner now
         }
-        let handed_back = self.succession.phase == Phase::HandingBack;
+        let handed_back = matches!(self.succession.phase, Phase::HandingBack | Phase::Returned);
         self.advance(Event::OldGone)?;
         self.succession.old = None;
         if handed_back {

@@ -2,12 +2,15 @@
 //! says.
 //!
 //! `successor` makes the new process; `old` and `new` are the two sides of a restart, `lost` is a new side
-//! without its old one, and `patience` how long they wait for each other; `copying` and `loading` are about
+//! without its old one, and `patience` how long they wait for each other, `heard` what an old side makes of words; `copying` and `loading` are about
 //! the state, on either side, `moving` about the connections that go along, `alarms` about whose the alarms are, `hooks` what the service does around a fork. `stderr` passes on what new programs
-//! say. `in_memory` is a restart without processes.
+//! say. `handing_back` and `taking_back` are a roll back, of the new
+//! side and of the old one. `in_memory` is a restart without processes.
 
 mod alarms;
 mod copying;
+mod handing_back;
+mod heard;
 mod hooks;
 mod in_memory;
 mod loading;
@@ -19,3 +22,4 @@ mod patience;
 mod prepare;
 mod stderr;
 mod successor;
+mod taking_back;

@@ -7,8 +7,8 @@ use std::{
 };
 
 use crate::{
-    error::{Error, Result},
-    limits::{BATCH_BYTES, BATCH_MAX, BATCHES_IN_FLIGHT},
+    error::Result,
+    limits::{BATCH_BYTES, BATCH_MAX},
     log_target::RESTART,
     net::{ConnId, Connection, Peer, Reason, Stream},
     restart::{
@@ -40,7 +40,7 @@ impl<E: ToString> From<E> for Hitch {
 }
 
 impl<S: Service> Turn<S> {
-    // The old side.
+    // The side that gives: the old one, or a new one that hands back.
 
     /// Tells the service what has come to an end in this turn, before its state is copied. Told later, it
     /// would be told to this process alone, and the new one would have them for ever.
@@ -60,7 +60,7 @@ impl<S: Service> Turn<S> {
         self.net.freeze();
         let (service, sessions) = (&self.service, &self.sessions);
         guard_restart(&mut self.net, "on_move", |net| {
-            for (slot, conn) in &mut net.conns {
+            for (slot, conn) in net.conns.iter_mut() {
                 let session = sessions.get(slot).and_then(Option::as_ref);
                 let goes = session.is_none_or(|session| service.on_move(session) == Move::Yes);
                 conn.flags.moves = goes && conn.can_move();
@@ -78,8 +78,13 @@ impl<S: Service> Turn<S> {
     /// interrupt. If the time for it is over, that is said now, and nothing more is done. Answers the time.
     pub(super) fn has_saved(&mut self, begun: Instant) -> std::result::Result<Instant, Hitch> {
         let (now, deaf) = (self.net.clock.now(), self.net.deaf());
-        let Some(attempt) = &mut self.succession.attempt else { return Ok(now) };
         let took = now.saturating_duration_since(begun);
+        if let Some(handback) = &self.succession.handback {
+            let late =
+                now.saturating_duration_since(self.net.frozen_at) > handback.way.max_downtime;
+            return if late { Err(Hitch::Overrun(took)) } else { Ok(now) };
+        }
+        let Some(attempt) = &mut self.succession.attempt else { return Ok(now) };
         let saving = attempt.steps.saved.unwrap_or_default() + took;
         attempt.steps.saved = Some(saving);
         attempt.deaf += took; // this was not deafness, and is no excuse
@@ -91,16 +96,16 @@ impl<S: Service> Turn<S> {
     /// Those that go, and behind them those with so much queued that there may be no room for all, the
     /// least first. What several have queued counts in part for each.
     pub(super) fn choose_outgoing(&mut self) {
+        let Some(records) = self.succession.shipment().map(|it| it.records) else { return };
         let conn = |id: &ConnId| &self.net.conns[id.slot()];
-        let records = self.succession.attempt.as_ref().map_or(0, |attempt| attempt.records);
         let sharing = self.sharing(records);
         let (mut large, small): (Vec<_>, Vec<_>) =
             self.moving().partition(|id| Allowance::counts(conn(id).kept()));
         large
             .sort_by_cached_key(|id| conn(id).input.len() + sharing.part_of_cost(&conn(id).output));
         let outgoing = small.into_iter().chain(large).collect();
-        if let Some(attempt) = &mut self.succession.attempt {
-            (attempt.outgoing, attempt.sharing) = (outgoing, sharing);
+        if let Some(shipment) = self.succession.shipment() {
+            (shipment.outgoing, shipment.sharing) = (outgoing, sharing);
         }
     }
 
@@ -109,21 +114,20 @@ impl<S: Service> Turn<S> {
         Sharing::of(version, self.moving().map(|id| &self.net.conns[id.slot()].output))
     }
 
-    /// Sends batches of connections, as many as the new side can be expected to have room for.
+    /// Sends batches of connections, as many as the other side can be expected to have room for.
     pub(in crate::turn) fn send_connections(&mut self) -> std::result::Result<(), Hitch> {
         loop {
-            let Some(attempt) = &mut self.succession.attempt else { return Ok(()) };
-            if attempt.handed || attempt.in_flight == BATCHES_IN_FLIGHT {
+            let Some(shipment) = self.succession.shipment() else { return Ok(()) };
+            if !shipment.may_go_on() {
                 return Ok(());
             }
-            if attempt.outgoing.is_empty() {
-                attempt.handed = true;
-                attempt.sharing = Sharing::default(); // it would keep what nobody waits for any more
-                attempt.steps.kept_back = attempt.allowance.kept_back;
-                let last_serial = self.net.last_serial;
-                self.send_to_new(&Message::Handed { last_serial }, Vec::new())?;
-                fault::point(Step::OldHanded, self.succession.link_to_new());
-                return Ok(());
+            if shipment.outgoing.is_empty() {
+                shipment.handed = true;
+                shipment.sharing = Sharing::default(); // it would keep what nobody waits for any more
+                return match self.succession.attempt {
+                    Some(_) => self.have_handed_over(),
+                    None => self.ask_to_take_back(),
+                };
             }
             let (records, mut fds) = self.pack_batch()?;
             let count = fds.len() as u64;
@@ -131,38 +135,50 @@ impl<S: Service> Turn<S> {
                 let written = records.len();
                 let records = self.net.reserve.lend(|| memfd::seal(&records));
                 fds.push(records.map_err(|e| format!("seal connections: {e}"))?.into());
+                self.succession.shipment().into_iter().for_each(|it| it.in_flight += 1);
                 if let Some(attempt) = &mut self.succession.attempt {
-                    attempt.in_flight += 1;
                     attempt.steps.moved_bytes += written;
                 }
-                self.send_to_new(&Message::Connections { count }, fds)?;
+                self.send_across(&Message::Connections { count }, fds)?;
             }
         }
     }
 
-    /// The sockets are lent: they stay here, frozen, until the new side has served.
+    /// The new side has been sent everything.
+    fn have_handed_over(&mut self) -> std::result::Result<(), Hitch> {
+        let Some(attempt) = &mut self.succession.attempt else { return Ok(()) };
+        attempt.steps.kept_back = attempt.shipment.allowance.kept_back;
+        let (last_serial, slots) = (self.net.last_serial, self.net.conns.end() as u64);
+        self.send_across(&Message::Handed { last_serial, slots }, Vec::new())?;
+        fault::point(Step::OldHanded, self.succession.link_to_new());
+        Ok(())
+    }
+
+    /// The sockets are lent: they stay here, frozen, until the other side has served.
     fn pack_batch(&mut self) -> std::result::Result<(Vec<u8>, Vec<Fd>), Hitch> {
         let (mut records, mut fds) = (Vec::new(), Vec::new());
         let mut now = self.net.clock.now();
         while fds.len() < FDS_PER_MESSAGE - 1 && records.len() < BATCH_BYTES {
-            let Some(attempt) = &mut self.succession.attempt else { break };
-            let Some(id) = attempt.outgoing.pop_front() else { break };
+            let Some(shipment) = self.succession.shipment() else { break };
+            let Some(id) = shipment.outgoing.pop_front() else { break };
             let conn = &self.net.conns[id.slot()];
-            let kept = conn.input.len() + attempt.sharing.cost(&conn.output);
+            let kept = conn.input.len() + shipment.sharing.cost(&conn.output);
+            let fits = shipment.allowance.has_room_for(kept);
             // What has no room without its session is not written down for nothing.
             let session = self.sessions.get(id.slot()).and_then(Option::as_ref);
-            let session = session.filter(|_| attempt.allowance.has_room_for(kept));
+            let session = session.filter(|_| fits);
             let service = &self.service;
             let export =
                 |session| guard_restart(&mut self.net, "export", |_| service.export(session));
             let exported = session.map(export).transpose()?;
             let written = exported.iter().flatten().map(Vec::len).sum::<usize>();
-            if exported == Some(None) || !attempt.allowance.take(kept + written) {
+            let Some(shipment) = self.succession.shipment() else { break };
+            if exported == Some(None) || !shipment.allowance.take(kept + written) {
                 self.net.conns[id.slot()].flags.moves = false; // it stays after all
                 continue;
             }
             let conn = &self.net.conns[id.slot()];
-            let output = attempt.sharing.write(&conn.output);
+            let output = shipment.sharing.write(&conn.output);
             pack(conn, exported.flatten(), output, self.net.stamp(), now).encode(&mut records);
             fds.extend(conn.stream.raw_fd().map(Fd::Lent));
             now = self.has_saved(now)?;
@@ -170,26 +186,25 @@ impl<S: Service> Turn<S> {
         Ok((records, fds))
     }
 
-    pub(super) fn send_to_new(
+    pub(super) fn send_across(
         &mut self,
         message: &Message,
         fds: Vec<Fd>,
     ) -> std::result::Result<(), Hitch> {
-        let link = self.succession.link_to_new();
-        match link.map_or(Ok(()), |link| link.send_fds(message, fds)) {
+        match self.link_across().map_or(Ok(()), |link| link.send_fds(message, fds)) {
             Ok(()) | Err(LinkError::Closed) => Ok(()), // that it is closed will be heard
             Err(e) => Err(e.into()),
         }
     }
 
-    /// The new side has them. Their sessions live on there, so nobody hears `on_close`.
+    /// The other side has them. Their sessions live on there, so nobody hears `on_close`.
     pub(in crate::turn) fn let_go(&mut self) {
         if !self.net.frozen {
             return;
         }
         let gone: Vec<_> = self.moving().collect();
         let mut sessions = Vec::with_capacity(gone.len());
-        // The new side goes on with them by now, so this is no part of the time in which nobody does.
+        // It goes on with them by now, so this is no part of the time in which nobody does.
         let downtime = self.net.clock.now().saturating_duration_since(self.net.frozen_at);
         if let Some(attempt) = &mut self.succession.attempt {
             attempt.steps.downtime = Some(downtime);
@@ -212,10 +227,23 @@ impl<S: Service> Turn<S> {
         self.net.thaw();
     }
 
-    // The new side.
+    // The side that takes: the new one, or an old one that takes back.
 
     /// Connections, on their way in.
     pub(in crate::turn) fn receive(
+        &mut self,
+        fds: Vec<OwnedFd>,
+    ) -> std::result::Result<(), String> {
+        self.receive_batch(fds)?;
+        if let Some(old) = &mut self.succession.old {
+            let _ = old.link.send(&Message::Taken, Vec::new());
+            fault::point(Step::NewTaken, Some(&mut old.link));
+        }
+        Ok(())
+    }
+
+    /// Connections, behind them the memfd with their records.
+    pub(super) fn receive_batch(
         &mut self,
         mut fds: Vec<OwnedFd>,
     ) -> std::result::Result<(), String> {
@@ -234,10 +262,6 @@ impl<S: Service> Turn<S> {
         if !records.is_empty() {
             return Err("more records than sockets".into());
         }
-        if let Some(old) = &mut self.succession.old {
-            let _ = old.link.send(&Message::Taken, Vec::new());
-            fault::point(Step::NewTaken, Some(&mut old.link));
-        }
         Ok(())
     }
 
@@ -250,8 +274,9 @@ impl<S: Service> Turn<S> {
         }
         self.net.freeze();
         self.net.shared = true;
-        let taken = self.net.take_in(arrivals.connections);
-        taken.map_err(|e| Error::io("take over", "connections", e))?;
+        if !self.net.take_in(arrivals.connections).is_empty() {
+            return Err("two connections with the same slot".into());
+        }
         for (id, session) in arrivals.sessions {
             self.import(id, &session)?;
         }

@@ -5,7 +5,6 @@ use std::{os::fd::OwnedFd, process};
 
 use log::Level;
 use mio::Poll;
-use slab::Slab;
 
 use super::moving::claim;
 use crate::{
@@ -13,7 +12,7 @@ use crate::{
     limits::{RELEASE_PATIENCE, RETIRE_PATIENCE},
     log_target::RESTART,
     logging::Escaped,
-    net::{ConnId, ConnState, Source},
+    net::{ConnId, Slots, Source},
     plan::Engine,
     restart::{
         Event, Phase,
@@ -22,12 +21,12 @@ use crate::{
             stderr::ForwardedStderr,
         },
         fault::{self, Step},
-        link::{LinkError, Message},
+        link::{LinkError, Message, WayBack},
     },
     service::{Service, Start},
     turn::{
         Inboxes, Turn,
-        generation::{Generation, Inherited},
+        generation::{Generation, Handback, Inherited},
     },
 };
 
@@ -55,8 +54,9 @@ impl<S: Service> Turn<S> {
     }
 
     /// The old side has handed over everything.
-    fn handed(&mut self, last_serial: u64) -> Result {
+    fn handed(&mut self, last_serial: u64, slots: u64) -> Result {
         self.net.last_serial = last_serial;
+        self.net.part(slots as usize);
         let taken = self.take_in();
         self.fail_unless(taken)?;
         if let Some(old) = &mut self.succession.old {
@@ -90,10 +90,16 @@ impl<S: Service> Turn<S> {
     }
 
     /// In the child of a fork: turns this copy of the parent into the next generation.
-    pub(in crate::turn) fn become_successor(&mut self, mut old: Generation, generation: u64) {
+    pub(in crate::turn) fn become_successor(
+        &mut self,
+        mut old: Generation,
+        generation: u64,
+        way_back: WayBack,
+    ) {
         self.succession.unready = Some(Unready);
         fault::point(Step::NewMade, Some(&mut old.link));
         self.succession.begin_anew(old, self.net.clock.now());
+        self.succession.handback = Some(Handback::new(way_back));
         let made = self.try_become_successor(generation);
         let ready = made.and_then(|()| self.after_fork_in_child()).and_then(|()| {
             if let Some(old) = &mut self.succession.old {
@@ -109,7 +115,7 @@ impl<S: Service> Turn<S> {
 
     fn try_become_successor(&mut self, generation: u64) -> Result {
         // First what keeps a client from seeing its FIN: copies of connections that the parent keeps.
-        let moves = self.net.frozen;
+        let (moves, slots) = (self.net.frozen, self.net.conns.end());
         let mut conns = std::mem::take(&mut self.net.conns);
         let kept = self.leave_to_parent(&mut conns);
         // Then a kernel of its own: the old epoll set is the parent's, and is only closed.
@@ -117,6 +123,7 @@ impl<S: Service> Turn<S> {
         self.net.begin_anew(poll, generation, kept)?;
         self.inboxes = Inboxes::none(); // nobody can post there, or there would be no fork
         (self.net.frozen, self.net.shared) = (moves, moves);
+        self.net.part(slots);
         self.net.stats.moved_in = self.net.connections() as u64;
         self.ready.clear();
         if let Some(signals) = &self.succession.signals {
@@ -142,7 +149,7 @@ impl<S: Service> Turn<S> {
     }
 
     /// Of the parent's connections: closes those that stay with it, and answers the others.
-    fn leave_to_parent(&mut self, conns: &mut Slab<ConnState>) -> Slab<ConnState> {
+    fn leave_to_parent(&mut self, conns: &mut Slots) -> Slots {
         let mut all = std::mem::take(conns);
         let mut sessions = std::mem::take(&mut self.sessions);
         let staying: Vec<_> =
@@ -152,7 +159,7 @@ impl<S: Service> Turn<S> {
         } else {
             let session = |&slot: &usize| sessions.get_mut(slot).and_then(Option::take);
             let left_sessions = staying.iter().map(session).collect();
-            (staying.iter().map(|&slot| (slot, all.remove(slot))).collect(), left_sessions)
+            (staying.iter().map(|&slot| all.remove(slot)).collect(), left_sessions)
         };
         close_all(left.iter().filter_map(|(_, conn)| conn.stream.raw_fd()).collect());
         self.inherited.push(Inherited::shared(left, left_sessions));
@@ -179,9 +186,11 @@ impl<S: Service> Turn<S> {
                     self.await_handover();
                 }
                 Ok(Some((Message::Alarms(words), _))) => self.inherit_alarms(words),
-                Ok(Some((Message::Handed { last_serial }, _))) if !self.succession.ready => {
-                    self.handed(last_serial)?;
+                Ok(Some((Message::Handed { last_serial, slots }, _))) if !self.succession.ready => {
+                    self.handed(last_serial, slots)?;
                 }
+                Ok(Some((Message::Taken, _))) => self.batch_is_taken()?,
+                Ok(Some((Message::Rollback(word), _))) => self.heed_answer(word)?,
                 Ok(Some((Message::Retiring, _))) => self.await_old(RETIRE_PATIENCE),
                 Ok(Some((Message::Released, _))) => self.advance(Event::Released)?,
                 // A side that has died since does not serve.
@@ -244,6 +253,7 @@ impl<S: Service> Turn<S> {
         };
         self.start_serving(start)?;
         self.net.alarms.track_changes(); // how `on_start` begins is the new side's own
+        self.prepare_to_hand_back();
         if let Some(unready) = self.succession.unready.take() {
             unready.disarm();
         }
@@ -257,7 +267,11 @@ impl<S: Service> Turn<S> {
             let _ = old.link.send(&Message::Serving { after }, Vec::new());
             fault::point(Step::NewServing, Some(&mut old.link));
         }
-        Ok(())
+        // Before it has served anybody.
+        match self.succession.unfit.clone() {
+            Some(why) => self.roll_back(why, None),
+            None => Ok(()),
+        }
     }
 
     /// The old side hears no more what this one says on stderr: it need not, or it cannot.
@@ -304,6 +318,7 @@ impl<S: Service> Turn<S> {
         if self.succession.hands_back.is_some() {
             self.tell_main(); // the old side has said that it is, and is gone
         }
+        self.close_way_back();
         self.net.shared = false;
         self.net.alarms.stop_tracking();
         self.net.alarms.resume_all(); // a side that was handing them back
@@ -331,8 +346,10 @@ impl<S: Service> Turn<S> {
     pub(in crate::turn) fn roll_back(&mut self, reason: String, by: Option<ConnId>) -> Result {
         if self.succession.phase != Phase::Probation {
             let why = match self.succession.phase {
-                Phase::HandingBack => "it is being rolled back already",
-                Phase::Released => "the new generation decides about that: ask on a new connection",
+                Phase::HandingBack | Phase::Returned => "it is being rolled back already",
+                Phase::Released | Phase::TakingBack => {
+                    "the new generation decides about that: ask on a new connection"
+                }
                 _ => "there is nothing to roll back: no restart is in its probation",
             };
             let line = format_args!("roll back: {why}");
@@ -342,19 +359,5 @@ impl<S: Service> Turn<S> {
         }
         self.succession.hands_back = Some((reason, by));
         self.advance(Event::RollBack)
-    }
-
-    /// Asks the old side to serve again. Until it says that it does, this one goes on.
-    pub(in crate::turn) fn hand_back(&mut self) {
-        let reason = self.succession.hands_back.as_ref().map_or("", |(reason, _)| reason);
-        log::info!(target: RESTART, "rolled back: {}", Escaped(reason));
-        let message = Message::TakeBack { reason: reason.to_owned() };
-        self.take_over_stderr();
-        self.tell_alarms_at_last();
-        self.net.alarms.suspend_all();
-        if let Some(old) = &mut self.succession.old {
-            let _ = old.link.send(&message, Vec::new());
-            fault::point(Step::NewHandedBack, Some(&mut old.link));
-        }
     }
 }

@@ -5,17 +5,21 @@ use std::os::fd::OwnedFd;
 
 use log::Level;
 
-use super::moving::Hitch;
+use super::{
+    heard::{complaint, is_step},
+    moving::Hitch,
+};
 use crate::{
     error::Result,
+    limits::SERIALS_APART,
     log_target::RESTART,
     logging::Escaped,
     net::{Deadline, Source},
     restart::{
         Event, Phase,
-        engine::attempt::{Attempt, MUST_EXEC, Task, check_speaker},
+        engine::attempt::{Attempt, Task, check_speaker},
         fault::{self, Step},
-        link::{LinkError, Message, Parcel},
+        link::{LinkError, Message, Rollback},
         step,
     },
     service::{Service, Start},
@@ -46,9 +50,15 @@ impl<S: Service> Turn<S> {
                     continue;
                 }
                 Ok(Some((Message::Committed, _))) => Event::Committed,
-                Ok(Some((Message::TakeBack { reason }, _))) => {
+                Ok(Some((Message::Rollback(Rollback::TakeBack { reason, number }), _))) => {
                     attempt.handed_back = Some(reason);
+                    self.succession.returned.number = number;
                     Event::TakeBack
+                }
+                Ok(Some((Message::Rollback(Rollback::HandedBack), _))) => Event::HandedBack,
+                Err(why @ LinkError::NoRoom) if self.succession.phase == Phase::Released => {
+                    self.miss_back(&why);
+                    continue;
                 }
                 Ok(Some((Message::Datagrams { forwarded }, _))) => {
                     if !self.deliver_some(forwarded, &mut taken, Source::Link) {
@@ -98,7 +108,7 @@ impl<S: Service> Turn<S> {
                 if attempt.offered && attempt.copying.is_none() =>
             {
                 check_speaker(&attempt.child, pid)?;
-                attempt.records = records;
+                attempt.shipment.records = records;
                 attempt.unwanted = unwanted.into_iter().map(|place| place as usize).collect();
                 self.begin_copy()
             }
@@ -107,8 +117,8 @@ impl<S: Service> Turn<S> {
                 self.applied(took);
                 Ok(())
             }
-            Message::Taken if attempt.in_flight > 0 => {
-                attempt.in_flight -= 1;
+            Message::Taken if attempt.shipment.in_flight > 0 => {
+                attempt.shipment.in_flight -= 1;
                 self.send_connections()
             }
             other => Err(format!("it said {other:?} out of turn").into()),
@@ -126,6 +136,10 @@ impl<S: Service> Turn<S> {
                 let given = self.give_to_new(word, fds);
                 return self.give_up_unless(given);
             }
+            Message::Rollback(Rollback::State { .. }) | Message::Connections { .. } => {
+                self.receive_back(word, fds)
+            }
+            Message::Rollback(Rollback::Kept) => return self.kept(),
             Message::TakenOver => self.taken_over(),
             Message::Serving { after } => self.new_side_serves(after),
             Message::Alarms(words) => self.handle_alarms(words),
@@ -139,7 +153,7 @@ impl<S: Service> Turn<S> {
         Ok(())
     }
 
-    fn tell_new(&mut self, message: &Message) {
+    pub(super) fn tell_new(&mut self, message: &Message) {
         // A link that does not take it is closed; it will say so itself.
         if let Some(link) = self.succession.link_to_new() {
             let _ = link.send(message, Vec::new());
@@ -168,6 +182,7 @@ impl<S: Service> Turn<S> {
         self.succession.heap.ended(attempt.child.id());
         self.clear_up_after(attempt.child.id());
         let unheard = self.drain_link(&mut attempt);
+        self.take_back_what_has_come();
         match self.net.frozen {
             true if unheard.taken_over => self.let_go(),
             true => self.net.thaw(),
@@ -264,6 +279,9 @@ impl<S: Service> Turn<S> {
         attempt.steps.ready = Some(now.saturating_duration_since(attempt.task.begun));
         self.succession.last_generation = attempt.task.generation;
         let unwanted = attempt.unwanted.clone();
+        self.succession.returned = Default::default();
+        self.net.part(self.net.conns.end());
+        self.net.last_serial += SERIALS_APART; // the new side's may come here with their names
         self.net.stop_accepting(&unwanted);
         self.net.stop_reading(&unwanted);
         self.tell_new(&Message::Retiring);
@@ -299,7 +317,11 @@ impl<S: Service> Turn<S> {
             self.net.watch(&generation.link, Source::Older)?;
         }
         self.net.alarms.resume_all();
+        self.net.be_alone();
         self.start_serving(Start::Resumed)?;
+        if self.net.frozen {
+            self.net.thaw();
+        }
         if let Some(mut attempt) = self.detach() {
             let why = attempt.rolled_back();
             let (task, steps) = (attempt.task.clone(), attempt.steps);
@@ -346,38 +368,10 @@ impl<S: Service> Turn<S> {
     /// the others.
     pub(in crate::turn) fn dismiss_new(&mut self) -> Result {
         self.let_go(); // it was released, and takes them over before it leaves
+        self.forget_taken_back();
         let Some(attempt) = self.detach() else { return Ok(()) };
         self.succession.heap.stays(attempt.child.id()); // it may have committed meanwhile
         self.verdict(&attempt.task, attempt.steps, Err(RestartError::Stopped));
         self.let_live(attempt)
-    }
-}
-
-/// Whether the new side has said something that the state machine decides about, or nonsense.
-fn is_step(word: &Message) -> bool {
-    use Message::*;
-    !matches!(
-        word,
-        Connect { .. }
-            | Claim { .. }
-            | Loaded { .. }
-            | Applied { .. }
-            | Taken
-            | TakenOver
-            | Serving { .. }
-            | Alarms(_)
-            | Dismissed { .. }
-            | Ask
-    )
-}
-
-/// What the new side has said instead of what it should.
-fn complaint(received: std::result::Result<Option<Parcel<Message>>, LinkError>) -> String {
-    match received {
-        Ok(Some((Message::Failed { reason }, _))) => reason,
-        Ok(Some((Message::Ready { pid }, _))) => format!("it has become pid {pid}: {MUST_EXEC}"),
-        Ok(Some((other, _))) => format!("it said {other:?}"),
-        Ok(None) => "it said nothing".into(),
-        Err(e) => e.to_string(),
     }
 }

@@ -115,6 +115,11 @@ impl<S: Service> Turn<S> {
     /// The old side should have said that it has stopped accepting.
     pub(in crate::turn) fn old_side_silent(&mut self) -> Result {
         self.handle_old()?; // its word may just have come
+        let is_due = self.succession.old_silent_at.is_some_and(|at| at <= self.net.heard());
+        if matches!(self.succession.phase, Phase::HandingBack | Phase::Returned) {
+            let decides = is_due && !self.is_in_doubt();
+            return if decides { self.old_side_takes_nothing_back() } else { Ok(()) };
+        }
         let waits = self.succession.phase == Phase::Waiting && !self.is_in_doubt();
         if self.succession.old.is_none() || !waits {
             return Ok(());

@@ -17,7 +17,7 @@ use crate::{
         Event, Phase,
         engine::attempt::{Attempt, Offer, Side, Task, introduced},
         fault::{self, Step},
-        link::Message,
+        link::{Message, WayBack},
     },
     service::Service,
     turn::{
@@ -123,7 +123,7 @@ impl<S: Service> Turn<S> {
     fn fork(&mut self, task: Task) -> std::result::Result<Option<Attempt>, RestartError> {
         let this = self.succession.identity(&self.net);
         let Restart { probation, ready_within, .. } = task.how;
-        let generation = task.generation;
+        let (generation, way_back) = (task.generation, WayBack::of(&task.how));
         if task.how.moves
             && let Err(reason) = self.freeze()
         {
@@ -153,7 +153,7 @@ impl<S: Service> Turn<S> {
                 self.succession.probation = probation;
                 self.succession.ready_within = ready_within;
                 let old = Generation::with_process(this, link, old);
-                self.become_successor(old, generation);
+                self.become_successor(old, generation, way_back);
                 Ok(None)
             }
         }
