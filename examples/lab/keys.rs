@@ -47,10 +47,14 @@ impl Keys {
         Ok(())
     }
 
+    pub fn count_changed(&self) -> usize {
+        self.changed.as_ref().map_or(0, BTreeSet::len)
+    }
+
     /// At most so many of those that have changed; and how many are left.
     pub fn write_changes(&mut self, most: usize) -> (Vec<u8>, usize) {
         let mut out = Vec::new();
-        let mut changed = self.changed.take().unwrap_or_default();
+        let Some(mut changed) = self.changed.take() else { return (out, 0) };
         for key in (0..most).map_while(|_| changed.pop_first()) {
             if out.is_empty() {
                 out.push(version());

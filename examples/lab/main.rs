@@ -295,42 +295,30 @@ impl Service for Lab {
         own::note("load");
         settings::linger("load");
         panic_if_told("load");
-        let mut length = [0; 4];
-        saved.read_exact(&mut length)?;
-        let mut state = vec![0; u32::from_le_bytes(length) as usize];
-        saved.read_exact(&mut state)?;
-        self.state = State::read(&state)?;
+        self.state = State::read(&read_block(saved)?)?;
         self.book.load(saved, settings::told_time("load_page"))
     }
 
     fn track_changes(&mut self, on: bool) -> bool {
         panic_if_told("track_changes");
-        self.book.track(on)
-    }
-
-    fn save_changes(&mut self, out: &mut dyn Write, most: usize) -> Result<usize> {
-        settings::linger("save_changes");
-        panic_if_told("save_changes");
-        self.book.save_changes(out, most)
-    }
-
-    fn load_changes(&mut self, saved: &mut dyn BufRead) -> Result {
-        settings::linger("load_changes");
-        panic_if_told("load_changes");
-        self.book.load(saved, None)
-    }
-
-    fn track_changes(&mut self, on: bool) -> bool {
-        let tracks = settings::setting::<u8>("TRACK").is_some();
+        let tracks = self.book.track(on);
         self.state.keys.track(on && tracks);
         tracks
     }
 
+    /// The length of what the keys are written down as, that, and pages of the book.
     fn save_changes(&mut self, out: &mut dyn Write, most: usize) -> Result<usize> {
         settings::linger("save_changes");
         panic_if_told("save_changes");
-        let (changes, left) = self.state.keys.write_changes(most);
-        out.write_all(&changes)?;
+        let waiting = self.state.keys.count_changed();
+        let (keys, left) = self.state.keys.write_changes(most);
+        let (mut pages, most) = (Vec::new(), most.saturating_sub(waiting - left));
+        let left = left + self.book.save_changes(&mut pages, most)?;
+        if !keys.is_empty() || !pages.is_empty() {
+            out.write_all(&(keys.len() as u32).to_le_bytes())?;
+            out.write_all(&keys)?;
+            out.write_all(&pages)?;
+        }
         Ok(left)
     }
 
@@ -338,9 +326,11 @@ impl Service for Lab {
         settings::linger("load_changes");
         panic_if_told("load_changes");
         self.events.push("changes".to_owned());
-        let mut bytes = Vec::new();
-        saved.read_to_end(&mut bytes)?;
-        self.state.keys.read_changes(&bytes)
+        let keys = read_block(saved)?;
+        if !keys.is_empty() {
+            self.state.keys.read_changes(&keys)?;
+        }
+        self.book.load(saved, None)
     }
 
     fn export(&self, session: &Session) -> Option<Vec<u8>> {
@@ -367,6 +357,15 @@ impl Service for Lab {
         panic_if_told("on_end");
         witness::note("end");
     }
+}
+
+/// A length, and so many bytes.
+fn read_block(saved: &mut dyn BufRead) -> Result<Vec<u8>> {
+    let mut length = [0; 4];
+    saved.read_exact(&mut length)?;
+    let mut block = vec![0; u32::from_le_bytes(length) as usize];
+    saved.read_exact(&mut block)?;
+    Ok(block)
 }
 
 fn main() -> ExitCode {

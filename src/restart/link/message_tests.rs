@@ -60,11 +60,12 @@ fn any_alarm() -> impl Strategy<Value = AlarmWord> {
 }
 
 fn any_way_back() -> impl Strategy<Value = Option<WayBack>> {
-    let way = (any::<bool>(), any_time(), any::<u64>());
-    proptest::option::of(way.prop_map(|(moves, max_downtime, max_moved)| WayBack {
+    let way = (any::<bool>(), any_time(), any::<u64>(), any::<u64>());
+    proptest::option::of(way.prop_map(|(moves, max_downtime, max_moved, records)| WayBack {
         moves,
         max_downtime,
         max_moved,
+        records,
     }))
 }
 
