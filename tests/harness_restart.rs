@@ -192,7 +192,7 @@ fn a_roll_back_takes_the_alarms_and_the_connections_back() {
     assert_eq!(sides.asked_to_roll_back().as_deref(), Some("unfit"));
     let (mut old, mut new) = sides.roll_back("not asked").unwrap();
     assert_eq!(lines(&mut old), "retire, Resumed, rolled back: unfit");
-    assert_eq!(lines(&mut new), "Upgraded, retire");
+    assert_eq!(lines(&mut new), "Upgraded, retire, end");
     assert!(!new.has(peer) && !new.has(late));
     assert_eq!((ask(&mut old, peer, b'x'), ask(&mut old, late, b'x')), (b"21".into(), b"1".into()));
     let later = old.connect();

@@ -491,7 +491,7 @@ pub trait Service: Sized {
     /// most so many changes, and forgets that it has; answers how many are left. Each call's bytes are read by one
     /// [`load_changes`](Self::load_changes). What changes again is written again. Called between turns while
     /// everybody is served, with as many as take a moment, and a last time with `usize::MAX` for all that is
-    /// left, while nobody is.
+    /// left, while nobody is. With 0 it is only asked how many there are, and writes nothing.
     ///
     /// # Errors
     /// An `Err` ends the restart, or the roll back; this process serves on.

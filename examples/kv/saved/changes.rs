@@ -42,6 +42,9 @@ pub fn save_changes(
     most: usize,
     clock: impl Fn() -> Instant + Copy,
 ) -> Result<usize> {
+    if most == 0 {
+        return Ok(state.store.touched.len());
+    }
     let mut out = Writer::new(out);
     out.put(&VERSION)?;
     let (seed, counters) = (state.store.seed(), Counters::of(state));
