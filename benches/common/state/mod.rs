@@ -24,6 +24,12 @@ pub fn keys(count: usize) -> (Ledger, Ledger) {
     (Ledger::new(0, count, 1000), Ledger::new(ASKED, 1, 0))
 }
 
+/// Numbers of keys, as a flag has them: `100000,1000000`.
+pub fn sizes(list: &str) -> Result<Vec<usize>, String> {
+    let sizes = list.split(',').map(str::parse).collect::<Result<_, _>>();
+    sizes.map_err(|e| format!("--keys {list}: {e}"))
+}
+
 /// To ask for the only key of a ledger.
 pub fn question(asked: &Ledger) -> Exchange {
     asked.read_all(0..1)

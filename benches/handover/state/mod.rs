@@ -17,7 +17,10 @@ use lexopt::{Arg, Parser, ValueExt};
 
 use crate::common::{
     process::example,
-    state::rivals::{RIVALS, Rival},
+    state::{
+        rivals::{RIVALS, Rival},
+        sizes,
+    },
 };
 use sample::{Build, Case, Results};
 
@@ -82,11 +85,7 @@ fn parse() -> Result<Options, lexopt::Error> {
     while let Some(arg) = parser.next()? {
         match arg {
             Arg::Long("state" | "bench") => {} // cargo says `--bench`
-            Arg::Long("keys") => {
-                let list = parser.value()?.string()?;
-                let sizes = list.split(',').map(str::parse).collect::<Result<Vec<_>, _>>();
-                options.sizes = sizes.map_err(|e| format!("--keys {list}: {e}"))?;
-            }
+            Arg::Long("keys") => options.sizes = sizes(&parser.value()?.string()?)?,
             Arg::Long("rounds") => options.rounds = parser.value()?.parse()?,
             Arg::Long("against") => options.against = Some(parser.value()?.into()),
             other => return Err(other.unexpected()),
