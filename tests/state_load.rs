@@ -36,13 +36,13 @@ const TEXTS: usize = 99;
 const COUNTERS: usize = 1;
 
 /// Writes that a client has under way.
-const DEPTH: u64 = 4;
+const DEPTH: u64 = 3;
 
 /// Upgrades that stay, and as many that are rolled back.
 const ROUNDS: usize = 20;
 
 /// Long enough to be rolled back in; some of that are late on a busy machine, and are tried again.
-const PROBATION: &str = "0.4";
+const PROBATION: &str = "0.3";
 
 /// Upgrades that are begun at most.
 const TRIES: usize = 3 * ROUNDS;

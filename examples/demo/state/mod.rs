@@ -134,10 +134,10 @@ impl Run {
         let failed = |e: std::io::Error| format!("the {engine} restart: {e}");
         let verdict = self.server.request(&format!("restart {engine} move")).map_err(failed)?;
         let verdict = verdict.answer().map_err(failed)?;
-        self.server.await_ready().map_err(failed)?;
         if !verdict.is_ok() {
             return Err(format!("the {engine} restart: {}", verdict.head));
         }
+        self.server.await_ready(None).map_err(failed)?;
         Ok(verdict.value("ready").unwrap_or("a time that it did not tell").to_owned())
     }
 
@@ -147,8 +147,9 @@ impl Run {
         self.clients.longest();
         let failed = |e: std::io::Error| format!("the roll back: {e}");
         let verdict = self.server.request("restart fork-exec move").map_err(failed)?;
-        self.server.await_ready().map_err(failed)?;
-        self.pause()?;
+        if self.server.await_ready(Some(&verdict)).map_err(failed)?.is_some() {
+            self.pause()?;
+        }
         let answer = self.server.request("rollback").and_then(|asked| asked.answer());
         let (answer, verdict) = (answer.map_err(failed)?, verdict.answer().map_err(failed)?);
         match (verdict.is_ok(), answer.is_ok()) {

@@ -5,7 +5,10 @@ use std::{
     env, fs,
     io::{self, BufRead, BufReader, Write},
     net::SocketAddr,
-    os::unix::{net::UnixStream, process::CommandExt},
+    os::{
+        fd::AsFd,
+        unix::{net::UnixStream, process::CommandExt},
+    },
     path::PathBuf,
     process::{Child, Command, Stdio},
     sync::mpsc::{self, Receiver, RecvTimeoutError},
@@ -14,6 +17,7 @@ use std::{
 };
 
 use nix::{
+    poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::signal::{Signal, killpg},
     unistd::Pid,
 };
@@ -23,11 +27,16 @@ use crate::journal::{self, Fact};
 /// How long any step may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How often a wait for one thing looks for another.
+const TICK: Duration = Duration::from_millis(5);
+
 pub struct Process {
     child: Child,
     control: PathBuf,
     /// Closed when the last generation has ended.
     log: Receiver<Fact>,
+    /// The number of the next generation, at least.
+    expected: u64,
     /// Lines that a good run does not log.
     pub complaints: Vec<String>,
 }
@@ -67,23 +76,31 @@ impl Process {
                 }
             }
         });
-        let mut process = Process { child, control, log, complaints: Vec::new() };
-        let address = process.await_ready()?;
+        let mut process = Process { child, control, log, expected: 0, complaints: Vec::new() };
+        let address = process.await_ready(None)?.unwrap_or_default();
         let address = address.parse().map_err(|_| io::Error::other(address))?;
         Ok((process, address))
     }
 
-    /// Waits for the next generation that serves, and answers where that is.
-    pub fn await_ready(&mut self) -> io::Result<String> {
+    /// Waits for a generation that serves and is newer than all before; or, if that comes first, for the answer
+    /// to the request by which it was to come. `None`: it is that.
+    pub fn await_ready(&mut self, asked: Option<&Request>) -> io::Result<Option<String>> {
         let until = Instant::now() + PATIENCE;
-        loop {
-            let left = until.saturating_duration_since(Instant::now());
-            match self.log.recv_timeout(left) {
-                Ok(Fact::Ready { address, .. }) => return Ok(address),
+        while Instant::now() < until {
+            match self.log.recv_timeout(TICK) {
+                Ok(Fact::Ready { generation, address, .. }) if generation >= self.expected => {
+                    self.expected = generation + 1;
+                    return Ok(Some(address));
+                }
                 Ok(fact) => self.note(fact),
-                Err(_) => return Err(io::Error::other("no generation is ready")),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) if asked.is_some_and(Request::is_answered) => {
+                    return Ok(None);
+                }
+                Err(RecvTimeoutError::Timeout) => {}
             }
         }
+        Err(io::Error::other("no generation is ready"))
     }
 
     /// Reads what the log has by now.
@@ -129,6 +146,11 @@ impl Process {
 pub struct Request(UnixStream);
 
 impl Request {
+    fn is_answered(&self) -> bool {
+        let mut fds = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
+        poll(&mut fds, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
+    }
+
     pub fn answer(self) -> io::Result<Verdict> {
         let lines = BufReader::new(self.0).lines();
         let lines = lines.take_while(|line| line.as_ref().map_or(true, |line| !line.is_empty()));
