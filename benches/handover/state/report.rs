@@ -18,17 +18,19 @@ pub fn print(results: &Results, rounds: usize) {
          restarts, and their range. The gap is the longest time from one answer to the next of a client that \
          asks each millisecond."
     );
-    gaps("nobody else asks", &results.ours, |measured| &measured.quiet);
-    for (name, keys, gaps) in &results.theirs {
-        println!("| {keys} | {name} | | {} | | | |", spread(gaps));
-    }
-    gaps("a second client writes 50,000 keys a second", &results.ours, |m| &m.written);
+    gaps("nobody else asks", &results.ours, &results.theirs, |measured| &measured.quiet);
+    gaps("a second client writes 50,000 keys a second", &results.ours, &[], |m| &m.written);
     costs(&results.ours);
     refusals(&results.ours);
     words(&results.ours);
 }
 
-fn gaps(title: &str, all: &[Measured], which: fn(&Measured) -> &Vec<Sample>) {
+fn gaps(
+    title: &str,
+    all: &[Measured],
+    theirs: &[(&str, usize, Vec<f64>)],
+    which: fn(&Measured) -> &Vec<Sample>,
+) {
     println!("\n### The longest gap, {title}\n");
     println!(
         "| keys | restart by | done | gap | gap before it | standstill, by its own word | writes/s |"
@@ -49,6 +51,9 @@ fn gaps(title: &str, all: &[Measured], which: fn(&Measured) -> &Vec<Sample>) {
             median(of(|sample| sample.rate)),
         );
     }
+    for (name, keys, gaps) in theirs {
+        println!("| {keys} | {name} | | {} | | | |", spread(gaps));
+    }
     let writes: u64 = all.iter().flat_map(which).map(|sample| sample.writes).sum();
     println!(
         "\nEvery key was compared after each: no byte wrong. Writes confirmed in all: {writes}."
@@ -64,19 +69,35 @@ fn costs(all: &[Measured]) {
     println!("|---:|---|---:|---:|---|---:|---|---|---|");
     for measured in all {
         let out = |value: fn(&Sample) -> f64| done(&measured.quiet).map(value).collect::<Vec<_>>();
+        let peak = measured.peak.map(|peak| peak as f64 / measured.heap as f64);
         println!(
-            "| {} | {} | {:.0} | **{:.2}** | {} | {:.1} | {} | {} | {} |",
+            "| {} | {} | {:.0} | {} | {} | {:.1} | {} | {} | {} |",
             measured.keys,
             measured.name,
             mebibytes(measured.heap),
-            measured.peak as f64 / measured.heap as f64,
+            peak.map_or("-".to_owned(), |times| format!("**{times:.2}**")),
             spread(&said(&measured.quiet, "ready")),
-            median(said(&measured.quiet, "ready")) - median(measured.ready_without.clone()),
+            for_keys(measured),
             spread(&out(|sample| millis(sample.way_out.time))),
             spread(&out(|sample| millis(sample.way_out.cpu))),
             spread(&out(|sample| mebibytes(sample.way_out.copied))),
         );
     }
+    for other in all {
+        let same = |one: &&Measured| one.engine == other.engine && one.keys == other.keys;
+        if let Some(this) = all.iter().find(same).filter(|this| this.name != other.name) {
+            let times = for_keys(other) / for_keys(this);
+            println!(
+                "\n{} keys by {}: ready {times:.1} times as soon as{}",
+                this.keys, this.name, other.build
+            );
+        }
+    }
+}
+
+/// How much later it was ready than with no keys.
+fn for_keys(measured: &Measured) -> f64 {
+    median(said(&measured.quiet, "ready")) - median(measured.ready_without.clone())
 }
 
 /// Why restarts came to nothing.

@@ -49,14 +49,17 @@ pub struct Sample {
 
 /// All of a case.
 pub struct Measured {
+    /// The engine, and the build where it is another one.
     pub name: String,
+    pub engine: &'static str,
+    pub build: &'static str,
     pub keys: usize,
     /// With nobody else, and with a client that writes.
     pub quiet: Vec<Sample>,
     pub written: Vec<Sample>,
-    /// Bytes before the restart, and at the peak.
+    /// Bytes before the restart, and at the peak of one that came to pass.
     pub heap: u64,
-    pub peak: u64,
+    pub peak: Option<u64>,
     /// How long it was until the new process was ready with no keys at all.
     pub ready_without: Vec<f64>,
 }
@@ -79,7 +82,8 @@ pub fn measure(case: &Case<'_>, rounds: usize) -> io::Result<Measured> {
     let ready = |_| Ok(once(&empty, false)?.verdict.millis("ready").unwrap_or(f64::NAN));
     let ready_without = (0..rounds).map(ready).collect::<io::Result<_>>().map_err(told)?;
     eprintln!("{name}, {} keys: measured", case.keys);
-    Ok(Measured { keys: case.keys, quiet, written, heap, peak, ready_without, name })
+    let (engine, build, keys) = (case.engine, case.build.name, case.keys);
+    Ok(Measured { name, engine, build, keys, quiet, written, heap, peak, ready_without })
 }
 
 /// Fills, restarts, and compares every key.
@@ -113,15 +117,15 @@ fn once(case: &Case<'_>, writes: bool) -> io::Result<Sample> {
 }
 
 /// The memory before a restart, and at the peak of it.
-fn weigh(case: &Case<'_>) -> io::Result<(u64, u64)> {
+fn weigh(case: &Case<'_>) -> io::Result<(u64, Option<u64>)> {
     let (mut ledger, mut asked) = keys(case.keys);
     let kv = Kv::start(&case.build.program, [&mut ledger, &mut asked])?;
     let group = kv.first();
     let heap = memory::look(|| vec![group]).unwrap_or(0);
     let peak = Peak::start(move || pids_of(group));
-    kv.restart(case.engine)?;
+    let verdict = kv.restart(case.engine)?;
     thread::sleep(LOOK);
     let peak = peak.stop();
     Client::connect(&kv.address)?.check(&ledger)?;
-    Ok((heap, peak))
+    Ok((heap, verdict.outcome.is_ok().then_some(peak)))
 }
