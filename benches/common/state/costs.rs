@@ -1,5 +1,5 @@
-//! What a process costs on its way out: time on a core, and pages that it has to itself only because it has
-//! written to them.
+//! What a process costs on its way out: time on a core, and memory that it has written to although it was shared:
+//! while the relative lives who has it, too, each such page is copied.
 
 use std::{
     fs, io,
@@ -28,7 +28,7 @@ pub struct WayOut {
     pub time: Duration,
     /// On a core, in the kernel and outside.
     pub cpu: Duration,
-    /// Bytes in pages that it has touched or copied.
+    /// Bytes in pages that needed a fault to be written to, each counted once for each fault.
     pub copied: u64,
 }
 

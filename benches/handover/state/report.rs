@@ -64,7 +64,7 @@ fn costs(all: &[Measured]) {
     println!("\n### What it costs\n");
     println!(
         "| keys | restart by | heap MiB | peak / heap | ready | ready for its keys alone | old process on its way \
-         out | of that on a core | pages copied MiB |"
+         out | of that on a core | pages that it has written to, MiB |"
     );
     println!("|---:|---|---:|---:|---|---:|---|---|---|");
     for measured in all {
