@@ -14,7 +14,7 @@ use crate::common::state::{
     keys,
     kv::{Kv, Verdict, pids_of},
     memory::{self, Peak},
-    millis, question,
+    millis, question, spread,
     writer::Writer,
 };
 
@@ -81,7 +81,9 @@ pub fn measure(case: &Case<'_>, rounds: usize) -> io::Result<Measured> {
     let empty = Case { keys: 0, ..*case };
     let ready = |_| Ok(once(&empty, false)?.verdict.millis("ready").unwrap_or(f64::NAN));
     let ready_without = (0..rounds).map(ready).collect::<io::Result<_>>().map_err(told)?;
-    eprintln!("{name}, {} keys: measured", case.keys);
+    let gaps = |samples: &[Sample]| samples.iter().map(|one| one.gap).collect::<Vec<_>>();
+    let [alone, with_writes] = [&quiet, &written].map(|samples| spread(&gaps(samples)));
+    eprintln!("{name}, {} keys: gap {alone} ms, with writes {with_writes} ms", case.keys);
     let (engine, build, keys) = (case.engine, case.build.name, case.keys);
     Ok(Measured { name, engine, build, keys, quiet, written, heap, peak, ready_without })
 }
