@@ -143,8 +143,10 @@ fn a_stop_while_a_scribe_writes_ends_everybody() {
 
 // What can go wrong, and who notices.
 
-/// Each way in which connections and state go, with the changes that each new program is to have.
-fn all_modes() -> [(&'static str, fn(Setup) -> Setup); 3] {
+type Mode = (&'static str, fn(Setup) -> Setup);
+
+/// Each way in which connections and state go.
+fn all_modes() -> [Mode; 3] {
     [
         ("they stay", |setup| setup),
         ("they move", |setup| setup.env("LAB_MOVE", 1).env("LAB_MAX_DOWNTIME", 60_000)),

@@ -152,6 +152,9 @@ pub(crate) fn verdict(verdict: &Verdict) -> String {
                 let _ = write!(text, "\n{name}={:.3}ms", time.as_secs_f64() * 1000.0);
             }
         }
+        if let Some(copied) = steps.copied {
+            let _ = write!(text, "\ncopied={copied}");
+        }
         if steps.kept_back > 0 {
             let _ = write!(text, "\nkept_back={}", steps.kept_back);
         }

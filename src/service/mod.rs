@@ -97,7 +97,7 @@ use crate::{
 /// | `on_open`, `on_data`, `on_eof`, `on_writable`, `on_timer`, `on_drain` | this connection, as an `Err` does: [`Reason::Panicked`] |
 /// | `on_close`, `on_dial_failed`, `on_datagram`, `on_alarm`, `on_deferred`, `on_mail`, `on_retire`, `on_restart_ended`, the drop of an inherited session | nothing |
 /// | `generation_of` | nothing; the datagram is this generation's |
-/// | `on_move`, `save`, `export`, `load`, `import` | the restart: the old process serves on |
+/// | `on_move`, `save`, `export`, `load`, `import`, `track_changes`, `save_changes`, `load_changes` | the restart: the old process serves on |
 /// | `on_start` | the first generation, with an error; a new one is rolled back; where no other could serve, nothing |
 ///
 /// **`self` and the session may be half changed** by then: what must be changed together is best changed
@@ -287,8 +287,11 @@ pub trait Service: Sized {
     /// new program has run up to [`run`](crate::Server::run), and at a roll back, in the process that hands back.
     /// Default: nothing.
     ///
-    /// It may run in a process of its own, made by `fork()`, which is this one as it was at that moment and ends
-    /// when this returns: so it is told to read `self` and to write to `out`, and to do nothing else.
+    /// It runs in a process of its own, a scribe, where there is one to be had
+    /// ([`Restart::copy_within`](crate::Restart::copy_within)): made by `fork()`, it is this one as it was at that
+    /// moment, has no descriptor but `out` and those of its output, and ends when this returns. So `save` is to read
+    /// `self` and to write to `out`, and to do nothing else: what it changes, opens or counts is gone with the
+    /// scribe.
     ///
     /// # Errors
     /// An `Err` ends the restart; this process serves on. What `out` answers is passed on, as by `?`.
@@ -416,7 +419,8 @@ pub trait Service: Sized {
     }
 
     /// Writes some of what has changed since [`track_changes`](Self::track_changes) and was not written yet, at
-    /// most so many changes, and forgets that it has; answers how many are left. Each call's bytes are read by one
+    /// most so many changes, and forgets that it has; answers how many are left. With 0 it is only asked how many
+    /// there are. Each call's bytes are read by one
     /// [`load_changes`](Self::load_changes). What changes again is written again. Called between turns while
     /// everybody is served, with as many as take a moment, and a last time with `usize::MAX` for all that is
     /// left, while nobody is.

@@ -5,6 +5,8 @@ use std::time::Duration;
 use super::{
     alarm_word::AlarmWord,
     forwarded::{Forwarded, forwarded, put_forwarded},
+    identity::{Identity, PID, engine, process_id},
+    report::Report,
     socket_name::{SocketName, put_sockets, sockets},
     wire::{self, Fields, Malformed, put, put_number, put_time},
 };
@@ -105,29 +107,6 @@ pub(crate) enum Message {
     Alarms(Vec<AlarmWord>),
 }
 
-/// Which generation a process is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Identity {
-    pub generation: u64,
-    pub pid: u32,
-    /// How it was made; `None` for one that was started by hand or by its supervisor.
-    pub engine: Option<Engine>,
-}
-
-/// How a generation is, in its own words.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Report {
-    pub phase: String,
-    pub age: Duration,
-    pub connections: u64,
-    /// The age of its oldest connection.
-    pub oldest: Option<Duration>,
-    /// Work in hand that is no connection.
-    pub holds: u64,
-    /// The names of the oldest few.
-    pub held: Vec<String>,
-}
-
 // Kinds and tags are never given a second meaning. (3 was a state in a memfd.)
 const HELLO: u16 = 1;
 const LISTENERS: u16 = 2;
@@ -167,25 +146,17 @@ const COPIED: u16 = 64;
 const GENERATION: u16 = 1;
 const ENGINE: u16 = 2;
 const LAST_SERIAL: u16 = 3;
-const PID: u16 = 5;
 const REASON: u16 = 6;
 /// A time in microseconds, like the tags below it.
 const PROBATION: u16 = 7;
 const WITHIN: u16 = 8;
-const AGE: u16 = 9;
-const OLDEST: u16 = 10;
-const PHASE: u16 = 11;
+// 9 to 13 are a report's, 14 and 15 an identity's.
 const CONNECTIONS: u16 = 12;
-const HOLDS: u16 = 13;
-/// The generation of the side that speaks, where GENERATION is the other one's.
-const OWN_GENERATION: u16 = 14;
-const OWN_ENGINE: u16 = 15;
 const READY_WITHIN: u16 = 16;
 const AFTER: u16 = 17;
 const MAKER: u16 = 20;
 const CODE: u16 = 21;
 const ALARM: u16 = 40;
-const HELD: u16 = 41;
 const UNWANTED: u16 = 50;
 const COPY_WITHIN: u16 = 60;
 const BYTES: u16 = 61;
@@ -196,23 +167,16 @@ impl Message {
     pub fn encode(&self) -> Vec<u8> {
         let mut out = wire::begin(self.kind());
         match self {
-            Message::Hello { generation, engine, probation, ready_within, copy_within, old } => {
-                put_number(&mut out, GENERATION, *generation);
-                put(&mut out, ENGINE, &[*engine as u8]);
-                put_time(&mut out, PROBATION, *probation);
-                put_time(&mut out, READY_WITHIN, *ready_within);
-                put_time(&mut out, COPY_WITHIN, *copy_within);
-                put_identity(&mut out, old);
-            }
+            Message::Hello { .. } => self.put_hello(&mut out),
             Message::Listeners { sockets } => put_sockets(&mut out, sockets),
-            Message::Older { who } => put_identity(&mut out, who),
+            Message::Older { who } => who.put(&mut out),
             Message::Connect { pid }
             | Message::Ready { pid }
             | Message::Supervisor { pid }
             | Message::Retired { pid }
             | Message::Leaving { pid } => put_number(&mut out, PID, u64::from(*pid)),
             Message::Main { who, maker } => {
-                put_identity(&mut out, who);
+                who.put(&mut out);
                 maker.iter().for_each(|pid| put_number(&mut out, MAKER, u64::from(*pid)));
             }
             Message::Ended { pid, code } => {
@@ -234,7 +198,7 @@ impl Message {
             Message::Copied { last_serial } | Message::Handed { last_serial } => {
                 put_number(&mut out, LAST_SERIAL, *last_serial)
             }
-            Message::Report(report) => put_report(&mut out, report),
+            Message::Report(report) => report.put(&mut out),
             Message::Alarms(words) => {
                 words.iter().for_each(|word| put(&mut out, ALARM, &word.to_bytes()));
             }
@@ -255,6 +219,19 @@ impl Message {
             | Message::Ask => {}
         }
         out
+    }
+
+    fn put_hello(&self, out: &mut Vec<u8>) {
+        let Message::Hello { generation, engine, probation, ready_within, copy_within, old } = self
+        else {
+            return;
+        };
+        put_number(out, GENERATION, *generation);
+        put(out, ENGINE, &[*engine as u8]);
+        put_time(out, PROBATION, *probation);
+        put_time(out, READY_WITHIN, *ready_within);
+        put_time(out, COPY_WITHIN, *copy_within);
+        old.put(out);
     }
 
     fn kind(&self) -> u16 {
@@ -308,10 +285,10 @@ impl Message {
                 // An older program does not say.
                 ready_within: fields.maybe_time(READY_WITHIN, "time")?.unwrap_or_default(),
                 copy_within: fields.maybe_time(COPY_WITHIN, "time")?.unwrap_or_default(),
-                old: identity(fields)?,
+                old: Identity::of(fields)?,
             },
             LISTENERS => Message::Listeners { sockets: sockets(fields)? },
-            OLDER => Message::Older { who: identity(fields)? },
+            OLDER => Message::Older { who: Identity::of(fields)? },
             OFFERED => Message::Offered,
             CLAIM => Message::Claim {
                 pid: pid(fields)?,
@@ -337,17 +314,10 @@ impl Message {
             GIVEN_UP => Message::GivenUp,
             DISMISSED => Message::Dismissed { within: fields.maybe_time(WITHIN, "time")? },
             ASK => Message::Ask,
-            REPORT => Message::Report(Report {
-                phase: fields.text(PHASE, "phase")?,
-                age: fields.time(AGE, "age")?,
-                connections: fields.number(CONNECTIONS, "connections")?,
-                oldest: fields.maybe_time(OLDEST, "oldest")?,
-                holds: fields.number(HOLDS, "holds")?,
-                held: fields.texts(HELD, "held")?,
-            }),
+            REPORT => Message::Report(Report::of(fields)?),
             SUPERVISOR => Message::Supervisor { pid: pid(fields)? },
             MAIN => Message::Main {
-                who: identity(fields)?,
+                who: Identity::of(fields)?,
                 maker: match fields.maybe(MAKER, "maker")? {
                     Some(_) => Some(process_id(fields, MAKER, "maker")?),
                     None => None,
@@ -363,35 +333,8 @@ impl Message {
     }
 }
 
-fn engine(bytes: &[u8]) -> Result<Engine, Malformed> {
-    match bytes {
-        [0] => Ok(Engine::Fork),
-        [1] => Ok(Engine::ForkExec),
-        _ => Err(Malformed::Field("engine")),
-    }
-}
-
-fn put_report(out: &mut Vec<u8>, report: &Report) {
-    put(out, PHASE, report.phase.as_bytes());
-    put_time(out, AGE, report.age);
-    put_number(out, CONNECTIONS, report.connections);
-    report.oldest.iter().for_each(|time| put_time(out, OLDEST, *time));
-    put_number(out, HOLDS, report.holds);
-    report.held.iter().for_each(|name| put(out, HELD, name.as_bytes()));
-}
-
-fn put_identity(out: &mut Vec<u8>, who: &Identity) {
-    put_number(out, OWN_GENERATION, who.generation);
-    put_number(out, PID, u64::from(who.pid));
-    who.engine.iter().for_each(|engine| put(out, OWN_ENGINE, &[*engine as u8]));
-}
-
 fn pid(fields: Fields<'_>) -> Result<u32, Malformed> {
     process_id(fields, PID, "pid")
-}
-
-fn process_id(fields: Fields<'_>, tag: u16, name: &'static str) -> Result<u32, Malformed> {
-    fields.number(tag, name)?.try_into().map_err(|_| Malformed::Field(name))
 }
 
 fn code(fields: Fields<'_>) -> Result<u8, Malformed> {
@@ -399,14 +342,6 @@ fn code(fields: Fields<'_>) -> Result<u8, Malformed> {
         [code] => Ok(*code),
         _ => Err(Malformed::Field("code")),
     }
-}
-
-fn identity(fields: Fields<'_>) -> Result<Identity, Malformed> {
-    Ok(Identity {
-        generation: fields.number(OWN_GENERATION, "own generation")?,
-        pid: pid(fields)?,
-        engine: fields.maybe(OWN_ENGINE, "own engine")?.map(engine).transpose()?,
-    })
 }
 
 #[cfg(test)]

@@ -2,10 +2,12 @@
 //! says.
 //!
 //! `successor` makes the new process; `old` and `new` are the two sides of a restart, `lost` is a new side
-//! without its old one, and `patience` how long they wait for each other; `copying` and `loading` are about
-//! the state, on either side, `moving` about the connections that go along, `alarms` about whose the alarms are. `in_memory` is a restart without processes.
+//! without its old one, and `patience` how long they wait for each other; `copying` and `changes` are about
+//! the state, on the old side, `loading` on the new one, `moving` about the connections that go along, `alarms`
+//! about whose the alarms are, and `outcome` tells how it went. `in_memory` is a restart without processes.
 
 mod alarms;
+mod changes;
 mod copying;
 mod in_memory;
 mod loading;
@@ -13,5 +15,6 @@ mod lost;
 mod moving;
 mod new;
 mod old;
+mod outcome;
 mod patience;
 mod successor;

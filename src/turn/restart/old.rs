@@ -3,18 +3,15 @@
 
 use std::os::fd::OwnedFd;
 
-use log::Level;
-
 use super::moving::Hitch;
 use crate::{
     error::Result,
-    log_target::RESTART,
-    logging::Escaped,
     net::{Deadline, Net, Source},
     restart::{
         Event, Phase,
         engine::{
-            attempt::{Attempt, MUST_EXEC, Task, check_speaker},
+            attempt::{Attempt, MUST_EXEC, check_speaker},
+            scribe::Copying,
             stderr::{Left, Stderr},
         },
         fault::{self, Step},
@@ -22,8 +19,8 @@ use crate::{
         step,
     },
     service::{Service, Start},
-    turn::{Turn, generation::Generation, guard::guard_process},
-    verdict::{RestartError, Steps, Verdict},
+    turn::{Turn, generation::Generation},
+    verdict::RestartError,
 };
 
 impl<S: Service> Turn<S> {
@@ -87,6 +84,7 @@ impl<S: Service> Turn<S> {
     /// What a new program asks for, each in its turn.
     fn give_to_new(&mut self, word: Message, fds: Vec<OwnedFd>) -> std::result::Result<(), Hitch> {
         let Some(attempt) = &mut self.succession.attempt else { return Ok(()) };
+        let copying = attempt.copying.as_ref();
         match word {
             Message::Connect { pid } if !attempt.offered => {
                 self.net.reserve.open();
@@ -94,13 +92,15 @@ impl<S: Service> Turn<S> {
                 self.net.fill_reserve();
                 Ok(offered?)
             }
-            Message::Claim { pid, unwanted } if attempt.offered && attempt.copying.is_none() => {
+            Message::Claim { pid, unwanted } if attempt.offered && copying.is_none() => {
                 check_speaker(&attempt.child, pid)?;
                 attempt.unwanted = unwanted.into_iter().map(|place| place as usize).collect();
                 self.begin_copy()
             }
-            Message::Loaded { bytes } if attempt.is_loading() => self.loaded(bytes),
-            Message::Applied { took } if attempt.is_applying() => {
+            Message::Loaded { bytes } if copying.is_some_and(Copying::is_loading) => {
+                self.loaded(bytes)
+            }
+            Message::Applied { took } if copying.is_some_and(Copying::is_applying) => {
                 self.applied(took);
                 Ok(())
             }
@@ -227,52 +227,6 @@ impl<S: Service> Turn<S> {
         self.net.cancel_deadline(attempt.overdue, Deadline::NewOverdue);
         self.net.shared = false;
         Some(attempt)
-    }
-
-    /// Tells everybody who wants to know how a restart went.
-    pub(in crate::turn) fn verdict(
-        &mut self,
-        task: &Task,
-        steps: Steps,
-        outcome: std::result::Result<u32, RestartError>,
-    ) {
-        let Task { generation, engine, .. } = *task;
-        let kept_back = steps.kept_back;
-        if outcome.is_ok() && kept_back > 0 {
-            log::warn!(
-                target: RESTART,
-                "restart: {kept_back} connections have more queued than goes along ({} bytes), and stay",
-                task.how.max_moved
-            );
-        }
-        let took = self.net.clock.now().saturating_duration_since(task.begun);
-        match &outcome {
-            Ok(pid) => {
-                log::info!(
-                    target: RESTART,
-                    "restart: done in {took:?}: generation {generation} is pid {pid}"
-                )
-            }
-            Err(why) => {
-                let line = format_args!("{}", Escaped(why));
-                match why.is_refusal() {
-                    true => self.net.log(RESTART, Level::Error, "restart refused", line),
-                    false => log::error!(target: RESTART, "{line}"),
-                }
-                self.tell_failed(why);
-            }
-        }
-        let program = task.program.clone();
-        let verdict = Verdict { generation, engine, took, steps, program, outcome };
-        if let Some(id) = task.by {
-            self.answer_verdict(id, &verdict);
-        }
-        if self.succession.phase != Phase::Waiting {
-            let service = &mut self.service;
-            guard_process(&mut self.net, "on_restart_ended", |net| {
-                service.on_restart_ended(net, &verdict);
-            });
-        }
     }
 
     /// The new side is ready: this one stops accepting where that one does, and keeps its listeners in case it
