@@ -16,7 +16,7 @@ use crate::{
     prepare::Prepared,
     restart::{
         link::{Identity, Link, Message, Parcel, SocketName, WayBack, listener_parcels},
-        transfer::shipment::Shipment,
+        transfer::{record, shipment::Shipment},
     },
     verdict::{Program, RestartError, Steps},
 };
@@ -337,7 +337,7 @@ fn hello(task: &Task, old: Identity, heard: &Stderr) -> io::Result<Parcel<Messag
     let Restart { probation, ready_within, copy_within, .. } = task.how;
     let stderr = io::stderr().as_fd().try_clone_to_owned()?;
     let heard = heard.as_fd().try_clone_to_owned()?;
-    let back = Some(WayBack::of(&task.how));
+    let back = Some(WayBack::of(&task.how, record::VERSION));
     let hello =
         Message::Hello { generation, engine, probation, ready_within, copy_within, back, old };
     Ok((hello, vec![stderr, heard, Process::this()?.into_fd()]))

@@ -85,12 +85,17 @@ impl<S: Service> Turn<S> {
                     continue;
                 }
             };
-            if step(self.succession.phase, event).0 == self.succession.phase {
-                self.give_up(|attempt| attempt.failed(format!("it said {event:?} out of turn")))?;
-                continue;
-            }
-            self.advance(event)?;
+            self.take_step(event)?;
         }
+    }
+
+    /// The new side has said something that the state machine decides about.
+    fn take_step(&mut self, event: Event) -> Result {
+        if step(self.succession.phase, event).0 == self.succession.phase {
+            return self
+                .give_up(|attempt| attempt.failed(format!("it said {event:?} out of turn")));
+        }
+        self.advance(event)
     }
 
     /// What a new program asks for, each in its turn.
