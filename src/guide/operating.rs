@@ -19,7 +19,8 @@
 //! committed=5012.750ms
 //! ```
 //!
-//! Of an upgrade it also says how long the state took to write down (`saved`), and with `--move` for how long the
+//! Of an upgrade it also says how the state was copied (`copied`) and for how long the old process could do nothing
+//! else for it (`saved`), and with `--move` for how long the
 //! connections were not served (`downtime`). `restart` waits until the new generation has committed. Without a flag it does what the first
 //! [`restart_on`](crate::Server::restart_on) says, with one what the first of that engine says. In a second
 //! terminal, in the middle of a `heirloom restart --fork-exec`:

@@ -65,11 +65,14 @@ impl<S: Service> Turn<S> {
 
     /// How many changes are to be copied. Whoever writes some although none were asked for has them sent.
     pub(super) fn changes_waiting(&mut self) -> std::result::Result<usize, Hitch> {
+        let begun = self.net.clock.now();
         let (service, mut unasked) = (&mut self.service, Vec::new());
         let waiting = guard_restart(&mut self.net, "save_changes", |_| {
             service.save_changes(&mut unasked, 0)
         })?;
         let waiting = waiting.map_err(not_saved)?;
+        let took = self.has_saved(begun)?.saturating_duration_since(begun);
+        self.copying(|copying| copying.rounds.asked(took));
         if !unasked.is_empty() {
             let piece = self.net.reserve.lend(|| seal(&unasked)).map_err(not_saved)?;
             self.send_piece(piece, unasked.len() as u64, 0, Duration::ZERO)?;
