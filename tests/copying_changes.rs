@@ -147,8 +147,9 @@ fn nothing_is_left_behind_after_twenty_upgrades() {
         wait_for("the others to be gone", || lab.generations() == [new]);
         assert_eq!(zombies_of(new), []);
         let before = fds.get().unwrap_or_else(|| open_fds(new));
-        wait_for("descriptors to be given back", || open_fds(new) == before);
-        fds.set(Some(before));
+        // The first may just be about to close its link to the one that is gone.
+        wait_for("descriptors to be given back", || open_fds(new) <= before);
+        fds.set(Some(open_fds(new)));
     });
     assert_eq!(lab.count_lines("copied: "), 20);
 }
