@@ -38,8 +38,8 @@ impl Book {
                 }
                 "ok".to_owned()
             }
-            "put" => {
-                let (page, text) = rest.split_once(' ').ok_or("put: where, what")?;
+            "write" => {
+                let (page, text) = rest.split_once(' ').ok_or("write: where, what")?;
                 self.put(number(page)?, text.as_bytes().to_vec());
                 "ok".to_owned()
             }

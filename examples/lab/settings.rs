@@ -5,7 +5,7 @@
 //! COPY MAX_DOWNTIME CONNECTIONS MAX_MOVED MESSAGE OUTPUT, DRAIN DRAIN_SPREAD STOP STOP_SPREAD GENERATIONS DISMISS, DIAL
 //! PER_DESTINATION; `LAB_PREPARE="FROM WITHIN PAUSE"` (bytes,
 //! and milliseconds); and `LAB_OR_FORK_EXEC=1`, `LAB_MOVE=1` (as `--move`), `LAB_IF_SHARED=refuse` (or `fork-exec`), `LAB_CHECKED=1`, `LAB_MAILBOX=1` (2: with
-//! a message in it from the beginning), `LAB_TRACK=1` (it notes which keys change).
+//! a message in it from the beginning).
 //!
 //! - `LAB_BROKEN=FILE`: while the file exists, a new program does what it says: `exit`, `hang`, `panic`,
 //!   `stop` (it stops itself until it gets SIGCONT), `check` (its configuration is bad), `fds` (it has
@@ -13,9 +13,9 @@
 //!   to serve), `roll back`, `die in alarm`; and whoever comes to it: `panic in CALLBACK`,
 //!   `refuse in CALLBACK` (around a fork).
 //! - `LAB_SLOW=FILE`: callbacks that take long, one a line, with the time: `start 2500`. There are `open`,
-//!   `start`, `retire`, `save`, `load`, `save_changes`, `load_changes`, `export`, `import`, `save_changes` and `load_changes`; `save_page` and
+//!   `start`, `retire`, `save`, `load`, `save_changes`, `load_changes`, `export` and `import`; `save_page` and
 //!   `load_page` are for each page of the book.
-//! - `LAB_TRACK=1`: it says what changes in the book.
+//! - `LAB_TRACK=1`: it says what changes, of the keys and in the book.
 //! - `LAB_PANICS=1`: a panic ends the process.
 //! - `LAB_ALSO=FILE`: it also listens on each line of it, or reads `datagrams ADDRESS`.
 //! - `LAB_JOURNAL=FILE`: all generations write down there which alarms, pieces and messages came.
