@@ -4,7 +4,7 @@
 //! who finds it locked waits (`busy_timeout`). What may not be is a handle that two processes have, made before a
 //! fork: see [How To Corrupt An SQLite Database File](https://www.sqlite.org/howtocorrupt.html), 2.6.
 
-use std::{fs, io, os::fd::RawFd, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 
 use heirloom::Result;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
@@ -28,14 +28,10 @@ const NOTE: &str = "INSERT INTO postings (id, source, target, amount) VALUES (?1
 const ADD: &str = "INSERT INTO accounts VALUES (?1, ?2)
     ON CONFLICT (name) DO UPDATE SET balance = balance + excluded.balance";
 
-pub struct Book {
-    connection: Connection,
-    /// Of the file, its journal and its index.
-    descriptors: Vec<RawFd>,
-}
+pub struct Book(Connection);
 
 impl Book {
-    /// Opens all files that it will need, so that they are known as this process's own.
+    /// Opens it, or makes it.
     pub fn open(path: &Path) -> Result<Book> {
         let open = || {
             let connection = Connection::open(path)?;
@@ -46,17 +42,12 @@ impl Book {
             connection.execute_batch(TABLES)?;
             Ok(connection)
         };
-        let connection = open().map_err(|e| failed(&e))?;
-        Ok(Book { connection, descriptors: descriptors_of(path)? })
-    }
-
-    pub fn descriptors(&self) -> Vec<RawFd> {
-        self.descriptors.clone()
+        open().map(Book).map_err(|e| failed(&e))
     }
 
     /// Who closes it last puts the journal into the file, and removes it.
     pub fn close(self) -> Result {
-        self.connection.close().map_err(|(_, e)| failed(&e))
+        self.0.close().map_err(|(_, e)| failed(&e))
     }
 
     /// Answers what `target` has then. A posting whose id is known has been made before, and is not made again: so a
@@ -72,7 +63,7 @@ impl Book {
 
     fn made(&self, id: &str) -> Result<Option<Posting>> {
         let sql = "SELECT id, source, target, amount FROM postings WHERE id = ?1";
-        let found = self.connection.prepare_cached(sql).and_then(|mut statement| {
+        let found = self.0.prepare_cached(sql).and_then(|mut statement| {
             statement.query_row([id], |row| Posting::from_row(row, 0)).optional()
         });
         found.map_err(|e| failed(&e))
@@ -81,8 +72,7 @@ impl Book {
     /// One transaction, which is in the file when this returns.
     fn make(&mut self, posting: &Posting) -> rusqlite::Result<()> {
         let Posting { id, source, target, amount } = posting;
-        let transaction =
-            self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let transaction = self.0.transaction_with_behavior(TransactionBehavior::Immediate)?;
         transaction.prepare_cached(NOTE)?.execute(params![id, source, target, amount])?;
         transaction.prepare_cached(ADD)?.execute(params![source, -amount])?;
         transaction.prepare_cached(ADD)?.execute(params![target, amount])?;
@@ -92,7 +82,7 @@ impl Book {
     pub fn balance(&self, name: &str) -> Result<i64> {
         let sql = "SELECT balance FROM accounts WHERE name = ?1";
         let found = self
-            .connection
+            .0
             .prepare_cached(sql)
             .and_then(|mut statement| statement.query_row([name], |row| row.get(0)).optional());
         Ok(found.map_err(|e| failed(&e))?.unwrap_or(0))
@@ -101,9 +91,7 @@ impl Book {
     /// How many postings there are, and the sum of their amounts.
     pub fn total(&self) -> Result<(i64, i64)> {
         let sql = "SELECT count(*), ifnull(sum(amount), 0) FROM postings";
-        self.connection
-            .query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))
-            .map_err(|e| failed(&e))
+        self.0.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).map_err(|e| failed(&e))
     }
 
     /// The postings after number `seq`, `most` at most, each with its number.
@@ -111,7 +99,7 @@ impl Book {
         let sql = "SELECT seq, id, source, target, amount FROM postings
             WHERE seq > ?1 ORDER BY seq LIMIT ?2";
         let read = || {
-            let mut statement = self.connection.prepare_cached(sql)?;
+            let mut statement = self.0.prepare_cached(sql)?;
             let rows = statement.query_map(params![seq as i64, most], |row| {
                 Ok((row.get::<_, i64>(0)? as u64, Posting::from_row(row, 1)?))
             })?;
@@ -131,21 +119,6 @@ impl Posting {
             amount: row.get(first + 3)?,
         })
     }
-}
-
-/// SQLite does not say which it has, so this looks for the names: `ledger.db`, `ledger.db-wal`, `ledger.db-shm`.
-fn descriptors_of(path: &Path) -> io::Result<Vec<RawFd>> {
-    let path = fs::canonicalize(path)?;
-    let names = ["", "-wal", "-shm"].map(|end| {
-        let mut name = path.clone().into_os_string();
-        name.push(end);
-        name
-    });
-    let entries = fs::read_dir("/proc/self/fd")?.flatten();
-    let ours = entries.filter(|entry| {
-        fs::read_link(entry.path()).is_ok_and(|target| names.iter().any(|name| target == *name))
-    });
-    Ok(ours.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect())
 }
 
 fn failed(e: &rusqlite::Error) -> heirloom::Error {

@@ -34,7 +34,7 @@ mod common;
 mod feed;
 mod request;
 
-use std::{env, path::PathBuf, process::ExitCode, time::Duration};
+use std::{env, fs, path::PathBuf, process::ExitCode, time::Duration};
 
 use heirloom::{
     Alarm, Connection, Deferred, Net, Origin, PerProcess, Result, Service, Start, codec,
@@ -60,8 +60,7 @@ struct Ledger {
 
 impl Ledger {
     fn new(file: PathBuf, redis: Option<String>) -> Ledger {
-        let open = Box::new(move || Book::open(&file)) as Box<_>;
-        let book = PerProcess::with_descriptors(open, Book::descriptors);
+        let book = PerProcess::new(Box::new(move || Book::open(&file)) as Box<_>);
         let feed =
             redis.map(|redis| PerProcess::new(Box::new(move || Feed::connect(&redis)) as Box<_>));
         Ledger { book, feed }
@@ -172,13 +171,21 @@ impl Service for Ledger {
 }
 
 fn main() -> ExitCode {
-    let file = env::var_os("LEDGER_FILE").unwrap_or_else(|| "ledger.db".into());
-    let mut ledger = Ledger::new(file.into(), env::var("LEDGER_REDIS").ok());
+    let file = PathBuf::from(env::var_os("LEDGER_FILE").unwrap_or_else(|| "ledger.db".into()));
+    let mut ledger = Ledger::new(file.clone(), env::var("LEDGER_REDIS").ok());
     // So that a program that cannot open it is none to restart into.
-    if let Err(why) = ledger.book.get() {
-        eprintln!("ledger: {why}");
-        return ExitCode::from(2); // as with a wrong command line
-    }
+    let opened = ledger.book.get().map(drop).and_then(|()| Ok(fs::canonicalize(file)?));
+    let file = match opened {
+        Ok(file) => file.display().to_string(),
+        Err(why) => {
+            eprintln!("ledger: {why}");
+            return ExitCode::from(2); // as with a wrong command line
+        }
+    };
     let defaults = common::Defaults { listen: "127.0.0.1:7786", moves: false };
-    common::serve(defaults, ledger, |server| server)
+    common::serve(defaults, ledger, |server| {
+        // What is looked for before a fork is looked for before `before_fork`, which closes these.
+        let files = ["", "-wal", "-shm"].map(|end| format!("{file}{end}"));
+        files.into_iter().fold(server, |server, name| server.shares(name))
+    })
 }
