@@ -52,10 +52,13 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// After the answers of a turn: what has been posted is published.
 const PUBLISH: Deferred = Deferred(0);
 
+/// What each process opens for itself, by a closure that knows where it is.
+type Own<T> = PerProcess<T, Box<dyn FnMut() -> Result<T>>>;
+
 struct Ledger {
-    book: PerProcess<Book, Box<dyn FnMut() -> Result<Book>>>,
+    book: Own<Book>,
     /// `None`: nobody wants to be told.
-    feed: Option<PerProcess<Feed, Box<dyn FnMut() -> Result<Feed>>>>,
+    feed: Option<Own<Feed>>,
 }
 
 impl Ledger {
