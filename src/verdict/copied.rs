@@ -10,9 +10,9 @@ use std::{fmt, time::Duration};
 /// /// What a dashboard says of an upgrade that stood still.
 /// fn advice(copied: &Copied) -> Option<&'static str> {
 ///     match copied.by {
-///         CopiedBy::Scribe => None,
-///         CopiedBy::Itself { threads: 2.. } => Some("with one thread it would serve meanwhile"),
+///         CopiedBy::Itself { threads: 2.., .. } => Some("with one thread it would serve meanwhile"),
 ///         CopiedBy::Itself { .. } => Some("there was no process to be had"),
+///         _ => None,
 ///     }
 /// }
 /// ```

@@ -62,11 +62,14 @@ impl<S: Service> Turn<S> {
 
     /// How many changes are to be copied.
     pub(super) fn changes_waiting(&mut self) -> std::result::Result<usize, Hitch> {
+        let begun = self.net.clock.now();
         let (service, mut unasked) = (&mut self.service, Vec::new());
         let waiting = guard_restart(&mut self.net, "save_changes", |_| {
             service.save_changes(&mut unasked, 0)
         })?;
         let waiting = waiting.map_err(not_saved)?;
+        let took = self.has_saved(begun)?.saturating_duration_since(begun);
+        self.copying(|copying| copying.rounds.asked(took));
         match unasked.len() {
             0 => Ok(waiting),
             // It would go on for ever, and what was written may be missing in the next piece.
