@@ -270,7 +270,7 @@
 //! |---|---|---|
 //! | a client of a database, a cache, an HTTP server; a TLS session | answers cross over, and who drops it says goodbye for both | [`PerProcess`](crate::PerProcess) |
 //! | a timerfd, inotify, an eventfd, an io_uring | one queue, two readers | `PerProcess` |
-//! | SQLite, LMDB, redb | locks and mapped memory that each takes for its own | close it in [`before_fork`](crate::Service::before_fork), open it in both |
+//! | SQLite, LMDB, redb | locks and mapped memory that each takes for its own | close it in [`before_fork`](crate::Service::before_fork), open it in both ([a database](super::your_own#a-database)) |
 //! | a file that is being written through a buffer | the buffer is written twice | write it in `before_fork` |
 //! | random numbers, generators of ids | the same in both | [`after_fork_in_child`](crate::Service::after_fork_in_child), see below |
 //! | threads | refused | fork-exec |

@@ -189,6 +189,63 @@
 //! front, refuse the others, and change it in two steps: a version that reads both formats and writes the old
 //! one, and then one that writes the new one. The example `kv` is made like that (`records.rs` and `saved.rs` there).
 //!
+//! # A database
+//!
+//! What has to outlive the machine is in a file. The example `ledger` keeps accounts in SQLite; its clients post, and
+//! `ok` means that it is written. It is this server with five things more:
+//!
+//! ```
+//! # use heirloom::{Connection, Net, Origin, PerProcess, Result, Service};
+//! # struct Book;
+//! # impl Book { fn open() -> Result<Book> { Ok(Book) } fn close(self) -> Result { Ok(()) } }
+//! struct Ledger {
+//!     book: PerProcess<Book>, // 1. `PerProcess::new(Book::open)`: opened by whoever uses it
+//! }
+//!
+//! # impl Service for Ledger {
+//! #     type Session = ();
+//! #     fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result { Ok(()) }
+//! #     fn on_data(&mut self, _conn: &mut Connection<'_>, _: &mut (), input: &[u8]) -> Result<usize> { Ok(input.len()) }
+//! /// 2. No handle may be open while the process is copied. An `Err` refuses the fork.
+//! fn before_fork(&mut self, _net: &mut Net) -> Result {
+//!     self.book.take().map_or(Ok(()), Book::close)
+//! }
+//!
+//! /// 3. This process serves on, with a handle of its own;
+//! fn after_fork_in_parent(&mut self, _net: &mut Net) {
+//!     let _ = self.book.get(); // the next request tries again
+//! }
+//!
+//! /// 4. and so does the new one, or the restart fails before anybody has noticed.
+//! fn after_fork_in_child(&mut self, _net: &mut Net) -> Result {
+//!     self.book.get().map(drop)
+//! }
+//!
+//! /// 5. Destructors do not run after a fork, so each process says goodbye here.
+//! fn on_end(&mut self, _net: &mut Net) {
+//!     let _ = self.book.take().map_or(Ok(()), Book::close); // the ledger logs an error
+//! }
+//! # }
+//! # let mut ledger = Ledger { book: PerProcess::new(Book::open) };
+//! # assert!(ledger.book.get().is_ok() && ledger.book.take().is_some_and(|book| book.close().is_ok()));
+//! ```
+//!
+//! Without the second, the old process takes the journal away when it ends: the new one has no lock that
+//! would keep it. It answers `ok` from then on, and writes into a file that has no name.
+//!
+//! **Old and new process write at the same time** while clients of both are connected. SQLite has that in order
+//! between two handles: who finds the file locked waits (`busy_timeout`), and the loop with it, so transactions are short.
+//! Nothing is kept in memory that the other process might change.
+//!
+//! **A client that gets no answer** does not know whether it was written. So each posting has an id of the client's own:
+//! asked again, it is answered again and made once.
+//!
+//! **Somebody else is told**, here Redis, and the process may be killed in between. The posting's number in the file
+//! is that of its entry in the stream, and Redis takes no number twice; so whoever comes next sends what is missing.
+//!
+//! A fork-exec needs none of the five: a new program opens the file itself. The ledger does so in `main`, so that a program
+//! that cannot is refused by `--check`.
+//!
 //! # An operator
 //!
 //! With `.control("/tmp/lines.control")?` before `.run()`, and the program that `cargo install --path
