@@ -170,7 +170,11 @@ fn with_a_second_thread_the_server_writes_the_state_itself_and_says_so() {
         let line = lab.wait_line("copied: ");
         assert!(line.contains(" by the server itself (2 threads: no fork) in "), "{line}");
         let mut late = lab.connect();
-        assert_eq!(late.ask("copies"), "1", "only the new side has noted something, for the way back");
+        assert_eq!(
+            late.ask("copies"),
+            "1",
+            "only the new side has noted something, for the way back"
+        );
         assert_eq!(late.ask("tracks"), "false");
     }
 }
