@@ -3,6 +3,7 @@
 use std::{
     env, fs,
     io::{self, Write},
+    mem,
     path::{Path, PathBuf},
     process as this,
 };
@@ -20,7 +21,11 @@ pub const LESSON: Lesson = Lesson {
     teach,
     places: &[
         ("src/turn/restart/hooks.rs", "before_fork", "the service closes what may not be shared"),
-        ("src/system/look.rs", "look", "and what it has forgotten is named before the fork"),
+        (
+            "src/system/look.rs",
+            "look_at_descriptors",
+            "and what it has forgotten is named before the fork",
+        ),
     ],
 };
 
@@ -34,14 +39,16 @@ fn teach() -> Result<Verdict> {
     );
     wrong(format!(
         "A server forks with its database open. The old process closes it and ends, and the new one \
-         goes on to commit {ROWS} rows by the connection that it has inherited."
+         commits {ROWS} rows by the connection that it has inherited. Then it is killed."
     ));
     let (said, lost) = lost(false)?;
     say(format!(
         "{said} of {ROWS} commits answer Ok, and {lost} rows are gone: they are in a file that the old \
          process has deleted, since nobody else had a lock."
     ));
-    right("The server closes the database before it forks, and each process opens it for itself.");
+    right(
+        "The server closes the database before it forks, and each process opens it for itself. The new one is killed as before.",
+    );
     let (said_right, lost_right) = self::lost(true)?;
     say(format!("{said_right} of {ROWS} commits answer Ok, and {lost_right} rows are gone."));
     Ok(Verdict {
@@ -64,9 +71,10 @@ fn lost(close_first: bool) -> Result<(u32, u32)> {
     let mut child = process::fork(|| {
         process::wait_for(&old_has_closed);
         let Some(database) = database.take().or_else(|| open(&path).ok()) else { return 0 };
-        (0..ROWS)
-            .filter(|n| database.execute("INSERT INTO orders VALUES (?1)", [n]).is_ok())
-            .count() as u8
+        let insert = |n| database.execute("INSERT INTO orders VALUES (?1)", [n]);
+        let said = (0..ROWS).filter(|&n| insert(n).is_ok()).count() as u8;
+        mem::forget(database); // it is killed: a close in peace would still save what is in its file
+        said
     })?;
     drop(database);
     (&tell).write_all(b".")?;
