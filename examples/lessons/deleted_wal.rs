@@ -63,10 +63,8 @@ fn lost(close_first: bool) -> Result<(u32, u32)> {
     let folder = Folder(env::temp_dir().join(format!("deleted-wal.{}.{close_first}", this::id())));
     fs::create_dir_all(&folder.0)?;
     let path = folder.0.join("shop.db");
-    let mut database = Some(open(&path)?);
-    if close_first {
-        database = None;
-    }
+    let opened = open(&path)?;
+    let mut database = (!close_first).then_some(opened); // or it is closed here
     let (old_has_closed, tell) = io::pipe()?;
     let mut child = process::fork(|| {
         process::wait_for(&old_has_closed);
