@@ -83,7 +83,7 @@ impl Restart {
     /// a plain start, shorter than an operator's patience (ecdysis: 5 s, tableflip: 60 s).
     const READY_WITHIN: Duration = Duration::from_secs(10);
 
-    /// A state of some 50 GB, at the 0.8 GB a second that were measured; nobody waits for it.
+    /// A state of some 25 GB, at the 0.45 to 0.63 GB a second that were measured; nobody waits for it.
     const COPY_WITHIN: Duration = Duration::from_secs(60);
 
     /// Most of what is wrong with a new program shows in its first seconds.

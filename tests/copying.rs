@@ -143,10 +143,9 @@ fn a_stop_while_a_scribe_writes_ends_everybody() {
 
 // What can go wrong, and who notices.
 
-/// Its name, and how a server is told.
 type Mode = (&'static str, fn(Setup) -> Setup);
 
-/// Each way in which connections and state go, with the changes that each new program is to have.
+/// Each way in which connections and state go.
 fn all_modes() -> [Mode; 3] {
     [
         ("they stay", |setup| setup),

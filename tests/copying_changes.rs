@@ -74,10 +74,12 @@ fn restart_under_writes(lab: &Lab, times: usize, each: impl Fn(i32)) -> BTreeMap
         let done = AtomicBool::new(false);
         let new = thread::scope(|scope| {
             let writer = scope.spawn(|| write_until(&done, &mut client, &mut book, &mut next));
-            let new = lab.restart_by(Engine::ForkExec);
+            let restarted = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                lab.restart_by(Engine::ForkExec)
+            }));
             done.store(true, Ordering::Relaxed);
             writer.join().expect("all writes are acknowledged");
-            new
+            restarted.unwrap_or_else(|why| std::panic::resume_unwind(why))
         });
         assert_eq!(client.who().pid, new);
         assert_has(&mut client, &book);
@@ -145,8 +147,9 @@ fn nothing_is_left_behind_after_twenty_upgrades() {
         wait_for("the others to be gone", || lab.generations() == [new]);
         assert_eq!(zombies_of(new), []);
         let before = fds.get().unwrap_or_else(|| open_fds(new));
-        wait_for("descriptors to be given back", || open_fds(new) == before);
-        fds.set(Some(before));
+        // The first may just be about to close its link to the one that is gone.
+        wait_for("descriptors to be given back", || open_fds(new) <= before);
+        fds.set(Some(open_fds(new)));
     });
     assert_eq!(lab.count_lines("copied: "), 20);
 }

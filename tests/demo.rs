@@ -164,6 +164,37 @@ fn restarts_that_move_connections_fail_nobody() {
     assert_eq!(view.matches("in which nobody served").count(), 6, "{view}");
 }
 
+/// Everything that `demo --state` does, with fewer keys.
+const STATE: &str = "--state --keys 20000 --rounds 1";
+
+#[test]
+fn keys_are_kept_by_upgrades_roll_backs_and_reloads() {
+    let (status, text, errors) = Demo::start(STATE).end();
+    assert_eq!(status, Some(0), "{text}\n{errors}");
+    for words in ["upgrade 1/1 by fork-exec: ready after", "reload 1/1 by fork: ready after"] {
+        assert!(text.contains(words), "{text}");
+    }
+    assert!(text.lines().last().expect("a line").contains("every byte is right"), "{text}");
+}
+
+/// Somebody else writes one of a million: of the same length, so that nothing but its bytes tells.
+#[test]
+fn one_key_that_is_not_as_it_was_written_fails_the_demo() {
+    let mut demo = Demo::start(STATE);
+    let mut line = String::new();
+    demo.stdout.read_line(&mut line).expect("a line");
+    let address = line.trim_end().rsplit(' ').next().expect("an address").to_owned();
+    line.clear();
+    demo.stdout.read_line(&mut line).expect("a line");
+    assert!(line.contains("keys are there"), "{line}");
+    let mut stranger = common::Client::connect(&address);
+    stranger.send(format!("SET k000012345 {} GET\n", "x".repeat(100)));
+    assert_eq!(stranger.line(), "$100");
+    let (status, text, errors) = demo.end();
+    assert_eq!(status, Some(1), "{text}\n{errors}");
+    assert!(text.lines().last().expect("a line").starts_with("FAILED: "), "{text}");
+}
+
 #[test]
 fn output_that_is_no_terminal_is_plain() {
     let (status, text, errors) =

@@ -223,15 +223,17 @@ fn alarms_go_back_as_they_stand() {
         late.ask("once 3 1");
         wait_for("the new side's alarm", || journal().lines().count() == 1);
         late.ask("clear 2");
-        late.ask("once 4 100000 5 200");
+        late.ask("once 4 100000 5 400");
         roll_back(&lab, restart, Asker::Operator);
+        let in_time = journal().lines().count() == 1; // on a machine that is not too slow
         let mut client = lab.connect();
         wait_for("the old side's alarm", || journal().lines().count() == 2);
         assert_eq!(client.ask("alarms"), "1,4");
         let (journal, old) = (journal(), lab.pid());
         let lines: Vec<_> = journal.lines().collect();
         assert!(lines[0].ends_with(" alarm 3"), "{lines:?}");
-        assert_eq!(lines[1], format!("0 {old} alarm 5"));
+        assert!(lines[1].ends_with(" alarm 5"), "{lines:?}");
+        assert!(!in_time || lines[1] == format!("0 {old} alarm 5"), "{lines:?}");
     }
 }
 
@@ -295,7 +297,7 @@ fn what_the_old_side_cannot_load_stays_where_it_is() {
 #[test]
 fn an_old_side_that_takes_too_long_gets_nothing() {
     for mode in modes().filter(|mode| mode.returns_state()) {
-        let lab = Operated::with(LONG, |setup| mode.setup(setup).env("LAB_MAX_DOWNTIME", 300));
+        let lab = Operated::with(LONG, |setup| mode.setup(setup).env("LAB_MAX_DOWNTIME", 1000));
         let old = lab.pid();
         let (restart, new) = begin(&lab, mode.engine);
         let (mut late, mut closes) = (lab.connect(), lab.connect());
@@ -303,7 +305,7 @@ fn an_old_side_that_takes_too_long_gets_nothing() {
         closes.who();
         stop(old);
         let ran = lab.heirloom(&["rollback"]);
-        let why = "heirloom: generation 1 stays: the old side has not answered for 300ms\n";
+        let why = "heirloom: generation 1 stays: the old side has not answered for 1s\n";
         assert_eq!((ran.status, &*ran.err), (Some(1), why));
         assert_eq!(late.who().pid, new);
         late.ask("put other newer");
@@ -464,7 +466,7 @@ fn a_limit_holds_while_the_service_takes_its_time() {
 }
 
 fn hold_to_the_limit(mode: Mode) {
-    let lab = Operated::with(LONG, |setup| mode.setup(setup).env("LAB_MAX_DOWNTIME", 300));
+    let lab = Operated::with(LONG, |setup| mode.setup(setup).env("LAB_MAX_DOWNTIME", 1000));
     let old = lab.pid();
     let (restart, new) = begin(&lab, mode.engine);
     let mut late = lab.connect();
@@ -473,18 +475,17 @@ fn hold_to_the_limit(mode: Mode) {
         true => ["save_changes", "load_changes"],
         false => ["save", "load"],
     };
-    for (slow, why) in [
-        (saves, "to write down what goes back"),
-        (loads, "the old side has not answered for 300ms"),
-    ] {
-        lab.slow_down(slow, Duration::from_millis(2000));
+    for (slow, why) in
+        [(saves, "to write down what goes back"), (loads, "the old side has not answered for 1s")]
+    {
+        lab.slow_down(slow, Duration::from_millis(3000));
         let begun = Instant::now();
         let ran = lab.heirloom(&["rollback"]);
         let took = begun.elapsed();
         lab.speed_up();
         assert!(ran.status == Some(1) && ran.err.contains(why), "{mode:?} {slow}: {ran:?}");
         // The new side is the one that decides, and has nothing to wait for.
-        assert!(slow == saves || took < Duration::from_millis(1700), "{took:?}");
+        assert!(slow == saves || took < Duration::from_millis(2700), "{took:?}");
         assert_eq!(late.who().pid, new);
     }
     lab.wait_line("taken back: "); // and forgotten, for it was too late

@@ -291,13 +291,14 @@ const UNSAFE_EXAMPLES: [&str; 2] = ["examples/lessons/process.rs", "examples/lab
 const CALLERS: [&str; 2] = ["src/turn", "src/testing"];
 
 /// The only files that ask the system for the time: the clock that everybody else asks, and who has none:
-/// before the first turn, where a process is made, where a new program waits in a blocking read for its old
-/// side, and in a supervisor.
-const CLOCKS: [&str; 6] = [
+/// before the first turn, where a process is made, where one side of a restart waits in a blocking read or write
+/// for the other, and in a supervisor.
+const CLOCKS: [&str; 7] = [
     "src/clock.rs",
     "src/server/mod.rs",
     "src/restart/engine/attempt.rs",
     "src/restart/engine/inherit.rs",
+    "src/restart/engine/pipe.rs",
     "src/operate/supervisor/mod.rs",
     "src/testing",
 ];

@@ -1,5 +1,6 @@
-//! What the benchmarks share: servers as processes under measurement, and charts.
+//! What the benchmarks share: servers as processes under measurement, state in their memory, and charts.
 #![allow(dead_code)] // each benchmark uses its part of this
 
 pub mod chart;
 pub mod process;
+pub mod state;

@@ -36,6 +36,14 @@ impl Cores {
         let mut free = (0..CpuSet::count()).filter(|&core| allowed.is_set(core).unwrap_or(false));
         Some(Cores { load: free.next()?, server: free.next()? })
     }
+
+    /// Lets this process, and what it starts from now on, use both.
+    pub fn unpin(self) -> nix::Result<()> {
+        let mut set = CpuSet::new();
+        set.set(self.load)?;
+        set.set(self.server)?;
+        sched_setaffinity(Pid::this(), &set)
+    }
 }
 
 /// Moves this process, and what it starts from now on, to a core.

@@ -5,12 +5,13 @@
 //! cargo bench --bench peers -- --quick            # does it work: a minute
 //! cargo bench --bench peers -- --only echo --rounds 9
 //! cargo bench --bench peers -- --only "restarts, heirloom" --gap 5000    # a million requests each: 17 minutes
+//! cargo bench --bench peers -- --only state --keys 1000000    # restarts with state in memory, beside redis and memcached
 //! ```
 //!
 //! The servers have one core, the load has another. What is compared is the time that a request takes of
 //! the server's core, in each round by itself; the table has the median of these ratios and their range.
 //! Prints Markdown, and draws `target/charts/peers.svg`. A peer that is not installed is skipped by name:
-//! Debian has libevent-dev, redis-server, nginx and haproxy.
+//! Debian has libevent-dev, redis-server, memcached, nginx and haproxy.
 
 mod bare;
 #[path = "../common/mod.rs"]
@@ -21,6 +22,7 @@ mod protocol;
 mod restarts;
 mod rivals;
 mod spawning;
+mod state;
 mod table;
 mod visits;
 mod work;
@@ -33,6 +35,7 @@ use crate::{
     common::{
         chart,
         process::{Cores, Running, allow_descriptors, pin},
+        state::sizes,
     },
     load::{Load, Outcome},
     peers::{ALL, Ground, Peer},
@@ -48,6 +51,7 @@ struct Options {
     time: Duration,
     idle: usize,
     plan: restarts::Plan,
+    state: state::Plan,
     only: String,
 }
 
@@ -57,7 +61,11 @@ impl Options {
         let (restarts, gap) = if quick { (3, 300) } else { (100, 500) };
         let gap = Duration::from_millis(gap);
         let plan = restarts::Plan { rate: if quick { 500 } else { 2000 }, restarts, gap };
-        Options { rounds, time: Duration::from_millis(millis), idle, plan, only: String::new() }
+        let (sizes, times) =
+            if quick { (vec![10_000], 1) } else { (vec![1_000_000, 3_000_000], 5) };
+        let state = state::Plan { sizes, rounds: times };
+        let (time, only) = (Duration::from_millis(millis), String::new());
+        Options { rounds, time, idle, plan, state, only }
     }
 }
 
@@ -86,7 +94,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     works(&ground, &options, cores)?;
     idle(&ground, &options, cores)?;
-    all_restarts(&ground, &options, cores)
+    all_restarts(&ground, &options, cores)?;
+    // A new program is filled while the old one serves: these have all cores.
+    if let Some(cores) = cores {
+        cores.unpin()?;
+    }
+    state::run(&options.state, &ground.example("kv"), &options.only)
 }
 
 fn parse(words: &[String]) -> Result<Options, lexopt::Error> {
@@ -99,6 +112,7 @@ fn parse(words: &[String]) -> Result<Options, lexopt::Error> {
             Arg::Long("millis") => {
                 options.time = Duration::from_millis(parser.value()?.parse()?);
             }
+            Arg::Long("keys") => options.state.sizes = sizes(&parser.value()?.string()?)?,
             Arg::Long("restarts") => options.plan.restarts = parser.value()?.parse()?,
             Arg::Long("gap") => {
                 options.plan.gap = Duration::from_millis(parser.value()?.parse()?);

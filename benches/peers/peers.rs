@@ -188,6 +188,10 @@ impl Ground {
         Ok(command)
     }
 
+    pub fn example(&self, name: &str) -> PathBuf {
+        self.examples.join(name)
+    }
+
     pub fn pid_file(&self, peer: Peer) -> PathBuf {
         self.folder.join(format!("{}.pid", peer.name().replace(' ', "-")))
     }

@@ -7,6 +7,7 @@
 //! cargo run --release --example demo -- --rate 4000 --held 2000      # more of everything
 //! cargo run --release --example demo -- --faults                     # new processes are killed, too
 //! cargo run --release --example demo -- --move                       # held connections go along
+//! cargo run --release --example demo -- --state                      # a million keys, 30 seconds: see `state`
 //! cargo run --release --example demo -- --json | jq .failures        # see `json` for the fields
 //! echo $?                                  # 0: nothing failed, 1: something did, 2: a wrong option
 //! ```
@@ -57,6 +58,9 @@ mod generations;
 mod held;
 mod journal;
 mod json;
+#[path = "../common/ledger.rs"]
+#[allow(dead_code)] // the benchmarks use more of it
+mod ledger;
 #[path = "../common/load.rs"]
 #[allow(dead_code)] // the demo does not know a whole answer before
 mod load;
@@ -67,6 +71,7 @@ mod report;
 mod score;
 mod server;
 mod shared;
+mod state;
 mod table;
 mod view;
 
@@ -77,7 +82,7 @@ use std::{
 };
 
 use crate::{
-    options::{Options, Role},
+    options::{Options, Role, StateOptions},
     report::Report,
     shared::Shared,
     view::View,
@@ -90,6 +95,8 @@ fn main() -> ExitCode {
     match options::parse(std::env::args_os().skip(1)) {
         Ok(Role::Driver(options)) => drive(&options),
         Ok(Role::Server { address, probation, moves }) => server::serve(&address, probation, moves),
+        Ok(Role::StateDriver(options)) => drive_state(&options),
+        Ok(Role::StateServer(control)) => server::begin(|| state::server::run(&control)),
         Ok(Role::Help) => {
             print(options::HELP);
             ExitCode::SUCCESS
@@ -112,6 +119,16 @@ fn drive(options: &Options) -> ExitCode {
         print(&table::lay_out(&report));
     }
     if report.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn drive_state(options: &StateOptions) -> ExitCode {
+    match state::run(options, &mut |line| print(&format!("{line}\n"))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(troubles) => {
+            troubles.iter().for_each(|why| print(&format!("FAILED: {why}\n")));
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// To standard output. Whoever has closed it does not want to read it; the exit status remains.

@@ -1,6 +1,6 @@
 //! The command line. Knows what may be asked for, not what becomes of it.
 
-use std::{ffi::OsString, str::FromStr, time::Duration};
+use std::{ffi::OsString, path::PathBuf, str::FromStr, time::Duration};
 
 use heirloom::Engine;
 use lexopt::{Arg, Error, Parser, ValueExt};
@@ -21,6 +21,10 @@ The exit status is 0 if nothing has failed, 1 if anything has, 2 if an option is
   --faults         before each restart, begin one and kill the new process in its probation
   --patience SECS  how long any answer, restart or exit may take (10)
   --json           print one JSON object instead of the table; the live view goes to stderr
+  --state          another demonstration: a server with many keys in memory, upgraded and rolled back
+                   while clients write to it; every key is compared at the end. It goes with these two:
+  --keys N         how many keys (1000000)
+  --rounds N       how many times an upgrade, one that is rolled back, and a reload by fork (4)
   --serve ADDR     the other role: be the server (the demo starts itself with it)
   --help           print this
 ";
@@ -30,6 +34,19 @@ const PROBATION: Duration = Duration::from_millis(200);
 
 /// Long enough to be killed in.
 const PROBATION_WITH_FAULTS: Duration = Duration::from_millis(600);
+
+/// The second demonstration.
+#[derive(Debug, PartialEq, Eq)]
+pub struct StateOptions {
+    pub keys: usize,
+    pub rounds: usize,
+}
+
+impl Default for StateOptions {
+    fn default() -> StateOptions {
+        StateOptions { keys: 1_000_000, rounds: 4 }
+    }
+}
 
 /// What the program is to be.
 #[derive(Debug, PartialEq, Eq)]
@@ -41,6 +58,9 @@ pub enum Role {
         probation: Duration,
         moves: bool,
     },
+    StateDriver(StateOptions),
+    /// With this control socket.
+    StateServer(PathBuf),
     Help,
 }
 
@@ -78,7 +98,8 @@ impl Default for Options {
 
 pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Role, Error> {
     let mut options = Options::default();
-    let (mut serve, mut probation) = (None, None);
+    let (mut serve, mut probation) = (None::<OsString>, None);
+    let (mut state, mut state_options) = (false, StateOptions::default());
     let mut parser = Parser::from_args(args);
     while let Some(arg) = parser.next()? {
         match arg {
@@ -99,18 +120,26 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Role, Error> {
                 probation = Some(Duration::from_millis(millis));
             }
             Arg::Long("faults") => options.faults = true,
-            Arg::Long("serve") => serve = Some(parser.value()?.string()?),
+            Arg::Long("state") => state = true,
+            Arg::Long("keys") => {
+                state_options.keys = number(&mut parser, "keys", 8, 20_000_000)?;
+            }
+            Arg::Long("rounds") => state_options.rounds = number(&mut parser, "rounds", 0, 1000)?,
+            Arg::Long("serve") => serve = Some(parser.value()?),
             Arg::Long("help") | Arg::Short('h') => return Ok(Role::Help),
             other => return Err(other.unexpected()),
         }
     }
     let default = if options.faults { PROBATION_WITH_FAULTS } else { PROBATION };
     options.probation = probation.unwrap_or(default);
-    Ok(match serve {
-        Some(address) => {
+    Ok(match (serve, state) {
+        (Some(control), true) => Role::StateServer(control.into()),
+        (None, true) => Role::StateDriver(state_options),
+        (Some(address), false) => {
+            let address = address.string()?;
             Role::Server { address, probation: options.probation, moves: options.moves }
         }
-        None => Role::Driver(options),
+        (None, false) => Role::Driver(options),
     })
 }
 

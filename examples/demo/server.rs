@@ -11,16 +11,16 @@ use heirloom::{
 use crate::proof;
 
 /// Goes off at regular times, to see whether anybody still asks.
-const LOOK: Alarm = Alarm(0);
+pub const LOOK: Alarm = Alarm(0);
 
 /// A server that was asked nothing for this long leaves: the driver asks all the time, so it was
 /// killed, and nobody else would end its server. Longer than the driver waits for anything by
 /// itself, also on a machine that is busy with other things.
-const SILENCE: Duration = Duration::from_secs(30);
+pub const SILENCE: Duration = Duration::from_secs(30);
 
 /// A new side that is not ready in this time is given up. Shorter than the driver's default
 /// patience, so that it is the server that says what was wrong.
-const READY_WITHIN: Duration = Duration::from_secs(8);
+pub const READY_WITHIN: Duration = Duration::from_secs(8);
 
 /// What the connections share.
 #[derive(Default)]
@@ -84,8 +84,13 @@ impl Service for Witness {
 /// Serves on `address` until told to stop. SIGHUP restarts by fork, SIGUSR2 by fork-exec, SIGTERM
 /// drains.
 pub fn serve(address: &str, probation: Duration, moves: bool) -> ExitCode {
+    begin(|| run(address, probation, moves))
+}
+
+/// Runs a server of this program to its end.
+pub fn begin(run: impl FnOnce() -> Result) -> ExitCode {
     start_logging();
-    match run(address, probation, moves) {
+    match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             log::error!("{e}");

@@ -40,7 +40,7 @@
 //! | a [mailbox](crate::mailbox) | refused, or `or_fork_exec` | may exist |
 //! | descriptors of the service's own | [shared](#what-else-the-service-holds) | not inherited |
 //! | needs besides | | a program at its path |
-//! | cost | grows with the heap | does not |
+//! | cost | grows with the heap | does not, but for a scribe's fork where there is state to save |
 //! | told to the service | [`Start::Forked`](crate::Start::Forked) | [`Start::Upgraded`](crate::Start::Upgraded) |
 //! | use it to | reload: a new configuration, a warm cache | upgrade: a new version |
 //!
@@ -135,6 +135,24 @@
 //! connections die with it.
 //! `cargo bench --bench handover` measures for how long nobody serves.
 //!
+//! # How the state goes along
+//!
+//! By fork-exec [`save`](crate::Service::save) is called in a scribe: a fork of the old process, which serves as if
+//! nothing were, while the new program reads what comes with [`load`](crate::Service::load). Nobody holds a second
+//! copy. What the clients of the old process change meanwhile is another question:
+//!
+//! | connections | the service [notes what changes](crate::Service::track_changes) | the new program has | nobody is served |
+//! |---|---|---|---|
+//! | move | yes | everything | for the last changes and the move |
+//! | move | no | everything | for the whole copy: [`max_downtime`](crate::Restart::max_downtime) |
+//! | stay | yes | everything up to the end of the copy | not at all |
+//! | stay | no | everything up to its beginning | not at all |
+//!
+//! Of 290 MiB in 300,000 entries, moved with connections, nobody was served for 773 ms without, and for 0.5 ms with
+//! notes of what changes (the same machine as below); both processes together never had more than twice the
+//! heap. Where there may be no fork, because of other threads or because the system refuses, the old process
+//! writes by itself and serves nobody meanwhile; [`Steps::copied`](crate::Steps::copied) says so and why.
+//!
 //! # What it costs
 //!
 //! How long the call holds up the server, by the size of the heap. Measured on one machine (Linux 6.18,
@@ -207,8 +225,9 @@
 //! - **There are threads** (a thread pool, a client library that starts one): fork-exec. In a forked
 //!   child only the calling thread lives on, and locks that others held are never released (`lessons --
 //!   lost-lock`).
-//! - **Many gigabytes, and no huge pages:** fork-exec with [`save`](crate::Service::save), as far
-//!   as the state can be written down.
+//! - **Many gigabytes, and no huge pages:** fork-exec with [`save`](crate::Service::save) and
+//!   [`save_changes`](crate::Service::save_changes), as far as the state can be written down. The scribe is a fork as
+//!   well: its pause is the one of the table above, once.
 //!
 //! Most servers use both:
 //!

@@ -10,6 +10,7 @@
 //! | input kept for one message | 16 MiB | [`max_message`](crate::Server::max_message) |
 //! | unsent output of one connection | 16 MiB | [`max_output`](crate::Server::max_output) |
 //! | a new side is ready | 10 s; the same again for `on_start`, and to commit after its probation | [`Restart::ready_within`](crate::Restart::ready_within) |
+//! | the state is copied to a new program, which serves nobody yet | 60 s, then the restart is given up | [`Restart::copy_within`](crate::Restart::copy_within) |
 //! | a new side's probation | 2 s | [`Restart::probation`](crate::Restart::probation) |
 //! | nobody serves connections that move | 2 s, then the restart is given up | [`Restart::max_downtime`](crate::Restart::max_downtime) |
 //! | what clients have queued, in a move by fork-exec | 64 MiB; a connection that has no room stays; 16 KiB of each do not count | [`Restart::max_moved`](crate::Restart::max_moved) |
@@ -38,8 +39,9 @@
 //! A time counts from the moment in which it is set, and is over only when all that came within it was used. A
 //! peer is called silent only for time in which it could have been heard: what a callback takes beyond 100 ms,
 //! a stop (`SIGSTOP`), and the downtime of a restart do not count, nor does time in which the machine is suspended.
-//! The other way round `max_downtime` and `ready_within` cannot interrupt `save`, `export` and `on_start`. They are
-//! held as soon as the process can decide again, and the verdict and the log say how long it was.
+//! The other way round no limit can interrupt `save_changes`, `export` and `on_start`, nor `save` where
+//! [no scribe](crate::CopiedBy) calls it. They are held as soon as the process can decide again, and the verdict and the
+//! log say how long it was.
 //!
 //! The fixed ones have their reasons in [`limits`](crate::limits), the others in their methods. The soft limit on
 //! open files is raised to the hard one.

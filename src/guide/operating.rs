@@ -25,7 +25,8 @@
 //! verdict says how long it took (`prepared`), what was collapsed and left (in bytes), and, where it was not
 //! done or not to the end, why (`unprepared`): see [fork against fork-exec](super::fork_or_exec#what-it-costs).
 //!
-//! Of an upgrade it also says how long the state took to write down (`saved`), and with `--move` for how long the
+//! Of an upgrade it also says how the state was copied (`copied`) and for how long the old process could do nothing
+//! else for it (`saved`), and with `--move` for how long the
 //! connections were not served (`downtime`). `restart` waits until the new generation has committed. Without a flag it does what the first
 //! [`restart_on`](crate::Server::restart_on) says, with one what the first of that engine says. In a second
 //! terminal, in the middle of a `heirloom restart --fork-exec`:

@@ -1,8 +1,8 @@
 //! What it costs: beside other servers, in memory, under restarts, and while a new process is made.
 //!
 //! All of it was measured on one machine (Linux 6.18, x86-64, two cores of a virtual machine, one for the
-//! server and one for the load). On yours, with `apt-get install libevent-dev redis-server nginx haproxy` for
-//! the others:
+//! server and one for the load). On yours, with `apt-get install libevent-dev redis-server memcached nginx
+//! haproxy` for the others:
 //!
 //! ```sh
 //! cargo build --release --examples
@@ -95,7 +95,10 @@
 //! The first answer by the new process comes 0.8 ms after the trigger by fork and 2.0 ms by fork-exec (10 MiB,
 //! no connections), 4.5 and 5.1 ms with 10,000 connections. Measured by `cargo bench --bench restart`.
 //!
-//! For how long nobody serves the connections that move: `cargo bench --bench handover`.
+//! For how long nobody serves the connections that move: `cargo bench --bench handover`. What a million keys in
+//! memory add to it, by either engine and while they are written, with the memory at its peak:
+//! `cargo bench --bench handover -- --state`. The same restart of redis and memcached beside it:
+//! `cargo bench --bench peers -- --only state`.
 //!
 //! # The picture
 //!

@@ -171,6 +171,9 @@ pub(crate) fn verdict(verdict: &Verdict) -> String {
         if let Some(prepared) = &steps.prepared {
             put_prepared(&mut text, prepared);
         }
+        if let Some(copied) = steps.copied {
+            let _ = write!(text, "\ncopied={copied}");
+        }
         if steps.kept_back > 0 {
             let _ = write!(text, "\nkept_back={}", steps.kept_back);
         }

@@ -122,7 +122,9 @@ impl World {
         let begin = |forked| kinds.map(|(kill, word)| World::begin(forked, kill, word));
         let able = [true, false].map(begin).concat();
         let unable = |world: &World| World { can_take_back: false, ..world.clone() };
-        able.iter().map(unable).chain(able.clone()).collect()
+        // A kind of its own, like those that a kill does not reach: all in one would take long, and say no more.
+        let reached = able.iter().filter(|world| world.kill_reaches);
+        reached.map(unable).chain(able.clone()).collect()
     }
 
     fn begin(forked: bool, kill_reaches: bool, word_arrives: bool) -> World {

@@ -285,7 +285,8 @@ impl<S: Service> Server<S> {
 
     /// Lets a panic of a callback end the process, as a panic ends any program, in place of
     /// [what it leads to otherwise](Service#a-callback-that-panics): for a service that would rather not go on
-    /// with a state that may be half changed.
+    /// with a state that may be half changed. One in a [scribe](crate::Restart::copy_within) ends the scribe, and the
+    /// restart, as otherwise: what it has left half changed is a copy.
     ///
     /// The panic goes on out of [`run`](Self::run). Its pid file, its control path and the paths of its Unix
     /// sockets are removed before, unless another generation or a supervisor still serves there. It is the

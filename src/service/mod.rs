@@ -354,8 +354,11 @@ pub trait Service: Sized {
     /// move, in the process that hands back, unless that has [noted](Self::track_changes) what changed.
     /// Default: nothing.
     ///
-    /// It may run in a process of its own, made by `fork()`, which is this one as it was at that moment and ends
-    /// when this returns: so it is told to read `self` and to write to `out`, and to do nothing else.
+    /// It runs in a process of its own, a scribe, where there is one to be had
+    /// ([`Restart::copy_within`](crate::Restart::copy_within)): made by `fork()`, it is this one as it was at that
+    /// moment, has no descriptor but `out` and those of its output, and ends when this returns. So `save` is to read
+    /// `self` and to write to `out`, and to do nothing else: what it changes, opens or counts is gone with the
+    /// scribe.
     ///
     /// # Errors
     /// An `Err` ends the restart, or the roll back; this process serves on. What `out` answers is passed on, as by
@@ -488,7 +491,8 @@ pub trait Service: Sized {
     }
 
     /// Writes some of what has changed since [`track_changes`](Self::track_changes) and was not written yet, at
-    /// most so many changes, and forgets that it has; answers how many are left. Each call's bytes are read by one
+    /// most so many changes, and forgets that it has; answers how many are left. With 0 it is only asked how many
+    /// there are. Each call's bytes are read by one
     /// [`load_changes`](Self::load_changes). What changes again is written again. Called between turns while
     /// everybody is served, with as many as take a moment, and a last time with `usize::MAX` for all that is
     /// left, while nobody is. With 0 it is only asked how many there are, and writes nothing.

@@ -56,7 +56,7 @@ fn an_interval_keeps_its_beat_and_coalesces_what_it_missed() {
     assert_eq!(net.coalesced, 2); // those of 40 and 50
     net.alarms.cancel(Alarm(1));
     net.now = start + seconds(100);
-    assert_eq!(net.due(), []);
+    assert_eq!(net.due(), [] as [u64; 0]);
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn what_is_set_after_the_copy_is_the_old_sides_own() {
     net.set(1, seconds(3));
     net.alarms.cancel(Alarm(2));
     net.now = start + seconds(2);
-    assert_eq!(net.due(), []);
+    assert_eq!(net.due(), [] as [u64; 0]);
     net.alarms.resume_all();
     assert_eq!(net.due(), [3]);
     net.now = start + seconds(3);

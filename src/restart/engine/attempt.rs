@@ -16,7 +16,7 @@ use crate::{
     prepare::Prepared,
     restart::{
         link::{Identity, Link, Message, Parcel, SocketName, WayBack, listener_parcels},
-        transfer::shipment::Shipment,
+        transfer::{record, shipment::Shipment},
     },
     verdict::{Program, RestartError, Steps},
 };
@@ -201,34 +201,10 @@ impl Attempt {
         }
     }
 
-    /// From `now` on it has the time for the copy. Answers what was left of its own.
-    pub fn copy(&mut self, now: Instant) -> Duration {
-        let left = self.overdue.saturating_duration_since(now);
-        self.limit = self.task.how.copy_within;
-        self.overdue = now + self.limit;
-        left
-    }
-
-    /// The copy is over, and from `now` on it has what was `left` of its own time.
-    pub fn go_on(&mut self, now: Instant, left: Duration) {
-        self.limit = self.task.how.ready_within;
-        self.overdue = now + left;
-    }
-
     /// From `now` on it has to last.
     pub fn prove(&mut self, now: Instant) {
         self.limit = self.task.how.ready_within;
         self.overdue = now + self.task.how.probation + self.limit;
-    }
-
-    /// Whether it is reading the state.
-    pub fn is_loading(&self) -> bool {
-        self.copying.as_ref().is_some_and(|copying| !copying.is_loaded)
-    }
-
-    /// Whether it has changes that it has not applied yet.
-    pub fn is_applying(&self) -> bool {
-        self.copying.as_ref().is_some_and(|copying| copying.rounds.is_under_way())
     }
 
     /// Who the new side is.
@@ -361,7 +337,7 @@ fn hello(task: &Task, old: Identity, heard: &Stderr) -> io::Result<Parcel<Messag
     let Restart { probation, ready_within, copy_within, .. } = task.how;
     let stderr = io::stderr().as_fd().try_clone_to_owned()?;
     let heard = heard.as_fd().try_clone_to_owned()?;
-    let back = Some(WayBack::of(&task.how));
+    let back = Some(WayBack::of(&task.how, record::VERSION));
     let hello =
         Message::Hello { generation, engine, probation, ready_within, copy_within, back, old };
     Ok((hello, vec![stderr, heard, Process::this()?.into_fd()]))

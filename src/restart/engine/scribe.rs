@@ -18,10 +18,7 @@ use super::{
     fork::{self, Unready, become_helper, exit_now},
 };
 use crate::{
-    restart::{
-        fault::{self, Step},
-        transfer::{rounds::Rounds, stream::Writer},
-    },
+    restart::transfer::{rounds::Rounds, stream::Writer},
     verdict::CopiedBy,
 };
 
@@ -29,11 +26,13 @@ use crate::{
 /// was there to read it.
 const HAS_SAID_WHY: u8 = 1;
 
-/// Forks, and has the child write a stream of what `save` writes into `pipe`. Returns in the parent alone.
+/// Forks, and has the child write a stream of what `save` writes into `pipe`, behind what it does to `begin`.
+/// Returns in the parent alone.
 ///
 /// The caller has made sure that there is one thread. Where the system makes no process, the pipe is left.
 pub(crate) fn make_scribe(
     pipe: &mut Option<OwnedFd>,
+    begin: impl FnOnce(&mut File),
     save: impl FnOnce(&mut dyn Write) -> Result<(), String>,
 ) -> io::Result<Child> {
     let parent = Pid::this();
@@ -45,18 +44,15 @@ pub(crate) fn make_scribe(
     let _ends_here = Unready; // whatever happens, nothing runs on into the parent's code
     let written = pipe.take().ok_or(io::ErrorKind::BrokenPipe.into()).and_then(|pipe| {
         become_helper(parent, pipe.as_fd())?;
+        let mut pipe = File::from(pipe);
+        begin(&mut pipe);
         write(pipe, save)
     });
     exit_now(if let Ok(true) = written { 0 } else { HAS_SAID_WHY.into() })
 }
 
 /// Tells whether all of it was written.
-fn write(
-    pipe: OwnedFd,
-    save: impl FnOnce(&mut dyn Write) -> Result<(), String>,
-) -> io::Result<bool> {
-    let mut pipe = File::from(pipe);
-    fault::point_at(Step::ScribeMade, || drop(pipe.write_all(b"nonsense")));
+fn write(pipe: File, save: impl FnOnce(&mut dyn Write) -> Result<(), String>) -> io::Result<bool> {
     let mut out = Writer::begin(pipe)?;
     match save(&mut out) {
         Ok(()) => out.finish().map(|_| true),
@@ -95,4 +91,16 @@ pub(crate) struct Copying {
     pub hurry_at: Instant,
     /// What was left, when it began, of the time that the new side has to be ready. The copy has a time of its own.
     pub left: Duration,
+}
+
+impl Copying {
+    /// Whether the new side is reading the snapshot.
+    pub fn is_loading(&self) -> bool {
+        !self.is_loaded
+    }
+
+    /// Whether it has changes that it has not applied yet.
+    pub fn is_applying(&self) -> bool {
+        self.rounds.is_under_way()
+    }
 }

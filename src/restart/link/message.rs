@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{
     alarm_word::AlarmWord,
     forwarded::{Forwarded, forwarded, put_forwarded},
+    identity::{Identity, PID, engine, process_id},
     report::{CONNECTIONS, Report},
     rollback::{Rollback, put_reason},
     socket_name::{SocketName, put_sockets, sockets},
@@ -108,17 +109,8 @@ pub(crate) enum Message {
     Alarms(Vec<AlarmWord>),
 }
 
-/// Which generation a process is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Identity {
-    pub generation: u64,
-    pub pid: u32,
-    /// How it was made; `None` for one that was started by hand or by its supervisor.
-    pub engine: Option<Engine>,
-}
-
-// Kinds and tags are never given a second meaning; others are in `report`, `rollback` and `way_back`. (3 was a state
-// in a memfd.)
+// Kinds and tags are never given a second meaning; others are in `identity`, `report`, `rollback` and `way_back`. (3 was a
+// state in a memfd.)
 const HELLO: u16 = 1;
 const LISTENERS: u16 = 2;
 const OFFERED: u16 = 4;
@@ -156,14 +148,11 @@ const COPIED: u16 = 64;
 const GENERATION: u16 = 1;
 const ENGINE: u16 = 2;
 const LAST_SERIAL: u16 = 3;
-const PID: u16 = 5;
 const REASON: u16 = 6;
 /// A time in microseconds, like the tags below it.
 const PROBATION: u16 = 7;
 const WITHIN: u16 = 8;
-/// The generation of the side that speaks, where GENERATION is the other one's.
-const OWN_GENERATION: u16 = 14;
-const OWN_ENGINE: u16 = 15;
+// 9 to 13 are a report's, 14 and 15 an identity's.
 const READY_WITHIN: u16 = 16;
 const AFTER: u16 = 17;
 const MAKER: u16 = 20;
@@ -181,32 +170,16 @@ impl Message {
     pub fn encode(&self) -> Vec<u8> {
         let mut out = wire::begin(self.kind());
         match self {
-            Message::Hello {
-                generation,
-                engine,
-                probation,
-                ready_within,
-                copy_within,
-                back,
-                old,
-            } => {
-                put_number(&mut out, GENERATION, *generation);
-                put(&mut out, ENGINE, &[*engine as u8]);
-                put_time(&mut out, PROBATION, *probation);
-                put_time(&mut out, READY_WITHIN, *ready_within);
-                put_time(&mut out, COPY_WITHIN, *copy_within);
-                back.iter().for_each(|back| back.put(&mut out));
-                put_identity(&mut out, old);
-            }
+            Message::Hello { .. } => self.put_hello(&mut out),
             Message::Listeners { sockets } => put_sockets(&mut out, sockets),
-            Message::Older { who } => put_identity(&mut out, who),
+            Message::Older { who } => who.put(&mut out),
             Message::Connect { pid }
             | Message::Ready { pid }
             | Message::Supervisor { pid }
             | Message::Retired { pid }
             | Message::Leaving { pid } => put_number(&mut out, PID, u64::from(*pid)),
             Message::Main { who, maker } => {
-                put_identity(&mut out, who);
+                who.put(&mut out);
                 maker.iter().for_each(|pid| put_number(&mut out, MAKER, u64::from(*pid)));
             }
             Message::Ended { pid, code } => {
@@ -250,6 +223,21 @@ impl Message {
             | Message::Ask => {}
         }
         out
+    }
+
+    fn put_hello(&self, out: &mut Vec<u8>) {
+        let Message::Hello { generation, engine, probation, ready_within, copy_within, back, old } =
+            self
+        else {
+            return;
+        };
+        put_number(out, GENERATION, *generation);
+        put(out, ENGINE, &[*engine as u8]);
+        put_time(out, PROBATION, *probation);
+        put_time(out, READY_WITHIN, *ready_within);
+        put_time(out, COPY_WITHIN, *copy_within);
+        back.iter().for_each(|back| back.put(out));
+        old.put(out);
     }
 
     fn kind(&self) -> u16 {
@@ -304,10 +292,10 @@ impl Message {
                 ready_within: fields.maybe_time(READY_WITHIN, "time")?.unwrap_or_default(),
                 copy_within: fields.maybe_time(COPY_WITHIN, "time")?.unwrap_or_default(),
                 back: WayBack::read(fields)?,
-                old: identity(fields)?,
+                old: Identity::of(fields)?,
             },
             LISTENERS => Message::Listeners { sockets: sockets(fields)? },
-            OLDER => Message::Older { who: identity(fields)? },
+            OLDER => Message::Older { who: Identity::of(fields)? },
             OFFERED => Message::Offered,
             CLAIM => claim(fields)?,
             SNAPSHOT => Message::Snapshot,
@@ -335,7 +323,7 @@ impl Message {
             REPORT => Message::Report(Report::of(fields)?),
             SUPERVISOR => Message::Supervisor { pid: pid(fields)? },
             MAIN => Message::Main {
-                who: identity(fields)?,
+                who: Identity::of(fields)?,
                 maker: match fields.maybe(MAKER, "maker")? {
                     Some(_) => Some(process_id(fields, MAKER, "maker")?),
                     None => None,
@@ -358,26 +346,8 @@ fn claim(fields: Fields<'_>) -> Result<Message, Malformed> {
     Ok(Message::Claim { pid: pid(fields)?, unwanted, records: records.transpose()?.unwrap_or(1) })
 }
 
-fn engine(bytes: &[u8]) -> Result<Engine, Malformed> {
-    match bytes {
-        [0] => Ok(Engine::Fork),
-        [1] => Ok(Engine::ForkExec),
-        _ => Err(Malformed::Field("engine")),
-    }
-}
-
-fn put_identity(out: &mut Vec<u8>, who: &Identity) {
-    put_number(out, OWN_GENERATION, who.generation);
-    put_number(out, PID, u64::from(who.pid));
-    who.engine.iter().for_each(|engine| put(out, OWN_ENGINE, &[*engine as u8]));
-}
-
 fn pid(fields: Fields<'_>) -> Result<u32, Malformed> {
     process_id(fields, PID, "pid")
-}
-
-fn process_id(fields: Fields<'_>, tag: u16, name: &'static str) -> Result<u32, Malformed> {
-    fields.number(tag, name)?.try_into().map_err(|_| Malformed::Field(name))
 }
 
 fn code(fields: Fields<'_>) -> Result<u8, Malformed> {
@@ -385,14 +355,6 @@ fn code(fields: Fields<'_>) -> Result<u8, Malformed> {
         [code] => Ok(*code),
         _ => Err(Malformed::Field("code")),
     }
-}
-
-fn identity(fields: Fields<'_>) -> Result<Identity, Malformed> {
-    Ok(Identity {
-        generation: fields.number(OWN_GENERATION, "own generation")?,
-        pid: pid(fields)?,
-        engine: fields.maybe(OWN_ENGINE, "own engine")?.map(engine).transpose()?,
-    })
 }
 
 #[cfg(test)]

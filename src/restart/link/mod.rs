@@ -1,7 +1,7 @@
 //! What generations say to each other. Knows no state machine: what a message means is for others.
 //!
-//! `message` is what can be said, `wire` how it is written; `alarm_word`, `socket_name`, `forwarded`, `report`,
-//! `rollback` and `way_back` are parts of it.
+//! `message` is what can be said, `wire` how it is written; `identity`, `report`, `alarm_word`, `socket_name`,
+//! `forwarded`, `rollback` and `way_back` are parts of it.
 //! `channel` carries messages with descriptors over a socket, `forward` datagrams from one generation to
 //! another.
 
@@ -9,6 +9,7 @@ mod alarm_word;
 mod channel;
 mod forward;
 mod forwarded;
+mod identity;
 mod message;
 mod report;
 mod rollback;
@@ -21,7 +22,8 @@ pub(crate) use self::{
     channel::{FDS_PER_MESSAGE, Fd, Link, LinkError, Parcel, listener_parcels},
     forward::ForwardQueue,
     forwarded::Forwarded,
-    message::{Identity, Message},
+    identity::Identity,
+    message::Message,
     report::Report,
     rollback::Rollback,
     socket_name::SocketName,

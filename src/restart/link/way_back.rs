@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::wire::{Fields, Malformed, put, put_number, put_time};
-use crate::{plan::Restart, restart::transfer::record};
+use crate::plan::Restart;
 
 /// How a restart is undone, should it come to that. An old side that says nothing of it takes back its
 /// listeners, and nothing else.
@@ -26,10 +26,10 @@ const MAX_MOVED: u16 = 82;
 const RECORDS: u16 = 92;
 
 impl WayBack {
-    /// The way back from a restart.
-    pub fn of(how: &Restart) -> WayBack {
+    /// The way back from a restart, to a side that reads records up to this version.
+    pub fn of(how: &Restart, records: u64) -> WayBack {
         let Restart { moves, max_downtime, max_moved, .. } = *how;
-        WayBack { moves, max_downtime, max_moved: max_moved as u64, records: record::VERSION }
+        WayBack { moves, max_downtime, max_moved: max_moved as u64, records }
     }
 
     pub(super) fn put(&self, out: &mut Vec<u8>) {

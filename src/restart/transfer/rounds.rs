@@ -27,6 +27,8 @@ pub(crate) struct Rounds {
     changes: u64,
     /// How many each of the pieces has that are not applied yet.
     in_flight: VecDeque<usize>,
+    /// Seconds that a call takes which writes nothing. However few changes a piece has, it takes as long.
+    asking: f64,
     /// Seconds that a change takes here, to be written, and there, to be read; the latest that is known.
     writing: f64,
     reading: f64,
@@ -47,7 +49,13 @@ impl Rounds {
     pub fn new() -> Rounds {
         let (most, begun, left, changes) = (FIRST, 0, 0, 0);
         let in_flight = VecDeque::new();
-        Rounds { most, begun, left, changes, in_flight, writing: 0.0, reading: 0.0 }
+        let (asking, writing, reading) = (0.0, 0.0, 0.0);
+        Rounds { most, begun, left, changes, in_flight, asking, writing, reading }
+    }
+
+    /// It took so long to ask how many are to be copied.
+    pub fn asked(&mut self, took: Duration) {
+        self.asking = took.as_secs_f64();
     }
 
     /// So many are to be copied by now. With `hurry` there is no time for more rounds.
@@ -75,8 +83,7 @@ impl Rounds {
         if count == 0 {
             return;
         }
-        let took = took.as_secs_f64().max(1e-9);
-        self.writing = took / count as f64;
+        self.writing = (took.as_secs_f64() - self.asking).max(1e-9) / count as f64;
         let fits = CHANGES_PIECE.as_secs_f64() / self.writing;
         self.most = (fits.min(self.most as f64 * GROWTH) as usize).max(1);
     }
@@ -167,6 +174,19 @@ mod tests {
             let time = writing * rounds.most as u32;
             assert!(time <= CHANGES_PIECE && time * 2 > CHANGES_PIECE, "{time:?}");
         }
+    }
+
+    /// Were it divided by fewer and fewer changes, each of them would seem to take longer than the one before.
+    #[test]
+    fn what_a_call_takes_by_itself_makes_no_piece_smaller() {
+        let (mut rounds, call) = (Rounds::new(), 60 * CHANGES_PIECE);
+        for _ in 0..20 {
+            rounds.asked(call);
+            let Next::Piece(most) = rounds.next(1 << 30, false) else { panic!() };
+            rounds.sent(most, call + MICRO * most as u32);
+            rounds.applied(MICRO);
+        }
+        assert!((500..=1001).contains(&rounds.most), "{} changes", rounds.most);
     }
 
     #[test]

@@ -8,7 +8,12 @@
 //! | move | no | at the standstill, by a scribe all the same: this process can still decide |
 //! | | there is no fork to be had | by this process itself, which does nothing else meanwhile |
 
-use std::{io, io::Write, os::fd::OwnedFd, time::Duration};
+use std::{
+    fs::File,
+    io::{self, Write},
+    os::fd::OwnedFd,
+    time::Duration,
+};
 
 use super::moving::Hitch;
 use crate::{
@@ -26,17 +31,10 @@ use crate::{
         },
         fault::{self, Step},
         link::Message,
-        transfer::{
-            memfd::{Unsealed, seal},
-            rounds::{Next, Rounds},
-            stream::Writer,
-        },
+        transfer::{rounds::Rounds, stream::Writer},
     },
     service::Service,
-    turn::{
-        Turn,
-        guard::{guard_process, guard_restart},
-    },
+    turn::{Turn, guard::guard_restart},
     verdict::{Copied, CopiedBy},
 };
 
@@ -66,7 +64,9 @@ impl<S: Service> Turn<S> {
     /// From now on the time for the copy counts.
     fn schedule_copy(&mut self, by: CopiedBy) {
         self.reschedule(|attempt, now| {
-            let left = attempt.copy(now);
+            let left = attempt.overdue.saturating_duration_since(now);
+            attempt.limit = attempt.task.how.copy_within;
+            attempt.overdue = now + attempt.limit;
             attempt.copying = Some(Copying {
                 by,
                 scribe: None,
@@ -120,7 +120,10 @@ impl<S: Service> Turn<S> {
             Ok(saved) => saved.map_err(not_saved),
             Err(what) => Err(format!("panicked: save: {what}")),
         };
-        self.net.reserve.lend(|| make_scribe(pipe, save))
+        let begin = |pipe: &mut File| {
+            fault::point_at(Step::ScribeMade, || drop(pipe.write_all(b"nonsense")));
+        };
+        self.net.reserve.lend(|| make_scribe(pipe, begin, save))
     }
 
     /// The state is to be as it is now: nobody changes it where connections move, and where they stay it is
@@ -176,101 +179,13 @@ impl<S: Service> Turn<S> {
         if tracks { Ok(()) } else { self.hand_over() }
     }
 
-    /// The new side has applied a piece of changes.
-    pub(super) fn applied(&mut self, took: Duration) {
-        self.copying(|copying| {
-            copying.rounds.applied(took);
-            copying.is_due = !copying.is_done;
-        });
-    }
-
-    /// Whether there is a piece of changes to be written, once everybody has had an answer.
-    pub(in crate::turn) fn copies(&self) -> bool {
-        let copying = self.succession.attempt.as_ref().and_then(|it| it.copying.as_ref());
-        copying.is_some_and(|copying| copying.is_due)
-    }
-
-    /// Part of phase 11: one piece of changes, if one is due.
-    pub(in crate::turn) fn copy_more(&mut self) -> Result {
-        if !self.copies() {
-            return Ok(());
-        }
-        let copied = self.copy_changes();
-        self.give_up_unless(copied)
-    }
-
-    fn copy_changes(&mut self) -> std::result::Result<(), Hitch> {
-        let waiting = self.changes_waiting()?;
-        let now = self.net.clock.now();
-        let Some(Attempt { copying: Some(copying), .. }) = &mut self.succession.attempt else {
-            return Ok(());
-        };
-        match copying.rounds.next(waiting, copying.hurry_at <= now) {
-            Next::Wait => copying.is_due = false,
-            Next::Piece(most) => drop(self.send_changes(waiting, most)?),
-            Next::Last => {
-                copying.is_due = false;
-                self.hand_over()?;
-            }
-        }
-        Ok(())
-    }
-
-    /// How many changes are to be copied. Whoever writes some although none were asked for has them sent.
-    fn changes_waiting(&mut self) -> std::result::Result<usize, Hitch> {
-        let (service, mut unasked) = (&mut self.service, Vec::new());
-        let waiting = guard_restart(&mut self.net, "save_changes", |_| {
-            service.save_changes(&mut unasked, 0)
-        })?;
-        let waiting = waiting.map_err(not_saved)?;
-        if !unasked.is_empty() {
-            let piece = self.net.reserve.lend(|| seal(&unasked)).map_err(not_saved)?;
-            self.send_piece(piece, unasked.len() as u64, 0, Duration::ZERO)?;
-        }
-        Ok(waiting)
-    }
-
-    /// Sends at most so many of the changes; answers how many are left.
-    fn send_changes(&mut self, waiting: usize, most: usize) -> std::result::Result<usize, Hitch> {
-        let begun = self.net.clock.now();
-        let mut piece = self.net.reserve.lend(Unsealed::new).map_err(not_saved)?;
-        let service = &mut self.service;
-        let left = guard_restart(&mut self.net, "save_changes", |_| {
-            service.save_changes(&mut piece.0, most)
-        })?;
-        let left = left.map_err(not_saved)?;
-        let bytes = piece.len().map_err(not_saved)?;
-        let piece = piece.seal().map_err(not_saved)?;
-        let took = self.has_saved(begun)?.saturating_duration_since(begun);
-        if bytes > 0 {
-            self.send_piece(piece, bytes, waiting.saturating_sub(left), took)?;
-        }
-        Ok(left)
-    }
-
-    fn send_piece(
-        &mut self,
-        piece: OwnedFd,
-        bytes: u64,
-        count: usize,
-        took: Duration,
-    ) -> std::result::Result<(), Hitch> {
-        self.copying(|copying| {
-            copying.bytes += bytes;
-            copying.rounds.sent(count, took);
-        });
-        self.send_across(&Message::Changes, vec![piece.into()])?;
-        fault::point(Step::OldRound, self.succession.link_to_new());
-        Ok(())
-    }
-
     /// What the new side has is as new as it can be while this one serves: now comes what is left, and the
     /// connections if they move.
-    fn hand_over(&mut self) -> std::result::Result<(), Hitch> {
+    pub(super) fn hand_over(&mut self) -> std::result::Result<(), Hitch> {
         let tracks = self.copying(|copying| copying.tracks).unwrap_or(false);
         self.reschedule(|attempt, now| {
-            let left = attempt.copying.as_ref().map_or(attempt.limit, |copying| copying.left);
-            attempt.go_on(now, left);
+            let left = attempt.copying.as_ref().map_or(Duration::ZERO, |copying| copying.left);
+            (attempt.limit, attempt.overdue) = (attempt.task.how.ready_within, now + left);
         });
         if tracks {
             self.tell_ends();
@@ -344,13 +259,7 @@ impl<S: Service> Turn<S> {
         self.reap_children();
     }
 
-    pub(super) fn forget_changes(&mut self) {
-        self.copying(|copying| copying.tracks = false);
-        let service = &mut self.service;
-        guard_process(&mut self.net, "track_changes", |_| service.track_changes(false));
-    }
-
-    fn copying<T>(&mut self, change: impl FnOnce(&mut Copying) -> T) -> Option<T> {
+    pub(super) fn copying<T>(&mut self, change: impl FnOnce(&mut Copying) -> T) -> Option<T> {
         self.succession.attempt.as_mut()?.copying.as_mut().map(change)
     }
 }
@@ -358,6 +267,6 @@ impl<S: Service> Turn<S> {
 /// The share of its time that the copy has before its rounds end: what is left of it is for the last one.
 const ROUNDS_UNTIL: f64 = 0.8;
 
-fn not_saved(why: impl ToString) -> String {
+pub(super) fn not_saved(why: impl ToString) -> String {
     format!("the state was not saved: {}", why.to_string())
 }

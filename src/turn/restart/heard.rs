@@ -13,6 +13,8 @@ pub(super) fn is_step(word: &Message) -> bool {
         word,
         Connect { .. }
             | Claim { .. }
+            | Loaded { .. }
+            | Applied { .. }
             | Taken
             | TakenOver
             | Rollback(Word::State { .. } | Word::Kept)

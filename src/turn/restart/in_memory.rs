@@ -60,7 +60,7 @@ impl<S: Service> Turn<S> {
         net.propagates_panics = self.net.propagates_panics;
         net.generation = self.net.generation + 1;
         net.engine = Some(Engine::ForkExec);
-        let way = WayBack::of(&Restart::fork_exec().move_connections());
+        let way = WayBack::of(&Restart::fork_exec().move_connections(), record::VERSION);
         let handback = Some(Handback::new(way));
         let place = Succession::in_memory(now);
         let succession = Succession { phase: Phase::Waiting, serves: false, handback, ..place };

@@ -2,12 +2,14 @@
 //! says.
 //!
 //! `successor` makes the new process; `old` and `new` are the two sides of a restart, `lost` is a new side
-//! without its old one, and `patience` how long they wait for each other, `heard` what an old side makes of words; `copying` and `loading` are about
-//! the state, on either side, `moving` about the connections that go along, `alarms` about whose the alarms are, `hooks` what the service does around a fork. `stderr` passes on what new programs
-//! say. `handing_back` and `taking_back` are a roll back, of the new
-//! side and of the old one. `in_memory` is a restart without processes.
+//! without its old one, and `patience` how long they wait for each other, `heard` what an old side makes of words;
+//! `copying` and `changes` are about the state, on the old side, `loading` on the new one, `moving` about the
+//! connections that go along, `alarms` about whose the alarms are, `hooks` what the service does around a fork.
+//! `stderr` passes on what new programs say, and `outcome` tells how it went. `handing_back` and `taking_back` are a roll
+//! back, of the new side and of the old one. `in_memory` is a restart without processes.
 
 mod alarms;
+mod changes;
 mod copying;
 mod handing_back;
 mod heard;
@@ -18,6 +20,7 @@ mod lost;
 mod moving;
 mod new;
 mod old;
+mod outcome;
 mod patience;
 mod prepare;
 mod stderr;

@@ -3,8 +3,6 @@
 
 use std::os::fd::OwnedFd;
 
-use log::Level;
-
 use super::{
     heard::{complaint, is_step},
     moving::Hitch,
@@ -12,19 +10,20 @@ use super::{
 use crate::{
     error::Result,
     limits::SERIALS_APART,
-    log_target::RESTART,
-    logging::Escaped,
     net::{Deadline, Source},
     restart::{
         Event, Phase,
-        engine::attempt::{Attempt, Task, check_speaker},
+        engine::{
+            attempt::{Attempt, check_speaker},
+            scribe::Copying,
+        },
         fault::{self, Step},
         link::{LinkError, Message, Rollback},
         step,
     },
     service::{Service, Start},
-    turn::{Turn, generation::Generation, guard::guard_process},
-    verdict::{RestartError, Steps, Verdict},
+    turn::{Turn, generation::Generation},
+    verdict::RestartError,
 };
 
 impl<S: Service> Turn<S> {
@@ -86,17 +85,23 @@ impl<S: Service> Turn<S> {
                     continue;
                 }
             };
-            if step(self.succession.phase, event).0 == self.succession.phase {
-                self.give_up(|attempt| attempt.failed(format!("it said {event:?} out of turn")))?;
-                continue;
-            }
-            self.advance(event)?;
+            self.take_step(event)?;
         }
+    }
+
+    /// The new side has said something that the state machine decides about.
+    fn take_step(&mut self, event: Event) -> Result {
+        if step(self.succession.phase, event).0 == self.succession.phase {
+            return self
+                .give_up(|attempt| attempt.failed(format!("it said {event:?} out of turn")));
+        }
+        self.advance(event)
     }
 
     /// What a new program asks for, each in its turn.
     fn give_to_new(&mut self, word: Message, fds: Vec<OwnedFd>) -> std::result::Result<(), Hitch> {
         let Some(attempt) = &mut self.succession.attempt else { return Ok(()) };
+        let copying = attempt.copying.as_ref();
         match word {
             Message::Connect { pid } if !attempt.offered => {
                 self.net.reserve.open();
@@ -104,16 +109,16 @@ impl<S: Service> Turn<S> {
                 self.net.fill_reserve();
                 Ok(offered?)
             }
-            Message::Claim { pid, unwanted, records }
-                if attempt.offered && attempt.copying.is_none() =>
-            {
+            Message::Claim { pid, unwanted, records } if attempt.offered && copying.is_none() => {
                 check_speaker(&attempt.child, pid)?;
                 attempt.shipment.records = records;
                 attempt.unwanted = unwanted.into_iter().map(|place| place as usize).collect();
                 self.begin_copy()
             }
-            Message::Loaded { bytes } if attempt.is_loading() => self.loaded(bytes),
-            Message::Applied { took } if attempt.is_applying() => {
+            Message::Loaded { bytes } if copying.is_some_and(Copying::is_loading) => {
+                self.loaded(bytes)
+            }
+            Message::Applied { took } if copying.is_some_and(Copying::is_applying) => {
                 self.applied(took);
                 Ok(())
             }
@@ -220,53 +225,6 @@ impl<S: Service> Turn<S> {
         self.net.cancel_deadline(attempt.overdue, Deadline::NewOverdue);
         self.net.shared = false;
         Some(attempt)
-    }
-
-    /// Tells everybody who wants to know how a restart went.
-    pub(in crate::turn) fn verdict(
-        &mut self,
-        task: &Task,
-        steps: Steps,
-        outcome: std::result::Result<u32, RestartError>,
-    ) {
-        let Task { generation, engine, .. } = *task;
-        let steps = Steps { prepared: task.prepared, ..steps };
-        let kept_back = steps.kept_back;
-        if outcome.is_ok() && kept_back > 0 {
-            log::warn!(
-                target: RESTART,
-                "restart: {kept_back} connections have more queued than goes along ({} bytes), and stay",
-                task.how.max_moved
-            );
-        }
-        let took = self.net.clock.now().saturating_duration_since(task.begun);
-        match &outcome {
-            Ok(pid) => {
-                log::info!(
-                    target: RESTART,
-                    "restart: done in {took:?}: generation {generation} is pid {pid}"
-                )
-            }
-            Err(why) => {
-                let line = format_args!("{}", Escaped(why));
-                match why.is_refusal() {
-                    true => self.net.log(RESTART, Level::Error, "restart refused", line),
-                    false => log::error!(target: RESTART, "{line}"),
-                }
-                self.tell_failed(why);
-            }
-        }
-        let (program, inventory) = (task.program.clone(), task.inventory.clone());
-        let verdict = Verdict { generation, engine, took, steps, program, inventory, outcome };
-        if let Some(id) = task.by {
-            self.answer_verdict(id, &verdict);
-        }
-        if self.succession.phase != Phase::Waiting {
-            let service = &mut self.service;
-            guard_process(&mut self.net, "on_restart_ended", |net| {
-                service.on_restart_ended(net, &verdict);
-            });
-        }
     }
 
     /// The new side is ready: this one stops accepting where that one does, and keeps its listeners in case it

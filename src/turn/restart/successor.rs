@@ -18,6 +18,7 @@ use crate::{
         engine::attempt::{Attempt, Offer, Side, Task, introduced},
         fault::{self, Step},
         link::{Message, WayBack},
+        transfer::record,
     },
     service::Service,
     turn::{
@@ -123,7 +124,7 @@ impl<S: Service> Turn<S> {
     fn fork(&mut self, task: Task) -> std::result::Result<Option<Attempt>, RestartError> {
         let this = self.succession.identity(&self.net);
         let Restart { probation, ready_within, .. } = task.how;
-        let (generation, way_back) = (task.generation, WayBack::of(&task.how));
+        let (generation, way_back) = (task.generation, WayBack::of(&task.how, record::VERSION));
         if task.how.moves
             && let Err(reason) = self.freeze()
         {

@@ -4,18 +4,23 @@
 //! ```sh
 //! cargo bench --bench handover                            # two minutes
 //! cargo bench --bench handover -- fork-exec/10000
+//! cargo build --release --example kv && cargo bench --bench handover -- --state              # ten minutes
+//! cargo bench --bench handover -- --state --keys 100000,10000000 --rounds 3
+//! cargo bench --bench handover -- --state --against OTHER/kv   # beside another build of the example
 //! ```
 //!
 //! The program is its own server: it starts itself with `--serve`. One connection asks all the time, the
-//! others are idle; what is measured is the longest time that it waits.
+//! others are idle; what is measured is the longest time that it waits. `--state` is another matter, which has a
+//! file of its own: what a restart costs a service with a million keys. It prints Markdown, and draws
+//! `target/charts/handover-state.svg`.
 
-#[path = "common/mod.rs"]
+#[path = "../common/mod.rs"]
 mod common;
 #[allow(dead_code)] // of the library's file, what a record needs
-#[path = "../src/limits.rs"]
+#[path = "../../src/limits.rs"]
 mod limits;
 #[allow(dead_code)]
-#[path = "../src/restart"]
+#[path = "../../src/restart"]
 mod restart {
     pub mod link {
         pub mod wire;
@@ -24,6 +29,7 @@ mod restart {
         pub mod record;
     }
 }
+mod state;
 
 use std::{
     hint::black_box,
@@ -201,6 +207,9 @@ fn main() {
     if args.next().as_deref() == Some(SERVE) {
         let address = args.next().expect("an address");
         return serve(&address).expect("the server serves");
+    }
+    if std::env::args().any(|word| word == state::FLAG) {
+        return state::run().expect("the servers are measured");
     }
     let mut criterion = Criterion::default().configure_from_args();
     records(&mut criterion);
