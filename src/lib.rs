@@ -69,6 +69,7 @@
 //! - [from echo to chat to restart](guide::from_echo_to_restart), a server that grows by one idea at a time;
 //! - [a server of your own](guide::your_own), thirty lines in a crate beside this one;
 //! - [fork against fork-exec](guide::fork_or_exec), how a restart works, and connections that move;
+//! - [what a service holds](guide::what_a_service_holds), and what a restart does to it;
 //! - [tasks and messages](guide::tasks_and_messages), what is no connection;
 //! - [datagrams](guide::datagrams).
 //!

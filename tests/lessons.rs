@@ -9,7 +9,7 @@ use common::{example, huge::hindrance, run_to_end};
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// Every lesson and its verdict. A number in `<>` has to be more than zero and stands for any such.
-const VERDICTS: [(&str, &str); 20] = [
+const VERDICTS: [(&str, &str); 25] = [
     ("shared-epoll", "wrong way lost 20 of 20 clients; right way lost 0 of 20"),
     ("missing-fin", "wrong way showed the end to 0 of 10 clients; right way to 10 of 10"),
     ("ghost-events", "wrong way was woken for 10 of 10 closed connections; right way for 0 of 10"),
@@ -19,6 +19,11 @@ const VERDICTS: [(&str, &str); 20] = [
     ("doubled-stdout", "wrong way wrote 20 lines as 40; right way as 20"),
     ("drop-guards", "wrong way left 0 of 1 pid files to a server that runs; right way 1 of 1"),
     ("lost-lock", "wrong way hung 5 of 5 children; right way 0 of 10"),
+    ("equal-ids", "wrong way gave out 1000 of 1000 ids twice; right way 0 of 1000"),
+    ("deleted-wal", "wrong way lost 10 of 10 rows that were committed; right way lost 0 of 10"),
+    ("crossed-answers", "wrong way answered 10 of 10 with what was for another; right way 0 of 10"),
+    ("rolled-back", "wrong way lost 5 of 5 orders that were committed; right way lost 0 of 5"),
+    ("silent-end", "wrong way let the old process hear 0 of 5 messages; right way 5 of 5"),
     ("fork-cost", "wrong way copied <308> KiB of page tables for 128 MiB; right way made <48> KiB"),
     (
         "huge-pages",
@@ -101,6 +106,11 @@ lessons! {
     what_was_buffered_before_a_fork_is_written_twice: "doubled-stdout";
     a_guard_that_was_copied_cleans_up_twice: "drop-guards";
     a_lock_that_a_lost_thread_held_is_never_released: "lost-lock";
+    two_copies_of_a_generator_give_the_same_ids: "equal-ids";
+    a_close_of_a_copied_database_deletes_its_log: "deleted-wal";
+    a_copied_client_reads_what_another_has_asked_for: "crossed-answers";
+    a_copied_transaction_is_rolled_back_where_it_is_dropped: "rolled-back";
+    a_copied_subscription_ends_where_it_is_dropped: "silent-end";
     a_queue_that_is_closed_resets_its_clients: "reuseport";
     an_accept_that_failed_has_no_second_edge: "emfile";
     a_short_read_with_the_fin_is_not_the_end: "short-read";

@@ -8,10 +8,13 @@
 //! ```
 
 mod copy_on_write;
+mod crossed_answers;
 mod deleted_exe;
+mod deleted_wal;
 mod doubled_stdout;
 mod drop_guards;
 mod emfile;
+mod equal_ids;
 mod fork_cost;
 mod ghost_events;
 mod huge_pages;
@@ -22,10 +25,13 @@ mod missing_fin;
 mod process;
 mod reuseport;
 mod rewrap;
+mod rolled_back;
+mod services;
 mod shared_epoll;
 mod short_read;
 mod shutdown;
 mod sigchld;
+mod silent_end;
 mod stale_fd;
 mod tell;
 mod truncated_fds;
@@ -58,7 +64,7 @@ struct Verdict {
 }
 
 /// In the order in which they are best read.
-const LESSONS: [Lesson; 20] = [
+const LESSONS: [Lesson; 25] = [
     // What a fork shares.
     shared_epoll::LESSON,
     missing_fin::LESSON,
@@ -70,6 +76,12 @@ const LESSONS: [Lesson; 20] = [
     doubled_stdout::LESSON,
     drop_guards::LESSON,
     lost_lock::LESSON,
+    // What a fork does to what the service holds.
+    equal_ids::LESSON,
+    deleted_wal::LESSON,
+    crossed_answers::LESSON,
+    rolled_back::LESSON,
+    silent_end::LESSON,
     // What a fork costs.
     fork_cost::LESSON,
     huge_pages::LESSON,

@@ -260,11 +260,16 @@
 //! | buffered output | is written twice | `doubled-stdout` |
 //! | guards | a child that fails removes its parent's files | `drop-guards` |
 //! | locks | held for ever by a thread that is not there | `lost-lock` |
+//! | a generator of random numbers | both give out the same ids | `equal-ids` |
+//! | a database in a file | its log is deleted under the one that goes on | `deleted-wal` |
+//! | a client's connection | one reads what the other has asked for | `crossed-answers` |
+//! | a transaction | a drop in one rolls it back for both | `rolled-back` |
+//! | a subscription | a drop in one ends it for both, in silence | `silent-end` |
 //!
 //! # What a service holds
 //!
 //! The reactor looks after its own descriptors. What the service has beside them is shared or copied as well, and
-//! nobody but its author knows of it:
+//! nobody but its author knows of it. In short, and [crate by crate](super::what_a_service_holds):
 //!
 //! | the service holds | after a fork | what to do |
 //! |---|---|---|
@@ -369,4 +374,4 @@
 //! The reason is told to [`on_restart_ended`](crate::Service::on_restart_ended), to the log, and to
 //! whoever has asked over the control socket; for a new program with the last lines of its stderr.
 //!
-//! Next: [tasks and messages](super::tasks_and_messages).
+//! Next: [what a service holds](super::what_a_service_holds).

@@ -1,4 +1,4 @@
-//! A guide in ten pages. There is nothing here but prose, and programs that were compiled and run.
+//! A guide in eleven pages. There is nothing here but prose, and programs that were compiled and run.
 //!
 //! To write a server:
 //!
@@ -6,16 +6,17 @@
 //! 2. [A server of your own](your_own): thirty lines in a crate beside this one, restarted under load.
 //! 3. [Fork against fork-exec](fork_or_exec): how a restart works, what each engine carries over, what
 //!    it costs, when to use which, and connections that move.
-//! 4. [Tasks and messages](tasks_and_messages): alarms, jobs in hand, long work, mail from threads.
-//! 5. [Datagrams](datagrams): UDP and Unix datagram sockets, and flows.
+//! 4. [What a service holds](what_a_service_holds): databases, ids, logs, metrics, and what a restart does to each.
+//! 5. [Tasks and messages](tasks_and_messages): alarms, jobs in hand, long work, mail from threads.
+//! 6. [Datagrams](datagrams): UDP and Unix datagram sockets, and flows.
 //!
 //! To run one:
 //!
-//! 6. [Operating](operating): status, restart, roll back, signals, pid files, a stable pid.
-//! 7. [Under systemd and in containers](systemd_and_containers): a unit, activated sockets, process 1.
-//! 8. [Limits and defaults](limits_and_defaults): every number, and what changes it.
-//! 9. [What it costs](what_it_costs): beside other servers, in memory, in restarts, with the commands.
-//! 10. [Coming from nginx, tableflip or tokio](coming_from): the same things under other names.
+//! 7. [Operating](operating): status, restart, roll back, signals, pid files, a stable pid.
+//! 8. [Under systemd and in containers](systemd_and_containers): a unit, activated sockets, process 1.
+//! 9. [Limits and defaults](limits_and_defaults): every number, and what changes it.
+//! 10. [What it costs](what_it_costs): beside other servers, in memory, in restarts, with the commands.
+//! 11. [Coming from nginx, tableflip or tokio](coming_from): the same things under other names.
 //!
 //! Beside it stand the lessons, which show with real processes and sockets what goes wrong in a restart,
 //! and how it goes right: `cargo run --example lessons`.
@@ -28,5 +29,6 @@ pub mod limits_and_defaults;
 pub mod operating;
 pub mod systemd_and_containers;
 pub mod tasks_and_messages;
+pub mod what_a_service_holds;
 pub mod what_it_costs;
 pub mod your_own;
