@@ -187,7 +187,7 @@ fn main() -> ExitCode {
     };
     let defaults = common::Defaults { listen: "127.0.0.1:7786", moves: false };
     common::serve(defaults, ledger, |server| {
-        // What is looked for before a fork is looked for before `before_fork`, which closes these.
+        // `heirloom check` looks while they are open. Before a fork `before_fork` has closed them.
         let files = ["", "-wal", "-shm"].map(|end| format!("{file}{end}"));
         files.into_iter().fold(server, |server, name| server.shares(name))
     })

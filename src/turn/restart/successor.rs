@@ -15,7 +15,7 @@ use crate::{
     plan::{Engine, Restart},
     restart::{
         Event, Phase,
-        engine::attempt::{Attempt, Offer, Side, Task, introduced},
+        engine::attempt::{Attempt, Offer, Side, Task, choose_engine, introduced},
         fault::{self, Step},
         link::{Message, WayBack},
         transfer::record,
@@ -90,8 +90,8 @@ impl<S: Service> Turn<S> {
         if self.succession.living() >= self.succession.max_generations {
             return self.make_room_for(task).map(|()| None);
         }
-        let (engine, inventory) = self.choose(&task.how)?;
-        let task = Task { engine, inventory, ..task };
+        let engine = choose_engine(&task.how, self.inboxes.count())?;
+        let task = Task { engine, ..task };
         let task = match task.engine {
             Engine::Fork => match self.prepare(task) {
                 Some(task) => task,
@@ -103,13 +103,28 @@ impl<S: Service> Turn<S> {
         match task.engine {
             Engine::ForkExec => self.start_program(task),
             Engine::Fork => match self.before_fork() {
-                Ok(()) => self.fork(task),
+                Ok(()) => self.fork_if_shared(task),
                 Err(reason) if task.how.or_fork_exec => {
                     log::info!(target: RESTART, "before_fork: {}: fork-exec instead", Escaped(reason));
                     self.start_program(Task { engine: Engine::ForkExec, ..task })
                 }
                 Err(reason) => Err(RestartError::BeforeFork { reason }),
             },
+        }
+    }
+
+    /// What the service holds by now, after it has closed what must not be shared, may yet forbid the fork.
+    fn fork_if_shared(&mut self, task: Task) -> std::result::Result<Option<Attempt>, RestartError> {
+        match self.choose(&task.how) {
+            Ok((Engine::Fork, inventory)) => self.fork(Task { inventory, ..task }),
+            Ok((engine, inventory)) => {
+                self.after_fork_in_parent();
+                self.start_program(Task { engine, inventory, ..task })
+            }
+            Err(why) => {
+                self.after_fork_in_parent();
+                Err(why)
+            }
         }
     }
 
