@@ -8,7 +8,7 @@ use std::{
     net::{TcpStream, UdpSocket},
     os::{
         fd::{AsRawFd, RawFd},
-        unix::net::UnixStream,
+        unix::{net::UnixStream, process::parent_id},
     },
     path::Path,
     process,
@@ -183,15 +183,18 @@ fn came(read: nix::Result<String>) -> io::Result<String> {
 }
 
 /// A line of `LAB_CALLBACKS`, where both sides of a restart write down what is called. It stays open: a test may take
-/// all descriptors away.
+/// all descriptors away. In a scribe it does not, and what that does it does for its parent.
 pub fn note(callback: &str) {
     static FILE: OnceLock<Option<File>> = OnceLock::new();
-    let file = FILE.get_or_init(|| {
+    let open = || {
         let path = env::var_os("LAB_CALLBACKS")?;
         Some(File::options().create(true).append(true).open(path).expect("a file"))
-    });
-    if let Some(mut file) = file.as_ref() {
-        let line = format!("{} {callback}\n", process::id());
+    };
+    let Some(mut file) = FILE.get_or_init(open).as_ref() else { return };
+    let line = format!("{} {callback}\n", process::id());
+    if file.write_all(line.as_bytes()).is_err() {
+        let line = format!("{} {callback}\n", parent_id());
+        let mut file = open().expect("it was there before");
         file.write_all(line.as_bytes()).expect("room for a line");
     }
 }
