@@ -58,11 +58,6 @@ impl Stream {
         (field("event: "), field("data: "))
     }
 
-    /// The body ends, and then the connection.
-    fn end(mut self) {
-        assert_eq!(self.client.read_to_end().expect("a FIN"), b"0\r\n\r\n");
-    }
-
     /// Reads on to an event of this name whose data `fits`, and answers the data.
     fn until(&mut self, name: &str, fits: impl Fn(&str) -> bool) -> String {
         let until = Instant::now() + common::DEADLINE;
