@@ -3,6 +3,7 @@
 //! none of it.
 
 use super::link::Link;
+#[cfg(debug_assertions)]
 use crate::log_target::RESTART;
 
 /// A step of the protocol, after which something may go wrong.
