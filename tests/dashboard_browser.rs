@@ -218,9 +218,7 @@ fn click_through(scheme: &str) {
     page.click("Restart by fork");
     page.click("Roll back");
     page.wait(&dots(4), "200");
-    // The stream has come back to the generation that serves, and so do the buttons.
     let newest = "document.querySelector('#journal li').textContent";
-    page.wait(&format!("{newest}.includes('Rolled back: generation 4 serves again.')"), "true");
     page.screenshot(&format!("{scheme}-back.png"));
     page.click("Fork-exec, with move");
     page.wait(&dots(0), "200"); // six has the colour of zero
@@ -229,7 +227,6 @@ fn click_through(scheme: &str) {
     page.wait("document.querySelectorAll('.dot').length", "0");
     page.wait("document.getElementById('failed').textContent", "0");
     page.wait("document.getElementById('gaps').textContent", "0");
-    page.wait("document.getElementById('opened').textContent", "2");
 }
 
 #[test]
