@@ -250,7 +250,8 @@ impl<S: Service> Turn<S> {
         Ok(())
     }
 
-    // 6. Decisions about the process are in `restart`: `decide`.
+    // 6. Decisions about the process are in `process`: `decide`.
+
     /// 7. Output: one write for each connection that has some.
     fn flush(&mut self) {
         if !self.net.frozen {
@@ -295,17 +296,17 @@ impl<S: Service> Turn<S> {
         }
     }
 
-    /// Calls the service for a connection in service; tells whether there was one.
+    /// Calls the service for a connection, if that is in service.
     fn call(
         &mut self,
         id: ConnId,
         name: &'static str,
         callback: impl FnOnce(&mut S, &mut Connection<'_>, &mut S::Session) -> Result,
-    ) -> bool {
+    ) {
         if self.net.conn(id).is_none_or(|conn| conn.phase != ConnPhase::Open) {
-            return false;
+            return;
         }
-        let Some(Some(session)) = self.sessions.get_mut(id.slot()) else { return false };
+        let Some(Some(session)) = self.sessions.get_mut(id.slot()) else { return };
         let service = &mut self.service;
         let result = guard_connection(&mut self.net, name, |net| {
             callback(service, &mut Connection::new(net, id), session)
@@ -314,7 +315,6 @@ impl<S: Service> Turn<S> {
         if let Err(why) = result {
             self.net.finish(id, why);
         }
-        true
     }
 }
 

@@ -190,6 +190,14 @@ impl<S: Service> Turn<S> {
         Ok(())
     }
 
+    /// Does what takes descriptors, although clients may have all that are left.
+    pub(super) fn with_reserve<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
+        self.net.reserve.open();
+        let done = work(self);
+        self.net.fill_reserve();
+        done
+    }
+
     /// This is the process that serves.
     pub(super) fn write_pid_file(&mut self) {
         // While a supervisor lives, its number is the one to signal.

@@ -210,17 +210,7 @@ impl Supervisor {
     fn make(&mut self, generation: u64, now: Instant) {
         // Nobody stands ready to serve again, so there is nothing to be on probation for.
         let how = self.orders.how.clone().probation(Duration::ZERO);
-        let engine = Engine::ForkExec;
-        let task = Task {
-            how,
-            by: None,
-            engine,
-            generation,
-            program: None,
-            inventory: None,
-            prepared: None,
-            begun: now,
-        };
+        let task = Task { engine: Engine::ForkExec, ..Task::new(how, None, generation, now) };
         match self.try_make(task) {
             Ok(start) => {
                 log::info!(

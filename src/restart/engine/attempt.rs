@@ -331,6 +331,14 @@ pub(crate) struct Task {
     pub begun: Instant,
 }
 
+impl Task {
+    /// What was asked for at `begun`, before anybody has looked for anything.
+    pub fn new(how: Restart, by: Option<ConnId>, generation: u64, begun: Instant) -> Task {
+        let engine = how.engine;
+        Task { how, by, engine, generation, program: None, inventory: None, prepared: None, begun }
+    }
+}
+
 /// The first word, with what a program needs to be heard and to know whether the old side lives.
 fn hello(task: &Task, old: Identity, heard: &Stderr) -> io::Result<Parcel<Message>> {
     let Task { engine, generation, .. } = *task;

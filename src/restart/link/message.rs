@@ -342,8 +342,8 @@ impl Message {
 fn claim(fields: Fields<'_>) -> Result<Message, Malformed> {
     let unwanted = fields.numbers(UNWANTED, "unwanted")?;
     // The first programs did not say.
-    let records = fields.maybe(RECORDS, "records")?.map(|value| wire::number(value, "records"));
-    Ok(Message::Claim { pid: pid(fields)?, unwanted, records: records.transpose()?.unwrap_or(1) })
+    let records = fields.maybe_number(RECORDS, "records")?.unwrap_or(1);
+    Ok(Message::Claim { pid: pid(fields)?, unwanted, records })
 }
 
 fn pid(fields: Fields<'_>) -> Result<u32, Malformed> {

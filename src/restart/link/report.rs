@@ -52,10 +52,7 @@ impl Report {
             oldest: fields.maybe_time(OLDEST, "oldest")?,
             holds: fields.number(HOLDS, "holds")?,
             held: fields.texts(HELD, "held")?,
-            unknown: match fields.maybe(UNKNOWN, "unknown")? {
-                Some(_) => Some(fields.number(UNKNOWN, "unknown")?),
-                None => None,
-            },
+            unknown: fields.maybe_number(UNKNOWN, "unknown")?,
             findings: fields.texts(FINDING, "finding")?,
         })
     }

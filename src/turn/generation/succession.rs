@@ -63,7 +63,7 @@ pub(crate) struct Succession {
     pub unwanted: Vec<Listener>,
     /// On a new side: how long it has to serve before it commits.
     pub probation: Duration,
-    /// Since that has begun.
+    /// That time, once it has begun.
     pub(in crate::turn) under_way: Option<Probation>,
     /// On a new side: how long the old side waits for it to be ready.
     pub ready_within: Duration,

@@ -129,17 +129,7 @@ impl<S: Service> Turn<S> {
     pub(super) fn give_up_deferred(&mut self) {
         if let Some((Asked { how, by }, begun)) = self.succession.deferred.take() {
             let generation = self.succession.last_generation + 1;
-            let engine = how.engine;
-            let task = Task {
-                how,
-                by,
-                engine,
-                generation,
-                program: None,
-                inventory: None,
-                prepared: None,
-                begun,
-            };
+            let task = Task::new(how, by, generation, begun);
             self.verdict(&task, Steps::default(), Err(RestartError::Stopped));
         }
     }

@@ -30,10 +30,7 @@ impl<S: Service> Turn<S> {
 
     /// The same, at any time.
     pub(in crate::turn) fn inventory(&mut self) -> Inventory {
-        self.net.reserve.open();
-        let found = self.look();
-        self.net.fill_reserve();
-        found
+        self.with_reserve(|turn| turn.look())
     }
 
     /// Which engine a restart uses, and what the look has found if there was one; that is logged. The reserve

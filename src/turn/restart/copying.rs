@@ -130,6 +130,11 @@ impl<S: Service> Turn<S> {
     /// for this process alone that it goes on.
     fn stand_still(&mut self) -> std::result::Result<(), Hitch> {
         self.freeze_what_moves()?;
+        self.send_alarms()
+    }
+
+    /// They go with the state, as they stand when nobody changes that any more.
+    fn send_alarms(&mut self) -> std::result::Result<(), Hitch> {
         for message in self.hand_over_alarms() {
             self.send_across(&message, Vec::new())?;
         }
@@ -139,8 +144,7 @@ impl<S: Service> Turn<S> {
     fn freeze_what_moves(&mut self) -> std::result::Result<(), Hitch> {
         if self.succession.attempt.as_ref().is_some_and(|attempt| attempt.task.how.moves) {
             self.freeze()?;
-            let frozen_at = self.net.frozen_at;
-            self.reschedule(|attempt, _| attempt.hurry(frozen_at));
+            self.hurry_new();
         }
         Ok(())
     }
@@ -195,12 +199,9 @@ impl<S: Service> Turn<S> {
                 return Err("save_changes has kept some although it was to write all".into());
             }
             self.forget_changes();
-            for message in self.hand_over_alarms() {
-                self.send_across(&message, Vec::new())?;
-            }
+            self.send_alarms()?;
         } else if self.net.frozen {
-            let frozen_at = self.net.frozen_at;
-            self.reschedule(|attempt, _| attempt.hurry(frozen_at));
+            self.hurry_new();
         }
         self.note_copied();
         if self.net.frozen {

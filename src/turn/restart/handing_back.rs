@@ -56,8 +56,7 @@ impl<S: Service> Turn<S> {
     pub(in crate::turn) fn close_way_back(&mut self) {
         self.net.be_alone();
         if self.succession.handback.take().is_some_and(|handback| handback.tracks) {
-            let service = &mut self.service;
-            guard_process(&mut self.net, "track_changes", |_| service.track_changes(false));
+            self.forget_changes();
         }
     }
 

@@ -294,18 +294,8 @@ impl<S: Service> Turn<S> {
 
     fn verdict_in_memory(&mut self, outcome: std::result::Result<u32, RestartError>) {
         let how = Restart::fork_exec().move_connections();
-        let (engine, begun) = (how.engine, self.net.clock.now());
         let generation = self.net.generation() + 1;
-        let task = Task {
-            how,
-            by: None,
-            engine,
-            generation,
-            program: None,
-            inventory: None,
-            prepared: None,
-            begun,
-        };
+        let task = Task::new(how, None, generation, self.net.clock.now());
         self.verdict(&task, Steps::default(), outcome);
     }
 }

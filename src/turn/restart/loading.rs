@@ -88,15 +88,11 @@ pub(super) fn load_whole<S: Service>(
     net: &mut Net,
     saved: &mut dyn BufRead,
 ) -> Result {
-    let told = |e: std::io::Error| format!("state: {e}");
-    if saved.fill_buf().map_err(told)?.is_empty() {
+    if saved.fill_buf().map_err(|e| format!("state: {e}"))?.is_empty() {
         return Ok(());
     }
     guard_restart(net, "load", |_| service.load(saved))??;
-    match saved.fill_buf().map_err(told)? {
-        [] => Ok(()),
-        _ => Err("load has left some of the state unread".into()),
-    }
+    is_read_up(saved, "load", "state")
 }
 
 /// Has the service read a piece of changes.
@@ -106,8 +102,14 @@ pub(super) fn load_changes<S: Service>(
     changes: &mut dyn BufRead,
 ) -> Result {
     guard_restart(net, "load_changes", |_| service.load_changes(changes))??;
-    match changes.fill_buf().map_err(|e| format!("changes: {e}"))? {
+    is_read_up(changes, "load_changes", "changes")
+}
+
+/// # Errors
+/// When `callback` has left some of `what` it was to read.
+fn is_read_up(saved: &mut dyn BufRead, callback: &str, what: &str) -> Result {
+    match saved.fill_buf().map_err(|e| format!("{what}: {e}"))? {
         [] => Ok(()),
-        _ => Err("load_changes has left some of the changes unread".into()),
+        _ => Err(format!("{callback} has left some of the {what} unread").into()),
     }
 }

@@ -104,10 +104,7 @@ impl<S: Service> Turn<S> {
         let copying = attempt.copying.as_ref();
         match word {
             Message::Connect { pid } if !attempt.offered => {
-                self.net.reserve.open();
-                let offered = self.offer_to_new(pid, fds);
-                self.net.fill_reserve();
-                Ok(offered?)
+                Ok(self.with_reserve(|turn| turn.offer_to_new(pid, fds))?)
             }
             Message::Claim { pid, unwanted, records } if attempt.offered && copying.is_none() => {
                 check_speaker(&attempt.child, pid)?;

@@ -49,6 +49,12 @@ impl<S: Service> Turn<S> {
         }
     }
 
+    /// Connections wait for the new side since they were frozen, so it has less time.
+    pub(super) fn hurry_new(&mut self) {
+        let since = self.net.frozen_at;
+        self.reschedule(|attempt, _| attempt.hurry(since));
+    }
+
     /// Changes when the new side's next word is overdue.
     pub(in crate::turn) fn reschedule(&mut self, change: impl FnOnce(&mut Attempt, Instant)) {
         let Some(attempt) = &mut self.succession.attempt else { return };

@@ -32,29 +32,15 @@ impl<S: Service> Turn<S> {
     /// Begins a restart that was asked for at `begun`, or refuses it.
     pub(in crate::turn) fn restart(&mut self, asked: Asked, begun: Instant) -> Result {
         let Asked { how, by } = asked;
-        let engine = how.engine;
         let generation = self.succession.last_generation.max(self.net.generation()) + 1;
         self.tell_restarting();
-        let task = Task {
-            how,
-            by,
-            engine,
-            generation,
-            program: None,
-            inventory: None,
-            prepared: None,
-            begun,
-        };
-        self.begin_restart(task)
+        self.begin_restart(Task::new(how, by, generation, begun))
     }
 
     /// Begins it, once nothing is to be waited for.
     pub(super) fn begin_restart(&mut self, task: Task) -> Result {
         let generation = task.generation;
-        self.net.reserve.open(); // clients may have all other descriptors
-        let made = self.make_successor(task.clone());
-        self.net.fill_reserve();
-        match made {
+        match self.with_reserve(|turn| turn.make_successor(task.clone())) {
             Ok(Some(attempt)) => {
                 log::info!(
                     target: RESTART,
@@ -280,10 +266,7 @@ impl<S: Service> Turn<S> {
     /// The program says that it would serve: so it is started.
     pub(in crate::turn) fn go_on_after_check(&mut self) -> Result {
         let Some(Attempt { task, .. }) = self.detach() else { return Ok(()) };
-        self.net.reserve.open();
-        let made = self.exec(task.clone());
-        self.net.fill_reserve();
-        match made {
+        match self.with_reserve(|turn| turn.exec(task.clone())) {
             Ok(attempt) => self.attend(attempt),
             Err(why) => {
                 self.advance(Event::NewGone)?;

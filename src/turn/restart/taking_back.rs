@@ -88,9 +88,8 @@ impl<S: Service> Turn<S> {
             // Of a program that does not wait for an answer, and hands back nothing that could fail.
             return self.advance(Event::HandedBack);
         }
-        let since = self.net.frozen_at;
         match self.succession.phase {
-            Phase::TakingBack => self.reschedule(|attempt, _| attempt.hurry(since)),
+            Phase::TakingBack => self.hurry_new(),
             _ => self.reschedule(Attempt::prove),
         }
         self.tell_new(&answer);
