@@ -136,6 +136,8 @@ fn without_leave_to_make_processes_a_restart_fails_cleanly(engine: Engine) {
         })
     });
     let old = lab.pid();
+    let mut stays = lab.connect();
+    assert_eq!(stays.who().pid, old); // so it is through with its start, and has what it needs
     let fds = open_fds(old);
     for _ in 0..2 {
         let answer = lab.connect().ask(&format!("restart {}", engine.name()));

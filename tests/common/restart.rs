@@ -214,13 +214,22 @@ impl Lab {
         new
     }
 
-    /// The processes of this server that live.
+    /// The generations of this server that live.
     pub fn generations(&self) -> Vec<i32> {
+        self.living(|name| !name.starts_with("heirloom-"))
+    }
+
+    /// The processes that help them and are no generations.
+    pub fn scribes(&self) -> Vec<i32> {
+        self.living(|name| name == "heirloom-scribe")
+    }
+
+    /// The processes of this server that live and are called so.
+    fn living(&self, is_called: impl Fn(&str) -> bool) -> Vec<i32> {
         let group = self.child.id().to_string();
-        let mine = |&pid: &i32| {
-            let stat = Stat::of(pid);
-            stat.is_some_and(|stat| stat.group == group && !"ZX".contains(stat.state))
-        };
+        let lives = |stat: &Stat| stat.group == group && !"ZX".contains(stat.state);
+        let mine =
+            |&pid: &i32| Stat::of(pid).is_some_and(|stat| lives(&stat) && is_called(&stat.name));
         processes().into_iter().filter(mine).collect()
     }
 }
@@ -284,6 +293,7 @@ pub fn wait_for_events(pid: i32) {
 
 /// What `/proc/PID/stat` says.
 struct Stat {
+    name: String,
     state: char,
     parent: String,
     group: String,
@@ -292,10 +302,11 @@ struct Stat {
 impl Stat {
     fn of(pid: i32) -> Option<Stat> {
         let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        let (_, rest) = text.rsplit_once(") ")?;
-        let mut words = rest.split(' ');
+        let (head, rest) = text.rsplit_once(") ")?;
+        let name = head.split_once(" (")?.1.to_owned();
+        let mut words = rest.split(' ').map(str::to_owned);
         let state = words.next()?.chars().next()?;
-        Some(Stat { state, parent: words.next()?.to_owned(), group: words.next()?.to_owned() })
+        Some(Stat { name, state, parent: words.next()?, group: words.next()? })
     }
 }
 

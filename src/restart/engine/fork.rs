@@ -2,6 +2,7 @@
 #![allow(unsafe_code)] // fork, close_range and the pidfd calls have no safe wrapper
 
 use std::{
+    ffi::CStr,
     io::{self, Write},
     mem::discriminant,
     os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
@@ -11,7 +12,7 @@ use nix::{
     errno::Errno,
     sched::{CloneFlags, unshare},
     sys::{
-        prctl::{set_child_subreaper, set_pdeathsig},
+        prctl::{set_child_subreaper, set_name, set_pdeathsig},
         signal::{
             SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, pthread_sigmask, sigaction,
         },
@@ -85,12 +86,14 @@ pub(crate) fn close_all(mut fds: Vec<RawFd>) {
     }
 }
 
-/// In a child that only helps its parent: it ends with that, at once, and keeps no descriptor but `kept` and where
-/// it writes what it has to say. Nobody may use the others any more; who owns them is never dropped.
+/// In a child that only helps its parent: it is called `name` (`ps -o comm`), ends with that, at once, and keeps
+/// no descriptor but `kept` and where it writes what it has to say. Nobody may use the others any more; who owns
+/// them is never dropped.
 ///
 /// # Errors
 /// When the kernel refuses, or `parent` has ended already.
-pub(crate) fn become_helper(parent: Pid, kept: BorrowedFd<'_>) -> io::Result<()> {
+pub(crate) fn become_helper(name: &CStr, parent: Pid, kept: BorrowedFd<'_>) -> io::Result<()> {
+    set_name(name)?;
     set_pdeathsig(Signal::SIGKILL)?;
     if getppid() != parent {
         return Err(io::Error::other("the parent has ended"));

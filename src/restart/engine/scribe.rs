@@ -5,6 +5,7 @@
 //! its parent, or by it.
 
 use std::{
+    ffi::CStr,
     fs::File,
     io::{self, Write},
     os::fd::{AsFd, OwnedFd},
@@ -21,6 +22,9 @@ use crate::{
     restart::transfer::{rounds::Rounds, stream::Writer},
     verdict::CopiedBy,
 };
+
+/// What `ps` and `top` call it, in the 15 characters that the kernel keeps.
+const NAME: &CStr = c"heirloom-scribe";
 
 /// The status of a scribe that could not go on, and has said why at the end of the stream, as far as somebody
 /// was there to read it.
@@ -43,7 +47,7 @@ pub(crate) fn make_scribe(
     }
     let _ends_here = Unready; // whatever happens, nothing runs on into the parent's code
     let written = pipe.take().ok_or(io::ErrorKind::BrokenPipe.into()).and_then(|pipe| {
-        become_helper(parent, pipe.as_fd())?;
+        become_helper(NAME, parent, pipe.as_fd())?;
         let mut pipe = File::from(pipe);
         begin(&mut pipe);
         write(pipe, save)
