@@ -259,8 +259,10 @@ impl Restart {
 
     /// Before a fork, bring a large heap into pages of 2 MiB, which makes the fork short; the restart begins
     /// when that is over. It is done from 64 MiB on, unless told otherwise. What came of it is in
-    /// [`Steps::prepared`](crate::Steps::prepared); where it cannot be done, the fork is made as it is. A
-    /// fork-exec copies nothing, and is not prepared.
+    /// [`Steps::prepared`](crate::Steps::prepared); where it cannot be done, the fork is made as it is.
+    ///
+    /// By fork-exec it is the scribe's fork that is short then. A service that has a large heap and
+    /// [saves](crate::Service::save) nothing of it has no use for that: [`Prepare::off`].
     pub fn prepare(self, how: Prepare) -> Restart {
         Restart { prepare: how, ..self }
     }

@@ -116,7 +116,34 @@ fn a_small_heap_is_forked_as_it_is() {
     let why = told(&verdict, "unprepared").expect("a reason");
     assert!(why.starts_with("a heap of ") && why.ends_with(" MiB is small"), "{why}");
     let how = lab.request("restart fork-exec");
-    assert_eq!((told(&how, "prepared"), told(&how, "unprepared")), (None, None), "{how:?}");
+    assert!(told(&how, "unprepared").is_some_and(|why| why.ends_with(" is small")), "{how:?}");
+}
+
+/// A new program has a heap of its own, but the scribe that writes for it is a fork of this one.
+#[test]
+fn the_scribe_of_an_upgrade_is_a_fork_as_well() {
+    let lab = lab(0, 45_000);
+    let failed = failed_allocations();
+    let verdict = lab.request("restart fork-exec");
+    assert!(verdict[0].starts_with("ok: "), "{verdict:?}");
+    if was_done(told(&verdict, "unprepared"), failed) {
+        assert!(number(&verdict, "collapsed") > (HEAP - 8) << 20, "{verdict:?}");
+    }
+}
+
+/// Where there is no scribe there is nothing to prepare for.
+#[test]
+fn with_a_second_thread_an_upgrade_is_not_prepared() {
+    let lab = lab(0, 45_000);
+    let mut client = lab.connect();
+    client.ask("threads 1");
+    let verdict = lab.request("restart fork-exec");
+    assert!(verdict[0].starts_with("ok: "), "{verdict:?}");
+    assert_eq!(
+        (told(&verdict, "prepared"), told(&verdict, "unprepared")),
+        (None, None),
+        "{verdict:?}"
+    );
 }
 
 /// Clients have their answers, one thread is counted, and whatever an operator asks has an answer that is true.

@@ -179,7 +179,7 @@
 //! the address space until the new program runs, and copies nothing. The last column is what a program pays that
 //! forks in order to exec.
 //!
-//! **A large heap is prepared.** From 64 MiB on a fork is made only when the heap has been collapsed into huge
+//! **A large heap is prepared.** From 64 MiB on a fork, also that of a scribe, is made only when the heap has been collapsed into huge
 //! pages (`MADV_COLLAPSE`, see `madvise(2)`), as far as the system allows it: its
 //! `/sys/kernel/mm/transparent_hugepage/enabled` has to say `madvise` or `always`. A process beside the
 //! server, which shares its memory and makes nothing but system calls, does it block by block with pauses,
@@ -227,7 +227,7 @@
 //!   lost-lock`).
 //! - **Many gigabytes, and no huge pages:** fork-exec with [`save`](crate::Service::save) and
 //!   [`save_changes`](crate::Service::save_changes), as far as the state can be written down. The scribe is a fork as
-//!   well: its pause is the one of the table above, once.
+//!   well: its pause is the one of the table above, once, and no other.
 //!
 //! Most servers use both:
 //!

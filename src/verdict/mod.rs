@@ -90,8 +90,8 @@ impl fmt::Display for Program {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Steps {
-    /// How the heap was [prepared](crate::Restart::prepare) for a fork; `None` with a fork-exec, and where it did
-    /// not come to that.
+    /// How the heap was [prepared](crate::Restart::prepare) for a fork, by fork-exec that of a scribe; `None` where
+    /// it did not come to that, and with several threads, which have no fork.
     pub prepared: Option<Prepared>,
     /// How long it took to make the new process. So long the old one did nothing else.
     pub made: Option<Duration>,

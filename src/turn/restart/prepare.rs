@@ -1,12 +1,17 @@
 //! Before a fork, its heap is brought into huge pages: a stage of its own, in which this process serves as
-//! ever and may still be told otherwise. Whatever becomes of it, the fork comes after it.
+//! ever and may still be told otherwise. Whatever becomes of it, the fork comes after it: that of a new
+//! generation, or that of the scribe which writes the state down for a new program.
 
 use crate::{
     error::Result,
     log_target::RESTART,
     net::{Deadline, Source},
+    plan::Engine,
     prepare::{Prepared, Unprepared},
-    restart::{Phase, engine::attempt::Task},
+    restart::{
+        Phase,
+        engine::{attempt::Task, fork::thread_count},
+    },
     service::Service,
     system::huge::Collapse,
     turn::{Turn, generation::Preparation},
@@ -16,7 +21,8 @@ use crate::{
 impl<S: Service> Turn<S> {
     /// Prepares for a fork; the task comes back where there is nothing to wait for.
     pub(super) fn prepare(&mut self, task: Task) -> Option<Task> {
-        if task.prepared.is_some() {
+        // Without a fork there is nothing to prepare for: a process with several threads has no scribe.
+        if task.prepared.is_some() || (task.engine == Engine::ForkExec && thread_count() > 1) {
             return Some(task);
         }
         let begun = self.net.clock.now();

@@ -78,13 +78,7 @@ impl<S: Service> Turn<S> {
         }
         let engine = choose_engine(&task.how, self.inboxes.count())?;
         let task = Task { engine, ..task };
-        let task = match task.engine {
-            Engine::Fork => match self.prepare(task) {
-                Some(task) => task,
-                None => return Ok(None),
-            },
-            Engine::ForkExec => task,
-        };
+        let Some(task) = self.prepare(task) else { return Ok(None) };
         self.mend_paths();
         match task.engine {
             Engine::ForkExec => self.start_program(task),
