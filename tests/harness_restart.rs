@@ -21,6 +21,8 @@ struct Diary {
 }
 
 const BELL: Alarm = Alarm(7);
+/// A version that has no use for alarms.
+const NO_ALARMS: u8 = 3;
 const SECOND: Duration = Duration::from_secs(1);
 
 impl Diary {
@@ -60,9 +62,11 @@ impl Service for Diary {
 
     fn on_start(&mut self, net: &mut Net, start: Start) {
         self.lines.push(format!("{start:?}"));
-        for alarm in net.inherited_alarms() {
-            self.lines.push(format!("inherited {:?}", alarm.left));
-            net.resume_alarm(alarm);
+        for alarm in net.alarms() {
+            self.lines.push(format!("{:?} are left", alarm.left));
+            if self.version == NO_ALARMS {
+                net.cancel_alarm(alarm.key);
+            }
         }
     }
 
@@ -132,11 +136,22 @@ fn alarms_go_along() {
     ask(&mut harness, peer, b'a');
     harness.advance(4 * SECOND);
     let mut harness = harness.restart(Diary::of(2)).unwrap();
-    assert_eq!(lines(&mut harness), "Upgraded, inherited 6s");
+    assert_eq!(lines(&mut harness), "Upgraded, 6s are left");
     harness.advance(5 * SECOND);
     assert_eq!(lines(&mut harness), "");
     harness.advance(20 * SECOND);
     assert_eq!(lines(&mut harness), "alarm");
+}
+
+#[test]
+fn a_new_program_says_which_alarms_do_not_go_along() {
+    let mut harness = Diary::harness();
+    let peer = harness.connect();
+    ask(&mut harness, peer, b'a');
+    let mut harness = harness.restart(Diary::of(NO_ALARMS)).unwrap();
+    assert_eq!(lines(&mut harness), "Upgraded, 10s are left");
+    harness.advance(20 * SECOND);
+    assert_eq!(lines(&mut harness), "");
 }
 
 #[test]
@@ -168,7 +183,7 @@ fn both_sides_serve_what_they_have_and_the_old_one_drains_after_the_commit() {
     assert_eq!(ask(&mut sides.old, stays, b'x'), b"1");
     assert_eq!(ask(&mut sides.new, moves, b'x'), b"2");
     assert_eq!(lines(&mut sides.old), "retire");
-    assert_eq!(lines(&mut sides.new), "Upgraded, inherited 10s");
+    assert_eq!(lines(&mut sides.new), "Upgraded, 10s are left");
     assert_eq!(sides.asked_to_roll_back(), None);
     let (mut old, mut new) = sides.commit();
     assert_eq!(lines(&mut old), "generation 1, drain");

@@ -161,14 +161,11 @@ impl Beyond {
         }
     }
 
-    pub fn start(&mut self, net: &mut Net, start: Start) {
+    pub fn start(&mut self, start: Start) {
         self.started = true;
         if start != Start::Resumed {
             self.holds.clear(); // a forked child's are its parent's
             self.jobs.clear();
-        }
-        for alarm in net.inherited_alarms() {
-            net.resume_alarm(alarm);
         }
     }
 }

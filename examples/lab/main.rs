@@ -229,7 +229,7 @@ impl Service for Lab {
             self.events.clear();
             self.restarting.clear();
         }
-        self.beyond.start(net, start);
+        self.beyond.start(start);
         self.events.push(format!("{start:?}"));
         match settings::told().as_deref().filter(|_| is_heir) {
             Some("abort") => net.set_alarm(Alarm(ABORT), BEFORE_ABORT),

@@ -4,9 +4,9 @@
 //! engines and a roll back ("What is more than a socket"); in short:
 //!
 //! - [`Net::set_alarm`](crate::Net::set_alarm) and [`set_interval`](crate::Net::set_interval): the newest
-//!   generation's. By fork they go along with the heap; a new program takes up what it wants of
-//!   [`Net::inherited_alarms`](crate::Net::inherited_alarms). Each goes off once, and after a roll back they
-//!   are as the new side left them.
+//!   generation's. They go on by themselves, by either engine, unless the new process
+//!   [cancels](crate::Net::cancel_alarm) them. Each goes off once, and after a roll back they are as the new side
+//!   left them.
 //! - [`Net::hold("a job")`](crate::Net::hold): this process stays while it drains, until
 //!   [`unhold`](crate::Net::unhold) or the limit of [`hold_within`](crate::Net::hold_within); `heirloom status`
 //!   shows the names.
@@ -23,8 +23,9 @@
 //!
 //! # An alarm that survives
 //!
-//! By fork nothing is to be done. A new program begins with no alarm; what the old one had waits to be taken
-//! up in [`on_start`](crate::Service::on_start), and what is not taken up is dropped:
+//! Nothing is to be done: an alarm that was set once goes on in the next process, by either engine, and an interval
+//! keeps its beat. Only the first process sets it. A new program that has no use for one finds it among
+//! [`Net::alarms`](crate::Net::alarms) in [`on_start`](crate::Service::on_start), and cancels it there:
 //!
 //! ```
 //! # use heirloom::{Connection, Origin, Result, Service, testing::Harness};
@@ -32,6 +33,7 @@
 //! use std::time::Duration;
 //!
 //! const REPORT: Alarm = Alarm(1);
+//! const CLEANING: Alarm = Alarm(2); // of older versions
 //! # #[derive(Default)]
 //! # struct Reporter {
 //! #     reports: u32,
@@ -45,9 +47,7 @@
 //!     if start == Start::Fresh {
 //!         net.set_interval(REPORT, Duration::from_secs(60));
 //!     }
-//!     for alarm in net.inherited_alarms() {
-//!         net.resume_alarm(alarm); // it keeps its beat
-//!     }
+//!     net.cancel_alarm(CLEANING);
 //! }
 //!
 //! fn on_alarm(&mut self, _net: &mut Net, key: Alarm) {

@@ -254,8 +254,8 @@ pub trait Service: Sized {
     fn on_deferred(&mut self, net: &mut Net, key: Deferred) {}
 
     /// This process serves from now on: the place to set alarms, to begin to consume messages,
-    /// after [`Start::Forked`] to let go of ids that lead nowhere, and after [`Start::Upgraded`] to resume
-    /// the [alarms of the old program](Net::inherited_alarms).
+    /// and after [`Start::Forked`] to let go of ids that lead nowhere. [Alarms](Net::alarms) that the old one had
+    /// are set here already, by either engine: what a new program has no use for it cancels here.
     ///
     /// Clients wait until it returns, those that have moved and those that are queued; the
     /// [probation](crate::Restart::probation) begins then.

@@ -37,13 +37,16 @@ pub struct Alarm(pub u64);
 /// [resumed](crate::Net::resume_alarm) elsewhere.
 ///
 /// ```
-/// use heirloom::{Alarm, Net};
+/// use heirloom::{Alarm, Net, Start};
 ///
 /// /// In a new program that has other numbers for some: none of the old one's is forgotten.
-/// fn on_start(net: &mut Net) {
-///     for mut alarm in net.inherited_alarms() {
-///         alarm.key = Alarm(alarm.key.0 + 100);
-///         net.resume_alarm(alarm);
+/// fn on_start(net: &mut Net, start: Start) {
+///     if start == Start::Upgraded {
+///         for mut alarm in net.alarms() {
+///             net.cancel_alarm(alarm.key);
+///             alarm.key = Alarm(alarm.key.0 + 100);
+///             net.resume_alarm(alarm);
+///         }
 ///     }
 /// }
 /// ```
@@ -76,7 +79,7 @@ pub(crate) struct Alarms {
     queue: TimerQueue<Alarm>,
     /// They do not go off here: another process has them, and may hand them back.
     suspended: Settings,
-    /// On a new program: the old one's, for `on_start`.
+    /// On a new program that does not serve yet: the old one's.
     inherited: Settings,
     /// What has changed since the other side was told; `None` while nobody wants to know.
     changed: Option<BTreeSet<Alarm>>,
@@ -106,11 +109,6 @@ impl Alarms {
     /// Those that are set, by key.
     pub fn pending(&self, now: Instant) -> Vec<PendingAlarm> {
         list(&self.set, now)
-    }
-
-    /// Those that [`inherit`](Self::inherit) has brought.
-    pub fn inherited(&self, now: Instant) -> Vec<PendingAlarm> {
-        list(&self.inherited, now)
     }
 
     pub fn resume(&mut self, PendingAlarm { key, left, every }: PendingAlarm, now: Instant) {
@@ -216,9 +214,14 @@ impl Alarms {
         apply(&mut self.inherited, changes, now);
     }
 
-    /// `on_start` has had its choice.
-    pub fn forget_inherited(&mut self) {
-        self.inherited.clear();
+    /// It serves: they go on here, but for those that it has set itself. The old side knows of them.
+    pub fn take_up_inherited(&mut self) {
+        for (key, setting) in std::mem::take(&mut self.inherited) {
+            if !self.set.contains_key(&key) {
+                self.set.insert(key, setting);
+                self.queue.insert(setting.at, key);
+            }
+        }
     }
 }
 

@@ -134,9 +134,7 @@ proptest! {
                     new = Clocked::new(now);
                     new.alarms.inherit(old.alarms.suspended(now), now);
                     new.alarms.track_changes();
-                    for alarm in new.alarms.inherited(now) {
-                        new.alarms.resume(alarm, now);
-                    }
+                    new.alarms.take_up_inherited();
                     report(&mut new, &mut old);
                 }
                 (false, true) => old.alarms.resume_all(),

@@ -153,9 +153,9 @@ impl<S: Service> Turn<S> {
         if start == Start::Resumed {
             self.tell_main(); // a supervisor waits for it, and `on_start` may take a while
         }
+        self.net.alarms.take_up_inherited();
         self.tell_start(start)?;
         self.net.mail_waits = true; // what came before is looked at
-        self.net.alarms.forget_inherited();
         if start != Start::Resumed {
             self.tell_main();
         }

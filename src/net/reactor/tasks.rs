@@ -21,8 +21,8 @@ impl Net {
     /// Alarms belong to the newest generation. From the moment at which the service's state is copied
     /// (at the fork, or with [`save`](crate::Service::save)) those that are set stand still in the old
     /// process; they go on in the new one as soon as it serves. What comes due in between goes off
-    /// then. A forked child has them as they are, a new program is
-    /// [offered them](Self::inherited_alarms). What a process sets later is its own:
+    /// then. The new process has them as they are, by either engine, and may cancel one in
+    /// [`on_start`](crate::Service::on_start). What a process sets later is its own:
     /// [`on_retire`](crate::Service::on_retire) may set alarms for the work that is left.
     ///
     /// If the new generation fails or is rolled back, the old one goes on with them as they stand then:
@@ -73,24 +73,6 @@ impl Net {
     /// The alarms that are set in this process, by key.
     pub fn alarms(&self) -> Vec<PendingAlarm> {
         self.alarms.pending(self.clock.now())
-    }
-
-    /// In a new program, from [`on_start`](crate::Service::on_start): the alarms of the old one, as they stand now. New
-    /// code may want none of them, so it is asked; what it does not [resume](Self::resume_alarm) there is
-    /// forgotten.
-    ///
-    /// Empty in every other place. A forked child has its alarms already.
-    ///
-    /// ```
-    /// # use heirloom::{Net, Start};
-    /// fn on_start(net: &mut Net, _start: Start) {
-    ///     for alarm in net.inherited_alarms() {
-    ///         net.resume_alarm(alarm);
-    ///     }
-    /// }
-    /// ```
-    pub fn inherited_alarms(&self) -> Vec<PendingAlarm> {
-        self.alarms.inherited(self.clock.now())
     }
 
     /// Sets an alarm that was [listed](Self::alarms) here or elsewhere, with the time that was left of it.

@@ -4,7 +4,7 @@
 //! ```text
 //!  old                                    new
 //!   |  fork: a copy of the heap         -> | set, standing still
-//!   |  exec: Alarms, State              -> | offered to `on_start`
+//!   |  exec: Alarms, State              -> | kept until it serves
 //!  standing still                          |
 //!   |  Released                         -> | go on
 //!   |                                   <- | Alarms: what went off, what was set, what was cleared
