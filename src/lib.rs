@@ -94,7 +94,7 @@
 //! Features: `cli` (on by default) is the program `heirloom`; with `serde` all that names something
 //! ([`ConnId`], [`Timer`], [`Alarm`], [`PendingAlarm`], [`Deferred`], [`SocketId`], [`DatagramPeer`], [`Peer`],
 //! [`Origin`], [`Engine`], [`Backoff`]) can be part of what [`Service::save`] and [`Service::export`] write by
-//! [serde](https://serde.rs).
+//! [serde](https://serde.rs); with `carried` there is a macro of that name which writes both, and what reads them.
 //!
 //! The examples, in this order: `echo`, `chat`, `kv`, `http`, `jobs`, `flows`; `lessons`, which shows every
 //! trap of a restart and the way out of it; `dashboard`, a page to watch one. ARCHITECTURE.md tells one turn
@@ -106,6 +106,8 @@
 #![doc(test(attr(deny(warnings), allow(dead_code, unused_variables))))]
 
 mod buffer;
+#[cfg(feature = "carried")]
+pub mod carried;
 mod clock;
 pub mod codec;
 mod error;

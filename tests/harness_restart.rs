@@ -206,7 +206,7 @@ fn a_roll_back_takes_the_alarms_and_the_connections_back() {
     sides.new.feed(peer, b"r");
     assert_eq!(sides.asked_to_roll_back().as_deref(), Some("unfit"));
     let (mut old, mut new) = sides.roll_back("not asked").unwrap();
-    assert_eq!(lines(&mut old), "retire, Resumed, rolled back: unfit");
+    assert_eq!(lines(&mut old), "retire, Resumed, 10s are left, rolled back: unfit");
     assert_eq!(lines(&mut new), "Upgraded, retire, end");
     assert!(!new.has(peer) && !new.has(late));
     assert_eq!((ask(&mut old, peer, b'x'), ask(&mut old, late, b'x')), (b"21".into(), b"1".into()));
@@ -248,7 +248,7 @@ fn a_new_side_that_dies_takes_with_it_what_it_had() {
     ask(&mut harness, moves, b'a');
     ask(&mut harness, stays, b's');
     let mut old = harness.begin_restart(Diary::of(2)).unwrap().lose_new();
-    assert_eq!(lines(&mut old), "retire, Resumed, died, true");
+    assert_eq!(lines(&mut old), "retire, Resumed, 10s are left, died, true");
     assert!(old.is_closed(moves) && !old.is_closed(stays));
     assert_eq!(ask(&mut old, stays, b'x'), b"1");
     old.advance(10 * SECOND);

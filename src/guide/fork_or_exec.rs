@@ -129,6 +129,10 @@
 //! # Ok::<(), heirloom::Error>(())
 //! ```
 //!
+//! Where state and sessions are plain data, one line writes all four: with the feature `carried`,
+//! `heirloom::carried! { version 1, state }` has them written down by [serde](https://serde.rs), and converts what an
+//! older version has written.
+//!
 //! Unread input, unsent output (what [many wait for](crate::Connection::send_shared) once), timers, ids and half-closed ends go along by themselves; by fork the four
 //! methods are not called, but at a roll back they are: what a service does not `export` stays with the new
 //! process then, and drains. Until the new process serves, its death loses nothing; after that its
