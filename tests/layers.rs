@@ -30,6 +30,7 @@ const ROOMS: [(&str, &[&str]); 38] = [
     ("clock", &[]),
     ("timer", &["clock", "limits"]),
     ("codec", &["error"]),
+    ("carried", &["error"]),
     // The system around a server.
     ("system", &["error", "inventory", "limits", "log_target"]),
     ("system/huge", &["prepare"]),
