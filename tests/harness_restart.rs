@@ -8,7 +8,8 @@ use std::{
 };
 
 use heirloom::{
-    Alarm, ConnId, Connection, Leaving, Move, Net, Origin, RestartError, Result, Service, Start, Verdict,
+    Alarm, ConnId, Connection, Leaving, Move, Net, Origin, RestartError, Result, Service, Start,
+    Verdict,
     testing::{Harness, Peer},
 };
 

@@ -121,6 +121,7 @@ const ROOMS: [(&str, &[&str]); 38] = [
             "restart/engine",
             "restart/link",
             "restart/transfer",
+            "service",
             "system",
             "system/huge",
         ],

@@ -6,7 +6,7 @@ mod common;
 use std::fs;
 
 use common::{
-    Client, Setup,
+    Client, Server, Setup,
     restart::{Engine, Lab, tell},
     wait_for, wait_gone,
 };
@@ -258,7 +258,8 @@ fn with_a_spread_each_is_told_its_own_time() {
 /// In a window of eleven days nobody is told of a restart at once.
 #[test]
 fn who_was_not_told_of_the_restart_yet_is_told_of_the_stop_only() {
-    let lab = lab(|setup| setup.env("LAB_DRAIN", 2_000_000_000).env("LAB_DRAIN_SPREAD", 1_000_000_000));
+    let lab =
+        lab(|setup| setup.env("LAB_DRAIN", 2_000_000_000).env("LAB_DRAIN_SPREAD", 1_000_000_000));
     let mut clients: [Client; 2] = std::array::from_fn(|_| lab.connect());
     clients.iter_mut().for_each(|client| drop(client.who()));
     let new = lab.restart_by(Engine::Fork);
@@ -268,4 +269,18 @@ fn who_was_not_told_of_the_restart_yet_is_told_of_the_stop_only() {
         assert_told(client, "Stop", STOP);
         assert_told_nothing(client);
     }
+}
+
+/// Who has stayed with the old room may talk on until the chat closes.
+#[test]
+fn the_chat_says_goodbye_differently() {
+    let server = Server::of("chat").arg("--no-move").arg("--probation").arg("0").start();
+    let mut guest = server.connect();
+    assert_eq!(guest.line(), "What is your name?");
+    guest.send("ann\n");
+    let new = server.restart(Engine::Fork.signal());
+    assert_eq!(guest.line(), "* there is a new room: call again to be in it");
+    tell(new, SIGTERM);
+    assert_eq!(guest.line(), "* the chat closes: good night");
+    assert_eq!(guest.read_to_end().expect("a FIN"), b"");
 }

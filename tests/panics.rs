@@ -18,8 +18,8 @@ use common::{
     wait_gone,
 };
 use heirloom::{
-    Alarm, ConnId, Connection, DatagramPeer, Deferred, Leaving, Mail, Move, Net, Origin, Reason, Result,
-    Service, SocketId, Start, Timer, limits::HIGH_MARK, testing::Harness,
+    Alarm, ConnId, Connection, DatagramPeer, Deferred, Leaving, Mail, Move, Net, Origin, Reason,
+    Result, Service, SocketId, Start, Timer, limits::HIGH_MARK, testing::Harness,
 };
 use nix::sys::signal::Signal;
 

@@ -17,8 +17,8 @@ use std::{
 };
 
 use heirloom::{
-    Alarm, ConnId, Connection, Drain, Engine, Leaving, Move, Net, Origin, Reason, Restart, Result, Server,
-    Service, Start, Verdict, codec,
+    Alarm, ConnId, Connection, Drain, Engine, Leaving, Move, Net, Origin, Reason, Restart, Result,
+    Server, Service, Start, Verdict, codec,
 };
 
 use super::{

@@ -33,8 +33,8 @@ use std::{
 };
 
 use heirloom::{
-    Alarm, ConnId, Connection, Deferred, Leaving, Move, Net, Origin, Reason, RestartError, Result, Service,
-    Start, Timer, Verdict, codec,
+    Alarm, ConnId, Connection, Deferred, Leaving, Move, Net, Origin, Reason, RestartError, Result,
+    Service, Start, Timer, Verdict, codec,
 };
 use session::{Fate, Session, State};
 use settings::panic_if_told;

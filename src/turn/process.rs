@@ -133,7 +133,7 @@ impl<S: Service> Turn<S> {
                 Action::Release => self.release()?,
                 Action::Resume => self.resume()?,
                 Action::Return => self.say_resumed(),
-                Action::Retire => self.retire()?,
+                Action::Retire => self.retire(event)?,
                 Action::Abandon => self.abandon(),
                 Action::Dismiss => self.dismiss_new()?,
                 Action::Drain => self.drain_for_good(event)?,

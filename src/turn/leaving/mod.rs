@@ -27,13 +27,13 @@ use crate::{
 
 impl<S: Service> Turn<S> {
     /// Another generation serves: this one serves what it has, and ends.
-    pub(in crate::turn) fn retire(&mut self) -> Result {
+    pub(in crate::turn) fn retire(&mut self, event: Event) -> Result {
         let own = self.sockets_of_its_own();
         self.close_way_back();
         self.succession.moved = Vec::new(); // they will not come back
-        let reason = match self.succession.attempt {
-            Some(_) => LeaveReason::Restart,
-            None => LeaveReason::RollBack,
+        let reason = match event {
+            Event::Committed => LeaveReason::Restart,
+            _ => LeaveReason::RollBack,
         };
         self.net.stop_accepting(&own);
         self.net.stop_reading(&own);

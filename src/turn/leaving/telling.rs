@@ -2,7 +2,7 @@
 
 use std::{
     hash::{BuildHasher, RandomState},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use crate::{

@@ -235,8 +235,7 @@ impl<S: Service> Turn<S> {
             "restart: waits for generation {} to leave within {within:?}",
             oldest.who.generation
         );
-        let word =
-            Message::Dismissed { within: Some(within), serves: Some(self.net.generation()) };
+        let word = Message::Dismissed { within: Some(within), serves: Some(self.net.generation()) };
         let _ = oldest.link.send(&word, Vec::new());
         let overdue = self.net.set_deadline_in(within + LEAVE_GRACE, Deadline::OlderOverdue);
         oldest.overdue = Some(overdue);
