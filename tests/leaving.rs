@@ -169,7 +169,7 @@ fn after_a_roll_back_a_process_is_told_who_is_gone(engine: Engine) {
     assert_eq!(back.who().pid, new);
     assert_eq!(kept.ask("no-export"), "ok");
     drop(ends);
-    wait_for("the end of one", || back.ask("closes") != "");
+    wait_for("the end of one", || !back.ask("closes").is_empty());
     back.send("roll-back as told\n");
     assert_eq!(back.line(), "ok");
     wait_for("the old one to serve again", || lab.pid() == old);
