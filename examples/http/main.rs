@@ -164,16 +164,14 @@ impl Service for Http {
         &mut self,
         conn: &mut Connection<'_>,
         session: &mut Session,
-        leaving: &Leaving,
+        _leaving: &Leaving,
     ) -> Result {
         if session.grace_ends.is_some() {
             return Ok(()); // of a restart; that it is a stop by now changes nothing for this client
         }
-        // Half of a shorter time is for the answer.
-        let grace = leaving.within.map_or(GRACE, |left| GRACE.min(left / 2));
-        session.grace_ends = Some(conn.now() + grace);
+        session.grace_ends = Some(conn.now() + GRACE);
         if session.is_between_requests() {
-            conn.set_timer(FAREWELL, grace);
+            conn.set_timer(FAREWELL, GRACE);
         }
         Ok(())
     }
