@@ -137,7 +137,7 @@ pub use net::{ConnId, Connection, DatagramPeer, Net, Peer, SocketId, SocketPermi
 pub use plan::{Drain, Engine, IfShared, Restart};
 pub use prepare::{Prepare, Prepared, Unprepared};
 pub use server::Server;
-pub use service::{Mail, Move, Origin, Reason, Service, Start};
+pub use service::{LeaveReason, Leaving, Mail, Move, Origin, Reason, Service, Start};
 pub use stats::Stats;
 pub use system::{per_process::PerProcess, seed::fresh_seed};
 pub use tasks::{

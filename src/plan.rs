@@ -319,14 +319,16 @@ impl Drain {
         Drain { deadline: None, spread: Duration::ZERO }
     }
 
-    /// Abort what is still open after `limit`.
+    /// Abort what is still open after `limit`. Zero aborts at once, and no connection is
+    /// [told](crate::Service::on_drain).
     pub fn deadline(limit: Duration) -> Drain {
         Drain { deadline: Some(limit.min(FAR_FUTURE)), spread: Duration::ZERO }
     }
 
     /// Tell the connections one after the other over `window`, oldest first and with some jitter,
     /// instead of all at once: their clients then do not come back all at once either. With a
-    /// deadline, each of them has what is left of it after the window, counted from when it was told.
+    /// deadline, each of them has what is left of it after the window, counted from when it was told, and
+    /// [hears](crate::Leaving::within) how long that is.
     ///
     /// ```
     /// # use heirloom::Drain;

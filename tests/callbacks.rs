@@ -6,10 +6,11 @@ mod common;
 use std::{collections::BTreeMap, fs, process::Command};
 
 use common::{
-    Dir, Setup,
-    restart::{Engine, Lab, resume, stop},
+    Client, Dir, Setup,
+    restart::{Engine, Lab, resume, stop, tell},
     wait_for,
 };
+use nix::sys::signal::Signal::SIGTERM;
 
 /// Ends a probation that is to be survived, in milliseconds; and one in which something happens.
 const SHORT: u64 = 50;
@@ -41,26 +42,6 @@ impl Called {
         }
         called
     }
-
-    /// What one restart by `engine` has called in the old process and in the new one, once both have had as much as
-    /// `expected`.
-    fn restart(&self, engine: Engine, expected: &Row) -> (Vec<String>, Vec<String>) {
-        let old = self.lab.pid();
-        let begun = self.by_process();
-        self.lab.signal(engine.signal());
-        let both = || {
-            let mut called = self.by_process();
-            let before = begun.get(&old).map_or(0, Vec::len);
-            let in_old = called.remove(&old).unwrap_or_default().split_off(before);
-            let in_new = called.into_iter().find(|(pid, _)| !begun.contains_key(pid));
-            (in_old, in_new.map_or(Vec::new(), |(_, names)| names))
-        };
-        wait_for(&expected.restart, || {
-            let (in_old, in_new) = both();
-            in_old.len() >= expected.in_old.len() && in_new.len() >= expected.in_new.len()
-        });
-        both()
-    }
 }
 
 /// A line of the table.
@@ -69,6 +50,29 @@ struct Row {
     restart: String,
     in_old: Vec<String>,
     in_new: Vec<String>,
+}
+
+impl Row {
+    /// How it goes on from the restart's beginning.
+    fn what(&self) -> &str {
+        let what = self.restart.split_once(", ").map_or("", |(_, what)| what);
+        let known = [
+            "",
+            "refused by `before_fork`",
+            "with `or_fork_exec` and refused",
+            "failed in the system",
+            "failed before it is ready",
+            "died in its probation",
+            "rolled back",
+            "stopped before it is ready",
+            "stopped in its probation",
+            "stopped later",
+            "stopped",
+            "stopped at once",
+        ];
+        assert!(known.contains(&what), "no such restart: {what}");
+        what
+    }
 }
 
 fn table() -> Vec<Row> {
@@ -90,41 +94,136 @@ fn limit_descriptors(pid: i32, limit: u64) {
     assert!(status.expect("prlimit runs").success());
 }
 
-#[test]
-fn every_line_of_the_table_is_true() {
-    let rows = table();
-    assert!(rows.len() >= 11, "the table has another form: {rows:?}");
-    for row in &rows {
+/// A line of the table, as it happens.
+struct Story {
+    called: Called,
+    engine: Engine,
+    old: i32,
+    /// Who was called before.
+    begun: BTreeMap<i32, Vec<String>>,
+    /// One for each process that is to leave. It stays until the process has told it so.
+    clients: Vec<Client>,
+}
+
+impl Story {
+    fn begin(row: &Row) -> Story {
         let engine =
             if row.restart.starts_with("fork-exec") { Engine::ForkExec } else { Engine::Fork };
-        let failed = match engine {
-            Engine::Fork => "refuse in after_fork_in_child",
-            Engine::ForkExec => "panic in load",
+        let probation = match row.what() {
+            "" | "stopped later" | "with `or_fork_exec` and refused" => SHORT,
+            _ => LONG,
         };
-        let what = row.restart.split_once(", ").map_or("", |(_, what)| what);
-        let (how, probation) = match what {
-            "" => ("", SHORT),
-            "refused by `before_fork`" | "with `or_fork_exec` and refused" => {
-                ("refuse in before_fork", SHORT)
-            }
-            "failed before it is ready" => (failed, SHORT),
-            "failed in the system" => ("", SHORT),
-            "died in its probation" => ("abort", LONG),
-            "rolled back" => ("roll back", LONG),
-            other => panic!("no such restart: {other}"),
-        };
-        let or_fork_exec = what == "with `or_fork_exec` and refused";
+        let or_fork_exec = row.what() == "with `or_fork_exec` and refused";
         let called = Called::with(probation, |setup| match or_fork_exec {
             true => setup.env("LAB_OR_FORK_EXEC", 1),
             false => setup,
         });
-        if !how.is_empty() {
-            called.lab.break_programs(how);
+        let (old, mut client) = (called.lab.pid(), called.lab.connect());
+        assert_eq!(client.who().pid, old);
+        let begun = called.by_process();
+        Story { called, engine, old, begun, clients: vec![client] }
+    }
+
+    /// What was called since in the old process and in the new one.
+    fn both(&self) -> (Vec<String>, Vec<String>) {
+        let mut called = self.called.by_process();
+        called.values_mut().for_each(|names| names.retain(|name| name != "on_close"));
+        let before = self.begun.get(&self.old).map_or(0, Vec::len);
+        let in_old = called.remove(&self.old).unwrap_or_default().split_off(before);
+        let in_new = called.into_iter().find(|(pid, _)| !self.begun.contains_key(pid));
+        (in_old, in_new.map_or(Vec::new(), |(_, names)| names))
+    }
+
+    /// Waits until the new process has been told this.
+    fn wait_new(&self, name: &str) {
+        wait_for(name, || self.both().1.iter().any(|called| called.starts_with(name)));
+    }
+
+    /// Somebody comes to the new process, which serves by now. Answers its pid.
+    fn come_late(&mut self) -> i32 {
+        self.wait_new("on_start");
+        let mut late = self.called.lab.connect();
+        let who = late.who();
+        assert_ne!(who.pid, self.old);
+        self.clients.push(late);
+        who.pid
+    }
+
+    fn happen(&mut self, row: &Row) {
+        let lab = &self.called.lab;
+        let failed = match self.engine {
+            Engine::Fork => "refuse in after_fork_in_child",
+            Engine::ForkExec => "panic in load",
+        };
+        match row.what() {
+            "refused by `before_fork`" | "with `or_fork_exec` and refused" => {
+                lab.break_programs("refuse in before_fork");
+            }
+            "failed before it is ready" => lab.break_programs(failed),
+            "failed in the system" => limit_descriptors(self.old, 3),
+            "died in its probation" => lab.break_programs("abort"),
+            "stopped before it is ready" => {
+                let step =
+                    if self.engine == Engine::Fork { "NewClaimed hang" } else { "NewTaken hang" };
+                fs::write(lab.scratch("fault"), step).expect("a file");
+            }
+            _ => {}
         }
-        if what == "failed in the system" {
-            limit_descriptors(called.lab.pid(), 3);
+        if !row.restart.starts_with("none") {
+            lab.signal(self.engine.signal());
         }
-        let (in_old, in_new) = called.restart(engine, row);
+        match row.what() {
+            "rolled back" => {
+                self.come_late();
+                self.clients[1].send("roll-back as told\n");
+            }
+            "stopped before it is ready" => {
+                self.wait_new(if self.engine == Engine::Fork { "after_fork" } else { "load" });
+                tell(self.old, SIGTERM);
+            }
+            "stopped in its probation" => {
+                self.come_late();
+                tell(self.old, SIGTERM);
+            }
+            "stopped later" => {
+                let new = self.come_late();
+                wait_for("the old process to be replaced", || {
+                    self.both().0.iter().any(|name| name == "on_drain(Restart)")
+                });
+                tell(new, SIGTERM);
+            }
+            "stopped" => tell(self.old, SIGTERM),
+            "stopped at once" => self.clients[0].send("stop\n"),
+            _ => {}
+        }
+    }
+
+    /// What all of it has called.
+    fn end(mut self, row: &Row) -> (Vec<String>, Vec<String>) {
+        let told = |names: &[String]| names.iter().filter(|name| *name != "on_end").count();
+        wait_for(&row.restart, || {
+            let (in_old, in_new) = self.both();
+            told(&in_old) >= told(&row.in_old) && told(&in_new) >= told(&row.in_new)
+        });
+        if !row.in_old.iter().any(|name| name == "on_end") {
+            self.clients[0].who(); // it has done what it had to do in that turn
+        }
+        self.clients.clear();
+        // From here on nobody is called who does not serve.
+        let serving = usize::from(!row.what().starts_with("stopped"));
+        wait_for(&row.restart, || self.called.lab.generations().len() == serving);
+        self.both()
+    }
+}
+
+#[test]
+fn every_line_of_the_table_is_true() {
+    let rows = table();
+    assert_eq!(rows.len(), 19, "the table has another form: {rows:?}");
+    for row in &rows {
+        let mut story = Story::begin(row);
+        story.happen(row);
+        let (in_old, in_new) = story.end(row);
         assert_eq!((&in_old, &in_new), (&row.in_old, &row.in_new), "{}", row.restart);
     }
 }

@@ -8,7 +8,8 @@ use std::{
 };
 
 use heirloom::{
-    Alarm, ConnId, Connection, Move, Net, Origin, RestartError, Result, Service, Start, Verdict,
+    Alarm, ConnId, Connection, Leaving, Move, Net, Origin, RestartError, Result, Service, Start,
+    Verdict,
     testing::{Harness, Peer},
 };
 
@@ -61,7 +62,11 @@ impl Service for Diary {
     }
 
     fn on_start(&mut self, net: &mut Net, start: Start) {
-        self.lines.push(format!("{start:?}"));
+        self.lines.push(match start {
+            Start::Upgraded { moved } => format!("Upgraded {moved}"),
+            Start::Resumed { gone } => format!("Resumed {}", gone.len()),
+            other => format!("{other:?}"),
+        });
         for alarm in net.alarms() {
             self.lines.push(format!("{:?} are left", alarm.left));
             if self.version == NO_ALARMS {
@@ -78,8 +83,13 @@ impl Service for Diary {
         self.lines.push("retire".into());
     }
 
-    fn on_drain(&mut self, _conn: &mut Connection<'_>, _stays: &mut bool) -> Result {
-        self.lines.push("drain".into());
+    fn on_drain(
+        &mut self,
+        _conn: &mut Connection<'_>,
+        _stays: &mut bool,
+        leaving: &Leaving,
+    ) -> Result {
+        self.lines.push(format!("drain {:?} {:?}", leaving.reason, leaving.within));
         Ok(())
     }
 
@@ -136,7 +146,7 @@ fn alarms_go_along() {
     ask(&mut harness, peer, b'a');
     harness.advance(4 * SECOND);
     let mut harness = harness.restart(Diary::of(2)).unwrap();
-    assert_eq!(lines(&mut harness), "Upgraded, 6s are left");
+    assert_eq!(lines(&mut harness), "Upgraded 1, 6s are left");
     harness.advance(5 * SECOND);
     assert_eq!(lines(&mut harness), "");
     harness.advance(20 * SECOND);
@@ -149,7 +159,7 @@ fn a_new_program_says_which_alarms_do_not_go_along() {
     let peer = harness.connect();
     ask(&mut harness, peer, b'a');
     let mut harness = harness.restart(Diary::of(NO_ALARMS)).unwrap();
-    assert_eq!(lines(&mut harness), "Upgraded, 10s are left");
+    assert_eq!(lines(&mut harness), "Upgraded 1, 10s are left");
     harness.advance(20 * SECOND);
     assert_eq!(lines(&mut harness), "");
 }
@@ -183,10 +193,10 @@ fn both_sides_serve_what_they_have_and_the_old_one_drains_after_the_commit() {
     assert_eq!(ask(&mut sides.old, stays, b'x'), b"1");
     assert_eq!(ask(&mut sides.new, moves, b'x'), b"2");
     assert_eq!(lines(&mut sides.old), "retire");
-    assert_eq!(lines(&mut sides.new), "Upgraded, 10s are left");
+    assert_eq!(lines(&mut sides.new), "Upgraded 1, 10s are left");
     assert_eq!(sides.asked_to_roll_back(), None);
     let (mut old, mut new) = sides.commit();
-    assert_eq!(lines(&mut old), "generation 1, drain");
+    assert_eq!(lines(&mut old), "generation 1, drain Restart Some(3600s)");
     assert!(!old.has_ended());
     old.finish(stays);
     assert!(old.has_ended() && old.is_closed(stays) && !new.is_closed(moves));
@@ -206,8 +216,8 @@ fn a_roll_back_takes_the_alarms_and_the_connections_back() {
     sides.new.feed(peer, b"r");
     assert_eq!(sides.asked_to_roll_back().as_deref(), Some("unfit"));
     let (mut old, mut new) = sides.roll_back("not asked").unwrap();
-    assert_eq!(lines(&mut old), "retire, Resumed, 10s are left, rolled back: unfit");
-    assert_eq!(lines(&mut new), "Upgraded, retire, end");
+    assert_eq!(lines(&mut old), "retire, Resumed 0, 10s are left, rolled back: unfit");
+    assert_eq!(lines(&mut new), "Upgraded 1, retire, end");
     assert!(!new.has(peer) && !new.has(late));
     assert_eq!((ask(&mut old, peer, b'x'), ask(&mut old, late, b'x')), (b"21".into(), b"1".into()));
     let later = old.connect();
@@ -238,7 +248,7 @@ fn what_has_gone_off_on_the_new_side_does_not_on_the_old_one() {
     assert!(lines(&mut sides.new).ends_with("alarm"));
     let (mut old, _new) = sides.roll_back("on request").unwrap();
     old.advance(20 * SECOND);
-    assert_eq!(lines(&mut old), "retire, Resumed, rolled back: on request");
+    assert_eq!(lines(&mut old), "retire, Resumed 0, rolled back: on request");
 }
 
 #[test]
@@ -248,7 +258,7 @@ fn a_new_side_that_dies_takes_with_it_what_it_had() {
     ask(&mut harness, moves, b'a');
     ask(&mut harness, stays, b's');
     let mut old = harness.begin_restart(Diary::of(2)).unwrap().lose_new();
-    assert_eq!(lines(&mut old), "retire, Resumed, 10s are left, died, true");
+    assert_eq!(lines(&mut old), "retire, Resumed 1, 10s are left, died, true");
     assert!(old.is_closed(moves) && !old.is_closed(stays));
     assert_eq!(ask(&mut old, stays, b'x'), b"1");
     old.advance(10 * SECOND);

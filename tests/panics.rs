@@ -18,8 +18,8 @@ use common::{
     wait_gone,
 };
 use heirloom::{
-    Alarm, ConnId, Connection, DatagramPeer, Deferred, Mail, Move, Net, Origin, Reason, Result,
-    Service, SocketId, Start, Timer, limits::HIGH_MARK, testing::Harness,
+    Alarm, ConnId, Connection, DatagramPeer, Deferred, Leaving, Mail, Move, Net, Origin, Reason,
+    Result, Service, SocketId, Start, Timer, limits::HIGH_MARK, testing::Harness,
 };
 use nix::sys::signal::Signal;
 
@@ -99,7 +99,7 @@ impl Service for Brittle {
         Ok(())
     }
 
-    fn on_drain(&mut self, _conn: &mut Connection<'_>, _: &mut ()) -> Result {
+    fn on_drain(&mut self, _conn: &mut Connection<'_>, _: &mut (), _: &Leaving) -> Result {
         self.0.enter("on_drain");
         Ok(())
     }

@@ -12,7 +12,9 @@
 #[path = "../common/mod.rs"]
 mod common;
 
-use heirloom::{ConnId, Connection, Net, Origin, Reason, Result, Service, Start, Timer, codec};
+use heirloom::{
+    ConnId, Connection, Leaving, Net, Origin, Reason, Result, Service, Start, Timer, codec,
+};
 use std::{collections::BTreeSet, process::ExitCode, rc::Rc, time::Duration};
 
 const LOGIN: Timer = Timer(0); // left alone, a timer that runs out closes its connection
@@ -80,9 +82,22 @@ impl Service for Chat {
         Ok(String::from_utf8_lossy(saved).into_owned())
     }
 
-    /// Those who have stayed with a forked child's parent are not in this room.
-    fn on_start(&mut self, net: &mut Net, _start: Start) {
-        self.0.retain(|&id| net.get(id).is_some());
+    /// Those who have stayed with a forked child's parent, or are gone with a new side, are not in this room.
+    fn on_start(&mut self, _net: &mut Net, start: Start) {
+        for id in start.elsewhere() {
+            self.0.remove(id);
+        }
+    }
+
+    /// After a restart those who are here may talk on; at a stop there is one last word.
+    fn on_drain(&mut self, conn: &mut Connection<'_>, _: &mut String, why: &Leaving) -> Result {
+        if why.is_stop() {
+            conn.send(b"* the chat closes: good night\n");
+            conn.close();
+        } else {
+            conn.send(b"* there is a new room: call again to be in it\n");
+        }
+        Ok(())
     }
 
     /// It owns nothing but memory.

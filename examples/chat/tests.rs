@@ -55,3 +55,20 @@ fn who_has_no_name_is_still_waited_for() {
     assert!(harness.is_closed(silent), "61 s after it came, 43 s after its last line");
     assert!(!harness.is_closed(ann));
 }
+
+/// What was said by then is heard first.
+#[test]
+fn at_a_stop_everybody_hears_a_last_word() {
+    let mut harness = Harness::new(Chat::default());
+    let (ann, bob) = (harness.connect(), harness.connect());
+    harness.feed(ann, b"ann\n");
+    harness.feed(bob, b"bob\n");
+    harness.net().drain();
+    harness.feed(bob, b"bye\n");
+    assert!(
+        said(&mut harness, ann)
+            .ends_with("* bob is here\nbob: bye\n* the chat closes: good night\n")
+    );
+    assert!(said(&mut harness, bob).ends_with("* the chat closes: good night\n"));
+    assert!(harness.is_closed(ann) && harness.is_closed(bob));
+}

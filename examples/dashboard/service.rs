@@ -17,8 +17,8 @@ use std::{
 };
 
 use heirloom::{
-    Alarm, ConnId, Connection, Drain, Engine, Move, Net, Origin, Reason, Restart, Result, Server,
-    Service, Start, Verdict, codec,
+    Alarm, ConnId, Connection, Drain, Engine, Leaving, Move, Net, Origin, Reason, Restart, Result,
+    Server, Service, Start, Verdict, codec,
 };
 
 use super::{
@@ -251,7 +251,12 @@ impl Service for Dashboard {
     }
 
     /// Demo clients are told with their next answer. What is left of the pages did not move along.
-    fn on_drain(&mut self, conn: &mut Connection<'_>, session: &mut Session) -> Result {
+    fn on_drain(
+        &mut self,
+        conn: &mut Connection<'_>,
+        session: &mut Session,
+        _leaving: &Leaving,
+    ) -> Result {
         match session {
             Session::Client { leaving } => *leaving = true,
             Session::Page => conn.close(),
@@ -280,7 +285,7 @@ impl Service for Dashboard {
     }
 
     fn on_start(&mut self, net: &mut Net, start: Start) {
-        if self.state.doomed && start == Start::Forked {
+        if self.state.doomed && start.is_forked() {
             // Nobody has come along, and nobody was accepted yet: nobody is lost.
             process::exit(DOOMED);
         }

@@ -85,7 +85,7 @@ impl Service for Echo {
     }
 
     fn on_start(&mut self, net: &mut Net, start: Start) {
-        if start == Start::Forked {
+        if start.is_forked() {
             // These are copies: the flows themselves are the parent's, and so is the hold.
             (self.flows, self.hold) = (Flows::default(), None);
         }

@@ -31,7 +31,7 @@ mod saved;
 
 use std::{process::ExitCode, rc::Rc, time::Duration};
 
-use heirloom::{Connection, Engine, Net, Origin, Result, Service, Start, Timer};
+use heirloom::{Connection, Engine, Leaving, Net, Origin, Result, Service, Start, Timer};
 
 use self::{
     exchange::{Session, Stage},
@@ -160,7 +160,15 @@ impl Service for Http {
     /// the client that has been silent for all that time and sends while our FIN is on its way: it
     /// must be ready for that from any server. The reactor lingers after the FIN, so at least no reset
     /// overtakes an answer.
-    fn on_drain(&mut self, conn: &mut Connection<'_>, session: &mut Session) -> Result {
+    fn on_drain(
+        &mut self,
+        conn: &mut Connection<'_>,
+        session: &mut Session,
+        _leaving: &Leaving,
+    ) -> Result {
+        if session.grace_ends.is_some() {
+            return Ok(()); // of a restart; that it is a stop by now changes nothing for this client
+        }
         session.grace_ends = Some(conn.now() + GRACE);
         if session.is_between_requests() {
             conn.set_timer(FAREWELL, GRACE);

@@ -337,7 +337,7 @@ impl Service for Worker {
     /// A consumer by a new name. A forked child has its parent's lines and jobs in its memory, but they are
     /// the parent's to use and to finish.
     fn on_start(&mut self, net: &mut Net, start: Start) {
-        if start == Start::Forked {
+        if start.is_forked() {
             self.batch = Batch::default();
             self.counts = Counts::default();
             self.fetch.lost();

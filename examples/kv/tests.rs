@@ -80,7 +80,7 @@ fn whoever_stayed_with_the_parent_is_forgotten() {
     // What a forked child calls; in memory the connections are still there.
     let mut kv = Kv::new();
     std::mem::swap(&mut kv, harness.service());
-    kv.on_start(harness.net(), Start::Forked);
+    kv.on_start(harness.net(), Start::Forked { moved: 1, stayed: vec![gone] });
     assert_eq!(kv.state.hub.subscribers(b"news").collect::<Vec<_>>(), [harness.id(peer)]);
 }
 

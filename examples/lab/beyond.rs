@@ -161,9 +161,9 @@ impl Beyond {
         }
     }
 
-    pub fn start(&mut self, start: Start) {
+    pub fn start(&mut self, start: &Start) {
         self.started = true;
-        if start != Start::Resumed {
+        if !start.is_resumed() {
             self.holds.clear(); // a forked child's are its parent's
             self.jobs.clear();
         }

@@ -20,6 +20,7 @@ mod requests;
 mod session;
 mod settings;
 mod socket;
+mod whence;
 mod witness;
 
 use std::{
@@ -32,8 +33,8 @@ use std::{
 };
 
 use heirloom::{
-    Alarm, ConnId, Connection, Deferred, Move, Net, Origin, Reason, RestartError, Result, Service,
-    Start, Timer, Verdict, codec,
+    Alarm, ConnId, Connection, Deferred, Leaving, Move, Net, Origin, Reason, RestartError, Result,
+    Service, Start, Timer, Verdict, codec,
 };
 use session::{Fate, Session, State};
 use settings::panic_if_told;
@@ -65,6 +66,8 @@ struct Lab {
     heap: Vec<Vec<u8>>,
     /// What `keep` has left here.
     kept: String,
+    /// How it came to serve last.
+    whence: whence::Whence,
     /// How the last restart went, for `verdict`.
     verdict: String,
     /// Events of the process since it began, for `events`.
@@ -172,14 +175,15 @@ impl Service for Lab {
         Ok(())
     }
 
-    fn on_drain(&mut self, conn: &mut Connection<'_>, _session: &mut Session) -> Result {
+    fn on_drain(
+        &mut self,
+        conn: &mut Connection<'_>,
+        _session: &mut Session,
+        leaving: &Leaving,
+    ) -> Result {
         panic_if_told("on_drain");
         self.events.push("drain".to_owned());
-        if settings::setting::<u8>("FAREWELL").is_some() {
-            say(conn, "farewell");
-            conn.close();
-        }
-        Ok(())
+        whence::drain(conn, leaving)
     }
 
     fn on_close(&mut self, _net: &mut Net, _id: ConnId, _session: Session, why: Reason) {
@@ -214,24 +218,25 @@ impl Service for Lab {
     }
 
     fn on_start(&mut self, net: &mut Net, start: Start) {
-        own::note(&format!("on_start({start:?})"));
+        let name = whence::name(&start);
+        own::note(&format!("on_start({name})"));
         settings::linger("start");
         panic_if_told("on_start");
-        panic_if_told(&format!("on_start {start:?}"));
-        let is_heir = matches!(start, Start::Forked | Start::Upgraded);
-        if is_heir {
+        panic_if_told(&format!("on_start {name}"));
+        self.whence.start(&start);
+        if start.is_successor() {
             // Whoever has asked for this restart and was moved hears of it here.
             let text = format!("ok {} {}", net.generation(), process::id());
             self.answer(net, RESTART, &text);
         }
-        if start != Start::Resumed {
+        if !start.is_resumed() {
             self.closes.clear(); // what a forked child has in memory are its parent's
             self.events.clear();
             self.restarting.clear();
         }
-        self.beyond.start(start);
-        self.events.push(format!("{start:?}"));
-        match settings::told().as_deref().filter(|_| is_heir) {
+        self.beyond.start(&start);
+        self.events.push(name.to_owned());
+        match settings::told().as_deref().filter(|_| start.is_successor()) {
             Some("abort") => net.set_alarm(Alarm(ABORT), BEFORE_ABORT),
             Some("roll back") => net.roll_back("lab: as told"),
             _ => {}
@@ -354,6 +359,7 @@ impl Service for Lab {
     }
 
     fn on_end(&mut self, _net: &mut Net) {
+        own::note("on_end");
         panic_if_told("on_end");
         witness::note("end");
     }

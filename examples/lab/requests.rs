@@ -32,6 +32,7 @@ impl Lab {
         line: &str,
     ) -> Result<Option<String>> {
         let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let id = conn.id();
         let net = conn.net();
         let done = || "ok".to_owned();
         Ok(Some(match verb {
@@ -75,7 +76,7 @@ impl Lab {
                 net.roll_back(rest);
                 done()
             }
-            _ => match self.handle_process(verb, rest)? {
+            _ => match self.handle_process(verb, rest)?.or_else(|| self.whence.handle(id, verb)) {
                 Some(answer) => answer,
                 None => return self.handle_moving(conn, session, verb, rest),
             },

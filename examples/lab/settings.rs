@@ -22,7 +22,8 @@
 //! - `LAB_CALLBACKS=FILE`: all generations write down there which callbacks of a restart came.
 //! - `LAB_UPSTREAM=ADDRESS`: where `up` connects to; `LAB_NAMED=1`: it says which descriptors it has.
 //! - `LAB_RESEED=1`: a forked child seeds its random numbers anew.
-//! - `LAB_FAREWELL=1`: at a drain it says so to each client, and closes.
+//! - `LAB_FAREWELL=1`: at a drain it says so to each client, and closes; `LAB_LEAVING=1`: it says why, and how many
+//!   milliseconds are left.
 //! - `LAB_WITNESS=FILE`: all processes write down there what is dropped, and when they end (see `witness`).
 //! - `LAB_WIRE=ADDRESS`: the service has a client of this server, as one of a database would be.
 //! - `LAB_FORGET=1`: what a fork leaves of other processes' sessions is forgotten, and not dropped.

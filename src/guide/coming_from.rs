@@ -90,7 +90,7 @@
 //! | `time::timeout`, `sleep` | [`set_timer`](crate::Connection::set_timer) and [`on_timer`](crate::Service::on_timer); the usual timeouts are on already |
 //! | `TcpStream::connect().await` | [`dial`](crate::Net::dial), then [`on_open`](crate::Service::on_open) with [`Origin::Dialed`](crate::Origin::Dialed) |
 //! | `spawn_blocking` | not there: work that blocks belongs into another process |
-//! | `select!` with a shutdown signal | [`on_drain`](crate::Service::on_drain), once for each connection |
+//! | `select!` with a shutdown signal | [`on_drain`](crate::Service::on_drain), for each connection, with the reason and the time that is left |
 //! | `CancellationToken`, `TaskTracker` | [`Net::hold`](crate::Net::hold) for work in hand that is no connection |
 //! | `time::pause`, `advance` | [`Harness::advance`](crate::testing::Harness::advance) |
 //!

@@ -41,7 +41,7 @@
 //! | descriptors of the service's own | [shared](#what-else-the-service-holds) | not inherited |
 //! | needs besides | | a program at its path |
 //! | cost | grows with the heap | does not, but for a scribe's fork where there is state to save |
-//! | told to the service | [`Start::Forked`](crate::Start::Forked) | [`Start::Upgraded`](crate::Start::Upgraded) |
+//! | told to the service | [`Start::Forked`](crate::Start::Forked), with those that have stayed | [`Start::Upgraded`](crate::Start::Upgraded) |
 //! | use it to | reload: a new configuration, a warm cache | upgrade: a new version |
 //!
 //! # What becomes of the state
@@ -50,7 +50,7 @@
 //! |---|---|---|---|
 //! | `self` | as it was at the fork | what [`load`](crate::Service::load) makes of what [`save`](crate::Service::save) wrote | the old one's, with what has changed since the new one served, if its service [notes that](crate::Service::track_changes); if not, and connections move: what `load` makes of the new one's `save`; if they stay: as the old one left it |
 //! | connections that move, and their sessions | as they are | by [`export`](crate::Service::export) and [`import`](crate::Service::import) | back, by `export` and `import`, and with them those that have come to the new side |
-//! | connections that stay | the old process's | the old process's | whose they are: those that have come to the new side stay there, and drain |
+//! | connections that stay | the old process's, which tells them how long they have ([`on_drain`](crate::Service::on_drain)) | the old process's, as by fork | whose they are: those that have come to the new side stay there, and drain |
 //! | alarms | as they are | those that [`on_start`](crate::Service::on_start) takes up | as the new side left them |
 //! | holds, deferred work, messages | their process's | their process's | their process's |
 //!
@@ -64,7 +64,8 @@
 //! goes on as if nobody had asked, and whoever has asked is told why.
 //!
 //! Only the **death** of a new side in its probation loses something, which is what it alone knew: all
-//! that its service has accepted since it served, and the connections that it had. The old one goes on with
+//! that its service has accepted since it served, and the connections that it had
+//! ([`Start::Resumed`](crate::Start::Resumed) names them). The old one goes on with
 //! the state as it was when it handed over, and with the alarms as the new one had them. If it dies while it hands
 //! back, what has been sent by then is not lost, and everything has been sent once the old side is asked to
 //! serve. After the commit there is no old side to go back to.

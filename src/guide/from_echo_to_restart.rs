@@ -270,15 +270,25 @@
 //! #         Ok(input.len())
 //! #     }
 //! fn on_start(&mut self, net: &mut Net, start: Start) {
-//!     self.0.retain(|&id| net.get(id).is_some());
+//!     for id in start.elsewhere() {
+//!         self.0.remove(id);
+//!     }
 //! }
 //! # }
 //!
-//! // The harness begins with a copy of a room whose one guest is not here.
-//! let stayed_behind = ConnId::from_bits(0x0700_0003);
-//! let mut harness = Harness::new(Chat(BTreeSet::from([stayed_behind])));
-//! assert!(harness.service().0.is_empty());
+//! // What a forked child is told.
+//! let mut harness = Harness::new(Chat::default());
+//! let guest = harness.connect();
+//! let stayed = vec![harness.id(guest)];
+//! let mut room = std::mem::take(harness.service());
+//! room.on_start(harness.net(), Start::Forked { moved: 0, stayed });
+//! assert!(room.0.is_empty());
 //! ```
+//!
+//! [`Start`](crate::Start) says it of each way to begin: [`Start::Forked`](crate::Start::Forked) which have stayed,
+//! and [`Start::Resumed`](crate::Start::Resumed), where a new process has died, which are gone with it. By the same
+//! restart those who have stayed hear of it in [`on_drain`](crate::Service::on_drain), which says whether others may
+//! call again, or whether this is the end, and how long they have.
 //!
 //! Then there are two rooms for a while, the old guests' and the new guests'. Where that will not do,
 //! the connections move: with [`Restart::move_connections`](crate::Restart::move_connections) all

@@ -21,14 +21,19 @@ pub(crate) struct DrainSchedule {
     tell: VecDeque<(Instant, ConnId)>,
     /// To be ended, soonest first.
     end: VecDeque<(Instant, ConnId)>,
+    /// How long each has from when it is told, where they are told one after the other.
+    patience: Option<Duration>,
     /// All that is left is ended then: connections that were told, and those that came since.
     deadline: Option<Instant>,
+    /// There is no time at all.
+    at_once: bool,
 }
 
 /// What is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Due {
-    Tell(ConnId),
+    /// And when it is ended, if that is known.
+    Tell(ConnId, Option<Instant>),
     End(ConnId),
     EndAll,
 }
@@ -57,14 +62,23 @@ impl DrainSchedule {
         DrainSchedule {
             tell,
             end: end.unwrap_or_default(),
+            patience,
             deadline: how.deadline.map(|deadline| now + deadline),
+            at_once: how.deadline == Some(Duration::ZERO),
         }
     }
 
-    /// Goes on by another plan; but the end does not come later than it was to come.
-    pub fn replace(&mut self, plan: DrainSchedule) {
-        let deadline = self.deadline.into_iter().chain(plan.deadline).min();
+    /// Goes on by another plan; but the end does not come later than it was to come. Answers whether it comes sooner.
+    pub fn replace(&mut self, plan: DrainSchedule) -> bool {
+        let before = self.deadline;
+        let deadline = before.into_iter().chain(plan.deadline).min();
         *self = DrainSchedule { deadline, ..plan };
+        deadline != before
+    }
+
+    /// Whether it ends with its beginning, so that nobody could make use of being told.
+    pub fn is_at_once(&self) -> bool {
+        self.at_once
     }
 
     /// When something is due next.
@@ -81,7 +95,8 @@ impl DrainSchedule {
             && (over || at <= now)
         {
             self.tell.pop_front();
-            return Some(Due::Tell(id));
+            let end = self.patience.map(|patience| at + patience);
+            return Some(Due::Tell(id, end.into_iter().chain(self.deadline).min()));
         }
         if over {
             *self = DrainSchedule::default();
@@ -120,7 +135,7 @@ mod tests {
         let limit = Duration::from_secs(9);
         let mut schedule = DrainSchedule::plan(&Drain::deadline(limit), now, &ids(3), |_| u64::MAX);
         let events = run(&mut schedule);
-        let told = events.iter().filter(|(at, due)| *at == now && matches!(due, Due::Tell(_)));
+        let told = events.iter().filter(|(at, due)| *at == now && matches!(due, Due::Tell(..)));
         assert_eq!(told.count(), 3);
         assert_eq!(events.last(), Some(&(now + limit, Due::EndAll)));
         assert_eq!(events.len(), 4);
@@ -134,7 +149,8 @@ mod tests {
         };
         for limits in [[5, 9], [9, 5]] {
             let mut schedule = DrainSchedule::default();
-            limits.into_iter().for_each(|limit| schedule.replace(plan(limit)));
+            let sooner: Vec<_> = limits.into_iter().map(|it| schedule.replace(plan(it))).collect();
+            assert_eq!(sooner, [true, limits[1] < limits[0]]);
             let last = run(&mut schedule).pop();
             assert_eq!(last, Some((now + Duration::from_secs(5), Due::EndAll)));
         }
@@ -158,11 +174,17 @@ mod tests {
             let jitter = |id: ConnId| id.to_bits().wrapping_mul(seed | 1);
             let events = run(&mut DrainSchedule::plan(&how, now, &ids, jitter));
             let told: Vec<_> = events.iter().filter_map(|(at, due)| match due {
-                Due::Tell(id) => Some((*at, *id)),
+                Due::Tell(id, end) => Some((*at, *id, *end)),
                 _ => None,
             }).collect();
-            prop_assert_eq!(told.iter().map(|(_, id)| *id).collect::<Vec<_>>(), ids);
-            for &(at, id) in &told {
+            prop_assert_eq!(told.iter().map(|(_, id, _)| *id).collect::<Vec<_>>(), ids);
+            for &(at, id, end) in &told {
+                let ends = |(_, due): &&(Instant, Due)| matches!(due, Due::End(it) if *it == id);
+                let ended = events.iter().find(ends).map(|(at, _)| *at);
+                // As it was told; but the deadline for all may come first, by rounding.
+                let by = ended.into_iter().chain([now + window + rest]).min();
+                prop_assert!(end.is_some() && end <= by.map(|by| by + Duration::from_micros(1)));
+                prop_assert!(end >= Some(at) || rest.is_zero());
                 prop_assert!(at <= now + window + Duration::from_micros(1));
                 let end = events.iter().find(|(_, due)| *due == Due::End(id));
                 // The deadline for all may come first, by rounding.

@@ -1,12 +1,18 @@
 //! What an author writes: one trait, two required methods. Says when each is called; calls nothing.
 
+mod leaving;
 mod mail;
 mod moving;
 mod start;
 
 use std::io::{self, BufRead, Write};
 
-pub use self::{mail::Mail, moving::Move, start::Start};
+pub use self::{
+    leaving::{LeaveReason, Leaving},
+    mail::Mail,
+    moving::Move,
+    start::Start,
+};
 pub use crate::net::{Origin, Reason};
 use crate::{
     error::Result,
@@ -68,7 +74,7 @@ use crate::{
 ///         self.0 += u64::from(size > 0);
 ///     }
 ///     fn on_start(&mut self, net: &mut Net, start: Start) {
-///         if start != Start::Forked {
+///         if !start.is_forked() {
 ///             net.set_interval(REPORT, Duration::from_secs(60)); // a forked child has it already
 ///         }
 ///     }
@@ -186,22 +192,38 @@ pub trait Service: Sized {
         Ok(())
     }
 
-    /// This process is leaving; called once for each connection that it still has, for all in the same
-    /// turn or one after the other ([`Drain::spread`](crate::Drain::spread)). Default: nothing, it is
+    /// This process is leaving; called for each connection that it still has, for all in the same
+    /// turn or one after the other ([`Drain::spread`](crate::Drain::spread)), after
+    /// [`on_retire`](Self::on_retire). Default: nothing, it is
     /// served to its end. The place to say goodbye where a protocol has a word for it.
+    ///
+    /// **Once, and again where that is news.** A process that was replaced may be told to stop while it still
+    /// drains, and so may one that is stopping, by another generation which has less time. Each connection that is
+    /// left is told again if the [reason](Leaving::reason) is another one or its process's deadline has come nearer,
+    /// and not otherwise. So a restart and then a stop are two calls, and a stop alone is one. A connection that was not told
+    /// of the first by then (a spread) is told of the second only.
+    ///
+    /// **Not where no time is left:** when everything is aborted at once ([`Net::stop`], a second signal, or a deadline
+    /// of zero) nobody could be told anything. [`on_close`](Self::on_close) comes all the same.
     ///
     /// # Errors
     /// An `Err` closes this connection.
     ///
     /// ```
-    /// # use heirloom::{Connection, Result};
-    /// fn on_drain(conn: &mut Connection<'_>) -> Result {
-    ///     conn.send(b"* moving house, please call again\n");
+    /// # use heirloom::{Connection, Leaving, Result};
+    /// fn on_drain(conn: &mut Connection<'_>, leaving: &Leaving) -> Result {
+    ///     let goodbye: &[u8] = if leaving.is_stop() { b"* good night\n" } else { b"* call again\n" };
+    ///     conn.send(goodbye);
     ///     conn.close();
     ///     Ok(())
     /// }
     /// ```
-    fn on_drain(&mut self, conn: &mut Connection<'_>, session: &mut Self::Session) -> Result {
+    fn on_drain(
+        &mut self,
+        conn: &mut Connection<'_>,
+        session: &mut Self::Session,
+        leaving: &Leaving,
+    ) -> Result {
         Ok(())
     }
 
@@ -254,7 +276,7 @@ pub trait Service: Sized {
     fn on_deferred(&mut self, net: &mut Net, key: Deferred) {}
 
     /// This process serves from now on: the place to set alarms, to begin to consume messages,
-    /// and after [`Start::Forked`] to let go of ids that lead nowhere. [Alarms](Net::alarms) that the old one had
+    /// and to let go of ids that [lead nowhere](Start::elsewhere). [Alarms](Net::alarms) that the old one had
     /// are set here already, by either engine: what a new program has no use for it cancels here.
     ///
     /// Clients wait until it returns, those that have moved and those that are queued; the
@@ -263,7 +285,8 @@ pub trait Service: Sized {
 
     /// This process serves only what it has from now on: the place to stop consuming messages.
     /// [`Net::hold`] keeps the process until the work in hand is done. Alarms have gone to the new process by
-    /// now; what is set here is this one's own.
+    /// now; what is set here is this one's own. Connections are told after it, one by one
+    /// ([`on_drain`](Self::on_drain)): at a stop in the same turn, at a restart once the new side stays.
     ///
     /// It comes as soon as the new side is ready, so it may be taken back: should that one fail,
     /// [`on_start`](Self::on_start) is called with [`Start::Resumed`]. The new side waits until it returns, for

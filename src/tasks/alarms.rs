@@ -41,7 +41,7 @@ pub struct Alarm(pub u64);
 ///
 /// /// In a new program that has other numbers for some: none of the old one's is forgotten.
 /// fn on_start(net: &mut Net, start: Start) {
-///     if start == Start::Upgraded {
+///     if matches!(start, Start::Upgraded { .. }) {
 ///         for mut alarm in net.alarms() {
 ///             net.cancel_alarm(alarm.key);
 ///             alarm.key = Alarm(alarm.key.0 + 100);

@@ -133,10 +133,10 @@ impl<S: Service> Turn<S> {
                 Action::Release => self.release()?,
                 Action::Resume => self.resume()?,
                 Action::Return => self.say_resumed(),
-                Action::Retire => self.retire()?,
+                Action::Retire => self.retire(event)?,
                 Action::Abandon => self.abandon(),
                 Action::Dismiss => self.dismiss_new()?,
-                Action::Drain => self.drain_for_good()?,
+                Action::Drain => self.drain_for_good(event)?,
                 Action::Hurry => self.hurry()?,
                 Action::Abort => self.abort_all(event),
             }
@@ -150,13 +150,14 @@ impl<S: Service> Turn<S> {
         self.succession.retired = false;
         let generation = self.net.generation();
         self.succession.last_generation = self.succession.last_generation.max(generation);
-        if start == Start::Resumed {
+        let is_resumed = start.is_resumed();
+        if is_resumed {
             self.tell_main(); // a supervisor waits for it, and `on_start` may take a while
         }
         self.net.alarms.take_up_inherited();
         self.tell_start(start)?;
         self.net.mail_waits = true; // what came before is looked at
-        if start != Start::Resumed {
+        if !is_resumed {
             self.tell_main();
         }
         self.write_pid_file();
@@ -176,11 +177,11 @@ impl<S: Service> Turn<S> {
     /// yet that would be lost with it; another one is rolled back, as long as the old side is there to serve again;
     /// and where there is none, it goes on.
     fn tell_start(&mut self, start: Start) -> Result {
-        let service = &mut self.service;
+        let (service, is_fresh) = (&mut self.service, start == Start::Fresh);
         let started = guard(&mut self.net, "on_start", |net| service.on_start(net, start));
         match started {
             Ok(()) => {}
-            Err(what) if start == Start::Fresh => return Err(format!("panicked: {what}").into()),
+            Err(what) if is_fresh => return Err(format!("panicked: {what}").into()),
             Err(what) if self.succession.phase == Phase::Probation => {
                 self.succession.unfit = Some(format!("panicked: {what}"));
             }

@@ -21,6 +21,11 @@ impl ConnState {
     pub(crate) fn can_move(&self) -> bool {
         matches!(self.phase, Phase::Open | Phase::Dialing) && !self.flags.control
     }
+
+    /// Whether the service knows of it, by `on_open` and not yet by `on_close`.
+    pub(crate) fn is_the_services(&self) -> bool {
+        self.phase == Phase::Open && !self.flags.control
+    }
 }
 
 impl Net {

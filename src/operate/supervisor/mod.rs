@@ -285,7 +285,7 @@ impl Supervisor {
     fn dismiss_older(&mut self) {
         let within = self.orders.stop_within;
         for generation in &mut self.older {
-            let _ = generation.link.send(&Message::Dismissed { within }, Vec::new());
+            let _ = generation.link.send(&Message::Dismissed { within, serves: None }, Vec::new());
         }
     }
 

@@ -14,7 +14,7 @@ pub(crate) struct Identity {
 
 pub(super) const PID: u16 = 5;
 /// The generation of the side that speaks, where `GENERATION` is the other one's.
-const OWN_GENERATION: u16 = 14;
+pub(super) const OWN_GENERATION: u16 = 14;
 const OWN_ENGINE: u16 = 15;
 
 impl Identity {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{
     alarm_word::AlarmWord,
     forwarded::{Forwarded, forwarded, put_forwarded},
-    identity::{Identity, PID, engine, process_id},
+    identity::{Identity, OWN_GENERATION, PID, engine, process_id},
     report::{CONNECTIONS, Report},
     rollback::{Rollback, put_reason},
     socket_name::{SocketName, put_sockets, sockets},
@@ -86,8 +86,9 @@ pub(crate) enum Message {
     Resumed,
     /// Old to new: I do without you, and you serve nobody. What is left of you is killed.
     GivenUp,
-    /// To a generation that shall leave, within this time if there is one: the service ends.
-    Dismissed { within: Option<Duration> },
+    /// To a generation that shall leave, within this time if there is one: the service ends, or I serve on, and
+    /// that is my number.
+    Dismissed { within: Option<Duration>, serves: Option<u64> },
     /// The newest to an older one: how are you?
     Ask,
     /// In answer.
@@ -188,8 +189,9 @@ impl Message {
             }
             Message::Failed { reason } => put_reason(&mut out, reason),
             Message::Rollback(word) => word.put(&mut out),
-            Message::Dismissed { within } => {
+            Message::Dismissed { within, serves } => {
                 within.iter().for_each(|time| put_time(&mut out, WITHIN, *time));
+                serves.iter().for_each(|number| put_number(&mut out, OWN_GENERATION, *number));
             }
             Message::Serving { after } => put_time(&mut out, AFTER, *after),
             Message::Datagrams { forwarded } => put_forwarded(&mut out, forwarded),
@@ -318,7 +320,10 @@ impl Message {
             COMMITTED => Message::Committed,
             RESUMED => Message::Resumed,
             GIVEN_UP => Message::GivenUp,
-            DISMISSED => Message::Dismissed { within: fields.maybe_time(WITHIN, "time")? },
+            DISMISSED => Message::Dismissed {
+                within: fields.maybe_time(WITHIN, "time")?,
+                serves: fields.maybe_number(OWN_GENERATION, "own generation")?,
+            },
             ASK => Message::Ask,
             REPORT => Message::Report(Report::of(fields)?),
             SUPERVISOR => Message::Supervisor { pid: pid(fields)? },

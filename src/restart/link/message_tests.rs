@@ -136,7 +136,8 @@ fn any_message() -> impl Strategy<Value = Message> {
         any_time().prop_map(|after| Message::Serving { after }),
         Just(Message::Committed),
         Just(Message::Resumed),
-        proptest::option::of(any_time()).prop_map(|within| Message::Dismissed { within }),
+        (proptest::option::of(any_time()), any::<Option<u64>>())
+            .prop_map(|(within, serves)| Message::Dismissed { within, serves }),
         Just(Message::Ask),
         any_report().prop_map(Message::Report),
         any::<u32>().prop_map(|pid| Message::Supervisor { pid }),

@@ -31,6 +31,7 @@ use crate::{
         probation::Probation,
         transfer::shipment::Shipment,
     },
+    service::LeaveReason,
     system::{pidfile::PidFile, signal::Signals, systemd::Manager},
 };
 
@@ -109,6 +110,10 @@ pub(crate) struct Succession {
     pub(in crate::turn) last_words: Option<Instant>,
     /// Another generation has told this one to leave, and nobody else has yet.
     pub(in crate::turn) dismissed: bool,
+    /// What that one needs is room for one more generation, and the service goes on.
+    pub(in crate::turn) makes_room: bool,
+    /// While this process drains: why, as its connections were told.
+    pub(in crate::turn) leaving: Option<LeaveReason>,
     /// This process has nothing left to do, and has looked for operators a last time.
     pub(in crate::turn) closing: bool,
     /// The service has been told that it serves no new clients (`on_retire`).
@@ -119,6 +124,10 @@ pub(crate) struct Succession {
     pub(in crate::turn) unfit: Option<String>,
     /// On a new side that has not committed: how it hands back, if the old one takes anything back.
     pub handback: Option<Handback>,
+    /// On a forked child: the connections that have stayed with its parent, until the service is told.
+    pub(in crate::turn) stayed: Vec<ConnId>,
+    /// On an old side that has released: those that have gone to the new one.
+    pub(in crate::turn) moved: Vec<ConnId>,
     /// On an old side that has released: what was handed back.
     pub(in crate::turn) returned: Returned,
     /// Since when this process exists.
@@ -257,11 +266,15 @@ impl Succession {
             drain_schedule: DrainSchedule::default(),
             last_words: None,
             dismissed: false,
+            makes_room: false,
+            leaving: None,
             closing: false,
             retired: false,
             serves: false,
             unfit: None,
             handback: None,
+            stayed: Vec::new(),
+            moved: Vec::new(),
             returned: Returned::default(),
             begun: now,
             hands_back: None,

@@ -1,38 +1,40 @@
 //! How a process leaves: it serves what it has, tells its connections when their time has come, and
-//! goes when the last one is gone. Who is let in before its doors close for good is in `last_call`, what it
-//! has to do with the other generations in `others`, and what of its memory it leaves alone in `forget`.
+//! goes when the last one is gone. Who is let in before its doors close for good is in `last_call`, what they are
+//! told and when in `telling`, what it has to do with the other generations in `others`, and what of its memory it
+//! leaves alone in `forget`.
 
 mod forget;
 mod last_call;
 mod others;
+mod telling;
 
-use std::{
-    hash::{BuildHasher, RandomState},
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
 use crate::{
     error::{Error, Result},
     limits::LAST_WORDS,
     log_target::DRAIN,
-    net::{ConnId, Deadline, Listener, Reason, Source},
-    plan::Drain,
+    net::{Deadline, Listener, Reason, Source},
     restart::{
         Event, Phase,
-        drain::{DrainSchedule, Due},
         fault::{self, Step},
         link::{Identity, Link, Message},
     },
-    service::Service,
-    system::{pidfile::PidFile, seed::fresh_seed},
+    service::{LeaveReason, Service},
+    system::pidfile::PidFile,
     turn::{Turn, generation::Succession},
 };
 
 impl<S: Service> Turn<S> {
     /// Another generation serves: this one serves what it has, and ends.
-    pub(in crate::turn) fn retire(&mut self) -> Result {
+    pub(in crate::turn) fn retire(&mut self, event: Event) -> Result {
         let own = self.sockets_of_its_own();
         self.close_way_back();
+        self.succession.moved = Vec::new(); // they will not come back
+        let reason = match event {
+            Event::Committed => LeaveReason::Restart,
+            _ => LeaveReason::RollBack,
+        };
         self.net.stop_accepting(&own);
         self.net.stop_reading(&own);
         self.tell_retirement();
@@ -70,12 +72,13 @@ impl<S: Service> Turn<S> {
         self.succession.pid_file.iter_mut().for_each(PidFile::let_go);
         self.net.alarms.forget_suspended();
         self.dismiss_controls();
-        self.leave(&self.succession.drain_on_restart.clone())
+        self.begin_to_leave();
+        self.begin_drain(&self.succession.drain_on_restart.clone(), reason)
     }
 
     /// There will be no successor, and the other generations have no more time than this one: not even an
     /// old side that could still take over again, should this one be gone before it is heard.
-    pub(in crate::turn) fn drain_for_good(&mut self) -> Result {
+    pub(in crate::turn) fn drain_for_good(&mut self, event: Event) -> Result {
         self.tell_others(self.succession.drain_on_stop.deadline);
         if let Some(old) = &mut self.succession.old {
             fault::point(Step::NewStopping, Some(&mut old.link));
@@ -89,7 +92,11 @@ impl<S: Service> Turn<S> {
         self.tell_stopping();
         self.give_up_deferred();
         self.answer_waiting();
-        self.leave(&self.succession.drain_on_stop.clone())
+        self.begin_to_leave();
+        match event {
+            Event::Stop => Ok(()), // all is aborted next, before anything could be sent
+            _ => self.begin_drain(&self.succession.drain_on_stop.clone(), LeaveReason::Stop),
+        }
     }
 
     /// Whether another generation is still to be told what it must know. A word that its link has taken is
@@ -103,26 +110,37 @@ impl<S: Service> Turn<S> {
     fn tell_others(&mut self, within: Option<Duration>) {
         for generation in self.succession.others_mut() {
             // One that is gone need not hear it.
-            let _ = generation.link.send(&Message::Dismissed { within }, Vec::new());
+            let word = Message::Dismissed { within, serves: None };
+            let _ = generation.link.send(&word, Vec::new());
         }
     }
 
-    fn leave(&mut self, how: &Drain) -> Result {
+    /// The service hears of it before any of its connections does.
+    fn begin_to_leave(&mut self) {
         self.give_up_preparation();
         log::info!(target: DRAIN, "draining: {} connections are left", self.net.connections());
         self.tell_retired();
-        self.begin_drain(how)
     }
 
     /// A drain is under way, but from now on in the time that a stop has.
     pub(in crate::turn) fn hurry(&mut self) -> Result {
-        self.begin_drain(&self.succession.drain_on_stop.clone())
+        let before = self.succession.leaving.filter(|_| self.succession.makes_room);
+        let reason = before.unwrap_or(LeaveReason::Stop);
+        self.begin_drain(&self.succession.drain_on_stop.clone(), reason)
     }
 
-    /// The generation that serves, or serves again, says that this one shall leave.
-    pub(in crate::turn) fn told_to_leave(&mut self, within: Option<Duration>) -> Result {
+    /// The generation that serves, or serves again, says that the service ends.
+    pub(in crate::turn) fn told_to_stop(&mut self, within: Option<Duration>) -> Result {
         self.succession.manager.leave_to_others();
         self.dismissed(within)
+    }
+
+    /// The generation that serves says that this one, the oldest, shall leave, so that there can be one more.
+    fn told_to_make_room(&mut self, within: Option<Duration>) -> Result {
+        self.succession.makes_room = true;
+        let told = self.told_to_stop(within);
+        self.succession.makes_room = false;
+        told
     }
 
     /// Another generation says that this one shall leave.
@@ -131,48 +149,6 @@ impl<S: Service> Turn<S> {
         self.succession.dismissed |= self.succession.phase != Phase::Stopping;
         self.succession.drain_on_stop.deadline = within;
         self.advance(Event::Dismissed)
-    }
-
-    /// Oldest first; every process has its own jitter. The time runs from now on, whatever the service has done
-    /// before.
-    fn begin_drain(&mut self, how: &Drain) -> Result {
-        let now = self.net.clock.now();
-        let mut ids: Vec<_> = self.net.clients().map(|conn| (conn.opened, conn.id)).collect();
-        ids.sort_unstable();
-        let ids: Vec<_> = ids.into_iter().map(|(_, id)| id).collect();
-        let (keys, seed) = (RandomState::new(), fresh_seed()); // a fork has the same keys
-        let jitter = |id| keys.hash_one((seed, id));
-        let plan = DrainSchedule::plan(how, now, &ids, jitter);
-        self.succession.drain_schedule.replace(plan);
-        self.drain_step(now)
-    }
-
-    /// Does what is due of the schedule by `now`, and sets the timer for the rest.
-    pub(in crate::turn) fn drain_step(&mut self, now: Instant) -> Result {
-        while let Some(due) = self.succession.drain_schedule.pop(now) {
-            if !matches!(due, Due::Tell(_)) {
-                self.flush(); // what was asked in time is answered
-            }
-            match due {
-                Due::Tell(id) => self.tell_draining(id),
-                Due::End(id) => self.net.kill_if_there(id, Reason::DrainDeadline),
-                Due::EndAll => self.advance(Event::Deadline)?,
-            }
-        }
-        if let Some(next) = self.succession.drain_schedule.next() {
-            self.net.set_deadline(next, Deadline::DrainStep);
-        }
-        Ok(())
-    }
-
-    fn tell_draining(&mut self, id: ConnId) {
-        let Some(conn) = self.net.conn(id) else { return };
-        if !std::mem::replace(&mut conn.flags.told_to_drain, true) {
-            if conn.bytes_in == 0 {
-                self.hear(id); // who was let in at the last moment, and would be sent away unheard
-            }
-            self.call(id, "on_drain", |service, conn, session| service.on_drain(conn, session));
-        }
     }
 
     /// Aborts what is left, and waits for nobody's work. What was told to this process is for the older

@@ -29,7 +29,12 @@ impl<S: Service> Turn<S> {
             let Some(newest) = &mut self.succession.newest else { return Ok(()) };
             match newest.receive() {
                 Ok(None) => return Ok(()),
-                Ok(Some((Message::Dismissed { within }, _))) => self.told_to_leave(within)?,
+                Ok(Some((Message::Dismissed { within, serves: None }, _))) => {
+                    self.told_to_stop(within)?
+                }
+                Ok(Some((Message::Dismissed { within, serves: Some(_) }, _))) => {
+                    self.told_to_make_room(within)?
+                }
                 Ok(Some((Message::Ask, _))) => {
                     let report = self.report();
                     if let Some(newest) = &mut self.succession.newest {
@@ -64,7 +69,7 @@ impl<S: Service> Turn<S> {
                         (generation.report, generation.asked) = (Some(report), false);
                     }
                     // It was told to stop when it had handed back and did not know that it was heard.
-                    Ok(Some((Message::Dismissed { within }, _))) => dismissed = Some(within),
+                    Ok(Some((Message::Dismissed { within, .. }, _))) => dismissed = Some(within),
                     // It has not heard that this one stays.
                     Ok(Some((Message::GivenUp, _))) => given_up = true,
                     Ok(Some(_)) | Err(LinkError::Malformed(_)) => {}

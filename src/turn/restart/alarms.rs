@@ -91,7 +91,7 @@ impl<S: Service> Turn<S> {
                 Message::Rollback(Rollback::Kept) => self.forget_taken_back(),
                 Message::TakenOver => unheard.taken_over = true,
                 Message::Alarms(words) => self.handle_alarms(words),
-                Message::Dismissed { within } => unheard.dismissed = Some(within),
+                Message::Dismissed { within, .. } => unheard.dismissed = Some(within),
                 _ => {}
             }
         }

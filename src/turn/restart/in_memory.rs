@@ -172,7 +172,8 @@ impl<S: Service> Turn<S> {
     pub fn serve_in_memory(&mut self) -> Result {
         self.succession.phase = Phase::Probation;
         self.net.alarms.resume_all();
-        self.start_serving(Start::Upgraded)?;
+        let moved = self.net.connections();
+        self.start_serving(Start::Upgraded { moved })?;
         self.net.alarms.track_changes();
         self.prepare_to_hand_back();
         self.net.shared = false;

@@ -12,6 +12,7 @@ use crate::{
     log_target::RESTART,
     net::{ConnId, Connection, Peer, Reason, Stream},
     restart::{
+        Phase,
         fault::{self, Step},
         link::{FDS_PER_MESSAGE, Fd, Link, LinkError, Message},
         transfer::{
@@ -202,26 +203,31 @@ impl<S: Service> Turn<S> {
         if !self.net.frozen {
             return;
         }
-        let gone: Vec<_> = self.moving().collect();
+        let mut gone: Vec<_> = self.moving().collect();
         let mut sessions = Vec::with_capacity(gone.len());
         // It goes on with them by now, so this is no part of the time in which nobody does.
         let downtime = self.net.clock.now().saturating_duration_since(self.net.frozen_at);
         if let Some(attempt) = &mut self.succession.attempt {
             attempt.steps.downtime = Some(downtime);
         }
-        for &id in &gone {
+        let count = gone.len();
+        gone.retain(|&id| {
             self.net.let_go(id);
             sessions.push(self.sessions.get_mut(id.slot()).and_then(Option::take));
+            matches!(sessions.last(), Some(Some(_))) // of others no service knows
+        });
+        if self.succession.phase == Phase::Released {
+            self.succession.moved = gone; // they may come back, or die there
         }
         self.inherited.push(match self.succession.heap.is_shared() {
             true => Inherited::shared(Default::default(), sessions),
             false => Inherited::own(sessions),
         });
-        let (gone, stay) = (gone.len(), self.net.connections());
+        let stay = self.net.connections();
         let ms = downtime.as_secs_f64() * 1e3;
         log::info!(
             target: RESTART,
-            "moved: {gone} connections, {stay} stay; none was served for {ms:.3} ms"
+            "moved: {count} connections, {stay} stay; none was served for {ms:.3} ms"
         );
         self.net.shared = false;
         self.net.thaw();

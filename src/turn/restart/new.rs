@@ -12,7 +12,7 @@ use crate::{
     limits::{RELEASE_PATIENCE, RETIRE_PATIENCE},
     log_target::RESTART,
     logging::Escaped,
-    net::{ConnId, Slots, Source},
+    net::{ConnId, ConnState, Slots, Source},
     plan::Engine,
     restart::{
         Event, Phase,
@@ -152,15 +152,17 @@ impl<S: Service> Turn<S> {
     fn leave_to_parent(&mut self, conns: &mut Slots) -> Slots {
         let mut all = std::mem::take(conns);
         let mut sessions = std::mem::take(&mut self.sessions);
-        let staying: Vec<_> =
-            all.iter().filter(|(_, conn)| !conn.flags.moves).map(|(slot, _)| slot).collect();
+        let stays = all.iter().map(|(_, conn)| conn).filter(|conn| !conn.flags.moves);
+        let mut staying: Vec<ConnId> = stays.map(|conn| conn.id).collect();
         let (left, left_sessions) = if staying.len() == all.len() {
             (std::mem::take(&mut all), std::mem::take(&mut sessions))
         } else {
-            let session = |&slot: &usize| sessions.get_mut(slot).and_then(Option::take);
+            let session = |id: &ConnId| sessions.get_mut(id.slot()).and_then(Option::take);
             let left_sessions = staying.iter().map(session).collect();
-            (staying.iter().map(|&slot| all.remove(slot)).collect(), left_sessions)
+            (staying.iter().map(|id| all.remove(id.slot())).collect::<Slots>(), left_sessions)
         };
+        staying.retain(|id| left.get(id.slot()).is_some_and(ConnState::is_the_services));
+        self.succession.stayed = staying;
         close_all(left.iter().filter_map(|(_, conn)| conn.stream.raw_fd()).collect());
         self.inherited.push(Inherited::shared(left, left_sessions));
         self.sessions = sessions;
@@ -196,7 +198,7 @@ impl<S: Service> Turn<S> {
                 // A side that has died since does not serve.
                 Ok(Some((Message::Resumed, _))) if old.link.is_cut() => {}
                 Ok(Some((Message::Resumed, _))) => self.advance(Event::Resumed)?,
-                Ok(Some((Message::Dismissed { within }, _))) => self.told_to_leave(within)?,
+                Ok(Some((Message::Dismissed { within, .. }, _))) => self.told_to_stop(within)?,
                 Ok(Some((Message::GivenUp, _))) => self.given_up()?,
                 Ok(Some((Message::Report(report), _))) => {
                     (old.report, old.asked) = (Some(report), false);
@@ -246,9 +248,12 @@ impl<S: Service> Turn<S> {
         }
         let taken_over = self.net.clock.now();
         self.net.alarms.resume_all();
+        let moved = self.net.connections();
         let start = match self.net.engine() {
-            Some(Engine::Fork) => Start::Forked,
-            Some(Engine::ForkExec) => Start::Upgraded,
+            Some(Engine::Fork) => {
+                Start::Forked { moved, stayed: std::mem::take(&mut self.succession.stayed) }
+            }
+            Some(Engine::ForkExec) => Start::Upgraded { moved },
             None => Start::Fresh, // the supervisor has made it
         };
         self.start_serving(start)?;

@@ -146,7 +146,7 @@ impl<S: Service> Turn<S> {
             Message::Serving { after } => self.new_side_serves(after),
             Message::Alarms(words) => self.handle_alarms(words),
             // It was told to stop, and so the service was: also if it has left by now.
-            Message::Dismissed { within } => return self.dismissed(within),
+            Message::Dismissed { within, .. } => return self.dismissed(within),
             _ => {
                 let report = self.report();
                 self.tell_new(&Message::Report(report));
@@ -273,7 +273,9 @@ impl<S: Service> Turn<S> {
         }
         self.net.alarms.resume_all();
         self.net.be_alone();
-        self.start_serving(Start::Resumed)?;
+        let mut gone = std::mem::take(&mut self.succession.moved);
+        gone.retain(|&id| self.net.conn(id).is_none());
+        self.start_serving(Start::Resumed { gone })?;
         if self.net.frozen {
             self.net.thaw();
         }

@@ -229,7 +229,8 @@ impl<S: Service> Turn<S> {
             "restart: waits for generation {} to leave within {within:?}",
             oldest.who.generation
         );
-        let _ = oldest.link.send(&Message::Dismissed { within: Some(within) }, Vec::new());
+        let word = Message::Dismissed { within: Some(within), serves: Some(self.net.generation()) };
+        let _ = oldest.link.send(&word, Vec::new());
         let overdue = self.net.set_deadline_in(within + LEAVE_GRACE, Deadline::OlderOverdue);
         oldest.overdue = Some(overdue);
         self.succession.deferred = Some((Asked { how: task.how, by: task.by }, task.begun));
