@@ -131,7 +131,10 @@ mod verdict;
 
 pub use error::{Error, Result};
 pub use inventory::{Finding, Inventory, Place};
-pub use net::{ConnId, Connection, DatagramPeer, Net, Peer, SocketId, SocketPermissions, Timer};
+pub use net::{
+    ConnId, Connection, DatagramPeer, KeepAlive, Listen, Net, Peer, ProxyProtocol, SocketId,
+    SocketOptions, SocketPermissions, Timer, Via,
+};
 pub use plan::{Drain, Engine, IfShared, Restart};
 pub use prepare::{Prepare, Prepared, Unprepared};
 pub use server::Server;

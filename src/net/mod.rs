@@ -20,10 +20,11 @@ pub(crate) mod stream;
 
 pub(crate) use self::{
     address::Address,
-    conn::{ConnState, Flags, Phase, Slots},
+    conn::{CameBy, ConnState, Flags, Phase, Slots},
     datagram::{DatagramInbox, Datagrams, name_of},
     id::Source,
     listen::{BY_NAME, CONTROL, ListenOptions, Listener, obtain},
+    proxy::read as read_header,
     reactor::{Deadline, Expired, Request},
     stream::Stream,
 };

@@ -64,7 +64,10 @@ pub(super) fn begin_listening(fd: &impl AsFd, options: &ListenOptions) -> io::Re
 /// Looks on a socket that nobody has whether the kernel would take these.
 pub(super) fn try_on(address: &Address, settings: &[Setting]) -> io::Result<()> {
     match address {
-        Address::Tcp(address) if !settings.is_empty() => set_all(&new_tcp(address)?, settings),
+        // Where there is no socket of this family, or no room for one, that is said elsewhere.
+        Address::Tcp(address) if !settings.is_empty() => {
+            new_tcp(address).map_or(Ok(()), |fd| set_all(&fd, settings))
+        }
         _ => Ok(()),
     }
 }

@@ -18,15 +18,15 @@ use std::io::{self, ErrorKind};
 use nix::sys::socket::{getsockopt, sockopt};
 
 use super::{
-    bind::{share, try_on},
+    bind::share,
     listen::ListenOptions,
     listener::{Listener, is_activated, kind_of},
     permissions::SocketPermissions,
+    setup::check_options,
 };
 use crate::{
     error::{Error, Result},
     log_target::NET,
-    logging::Escaped,
     net::address::Address,
 };
 
@@ -231,16 +231,6 @@ pub(crate) fn obtain<'l>(
     Ok(found)
 }
 
-/// Looks whether what is said of these addresses makes sense, and whether the kernel would take it, before anything
-/// is done: the old side of a restart accepts by the same sockets.
-fn check_options(name: &str, options: &ListenOptions, addresses: &[Address]) -> Result {
-    options.check(addresses).map_err(|why| Error::invalid("listen on", name, why))?;
-    addresses.iter().try_for_each(|address| {
-        let settings = options.settings(address).unwrap_or_default();
-        try_on(address, &settings).map_err(|e| Error::io("listen on", name, e))
-    })
-}
-
 /// In use may mean: by this very program, or by what is to be passed on and is of another kind.
 fn explain<'l>(
     wanted: &Wanted<'_>,
@@ -287,30 +277,6 @@ fn tell_of_one(wanted: &Wanted<'_>, found: &[Listener]) {
 }
 
 impl Listener {
-    /// What this program, which asks for it by `name`, says of a socket that was passed on.
-    ///
-    /// # Errors
-    /// When that makes no sense for where it is bound, or the kernel would not take it.
-    pub fn configure(&mut self, name: &str, options: &ListenOptions) -> Result {
-        check_options(name, options, std::slice::from_ref(&self.address))?;
-        self.take(options);
-        Ok(())
-    }
-
-    /// The options are set when this process accepts. Those that were decided when it was bound are not.
-    fn take(&mut self, options: &ListenOptions) {
-        self.options = options.clone();
-        for (option, value) in options.fixed(&self.address) {
-            if option.get(self).is_ok_and(|now| now != value) {
-                log::warn!(
-                    target: NET,
-                    "{}: {} stays as it is, since the socket is bound; stop the server and start it anew to \
-                     change that", Escaped(&self.name), option.name
-                );
-            }
-        }
-    }
-
     /// Looks whether [`obtain`] could make sense of `name`, and binds nothing.
     pub fn check(name: &str, options: &ListenOptions) -> Result {
         let failed = |e| Error::io("listen on", name, e);

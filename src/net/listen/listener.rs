@@ -32,10 +32,9 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    log_target::NET,
     net::{
         address::Address,
-        sockopt::{Kept, set_all},
+        sockopt::Kept,
         stream::{Peer, Stream},
     },
     system::regular_file::FileId,
@@ -67,7 +66,7 @@ pub(crate) struct Listener {
     /// What this program says of it and of its connections.
     pub options: ListenOptions,
     /// What the options of the socket were when this process left it to another one.
-    kept: Option<Kept>,
+    pub(super) kept: Option<Kept>,
     /// Whether this process waits for clients.
     pub accepting: bool,
     /// There may be clients in the queue. Set by an edge, cleared by `WouldBlock`.
@@ -226,22 +225,6 @@ impl Listener {
             Socket::Tcp(socket) => socket.register(registry, token, Interest::READABLE),
             Socket::Unix(socket) => socket.register(registry, token, Interest::READABLE),
             Socket::Datagrams(_) => Err(io::ErrorKind::Unsupported.into()),
-        }
-    }
-
-    /// What this process left is put back; what it has taken over is as it says. Whoever accepts says how: a
-    /// new side before it serves would change the connections of the old one.
-    fn set_options(&mut self) {
-        let refused = match self.kept.take() {
-            Some(kept) => kept.put_back(self),
-            None if self.is_new => Vec::new(), // since it was bound
-            None => {
-                let settings = self.options.changeable(&self.address).unwrap_or_default();
-                set_all(self, &settings).err().into_iter().collect()
-            }
-        };
-        for e in refused {
-            log::error!(target: NET, "{}: an option stays as it is: {e}", self.address);
         }
     }
 

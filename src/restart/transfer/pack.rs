@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     clock::Stamp,
-    net::{Address, ConnId, ConnState, Flags, Peer, Phase, Stream, Timer},
+    net::{Address, CameBy, ConnId, ConnState, Flags, Peer, Phase, Stream, Timer, Via},
     restart::link::wire::Malformed,
 };
 
@@ -23,11 +23,18 @@ pub(crate) fn pack(
 ) -> Record {
     let since = |then: Stamp| stamp.since(then);
     let left = |&(timer, at): &(Timer, Instant)| (timer.0, at.saturating_duration_since(now));
+    let via = conn.rare().and_then(|rare| rare.via.as_ref());
+    let came_by = conn.rare().and_then(|rare| rare.came_by.as_ref());
     Record {
         id: conn.id.to_bits(),
         peer: conn.peer.to_bytes(),
         session,
         dialing: conn.rare().filter(|_| conn.phase == Phase::Dialing).map(|rare| rare.tag),
+        awaits: came_by.map(|by| (by.number as u64, by.name.clone())),
+        proxy: via.map(|via| via.proxy.to_bytes()),
+        proxy_said: via.map_or_else(Default::default, |via| {
+            (via.destination.map(|address| address.to_string()), via.tlvs.to_vec())
+        }),
         destination: conn.destination().map(|address| address.to_string()),
         input: conn.input.clone(),
         output,
@@ -54,11 +61,16 @@ pub(crate) fn unpack(
     stamp: Stamp,
     now: Instant,
 ) -> Result<(ConnState, Option<Vec<u8>>), Malformed> {
-    let phase = if record.dialing.is_some() { Phase::Dialing } else { Phase::Open };
-    let peer = match Peer::from_bytes(&record.peer) {
-        Peer::Unknown if phase == Phase::Open => stream.peer(),
+    let phase = match (&record.dialing, &record.awaits) {
+        (Some(_), _) => Phase::Dialing,
+        (None, Some(_)) => Phase::AwaitsHeader,
+        (None, None) => Phase::Open,
+    };
+    let known = |bytes: &[u8]| match Peer::from_bytes(bytes) {
+        Peer::Unknown if phase != Phase::Dialing => stream.peer(),
         known => known,
     };
+    let (peer, via) = (known(&record.peer), record.proxy.as_deref().map(known));
     let mut conn = ConnState::new(ConnId::from_bits(record.id), stream, peer, phase, stamp);
     if phase == Phase::Dialing || record.destination.is_some() || !record.timers.is_empty() {
         let rare = conn.rare_mut();
@@ -66,6 +78,16 @@ pub(crate) fn unpack(
         rare.destination = record.destination.as_deref().and_then(address);
         rare.tag = record.dialing.unwrap_or(0);
         rare.timers = record.timers.iter().map(|&(key, left)| (Timer(key), now + left)).collect();
+    }
+    if let Some((number, name)) = record.awaits {
+        let came_by = CameBy { number: number as usize, name };
+        conn.rare_mut().came_by = Some(Box::new(came_by));
+    }
+    if let Some(proxy) = via {
+        let (destination, tlvs) = record.proxy_said;
+        let destination = destination.and_then(|address| address.parse().ok());
+        let via = Via { proxy, destination, tlvs: tlvs.into() };
+        conn.rare_mut().via = Some(Box::new(via));
     }
     conn.input = record.input;
     conn.output = shared.read(record.output)?;

@@ -6,7 +6,7 @@
 
 use crate::{
     limits::{DATAGRAM_BUDGET, DATAGRAM_BUFFER},
-    net::{ConnId, Datagrams, Listener, Origin},
+    net::{ConnId, Datagrams, Listener, Origin, Phase as ConnPhase},
     service::Service,
     turn::Turn,
 };
@@ -80,7 +80,7 @@ impl<S: Service> Turn<S> {
     /// Uses what a connection has sent by now, before anything is decided about it.
     pub(super) fn hear(&mut self, id: ConnId) {
         if let Some(conn) = self.net.conn(id)
-            && conn.takes_input()
+            && (conn.takes_input() || conn.phase == ConnPhase::AwaitsHeader)
             && !conn.flags.eof
         {
             conn.flags.readable = true;

@@ -15,7 +15,7 @@ use crate::{
     error::{Error, Result},
     limits::LAST_WORDS,
     log_target::DRAIN,
-    net::{ConnId, Deadline, Listener, Reason, Source},
+    net::{ConnId, Deadline, Listener, Phase as ConnPhase, Reason, Source},
     plan::Drain,
     restart::{
         Event, Phase,
@@ -165,9 +165,12 @@ impl<S: Service> Turn<S> {
         Ok(())
     }
 
-    fn tell_draining(&mut self, id: ConnId) {
+    /// One that awaits the header of a proxy is told when it is opened.
+    pub(in crate::turn) fn tell_draining(&mut self, id: ConnId) {
         let Some(conn) = self.net.conn(id) else { return };
-        if !std::mem::replace(&mut conn.flags.told_to_drain, true) {
+        if conn.phase == ConnPhase::AwaitsHeader {
+            self.hear(id);
+        } else if !std::mem::replace(&mut conn.flags.told_to_drain, true) {
             if conn.bytes_in == 0 {
                 self.hear(id); // who was let in at the last moment, and would be sent away unheard
             }

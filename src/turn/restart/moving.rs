@@ -10,7 +10,7 @@ use crate::{
     error::Result,
     limits::{BATCH_BYTES, BATCH_MAX},
     log_target::RESTART,
-    net::{ConnId, Connection, Peer, Reason, Stream},
+    net::{ConnId, Connection, Peer, Phase as ConnPhase, Reason, Stream},
     restart::{
         fault::{self, Step},
         link::{FDS_PER_MESSAGE, Fd, Link, LinkError, Message},
@@ -97,6 +97,11 @@ impl<S: Service> Turn<S> {
     /// least first. What several have queued counts in part for each.
     pub(super) fn choose_outgoing(&mut self) {
         let Some(records) = self.succession.shipment().map(|it| it.records) else { return };
+        if records < record::AWAITS_FROM {
+            for (_, conn) in self.net.conns.iter_mut() {
+                conn.flags.moves &= conn.phase != ConnPhase::AwaitsHeader; // nobody there would know it
+            }
+        }
         let conn = |id: &ConnId| &self.net.conns[id.slot()];
         let sharing = self.sharing(records);
         let (mut large, small): (Vec<_>, Vec<_>) =
@@ -253,7 +258,8 @@ impl<S: Service> Turn<S> {
         for fd in fds {
             let record = Record::decode(&mut records).map_err(|e| format!("connection: {e}"))?;
             let record = record.ok_or("fewer records than sockets")?;
-            let stream = Stream::adopt(fd, Peer::from_bytes(&record.peer));
+            let at_its_end = record.proxy.as_ref().unwrap_or(&record.peer);
+            let stream = Stream::adopt(fd, Peer::from_bytes(at_its_end));
             let stream = stream.map_err(|e| e.to_string());
             stream
                 .and_then(|stream| self.expect(record, stream))
@@ -294,6 +300,7 @@ impl<S: Service> Turn<S> {
         let shared = &mut self.succession.arrivals.shared;
         let unpacked = unpack(record, stream, shared, stamp, now);
         let (mut conn, session) = unpacked.map_err(|e| e.to_string())?;
+        self.net.renumber(&mut conn);
         self.net.expect(&mut conn).map_err(|e| e.to_string())?;
         let arrivals = &mut self.succession.arrivals;
         arrivals.sessions.extend(session.map(|session| (conn.id, session)));
