@@ -15,7 +15,7 @@ use imports::Imports;
 /// Every room of `src` and which others it may name, bottom up. A room is a folder, or a file of
 /// `src` itself; what lies in a folder beside its rooms is the folder's own. Items count where they are
 /// made, not where they are re-exported.
-const ROOMS: [(&str, &[&str]); 38] = [
+const ROOMS: [(&str, &[&str]); 39] = [
     // Plain values.
     ("limits", &[]),
     ("log_target", &[]),
@@ -40,9 +40,13 @@ const ROOMS: [(&str, &[&str]); 38] = [
     // Sockets, from one stream to all that a process has.
     ("net", &["error"]),
     ("net/stream", &["net"]),
-    ("net/listen", &["error", "limits", "log_target", "logging", "net", "net/stream", "system"]),
+    ("net/proxy", &["limits", "net/stream"]),
+    (
+        "net/listen",
+        &["error", "limits", "log_target", "logging", "net", "net/proxy", "net/stream", "system"],
+    ),
     ("net/datagram", &["limits", "log_target", "net", "net/listen"]),
-    ("net/conn", &["buffer", "clock", "limits", "net", "net/stream"]),
+    ("net/conn", &["buffer", "clock", "limits", "net", "net/proxy", "net/stream"]),
     (
         "net/reactor",
         &[
@@ -57,6 +61,7 @@ const ROOMS: [(&str, &[&str]); 38] = [
             "net/conn",
             "net/datagram",
             "net/listen",
+            "net/proxy",
             "net/stream",
             "plan",
             "stats",
@@ -69,7 +74,16 @@ const ROOMS: [(&str, &[&str]); 38] = [
     ("restart/link", &["limits", "log_target", "plan", "system"]),
     (
         "restart/transfer",
-        &["buffer", "clock", "limits", "net", "net/conn", "net/stream", "restart/link"],
+        &[
+            "buffer",
+            "clock",
+            "limits",
+            "net",
+            "net/conn",
+            "net/proxy",
+            "net/stream",
+            "restart/link",
+        ],
     ),
     (
         "restart/engine",
@@ -189,6 +203,7 @@ const ROOMS: [(&str, &[&str]); 38] = [
             "limits",
             "log_target",
             "net",
+            "net/conn",
             "net/datagram",
             "net/listen",
             "net/reactor",

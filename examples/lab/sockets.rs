@@ -18,7 +18,9 @@ use std::{
 };
 
 use heirloom::{Connection, KeepAlive, Listen, ProxyProtocol, Result, Server, SocketOptions};
-use nix::sys::socket::{SockaddrStorage, getpeername, getsockname, getsockopt, sockopt::AcceptConn};
+use nix::sys::socket::{
+    SockaddrStorage, getpeername, getsockname, getsockopt, sockopt::AcceptConn,
+};
 
 use crate::{Lab, requests::number};
 
@@ -36,7 +38,7 @@ pub fn listen_on(mut server: Server<Lab>) -> Server<Lab> {
 }
 
 fn listen(line: &str) -> Result<Listen> {
-    let mut words = line.split(' ');
+    let mut words = line.split_whitespace();
     let mut listen = Listen::new(words.next().unwrap_or_default());
     let mut of_connections = Vec::new();
     for word in words {
@@ -155,8 +157,7 @@ fn ask(fd: RawFd, level: i32, option: i32, offset: usize) -> Result<String> {
     let mut length = value.len() as libc::socklen_t;
     let place = value.as_mut_ptr().cast();
     // SAFETY: the kernel writes at most `length` bytes to `value`, which has them, and both live through the call.
-    let asked =
-        unsafe { libc::getsockopt(fd.as_raw_fd(), level, option, place, &raw mut length) };
+    let asked = unsafe { libc::getsockopt(fd.as_raw_fd(), level, option, place, &raw mut length) };
     if asked != 0 {
         return Ok(std::io::Error::last_os_error().to_string());
     }

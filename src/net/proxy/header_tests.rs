@@ -46,7 +46,7 @@ fn good() -> Vec<(Vec<u8>, Header)> {
         (binary(0, 0x11, &[&V4[..], fields].concat()), says(None)), // a proxy that looks whether we are there
         (binary(0, 0, b""), says(None)),
         (binary(1, 0, b"\xee\0\0"), Header { addresses: None, tlvs: b"\xee\0\0"[..].into() }),
-        (binary(1, 0x12, &V4), says(None)), // of a datagram
+        (binary(1, 0x12, &V4), says(None)),       // of a datagram
         (binary(1, 0x31, &[7; 216]), says(None)), // of a path
     ]
 }

@@ -55,8 +55,7 @@ impl Via {
     pub fn field(&self, kind: u8) -> Option<&[u8]> {
         let mut rest = &self.tlvs[..];
         while let Some((&[this, high, low], after)) = rest.split_first_chunk::<3>() {
-            let (value, next) =
-                after.split_at_checked(u16::from_be_bytes([high, low]).into())?;
+            let (value, next) = after.split_at_checked(u16::from_be_bytes([high, low]).into())?;
             if this == kind {
                 return Some(value);
             }

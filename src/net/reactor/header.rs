@@ -6,6 +6,7 @@ use super::Net;
 use crate::net::{
     conn::{CameBy, ConnState, Phase},
     id::ConnId,
+    listen::Listener,
     proxy::{Header, Via},
     reason::{Origin, Reason},
     stream::Peer,
@@ -47,9 +48,13 @@ impl Net {
     pub(crate) fn renumber(&self, conn: &mut ConnState) {
         if conn.phase == Phase::AwaitsHeader
             && let Some(came_by) = &mut conn.rare_mut().came_by
-            && let Some(known) = self.listeners.iter().find(|it| it.name == came_by.name)
         {
-            came_by.number = known.number;
+            let same = |it: &&Listener| it.name == came_by.name;
+            let mut named = self.listeners.iter().filter(same).map(|it| it.number);
+            // One name may be asked for twice, as a port that the system chooses.
+            if !named.clone().any(|number| number == came_by.number) {
+                came_by.number = named.next().unwrap_or(came_by.number);
+            }
         }
     }
 
