@@ -98,8 +98,9 @@ fn millis(text: &str) -> Result<Duration> {
 /// Requests about sockets; `None` for any other.
 ///
 /// `sockopt listening|accepted|dialed ADDRESS LEVEL NUMBER [OFFSET]` tells what the kernel has: of our sockets
-/// that are bound there and listen, or do not; of those that are connected to there.
-pub fn handle(conn: &Connection<'_>, verb: &str, rest: &str) -> Result<Option<String>> {
+/// that are bound there and listen, or do not; of those that are connected to there. `greet TEXT` sends a line to
+/// all others.
+pub fn handle(conn: &mut Connection<'_>, verb: &str, rest: &str) -> Result<Option<String>> {
     Ok(Some(match verb {
         "local" => conn.local().map_or("none".to_owned(), |address| address.to_string()),
         "via" => conn.via().map_or("none".to_owned(), |via| {
@@ -107,6 +108,13 @@ pub fn handle(conn: &Connection<'_>, verb: &str, rest: &str) -> Result<Option<St
             let destination = via.destination().map(|address| address.to_string());
             format!("{} {destination:?} {:?} {id:?}", via.proxy(), via.authority())
         }),
+        "greet" => {
+            let own = conn.id();
+            for id in conn.net().ids().into_iter().filter(|&id| id != own) {
+                conn.other(id).into_iter().for_each(|mut other| crate::say(&mut other, rest));
+            }
+            "ok".to_owned()
+        }
         "sockopt" => {
             let words: Vec<_> = rest.split(' ').collect();
             let [which, address, level, option, offset @ ..] = &words[..] else {

@@ -19,7 +19,7 @@ use nix::sys::{
     stat::{Mode, fchmod},
 };
 
-use super::{listen::ListenOptions, permissions::SocketPermissions};
+use super::{permissions::SocketPermissions, spec::ListenOptions};
 use crate::{
     limits::DATAGRAM_BUFFER,
     log_target::NET,

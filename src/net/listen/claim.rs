@@ -19,10 +19,10 @@ use nix::sys::socket::{getsockopt, sockopt};
 
 use super::{
     bind::share,
-    listen::ListenOptions,
     listener::{Listener, is_activated, kind_of},
     permissions::SocketPermissions,
     setup::check_options,
+    spec::ListenOptions,
 };
 use crate::{
     error::{Error, Result},

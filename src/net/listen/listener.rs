@@ -27,8 +27,8 @@ use nix::{
 
 use super::{
     bind::{begin_listening, bind_datagrams, bind_stream},
-    listen::ListenOptions,
     permissions::SocketPermissions,
+    spec::ListenOptions,
 };
 use crate::{
     error::{Error, Result},
@@ -64,7 +64,7 @@ pub(crate) struct Listener {
     /// Of its path, as far as they were said.
     pub permissions: SocketPermissions,
     /// What this program says of it and of its connections.
-    pub options: ListenOptions,
+    pub options: Box<ListenOptions>,
     /// What the options of the socket were when this process left it to another one.
     pub(super) kept: Option<Kept>,
     /// Whether this process waits for clients.
@@ -110,7 +110,7 @@ impl Listener {
         };
         let listener = Listener::adopt(name.to_owned(), fd?, None).map_err(io::Error::other)?;
         let file = listener.at_path(); // at once: who has made it knows that it is this one
-        let (permissions, options) = (permissions.clone(), options.clone());
+        let (permissions, options) = (permissions.clone(), Box::new(options.clone()));
         Ok(Listener { file, is_new: true, permissions, options, ..listener })
     }
 
@@ -173,7 +173,7 @@ impl Listener {
             number: 0,
             place: 0,
             permissions: SocketPermissions::new(),
-            options: ListenOptions::default(),
+            options: Box::default(),
             kept: None,
             accepting: false,
             ready: false,

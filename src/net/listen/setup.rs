@@ -1,7 +1,7 @@
 //! The options of a socket that goes from program to program: each says its own, and sets them when it accepts. Binds
 //! nothing.
 
-use super::{bind::try_on, listen::ListenOptions, listener::Listener};
+use super::{bind::try_on, listener::Listener, spec::ListenOptions};
 use crate::{
     error::{Error, Result},
     log_target::NET,
@@ -32,7 +32,7 @@ impl Listener {
 
     /// The options are set when this process accepts. Those that were decided when it was bound are not.
     pub(super) fn take(&mut self, options: &ListenOptions) {
-        self.options = options.clone();
+        *self.options = options.clone();
         for (option, value) in options.fixed(&self.address) {
             if option.get(self).is_ok_and(|now| now != value) {
                 log::warn!(
