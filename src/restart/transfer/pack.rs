@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::{
-    record::{Part, Record},
+    record::{AWAITS_FROM, Part, Record},
     shared::SharedBuffers,
 };
 use crate::{
@@ -100,6 +100,11 @@ pub(crate) fn unpack(
     Ok((conn, record.session))
 }
 
+/// Whether a program that reads records up to this version can make the connection again.
+pub(crate) fn is_readable(conn: &ConnState, records: u64) -> bool {
+    conn.phase != Phase::AwaitsHeader || records >= AWAITS_FROM
+}
+
 /// What a new program has to know. A bit never gets a second meaning.
 fn to_bits(flags: &Flags) -> u64 {
     let bits = [
@@ -133,5 +138,61 @@ fn from_bits(bits: u64) -> Flags {
         // What the socket has to say of input, a fresh registration says: see `epoll(7)`. Output that waits
         // is tried again.
         ..Flags::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::stream::memory::Pipe;
+
+    /// What it is when it has been written down and made again.
+    fn again(conn: &ConnState, session: Option<Vec<u8>>) -> ConnState {
+        let now = Instant::now();
+        let mut bytes = Vec::new();
+        pack(conn, session, Vec::new(), now.into(), now).encode(&mut bytes);
+        let record = Record::decode(&mut bytes.as_slice()).expect("well-formed").expect("one");
+        let stream = Stream::Memory(Pipe::new(0));
+        let made = unpack(record, stream, &mut SharedBuffers::default(), now.into(), now);
+        made.expect("nothing is shared").0
+    }
+
+    fn conn(phase: Phase, peer: Peer) -> ConnState {
+        let stream = Stream::Memory(Pipe::new(0));
+        ConnState::new(ConnId::new(3, 7), stream, peer, phase, Instant::now().into())
+    }
+
+    #[test]
+    fn a_connection_that_awaits_its_header_awaits_it_still() {
+        let proxy = Peer::Tcp(([10, 0, 0, 1], 1).into());
+        let mut before = conn(Phase::AwaitsHeader, proxy);
+        before.input = b"PROXY TC".to_vec();
+        let came_by = CameBy { number: 5, name: "127.0.0.1:0".to_owned() };
+        before.rare_mut().came_by = Some(Box::new(came_by.clone()));
+        let after = again(&before, None);
+        assert_eq!(
+            (after.phase, after.peer, &after.input),
+            (Phase::AwaitsHeader, proxy, &before.input)
+        );
+        assert_eq!(after.rare().and_then(|rare| rare.came_by.as_deref()), Some(&came_by));
+        // An older program would take it for nonsense.
+        assert!(is_readable(&before, 3) && !is_readable(&before, 2));
+        assert!(is_readable(&conn(Phase::Open, proxy), 1));
+    }
+
+    #[test]
+    fn a_client_keeps_the_proxy_through_which_it_came() {
+        let client = Peer::Tcp(([192, 0, 2, 1], 4660).into());
+        let mut before = conn(Phase::Open, client);
+        let via = Via {
+            proxy: Peer::Tcp(([10, 0, 0, 1], 1).into()),
+            destination: Some(([198, 51, 100, 2], 80).into()),
+            tlvs: b"\x05\0\x02u1"[..].into(),
+        };
+        before.rare_mut().via = Some(Box::new(via.clone()));
+        let after = again(&before, Some(Vec::new()));
+        assert_eq!((after.peer, after.phase), (client, Phase::Open));
+        assert_eq!(after.rare().and_then(|rare| rare.via.as_deref()), Some(&via));
+        assert!(again(&conn(Phase::Open, client), Some(Vec::new())).rare().is_none());
     }
 }

@@ -10,14 +10,14 @@ use crate::{
     error::Result,
     limits::{BATCH_BYTES, BATCH_MAX},
     log_target::RESTART,
-    net::{ConnId, Connection, Peer, Phase as ConnPhase, Reason, Stream},
+    net::{ConnId, Connection, Peer, Reason, Stream},
     restart::{
         fault::{self, Step},
         link::{FDS_PER_MESSAGE, Fd, Link, LinkError, Message},
         transfer::{
             allowance::Allowance,
             memfd,
-            pack::{pack, unpack},
+            pack::{is_readable, pack, unpack},
             record::{self, Record},
             shared::Sharing,
         },
@@ -97,10 +97,8 @@ impl<S: Service> Turn<S> {
     /// least first. What several have queued counts in part for each.
     pub(super) fn choose_outgoing(&mut self) {
         let Some(records) = self.succession.shipment().map(|it| it.records) else { return };
-        if records < record::AWAITS_FROM {
-            for (_, conn) in self.net.conns.iter_mut() {
-                conn.flags.moves &= conn.phase != ConnPhase::AwaitsHeader; // nobody there would know it
-            }
+        for (_, conn) in self.net.conns.iter_mut().filter(|(_, conn)| conn.flags.moves) {
+            conn.flags.moves = is_readable(conn, records);
         }
         let conn = |id: &ConnId| &self.net.conns[id.slot()];
         let sharing = self.sharing(records);
