@@ -7,19 +7,25 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
-    os::{fd::AsRawFd, unix::net::UnixStream},
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::net::UnixStream,
+    },
     path::PathBuf,
-    process::Command,
+    process::{Command, Stdio},
     thread,
 };
 
-use common::{Client, DEADLINE, Dir, Server, Setup, example, ops::Operated, restart::Engine};
+use common::{
+    Client, DEADLINE, Dir, Server, Setup, example, in_session, ops::Operated, restart::Engine,
+};
 use libc::{
     IP_TOS, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, IPV6_TCLASS, IPV6_V6ONLY, SO_KEEPALIVE,
     SO_RCVBUF, SO_REUSEPORT, SO_SNDBUF, SOL_SOCKET, TCP_DEFER_ACCEPT, TCP_FASTOPEN,
     TCP_FASTOPEN_CONNECT, TCP_INFO, TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_NODELAY,
     TCP_USER_TIMEOUT,
 };
+use nix::sys::socket::Backlog;
 
 /// Whether buffers keep the size that they were given (`socket(7)`).
 const SO_BUF_LOCK: i32 = 72;
@@ -377,4 +383,31 @@ fn a_new_program_that_asks_for_nonsense_does_not_serve() {
     let mut client = Client::connect(&address);
     assert!(client.ask("who").starts_with("0 "));
     check(&mut client, "listening", &address, &[(IPPROTO_IP, IP_TOS, 46 << 2)]);
+}
+
+/// A service manager has opened it, with a queue of its own choice.
+fn activated(words: &str) -> (Book, Server, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    nix::sys::socket::listen(&listener, Backlog::new(7).expect("a length")).expect("it listens");
+    let address = listener.local_addr().expect("an address").to_string();
+    let book = Book::new(&format!("systemd:web {words}"));
+    let script = "exec 3<&0 0</dev/null\n\
+                  exec env LISTEN_FDS=1 LISTEN_PID=$$ LISTEN_FDNAMES=web \"$0\" \"$@\"";
+    let mut command = in_session("sh");
+    command.args(["-c", script]).arg(example("lab")).args(["--listen", "127.0.0.1:0"]);
+    command.env("LAB_LISTEN_ON", book.path()).stdin(Stdio::from(OwnedFd::from(listener)));
+    let server = Server::spawn_with_stdin(command, Dir::new());
+    server.wait_line("ready: generation 0");
+    (book, server, address)
+}
+
+#[test]
+fn what_a_manager_has_opened_has_the_options_and_its_own_queue() {
+    for (words, expected) in [("keepalive=61,7,5", "7"), ("keepalive=61,7,5 backlog=9", "9")] {
+        let (_book, _server, address) = activated(words);
+        let mut client = Client::connect(&address);
+        check(&mut client, "listening", &address, &KEEP_ALIVE);
+        check(&mut client, "accepted", &address, &KEEP_ALIVE);
+        assert_eq!(queue(&mut client, &address), expected);
+    }
 }

@@ -1,8 +1,8 @@
 //! Sockets, from one byte stream up to all that a process has. Knows no [`Service`](crate::Service), no
 //! restart and no other process.
 //!
-//! In reading order, each knowing only those before it: `id`, `reason` and `address` are names, `sockopt`
-//! and `options` what the kernel is told of a socket; `stream` is one byte stream, `proxy` what a proxy says
+//! In reading order, each knowing only those before it: `id`, `reason` and `address` are names, `sockopt`,
+//! `keep_alive` and `options` what the kernel is told of a socket; `stream` is one byte stream, `proxy` what a proxy says
 //! of one, `listen` where clients come to, `datagram` a socket without connections, `conn` one connection
 //! as data; `reactor` has [`Net`], which holds all of them and does the I/O.
 
@@ -10,6 +10,7 @@ mod address;
 mod conn;
 mod datagram;
 mod id;
+mod keep_alive;
 mod listen;
 mod options;
 mod proxy;
@@ -31,8 +32,9 @@ pub(crate) use self::{
 pub use self::{
     datagram::{DatagramPeer, SocketId},
     id::{ConnId, Timer},
+    keep_alive::KeepAlive,
     listen::{Listen, SocketPermissions},
-    options::{KeepAlive, SocketOptions},
+    options::SocketOptions,
     proxy::{ProxyProtocol, Via},
     reactor::{Connection, Net},
     reason::{Origin, Reason},

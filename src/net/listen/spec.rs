@@ -7,7 +7,8 @@ use crate::{
     limits::BACKLOG,
     net::{
         address::Address,
-        options::{KeepAlive, SocketOptions, no_meaning, whole_seconds},
+        keep_alive::{KeepAlive, whole_seconds},
+        options::{SocketOptions, no_meaning},
         proxy::ProxyProtocol,
         sockopt::{IPV6_V6ONLY, SO_REUSEPORT, Setting, TCP_DEFER_ACCEPT, TCP_FASTOPEN},
     },
