@@ -74,7 +74,7 @@ impl<S: Service> Server<S> {
 
     /// Reads datagrams at `address`: `host:port` for UDP, `unix:/path` or `unix:@name`. May be called
     /// several times; the sockets are numbered from 0 in that order (see [`SocketId`](crate::SocketId)).
-    /// The mode, the owner and the group of a path stand behind it (see [`SocketPermissions`]). Of a host
+    /// The mode, the owner and the group of a path stand behind it (see [`SocketPermissions`](crate::SocketPermissions)). Of a host
     /// name with several addresses one is bound, and the log says which.
     ///
     /// As with [`listen`](Self::listen), a socket of this name or at this address that an older generation has
