@@ -71,7 +71,8 @@
 //! - [fork against fork-exec](guide::fork_or_exec), how a restart works, and connections that move;
 //! - [what a service holds](guide::what_a_service_holds), and what a restart does to it;
 //! - [tasks and messages](guide::tasks_and_messages), what is no connection;
-//! - [datagrams](guide::datagrams).
+//! - [datagrams](guide::datagrams);
+//! - [sockets](guide::sockets): their options, and clients that come through a proxy.
 //!
 //! And to run one:
 //!
@@ -84,14 +85,15 @@
 //! The items:
 //!
 //! - [`Service`] is what you write, [`Connection`] is one connection in its hands, [`Net`] is everything else.
-//! - [`Server`] is how it starts; [`Restart`] and [`Drain`] say how it is replaced and how it leaves;
+//! - [`Server`] is how it starts, [`Listen`] how it listens; [`Restart`] and [`Drain`] say how it is replaced and how it leaves;
 //!   [`Prepare`] is for a large heap; [`Verdict`] says how that went.
 //! - [`PerProcess`] holds what a fork must not share, [`fresh_seed`] is for random numbers after it.
 //! - [`logging`] is for a log that holds nobody up, behind whatever logger there is.
 //! - [`limits`] has every fixed size and time with its reason; [`codec`] cuts bytes into messages.
 //! - [`testing`] runs a service without sockets and without time.
 //!
-//! Features: `cli` (on by default) is the program `heirloom`; with `serde` all that names something
+//! Features: `cli` (on by default) is the program `heirloom`; `proxy-protocol` (on by default) lets a listener's clients
+//! [come through a proxy](Listen::proxy_protocol); with `serde` all that names something
 //! ([`ConnId`], [`Timer`], [`Alarm`], [`PendingAlarm`], [`Deferred`], [`SocketId`], [`DatagramPeer`], [`Peer`],
 //! [`Origin`], [`Engine`], [`Backoff`]) can be part of what [`Service::save`] and [`Service::export`] write by
 //! [serde](https://serde.rs); with `carried` there is a macro of that name which writes both, and what reads them.
@@ -133,7 +135,10 @@ mod verdict;
 
 pub use error::{Error, Result};
 pub use inventory::{Finding, Inventory, Place};
-pub use net::{ConnId, Connection, DatagramPeer, Net, Peer, SocketId, SocketPermissions, Timer};
+pub use net::{
+    ConnId, Connection, DatagramPeer, KeepAlive, Listen, Net, Peer, ProxyProtocol, SocketId,
+    SocketOptions, SocketPermissions, Timer, Via,
+};
 pub use plan::{Drain, Engine, IfShared, Restart};
 pub use prepare::{Prepare, Prepared, Unprepared};
 pub use server::Server;

@@ -108,6 +108,12 @@ pub const FORWARD_BUDGET: usize = 8;
 /// (4096 by default): the queue is what holds clients while two generations change places.
 pub const BACKLOG: i32 = 4096;
 
+/// The longest header of the PROXY protocol: a certificate may be in it (nginx and its like take 4 KiB, too).
+pub const PROXY_HEADER: usize = 4096;
+
+/// It has to be there within this time, where there is no timeout for the first message: a proxy sends it at once.
+pub const PROXY_HEADER_WITHIN: Duration = Duration::from_secs(10);
+
 /// How long a dialed connection may take to be established, unless told otherwise; the kernel's own
 /// limit is minutes.
 pub const DIAL_TIMEOUT: Duration = Duration::from_secs(10);

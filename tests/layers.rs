@@ -41,9 +41,13 @@ const ROOMS: [(&str, &[&str]); 39] = [
     // Sockets, from one stream to all that a process has.
     ("net", &["error"]),
     ("net/stream", &["net"]),
-    ("net/listen", &["error", "limits", "log_target", "logging", "net", "net/stream", "system"]),
+    ("net/proxy", &["limits", "net/stream"]),
+    (
+        "net/listen",
+        &["error", "limits", "log_target", "logging", "net", "net/proxy", "net/stream", "system"],
+    ),
     ("net/datagram", &["limits", "log_target", "net", "net/listen"]),
-    ("net/conn", &["buffer", "clock", "limits", "net", "net/stream"]),
+    ("net/conn", &["buffer", "clock", "limits", "net", "net/proxy", "net/stream"]),
     (
         "net/reactor",
         &[
@@ -58,6 +62,7 @@ const ROOMS: [(&str, &[&str]); 39] = [
             "net/conn",
             "net/datagram",
             "net/listen",
+            "net/proxy",
             "net/stream",
             "plan",
             "stats",
@@ -70,7 +75,16 @@ const ROOMS: [(&str, &[&str]); 39] = [
     ("restart/link", &["limits", "log_target", "plan", "system"]),
     (
         "restart/transfer",
-        &["buffer", "clock", "limits", "net", "net/conn", "net/stream", "restart/link"],
+        &[
+            "buffer",
+            "clock",
+            "limits",
+            "net",
+            "net/conn",
+            "net/proxy",
+            "net/stream",
+            "restart/link",
+        ],
     ),
     (
         "restart/engine",
@@ -191,6 +205,7 @@ const ROOMS: [(&str, &[&str]); 39] = [
             "limits",
             "log_target",
             "net",
+            "net/conn",
             "net/datagram",
             "net/listen",
             "net/reactor",
@@ -274,7 +289,7 @@ const ROOMS: [(&str, &[&str]); 39] = [
 ];
 
 /// The only files with `unsafe` in them.
-const UNSAFE: [&str; 9] = [
+const UNSAFE: [&str; 10] = [
     "src/system/descriptors.rs",
     "src/system/stdio.rs",
     "src/system/noted.rs",
@@ -284,10 +299,13 @@ const UNSAFE: [&str; 9] = [
     "src/restart/engine/exec.rs",
     "src/restart/link/channel.rs",
     "src/net/stream/socket.rs",
+    "src/net/sockopt.rs",
 ];
 
-/// The only examples with `unsafe` in them: the lessons fork, and the lab maps memory that is shared.
-const UNSAFE_EXAMPLES: [&str; 2] = ["examples/lessons/process.rs", "examples/lab/holding.rs"];
+/// The only examples with `unsafe` in them: the lessons fork, and the lab maps memory that is shared and asks for options
+/// of sockets.
+const UNSAFE_EXAMPLES: [&str; 3] =
+    ["examples/lessons/process.rs", "examples/lab/holding.rs", "examples/lab/sockets.rs"];
 
 /// The only files that call a service: the turn, and the harness that stands in for its first phases.
 const CALLERS: [&str; 2] = ["src/turn", "src/testing"];

@@ -20,6 +20,7 @@ mod requests;
 mod session;
 mod settings;
 mod socket;
+mod sockets;
 mod whence;
 mod witness;
 

@@ -17,7 +17,7 @@ use crate::{
     ALARM, DIAL, Lab, RESTART, UNHOLD, WAIT, say,
     session::{self, Fails, Fate, Session},
     settings::adjust,
-    socket,
+    socket, sockets,
 };
 
 /// The heap of `heap` is made of such blocks, too small for the allocator to map each by itself.
@@ -198,7 +198,9 @@ impl Lab {
             }
             "dial" => {
                 let tag = DIAL + conn.id().to_bits();
-                conn.net().dial(rest, tag)?;
+                let mut words = rest.split(' ');
+                let address = words.next().unwrap_or_default();
+                conn.net().dial_with(address, tag, &sockets::options(words)?)?;
                 self.wait(conn, tag);
             }
             "wait" => self.wait(conn, WAIT),
@@ -207,6 +209,9 @@ impl Lab {
                 return Ok(Some("ok".to_owned()));
             }
             _ => {
+                if let Some(answer) = sockets::handle(conn, verb, rest)? {
+                    return Ok(Some(answer));
+                }
                 if let Some(answer) = self.holding.handle(conn.net(), verb, rest)? {
                     return Ok(Some(answer));
                 }

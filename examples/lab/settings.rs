@@ -18,6 +18,7 @@
 //! - `LAB_TRACK=1`: it says what changes, of the keys and in the book.
 //! - `LAB_PANICS=1`: a panic ends the process.
 //! - `LAB_ALSO=FILE`: it also listens on each line of it, or reads `datagrams ADDRESS`.
+//! - `LAB_LISTEN_ON=FILE`: it also listens on each line of it, with options (see `sockets`).
 //! - `LAB_JOURNAL=FILE`: all generations write down there which alarms, pieces and messages came.
 //! - `LAB_CALLBACKS=FILE`: all generations write down there which callbacks of a restart came.
 //! - `LAB_UPSTREAM=ADDRESS`: where `up` connects to; `LAB_NAMED=1`: it says which descriptors it has.
@@ -41,7 +42,7 @@ use nix::{
     unistd::daemon,
 };
 
-use crate::Lab;
+use crate::{Lab, sockets};
 
 /// A number from the environment.
 pub fn setting<N: FromStr>(name: &str) -> Option<N> {
@@ -138,7 +139,7 @@ pub fn tune(mut server: Server<Lab>) -> Server<Lab> {
     if setting::<u8>("PANICS").is_some() {
         server = server.propagate_panics();
     }
-    let server = listen_also(server);
+    let server = sockets::listen_on(listen_also(server));
     if let Some(how) = told().filter(|how| how.starts_with("daemon")) {
         daemon(true, true).expect("a fork"); // the process that was started ends here
         if how.ends_with("hang") {

@@ -47,4 +47,4 @@
 //! [limits](super::limits_and_defaults), where it is counted). A Unix peer that does not read loses what its
 //! queue does not take (`net.unix.max_dgram_qlen`, often 10).
 //!
-//! Next: [operating](super::operating).
+//! Next: [sockets](super::sockets).

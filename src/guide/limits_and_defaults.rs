@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | nothing comes or goes | 60 s | [`idle_timeout`](crate::Server::idle_timeout) |
 //! | first whole message | 10 s | [`first_message_timeout`](crate::Server::first_message_timeout) |
+//! | the header of a proxy | as the first message, 10 s where there is no limit; 4 KiB | [`first_message_timeout`](crate::Server::first_message_timeout) |
 //! | the peer takes no output | 30 s | [`write_timeout`](crate::Server::write_timeout) |
 //! | the peer's FIN after ours | 5 s | [`close_timeout`](crate::Server::close_timeout) |
 //! | connections at a time, of each generation | 1,000,000; accepting resumes at 90 % | [`max_connections`](crate::Server::max_connections) |
@@ -24,6 +25,7 @@
 //! | datagrams of one socket in one turn | 128, or 64 KiB and what the batch of 32 brings | fixed |
 //! | a datagram | 64 KiB; a longer one is dropped and counted | fixed |
 //! | unsent datagrams of one socket, and those on the way to an older generation | 1 MiB each; more are dropped and counted | fixed |
+//! | clients that wait to be accepted | 4,096, or what `net.core.somaxconn` grants | [`Listen::backlog`](crate::Listen::backlog) |
 //! | a dial | 10 s | [`dial_timeout`](crate::Server::dial_timeout) |
 //! | dialed connections to one address | no limit | [`max_per_destination`](crate::Server::max_per_destination) |
 //! | messages in a mailbox | what its maker says; more are refused | [`mailbox(capacity)`](crate::mailbox) |

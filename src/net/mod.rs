@@ -1,33 +1,41 @@
 //! Sockets, from one byte stream up to all that a process has. Knows no [`Service`](crate::Service), no
 //! restart and no other process.
 //!
-//! In reading order, each knowing only those before it: `id`, `reason` and `address` are names;
-//! `stream` is one byte stream, `listen` where clients come to, `datagram` a socket without
-//! connections, `conn` one connection as data; `reactor` has [`Net`], which holds all of them and does
-//! the I/O.
+//! In reading order, each knowing only those before it: `id`, `reason` and `address` are names, `sockopt`,
+//! `keep_alive` and `options` what the kernel is told of a socket; `stream` is one byte stream, `proxy` what a proxy says
+//! of one, `listen` where clients come to, `datagram` a socket without connections, `conn` one connection
+//! as data; `reactor` has [`Net`], which holds all of them and does the I/O.
 
 mod address;
 mod conn;
 mod datagram;
 mod id;
+mod keep_alive;
 mod listen;
+mod options;
+mod proxy;
 mod reactor;
 mod reason;
+mod sockopt;
 pub(crate) mod stream;
 
 pub(crate) use self::{
     address::Address,
-    conn::{ConnState, Flags, Phase, Slots},
+    conn::{CameBy, ConnState, Flags, Phase, Slots},
     datagram::{DatagramInbox, Datagrams, name_of},
     id::Source,
-    listen::{BY_NAME, CONTROL, Listener, obtain},
+    listen::{BY_NAME, CONTROL, ListenOptions, Listener, obtain},
+    proxy::read as read_header,
     reactor::{Deadline, Expired, Request},
     stream::Stream,
 };
 pub use self::{
     datagram::{DatagramPeer, SocketId},
     id::{ConnId, Timer},
-    listen::SocketPermissions,
+    keep_alive::KeepAlive,
+    listen::{Listen, SocketPermissions},
+    options::SocketOptions,
+    proxy::{ProxyProtocol, Via},
     reactor::{Connection, Net},
     reason::{Origin, Reason},
     stream::Peer,

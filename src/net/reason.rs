@@ -73,6 +73,9 @@ pub enum Reason {
     Idle,
     /// No whole message came within the first-message timeout.
     NoFirstMessage,
+    /// A connection of a listener with [`ProxyProtocol`](crate::ProxyProtocol) has no header that can be read, in time, or
+    /// comes from an address that may send none. Only the log hears it: the service has not heard of the connection.
+    BadHeader(&'static str),
     /// The peer read nothing of what was sent within the write timeout.
     NoProgress,
     /// The peer did not close its side within the close timeout after we closed ours. Only the log hears
@@ -112,6 +115,7 @@ impl Reason {
             Reason::TooSlow => "close too slow",
             Reason::Idle => "close idle",
             Reason::NoFirstMessage => "close no first message",
+            Reason::BadHeader(_) => "close bad header",
             Reason::NoProgress => "close no progress",
             Reason::NoFin => "close no fin",
             Reason::DrainDeadline => "close drain deadline",
@@ -132,6 +136,7 @@ impl Reason {
             Reason::TooSlow => "output over its limit, the peer reads too slowly",
             Reason::Idle => "idle timeout",
             Reason::NoFirstMessage => "no first message in time",
+            Reason::BadHeader(why) => return format!("no PROXY header: {why}").into(),
             Reason::NoProgress => "write timeout, the peer reads nothing",
             Reason::NoFin => "close timeout, the peer did not close its side",
             Reason::DrainDeadline => "drain deadline",

@@ -81,6 +81,12 @@ impl DrainSchedule {
         self.at_once
     }
 
+    /// When `id` is ended.
+    pub fn end_of(&self, id: ConnId) -> Option<Instant> {
+        let own = self.end.iter().find(|&&(_, other)| other == id).map(|&(at, _)| at);
+        own.into_iter().chain(self.deadline).min()
+    }
+
     /// When something is due next.
     pub fn next(&self) -> Option<Instant> {
         let fronts = [self.tell.front(), self.end.front()];

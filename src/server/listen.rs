@@ -5,7 +5,7 @@ use std::{mem, path::Path};
 use super::Server;
 use crate::{
     error::{Error, Result},
-    net::{BY_NAME, CONTROL, Datagrams, Listener, SocketPermissions, name_of, obtain},
+    net::{BY_NAME, CONTROL, Datagrams, Listen, ListenOptions, Listener, name_of, obtain},
     service::Service,
 };
 
@@ -40,10 +40,31 @@ impl<S: Service> Server<S> {
     ///     server.listen("127.0.0.1:6379")?.listen("unix:/run/kv.sock,mode=660,group=www-data")
     /// }
     /// ```
-    pub fn listen(mut self, address: &str) -> Result<Server<S>> {
+    pub fn listen(self, address: &str) -> Result<Server<S>> {
+        self.listen_on(Listen::new(address))
+    }
+
+    /// [Listens](Self::listen) on an address of which more is said: the options of its sockets, who may connect to a
+    /// path, that its clients come through a proxy. The [`guide`](crate::guide::sockets) has the whole list.
+    ///
+    /// # Errors
+    /// As [`listen`](Self::listen) does; and when an option makes no sense for this address, as most do not for a
+    /// Unix socket, or is refused by the kernel; when a user or a group is not known, or may not be given.
+    ///
+    /// ```
+    /// # use heirloom::{KeepAlive, Listen, Result, Server, Service, SocketPermissions};
+    /// fn open<S: Service>(server: Server<S>) -> Result<Server<S>> {
+    ///     let for_the_proxy = SocketPermissions::new().mode(0o660).group("www-data");
+    ///     server
+    ///         .listen_on(Listen::new("0.0.0.0:6379").keep_alive(KeepAlive::new()).backlog(512))?
+    ///         .listen_on(Listen::new("unix:/run/kv.sock").permissions(for_the_proxy))
+    /// }
+    /// ```
+    pub fn listen_on(mut self, listen: Listen) -> Result<Server<S>> {
+        let address = format!("{}{}", listen.address, listen.permissions);
         let mut obtained = match address.starts_with(BY_NAME) {
-            true => self.claim_activated(address)?,
-            false => self.obtain(address)?,
+            true => self.claim_activated(&address, &listen.options)?,
+            false => self.obtain(&address, &listen.options)?,
         };
         obtained.iter_mut().for_each(|listener| listener.number = self.listens);
         self.listens += 1;
@@ -51,24 +72,9 @@ impl<S: Service> Server<S> {
         Ok(self)
     }
 
-    /// [Listens](Self::listen) on a `unix:/path` of which it is said who may connect.
-    ///
-    /// # Errors
-    /// As [`listen`](Self::listen) does, and when a user or a group is not known, or may not be given.
-    ///
-    /// ```
-    /// # use heirloom::{Result, Server, Service, SocketPermissions};
-    /// fn open<S: Service>(server: Server<S>) -> Result<Server<S>> {
-    ///     server.listen_with("unix:/run/kv.sock", &SocketPermissions::new().mode(0o660).group("www-data"))
-    /// }
-    /// ```
-    pub fn listen_with(self, address: &str, permissions: &SocketPermissions) -> Result<Server<S>> {
-        self.listen(&format!("{address}{permissions}"))
-    }
-
     /// Reads datagrams at `address`: `host:port` for UDP, `unix:/path` or `unix:@name`. May be called
     /// several times; the sockets are numbered from 0 in that order (see [`SocketId`](crate::SocketId)).
-    /// The mode, the owner and the group of a path stand behind it (see [`SocketPermissions`]). Of a host
+    /// The mode, the owner and the group of a path stand behind it (see [`SocketPermissions`](crate::SocketPermissions)). Of a host
     /// name with several addresses one is bound, and the log says which.
     ///
     /// As with [`listen`](Self::listen), a socket of this name or at this address that an older generation has
@@ -96,7 +102,7 @@ impl<S: Service> Server<S> {
     /// }
     /// ```
     pub fn datagrams(mut self, address: &str) -> Result<Server<S>> {
-        let sockets = self.obtain(&name_of(address))?;
+        let sockets = self.obtain(&name_of(address), &ListenOptions::default())?;
         self.net.datagrams.extend(sockets.into_iter().map(Datagrams::of));
         Ok(self)
     }
@@ -117,13 +123,13 @@ impl<S: Service> Server<S> {
     /// ```
     pub fn control(mut self, path: impl AsRef<Path>) -> Result<Server<S>> {
         let name = format!("{CONTROL}unix:{}", path.as_ref().display());
-        self.control = self.obtain(&name)?.pop();
+        self.control = self.obtain(&name, &ListenOptions::default())?.pop();
         Ok(self)
     }
 
     /// All that the service manager has opened and calls as `name` says.
-    fn claim_activated(&mut self, name: &str) -> Result<Vec<Listener>> {
-        let (claimed, left): (Vec<_>, _) = mem::take(&mut self.unclaimed)
+    fn claim_activated(&mut self, name: &str, options: &ListenOptions) -> Result<Vec<Listener>> {
+        let (mut claimed, left): (Vec<_>, _) = mem::take(&mut self.unclaimed)
             .into_iter()
             .partition(|listener| listener.is_activated_as(name));
         self.unclaimed = left;
@@ -131,17 +137,18 @@ impl<S: Service> Server<S> {
         if claimed.is_empty() && !self.is_dry_run {
             return Err(Error::invalid("listen on", name, "no socket of that name was passed on"));
         }
+        claimed.iter_mut().try_for_each(|listener| listener.configure(name, options))?;
         Ok(claimed)
     }
 
     /// The sockets that a name stands for. None in a dry run, which only looks whether it makes sense.
-    fn obtain(&mut self, name: &str) -> Result<Vec<Listener>> {
+    fn obtain(&mut self, name: &str, options: &ListenOptions) -> Result<Vec<Listener>> {
         if self.is_dry_run {
-            return Listener::check(name).map(|()| Vec::new());
+            return Listener::check(name, options).map(|()| Vec::new());
         }
         let datagrams = self.net.datagrams.iter().filter_map(Datagrams::socket);
         let own = self.net.listeners.iter().chain(datagrams).chain(&self.control);
-        obtain(name, &mut self.unclaimed, own).inspect_err(|_| self.withdraw())
+        obtain(name, options, &mut self.unclaimed, own).inspect_err(|_| self.withdraw())
     }
 
     /// What was bound for a server that cannot run is not left behind.

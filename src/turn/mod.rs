@@ -179,8 +179,12 @@ impl<S: Service> Turn<S> {
     }
 
     pub fn open(&mut self, id: ConnId, origin: Origin) {
-        if self.net.conns[id.slot()].flags.control {
+        let conn = &self.net.conns[id.slot()];
+        if conn.flags.control {
             return self.open_control(id);
+        }
+        if conn.phase != ConnPhase::Open {
+            return; // it awaits a header, and is opened when that is there
         }
         let service = &mut self.service;
         let opened = guard_connection(&mut self.net, "on_open", |net| {

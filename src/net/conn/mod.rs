@@ -9,5 +9,5 @@ mod told;
 
 pub(crate) use destinations::Destinations;
 pub(crate) use slots::Slots;
-pub(crate) use state::{ConnState, Flags, Phase};
+pub(crate) use state::{CameBy, ConnState, Flags, Phase};
 pub(crate) use told::Told;

@@ -12,10 +12,11 @@ use super::told::Told;
 use crate::{
     buffer::Output,
     clock::Stamp,
-    limits::Limits,
+    limits::{Limits, PROXY_HEADER_WITHIN},
     net::{
         address::Address,
         id::{ConnId, Source, Timer},
+        proxy::Via,
         reason::Reason,
         stream::{Peer, Stream},
     },
@@ -26,6 +27,8 @@ use crate::{
 pub(crate) enum Phase {
     /// Dialed, not yet established.
     Dialing,
+    /// Accepted from a proxy that has not said yet for whom: nothing to the service so far.
+    AwaitsHeader,
     /// In service.
     Open,
     /// To be closed when its output is sent; input is thrown away.
@@ -69,6 +72,10 @@ pub(crate) struct Rare {
     /// Where it was dialed to, if it was, and the author's tag for that.
     pub destination: Option<Address>,
     pub tag: u64,
+    /// While it awaits the header of a proxy: the listener by which it came.
+    pub came_by: Option<Box<CameBy>>,
+    /// The proxy through which it came.
+    pub via: Option<Box<Via>>,
     /// The author's timers and when they are due.
     pub timers: Vec<(Timer, Instant)>,
     /// Why it ends: the first cause wins. Once that is told, what then went wrong with the close.
@@ -77,6 +84,13 @@ pub(crate) struct Rare {
     pub heartbeat: Option<Duration>,
     /// What the service was told, for the log: the conversation is over, though the socket may not be.
     pub told: Option<Told>,
+}
+
+/// A listener, as the service is told, and as another program would find it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct CameBy {
+    pub number: usize,
+    pub name: String,
 }
 
 /// What is true of a connection right now.
@@ -206,7 +220,9 @@ impl ConnState {
     pub fn needs_reading(&self) -> bool {
         match self.phase {
             Phase::Dialing | Phase::Dead => false,
-            Phase::Flushing | Phase::Lingering => self.flags.readable && !self.flags.eof,
+            Phase::AwaitsHeader | Phase::Flushing | Phase::Lingering => {
+                self.flags.readable && !self.flags.eof
+            }
             Phase::Open => {
                 self.takes_input()
                     && ((self.flags.readable && !self.flags.eof)
@@ -236,7 +252,7 @@ impl ConnState {
     pub fn has_yet_to_show(&self, reason: &Reason) -> bool {
         match reason {
             Reason::NoProgress => self.flags.dirty,
-            Reason::Idle | Reason::NoFirstMessage => self.flags.listed,
+            Reason::Idle | Reason::NoFirstMessage | Reason::BadHeader(_) => self.flags.listed,
             // Who sends without end after our FIN is not waited for.
             _ => false,
         }
@@ -254,6 +270,10 @@ impl ConnState {
             Phase::Dead => None,
             Phase::Dialing => Some((self.opened + limits.dial, Reason::NoProgress)),
             Phase::Lingering => Some((self.active + limits.close, Reason::NoFin)),
+            Phase::AwaitsHeader => {
+                let within = limits.first_message.unwrap_or(PROXY_HEADER_WITHIN);
+                Some((self.opened + within, Reason::BadHeader("it has not come in time")))
+            }
             _ if !self.output.is_empty() => {
                 limits.write.map(|limit| (self.progress + limit, Reason::NoProgress))
             }

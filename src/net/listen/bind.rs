@@ -13,18 +13,21 @@ use std::{
 
 use nix::sys::{
     socket::{
-        AddressFamily, Backlog, SockFlag, SockProtocol, SockType, SockaddrLike, SockaddrStorage,
-        UnixAddr, bind, listen, setsockopt, socket, sockopt,
+        AddressFamily, SockFlag, SockProtocol, SockType, SockaddrLike, SockaddrStorage, UnixAddr,
+        bind, setsockopt, socket, sockopt,
     },
     stat::{Mode, fchmod},
 };
 
-use super::permissions::SocketPermissions;
+use super::{permissions::SocketPermissions, spec::ListenOptions};
 use crate::{
-    limits::{BACKLOG, DATAGRAM_BUFFER},
+    limits::DATAGRAM_BUFFER,
     log_target::NET,
     logging::Escaped,
-    net::address::Address,
+    net::{
+        address::Address,
+        sockopt::{Setting, listen, set_all},
+    },
 };
 
 /// A socket that is to listen. `beside`: others listen at addresses that overlap, and let it
@@ -32,10 +35,12 @@ use crate::{
 pub(super) fn bind_stream(
     address: &Address,
     permissions: &SocketPermissions,
+    options: &ListenOptions,
     beside: bool,
 ) -> io::Result<OwnedFd> {
+    let settings = options.settings(address).map_err(io::Error::other)?;
     let fd = match address {
-        Address::Tcp(address) => bind_tcp(address, beside)?,
+        Address::Tcp(address) => bind_tcp(address, &settings, beside)?,
         // Absolute, so that it is found again at the end, wherever the process has gone.
         Address::Unix(path) => {
             // This does not block: one whose queue is full is in use.
@@ -45,15 +50,26 @@ pub(super) fn bind_stream(
         Address::Abstract(name) => bind_name(name, SockType::Stream)?,
     };
     if !beside {
-        begin_listening(&fd)?;
+        begin_listening(&fd, options)?;
     }
     Ok(fd)
 }
 
 /// Lets clients into the queue; of a socket that listens already it changes the length of the queue, and
 /// the process that a Unix socket's clients are told of (`SO_PEERCRED`).
-pub(super) fn begin_listening(fd: &impl AsFd) -> io::Result<()> {
-    Ok(listen(fd, Backlog::new(BACKLOG).unwrap_or(Backlog::MAXCONN))?)
+pub(super) fn begin_listening(fd: &impl AsFd, options: &ListenOptions) -> io::Result<()> {
+    listen(fd, options.backlog())
+}
+
+/// Looks on a socket that nobody has whether the kernel would take these.
+pub(super) fn try_on(address: &Address, settings: &[Setting]) -> io::Result<()> {
+    match address {
+        // Where there is no socket of this family, or no room for one, that is said elsewhere.
+        Address::Tcp(address) if !settings.is_empty() => {
+            new_tcp(address).map_or(Ok(()), |fd| set_all(&fd, settings))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Lets other sockets of this user be bound to addresses that overlap, if they ask for it, too. A second
@@ -82,19 +98,23 @@ pub(super) fn bind_datagrams(
 }
 
 /// What is closed may leave connections behind that go on for minutes: they are in nobody's way.
-fn bind_tcp(address: &SocketAddr, beside: bool) -> io::Result<OwnedFd> {
-    let family = match address {
-        SocketAddr::V4(_) => AddressFamily::Inet,
-        SocketAddr::V6(_) => AddressFamily::Inet6,
-    };
-    let flags = SockFlag::SOCK_CLOEXEC;
-    let fd = socket(family, SockType::Stream, flags, SockProtocol::Tcp)?;
+fn bind_tcp(address: &SocketAddr, settings: &[Setting], beside: bool) -> io::Result<OwnedFd> {
+    let fd = new_tcp(address)?;
     setsockopt(&fd, sockopt::ReuseAddr, &true)?;
+    set_all(&fd, settings)?;
     if beside {
         share(&fd)?;
     }
     bind(fd.as_raw_fd(), &SockaddrStorage::from(*address))?;
     Ok(fd)
+}
+
+fn new_tcp(address: &SocketAddr) -> io::Result<OwnedFd> {
+    let family = match address {
+        SocketAddr::V4(_) => AddressFamily::Inet,
+        SocketAddr::V6(_) => AddressFamily::Inet6,
+    };
+    Ok(socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, SockProtocol::Tcp)?)
 }
 
 fn bind_unix(kind: SockType, address: &UnixAddr, mode: Option<Mode>) -> io::Result<OwnedFd> {

@@ -21,6 +21,8 @@ use super::{
     bind::share,
     listener::{Listener, is_activated, kind_of},
     permissions::SocketPermissions,
+    setup::check_options,
+    spec::ListenOptions,
 };
 use crate::{
     error::{Error, Result},
@@ -38,10 +40,11 @@ struct Wanted<'a> {
     kind: &'static str,
     addresses: Vec<Address>,
     permissions: SocketPermissions,
+    options: &'a ListenOptions,
 }
 
-impl Wanted<'_> {
-    fn read(name: &str) -> Result<Wanted<'_>> {
+impl<'a> Wanted<'a> {
+    fn read(name: &'a str, options: &'a ListenOptions) -> Result<Wanted<'a>> {
         let kind = kind_of(name);
         let (text, said) = SocketPermissions::split(&name[kind.len()..])?;
         let addresses = Address::resolve("listen on", text)?;
@@ -54,7 +57,7 @@ impl Wanted<'_> {
             let why = "only the path of a Unix socket has a mode, an owner and a group";
             return Err(Error::invalid("listen on", name, why));
         }
-        Ok(Wanted { name, kind, addresses, permissions })
+        Ok(Wanted { name, kind, addresses, permissions, options })
     }
 
     /// Whether it is for datagrams: one socket is as many as there is an id for.
@@ -108,7 +111,8 @@ impl Wanted<'_> {
             return Err(io::Error::new(ErrorKind::AddrInUse, why));
         }
         in_the_way.iter().try_for_each(share)?;
-        Listener::bind_at(self.name, address, &self.permissions, !in_the_way.is_empty())
+        let beside = !in_the_way.is_empty();
+        Listener::bind_at(self.name, address, &self.permissions, self.options, beside)
     }
 
     /// Binds what was not passed on. An address that this machine does not have is left out, if there is
@@ -172,16 +176,19 @@ fn is_no_address_here(e: &io::Error) -> bool {
 /// When the name makes no sense, or an address is in use.
 pub(crate) fn obtain<'l>(
     name: &str,
+    options: &ListenOptions,
     passed_on: &mut Vec<Listener>,
     own: impl Iterator<Item = &'l Listener>,
 ) -> Result<Vec<Listener>> {
-    let wanted = Wanted::read(name);
+    let wanted = Wanted::read(name, options);
     let mut found = Vec::new();
     let Ok(wanted) = wanted else {
         // Who is asked for names may be out of reach. What is open is open.
         found.extend(passed_on.extract_if(.., |it| it.name == name));
+        found.iter_mut().try_for_each(|listener| listener.configure(name, options))?;
         return if found.is_empty() { Err(wanted.err().expect("no name")) } else { Ok(found) };
     };
+    check_options(name, options, &wanted.addresses)?;
     let mut missing = Vec::new();
     for address in &wanted.addresses {
         match wanted.claim(address, passed_on) {
@@ -208,14 +215,18 @@ pub(crate) fn obtain<'l>(
     if let Err((address, e)) = bound {
         found.iter().for_each(Listener::withdraw);
         // The name means another machine by now, or one that is on its way here.
-        let same: Vec<_> = passed_on.extract_if(.., |it| it.name == name).collect();
+        let mut same: Vec<_> = passed_on.extract_if(.., |it| it.name == name).collect();
         if is_no_address_here(&e) && !same.is_empty() {
+            same.iter_mut().try_for_each(|listener| listener.configure(name, options))?;
             return Ok(same);
         }
         return Err(explain(&wanted, &address, e, own, passed_on));
     }
     found.extend(wanted.narrower(&found, passed_on));
-    found.iter_mut().for_each(|listener| listener.permissions = wanted.permissions.clone());
+    for listener in &mut found {
+        listener.permissions = wanted.permissions.clone();
+        listener.take(options);
+    }
     tell_of_one(&wanted, &found);
     Ok(found)
 }
@@ -267,9 +278,10 @@ fn tell_of_one(wanted: &Wanted<'_>, found: &[Listener]) {
 
 impl Listener {
     /// Looks whether [`obtain`] could make sense of `name`, and binds nothing.
-    pub fn check(name: &str) -> Result {
+    pub fn check(name: &str, options: &ListenOptions) -> Result {
         let failed = |e| Error::io("listen on", name, e);
-        let wanted = Wanted::read(name)?;
+        let wanted = Wanted::read(name, options)?;
+        check_options(name, options, &wanted.addresses)?;
         wanted.permissions.check().map_err(failed)?;
         let Some(Address::Unix(path)) = wanted.addresses.first() else { return Ok(()) };
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());

@@ -28,11 +28,13 @@ use nix::{
 use super::{
     bind::{begin_listening, bind_datagrams, bind_stream},
     permissions::SocketPermissions,
+    spec::ListenOptions,
 };
 use crate::{
     error::{Error, Result},
     net::{
         address::Address,
+        sockopt::Kept,
         stream::{Peer, Stream},
     },
     system::regular_file::FileId,
@@ -61,6 +63,10 @@ pub(crate) struct Listener {
     pub place: usize,
     /// Of its path, as far as they were said.
     pub permissions: SocketPermissions,
+    /// What this program says of it and of its connections.
+    pub options: Box<ListenOptions>,
+    /// What the options of the socket were when this process left it to another one.
+    pub(super) kept: Option<Kept>,
     /// Whether this process waits for clients.
     pub accepting: bool,
     /// There may be clients in the queue. Set by an edge, cleared by `WouldBlock`.
@@ -95,15 +101,17 @@ impl Listener {
         name: &str,
         address: &Address,
         permissions: &SocketPermissions,
+        options: &ListenOptions,
         beside: bool,
     ) -> io::Result<Listener> {
         let fd = match kind_of(name) {
             DATAGRAMS => bind_datagrams(address, permissions),
-            _ => bind_stream(address, permissions, beside),
+            _ => bind_stream(address, permissions, options, beside),
         };
         let listener = Listener::adopt(name.to_owned(), fd?, None).map_err(io::Error::other)?;
         let file = listener.at_path(); // at once: who has made it knows that it is this one
-        Ok(Listener { file, is_new: true, permissions: permissions.clone(), ..listener })
+        let (permissions, options) = (permissions.clone(), Box::new(options.clone()));
+        Ok(Listener { file, is_new: true, permissions, options, ..listener })
     }
 
     /// This program calls it so.
@@ -165,6 +173,8 @@ impl Listener {
             number: 0,
             place: 0,
             permissions: SocketPermissions::new(),
+            options: Box::default(),
+            kept: None,
             accepting: false,
             ready: false,
         })
@@ -190,7 +200,11 @@ impl Listener {
                 Ok((Stream::Tcp(stream), Peer::Tcp(address)))
             }
             Socket::Unix(socket) => {
-                let stream = Stream::Unix(socket.accept()?.0);
+                let (stream, _) = socket.accept()?;
+                if let Some((option, value)) = self.options.of_each() {
+                    let _ = option.set(&stream, value); // any size is taken, or cut
+                }
+                let stream = Stream::Unix(stream);
                 let peer = stream.peer();
                 Ok((stream, peer))
             }
@@ -202,8 +216,9 @@ impl Listener {
     /// the queue is as long as this process has it, and clients of a Unix socket are told that it is this
     /// one that serves them. What the service manager has opened is left as it is.
     pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        if !is_activated(&self.name) {
-            begin_listening(self)?;
+        self.set_options();
+        if !is_activated(&self.name) || self.options.says_backlog() {
+            begin_listening(self, &self.options)?;
         }
         (self.ready, self.accepting) = (true, true);
         match &mut self.socket {
@@ -215,6 +230,7 @@ impl Listener {
 
     /// Stops waiting for clients; the queue goes on filling.
     pub fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        self.kept = matches!(self.socket, Socket::Tcp(_)).then(|| Kept::of(self));
         (self.ready, self.accepting) = (false, false);
         match &mut self.socket {
             Socket::Tcp(socket) => socket.deregister(registry),
@@ -237,8 +253,9 @@ impl Listener {
             Socket::Unix(socket) => socket.into(),
             Socket::Datagrams(socket) => socket,
         };
-        let (number, permissions) = (self.number, self.permissions);
-        Ok(Listener { number, permissions, ..Listener::adopt(self.name, fd, self.file)? })
+        let (number, permissions, options) = (self.number, self.permissions, self.options);
+        let fresh = Listener::adopt(self.name, fd, self.file)?;
+        Ok(Listener { number, permissions, options, ..fresh })
     }
 
     /// Takes back what [`bind`](Self::bind) did, where the server will not run after all.
@@ -297,7 +314,8 @@ impl Listener {
     /// When the path is somebody else's who lives, or its directory is gone.
     pub fn bind_anew(&self) -> Result<Listener> {
         let failed = |e| Error::io("listen on", &self.name, e);
-        let fresh = Listener::bind_at(&self.name, &self.address, &self.permissions, false);
+        let (permissions, options) = (&self.permissions, &self.options);
+        let fresh = Listener::bind_at(&self.name, &self.address, permissions, options, false);
         let Listener { is_new, number, place, .. } = *self;
         Ok(Listener { is_new, number, place, ..fresh.map_err(failed)? })
     }

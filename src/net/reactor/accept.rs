@@ -87,6 +87,10 @@ impl Net {
         // Clients that are gone are skipped, but an error that looks like one and never ends must not
         // hold up everybody.
         let is_control = self.listeners[index].is_control;
+        let phase = match self.listeners[index].options.proxy() {
+            Some(_) => Phase::AwaitsHeader,
+            None => Phase::Open,
+        };
         for _ in 0..ACCEPT_BUDGET {
             if !self.may_accept(index) {
                 break;
@@ -95,12 +99,15 @@ impl Net {
                 stream.set_nodelay()?;
                 match is_control {
                     true => self.insert_control(stream, peer),
-                    false => self.insert(stream, peer, Phase::Open),
+                    false => self.insert(stream, peer, phase),
                 }
             });
             match result {
                 Ok(id) => {
                     self.stats.accepted += u64::from(!is_control);
+                    if phase == Phase::AwaitsHeader {
+                        self.await_header(id, index);
+                    }
                     return Some(id);
                 }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
@@ -216,7 +223,7 @@ impl Net {
         let mut conn = ConnState::new(id, stream, peer, phase, self.stamp);
         Net::with_registry(&self.poll, |registry| conn.register(registry))?;
         self.last_serial += 1;
-        conn.flags.greeted = phase != Phase::Open;
+        conn.flags.greeted = phase == Phase::Dialing;
         self.conns.insert(conn);
         Ok(id)
     }

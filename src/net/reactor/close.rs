@@ -132,8 +132,10 @@ impl Net {
         let told = told.or_worse(rare.reason.take());
         self.stats.failed += u64::from(told.is_failure());
         let age = self.stamp.since(conn.opened).as_secs_f64();
+        let via = conn.rare().and_then(|rare| rare.via.as_ref());
+        let via = via.map_or(String::new(), |via| format!(" via={}", via.proxy));
         let line = format_args!(
-            "close {} peer={} reason={} in={} out={} age={age:.3}s",
+            "close {} peer={}{via} reason={} in={} out={} age={age:.3}s",
             conn.id,
             conn.peer,
             Quoted(&told.text),

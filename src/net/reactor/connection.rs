@@ -1,11 +1,12 @@
 //! `Connection`: one connection in a callback's hands. It queues and marks; the turn does the I/O.
 
-use std::{io, rc::Rc, time::Duration, time::Instant};
+use std::{io, net::SocketAddr, rc::Rc, time::Duration, time::Instant};
 
 use super::Net;
 use crate::net::{
     conn::{ConnState, Phase},
     id::{ConnId, Timer},
+    proxy::Via,
     reason::Reason,
     stream::Peer,
 };
@@ -80,7 +81,7 @@ impl<'a> Connection<'a> {
         self.id
     }
 
-    /// Who is at the other end.
+    /// Who is at the other end: the client, also where it comes through a [proxy](Self::via) that says so.
     ///
     /// ```
     /// # use heirloom::{Connection, Peer};
@@ -90,6 +91,26 @@ impl<'a> Connection<'a> {
     /// ```
     pub fn peer(&self) -> &Peer {
         &self.net.conns[self.id.slot()].peer
+    }
+
+    /// The address at this end: the one that the client has connected to, where it comes through a proxy that says so. `None` of a
+    /// Unix socket. It is asked of the system (`getsockname(2)`), but for a proxy's.
+    ///
+    /// ```
+    /// # use heirloom::Connection;
+    /// /// Which of several addresses was asked.
+    /// fn is_for_strangers(conn: &Connection<'_>) -> bool {
+    ///     conn.local().is_some_and(|at| at.port() == 25)
+    /// }
+    /// ```
+    pub fn local(&self) -> Option<SocketAddr> {
+        self.net.local(self.id)
+    }
+
+    /// The proxy through which the client has come, where the listener has
+    /// [`ProxyProtocol`](crate::ProxyProtocol). [`Via`] has an example.
+    pub fn via(&self) -> Option<&Via> {
+        self.net.conns[self.id.slot()].rare()?.via.as_deref()
     }
 
     /// When this turn began. Use it instead of asking the system for the time.

@@ -1,16 +1,18 @@
 //! Connections that this process makes: how many there may be to one destination, and how each ends or
 //! begins.
 
-use std::io;
+use std::{io, os::fd::OwnedFd};
 
 use super::Net;
 use crate::{
-    error::Result,
+    error::{Error, Result},
     net::{
         address::Address,
         conn::Phase,
         id::ConnId,
+        options::SocketOptions,
         reason::{Origin, Reason},
+        sockopt::set_all,
         stream::{Peer, Stream},
     },
 };
@@ -43,24 +45,47 @@ impl Net {
     /// }
     /// ```
     pub fn dial(&mut self, address: &str, tag: u64) -> Result {
+        self.dial_with(address, tag, &SocketOptions::new())
+    }
+
+    /// [Dials](Self::dial) by a socket of which the kernel is told something before. [`SocketOptions`] has an
+    /// example.
+    ///
+    /// # Errors
+    /// As [`dial`](Self::dial) does; and when an option makes no sense for this address, or is refused by the
+    /// kernel.
+    pub fn dial_with(&mut self, address: &str, tag: u64, options: &SocketOptions) -> Result {
         let target = Address::literal("dial", address)?;
+        let settings = options.settings(&target);
+        let settings = settings.map_err(|why| Error::invalid("dial", address, why))?;
         if self.poll.is_none() {
             self.staged.dials.push((address.to_owned(), tag));
             return Ok(());
         }
-        if let Err(e) = self.begin_dial(target, tag) {
+        let begun = match self.open_dial(&target) {
+            Ok(socket) => {
+                set_all(&socket, &settings).map_err(|e| Error::io("dial", address, e))?;
+                self.begin_dial(socket, target, tag)
+            }
+            Err(e) => Err(e),
+        };
+        if let Err(e) = begun {
             self.refused_dials.push((tag, e));
         }
         Ok(())
     }
 
-    fn begin_dial(&mut self, target: Address, tag: u64) -> io::Result<()> {
+    fn open_dial(&self, target: &Address) -> io::Result<OwnedFd> {
         let limit = self.limits.per_destination;
-        if self.destinations.count(&target) >= limit {
+        if self.destinations.count(target) >= limit {
             let why = format!("{limit} connections to {target}, which is the limit");
             return Err(io::Error::new(io::ErrorKind::QuotaExceeded, why));
         }
-        let id = self.insert(Stream::connect(&target)?, Peer::Unknown, Phase::Dialing)?;
+        Stream::unconnected(target)
+    }
+
+    fn begin_dial(&mut self, socket: OwnedFd, target: Address, tag: u64) -> io::Result<()> {
+        let id = self.insert(Stream::connect(socket, &target)?, Peer::Unknown, Phase::Dialing)?;
         let conn = &mut self.conns[id.slot()];
         let rare = conn.rare_mut();
         (rare.destination, rare.tag) = (Some(target), tag);
@@ -77,7 +102,10 @@ impl Net {
             Ok(()) => {
                 let _ = conn.stream.set_nodelay();
                 conn.phase = Phase::Open;
-                conn.peer = conn.stream.peer();
+                conn.peer = match (conn.stream.peer(), conn.destination()) {
+                    (Peer::Unknown, Some(Address::Tcp(there))) => Peer::Tcp(*there), // by fast open
+                    (peer, _) => peer,
+                };
                 conn.active = now;
                 self.stats.dialed += 1;
                 self.schedule_check(id);

@@ -196,6 +196,8 @@ impl Net {
         let written = match result {
             Ok(written) => written,
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => 0,
+            // The first write of a dial with fast open, where the peer has taken back its cookie.
+            Err(e) if e.raw_os_error() == Some(libc::EINPROGRESS) => 0,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => return self.mark_dirty(id),
             Err(e) => return self.kill(id, Reason::Broken(e)),
         };

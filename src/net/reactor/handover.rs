@@ -19,7 +19,8 @@ use crate::{
 impl ConnState {
     /// Whether it can go to another process at all. One that is closing has not long to go.
     pub(crate) fn can_move(&self) -> bool {
-        matches!(self.phase, Phase::Open | Phase::Dialing) && !self.flags.control
+        let has_time = matches!(self.phase, Phase::Open | Phase::Dialing | Phase::AwaitsHeader);
+        has_time && !self.flags.control
     }
 
     /// Whether the service knows of it, by `on_open` and not yet by `on_close`.

@@ -2,8 +2,8 @@
 //! [`Service`](crate::Service): the turn calls in here to do I/O, and callbacks call in here to say
 //! what they want done.
 //!
-//! This file has the data and the look-ups. A connection comes by `accept` or `dial`, its bytes by
-//! `flow`, its deadlines are watched in `timeouts`, it goes by `close` or, whole, by `handover`; `connection` is
+//! This file has the data and the look-ups. A connection comes by `accept` (through a proxy, by `header`, too) or
+//! `dial`, its bytes by `flow`, its deadlines are watched in `timeouts`, it goes by `close` or, whole, by `handover`; `connection` is
 //! what a callback may do with it. `paths` is about Unix sockets that nobody finds, `datagrams` and `tasks`
 //! about what is no connection, `process`, `request`, `deadline` and `said` about the process; `time` says
 //! what time it is, and by `hearing` when a deadline may be judged; `inventory` says
@@ -17,6 +17,7 @@ mod deadline;
 mod dial;
 mod flow;
 mod handover;
+mod header;
 mod hearing;
 mod inventory;
 mod paths;

@@ -3,12 +3,8 @@
 
 use std::{
     io::{self, IoSlice, Read, Write},
-    net::Shutdown,
-    os::{
-        fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd},
-        linux::net::SocketAddrExt,
-        unix::net::SocketAddr,
-    },
+    net::{Shutdown, SocketAddr as InetAddr},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd},
 };
 
 use mio::{
@@ -17,11 +13,12 @@ use mio::{
     net::{TcpStream, UnixStream},
 };
 use nix::sys::socket::{
-    AddressFamily, SockaddrLike, SockaddrStorage, getsockname, getsockopt, sockopt::PeerCredentials,
+    AddressFamily, SockFlag, SockProtocol, SockType, SockaddrLike, SockaddrStorage, UnixAddr,
+    connect, getsockname, getsockopt, socket, sockopt::PeerCredentials,
 };
 
 use super::{memory::Pipe, peer::Peer};
-use crate::net::address::Address;
+use crate::net::{address::Address, sockopt::TCP_FASTOPEN_CONNECT};
 
 /// A non-blocking byte stream.
 #[derive(Debug)]
@@ -32,15 +29,30 @@ pub(crate) enum Stream {
 }
 
 impl Stream {
+    /// A socket for [`connect`](Self::connect): what the kernel is to be told of it, it is told before.
+    pub fn unconnected(address: &Address) -> io::Result<OwnedFd> {
+        let (family, protocol) = match address {
+            Address::Tcp(InetAddr::V4(_)) => (AddressFamily::Inet, Some(SockProtocol::Tcp)),
+            Address::Tcp(InetAddr::V6(_)) => (AddressFamily::Inet6, Some(SockProtocol::Tcp)),
+            Address::Unix(_) | Address::Abstract(_) => (AddressFamily::Unix, None),
+        };
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        Ok(socket(family, SockType::Stream, flags, protocol)?)
+    }
+
     /// Begins to connect; the stream is writable when that is decided.
-    pub fn connect(address: &Address) -> io::Result<Stream> {
-        match address {
-            Address::Tcp(address) => TcpStream::connect(*address).map(Stream::Tcp),
-            Address::Unix(path) => UnixStream::connect(path).map(Stream::Unix),
-            Address::Abstract(name) => {
-                let address = SocketAddr::from_abstract_name(name)?;
-                UnixStream::connect_addr(&address).map(Stream::Unix)
+    pub fn connect(socket: OwnedFd, address: &Address) -> io::Result<Stream> {
+        let begun = match address {
+            Address::Tcp(address) => connect(socket.as_raw_fd(), &SockaddrStorage::from(*address)),
+            Address::Unix(path) => connect(socket.as_raw_fd(), &UnixAddr::new(path)?),
+            Address::Abstract(name) => connect(socket.as_raw_fd(), &UnixAddr::new_abstract(name)?),
+        };
+        match (begun, address) {
+            (Ok(()) | Err(nix::Error::EINPROGRESS), Address::Tcp(_)) => {
+                Ok(Stream::Tcp(TcpStream::from_std(socket.into())))
             }
+            (Ok(()), _) => Ok(Stream::Unix(UnixStream::from_std(socket.into()))),
+            (Err(e), _) => Err(e.into()),
         }
     }
 
@@ -95,6 +107,13 @@ impl Stream {
             (Some(e), _) => Some(Err(e)),
             // Writable without an error may still be a spurious wake-up.
             (None, Stream::Tcp(stream)) => match stream.peer_addr() {
+                // With fast open it is writable before, and the first write connects.
+                Err(e)
+                    if e.kind() == io::ErrorKind::NotConnected
+                        && TCP_FASTOPEN_CONNECT.get(stream).is_ok_and(|on| on == 1) =>
+                {
+                    Some(Ok(()))
+                }
                 Err(e) if e.kind() == io::ErrorKind::NotConnected => None,
                 result => Some(result.map(drop)),
             },
@@ -129,6 +148,14 @@ impl Stream {
                 })
             }
             Stream::Memory(pipe) => Peer::Memory(pipe.number()),
+        }
+    }
+
+    /// The address at this end, of TCP.
+    pub fn local(&self) -> Option<InetAddr> {
+        match self {
+            Stream::Tcp(stream) => stream.local_addr().ok(),
+            _ => None,
         }
     }
 

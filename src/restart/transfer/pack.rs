@@ -3,12 +3,12 @@
 use std::time::Instant;
 
 use super::{
-    record::{Part, Record},
+    record::{AWAITS_FROM, Part, Record},
     shared::SharedBuffers,
 };
 use crate::{
     clock::Stamp,
-    net::{Address, ConnId, ConnState, Flags, Peer, Phase, Stream, Timer},
+    net::{Address, CameBy, ConnId, ConnState, Flags, Peer, Phase, Stream, Timer, Via},
     restart::link::wire::Malformed,
 };
 
@@ -23,11 +23,18 @@ pub(crate) fn pack(
 ) -> Record {
     let since = |then: Stamp| stamp.since(then);
     let left = |&(timer, at): &(Timer, Instant)| (timer.0, at.saturating_duration_since(now));
+    let via = conn.rare().and_then(|rare| rare.via.as_ref());
+    let came_by = conn.rare().and_then(|rare| rare.came_by.as_ref());
     Record {
         id: conn.id.to_bits(),
         peer: conn.peer.to_bytes(),
         session,
         dialing: conn.rare().filter(|_| conn.phase == Phase::Dialing).map(|rare| rare.tag),
+        awaits: came_by.map(|by| (by.number as u64, by.name.clone())),
+        proxy: via.map(|via| via.proxy.to_bytes()),
+        proxy_said: via.map_or_else(Default::default, |via| {
+            (via.destination.map(|address| address.to_string()), via.tlvs.to_vec())
+        }),
         destination: conn.destination().map(|address| address.to_string()),
         input: conn.input.clone(),
         output,
@@ -54,11 +61,16 @@ pub(crate) fn unpack(
     stamp: Stamp,
     now: Instant,
 ) -> Result<(ConnState, Option<Vec<u8>>), Malformed> {
-    let phase = if record.dialing.is_some() { Phase::Dialing } else { Phase::Open };
-    let peer = match Peer::from_bytes(&record.peer) {
-        Peer::Unknown if phase == Phase::Open => stream.peer(),
+    let phase = match (&record.dialing, &record.awaits) {
+        (Some(_), _) => Phase::Dialing,
+        (None, Some(_)) => Phase::AwaitsHeader,
+        (None, None) => Phase::Open,
+    };
+    let known = |bytes: &[u8]| match Peer::from_bytes(bytes) {
+        Peer::Unknown if phase != Phase::Dialing => stream.peer(),
         known => known,
     };
+    let (peer, via) = (known(&record.peer), record.proxy.as_deref().map(known));
     let mut conn = ConnState::new(ConnId::from_bits(record.id), stream, peer, phase, stamp);
     if phase == Phase::Dialing || record.destination.is_some() || !record.timers.is_empty() {
         let rare = conn.rare_mut();
@@ -66,6 +78,16 @@ pub(crate) fn unpack(
         rare.destination = record.destination.as_deref().and_then(address);
         rare.tag = record.dialing.unwrap_or(0);
         rare.timers = record.timers.iter().map(|&(key, left)| (Timer(key), now + left)).collect();
+    }
+    if let Some((number, name)) = record.awaits {
+        let came_by = CameBy { number: number as usize, name };
+        conn.rare_mut().came_by = Some(Box::new(came_by));
+    }
+    if let Some(proxy) = via {
+        let (destination, tlvs) = record.proxy_said;
+        let destination = destination.and_then(|address| address.parse().ok());
+        let via = Via { proxy, destination, tlvs: tlvs.into() };
+        conn.rare_mut().via = Some(Box::new(via));
     }
     conn.input = record.input;
     conn.output = shared.read(record.output)?;
@@ -76,6 +98,11 @@ pub(crate) fn unpack(
     (conn.bytes_in, conn.bytes_out) = (record.bytes_in, record.bytes_out);
     conn.flags = from_bits(record.flags);
     Ok((conn, record.session))
+}
+
+/// Whether a program that reads records up to this version can make the connection again.
+pub(crate) fn is_readable(conn: &ConnState, records: u64) -> bool {
+    conn.phase != Phase::AwaitsHeader || records >= AWAITS_FROM
 }
 
 /// What a new program has to know. A bit never gets a second meaning.
@@ -111,5 +138,61 @@ fn from_bits(bits: u64) -> Flags {
         // What the socket has to say of input, a fresh registration says: see `epoll(7)`. Output that waits
         // is tried again.
         ..Flags::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::stream::memory::Pipe;
+
+    /// What it is when it has been written down and made again.
+    fn again(conn: &ConnState, session: Option<Vec<u8>>) -> ConnState {
+        let now = Instant::now();
+        let mut bytes = Vec::new();
+        pack(conn, session, Vec::new(), now.into(), now).encode(&mut bytes);
+        let record = Record::decode(&mut bytes.as_slice()).expect("well-formed").expect("one");
+        let stream = Stream::Memory(Pipe::new(0));
+        let made = unpack(record, stream, &mut SharedBuffers::default(), now.into(), now);
+        made.expect("nothing is shared").0
+    }
+
+    fn conn(phase: Phase, peer: Peer) -> ConnState {
+        let stream = Stream::Memory(Pipe::new(0));
+        ConnState::new(ConnId::new(3, 7), stream, peer, phase, Instant::now().into())
+    }
+
+    #[test]
+    fn a_connection_that_awaits_its_header_awaits_it_still() {
+        let proxy = Peer::Tcp(([10, 0, 0, 1], 1).into());
+        let mut before = conn(Phase::AwaitsHeader, proxy);
+        before.input = b"PROXY TC".to_vec();
+        let came_by = CameBy { number: 5, name: "127.0.0.1:0".to_owned() };
+        before.rare_mut().came_by = Some(Box::new(came_by.clone()));
+        let after = again(&before, None);
+        assert_eq!(
+            (after.phase, after.peer, &after.input),
+            (Phase::AwaitsHeader, proxy, &before.input)
+        );
+        assert_eq!(after.rare().and_then(|rare| rare.came_by.as_deref()), Some(&came_by));
+        // An older program would take it for nonsense.
+        assert!(is_readable(&before, 3) && !is_readable(&before, 2));
+        assert!(is_readable(&conn(Phase::Open, proxy), 1));
+    }
+
+    #[test]
+    fn a_client_keeps_the_proxy_through_which_it_came() {
+        let client = Peer::Tcp(([192, 0, 2, 1], 4660).into());
+        let mut before = conn(Phase::Open, client);
+        let via = Via {
+            proxy: Peer::Tcp(([10, 0, 0, 1], 1).into()),
+            destination: Some(([198, 51, 100, 2], 80).into()),
+            tlvs: b"\x05\0\x02u1"[..].into(),
+        };
+        before.rare_mut().via = Some(Box::new(via.clone()));
+        let after = again(&before, Some(Vec::new()));
+        assert_eq!((after.peer, after.phase), (client, Phase::Open));
+        assert_eq!(after.rare().and_then(|rare| rare.via.as_deref()), Some(&via));
+        assert!(again(&conn(Phase::Open, client), Some(Vec::new())).rare().is_none());
     }
 }

@@ -14,12 +14,15 @@ use crate::restart::link::wire::{
     self, Fields, Malformed, from_micros, micros, put, put_number, put_numbered, put_time,
 };
 
-/// What this program reads and writes: in version 2 output may be of a buffer that others have as well. A
-/// program that does not say what it reads means version 1.
-pub(crate) const VERSION: u64 = 2;
+/// What this program reads and writes: in version 2 output may be of a buffer that others have as well, in version 3
+/// a connection may await the header of a proxy. A program that does not say what it reads means version 1.
+pub(crate) const VERSION: u64 = 3;
 
 /// Who reads an earlier version is sent the whole output of each connection in its own record.
 pub(crate) const SHARES_FROM: u64 = 2;
+
+/// A connection that awaits the header of a proxy stays where it is, if the reader knows no such thing.
+pub(crate) const AWAITS_FROM: u64 = 3;
 
 /// A part of what is queued and not sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,10 +47,15 @@ pub(crate) struct Record {
     pub id: u64,
     /// Who is at the other end, for the case that the kernel cannot tell any more.
     pub peer: Vec<u8>,
-    /// What `export` answered; `None` for a connection that is still being dialed.
+    /// What `export` answered; `None` for a connection that is nothing to the service yet.
     pub session: Option<Vec<u8>>,
     /// What was given to `dial`, while the connection is not established.
     pub dialing: Option<u64>,
+    /// The listener by which it came, while it awaits the header of a proxy.
+    pub awaits: Option<(u64, String)>,
+    /// The proxy through which it came: who that is, as of a peer, and what it has said.
+    pub proxy: Option<Vec<u8>>,
+    pub proxy_said: (Option<String>, Vec<u8>),
     /// Where it was dialed to, if it was.
     pub destination: Option<String>,
     /// Read and not taken.
@@ -84,6 +92,11 @@ const BYTES_IN: u16 = 12;
 const BYTES_OUT: u16 = 13;
 const FLAGS: u16 = 14;
 const DESTINATION: u16 = 20;
+const AWAITS: u16 = 21;
+const PROXY: u16 = 22;
+/// Of the proxy: where its client has connected to, and the fields of its header.
+const PROXY_DESTINATION: u16 = 23;
+const PROXY_FIELDS: u16 = 24;
 const NEW_BUFFER: u16 = 90;
 const SHARED: u16 = 91;
 
@@ -103,6 +116,7 @@ impl Record {
         if let Some(address) = &self.destination {
             put(out, DESTINATION, address.as_bytes());
         }
+        self.put_proxy(out);
         if !self.input.is_empty() {
             put(out, INPUT, &self.input);
         }
@@ -128,6 +142,22 @@ impl Record {
         out[start..start + 4].copy_from_slice(&length.to_le_bytes());
     }
 
+    fn put_proxy(&self, out: &mut Vec<u8>) {
+        if let Some((number, name)) = &self.awaits {
+            put_numbered(out, AWAITS, *number, name.as_bytes());
+        }
+        if let Some(proxy) = &self.proxy {
+            put(out, PROXY, proxy);
+        }
+        let (destination, fields) = &self.proxy_said;
+        if let Some(address) = destination {
+            put(out, PROXY_DESTINATION, address.as_bytes());
+        }
+        if !fields.is_empty() {
+            put(out, PROXY_FIELDS, fields);
+        }
+    }
+
     /// Takes the first record off `bytes`, in one pass; `None` at their end.
     pub fn decode(bytes: &mut &[u8]) -> Result<Option<Record>, Malformed> {
         if bytes.is_empty() {
@@ -145,12 +175,11 @@ impl Record {
             let (tag, value) = field?;
             record.set(tag, value)?;
         }
-        match record.id {
-            0 => Err(Malformed::Field("record without an id")),
-            _ if record.session.is_some() == record.dialing.is_some() => {
-                Err(Malformed::Field("record with neither or both of session and dialing"))
-            }
-            _ => Ok(Some(record)),
+        let is = [record.session.is_some(), record.dialing.is_some(), record.awaits.is_some()];
+        match (record.id, is.into_iter().filter(|&is| is).count()) {
+            (0, _) => Err(Malformed::Field("record without an id")),
+            (_, 1) => Ok(Some(record)),
+            _ => Err(Malformed::Field("record with not one of session, dialing and awaiting")),
         }
     }
 
@@ -161,6 +190,15 @@ impl Record {
             SESSION => self.session = Some(value.to_vec()),
             DIALING => self.dialing = Some(number(value)?),
             DESTINATION => self.destination = Some(String::from_utf8_lossy(value).into_owned()),
+            AWAITS => {
+                let (number, name) = numbered(value)?;
+                self.awaits = Some((number, String::from_utf8_lossy(name).into_owned()));
+            }
+            PROXY => self.proxy = Some(value.to_vec()),
+            PROXY_DESTINATION => {
+                self.proxy_said.0 = Some(String::from_utf8_lossy(value).into_owned());
+            }
+            PROXY_FIELDS => self.proxy_said.1 = value.to_vec(),
             INPUT => self.input = value.to_vec(),
             OUTPUT => self.output.push(Part::Own(value.to_vec())),
             NEW_BUFFER => {
@@ -201,9 +239,9 @@ impl Part {
     }
 }
 
-/// What belongs to the shared buffer of a number.
+/// What belongs to the number of a shared buffer or of a listener.
 fn numbered(value: &[u8]) -> Result<(u64, &[u8]), Malformed> {
-    let malformed = Malformed::Field("shared buffer");
+    let malformed = Malformed::Field("number with bytes");
     let (buffer, rest) = value.split_at_checked(8).ok_or(malformed)?;
     Ok((number(buffer)?, rest))
 }
@@ -239,7 +277,10 @@ mod tests {
     prop_compose! {
         fn any_record()(
             output in proptest::collection::vec(any_part(), 0..5),
-            id in 1u64.., dialing: Option<u64>, destination in proptest::option::of(".{0,20}"),
+            id in 1u64.., dialing: Option<u64>, awaits in proptest::option::of((any::<u64>(), ".{0,9}")),
+            proxy in proptest::option::of(proptest::collection::vec(any::<u8>(), 0..20)),
+            said in (proptest::option::of(".{0,20}"), proptest::collection::vec(any::<u8>(), 0..20)),
+            destination in proptest::option::of(".{0,20}"),
             bytes in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..40), 3),
             numbers: [u64; 4], times in proptest::collection::vec(any_time(), 3),
             timers in proptest::collection::vec((any::<u64>(), any_time()), 0..4),
@@ -247,8 +288,11 @@ mod tests {
             Record {
                 id,
                 peer: bytes[0].clone(),
-                session: dialing.is_none().then(|| bytes[1].clone()),
-                dialing,
+                session: (dialing.is_none() && awaits.is_none()).then(|| bytes[1].clone()),
+                dialing: dialing.filter(|_| awaits.is_none()),
+                awaits,
+                proxy,
+                proxy_said: said,
                 destination,
                 input: bytes[2].clone(),
                 output,

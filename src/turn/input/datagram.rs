@@ -149,7 +149,7 @@ mod tests {
     use super::*;
     use crate::{
         error::Result,
-        net::{Connection, Datagrams, Net, Origin, name_of, obtain},
+        net::{Connection, Datagrams, ListenOptions, Net, Origin, name_of, obtain},
         turn::Succession,
     };
 
@@ -182,7 +182,9 @@ mod tests {
         let now = Instant::now();
         let mut net = Net::new(Some(Poll::new().unwrap()), now);
         let (name, none) = (name_of("127.0.0.1:0"), std::iter::empty());
-        let socket = obtain(&name, &mut Vec::new(), none).unwrap().pop().expect("one");
+        let (options, mut passed_on) = (ListenOptions::default(), Vec::new());
+        let found = obtain(&name, &options, &mut passed_on, none);
+        let socket = found.unwrap().pop().expect("one");
         let client = UdpSocket::bind("127.0.0.1:0").unwrap();
         client.connect(socket.address.to_string()).unwrap();
         net.datagrams.push(Datagrams::of(socket));

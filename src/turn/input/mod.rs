@@ -1,6 +1,7 @@
-//! What comes from outside and is the service's: bytes of a connection (`offer`), datagrams
-//! (`datagram`), mail from other threads (`mail`).
+//! What comes from outside and is the service's: bytes of a connection (`offer`), what a proxy puts before them
+//! (`header`), datagrams (`datagram`), mail from other threads (`mail`).
 
 mod datagram;
+mod header;
 mod mail;
 mod offer;

@@ -31,6 +31,7 @@ impl<S: Service> Turn<S> {
                     self.net.discard(id, &mut self.buffer);
                 }
             }
+            Phase::AwaitsHeader => self.serve_header(id),
             Phase::Open if conn.flags.control => self.serve_control(id),
             Phase::Open => {
                 self.offer_kept(id);
@@ -83,7 +84,7 @@ impl<S: Service> Turn<S> {
     }
 
     /// Offers input that was kept, if anything has changed since it was offered last.
-    fn offer_kept(&mut self, id: ConnId) {
+    pub(super) fn offer_kept(&mut self, id: ConnId) {
         if self.net.conn(id).is_some_and(|conn| conn.has_offer() && conn.takes_input()) {
             self.offer_kept_input(id);
         }

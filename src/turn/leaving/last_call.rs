@@ -5,8 +5,8 @@
 //! a socket with `TCP_DEFER_ACCEPT` and said nothing (`tcp(7)`): the kernel has not put it into the queue.
 
 use crate::{
-    limits::{BACKLOG, DATAGRAM_BUDGET, DATAGRAM_BUFFER},
-    net::{ConnId, Datagrams, Listener, Origin},
+    limits::{DATAGRAM_BUDGET, DATAGRAM_BUFFER},
+    net::{ConnId, Datagrams, Listener, Origin, Phase as ConnPhase},
     service::Service,
     turn::Turn,
 };
@@ -34,7 +34,7 @@ impl<S: Service> Turn<S> {
 
     fn accept_all(&mut self, listener: usize) {
         // As many as may have waited: others must not come for ever.
-        for _ in 0..=BACKLOG {
+        for _ in 0..=self.net.listeners[listener].options.backlog() {
             let Some(id) = self.net.accept(listener) else { break };
             let listener = self.net.listeners[listener].number;
             self.open(id, Origin::Accepted { listener });
@@ -80,7 +80,7 @@ impl<S: Service> Turn<S> {
     /// Uses what a connection has sent by now, before anything is decided about it.
     pub(super) fn hear(&mut self, id: ConnId) {
         if let Some(conn) = self.net.conn(id)
-            && conn.takes_input()
+            && (conn.takes_input() || conn.phase == ConnPhase::AwaitsHeader)
             && !conn.flags.eof
         {
             conn.flags.readable = true;

@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     error::Result,
-    net::{ConnId, Deadline, Reason},
+    net::{ConnId, Deadline, Phase, Reason},
     plan::Drain,
     restart::{
         Event,
@@ -60,8 +60,18 @@ impl<S: Service> Turn<S> {
         Ok(())
     }
 
+    /// One that was opened later than the others has as much time as they have.
+    pub(in crate::turn) fn tell_late(&mut self, id: ConnId) {
+        let end = self.succession.drain_schedule.end_of(id);
+        self.tell_draining(id, end);
+    }
+
+    /// One that awaits the header of a proxy is told when it is opened.
     fn tell_draining(&mut self, id: ConnId, end: Option<Instant>) {
         let Some(conn) = self.net.conn(id) else { return };
+        if conn.phase == Phase::AwaitsHeader {
+            return self.hear(id);
+        }
         if std::mem::replace(&mut conn.flags.told_to_drain, true) {
             return;
         }

@@ -18,7 +18,7 @@ use crate::{
         transfer::{
             allowance::Allowance,
             memfd,
-            pack::{pack, unpack},
+            pack::{is_readable, pack, unpack},
             record::{self, Record},
             shared::Sharing,
         },
@@ -98,6 +98,9 @@ impl<S: Service> Turn<S> {
     /// least first. What several have queued counts in part for each.
     pub(super) fn choose_outgoing(&mut self) {
         let Some(records) = self.succession.shipment().map(|it| it.records) else { return };
+        for (_, conn) in self.net.conns.iter_mut().filter(|(_, conn)| conn.flags.moves) {
+            conn.flags.moves = is_readable(conn, records);
+        }
         let conn = |id: &ConnId| &self.net.conns[id.slot()];
         let sharing = self.sharing(records);
         let (mut large, small): (Vec<_>, Vec<_>) =
@@ -259,7 +262,8 @@ impl<S: Service> Turn<S> {
         for fd in fds {
             let record = Record::decode(&mut records).map_err(|e| format!("connection: {e}"))?;
             let record = record.ok_or("fewer records than sockets")?;
-            let stream = Stream::adopt(fd, Peer::from_bytes(&record.peer));
+            let at_its_end = record.proxy.as_ref().unwrap_or(&record.peer);
+            let stream = Stream::adopt(fd, Peer::from_bytes(at_its_end));
             let stream = stream.map_err(|e| e.to_string());
             stream
                 .and_then(|stream| self.expect(record, stream))
@@ -300,6 +304,7 @@ impl<S: Service> Turn<S> {
         let shared = &mut self.succession.arrivals.shared;
         let unpacked = unpack(record, stream, shared, stamp, now);
         let (mut conn, session) = unpacked.map_err(|e| e.to_string())?;
+        self.net.renumber(&mut conn);
         self.net.expect(&mut conn).map_err(|e| e.to_string())?;
         let arrivals = &mut self.succession.arrivals;
         arrivals.sessions.extend(session.map(|session| (conn.id, session)));

@@ -1,0 +1,92 @@
+//! Whether and when the kernel asks silent peers whether they are there. Sets nothing.
+
+use std::time::Duration;
+
+use super::sockopt::{SO_KEEPALIVE, Setting, TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL};
+
+/// Whether and when the kernel asks a peer that says nothing whether it is still there (`tcp(7)`). So a connection
+/// whose peer has lost its power or its network ends, also where no timeout of the server applies.
+///
+/// What is not said is the system's: after two hours, every 75 s, nine times.
+///
+/// ```
+/// use heirloom::KeepAlive;
+/// use std::time::Duration;
+///
+/// // Who is gone is found out within 60 + 3 * 10 s.
+/// let patient = KeepAlive::new().idle(Duration::from_secs(60)).interval(Duration::from_secs(10)).count(3);
+/// assert_ne!(patient, KeepAlive::off());
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeepAlive {
+    on: bool,
+    idle: Option<Duration>,
+    interval: Option<Duration>,
+    count: Option<u32>,
+}
+
+impl Default for KeepAlive {
+    fn default() -> KeepAlive {
+        KeepAlive { on: true, idle: None, interval: None, count: None }
+    }
+}
+
+impl KeepAlive {
+    /// It asks, at the times that the system has.
+    pub fn new() -> KeepAlive {
+        KeepAlive::default()
+    }
+
+    /// It does not ask, as by default: for a listener that an older program has passed on and that did.
+    pub fn off() -> KeepAlive {
+        KeepAlive { on: false, ..KeepAlive::default() }
+    }
+
+    /// So long nothing came before it asks for the first time (`TCP_KEEPIDLE`): 1 s to 32,767 s, whole seconds.
+    #[must_use]
+    pub fn idle(mut self, time: Duration) -> KeepAlive {
+        self.idle = Some(time);
+        self
+    }
+
+    /// And so long it waits for an answer before it asks again (`TCP_KEEPINTVL`): 1 s to 32,767 s, whole seconds.
+    #[must_use]
+    pub fn interval(mut self, time: Duration) -> KeepAlive {
+        self.interval = Some(time);
+        self
+    }
+
+    /// So often it asks before the connection is broken (`TCP_KEEPCNT`): 1 to 127.
+    #[must_use]
+    pub fn count(mut self, times: u32) -> KeepAlive {
+        self.count = Some(times);
+        self
+    }
+
+    /// # Errors
+    /// What makes no sense, in words.
+    pub(super) fn settings(&self) -> Result<Vec<Setting>, String> {
+        let mut settings = vec![(SO_KEEPALIVE, i32::from(self.on))];
+        for (what, option, time) in
+            [("idle time", TCP_KEEPIDLE, self.idle), ("interval", TCP_KEEPINTVL, self.interval)]
+        {
+            let Some(time) = time else { continue };
+            let seconds = whole_seconds(time);
+            if !(1..=32_767).contains(&seconds) {
+                return Err(format!("the {what} of keep-alive is 1 s to 32767 s, not {time:?}"));
+            }
+            settings.push((option, seconds));
+        }
+        match self.count {
+            Some(count @ 1..=127) => settings.push((TCP_KEEPCNT, count as i32)),
+            Some(count) => return Err(format!("keep-alive asks 1 to 127 times, not {count}")),
+            None => {}
+        }
+        Ok(settings)
+    }
+}
+
+/// As the kernel counts some times: what is begun counts whole, and what is too long is too long.
+pub(crate) fn whole_seconds(time: Duration) -> i32 {
+    i32::try_from(time.as_nanos().div_ceil(1_000_000_000)).unwrap_or(i32::MAX)
+}
