@@ -63,7 +63,7 @@ impl Service for Echo {
         match input[0] {
             b'?' => write!(conn, "{:08}", ALLOCATIONS.get())?,
             b'z' => thread::sleep(Duration::from_millis(100)),
-            b'!' => conn.net().stop(),
+            b'!' => conn.net.stop(),
             _ => conn.send(input),
         }
         Ok(input.len())

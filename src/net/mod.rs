@@ -17,7 +17,7 @@ pub(crate) mod stream;
 
 pub(crate) use self::{
     address::Address,
-    conn::{ConnState, Flags, Phase, Slots},
+    conn::{ConnState, Flags, Phase, Sessions, Slots},
     datagram::{DatagramInbox, Datagrams, name_of},
     id::Source,
     listen::{BY_NAME, CONTROL, Listener, obtain},
