@@ -187,7 +187,12 @@ fn allocations_told(client: &UdpSocket) -> u64 {
 fn a_batch_of_datagrams_allocates_as_often_as_one() {
     let address = UdpSocket::bind("0.0.0.0:0").unwrap().local_addr().unwrap(); // free again
     let server = thread::spawn(move || {
-        Server::new(Echo::default()).unwrap().datagrams(&address.to_string()).unwrap().run().unwrap();
+        Server::new(Echo::default())
+            .unwrap()
+            .datagrams(&address.to_string())
+            .unwrap()
+            .run()
+            .unwrap();
     });
     let client = UdpSocket::bind("127.0.0.1:0").unwrap();
     client.connect(("127.0.0.2", address.port())).unwrap();

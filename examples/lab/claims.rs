@@ -152,7 +152,7 @@ impl Claims {
             self.by_name.remove(&claim.name);
         }
         if !claim.name.is_empty() {
-            self.ended.push(format!("{} {}", claim.name, claim.bag));
+            self.ended.push(format!("{}:{}", claim.name, claim.bag));
         }
     }
 }
