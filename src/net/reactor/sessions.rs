@@ -53,7 +53,7 @@ impl Net {
     /// (in MQTT a takeover, in XMPP a conflict):
     ///
     /// ```
-    /// use heirloom::{ConnId, Connection, Net};
+    /// use heirloom::{ConnId, Connection};
     /// use std::collections::HashMap;
     ///
     /// #[derive(Default)]
