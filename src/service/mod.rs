@@ -112,8 +112,8 @@ use crate::{
 #[allow(unused_variables)] // the defaults ignore most of what they are given
 pub trait Service: Sized {
     /// What one conversation must remember: plain data that borrows from nothing, since others are told where to
-    /// find it ([`Net::session`]). It is moved out of its place and back around each callback: what is larger than some
-    /// hundred bytes is better in a `Box`.
+    /// find it ([`Net::session`]). It is moved out of its place and back around each callback, which takes some 10 ns;
+    /// what is larger than a kilobyte is better in a `Box`.
     type Session: 'static;
 
     /// A connection is there: accepted or dialed. Answers what to remember about it.
