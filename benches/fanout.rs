@@ -48,7 +48,7 @@ impl Service for Herald {
         let line = String::from_utf8_lossy(line);
         let (how, size) = line.split_once(' ').ok_or("two words are expected")?;
         let text: Rc<[u8]> = vec![b'x'; size.parse().map_err(|_| "no number")?].into();
-        for id in conn.net().ids() {
+        for id in conn.net.ids() {
             match (conn.other(id), how) {
                 (Some(mut guest), "shared") => guest.send_shared(Rc::clone(&text)),
                 (Some(mut guest), _) => guest.send(&text),

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use heirloom::{Connection, DatagramPeer, Net, Origin, Result, Server, Service, SocketId};
+use heirloom::{ConnId, Connection, DatagramPeer, Net, Origin, Result, Server, Service, SocketId};
 
 thread_local! {
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
@@ -49,21 +49,40 @@ unsafe impl GlobalAlloc for Counting {
 static COUNTING: Counting = Counting;
 
 /// Answers `?` with the number of allocations of its thread, `z` by doing nothing for a while, `!` by
-/// stopping, all else with itself.
-struct Echo;
+/// stopping, all else with itself. Tells the one before that there was a request.
+#[derive(Default)]
+struct Echo {
+    before: Option<ConnId>,
+}
+
+/// What each connection remembers.
+#[derive(Default)]
+struct Session {
+    requests: u64,
+    of_others: [u64; 16],
+}
 
 impl Service for Echo {
-    type Session = ();
+    type Session = Session;
 
-    fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result {
-        Ok(())
+    fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result<Session> {
+        Ok(Session::default())
     }
 
-    fn on_data(&mut self, conn: &mut Connection<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+    fn on_data(
+        &mut self,
+        conn: &mut Connection<'_>,
+        session: &mut Session,
+        input: &[u8],
+    ) -> Result<usize> {
+        session.requests += 1;
+        if let Some(before) = self.before.replace(conn.id()) {
+            conn.net.with(before, |_, other: &mut Session| other.of_others[0] += 1);
+        }
         match input[0] {
             b'?' => write!(conn, "{:08}", ALLOCATIONS.get())?,
             b'z' => thread::sleep(Duration::from_millis(100)),
-            b'!' => conn.net().stop(),
+            b'!' => conn.net.stop(),
             _ => conn.send(input),
         }
         Ok(input.len())
@@ -105,7 +124,7 @@ fn allocations(client: &mut TcpStream) -> u64 {
 fn in_the_steady_state_a_request_allocates_nothing() {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap(); // free again
     let server = thread::spawn(move || {
-        Server::new(Echo).unwrap().listen(&address.to_string()).unwrap().run().unwrap();
+        Server::new(Echo::default()).unwrap().listen(&address.to_string()).unwrap().run().unwrap();
     });
     let connect = || loop {
         // The server's thread may not have come to `listen` yet.
@@ -168,7 +187,12 @@ fn allocations_told(client: &UdpSocket) -> u64 {
 fn a_batch_of_datagrams_allocates_as_often_as_one() {
     let address = UdpSocket::bind("0.0.0.0:0").unwrap().local_addr().unwrap(); // free again
     let server = thread::spawn(move || {
-        Server::new(Echo).unwrap().datagrams(&address.to_string()).unwrap().run().unwrap();
+        Server::new(Echo::default())
+            .unwrap()
+            .datagrams(&address.to_string())
+            .unwrap()
+            .run()
+            .unwrap();
     });
     let client = UdpSocket::bind("127.0.0.1:0").unwrap();
     client.connect(("127.0.0.2", address.port())).unwrap();

@@ -59,7 +59,7 @@ impl Service for Worker {
 
     fn on_data(&mut self, conn: &mut Connection<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
         for &key in input {
-            conn.net().defer(Deferred(u64::from(key - b'0')));
+            conn.net.defer(Deferred(u64::from(key - b'0')));
         }
         conn.send(b"later");
         Ok(input.len())

@@ -112,7 +112,7 @@ impl Service for Budget {
     }
 
     fn on_data(&mut self, conn: &mut Connection<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
-        let turn = conn.net().stats().turns;
+        let turn = conn.net.stats().turns;
         *self.by_turn.borrow_mut().entry((turn, conn.id())).or_default() += input.len();
         if input[0] == b'!' {
             conn.send(&[b'x'; 300_000]);

@@ -224,7 +224,7 @@ fn after_a_roll_back_the_service_is_the_old_process_s_to_drop() {
 /// Unwinding destroys nothing either, and what no callback has survived is not called again.
 #[test]
 fn a_panic_that_ends_a_fork_leaves_what_both_have() {
-    let (mut watched, mut wire) = Watched::start(&["LAB_PANICS"]);
+    let (mut watched, mut wire) = Watched::start(&["LAB_PANICS", "LAB_FORGET"]);
     let mut client = watched.lab.connect();
     let old = client.who().pid;
     let new = watched.lab.restart_by(Engine::Fork);
@@ -233,6 +233,7 @@ fn a_panic_that_ends_a_fork_leaves_what_both_have() {
     other.send("panic as told\n");
     wait_gone(new);
     assert_eq!(watched.at_the_end(new), ["main's own"]);
+    assert_eq!(watched.sessions(new), 0, "nor the one that was lent to the callback");
     assert_eq!(client.ask("wire still here"), "ok");
     let mut line = String::new();
     wire.0.read_line(&mut line).expect("a line in time");

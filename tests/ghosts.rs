@@ -110,7 +110,7 @@ impl Service for Strict {
             b'f' => return Err("as told".into()),
             b'k' => {
                 // Everyone else goes, in the middle of our callback.
-                for id in conn.net().ids().into_iter().filter(|id| id != own) {
+                for id in conn.net.ids().into_iter().filter(|id| id != own) {
                     self.over.insert(id);
                     conn.other(id).unwrap().abort();
                 }

@@ -53,8 +53,8 @@ impl Service for Diary {
     ) -> Result<usize> {
         match input[0] {
             b's' => *stays = true,
-            b'a' => conn.net().set_alarm(BELL, 10 * SECOND),
-            b'r' => conn.net().roll_back("unfit"),
+            b'a' => conn.net.set_alarm(BELL, 10 * SECOND),
+            b'r' => conn.net.roll_back("unfit"),
             _ => {}
         }
         conn.send(&[self.version + b'0']);

@@ -75,7 +75,7 @@ impl Service for Bells {
             None => drop(self.0.insert(word.into_owned(), conn.id())),
             Some(name) => {
                 let id = self.0[name];
-                match conn.net().get(id) {
+                match conn.net.get(id) {
                     Some(mut called) => called.send(b"ring"),
                     None => conn.send(b"gone"),
                 }

@@ -522,8 +522,8 @@ impl Service for Slow {
         match verb {
             "block" => self.block(time),
             "timer" => conn.set_timer(Timer(1), time),
-            "alarm" => conn.net().set_alarm(Alarm(1), time),
-            "hold" => drop(conn.net().hold_within("a while", time)),
+            "alarm" => conn.net.set_alarm(Alarm(1), time),
+            "hold" => drop(conn.net.hold_within("a while", time)),
             _ => {}
         }
         conn.send(format!("{line}\n").as_bytes());

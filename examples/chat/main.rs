@@ -61,7 +61,7 @@ impl Service for Chat {
             conn.cancel_timer(LOGIN);
         }
         if !name.is_empty() {
-            self.tell_others(conn.net(), speaker, &text);
+            self.tell_others(conn.net, speaker, &text);
         }
         Ok(taken)
     }

@@ -242,7 +242,7 @@ impl Service for Observer<'_> {
     ) -> Result<usize> {
         let Some((line, taken)) = codec::line(input, MAX_LINE)? else { return Ok(0) };
         match session {
-            Session::Feed => self.obey(conn.net(), line),
+            Session::Feed => self.obey(conn.net, line),
             Session::Status(_) if line.is_empty() => conn.close(),
             Session::Status(reply) => {
                 reply.push_str(&String::from_utf8_lossy(line));

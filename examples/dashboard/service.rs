@@ -146,7 +146,7 @@ impl Dashboard {
                 let body = format!("{{{}}}\n", self.who);
                 self.respond(conn, Status::Ok, JSON, Extent::Length(body.len() as u64), after);
                 conn.send(body.as_bytes());
-                self.press(conn.net(), button);
+                self.press(conn.net, button);
             }
             Err(refusal) => self.refuse(conn, refusal, after),
         }
@@ -186,7 +186,7 @@ impl Dashboard {
         extent: Extent,
         after: After,
     ) {
-        let generation = conn.net().generation();
+        let generation = conn.net.generation();
         let head = Head { status, content_type, extent, generation, after, allow: None };
         // Writing to a connection cannot fail: it is queued.
         let _ = write!(conn, "{head}");
@@ -198,7 +198,7 @@ impl Dashboard {
         Refusal { status, why, allow }: Refusal,
         after: After,
     ) {
-        let generation = conn.net().generation();
+        let generation = conn.net.generation();
         let extent = Extent::Length(why.len() as u64);
         let head = Head { status, content_type: TEXT, extent, generation, after, allow };
         let _ = write!(conn, "{head}{why}");
@@ -233,7 +233,7 @@ impl Service for Dashboard {
             Session::Stream => Ok(input.len()), // a browser has nothing to say there
             Session::Client { leaving } => {
                 let Some((_, taken)) = codec::line(input, MAX_WORD)? else { return Ok(0) };
-                let generation = conn.net().generation();
+                let generation = conn.net.generation();
                 let bye = if *leaving { " bye" } else { "" };
                 writeln!(conn, "{generation}{bye}")?;
                 if *leaving {
@@ -244,7 +244,7 @@ impl Service for Dashboard {
             Session::Feed => {
                 let Some((line, taken)) = codec::line(input, MAX_PICTURE)? else { return Ok(0) };
                 let picture = String::from_utf8_lossy(line);
-                self.tell(conn.net(), "picture", &picture);
+                self.tell(conn.net, "picture", &picture);
                 Ok(taken)
             }
         }
@@ -261,7 +261,7 @@ impl Service for Dashboard {
             Session::Client { leaving } => *leaving = true,
             Session::Page => conn.close(),
             Session::Stream => end_stream(conn),
-            Session::Feed => self.look_after_feed(conn.net()),
+            Session::Feed => self.look_after_feed(conn.net),
         }
         Ok(())
     }

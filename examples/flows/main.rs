@@ -111,7 +111,7 @@ impl Service for Echo {
         let Some((line, taken)) = codec::line(input, LINE)? else { return Ok(0) };
         let answer = match line {
             b"status" => {
-                let (flows, net) = (self.flows.len(), conn.net());
+                let (flows, net) = (self.flows.len(), &mut *conn.net);
                 let (generation, pid) = (net.generation(), process::id());
                 format!("{generation} {pid} flows: {flows} {:?}\n", net.stats())
             }

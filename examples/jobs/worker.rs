@@ -277,7 +277,7 @@ impl Service for Worker {
         let Origin::Dialed { tag } = origin else { return Ok(Peer::Operator) };
         let id = conn.id();
         match self.line(tag).opened(id) {
-            true => self.greet(conn.net(), tag),
+            true => self.greet(conn.net, tag),
             false => conn.close(),
         }
         Ok(Peer::Redis(tag))
@@ -291,12 +291,12 @@ impl Service for Worker {
     ) -> Result<usize> {
         if let Peer::Redis(number) = *peer {
             let Some((reply, taken)) = reply(input)? else { return Ok(0) };
-            self.answer(conn.net(), number, &reply)?;
+            self.answer(conn.net, number, &reply)?;
             return Ok(taken);
         }
         let Some((line, taken)) = codec::line(input, MAX_LINE)? else { return Ok(0) };
         let text = match line {
-            b"stats" => self.stats(conn.net()),
+            b"stats" => self.stats(conn.net),
             _ => "error: say stats\n".to_owned(),
         };
         conn.send(text.as_bytes());

@@ -113,7 +113,7 @@ impl Service for Kv {
         match self.reader.read(input) {
             Ok(Request::Whole(args, taken)) => {
                 commands::run(&mut Call { args, conn, session, state: &mut self.state });
-                self.watch_expiry(conn.net());
+                self.watch_expiry(conn.net);
                 Ok(taken)
             }
             Ok(Request::Part { want }) => {

@@ -58,7 +58,7 @@ impl Beyond {
         rest: &str,
     ) -> Result<Option<String>> {
         let (first, second) = rest.split_once(' ').unwrap_or((rest, ""));
-        let net = conn.net();
+        let net = &mut *conn.net;
         let millis = |text: &str| number(text).map(Duration::from_millis);
         match verb {
             "hold" => self.holds.push((rest.to_owned(), net.hold(rest.to_owned()))),

@@ -10,6 +10,7 @@
 
 mod beyond;
 mod book;
+mod claims;
 #[path = "../common/mod.rs"]
 mod common;
 mod holding;
@@ -61,6 +62,8 @@ struct Lab {
     state: State,
     /// The same, of any size.
     book: book::Book,
+    /// Who is who.
+    claims: claims::Claims,
     /// Who waits for the verdict on a restart, in the order of asking.
     restarting: Vec<ConnId>,
     /// What `heap` has allocated and touched.
@@ -126,7 +129,7 @@ impl Service for Lab {
         panic_if_told("on_open");
         if let Origin::Dialed { tag } = origin {
             let text = format!("dialed {}", conn.peer());
-            self.answer(conn.net(), tag, &text);
+            self.answer(conn.net, tag, &text);
         }
         let listener = match origin {
             Origin::Accepted { listener } => Some(listener),
@@ -187,9 +190,10 @@ impl Service for Lab {
         whence::drain(conn, leaving)
     }
 
-    fn on_close(&mut self, _net: &mut Net, _id: ConnId, _session: Session, why: Reason) {
+    fn on_close(&mut self, _net: &mut Net, id: ConnId, session: Session, why: Reason) {
         own::note("on_close");
         panic_if_told("on_close");
+        self.claims.close(id, &session.claim);
         self.closes.push(why.to_string());
     }
 
@@ -207,7 +211,7 @@ impl Service for Lab {
             eprintln!("lab: aborts as told");
             process::abort();
         }
-        if !self.beyond.alarm(net, key) {
+        if !self.claims.alarm(net, key) && !self.beyond.alarm(net, key) {
             self.events.push("alarm".to_owned());
             self.answer(net, key.0, "alarm");
         }
@@ -235,6 +239,7 @@ impl Service for Lab {
             self.events.clear();
             self.restarting.clear();
         }
+        self.claims.start(net);
         self.beyond.start(&start);
         self.events.push(name.to_owned());
         match settings::told().as_deref().filter(|_| start.is_successor()) {
@@ -345,10 +350,11 @@ impl Service for Lab {
         (session.fate != Fate::NoExport).then(|| session.write())
     }
 
-    fn import(&mut self, _conn: &mut Connection<'_>, saved: &[u8]) -> Result<Session> {
+    fn import(&mut self, conn: &mut Connection<'_>, saved: &[u8]) -> Result<Session> {
         settings::linger("import");
         panic_if_told("import");
         let session = Session::read(saved)?;
+        self.claims.arrive(conn.id(), &session.claim);
         Ok(Session { witness: Witness::of("session"), ..session })
     }
 

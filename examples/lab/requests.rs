@@ -1,5 +1,6 @@
 //! The requests that are about the process and its restarts; `beyond` has those about what is no
-//! connection, `own` those about what each process has its own of, `socket` those about one connection.
+//! connection, `own` those about what each process has its own of, `socket` those about one connection,
+//! `claims` those about another one's session.
 
 use std::{
     env, fs,
@@ -33,7 +34,7 @@ impl Lab {
     ) -> Result<Option<String>> {
         let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
         let id = conn.id();
-        let net = conn.net();
+        let net = &mut *conn.net;
         let done = || "ok".to_owned();
         Ok(Some(match verb {
             "who" => {
@@ -188,32 +189,35 @@ impl Lab {
         match verb {
             "restart" => {
                 let how = if rest == "fork" { Restart::fork() } else { Restart::fork_exec() };
-                conn.net().restart(adjust(how));
+                conn.net.restart(adjust(how));
                 self.restarting.push(conn.id());
                 self.wait(conn, RESTART);
             }
             "alarm" => {
-                conn.net().set_alarm(Alarm(ALARM), Duration::from_millis(number(rest)?));
+                conn.net.set_alarm(Alarm(ALARM), Duration::from_millis(number(rest)?));
                 self.wait(conn, ALARM);
             }
             "dial" => {
                 let tag = DIAL + conn.id().to_bits();
                 let mut words = rest.split(' ');
                 let address = words.next().unwrap_or_default();
-                conn.net().dial_with(address, tag, &sockets::options(words)?)?;
+                conn.net.dial_with(address, tag, &sockets::options(words)?)?;
                 self.wait(conn, tag);
             }
             "wait" => self.wait(conn, WAIT),
             "answer" => {
-                self.answer(conn.net(), WAIT, rest);
+                self.answer(conn.net, WAIT, rest);
                 return Ok(Some("ok".to_owned()));
             }
             _ => {
                 if let Some(answer) = sockets::handle(conn, verb, rest)? {
                     return Ok(Some(answer));
                 }
-                if let Some(answer) = self.holding.handle(conn.net(), verb, rest)? {
+                if let Some(answer) = self.holding.handle(conn.net, verb, rest)? {
                     return Ok(Some(answer));
+                }
+                if let Some(answer) = self.claims.handle(conn, session, verb, rest) {
+                    return answer.map(Some);
                 }
                 return match self.beyond.handle(conn, verb, rest)? {
                     None => socket::handle(conn, session, verb, rest),

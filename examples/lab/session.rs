@@ -13,6 +13,7 @@ use std::{collections::BTreeMap, env, fs, sync::OnceLock};
 use heirloom::{ConnId, Result};
 
 use crate::{
+    claims::{self, Claim},
     keys::{self, Keys},
     witness::Witness,
 };
@@ -31,6 +32,8 @@ pub struct Session {
     pub outlives_eof: bool,
     /// Known to version 2.
     pub note: Vec<u8>,
+    /// Who it is.
+    pub claim: Claim,
     /// By which listener it came. No other process is told.
     pub listener: Option<usize>,
     /// Tells when the session is dropped.
@@ -106,6 +109,7 @@ impl Session {
         if version() > 1 {
             put(&mut out, NOTE, &self.note);
         }
+        self.claim.write(&mut out);
         out
     }
 
@@ -119,6 +123,7 @@ impl Session {
                 NO_IMPORT => return Err("lab: not imported, as told".into()),
                 OUTLIVES_EOF => session.outlives_eof = true,
                 NOTE if version() > 1 => session.note = value.to_vec(),
+                claims::CLAIM => session.claim = Claim::read(value),
                 _ => {}
             }
         }

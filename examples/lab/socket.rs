@@ -39,7 +39,7 @@ pub fn handle(
             conn.set_timer(timer, Duration::from_millis(number(millis)?));
         }
         "disarm" => conn.cancel_timer(Timer(number(rest)?)),
-        "unalarm" => conn.net().cancel_alarm(Alarm(ALARM)),
+        "unalarm" => conn.net.cancel_alarm(Alarm(ALARM)),
         "pause" => {
             conn.pause();
             conn.set_timer(PAUSE, Duration::from_millis(number(rest)?));

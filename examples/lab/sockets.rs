@@ -110,7 +110,7 @@ pub fn handle(conn: &mut Connection<'_>, verb: &str, rest: &str) -> Result<Optio
         }),
         "greet" => {
             let own = conn.id();
-            for id in conn.net().ids().into_iter().filter(|&id| id != own) {
+            for id in conn.net.ids().into_iter().filter(|&id| id != own) {
                 conn.other(id).into_iter().for_each(|mut other| crate::say(&mut other, rest));
             }
             "ok".to_owned()

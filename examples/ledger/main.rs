@@ -119,7 +119,7 @@ impl Service for Ledger {
 
     fn on_data(&mut self, conn: &mut Connection<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
         let Some((line, taken)) = codec::line(input, LINE)? else { return Ok(0) };
-        let text = match self.answer(conn.net(), line) {
+        let text = match self.answer(conn.net, line) {
             Ok(text) => format!("ok {text}\n"),
             Err(why) => format!("error: {why}\n"),
         };

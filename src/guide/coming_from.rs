@@ -84,6 +84,7 @@
 //! | a task for each connection | a [`Session`](crate::Service::Session) for each connection: data, not a suspended function |
 //! | `Arc<Mutex<State>>` | a field of the service; every callback has `&mut self` |
 //! | `mpsc`, `broadcast` to other tasks | [`net.get(id)`](crate::Net::get)`.send(..)` |
+//! | a map of `Arc<Mutex<Client>>`, to reach another client's state | a map of [`ConnId`](crate::ConnId), and [`net.session(id)`](crate::Net::session) |
 //! | `read().await` in a loop, with a buffer | [`on_data`](crate::Service::on_data): the bytes are there, and what is incomplete is kept for you |
 //! | `tokio_util::codec::Decoder` | a function from bytes to a message and its length, as in [`codec`](crate::codec) |
 //! | `write_all().await` waits for the peer | [`send`](crate::Connection::send) queues; [`is_congested`](crate::Connection::is_congested), [`on_writable`](crate::Service::on_writable), and a hard limit |

@@ -147,7 +147,7 @@
 //!     };
 //!     let speaker = conn.id();
 //!     self.0.insert(speaker);
-//!     self.tell_others(conn.net(), speaker, &text);
+//!     self.tell_others(conn.net, speaker, &text);
 //!     Ok(taken)
 //! }
 //! # }

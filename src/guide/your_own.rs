@@ -32,7 +32,7 @@
 //!     fn on_data(&mut self, conn: &mut Connection<'_>, _session: &mut (), input: &[u8]) -> Result<usize> {
 //!         let Some((line, taken)) = codec::line(input, 512)? else { return Ok(0) };
 //!         self.count += 1;
-//!         let (generation, text) = (conn.net().generation(), String::from_utf8_lossy(line));
+//!         let (generation, text) = (conn.net.generation(), String::from_utf8_lossy(line));
 //!         conn.send(format!("{generation}: line {} is {text}\n", self.count).as_bytes());
 //!         Ok(taken)
 //!     }
@@ -188,6 +188,128 @@
 //! (`rmp-serde`) 89 and 194, bitcode 225 and 161, CBOR (`ciborium`) 151 and 577. postcard knows no names. So put a version in
 //! front, refuse the others, and change it in two steps: a version that reads both formats and writes the old
 //! one, and then one that writes the new one. The example `kv` is made like that (`records.rs` and `saved.rs` there).
+//!
+//! # Finding a connection by a name
+//!
+//! A client says who it is, and others find it by that: a map in the service leads from the name to a
+//! [`ConnId`](crate::ConnId), and [`Net::session`](crate::Net::session) or [`Net::with`](crate::Net::with) from there to what the
+//! connection remembers. Who says the name of somebody who is here takes over from that one:
+//!
+//! ```
+//! use heirloom::{ConnId, Connection, Net, Origin, Reason, Result, Service, Start, codec, testing::Harness};
+//! use std::{collections::HashMap, io::Write};
+//!
+//! #[derive(Default)]
+//! struct Session {
+//!     name: String,
+//!     told: usize, // messages
+//! }
+//!
+//! #[derive(Default)]
+//! struct Post {
+//!     names: HashMap<String, ConnId>,
+//! }
+//!
+//! impl Post {
+//!     fn log_in(&mut self, conn: &mut Connection<'_>, session: &mut Session, name: &str) {
+//!         session.name = name.to_owned();
+//!         let old = self.names.insert(name.to_owned(), conn.id());
+//!         let Some(old) = old.filter(|&old| old != conn.id()) else { return };
+//!         if let Some(theirs) = conn.net.session::<Session>(old) {
+//!             session.told += theirs.told; // goes on with what the other one had
+//!         }
+//!         if let Some(mut old) = conn.net.get(old) {
+//!             old.send(b"you are here from somewhere else\n");
+//!             old.close();
+//!         }
+//!     }
+//!
+//!     fn tell(&mut self, conn: &mut Connection<'_>, name: &str, text: &str) {
+//!         let told = self.names.get(name).and_then(|&id| {
+//!             conn.net.with(id, |conn, session: &mut Session| {
+//!                 session.told += 1;
+//!                 let _ = writeln!(conn, "{}: {text}", session.told);
+//!             })
+//!         });
+//!         conn.send(if told.is_some() { b"told\n" } else { b"nobody\n" });
+//!     }
+//! }
+//!
+//! impl Service for Post {
+//!     type Session = Session;
+//!
+//!     fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result<Session> {
+//!         Ok(Session::default())
+//!     }
+//!
+//!     fn on_data(&mut self, conn: &mut Connection<'_>, session: &mut Session, input: &[u8]) -> Result<usize> {
+//!         let Some((line, taken)) = codec::line(input, 512)? else { return Ok(0) };
+//!         let line = String::from_utf8_lossy(line);
+//!         match line.split_once(' ') {
+//!             Some(("i-am", name)) => self.log_in(conn, session, name),
+//!             Some((name, text)) => self.tell(conn, name, text),
+//!             None => return Err("a name and a text".into()),
+//!         }
+//!         Ok(taken)
+//!     }
+//!
+//!     fn on_close(&mut self, _net: &mut Net, id: ConnId, session: Session, _why: Reason) {
+//!         if self.names.get(&session.name) == Some(&id) { // and not somebody else's by now
+//!             self.names.remove(&session.name);
+//!         }
+//!     }
+//!
+//!     // A map that is made of those who arrive needs no `save`.
+//!     fn export(&self, session: &Session) -> Option<Vec<u8>> {
+//!         Some(format!("{} {}", session.told, session.name).into())
+//!     }
+//!
+//!     fn import(&mut self, conn: &mut Connection<'_>, saved: &[u8]) -> Result<Session> {
+//!         let text = String::from_utf8_lossy(saved);
+//!         let (told, name) = text.split_once(' ').ok_or("not a session")?;
+//!         let told = told.parse().map_err(|_| "not a number")?;
+//!         if !name.is_empty() {
+//!             self.names.insert(name.to_owned(), conn.id());
+//!         }
+//!         Ok(Session { name: name.to_owned(), told })
+//!     }
+//!
+//!     /// Those who have not come along, and those who have gone while another process had them.
+//!     fn on_start(&mut self, net: &mut Net, _start: Start) {
+//!         self.names.retain(|name, id| {
+//!             net.session::<Session>(*id).is_some_and(|session| session.name == *name)
+//!         });
+//!     }
+//! }
+//!
+//! let mut harness = Harness::new(Post::default());
+//! let [ann, bob, again] = [harness.connect(), harness.connect(), harness.connect()];
+//! harness.feed(ann, b"i-am ann\n");
+//! harness.feed(bob, b"ann hello\n");
+//! harness.feed(again, b"i-am ann\n");
+//! assert_eq!(harness.take(ann), b"1: hello\nyou are here from somewhere else\n");
+//! assert!(harness.is_closed(ann));
+//! let mut harness = harness.restart(Post::default())?;
+//! harness.feed(bob, b"ann are you there?\n");
+//! assert_eq!(harness.take(again), b"2: are you there?\n");
+//! # assert_eq!(harness.take(bob), b"told\ntold\n");
+//! # harness.finish(again);
+//! # harness.feed(bob, b"ann gone?\n");
+//! # assert_eq!(harness.take(bob), b"nobody\n");
+//! # Ok::<(), heirloom::Error>(())
+//! ```
+//!
+//! What a restart does with the map, and why `on_start` looks through it:
+//!
+//! | restart | the map, and what it leads to |
+//! |---|---|
+//! | fork, connections [move](crate::Restart::move_connections) | it is in the heap, and a connection keeps its id; one that [stays](crate::Service::on_move) is not found in the new process |
+//! | fork, they stay | it is in the heap, and leads nowhere: `on_start` empties it. Old clients are found by old clients, in the old process |
+//! | fork-exec, they move | `import` makes it anew, in any order; an id leads to its connection before that one is imported, to its session only then |
+//! | fork-exec, they stay | it is empty |
+//! | a roll back | the old process has the map of the moment of the copy; `import` adds those who come back, `on_start` takes out those who went meanwhile |
+//!
+//! Where connections stay, a name may be taken twice for the time of the drain: once in each process.
 //!
 //! # A database
 //!

@@ -21,7 +21,7 @@ pub(crate) mod stream;
 
 pub(crate) use self::{
     address::Address,
-    conn::{CameBy, ConnState, Flags, Phase, Slots},
+    conn::{CameBy, ConnState, Flags, Phase, Sessions, Slots},
     datagram::{DatagramInbox, Datagrams, name_of},
     id::Source,
     listen::{BY_NAME, CONTROL, ListenOptions, Listener, obtain},

@@ -25,7 +25,8 @@ use crate::{
 ///
 /// `self` is what all connections share, a [`Session`](Self::Session) is what one of them must
 /// remember, [`Connection`] is the connection itself. A callback has all three and `&mut`, so shared state
-/// is a field, not an `Rc<RefCell>`.
+/// is a field, not an `Rc<RefCell>`. What another connection remembers is at hand by its id
+/// ([`Net::session`]): the service keeps ids, under whatever keys it likes.
 ///
 /// Five rules:
 ///
@@ -116,8 +117,10 @@ use crate::{
 /// `panic = "abort"`, nor where a `Drop` panics because of a panic.
 #[allow(unused_variables)] // the defaults ignore most of what they are given
 pub trait Service: Sized {
-    /// What one conversation must remember: plain data.
-    type Session;
+    /// What one conversation must remember: plain data that borrows from nothing, since others are told where to
+    /// find it ([`Net::session`]). It is moved out of its place and back around each callback, which takes some 10 ns;
+    /// what is larger than a kilobyte is better in a `Box`.
+    type Session: 'static;
 
     /// A connection is there: accepted or dialed. Answers what to remember about it.
     ///

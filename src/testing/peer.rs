@@ -1,4 +1,5 @@
-//! Peers that do not end as they should: one that is silent, one that resets; and whether the server has.
+//! Peers that do not end as they should: one that is silent, one that resets; and whether the server has. What
+//! the server remembers of one.
 
 use super::{Harness, Peer};
 use crate::{
@@ -68,6 +69,31 @@ impl<S: Service> Harness<S> {
         pipe.reset_by_client();
         self.turn.net.note_stream(*id, true, true, true);
         self.settle();
+    }
+
+    /// What the service remembers of the peer's connection; `None` when that is over, or has none.
+    ///
+    /// ```
+    /// # use heirloom::{Connection, Origin, Result, Service, testing::Harness};
+    /// # struct Count;
+    /// # impl Service for Count {
+    /// #     type Session = usize;
+    /// #     fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result<usize> { Ok(0) }
+    /// #     fn on_data(&mut self, _conn: &mut Connection<'_>, size: &mut usize, input: &[u8]) -> Result<usize> {
+    /// #         *size += input.len();
+    /// #         Ok(input.len())
+    /// #     }
+    /// # }
+    /// # let mut harness = Harness::new(Count); // which counts bytes
+    /// let peer = harness.connect();
+    /// harness.feed(peer, b"hello");
+    /// assert_eq!(harness.session(peer), Some(&mut 5));
+    /// harness.finish(peer);
+    /// assert_eq!(harness.session(peer), None);
+    /// ```
+    pub fn session(&mut self, peer: Peer) -> Option<&mut S::Session> {
+        let id = self.id(peer);
+        self.turn.net.session(id)
     }
 
     /// Whether the server has ended the connection by a reset, so that the peer knows that what it has got

@@ -13,7 +13,7 @@ impl<S: Service> Harness<S> {
     /// #     type Session = ();
     /// #     fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result { Ok(()) }
     /// #     fn on_data(&mut self, conn: &mut Connection<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
-    /// #         conn.net().restart(Restart::fork());
+    /// #         conn.net.restart(Restart::fork());
     /// #         Ok(input.len())
     /// #     }
     /// # }

@@ -27,7 +27,7 @@ use crate::{
     limits::{ACCEPT_BUDGET, EVENTS, READ_BUDGET},
     net::{
         ConnId, Connection, DatagramInbox, Deadline, Expired, Net, Origin, Phase as ConnPhase,
-        Reason, Source,
+        Reason, Sessions, Source,
     },
     restart::Phase,
     service::Service,
@@ -37,15 +37,13 @@ pub(crate) use generation::{AtMax, Generation, Handback, Succession, Trigger};
 use guard::{guard_connection, guard_process};
 pub(crate) use inboxes::Inboxes;
 
-/// A server at work. Three disjoint fields make the callbacks possible: each gets one `&mut` to the
-/// service, to its session and to the net, and `input` borrows from a fourth.
+/// A server at work. Disjoint fields make the callbacks possible: each gets one `&mut` to the service and one to
+/// the net, out of which its session is [lent](Net::lend) meanwhile, and `input` borrows from a third.
 pub(crate) struct Turn<S: Service> {
     /// First, since fields are dropped in this order: a forked child that fails before it serves ends
     /// with it, and touches nothing of its parent's.
     pub succession: Succession,
     pub service: S,
-    /// By slot, beside the slab of connections.
-    sessions: Vec<Option<S::Session>>,
     pub net: Net,
     pub inboxes: Inboxes<S>,
     /// What every connection is read into.
@@ -60,10 +58,10 @@ pub(crate) struct Turn<S: Service> {
 }
 
 impl<S: Service> Turn<S> {
-    pub fn new(service: S, net: Net, succession: Succession) -> Turn<S> {
+    pub fn new(service: S, mut net: Net, succession: Succession) -> Turn<S> {
+        net.sessions = Sessions::new::<S::Session>();
         Turn {
             service,
-            sessions: Vec::new(),
             net,
             inboxes: Inboxes::none(),
             buffer: vec![0; READ_BUDGET].into_boxed_slice(),
@@ -195,12 +193,8 @@ impl<S: Service> Turn<S> {
 
     /// A connection has its session from here on, or ends because it gets none.
     fn keep_session(&mut self, id: ConnId, opened: std::result::Result<S::Session, Reason>) {
-        let slot = id.slot();
-        if slot >= self.sessions.len() {
-            self.sessions.resize_with(slot + 1, || None);
-        }
         match opened {
-            Ok(session) => self.sessions[slot] = Some(session),
+            Ok(session) => self.net.sessions.put(id.slot(), session),
             Err(why) => self.net.finish(id, why),
         }
     }
@@ -282,7 +276,7 @@ impl<S: Service> Turn<S> {
         while !self.net.frozen
             && let Some((id, why)) = self.net.take_ended()
         {
-            if let Some(session) = self.sessions.get_mut(id.slot()).and_then(Option::take) {
+            if let Some(session) = self.net.sessions.take(id.slot()) {
                 let service = &mut self.service;
                 guard_process(&mut self.net, "on_close", |net| {
                     service.on_close(net, id, session, why);
@@ -310,13 +304,14 @@ impl<S: Service> Turn<S> {
         if self.net.conn(id).is_none_or(|conn| conn.phase != ConnPhase::Open) {
             return;
         }
-        let Some(Some(session)) = self.sessions.get_mut(id.slot()) else { return };
         let service = &mut self.service;
-        let result = guard_connection(&mut self.net, name, |net| {
-            callback(service, &mut Connection::new(net, id), session)
+        let called = self.net.lend(id, |net, session| {
+            guard_connection(net, name, |net| {
+                callback(service, &mut Connection::new(net, id), session)
+            })
         });
         // Rule 2: an `Err` closes this connection.
-        if let Err(why) = result {
+        if let Some(Err(why)) = called {
             self.net.finish(id, why);
         }
     }

@@ -44,7 +44,7 @@ pub fn info(call: &mut Call<'_, '_>) -> Answer {
 
 fn server(call: &mut Call<'_, '_>) -> Vec<(&'static str, String)> {
     let age = call.conn.now().saturating_duration_since(call.state.since);
-    let net = call.conn.net();
+    let net = &mut *call.conn.net;
     let engine = net.engine().map_or("none".to_owned(), |engine| engine.to_string());
     vec![
         ("redis_version", VERSION.to_owned()),
@@ -57,7 +57,7 @@ fn server(call: &mut Call<'_, '_>) -> Vec<(&'static str, String)> {
 }
 
 fn clients(call: &mut Call<'_, '_>) -> Vec<(&'static str, String)> {
-    vec![("connected_clients", call.conn.net().connections().to_string())]
+    vec![("connected_clients", call.conn.net.connections().to_string())]
 }
 
 fn stats(call: &mut Call<'_, '_>) -> Vec<(&'static str, String)> {

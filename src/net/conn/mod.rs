@@ -1,13 +1,15 @@
 //! One connection as data: where it stands and what is true of it (`state`), what was said of its end
-//! (`told`), where all of them are kept (`slots`), and how many lead to one place (`destinations`). No I/O; knows no
-//! reactor.
+//! (`told`), where all of them are kept (`slots`) and what their conversations remember (`sessions`), and how many
+//! lead to one place (`destinations`). No I/O; knows no reactor.
 
 mod destinations;
+mod sessions;
 mod slots;
 mod state;
 mod told;
 
 pub(crate) use destinations::Destinations;
+pub(crate) use sessions::Sessions;
 pub(crate) use slots::Slots;
 pub(crate) use state::{CameBy, ConnState, Flags, Phase};
 pub(crate) use told::Told;

@@ -35,7 +35,7 @@ use crate::net::{
 ///     } else {
 ///         conn.set_timer(STALLED, Duration::from_secs(10));
 ///     }
-///     let (now, others) = (conn.now(), conn.net().connections() - 1);
+///     let (now, others) = (conn.now(), conn.net.connections() - 1);
 ///     log::debug!("{now:?}: {} of {} is served, beside {others} others", conn.id(), conn.peer());
 /// }
 /// ```
@@ -53,7 +53,21 @@ use crate::net::{
 /// ```
 #[derive(Debug)]
 pub struct Connection<'a> {
-    net: &'a mut Net,
+    /// Everything else: the other connections and their [sessions](Net::session), the alarms, the process. A field,
+    /// so that what is asked of it and what is asked of the connection go into one expression:
+    ///
+    /// ```
+    /// # use heirloom::{ConnId, Connection};
+    /// fn neighbours(conn: &mut Connection<'_>) -> impl Iterator<Item = ConnId> {
+    ///     let id = conn.id();
+    ///     conn.net.ids().into_iter().filter(move |&other| other != id)
+    /// }
+    ///
+    /// fn dial_for(conn: &mut Connection<'_>, address: &str) -> heirloom::Result {
+    ///     conn.net.dial(address, conn.id().to_bits()) // the tag says for whom
+    /// }
+    /// ```
+    pub net: &'a mut Net,
     id: ConnId,
 }
 
@@ -116,11 +130,6 @@ impl<'a> Connection<'a> {
     /// When this turn began. Use it instead of asking the system for the time.
     pub fn now(&self) -> Instant {
         self.net.now()
-    }
-
-    /// Everything else: the other connections, the alarms, the process.
-    pub fn net(&mut self) -> &mut Net {
-        self.net
     }
 
     /// Another connection, if it is still there.

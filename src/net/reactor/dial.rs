@@ -41,7 +41,7 @@ impl Net {
     /// fn begin(conn: &mut Connection<'_>) -> Result {
     ///     let tag = conn.id().to_bits();
     ///     conn.pause();
-    ///     conn.net().dial("127.0.0.1:6379", tag)
+    ///     conn.net.dial("127.0.0.1:6379", tag)
     /// }
     /// ```
     pub fn dial(&mut self, address: &str, tag: u64) -> Result {

@@ -150,7 +150,7 @@ impl Net {
         self.engine = Some(Engine::Fork);
         self.limits = old.limits;
         (self.propagates_panics, self.meant) = (old.propagates_panics, old.meant);
-        self.last_serial = old.last_serial;
+        (self.last_serial, self.sessions) = (old.last_serial, old.sessions);
         for listener in old.listeners {
             self.listeners.push(listener.rewrap()?);
         }

@@ -4,7 +4,7 @@
 //!
 //! This file has the data and the look-ups. A connection comes by `accept` (through a proxy, by `header`, too) or
 //! `dial`, its bytes by `flow`, its deadlines are watched in `timeouts`, it goes by `close` or, whole, by `handover`; `connection` is
-//! what a callback may do with it. `paths` is about Unix sockets that nobody finds, `datagrams` and `tasks`
+//! what a callback may do with it, `sessions` with what others remember. `paths` is about Unix sockets that nobody finds, `datagrams` and `tasks`
 //! about what is no connection, `process`, `request`, `deadline` and `said` about the process; `time` says
 //! what time it is, and by `hearing` when a deadline may be judged; `inventory` says
 //! which descriptors are ours.
@@ -24,6 +24,7 @@ mod paths;
 mod process;
 mod request;
 mod said;
+mod sessions;
 mod tasks;
 mod time;
 mod timeouts;
@@ -46,7 +47,7 @@ pub(crate) use self::{
     request::Request,
 };
 use super::{
-    conn::{ConnState, Destinations, Phase, Slots},
+    conn::{ConnState, Destinations, Phase, Sessions, Slots},
     datagram::Datagrams,
     id::{ConnId, Source, Timer},
     listen::Listener,
@@ -123,6 +124,8 @@ pub struct Net {
 
     // The connections.
     pub(crate) conns: Slots,
+    /// What those of them that are in service remember, but for what is lent to a callback.
+    pub(crate) sessions: Sessions,
     /// Where the dialed ones of them lead.
     destinations: Destinations,
     /// Those of them that are of the control socket.
@@ -203,6 +206,7 @@ impl Net {
             full: false,
             reserve: Reserve::default(),
             conns: Slots::new(),
+            sessions: Sessions::default(),
             destinations: Destinations::default(),
             controls: Vec::new(),
             last_serial: 0,

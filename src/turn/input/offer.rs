@@ -66,9 +66,8 @@ impl<S: Service> Turn<S> {
             self.net.conns[id.slot()].input = kept;
             return;
         };
-        let Some(Some(session)) = self.sessions.get_mut(id.slot()) else { return };
         let input = &self.buffer[..start + count];
-        let taken = offer(&mut self.service, session, &mut self.net, id, input);
+        let Some(taken) = offer(&mut self.service, &mut self.net, id, input) else { return };
         kept.clear();
         let rest = &input[taken..];
         if rest.is_empty() {
@@ -91,9 +90,9 @@ impl<S: Service> Turn<S> {
     }
 
     fn offer_kept_input(&mut self, id: ConnId) {
-        let Some(Some(session)) = self.sessions.get_mut(id.slot()) else { return };
         let mut input = std::mem::take(&mut self.net.conns[id.slot()].input);
-        let taken = offer(&mut self.service, session, &mut self.net, id, &input);
+        let offered = offer(&mut self.service, &mut self.net, id, &input);
+        let Some(taken) = offered else { return };
         input.drain(..taken);
         let conn = &mut self.net.conns[id.slot()];
         if input.is_empty() {
@@ -123,8 +122,12 @@ impl<S: Service> Turn<S> {
     }
 }
 
-/// Offers `input` message by message; answers the bytes that were taken.
-fn offer<S: Service>(
+/// Offers `input` message by message, with the session lent once for all of it; answers the bytes that were taken.
+fn offer<S: Service>(service: &mut S, net: &mut Net, id: ConnId, input: &[u8]) -> Option<usize> {
+    net.lend(id, |net, session| offer_with(service, session, net, id, input))
+}
+
+fn offer_with<S: Service>(
     service: &mut S,
     session: &mut S::Session,
     net: &mut Net,

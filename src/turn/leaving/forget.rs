@@ -28,11 +28,11 @@ impl<S: Service> Turn<S> {
         if !self.succession.heap.is_shared() {
             return;
         }
-        let Turn { succession, service, sessions, net, inboxes, inherited, .. } = self;
+        let Turn { succession, service, net, inboxes, inherited, .. } = self;
         drop(succession); // links and locks
         close_all(net.conns.iter().filter_map(|(_, conn)| conn.stream.raw_fd()).collect());
         net.close_and_forget();
-        mem::forget((service, sessions, inboxes, inherited));
+        mem::forget((service, inboxes, inherited));
     }
 
     /// Whether there is something to be given back, and this is the time for it. What a fork has left waits for

@@ -85,11 +85,7 @@ impl<S: Service> Turn<S> {
         let (mut records, mut streams) = (Vec::new(), Vec::new());
         let mut sharing = self.sharing(record::VERSION);
         for id in self.moving().collect::<Vec<_>>() {
-            let session = self.sessions.get(id.slot()).and_then(Option::as_ref);
-            let giver = &self.service;
-            let export =
-                |session| guard_restart(&mut self.net, "export", |_| giver.export(session));
-            let Some(exported) = session.map(export).transpose()?.flatten() else {
+            let Some(exported) = self.export(id)?.flatten() else {
                 self.net.conns[id.slot()].flags.moves = false; // it stays after all
                 continue;
             };

@@ -59,10 +59,10 @@ impl<S: Service> Turn<S> {
     /// When `on_move` panics.
     pub(in crate::turn) fn freeze(&mut self) -> std::result::Result<(), String> {
         self.net.freeze();
-        let (service, sessions) = (&self.service, &self.sessions);
+        let service = &self.service;
         guard_restart(&mut self.net, "on_move", |net| {
             for (slot, conn) in net.conns.iter_mut() {
-                let session = sessions.get(slot).and_then(Option::as_ref);
+                let session = net.sessions.get::<S::Session>(slot);
                 let goes = session.is_none_or(|session| service.on_move(session) == Move::Yes);
                 conn.flags.moves = goes && conn.can_move();
             }
@@ -169,12 +169,7 @@ impl<S: Service> Turn<S> {
             let kept = conn.input.len() + shipment.sharing.cost(&conn.output);
             let fits = shipment.allowance.has_room_for(kept);
             // What has no room without its session is not written down for nothing.
-            let session = self.sessions.get(id.slot()).and_then(Option::as_ref);
-            let session = session.filter(|_| fits);
-            let service = &self.service;
-            let export =
-                |session| guard_restart(&mut self.net, "export", |_| service.export(session));
-            let exported = session.map(export).transpose()?;
+            let exported = if fits { self.export(id)? } else { None };
             let written = exported.iter().flatten().map(Vec::len).sum::<usize>();
             let Some(shipment) = self.succession.shipment() else { break };
             if exported == Some(None) || !shipment.allowance.take(kept + written) {
@@ -188,6 +183,18 @@ impl<S: Service> Turn<S> {
             now = self.has_saved(now)?;
         }
         Ok((records, fds))
+    }
+
+    /// A session, written down if the service can do that. The outer `None`: there is none.
+    pub(super) fn export(
+        &mut self,
+        id: ConnId,
+    ) -> std::result::Result<Option<Option<Vec<u8>>>, String> {
+        let service = &self.service;
+        guard_restart(&mut self.net, "export", |net| {
+            let session = net.sessions.get::<S::Session>(id.slot());
+            session.map(|session| service.export(session))
+        })
     }
 
     pub(super) fn send_across(
@@ -216,7 +223,7 @@ impl<S: Service> Turn<S> {
         let count = gone.len();
         gone.retain(|&id| {
             self.net.let_go(id);
-            sessions.push(self.sessions.get_mut(id.slot()).and_then(Option::take));
+            sessions.push(self.net.sessions.take(id.slot()));
             matches!(sessions.last(), Some(Some(_))) // of others no service knows
         });
         if self.succession.phase == Phase::Released {

@@ -151,11 +151,11 @@ impl<S: Service> Turn<S> {
     /// Of the parent's connections: closes those that stay with it, and answers the others.
     fn leave_to_parent(&mut self, conns: &mut Slots) -> Slots {
         let mut all = std::mem::take(conns);
-        let mut sessions = std::mem::take(&mut self.sessions);
+        let sessions = self.net.sessions.table::<S::Session>();
         let stays = all.iter().map(|(_, conn)| conn).filter(|conn| !conn.flags.moves);
         let mut staying: Vec<ConnId> = stays.map(|conn| conn.id).collect();
         let (left, left_sessions) = if staying.len() == all.len() {
-            (std::mem::take(&mut all), std::mem::take(&mut sessions))
+            (std::mem::take(&mut all), std::mem::take(sessions))
         } else {
             let session = |id: &ConnId| sessions.get_mut(id.slot()).and_then(Option::take);
             let left_sessions = staying.iter().map(session).collect();
@@ -165,7 +165,6 @@ impl<S: Service> Turn<S> {
         self.succession.stayed = staying;
         close_all(left.iter().filter_map(|(_, conn)| conn.stream.raw_fd()).collect());
         self.inherited.push(Inherited::shared(left, left_sessions));
-        self.sessions = sessions;
         all
     }
 

@@ -171,7 +171,7 @@ impl<S: Service> Turn<S> {
         for id in mem::take(&mut returned.taken) {
             if self.net.conn(id).is_some() {
                 self.net.let_go(id);
-                sessions.push(self.sessions.get_mut(id.slot()).and_then(Option::take));
+                sessions.push(self.net.sessions.take(id.slot()));
             }
         }
         if !sessions.is_empty() {
