@@ -33,7 +33,7 @@ use crate::{
     error::{Error, Result},
     net::{
         address::Address,
-        stream::{Peer, Stream},
+        stream::{Peer, Stream, keep_alive},
     },
     system::regular_file::FileId,
 };
@@ -150,6 +150,7 @@ impl Listener {
             (false, false) => {
                 let socket = std::net::TcpListener::from(fd);
                 socket.set_nonblocking(true).map_err(failed)?;
+                keep_alive(&socket).map_err(failed)?;
                 let address = Address::Tcp(socket.local_addr().map_err(failed)?);
                 (Socket::Tcp(TcpListener::from_std(socket)), address)
             }

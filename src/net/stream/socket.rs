@@ -20,7 +20,7 @@ use nix::sys::socket::{
     AddressFamily, SockaddrLike, SockaddrStorage, getsockname, getsockopt, sockopt::PeerCredentials,
 };
 
-use super::{memory::Pipe, peer::Peer};
+use super::{keep_alive::keep_alive, memory::Pipe, peer::Peer};
 use crate::net::address::Address;
 
 /// A non-blocking byte stream.
@@ -116,6 +116,15 @@ impl Stream {
     pub fn set_nodelay(&self) -> io::Result<()> {
         match self {
             Stream::Tcp(stream) => stream.set_nodelay(true),
+            _ => Ok(()),
+        }
+    }
+
+    /// Has a peer that is silent asked whether it is there: see [`keep_alive`]. Of a Unix socket the system
+    /// knows.
+    pub fn keep_alive(&self) -> io::Result<()> {
+        match self {
+            Stream::Tcp(stream) => keep_alive(&stream),
             _ => Ok(()),
         }
     }
