@@ -15,12 +15,13 @@ use imports::Imports;
 /// Every room of `src` and which others it may name, bottom up. A room is a folder, or a file of
 /// `src` itself; what lies in a folder beside its rooms is the folder's own. Items count where they are
 /// made, not where they are re-exported.
-const ROOMS: [(&str, &[&str]); 38] = [
+const ROOMS: [(&str, &[&str]); 39] = [
     // Plain values.
     ("limits", &[]),
     ("log_target", &[]),
     ("stats", &[]),
     ("inventory", &[]),
+    ("timeouts", &["limits"]),
     ("prepare", &["limits"]),
     ("plan", &["limits", "prepare"]),
     ("verdict", &["inventory", "plan", "prepare"]),
@@ -38,11 +39,11 @@ const ROOMS: [(&str, &[&str]); 38] = [
     // Work that is no connection.
     ("tasks", &["limits", "log_target", "system", "timer"]),
     // Sockets, from one stream to all that a process has.
-    ("net", &["error"]),
-    ("net/stream", &["net"]),
+    ("net", &["error", "timeouts"]),
+    ("net/stream", &["limits", "net"]),
     ("net/listen", &["error", "limits", "log_target", "logging", "net", "net/stream", "system"]),
     ("net/datagram", &["limits", "log_target", "net", "net/listen"]),
-    ("net/conn", &["buffer", "clock", "limits", "net", "net/stream"]),
+    ("net/conn", &["buffer", "clock", "limits", "net", "net/stream", "timeouts"]),
     (
         "net/reactor",
         &[
@@ -62,6 +63,7 @@ const ROOMS: [(&str, &[&str]); 38] = [
             "stats",
             "system",
             "tasks",
+            "timeouts",
             "timer",
         ],
     ),
@@ -69,7 +71,7 @@ const ROOMS: [(&str, &[&str]); 38] = [
     ("restart/link", &["limits", "log_target", "plan", "system"]),
     (
         "restart/transfer",
-        &["buffer", "clock", "limits", "net", "net/conn", "net/stream", "restart/link"],
+        &["buffer", "clock", "limits", "net", "net/conn", "net/stream", "restart/link", "timeouts"],
     ),
     (
         "restart/engine",
@@ -107,7 +109,7 @@ const ROOMS: [(&str, &[&str]); 38] = [
         ],
     ),
     // What an author writes, and who calls it.
-    ("service", &["error", "net", "net/datagram", "net/reactor", "tasks", "verdict"]),
+    ("service", &["error", "net", "net/datagram", "net/reactor", "tasks", "timeouts", "verdict"]),
     (
         "turn/generation",
         &[
@@ -140,6 +142,7 @@ const ROOMS: [(&str, &[&str]); 38] = [
             "service",
             "system",
             "tasks",
+            "timeouts",
             "turn/generation",
         ],
     ),
@@ -245,6 +248,7 @@ const ROOMS: [(&str, &[&str]); 38] = [
             "service",
             "system",
             "tasks",
+            "timeouts",
             "turn",
             "turn/generation",
         ],
@@ -263,6 +267,7 @@ const ROOMS: [(&str, &[&str]); 38] = [
             "restart",
             "service",
             "tasks",
+            "timeouts",
             "turn",
             "turn/generation",
         ],

@@ -47,6 +47,7 @@ use crate::{
     net::{ConnId, Net, Origin, Phase, Stream, stream::memory::Pipe},
     service::{Mail, Service, Start},
     tasks::Inbox,
+    timeouts::Timeouts,
     turn::{Succession, Turn},
 };
 
@@ -141,6 +142,31 @@ impl<S: Service> Harness<S> {
         self
     }
 
+    /// The timeouts of all connections, as of [`Server::timeouts`](crate::Server::timeouts).
+    ///
+    /// ```
+    /// # use heirloom::{Connection, Origin, Result, Service, Timeouts, testing::Harness};
+    /// # use std::time::Duration;
+    /// # struct Quiet;
+    /// # impl Service for Quiet {
+    /// #     type Session = ();
+    /// #     fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result { Ok(()) }
+    /// #     fn on_data(&mut self, _conn: &mut Connection<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+    /// #         Ok(input.len())
+    /// #     }
+    /// # }
+    /// let minute = Duration::from_secs(60);
+    /// let mut harness = Harness::new(Quiet).timeouts(Timeouts::new().all_idle(minute));
+    /// let peer = harness.connect();
+    /// harness.feed(peer, b"hello");
+    /// harness.advance(minute);
+    /// assert!(harness.is_closed(peer));
+    /// ```
+    pub fn timeouts(mut self, timeouts: Timeouts) -> Harness<S> {
+        self.turn.net.timeouts.of_all = timeouts;
+        self
+    }
+
     /// Catches panics of callbacks, as a [`Server`](crate::Server) does. A harness lets them through otherwise, so
     /// that an assertion in a service fails the test that it stands in.
     ///
@@ -223,7 +249,11 @@ impl<S: Service> Harness<S> {
     fn connect_by(&mut self, pipe: Pipe, origin: Origin) -> Peer {
         let stream = Stream::Memory(pipe.clone());
         let peer = stream.peer();
-        let id = self.turn.net.insert(stream, peer, Phase::Open);
+        let net = &mut self.turn.net;
+        let id = match origin {
+            Origin::Accepted { listener } => net.insert_accepted(stream, peer, listener),
+            Origin::Dialed { .. } => net.insert(stream, peer, Phase::Open),
+        };
         let id = id.expect("a stream in memory is not registered, so nothing can fail");
         self.pipes.push((pipe, id));
         self.turn.open(id, origin);

@@ -75,10 +75,10 @@ impl Net {
         let tag = conn.rare_mut().tag;
         match conn.stream.connected()? {
             Ok(()) => {
-                let _ = conn.stream.set_nodelay();
+                let _ = conn.stream.set_nodelay().and_then(|()| conn.stream.keep_alive());
                 conn.phase = Phase::Open;
                 conn.peer = conn.stream.peer();
-                conn.active = now;
+                (conn.read_at, conn.written_at) = (now, now);
                 self.stats.dialed += 1;
                 self.schedule_check(id);
                 Some(Origin::Dialed { tag })

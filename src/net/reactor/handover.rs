@@ -142,7 +142,7 @@ impl Net {
         (self.clock, self.stamp, self.frozen_at) = (old.clock, old.stamp, old.frozen_at);
         self.generation = generation;
         self.engine = Some(Engine::Fork);
-        self.limits = old.limits;
+        (self.limits, self.timeouts) = (old.limits, old.timeouts);
         (self.propagates_panics, self.meant) = (old.propagates_panics, old.meant);
         self.last_serial = old.last_serial;
         for listener in old.listeners {

@@ -3,13 +3,14 @@
 //! what they want done.
 //!
 //! This file has the data and the look-ups. A connection comes by `accept` or `dial`, its bytes by
-//! `flow`, its deadlines are watched in `timeouts`, it goes by `close` or, whole, by `handover`; `connection` is
+//! `flow`, its deadlines are watched in `timeouts` (`checks` says when), its silence is judged in `idle`, it goes by `close` or, whole, by `handover`; `connection` is
 //! what a callback may do with it. `paths` is about Unix sockets that nobody finds, `datagrams` and `tasks`
 //! about what is no connection, `process`, `request`, `deadline` and `said` about the process; `time` says
 //! what time it is, and by `hearing` when a deadline may be judged; `inventory` says
 //! which descriptors are ours.
 
 mod accept;
+mod checks;
 mod close;
 mod connection;
 mod datagrams;
@@ -18,6 +19,7 @@ mod dial;
 mod flow;
 mod handover;
 mod hearing;
+mod idle;
 mod inventory;
 mod paths;
 mod process;
@@ -28,7 +30,7 @@ mod time;
 mod timeouts;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fmt,
     io::Result as IoResult,
     os::fd::AsRawFd,
@@ -39,13 +41,16 @@ use std::{
 use mio::{Events, Interest, Poll, Registry, Waker, unix::SourceFd};
 
 pub use self::connection::Connection;
-use self::hearing::{Hearing, Report};
+use self::{
+    checks::Checks,
+    hearing::{Hearing, Report},
+};
 pub(crate) use self::{
     deadline::{Deadline, Expired},
     request::Request,
 };
 use super::{
-    conn::{ConnState, Destinations, Phase, Slots},
+    conn::{ConnState, Destinations, Phase, SharedTimeouts, Slots},
     datagram::Datagrams,
     id::{ConnId, Source, Timer},
     listen::Listener,
@@ -108,6 +113,7 @@ pub struct Net {
     pub(crate) generation: u64,
     pub(crate) engine: Option<Engine>,
     pub(crate) limits: Limits,
+    pub(crate) timeouts: SharedTimeouts,
 
     // The kernel. `None` in a test, where streams are in memory.
     pub(crate) poll: Option<Poll>,
@@ -153,7 +159,7 @@ pub struct Net {
     /// Those that authors set on connections.
     timers: TimerQueue<(ConnId, Timer)>,
     /// When the reactor's own timeouts of a connection are to be looked at.
-    checks: BTreeSet<(Stamp, ConnId)>,
+    checks: Checks,
     /// Those of the process, which go on while its connections are frozen.
     deadlines: TimerQueue<Deadline>,
     /// Connections are on their way to another process, or from one: nobody serves them.
@@ -195,6 +201,7 @@ impl Net {
             generation: 0,
             engine: None,
             limits: Limits::default(),
+            timeouts: SharedTimeouts::default(),
             poll,
             listeners: Vec::new(),
             datagrams: Vec::new(),
@@ -218,7 +225,7 @@ impl Net {
             deaf: Duration::ZERO,
             hearing: Hearing::begin(now),
             timers: TimerQueue::new(),
-            checks: BTreeSet::new(),
+            checks: Checks::default(),
             deadlines: TimerQueue::new(),
             frozen: false,
             frozen_at: now,
