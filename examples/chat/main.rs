@@ -12,7 +12,9 @@
 #[path = "../common/mod.rs"]
 mod common;
 
-use heirloom::{ConnId, Connection, Net, Origin, Reason, Result, Service, Start, Timer, codec};
+use heirloom::{
+    ConnId, Connection, Net, Origin, Reason, Result, Service, Start, Timeouts, Timer, codec,
+};
 use std::{collections::BTreeSet, process::ExitCode, rc::Rc, time::Duration};
 
 const LOGIN: Timer = Timer(0); // left alone, a timer that runs out closes its connection
@@ -94,8 +96,7 @@ impl Service for Chat {
 fn main() -> ExitCode {
     let defaults = common::Defaults { listen: "127.0.0.1:7778", moves: true };
     common::serve(defaults, Chat::default(), |server| {
-        let quiet = Duration::from_secs(3600); // people read more than they write
-        server.first_message_timeout(None).idle_timeout(quiet)
+        server.timeouts(Timeouts::new().first_message(None)) // people read more than they write
     })
 }
 

@@ -13,6 +13,7 @@ mod book;
 #[path = "../common/mod.rs"]
 mod common;
 mod holding;
+mod idle;
 mod keys;
 mod own;
 mod pattern;
@@ -32,8 +33,8 @@ use std::{
 };
 
 use heirloom::{
-    Alarm, ConnId, Connection, Deferred, Move, Net, Origin, Reason, RestartError, Result, Service,
-    Start, Timer, Verdict, codec,
+    Alarm, ConnId, Connection, Deferred, Idle, Move, Net, Origin, Reason, RestartError, Result,
+    Service, Start, Timer, Verdict, codec,
 };
 use session::{Fate, Session, State};
 use settings::panic_if_told;
@@ -169,6 +170,12 @@ impl Service for Lab {
     ) -> Result {
         panic_if_told("on_timer");
         socket::timer(conn, timer);
+        Ok(())
+    }
+
+    fn on_idle(&mut self, conn: &mut Connection<'_>, _session: &mut Session, idle: Idle) -> Result {
+        panic_if_told("on_idle");
+        idle::tell(conn, idle);
         Ok(())
     }
 

@@ -14,7 +14,7 @@ use std::{
 use heirloom::{Alarm, Connection, Restart, Result};
 
 use crate::{
-    ALARM, DIAL, Lab, RESTART, UNHOLD, WAIT, say,
+    ALARM, DIAL, Lab, RESTART, UNHOLD, WAIT, idle, say,
     session::{self, Fails, Fate, Session},
     settings::adjust,
     socket,
@@ -207,6 +207,9 @@ impl Lab {
             }
             _ => {
                 if let Some(answer) = self.holding.handle(conn.net(), verb, rest)? {
+                    return Ok(Some(answer));
+                }
+                if let Some(answer) = idle::handle(conn, verb, rest)? {
                     return Ok(Some(answer));
                 }
                 return match self.beyond.handle(conn, verb, rest)? {
