@@ -43,7 +43,7 @@ mod store;
 use std::{
     io::{BufRead, Write},
     process::ExitCode,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use heirloom::{Alarm, ConnId, Connection, Net, Origin, Reason, Result, Service, Start, Timeouts};

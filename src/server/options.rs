@@ -29,7 +29,8 @@ impl<S: Service> Server<S> {
 
     /// The same for the connections that come by one listener: `listener` is its number, as
     /// [`Origin::Accepted`](crate::Origin::Accepted) has it. What is not named has the default of
-    /// [`Timeouts::new`], whatever all others have.
+    /// [`Timeouts::new`], whatever all others have. A connection that moves to another program counts as come by that one's
+    /// listener of the same number.
     ///
     /// ```
     /// # use heirloom::{Result, Server, Service, Timeouts};

@@ -35,6 +35,7 @@ mod peer;
 mod restart;
 mod sides;
 mod split;
+mod timeouts;
 
 use std::time::{Duration, Instant};
 
@@ -47,7 +48,6 @@ use crate::{
     net::{ConnId, Net, Origin, Phase, Stream, stream::memory::Pipe},
     service::{Mail, Service, Start},
     tasks::Inbox,
-    timeouts::Timeouts,
     turn::{Succession, Turn},
 };
 
@@ -139,31 +139,6 @@ impl<S: Service> Harness<S> {
     {
         self.turn.inboxes.add(inbox);
         self.settle();
-        self
-    }
-
-    /// The timeouts of all connections, as of [`Server::timeouts`](crate::Server::timeouts).
-    ///
-    /// ```
-    /// # use heirloom::{Connection, Origin, Result, Service, Timeouts, testing::Harness};
-    /// # use std::time::Duration;
-    /// # struct Quiet;
-    /// # impl Service for Quiet {
-    /// #     type Session = ();
-    /// #     fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result { Ok(()) }
-    /// #     fn on_data(&mut self, _conn: &mut Connection<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
-    /// #         Ok(input.len())
-    /// #     }
-    /// # }
-    /// let minute = Duration::from_secs(60);
-    /// let mut harness = Harness::new(Quiet).timeouts(Timeouts::new().all_idle(minute));
-    /// let peer = harness.connect();
-    /// harness.feed(peer, b"hello");
-    /// harness.advance(minute);
-    /// assert!(harness.is_closed(peer));
-    /// ```
-    pub fn timeouts(mut self, timeouts: Timeouts) -> Harness<S> {
-        self.turn.net.timeouts.of_all = timeouts;
         self
     }
 

@@ -228,7 +228,7 @@ fn in_every_phase_it_is_watched_for_what_it_does() {
     let now = Stamp::from(Instant::now());
     let mut conn = connection(now);
     let timeouts = Timeouts::new().all_idle(SECOND);
-    let mut watched = |conn: &mut ConnState, phase| {
+    let watched = |conn: &mut ConnState, phase| {
         conn.phase = phase;
         conn.deadline(&timeouts, SECOND).map(|(_, watched)| watched)
     };
