@@ -31,7 +31,7 @@ mod restart {
     }
 }
 mod state;
-#[allow(dead_code)]
+#[allow(dead_code, unused_imports)] // of its tests, too
 #[path = "../../src/timeouts.rs"]
 mod timeouts;
 
