@@ -198,7 +198,7 @@ pub trait Service: Sized {
     /// An `Err` closes this connection, with [`Reason::Failed`].
     ///
     /// ```
-    /// use heirloom::{Connection, Direction, Idle, Origin, Result, Service, testing::Harness};
+    /// use heirloom::{Connection, Idle, Origin, Result, Service, testing::Harness};
     /// use std::time::Duration;
     ///
     /// /// Asks a client that says nothing for a minute, and ends it after another one, as IRC does.
