@@ -30,7 +30,8 @@ const LIMIT: Duration = Duration::from_millis(300);
 /// A lab with one limit to silence, or several.
 fn lab(limits: &[&str]) -> Setup {
     let limit = |setup: Setup, name: &&str| setup.env(&format!("LAB_{name}"), LIMIT.as_millis());
-    limits.iter().fold(Server::of("lab"), limit)
+    // The line about an end comes with the close of its socket, which waits for the peer's FIN.
+    limits.iter().fold(Server::of("lab").env("LAB_CLOSE", 50), limit)
 }
 
 /// A line of the lab about a silence: its direction, how long it was, and the limit.

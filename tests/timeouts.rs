@@ -35,6 +35,7 @@ fn an_idle_connection_ends_after_the_idle_timeout_and_any_byte_moves_it() {
         std::thread::sleep(LIMIT / 6);
     }
     ends_after(&mut client, last, LIMIT);
+    drop(client); // our FIN, after which the line comes
     // Who believes that it may be silent finds here that it may not.
     let line = server.wait_line("close ");
     let words = "reason=\"idle timeout: nothing came or was sent for 0.";
