@@ -19,7 +19,7 @@ use std::{
 
 use common::process::{Cores, Running, allow_descriptors, free_address, pin};
 use criterion::{Criterion, Throughput};
-use heirloom::{Connection, Origin, Result, Server, Service, codec};
+use heirloom::{Connection, Origin, Result, Server, Service, Timeouts, codec};
 
 const RECEIVERS: [usize; 5] = [1, 10, 100, 1000, 10_000];
 
@@ -115,7 +115,7 @@ fn main() -> Result {
         && serve == SERVE
     {
         let server = Server::new(Herald)?.listen(address)?;
-        return server.first_message_timeout(None::<Duration>).idle_timeout(None::<Duration>).run();
+        return server.timeouts(Timeouts::new().first_message(None)).run();
     }
     let mut criterion = Criterion::default().configure_from_args();
     fanout(&mut criterion);

@@ -85,7 +85,8 @@
 //! The items:
 //!
 //! - [`Service`] is what you write, [`Connection`] is one connection in its hands, [`Net`] is everything else.
-//! - [`Server`] is how it starts, [`Listen`] how it listens; [`Restart`] and [`Drain`] say how it is replaced and how it leaves;
+//! - [`Server`] is how it starts, [`Listen`] how it listens; [`Restart`] and [`Drain`] say how it is replaced and how it leaves, [`Timeouts`] how
+//!   long a peer may be silent;
 //!   [`Prepare`] is for a large heap; [`Verdict`] says how that went.
 //! - [`PerProcess`] holds what a fork must not share, [`fresh_seed`] is for random numbers after it.
 //! - [`logging`] is for a log that holds nobody up, behind whatever logger there is.
@@ -129,6 +130,7 @@ mod stats;
 mod system;
 mod tasks;
 pub mod testing;
+mod timeouts;
 pub mod timer;
 mod turn;
 mod verdict;
@@ -148,4 +150,5 @@ pub use system::{per_process::PerProcess, seed::fresh_seed};
 pub use tasks::{
     Alarm, Backoff, Deferred, Hold, Inbox, Mailbox, PendingAlarm, TrySendError, mailbox,
 };
+pub use timeouts::{Direction, Idle, Timeouts};
 pub use verdict::{Copied, CopiedBy, Program, RestartError, Steps, Verdict};

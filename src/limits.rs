@@ -265,17 +265,43 @@ pub(crate) const ALARMS_PER_MESSAGE: usize = 2048;
 /// Where a longer time is asked for, this is meant: an `Instant` cannot be moved by `Duration::MAX`.
 pub const FAR_FUTURE: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
-/// What one connection may use and how long it may take, with the defaults of the builder.
+/// TCP asks a peer that has said nothing for this long whether it is still there (`TCP_KEEPIDLE`, see `tcp(7)`), so
+/// that one that is gone without a word (a machine that lost its power, a network) does not hold its place for
+/// ever. How long a peer that is there may be silent is for its protocol to say, so there is no other limit to that by
+/// default: MQTT lets a client choose up to 18 hours (section 3.1.2.10), pools of database connections keep some for
+/// later, people read (redis and Netty have no limit either, Envoy has one hour, nginx 75 s, since it knows that it
+/// speaks HTTP). Two minutes is less than any middle box has been seen to remember a quiet connection for (Azure: 4 minutes, AWS: 350 s;
+/// RFC 5382 asks for 2 hours), so that none is forgotten on the way.
+pub const KEEP_ALIVE_IDLE: Duration = Duration::from_secs(120);
+
+/// An answer that does not come is asked for again after this time (`TCP_KEEPINTVL`).
+pub const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(30);
+
+/// And so often, then the connection is over with `ETIMEDOUT`: five minutes after its peer's last word (`TCP_KEEPCNT`).
+pub const KEEP_ALIVE_PROBES: u32 = 6;
+
+/// No timeout of a connection is shorter: the poll sleeps in whole milliseconds.
+pub const TIMEOUT_MIN: Duration = Duration::from_millis(1);
+
+/// A client must have sent its first whole message within this time, unless told otherwise (slow loris). Longer
+/// than any honest one takes over a bad network, short enough that places do not fill up (Apache's mod_reqtimeout: 20 s
+/// for a whole head).
+pub const FIRST_MESSAGE: Duration = Duration::from_secs(10);
+
+/// Output that the peer does not take at all for this long ends a connection, unless told otherwise (nginx: 60 s).
+pub const WRITE_STALL: Duration = Duration::from_secs(30);
+
+/// After our FIN the peer has this long to send its own, unless told otherwise (nginx: `lingering_timeout`, 5 s).
+pub const CLOSE: Duration = Duration::from_secs(5);
+
+/// An operator who says nothing for this long and waits for nothing is ended: one who is silent for ever takes the
+/// place of another.
+pub const CONTROL_SILENCE: Duration = Duration::from_secs(60);
+
+/// What one connection may use, with the defaults of the builder. How long it may take is in
+/// [`Timeouts`](crate::Timeouts).
 #[derive(Clone, Debug)]
 pub(crate) struct Limits {
-    /// No byte in either direction for this long ends a connection.
-    pub idle: Option<Duration>,
-    /// A client must have sent its first whole message within this time (slow loris).
-    pub first_message: Option<Duration>,
-    /// Output that the peer does not read at all for this long ends a connection.
-    pub write: Option<Duration>,
-    /// After our FIN the peer has this long to send its own.
-    pub close: Duration,
     /// A dialed connection must be established within this time.
     pub dial: Duration,
     /// Connections to one destination at a time.
@@ -290,10 +316,6 @@ pub(crate) struct Limits {
 
 impl Limits {
     const DEFAULT: Limits = Limits {
-        idle: Some(Duration::from_secs(60)),
-        first_message: Some(Duration::from_secs(10)),
-        write: Some(Duration::from_secs(30)),
-        close: Duration::from_secs(5),
         dial: DIAL_TIMEOUT,
         per_destination: usize::MAX,
         connections: 1_000_000,
@@ -301,8 +323,7 @@ impl Limits {
         output: 16 * 1024 * 1024,
     };
 
-    /// What an operator's connection may use, whatever an author allows clients: one who is silent for
-    /// ever takes the place of another.
+    /// What an operator's connection may use, whatever an author allows clients.
     pub const CONTROL: Limits = Limits {
         connections: CONTROL_CONNECTIONS,
         message: CONTROL_LINE,

@@ -25,7 +25,8 @@ pub struct Stats {
     pub moved_out: u64,
     /// Connections ended, for whatever reason.
     pub closed: u64,
-    /// Connections ended because they went over a limit or a timeout, or their service said `Err`.
+    /// Connections ended because they went over a limit or a timeout, or their service said `Err`; not those that
+    /// were [silent](crate::Reason::Idle).
     pub failed: u64,
     /// Messages taken by [`on_data`](crate::Service::on_data).
     pub messages: u64,

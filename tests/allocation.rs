@@ -11,7 +11,9 @@ use std::{
     time::Duration,
 };
 
-use heirloom::{ConnId, Connection, DatagramPeer, Net, Origin, Result, Server, Service, SocketId};
+use heirloom::{
+    ConnId, Connection, DatagramPeer, Net, Origin, Result, Server, Service, SocketId, Timeouts,
+};
 
 thread_local! {
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
@@ -124,7 +126,10 @@ fn allocations(client: &mut TcpStream) -> u64 {
 fn in_the_steady_state_a_request_allocates_nothing() {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap(); // free again
     let server = thread::spawn(move || {
-        Server::new(Echo::default()).unwrap().listen(&address.to_string()).unwrap().run().unwrap();
+        let hour = Duration::from_secs(3600);
+        let timeouts = Timeouts::new().read_idle(hour).write_idle(hour).all_idle(hour);
+        let server = Server::new(Echo::default()).unwrap().timeouts(timeouts);
+        server.listen(&address.to_string()).unwrap().run().unwrap();
     });
     let connect = || loop {
         // The server's thread may not have come to `listen` yet.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use common::{Server, restart::Engine, stat, wait_for, while_stopped};
 use heirloom::{
-    ConnId, Connection, Net, Origin, Reason, Result, Service,
+    ConnId, Connection, Net, Origin, Reason, Result, Service, Timeouts,
     testing::{Harness, Peer},
 };
 
@@ -65,6 +65,14 @@ impl Ends {
     }
 }
 
+/// What is said of one that is silent for a minute.
+const IDLE: &str = "idle timeout: nothing came or was sent for 60.000s, the limit is 60s";
+
+/// With a limit to silence.
+fn ends() -> Harness<Ends> {
+    Harness::new(Ends::default()).timeouts(Timeouts::new().all_idle(Duration::from_secs(60)))
+}
+
 /// What the service has heard since it was asked last.
 fn heard(harness: &mut Harness<Ends>, peer: Peer) -> Vec<String> {
     let id = harness.id(peer);
@@ -74,9 +82,9 @@ fn heard(harness: &mut Harness<Ends>, peer: Peer) -> Vec<String> {
 
 #[test]
 fn a_peer_that_stays_silent_after_our_fin_delays_no_on_close() {
-    let reasons = [("close", "closed"), ("fail", "failed: as told"), ("", "idle timeout")];
+    let reasons = [("close", "closed"), ("fail", "failed: as told"), ("", IDLE)];
     for (request, reason) in reasons {
-        let mut harness = Harness::new(Ends::default());
+        let mut harness = ends();
         let peer = harness.connect_silent();
         harness.feed(peer, b"hello");
         harness.feed(peer, request.as_bytes());
@@ -136,7 +144,7 @@ fn a_peer_that_resets_is_told_once_before_and_after_our_close() {
 #[test]
 fn what_is_thrown_away_is_a_reset_and_what_is_sent_is_not() {
     let cut = |request: &[u8], end: fn(&mut Harness<Ends>)| {
-        let mut harness = Harness::new(Ends::default());
+        let mut harness = ends();
         let peer = harness.connect();
         harness.set_window(peer, 10);
         harness.feed(peer, request);

@@ -21,6 +21,7 @@ const ROOMS: [(&str, &[&str]); 39] = [
     ("log_target", &[]),
     ("stats", &[]),
     ("inventory", &[]),
+    ("timeouts", &["limits"]),
     ("prepare", &["limits"]),
     ("plan", &["limits", "prepare"]),
     ("verdict", &["inventory", "plan", "prepare"]),
@@ -39,15 +40,15 @@ const ROOMS: [(&str, &[&str]); 39] = [
     // Work that is no connection.
     ("tasks", &["limits", "log_target", "system", "timer"]),
     // Sockets, from one stream to all that a process has.
-    ("net", &["error"]),
-    ("net/stream", &["net"]),
+    ("net", &["error", "timeouts"]),
+    ("net/stream", &["limits", "net"]),
     ("net/proxy", &["limits", "net/stream"]),
     (
         "net/listen",
         &["error", "limits", "log_target", "logging", "net", "net/proxy", "net/stream", "system"],
     ),
     ("net/datagram", &["limits", "log_target", "net", "net/listen"]),
-    ("net/conn", &["buffer", "clock", "limits", "net", "net/proxy", "net/stream"]),
+    ("net/conn", &["buffer", "clock", "limits", "net", "net/proxy", "net/stream", "timeouts"]),
     (
         "net/reactor",
         &[
@@ -68,6 +69,7 @@ const ROOMS: [(&str, &[&str]); 39] = [
             "stats",
             "system",
             "tasks",
+            "timeouts",
             "timer",
         ],
     ),
@@ -84,6 +86,7 @@ const ROOMS: [(&str, &[&str]); 39] = [
             "net/proxy",
             "net/stream",
             "restart/link",
+            "timeouts",
         ],
     ),
     (
@@ -122,7 +125,7 @@ const ROOMS: [(&str, &[&str]); 39] = [
         ],
     ),
     // What an author writes, and who calls it.
-    ("service", &["error", "net", "net/datagram", "net/reactor", "tasks", "verdict"]),
+    ("service", &["error", "net", "net/datagram", "net/reactor", "tasks", "timeouts", "verdict"]),
     (
         "turn/generation",
         &[
@@ -156,6 +159,7 @@ const ROOMS: [(&str, &[&str]); 39] = [
             "service",
             "system",
             "tasks",
+            "timeouts",
             "turn/generation",
         ],
     ),
@@ -262,6 +266,7 @@ const ROOMS: [(&str, &[&str]); 39] = [
             "service",
             "system",
             "tasks",
+            "timeouts",
             "turn",
             "turn/generation",
         ],
@@ -280,6 +285,7 @@ const ROOMS: [(&str, &[&str]); 39] = [
             "restart",
             "service",
             "tasks",
+            "timeouts",
             "turn",
             "turn/generation",
         ],

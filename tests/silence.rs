@@ -15,7 +15,7 @@ use common::{
     wait_for, wait_gone, while_stopped,
 };
 use heirloom::{
-    Alarm, Connection, Net, Origin, Result, Service, Timer, codec,
+    Alarm, Connection, Net, Origin, Result, Service, Timeouts, Timer, codec,
     limits::RESUME_PATIENCE,
     testing::{Clock, Harness, Peer},
 };
@@ -544,7 +544,8 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// A service whose callbacks take time, and what it says to a first peer.
 fn slow(opening: Duration) -> (Harness<Slow>, Peer) {
-    let mut harness = Harness::new(Slow { opening, ..Slow::default() });
+    let service = Slow { opening, ..Slow::default() };
+    let mut harness = Harness::new(service).timeouts(Timeouts::new().all_idle(60 * SECOND));
     harness.service().clock = Some(harness.clock());
     let peer = harness.connect();
     assert_eq!(harness.take(peer), b"welcome\n");

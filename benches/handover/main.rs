@@ -27,9 +27,13 @@ mod restart {
     }
     pub mod transfer {
         pub mod record;
+        mod silence;
     }
 }
 mod state;
+#[allow(dead_code, unused_imports)] // of its tests, too
+#[path = "../../src/timeouts.rs"]
+mod timeouts;
 
 use std::{
     hint::black_box,
@@ -41,7 +45,7 @@ use std::{
 
 use common::process::{Running, allow_descriptors, free_address};
 use criterion::{BenchmarkId, Criterion, Throughput};
-use heirloom::{Connection, Origin, Restart, Result, Server, Service};
+use heirloom::{Connection, Origin, Restart, Result, Server, Service, Timeouts};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -86,8 +90,7 @@ fn serve(address: &str) -> Result {
     let how = |how: Restart| how.move_connections().probation(Duration::ZERO);
     Server::new(Who)?
         .listen(address)?
-        .idle_timeout(None::<Duration>)
-        .first_message_timeout(None::<Duration>)
+        .timeouts(Timeouts::new().first_message(None))
         .restart_on(libc::SIGHUP, how(Restart::fork()))
         .restart_on(libc::SIGUSR2, how(Restart::fork_exec()))
         .run()

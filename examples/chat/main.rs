@@ -13,7 +13,7 @@
 mod common;
 
 use heirloom::{
-    ConnId, Connection, Leaving, Net, Origin, Reason, Result, Service, Start, Timer, codec,
+    ConnId, Connection, Leaving, Net, Origin, Reason, Result, Service, Start, Timeouts, Timer, codec,
 };
 use std::{collections::BTreeSet, process::ExitCode, rc::Rc, time::Duration};
 
@@ -109,8 +109,7 @@ impl Service for Chat {
 fn main() -> ExitCode {
     let defaults = common::Defaults { listen: "127.0.0.1:7778", moves: true };
     common::serve(defaults, Chat::default(), |server| {
-        let quiet = Duration::from_secs(3600); // people read more than they write
-        server.first_message_timeout(None).idle_timeout(quiet)
+        server.timeouts(Timeouts::new().first_message(None)) // people read more than they write
     })
 }
 

@@ -14,8 +14,8 @@ use std::{
 };
 
 use heirloom::{
-    Alarm, ConnId, Connection, Drain, Net, Origin, Reason, Result, Server, Service, Start, Timer,
-    codec,
+    Alarm, ConnId, Connection, Drain, Net, Origin, Reason, Result, Server, Service, Start,
+    Timeouts, Timer, codec,
 };
 
 use super::{
@@ -102,8 +102,7 @@ fn observe(options: &Options, dir: &Path) -> Result<ExitCode> {
 fn watch(observer: Observer<'_>, dir: &Path) -> Result {
     Server::new(observer)?
         .listen(&format!("unix:{}", dir.join("feed").display()))?
-        .first_message_timeout(None) // a server process has nothing to say most of the time
-        .idle_timeout(None)
+        .timeouts(Timeouts::new().first_message(None)) // a server process has nothing to say most of the time
         .drain_on_stop(Drain::deadline(Duration::ZERO))
         .run()
 }

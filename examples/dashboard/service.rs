@@ -18,7 +18,7 @@ use std::{
 
 use heirloom::{
     Alarm, ConnId, Connection, Drain, Engine, Leaving, Move, Net, Origin, Reason, Restart, Result,
-    Server, Service, Start, Verdict, codec,
+    Server, Service, Start, Timeouts, Verdict, codec,
 };
 
 use super::{
@@ -90,7 +90,8 @@ pub fn run(options: &Options, dir: &Path) -> Result {
         .restart_on(libc::SIGUSR2, how(Restart::fork_exec()))
         .drain_on_restart(Drain::unlimited().spread(DRAIN_OVER))
         .drain_on_stop(Drain::deadline(Duration::from_secs(1)))
-        .max_message(MAX_PICTURE);
+        .max_message(MAX_PICTURE)
+        .listener_timeouts(0, Timeouts::new().all_idle(Duration::from_secs(60))); // browsers
     if let Some(path) = &options.pid_file {
         server = server.pid_file(path)?;
     }

@@ -31,7 +31,7 @@ mod saved;
 
 use std::{process::ExitCode, rc::Rc, time::Duration};
 
-use heirloom::{Connection, Engine, Leaving, Net, Origin, Result, Service, Start, Timer};
+use heirloom::{Connection, Engine, Leaving, Net, Origin, Result, Service, Start, Timeouts, Timer};
 
 use self::{
     exchange::{Session, Stage},
@@ -40,6 +40,9 @@ use self::{
 
 /// Runs while a head is incomplete.
 const HEAD_DUE: Timer = Timer(0);
+
+/// How long a connection may be silent between two requests (nginx: `keepalive_timeout`, 75 s).
+const KEEP_ALIVE: Duration = Duration::from_secs(60);
 
 /// How long a head may take, from its first byte (nginx: 60 s; Apache's mod_reqtimeout: 20 s). One that
 /// fits into a packet needs no time at all.
@@ -194,7 +197,7 @@ fn main() -> ExitCode {
     common::serve(defaults, Http::new(), |server| {
         server
             .max_message(request::MAX_HEAD) // the longest of what we leave to the reactor
-            .first_message_timeout(None) // a head has its own, and gets an answer when it runs out
+            .timeouts(Timeouts::new().first_message(None).all_idle(KEEP_ALIVE)) // a head has its own
     })
 }
 

@@ -64,8 +64,8 @@ use std::{env, net::SocketAddr, ops::RangeInclusive, process::ExitCode, time::Du
 
 use worker::Worker;
 
-/// In seconds. A shorter one would run out at every downtime. A quarter of it passes between two words to
-/// Redis, which has to be less than the idle timeout.
+/// In seconds. A shorter one would run out at every downtime, with a longer one a job of a worker that has died waits
+/// for minutes.
 const LEASES: RangeInclusive<f64> = 1.0..=200.0;
 
 fn main() -> ExitCode {

@@ -29,7 +29,6 @@ pub const MAX_IN_HAND: usize = 64;
 const COUNT: usize = 16;
 
 /// How long a fetch waits in Redis: what a restart waits at most where `CLIENT UNBLOCK` came too early.
-/// It is also what keeps a quiet line from running into the idle timeout.
 const BLOCK_MS: u64 = 2000;
 
 /// A piece of work: about a millisecond, in which nobody else is served.

@@ -43,10 +43,10 @@ mod store;
 use std::{
     io::{BufRead, Write},
     process::ExitCode,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use heirloom::{Alarm, ConnId, Connection, Net, Origin, Reason, Result, Service, Start};
+use heirloom::{Alarm, ConnId, Connection, Net, Origin, Reason, Result, Service, Start, Timeouts};
 
 use self::{
     commands::{Call, Session, State},
@@ -197,8 +197,7 @@ fn main() -> ExitCode {
         server
             .max_message(MAX_COMMAND)
             .max_output(MAX_OUTPUT)
-            .idle_timeout(None::<Duration>) // as with Redis: pools keep connections for later
-            .first_message_timeout(None::<Duration>)
+            .timeouts(Timeouts::new().first_message(None)) // pools keep connections for later
     })
 }
 

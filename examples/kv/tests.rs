@@ -3,6 +3,8 @@
 
 mod protocol;
 
+use std::time::Duration;
+
 use heirloom::testing::{Harness, Peer, every_split};
 
 use super::*;

@@ -14,6 +14,7 @@ mod claims;
 #[path = "../common/mod.rs"]
 mod common;
 mod holding;
+mod idle;
 mod keys;
 mod own;
 mod pattern;
@@ -35,8 +36,8 @@ use std::{
 };
 
 use heirloom::{
-    Alarm, ConnId, Connection, Deferred, Leaving, Move, Net, Origin, Reason, RestartError, Result,
-    Service, Start, Timer, Verdict, codec,
+    Alarm, ConnId, Connection, Deferred, Idle, Leaving, Move, Net, Origin, Reason, RestartError,
+    Result, Service, Start, Timer, Verdict, codec,
 };
 use session::{Fate, Session, State};
 use settings::panic_if_told;
@@ -176,6 +177,12 @@ impl Service for Lab {
     ) -> Result {
         panic_if_told("on_timer");
         socket::timer(conn, timer);
+        Ok(())
+    }
+
+    fn on_idle(&mut self, conn: &mut Connection<'_>, _session: &mut Session, idle: Idle) -> Result {
+        panic_if_told("on_idle");
+        idle::tell(conn, idle);
         Ok(())
     }
 

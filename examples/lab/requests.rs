@@ -15,7 +15,7 @@ use std::{
 use heirloom::{Alarm, Connection, Restart, Result};
 
 use crate::{
-    ALARM, DIAL, Lab, RESTART, UNHOLD, WAIT, say,
+    ALARM, DIAL, Lab, RESTART, UNHOLD, WAIT, idle, say,
     session::{self, Fails, Fate, Session},
     settings::adjust,
     socket, sockets,
@@ -218,6 +218,9 @@ impl Lab {
                 }
                 if let Some(answer) = self.claims.handle(conn, session, verb, rest) {
                     return answer.map(Some);
+                }
+                if let Some(answer) = idle::handle(conn, verb, rest)? {
+                    return Ok(Some(answer));
                 }
                 return match self.beyond.handle(conn, verb, rest)? {
                     None => socket::handle(conn, session, verb, rest),

@@ -1,8 +1,8 @@
 //! What the environment says: limits, ways to restart and to drain, and what is to go wrong. Knows no
 //! request.
 //!
-//! `LAB_*` variables, in milliseconds (or `never`), bytes and counts: IDLE FIRST WRITE CLOSE READY PROBATION
-//! COPY MAX_DOWNTIME CONNECTIONS MAX_MOVED MESSAGE OUTPUT, DRAIN DRAIN_SPREAD STOP STOP_SPREAD GENERATIONS DISMISS, DIAL
+//! `LAB_*` variables, in milliseconds (or `never`), bytes and counts: IDLE READ_IDLE WRITE_IDLE FIRST WRITE CLOSE READY
+//! PROBATION COPY MAX_DOWNTIME CONNECTIONS MAX_MOVED MESSAGE OUTPUT, DRAIN DRAIN_SPREAD STOP STOP_SPREAD GENERATIONS DISMISS, DIAL
 //! PER_DESTINATION; `LAB_PREPARE="FROM WITHIN PAUSE"` (bytes,
 //! and milliseconds); and `LAB_OR_FORK_EXEC=1`, `LAB_MOVE=1` (as `--move`), `LAB_IF_SHARED=refuse` (or `fork-exec`), `LAB_CHECKED=1`, `LAB_MAILBOX=1` (2: with
 //! a message in it from the beginning).
@@ -16,6 +16,8 @@
 //!   `start`, `retire`, `save`, `load`, `save_changes`, `load_changes`, `export` and `import`; `save_page` and
 //!   `load_page` are for each page of the book.
 //! - `LAB_TRACK=1`: it says what changes, of the keys and in the book.
+//! - `LAB_ASKS=1`: who is silent is told so, and stays (see `idle`); `LAB_LISTENER_IDLE`: whom the second listener brings
+//!   may be silent for so long.
 //! - `LAB_PANICS=1`: a panic ends the process.
 //! - `LAB_ALSO=FILE`: it also listens on each line of it, or reads `datagrams ADDRESS`.
 //! - `LAB_LISTEN_ON=FILE`: it also listens on each line of it, with options (see `sockets`).
@@ -42,23 +44,15 @@ use nix::{
     unistd::daemon,
 };
 
-use crate::{Lab, sockets};
+use crate::{Lab, idle, sockets};
 
 /// A number from the environment.
 pub fn setting<N: FromStr>(name: &str) -> Option<N> {
     env::var(format!("LAB_{name}")).ok()?.parse().ok()
 }
 
-fn millis(name: &str) -> Option<Duration> {
+pub fn millis(name: &str) -> Option<Duration> {
     setting(name).map(Duration::from_millis)
-}
-
-/// A timeout that can be turned off.
-fn timeout(name: &str, default_secs: u64) -> Option<Duration> {
-    match setting::<String>(name).as_deref() {
-        Some("never") => None,
-        _ => Some(millis(name).unwrap_or(Duration::from_secs(default_secs))),
-    }
 }
 
 pub fn moves() -> bool {
@@ -103,10 +97,7 @@ pub fn adjust(mut how: Restart) -> Restart {
 
 pub fn tune(mut server: Server<Lab>) -> Server<Lab> {
     server = server
-        .idle_timeout(timeout("IDLE", 60))
-        .first_message_timeout(timeout("FIRST", 60))
-        .write_timeout(timeout("WRITE", 30))
-        .close_timeout(millis("CLOSE").unwrap_or(Duration::from_secs(5)))
+        .timeouts(idle::timeouts())
         .restart_on(libc::SIGHUP, adjust(Restart::fork()))
         .restart_on(libc::SIGUSR2, adjust(Restart::fork_exec()));
     if let Some(count) = setting("CONNECTIONS") {
@@ -139,7 +130,7 @@ pub fn tune(mut server: Server<Lab>) -> Server<Lab> {
     if setting::<u8>("PANICS").is_some() {
         server = server.propagate_panics();
     }
-    let server = sockets::listen_on(listen_also(server));
+    let server = idle::tune_listener(sockets::listen_on(listen_also(server)));
     if let Some(how) = told().filter(|how| how.starts_with("daemon")) {
         daemon(true, true).expect("a fork"); // the process that was started ends here
         if how.ends_with("hang") {

@@ -208,9 +208,9 @@
 //!
 //! A timer is a key, not a closure, so that it can be written down and go along with a restart. Left
 //! alone, one that runs out closes its connection. The limits that every server needs are there
-//! already: a peer that does not send its first message within 10 s, is idle for 60 s, or takes no
-//! output for 30 s is closed, and so is one with more unsent output than 16 MiB
-//! ([`limits`](crate::limits)).
+//! already: a peer that does not send its first message within 10 s, or takes no output for 30 s, is closed, and
+//! so is one with more unsent output than 16 MiB ([`limits`](crate::limits)). How long one may be
+//! [silent](super::limits_and_defaults#silence) is yours to say.
 //!
 //! ```
 //! # use heirloom::{Connection, Origin, Result, Service, Timer, testing::Harness};

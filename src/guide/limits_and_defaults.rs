@@ -2,11 +2,13 @@
 //!
 //! | what | default | change it by |
 //! |---|---|---|
-//! | nothing comes or goes | 60 s | [`idle_timeout`](crate::Server::idle_timeout) |
-//! | first whole message | 10 s | [`first_message_timeout`](crate::Server::first_message_timeout) |
-//! | the header of a proxy | as the first message, 10 s where there is no limit; 4 KiB | [`first_message_timeout`](crate::Server::first_message_timeout) |
-//! | the peer takes no output | 30 s | [`write_timeout`](crate::Server::write_timeout) |
-//! | the peer's FIN after ours | 5 s | [`close_timeout`](crate::Server::close_timeout) |
+//! | nothing comes, nothing is sent, neither | no limit ([why](#silence)) | [`Timeouts::read_idle`](crate::Timeouts::read_idle), [`write_idle`](crate::Timeouts::write_idle), [`all_idle`](crate::Timeouts::all_idle) |
+//! | first whole message | 10 s | [`Timeouts::first_message`](crate::Timeouts::first_message) |
+//! | the header of a proxy | as the first message, 10 s where there is no limit; 4 KiB | [`Timeouts::first_message`](crate::Timeouts::first_message) |
+//! | the peer takes no output | 30 s | [`Timeouts::write_stall`](crate::Timeouts::write_stall) |
+//! | the peer's FIN after ours | 5 s | [`Timeouts::close`](crate::Timeouts::close) |
+//! | TCP asks whether a silent peer is there | after 120 s, then every 30 s, six times | [`Listen::keep_alive`](crate::Listen::keep_alive), [`SocketOptions::keep_alive`](crate::SocketOptions::keep_alive) |
+//! | an operator says nothing and waits for nothing | 60 s | fixed |
 //! | connections at a time, of each generation | 1,000,000; accepting resumes at 90 % | [`max_connections`](crate::Server::max_connections) |
 //! | input kept for one message | 16 MiB | [`max_message`](crate::Server::max_message) |
 //! | unsent output of one connection | 16 MiB | [`max_output`](crate::Server::max_output) |
@@ -44,6 +46,31 @@
 //! The other way round no limit can interrupt `save_changes`, `export` and `on_start`, nor `save` where
 //! [no scribe](crate::CopiedBy) calls it. They are held as soon as the process can decide again, and the verdict and the
 //! log say how long it was.
+//!
+//! # Silence
+//!
+//! How long a client may say nothing is for its protocol to say. MQTT lets the client choose, up to 18 hours; pools keep
+//! connections to a database for later; people read. So by default no connection is ended because it is silent, and one
+//! whose peer is gone, with its power or its network, is found by TCP: after five minutes without an answer the connection is
+//! over ([`Reason::Broken`](crate::Reason::Broken), `ETIMEDOUT`). A Unix socket knows at once.
+//!
+//! A peer that is there and wants nothing holds a place: a descriptor and some 250 bytes. A server that strangers connect to
+//! gives them a limit, [for all](crate::Server::timeouts), [for a listener](crate::Server::listener_timeouts) or
+//! [for one connection](crate::Connection::set_timeouts), when it knows more of its client:
+//!
+//! ```
+//! use heirloom::{Server, Service, Timeouts};
+//! use std::time::Duration;
+//!
+//! fn tune<S: Service>(server: Server<S>) -> Server<S> {
+//!     server.timeouts(Timeouts::new().all_idle(Duration::from_secs(75))) // as nginx between two requests
+//! }
+//! ```
+//!
+//! A limit that passes is [asked about](crate::Service::on_idle), so that a protocol can send its ping; left alone, the
+//! connection is closed, and the log says at level `info` which limit it was and how long it was silent. What a byte
+//! costs is a stamp, in either direction: no timer is moved. The limits that were set, and the silence so far, go along in a
+//! restart.
 //!
 //! The fixed ones have their reasons in [`limits`](crate::limits), the others in their methods. The soft limit on
 //! open files is raised to the hard one.

@@ -7,7 +7,9 @@ use super::sockopt::{SO_KEEPALIVE, Setting, TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPI
 /// Whether and when the kernel asks a peer that says nothing whether it is still there (`tcp(7)`). So a connection
 /// whose peer has lost its power or its network ends, also where no timeout of the server applies.
 ///
-/// What is not said is the system's: after two hours, every 75 s, nine times.
+/// Where none is said of a listener or a dial, it asks after
+/// [`KEEP_ALIVE_IDLE`](crate::limits::KEEP_ALIVE_IDLE). What one does not say is the system's: after two hours, every
+/// 75 s, nine times.
 ///
 /// ```
 /// use heirloom::KeepAlive;
@@ -37,7 +39,7 @@ impl KeepAlive {
         KeepAlive::default()
     }
 
-    /// It does not ask, as by default: for a listener that an older program has passed on and that did.
+    /// It does not ask.
     pub fn off() -> KeepAlive {
         KeepAlive { on: false, ..KeepAlive::default() }
     }

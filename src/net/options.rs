@@ -45,7 +45,13 @@ impl SocketOptions {
         SocketOptions::default()
     }
 
-    /// Whether the kernel asks silent peers whether they are there (`SO_KEEPALIVE`). TCP only.
+    /// Whether something is said about keep-alive, so that ours is not meant.
+    pub(crate) fn says_keep_alive(&self) -> bool {
+        self.keep_alive.is_some()
+    }
+
+    /// Whether and when the kernel asks silent peers whether they are there (`SO_KEEPALIVE`). Where it is not said it does, after
+    /// [two minutes](crate::limits::KEEP_ALIVE_IDLE). TCP only.
     #[must_use]
     pub fn keep_alive(mut self, how: KeepAlive) -> SocketOptions {
         self.keep_alive = Some(how);

@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt, io};
 
 use log::Level;
 
-use crate::error::Error;
+use crate::{error::Error, timeouts::Idle};
 
 /// How a connection came to be.
 ///
@@ -47,7 +47,7 @@ pub enum Origin {
 /// fn is_our_fault(why: &Reason) -> bool {
 ///     matches!(why, Reason::Failed(_) | Reason::Panicked(_) | Reason::Stopped | Reason::DrainDeadline)
 /// }
-/// assert_eq!(Reason::Idle.to_string(), "idle timeout");
+/// assert_eq!(Reason::NoFirstMessage.to_string(), "no first message in time");
 /// ```
 #[derive(Debug)]
 #[non_exhaustive]
@@ -69,16 +69,16 @@ pub enum Reason {
     TooLong,
     /// Unsent output went over [`max_output`](crate::Server::max_output).
     TooSlow,
-    /// Nothing came or went for the idle timeout.
-    Idle,
-    /// No whole message came within the first-message timeout.
+    /// It was silent for longer than [it may be](crate::Timeouts), and [`on_idle`](crate::Service::on_idle) closed it.
+    Idle(Idle),
+    /// No whole message came [within its time](crate::Timeouts::first_message).
     NoFirstMessage,
     /// A connection of a listener with [`ProxyProtocol`](crate::ProxyProtocol) has no header that can be read, in time, or
     /// comes from an address that may send none. Only the log hears it: the service has not heard of the connection.
     BadHeader(&'static str),
-    /// The peer read nothing of what was sent within the write timeout.
+    /// The peer took nothing of what was sent [within its time](crate::Timeouts::write_stall).
     NoProgress,
-    /// The peer did not close its side within the close timeout after we closed ours. Only the log hears
+    /// The peer did not close its side [within its time](crate::Timeouts::close) after we closed ours. Only the log hears
     /// it: the service has been told why we closed.
     NoFin,
     /// The drain deadline of a leaving process passed.
@@ -88,15 +88,17 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// Whether this end deserves a line in an ordinary log.
+    /// Whether something went wrong.
     pub(crate) fn is_failure(&self) -> bool {
-        !matches!(self, Reason::PeerClosed | Reason::Closed | Reason::Aborted | Reason::Idle)
+        !matches!(self, Reason::PeerClosed | Reason::Closed | Reason::Aborted | Reason::Idle(_))
     }
 
-    /// At which level it is told.
+    /// At which level it is told. Who is ended for its silence, and believes that it may be silent, is found by
+    /// that line alone.
     pub(crate) fn level(&self) -> Level {
         match self {
             Reason::Panicked(_) => Level::Error,
+            Reason::Idle(_) => Level::Info,
             reason if reason.is_failure() => Level::Info,
             _ => Level::Debug,
         }
@@ -113,7 +115,7 @@ impl Reason {
             Reason::Broken(_) => "close broken",
             Reason::TooLong => "close too long",
             Reason::TooSlow => "close too slow",
-            Reason::Idle => "close idle",
+            Reason::Idle(_) => "close idle",
             Reason::NoFirstMessage => "close no first message",
             Reason::BadHeader(_) => "close bad header",
             Reason::NoProgress => "close no progress",
@@ -132,9 +134,9 @@ impl Reason {
             Reason::Failed(why) => return format!("failed: {why}").into(),
             Reason::Panicked(what) => return format!("panicked: {what}").into(),
             Reason::Broken(why) => return format!("broken: {why}").into(),
+            Reason::Idle(idle) => return format!("idle timeout: {idle}").into(),
             Reason::TooLong => "message over its limit",
             Reason::TooSlow => "output over its limit, the peer reads too slowly",
-            Reason::Idle => "idle timeout",
             Reason::NoFirstMessage => "no first message in time",
             Reason::BadHeader(why) => return format!("no PROXY header: {why}").into(),
             Reason::NoProgress => "write timeout, the peer reads nothing",

@@ -67,6 +67,9 @@ impl<S: Service> Server<S> {
             false => self.obtain(&address, &listen.options)?,
         };
         obtained.iter_mut().for_each(|listener| listener.number = self.listens);
+        if let Some(timeouts) = listen.timeouts {
+            self.net.timeouts.set_of_listener(self.listens, timeouts);
+        }
         self.listens += 1;
         self.net.listeners.extend(obtained);
         Ok(self)

@@ -12,76 +12,38 @@ use crate::{
     service::{Mail, Service},
     system::signal,
     tasks::Inbox,
+    timeouts::Timeouts,
     turn::{AtMax, Trigger},
 };
 
 impl<S: Service> Server<S> {
-    /// Ends a connection when no byte comes or goes for this long (60 s; `None`: never).
+    /// How long a connection may be silent and take over each step, for all that have no timeouts
+    /// [of their own](crate::Connection::set_timeouts) or [of their listener](Self::listener_timeouts). [`Timeouts`]
+    /// has each with its default, and an example.
     ///
-    /// A connection that the service has [paused](crate::Connection::pause) does not run into it. The peer gets
-    /// a FIN, not a reset; the reason is [`Reason::Idle`](crate::Reason::Idle).
-    ///
-    /// ```
-    /// # use heirloom::{Server, Service};
-    /// # use std::time::Duration;
-    /// fn tune<S: Service>(server: Server<S>) -> Server<S> {
-    ///     server.idle_timeout(Duration::from_secs(3600)) // people read more than they write
-    /// }
-    /// ```
-    pub fn idle_timeout(mut self, limit: impl Into<Option<Duration>>) -> Server<S> {
-        self.net.limits.idle = bounded(limit);
+    /// A connection that moves has those of the new program.
+    pub fn timeouts(mut self, timeouts: Timeouts) -> Server<S> {
+        self.net.timeouts.of_all = timeouts;
         self
     }
 
-    /// Ends a connection whose first message is not complete this long after it came (10 s;
-    /// `None`: never).
-    ///
-    /// It is a guard against clients that hold a place and send nothing, or a byte now and then. The reason
-    /// is [`Reason::NoFirstMessage`](crate::Reason::NoFirstMessage).
-    ///
-    /// ```
-    /// # use heirloom::{Server, Service};
-    /// fn tune<S: Service>(server: Server<S>) -> Server<S> {
-    ///     server.first_message_timeout(None) // its clients listen and say nothing
-    /// }
-    /// ```
-    pub fn first_message_timeout(mut self, limit: impl Into<Option<Duration>>) -> Server<S> {
-        self.net.limits.first_message = bounded(limit);
-        self
-    }
-
-    /// Ends a connection whose peer reads nothing of its output for this long (30 s; `None`: never).
-    ///
-    /// A peer that reads slowly makes progress and is not meant. The reason is
-    /// [`Reason::NoProgress`](crate::Reason::NoProgress). It holds for the last bytes of a connection that
-    /// was closed, too; of that only the log hears.
+    /// The same for the connections that come by one listener: `listener` is its number, as
+    /// [`Origin::Accepted`](crate::Origin::Accepted) has it. What is not named has the default of
+    /// [`Timeouts::new`], whatever all others have. A connection that moves to another program counts as come by that one's
+    /// listener of the same number.
     ///
     /// ```
-    /// # use heirloom::{Server, Service};
+    /// # use heirloom::{Result, Server, Service, Timeouts};
     /// # use std::time::Duration;
-    /// fn tune<S: Service>(server: Server<S>) -> Server<S> {
-    ///     server.write_timeout(Duration::from_secs(5))
+    /// /// Neighbours may be silent, strangers may not.
+    /// fn listen<S: Service>(server: Server<S>) -> Result<Server<S>> {
+    ///     let strangers = Timeouts::new().all_idle(Duration::from_secs(75));
+    ///     let server = server.listen("unix:/run/app/socket")?.listen("0.0.0.0:7777")?;
+    ///     Ok(server.listener_timeouts(1, strangers))
     /// }
     /// ```
-    pub fn write_timeout(mut self, limit: impl Into<Option<Duration>>) -> Server<S> {
-        self.net.limits.write = bounded(limit);
-        self
-    }
-
-    /// Waits this long for the peer's FIN after ours was sent (5 s).
-    ///
-    /// The service does not wait for it, [`on_close`](Service::on_close) has come before. The log says
-    /// [`Reason::NoFin`](crate::Reason::NoFin) of a peer that did not send any.
-    ///
-    /// ```
-    /// # use heirloom::{Server, Service};
-    /// # use std::time::Duration;
-    /// fn tune<S: Service>(server: Server<S>) -> Server<S> {
-    ///     server.close_timeout(Duration::from_secs(1))
-    /// }
-    /// ```
-    pub fn close_timeout(mut self, limit: Duration) -> Server<S> {
-        self.net.limits.close = limit.min(FAR_FUTURE);
+    pub fn listener_timeouts(mut self, listener: usize, timeouts: Timeouts) -> Server<S> {
+        self.net.timeouts.set_of_listener(listener, timeouts);
         self
     }
 
@@ -341,9 +303,4 @@ impl<S: Service> Server<S> {
         self.succession.at_max = AtMax::DismissOldest(limit.min(FAR_FUTURE));
         self
     }
-}
-
-/// A time that an `Instant` can be moved by.
-fn bounded(limit: impl Into<Option<Duration>>) -> Option<Duration> {
-    limit.into().map(|limit| limit.min(FAR_FUTURE))
 }

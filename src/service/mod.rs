@@ -18,6 +18,7 @@ use crate::{
     error::Result,
     net::{ConnId, Connection, DatagramPeer, Net, SocketId, Timer},
     tasks::{Alarm, Deferred},
+    timeouts::Idle,
     verdict::Verdict,
 };
 
@@ -103,7 +104,7 @@ use crate::{
 ///
 /// | a panic in | ends |
 /// |---|---|
-/// | `on_open`, `on_data`, `on_eof`, `on_writable`, `on_timer`, `on_drain` | this connection, as an `Err` does: [`Reason::Panicked`] |
+/// | `on_open`, `on_data`, `on_eof`, `on_writable`, `on_timer`, `on_idle`, `on_drain` | this connection, as an `Err` does: [`Reason::Panicked`] |
 /// | `on_close`, `on_dial_failed`, `on_datagram`, `on_alarm`, `on_deferred`, `on_mail`, `on_retire`, `on_restart_ended`, `after_fork_in_parent`, `discard`, `on_end` | nothing |
 /// | `generation_of` | nothing; the datagram is this generation's |
 /// | `before_fork` | the fork, as an `Err` does |
@@ -190,6 +191,61 @@ pub trait Service: Sized {
         conn: &mut Connection<'_>,
         session: &mut Self::Session,
         timer: Timer,
+    ) -> Result {
+        conn.close();
+        Ok(())
+    }
+
+    /// A connection has been silent for longer than one of its [`Timeouts`](crate::Timeouts) allows; `idle` says
+    /// in which direction, for how long and what the limit is. Default: close.
+    ///
+    /// A connection that is closed here has the reason [`Reason::Idle`], whatever is sent before, and the peer gets a
+    /// FIN. One that is not is asked about again after each further limit of silence; a byte in that direction
+    /// begins it anew.
+    ///
+    /// # Errors
+    /// An `Err` closes this connection, with [`Reason::Failed`].
+    ///
+    /// ```
+    /// use heirloom::{Connection, Idle, Origin, Result, Service, testing::Harness};
+    /// use std::time::Duration;
+    ///
+    /// /// Asks a client that says nothing for a minute, and ends it after another one, as IRC does.
+    /// struct Asking;
+    ///
+    /// impl Service for Asking {
+    ///     type Session = ();
+    ///     fn on_open(&mut self, conn: &mut Connection<'_>, _origin: Origin) -> Result {
+    ///         conn.set_read_idle(Duration::from_secs(60));
+    ///         Ok(())
+    ///     }
+    ///     fn on_data(&mut self, _conn: &mut Connection<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+    ///         Ok(input.len()) // an answer like anything else puts it off
+    ///     }
+    ///     fn on_idle(&mut self, conn: &mut Connection<'_>, _: &mut (), idle: Idle) -> Result {
+    ///         match idle.silent < 2 * idle.limit {
+    ///             true => conn.send(b"PING\n"),
+    ///             false => conn.close(),
+    ///         }
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// let mut harness = Harness::new(Asking);
+    /// let [dead, quiet] = [harness.connect(), harness.connect()];
+    /// harness.feed(dead, b"hello");
+    /// harness.feed(quiet, b"hello");
+    /// harness.advance(Duration::from_secs(60));
+    /// assert_eq!(harness.take(quiet), b"PING\n");
+    /// harness.feed(quiet, b"PONG\n");
+    /// harness.advance(Duration::from_secs(60));
+    /// assert!(harness.is_closed(dead) && !harness.is_closed(quiet));
+    /// ```
+    fn on_idle(
+        &mut self,
+        conn: &mut Connection<'_>,
+        session: &mut Self::Session,
+        idle: Idle,
     ) -> Result {
         conn.close();
         Ok(())

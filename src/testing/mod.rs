@@ -35,6 +35,7 @@ mod peer;
 mod restart;
 mod sides;
 mod split;
+mod timeouts;
 
 use std::time::{Duration, Instant};
 
@@ -223,7 +224,11 @@ impl<S: Service> Harness<S> {
     fn connect_by(&mut self, pipe: Pipe, origin: Origin) -> Peer {
         let stream = Stream::Memory(pipe.clone());
         let peer = stream.peer();
-        let id = self.turn.net.insert(stream, peer, Phase::Open);
+        let net = &mut self.turn.net;
+        let id = match origin {
+            Origin::Accepted { listener } => net.insert_accepted(stream, peer, listener),
+            Origin::Dialed { .. } => net.insert(stream, peer, Phase::Open),
+        };
         let id = id.expect("a stream in memory is not registered, so nothing can fail");
         self.pipes.push((pipe, id));
         self.turn.open(id, origin);

@@ -31,6 +31,7 @@ use crate::{
     },
     restart::Phase,
     service::Service,
+    timeouts::Idle,
 };
 use generation::Inherited;
 pub(crate) use generation::{AtMax, Generation, Handback, Succession, Trigger};
@@ -222,11 +223,18 @@ impl<S: Service> Turn<S> {
                         service.on_timer(conn, session, timer)
                     });
                 }
+                Expired::Idle(id, idle) => self.tell_idle(id, idle),
                 Expired::Alarm(key) => self.fire_alarm(key),
                 Expired::Deadline(deadline) => self.deadline(deadline)?,
             }
         }
         Ok(())
+    }
+
+    /// Part of phase 5: a connection that has been silent for too long.
+    fn tell_idle(&mut self, id: ConnId, idle: Idle) {
+        self.call(id, "on_idle", |service, conn, session| service.on_idle(conn, session, idle));
+        self.net.idle_told(id, idle);
     }
 
     /// Part of phase 5: the deadlines of this process.

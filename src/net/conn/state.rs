@@ -8,7 +8,7 @@ use std::{
 
 use mio::{Interest, Registry};
 
-use super::told::Told;
+use super::{timeouts::Patience, told::Told};
 use crate::{
     buffer::Output,
     clock::Stamp,
@@ -54,15 +54,17 @@ pub(crate) struct ConnState {
     /// What it has beyond this, if anything.
     rare: Option<Box<Rare>>,
     pub opened: Stamp,
-    /// When a byte last came or went.
-    pub active: Stamp,
+    /// When a byte last came, or input began to be read again.
+    pub read_at: Stamp,
     /// When the peer last took output, or output began to wait for it.
-    pub progress: Stamp,
+    pub written_at: Stamp,
     /// When the timeouts are looked at next. Activity does not move it: a look that comes too
     /// early just sets the next one, so a request touches no timer.
     pub check_at: Option<Stamp>,
     pub bytes_in: u64,
     pub bytes_out: u64,
+    /// Which listener it has come by: see [`SharedTimeouts::number`]. Zero: by none.
+    pub listener: u16,
     pub flags: Flags,
 }
 
@@ -84,6 +86,12 @@ pub(crate) struct Rare {
     pub heartbeat: Option<Duration>,
     /// What the service was told, for the log: the conversation is over, though the socket may not be.
     pub told: Option<Told>,
+    /// It ended with output that was thrown away.
+    pub cut: bool,
+    /// Dialed and never established: it was no connection to anybody.
+    pub stillborn: bool,
+    /// What of its timeouts is its own.
+    pub patience: Option<Box<Patience>>,
 }
 
 /// A listener, as the service is told, and as another program would find it.
@@ -131,10 +139,6 @@ pub(crate) struct Flags {
     pub control: bool,
     /// `on_drain` was called.
     pub told_to_drain: bool,
-    /// It ended with output that was thrown away.
-    pub cut: bool,
-    /// Dialed and never established: it was no connection to anybody.
-    pub stillborn: bool,
     /// Stands in the list of connections of which an end is to be looked at.
     pub ended: bool,
     /// Stands in the list of connections to be read.
@@ -155,11 +159,12 @@ impl ConnState {
             output: Output::default(),
             rare: None,
             opened: now,
-            active: now,
-            progress: now,
+            read_at: now,
+            written_at: now,
             check_at: None,
             bytes_in: 0,
             bytes_out: 0,
+            listener: 0,
             flags: Flags::default(),
         }
     }
@@ -247,49 +252,8 @@ impl ConnState {
         self.flags.eof && !self.flags.eof_told && !self.has_offer()
     }
 
-    /// Whether something is left to be done for it, in this turn or the next, after which `reason` may be none to
-    /// end it: input to be read, or output to be offered to a peer that has made room.
-    pub fn has_yet_to_show(&self, reason: &Reason) -> bool {
-        match reason {
-            Reason::NoProgress => self.flags.dirty,
-            Reason::Idle | Reason::NoFirstMessage | Reason::BadHeader(_) => self.flags.listed,
-            // Who sends without end after our FIN is not waited for.
-            _ => false,
-        }
-    }
-
     /// What it may use, where clients may use `of_clients`.
     pub fn limits<'a>(&self, of_clients: &'a Limits) -> &'a Limits {
         if self.flags.control { &Limits::CONTROL } else { of_clients }
-    }
-
-    /// When it will have taken too long over what it is doing, and what to say of it then.
-    pub fn deadline(&self, of_clients: &Limits) -> Option<(Stamp, Reason)> {
-        let limits = self.limits(of_clients);
-        match self.phase {
-            Phase::Dead => None,
-            Phase::Dialing => Some((self.opened + limits.dial, Reason::NoProgress)),
-            Phase::Lingering => Some((self.active + limits.close, Reason::NoFin)),
-            Phase::AwaitsHeader => {
-                let within = limits.first_message.unwrap_or(PROXY_HEADER_WITHIN);
-                Some((self.opened + within, Reason::BadHeader("it has not come in time")))
-            }
-            _ if !self.output.is_empty() => {
-                limits.write.map(|limit| (self.progress + limit, Reason::NoProgress))
-            }
-            // It is the service that keeps a paused connection waiting; `resume` sets the next look.
-            _ if self.flags.paused => None,
-            _ => {
-                let first = limits
-                    .first_message
-                    .filter(|_| !self.flags.greeted)
-                    .map(|limit| (self.opened + limit, Reason::NoFirstMessage));
-                let idle = limits.idle.map(|limit| (self.active + limit, Reason::Idle));
-                match (first, idle) {
-                    (Some(first), Some(idle)) if idle.0 < first.0 => Some(idle),
-                    (first, idle) => first.or(idle),
-                }
-            }
-        }
     }
 }

@@ -13,6 +13,8 @@ pub(crate) struct Told {
     /// The kind of line that it is, and at which level.
     pub name: &'static str,
     pub level: Level,
+    /// Whether something went wrong.
+    pub is_failure: bool,
     /// Of a peer that was idle nobody expects that it completes the close; of one that was served, yes.
     was_orderly: bool,
 }
@@ -20,17 +22,13 @@ pub(crate) struct Told {
 impl Told {
     pub fn of(reason: &Reason) -> Told {
         let was_orderly = matches!(reason, Reason::Closed | Reason::PeerClosed);
-        Told { text: reason.text(), name: reason.name(), level: reason.level(), was_orderly }
+        let (name, level, is_failure) = (reason.name(), reason.level(), reason.is_failure());
+        Told { text: reason.text(), name, level, is_failure, was_orderly }
     }
 
     /// What the log says of the end: what was told, or what then became of a close in good order.
     pub fn or_worse(self, then: Option<Reason>) -> Told {
         let worse = then.filter(|then| self.was_orderly && then.is_failure());
         worse.map_or(self, |worse| Told::of(&worse))
-    }
-
-    /// Whether something went wrong.
-    pub fn is_failure(&self) -> bool {
-        self.level < Level::Debug
     }
 }

@@ -12,6 +12,7 @@ use crate::{
         proxy::ProxyProtocol,
         sockopt::{IPV6_V6ONLY, SO_REUSEPORT, Setting, TCP_DEFER_ACCEPT, TCP_FASTOPEN},
     },
+    timeouts::Timeouts,
 };
 
 /// An address to listen on, and how: for [`Server::listen_on`](crate::Server::listen_on).
@@ -47,6 +48,7 @@ pub struct Listen {
     pub(crate) address: String,
     pub(crate) permissions: SocketPermissions,
     pub(crate) options: ListenOptions,
+    pub(crate) timeouts: Option<Timeouts>,
 }
 
 /// What was said beside the address. Of a socket that is taken over each program says it anew.
@@ -65,7 +67,7 @@ impl Listen {
     /// The address as for [`Server::listen`](crate::Server::listen).
     pub fn new(address: impl Into<String>) -> Listen {
         let (permissions, options) = (SocketPermissions::new(), ListenOptions::default());
-        Listen { address: address.into(), permissions, options }
+        Listen { address: address.into(), permissions, options, timeouts: None }
     }
 
     /// Who may connect to the path of a Unix socket.
@@ -110,6 +112,12 @@ impl Listen {
     /// something only where `net.ipv4.tcp_fastopen` allows servers to (bit 1). TCP only.
     pub fn fast_open(mut self, pending: u32) -> Listen {
         self.options.fast_open = Some(pending);
+        self
+    }
+
+    /// How long its connections may be silent, in place of what holds [for all](crate::Server::timeouts).
+    pub fn timeouts(mut self, timeouts: Timeouts) -> Listen {
+        self.timeouts = Some(timeouts);
         self
     }
 
@@ -160,6 +168,11 @@ impl Listen {
 }
 
 impl ListenOptions {
+    /// Whether something is said about keep-alive.
+    pub fn says_keep_alive(&self) -> bool {
+        self.socket.says_keep_alive()
+    }
+
     pub fn backlog(&self) -> i32 {
         self.backlog.map_or(BACKLOG, |clients| i32::try_from(clients).unwrap_or(i32::MAX))
     }

@@ -14,7 +14,7 @@ use crate::net::stream::Peer;
 /// for itself (`LOCAL`, by which it sees whether we are there), or says no address (`UNKNOWN`), the peer is the proxy.
 ///
 /// A connection that begins with anything else, takes longer than the
-/// [first-message timeout](crate::Server::first_message_timeout) (10 s where there is none) or has a header beyond
+/// [first-message timeout](crate::Timeouts::first_message) (10 s where there is none) or has a header beyond
 /// [`limits::PROXY_HEADER`](crate::limits::PROXY_HEADER) is closed, with a line in the log
 /// ([`Reason::BadHeader`](crate::Reason::BadHeader)). The service never hears of it.
 ///

@@ -9,7 +9,7 @@ use crate::{
     limits::{ACCEPT_BUDGET, ACCEPT_PAUSE, CONTROL_CONNECTIONS},
     log_target::NET,
     net::{
-        conn::{ConnState, Phase},
+        conn::{ConnState, Phase, SharedTimeouts},
         id::{ConnId, Source},
         listen::Listener,
         reason::Reason,
@@ -86,7 +86,7 @@ impl Net {
     pub(crate) fn accept(&mut self, index: usize) -> Option<ConnId> {
         // Clients that are gone are skipped, but an error that looks like one and never ends must not
         // hold up everybody.
-        let is_control = self.listeners[index].is_control;
+        let Listener { is_control, number, .. } = self.listeners[index];
         let phase = match self.listeners[index].options.proxy() {
             Some(_) => Phase::AwaitsHeader,
             None => Phase::Open,
@@ -99,7 +99,7 @@ impl Net {
                 stream.set_nodelay()?;
                 match is_control {
                     true => self.insert_control(stream, peer),
-                    false => self.insert(stream, peer, phase),
+                    false => self.insert_accepted(stream, peer, phase, number),
                 }
             });
             match result {
@@ -159,7 +159,7 @@ impl Net {
             return true;
         }
         match self.most_silent_control() {
-            Some(silent) => self.kill(silent, Reason::Idle),
+            Some(silent) => self.kill(silent, Reason::Aborted),
             None => self.accept_failed(e),
         }
         false
@@ -180,7 +180,29 @@ impl Net {
         peer: Peer,
         phase: Phase,
     ) -> io::Result<ConnId> {
+        self.insert_by(stream, peer, phase, 0)
+    }
+
+    /// The same of a client that has come to this listener.
+    pub(crate) fn insert_accepted(
+        &mut self,
+        stream: Stream,
+        peer: Peer,
+        phase: Phase,
+        listener: usize,
+    ) -> io::Result<ConnId> {
+        self.insert_by(stream, peer, phase, SharedTimeouts::number(listener))
+    }
+
+    fn insert_by(
+        &mut self,
+        stream: Stream,
+        peer: Peer,
+        phase: Phase,
+        listener: u16,
+    ) -> io::Result<ConnId> {
         let id = self.place(stream, peer, phase)?;
+        self.conns[id.slot()].listener = listener;
         self.full |= self.connections() >= self.limits.connections; // `make_room` takes it back
         self.schedule_check(id);
         Ok(id)
@@ -198,7 +220,7 @@ impl Net {
         if self.controls.len() >= CONTROL_CONNECTIONS
             && let Some(silent) = self.most_silent_control()
         {
-            self.kill(silent, Reason::Idle);
+            self.kill(silent, Reason::Aborted);
         }
         self.controls.push(id);
         Ok(id)
@@ -215,7 +237,7 @@ impl Net {
             let is_busy = conn.flags.paused || (conn.flags.readable && conn.takes_input());
             conn.phase != Phase::Dead && !(conn.phase == Phase::Open && is_busy)
         });
-        idle.min_by_key(|conn| (conn.phase == Phase::Open, conn.active)).map(|conn| conn.id)
+        idle.min_by_key(|conn| (conn.phase == Phase::Open, conn.active())).map(|conn| conn.id)
     }
 
     fn place(&mut self, stream: Stream, peer: Peer, phase: Phase) -> io::Result<ConnId> {

@@ -37,10 +37,11 @@ impl Net {
     pub(crate) fn kill(&mut self, id: ConnId, reason: Reason) {
         let conn = &mut self.conns[id.slot()];
         if conn.phase != Phase::Dead {
-            conn.flags.stillborn = conn.phase == Phase::Dialing;
-            conn.flags.cut = !conn.output.is_empty();
+            let (is_cut, was_dialing) = (!conn.output.is_empty(), conn.phase == Phase::Dialing);
             conn.phase = Phase::Dead;
-            conn.rare_mut().reason.get_or_insert(reason);
+            let rare = conn.rare_mut();
+            (rare.cut, rare.stillborn) = (is_cut, was_dialing);
+            rare.reason.get_or_insert(reason);
             self.mark_ended(id);
         }
     }
@@ -97,7 +98,9 @@ impl Net {
         let mut conn = self.conns.remove(id.slot());
         // Before the close: another process may have the socket, and then close does not do it.
         let _ = Net::with_registry(&self.poll, |registry| conn.stream.deregister(registry));
-        if conn.flags.cut {
+        let (is_cut, is_stillborn) =
+            conn.rare().map(|rare| (rare.cut, rare.stillborn)).unwrap_or_default();
+        if is_cut {
             conn.stream.reset(); // by a FIN, what it has got would look like the whole
         }
         if self.shared || conn.stream.raw_fd().is_none() {
@@ -110,7 +113,7 @@ impl Net {
             self.controls.retain(|&control| control != id);
         }
         self.make_room();
-        if !conn.flags.stillborn {
+        if !is_stillborn {
             self.stats.closed += u64::from(!conn.flags.control);
             self.log_end(&mut conn);
         }
@@ -130,7 +133,7 @@ impl Net {
         let rare = conn.rare_mut();
         let Some(told) = rare.told.take() else { return };
         let told = told.or_worse(rare.reason.take());
-        self.stats.failed += u64::from(told.is_failure());
+        self.stats.failed += u64::from(told.is_failure);
         let age = self.stamp.since(conn.opened).as_secs_f64();
         let via = conn.rare().and_then(|rare| rare.via.as_ref());
         let via = via.map_or(String::new(), |via| format!(" via={}", via.proxy));

@@ -68,7 +68,7 @@ pub struct Connection<'a> {
     /// }
     /// ```
     pub net: &'a mut Net,
-    id: ConnId,
+    pub(super) id: ConnId,
 }
 
 impl<'a> Connection<'a> {
@@ -208,7 +208,8 @@ impl<'a> Connection<'a> {
     }
 
     /// Stops offering input, and with it reading: for a reply that has to wait for something.
-    /// A paused connection does not run into the idle timeout.
+    /// Of a paused connection nobody says that nothing comes: neither
+    /// [`read_idle`](crate::Timeouts::read_idle) nor [`all_idle`](crate::Timeouts::all_idle) counts.
     ///
     /// A deferred reply, in order, since nothing that was pipelined behind it is offered before:
     ///
@@ -238,7 +239,7 @@ impl<'a> Connection<'a> {
         let conn = self.conn();
         if std::mem::take(&mut conn.flags.paused) {
             conn.flags.incomplete = false;
-            conn.active = now;
+            conn.listen_from(now);
             self.net.list(self.id);
             self.net.schedule_check(self.id);
         }
@@ -368,7 +369,7 @@ impl Net {
             return;
         }
         if conn.output.is_empty() {
-            conn.progress = self.stamp;
+            conn.written_at = self.stamp;
         }
         push(&mut conn.output, &mut self.pool);
         let queued = conn.output.len();

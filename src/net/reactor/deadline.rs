@@ -3,6 +3,7 @@
 use crate::{
     net::id::{ConnId, Timer},
     tasks::Alarm,
+    timeouts::Idle,
 };
 
 /// A deadline of the process. Plain data, so it can be carried to another one.
@@ -39,6 +40,8 @@ pub(crate) enum Deadline {
 pub(crate) enum Expired {
     /// An author's timer of a connection.
     Timer(ConnId, Timer),
+    /// A connection has been silent for too long.
+    Idle(ConnId, Idle),
     /// An alarm of the service.
     Alarm(Alarm),
     Deadline(Deadline),

@@ -65,6 +65,9 @@ impl Net {
         let begun = match self.open_dial(&target) {
             Ok(socket) => {
                 set_all(&socket, &settings).map_err(|e| Error::io("dial", address, e))?;
+                if !options.says_keep_alive() {
+                    Stream::ask_the_silent(&socket, &target);
+                }
                 self.begin_dial(socket, target, tag)
             }
             Err(e) => Err(e),
@@ -106,7 +109,7 @@ impl Net {
                     (Peer::Unknown, Some(Address::Tcp(there))) => Peer::Tcp(*there), // by fast open
                     (peer, _) => peer,
                 };
-                conn.active = now;
+                (conn.read_at, conn.written_at) = (now, now);
                 self.stats.dialed += 1;
                 self.schedule_check(id);
                 Some(Origin::Dialed { tag })

@@ -108,7 +108,7 @@ impl Net {
                 conn.bytes_in += count as u64;
                 self.stats.bytes_in += count as u64;
                 if conn.phase == Phase::Open {
-                    conn.active = self.stamp;
+                    conn.read_at = self.stamp;
                 }
                 Some(count)
             }
@@ -205,12 +205,13 @@ impl Net {
         conn.bytes_out += written as u64;
         self.stats.bytes_out += written as u64;
         if written > 0 {
-            conn.active = self.stamp;
-            conn.progress = self.stamp;
+            conn.written_at = self.stamp;
         }
         if conn.flags.congested && conn.output.len() <= LOW_MARK {
             conn.flags.congested = false;
+            conn.listen_from(self.stamp);
             self.writable.push(id);
+            self.schedule_check(id);
         }
         if written < offered {
             let conn = &mut self.conns[id.slot()];
@@ -231,7 +232,7 @@ impl Net {
             Phase::Flushing if conn.flags.eof => self.kill(id, Reason::Closed),
             Phase::Flushing => {
                 conn.phase = Phase::Lingering;
-                conn.active = self.stamp;
+                conn.written_at = self.stamp;
                 if !std::mem::replace(&mut conn.flags.fin_sent, true) {
                     conn.stream.shutdown(Shutdown::Write);
                 }

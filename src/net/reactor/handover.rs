@@ -148,7 +148,7 @@ impl Net {
         (self.clock, self.stamp, self.frozen_at) = (old.clock, old.stamp, old.frozen_at);
         self.generation = generation;
         self.engine = Some(Engine::Fork);
-        self.limits = old.limits;
+        (self.limits, self.timeouts) = (old.limits, old.timeouts);
         (self.propagates_panics, self.meant) = (old.propagates_panics, old.meant);
         (self.last_serial, self.sessions) = (old.last_serial, old.sessions);
         for listener in old.listeners {

@@ -3,13 +3,14 @@
 //! what they want done.
 //!
 //! This file has the data and the look-ups. A connection comes by `accept` (through a proxy, by `header`, too) or
-//! `dial`, its bytes by `flow`, its deadlines are watched in `timeouts`, it goes by `close` or, whole, by `handover`; `connection` is
+//! `dial`, its bytes by `flow`, its deadlines are watched in `timeouts` (`checks` says when), its silence is judged in `idle`, it goes by `close` or, whole, by `handover`; `connection` is
 //! what a callback may do with it, `sessions` with what others remember. `paths` is about Unix sockets that nobody finds, `datagrams` and `tasks`
 //! about what is no connection, `process`, `request`, `deadline` and `said` about the process; `time` says
 //! what time it is, and by `hearing` when a deadline may be judged; `inventory` says
 //! which descriptors are ours.
 
 mod accept;
+mod checks;
 mod close;
 mod connection;
 mod datagrams;
@@ -19,6 +20,7 @@ mod flow;
 mod handover;
 mod header;
 mod hearing;
+mod idle;
 mod inventory;
 mod paths;
 mod process;
@@ -30,7 +32,7 @@ mod time;
 mod timeouts;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fmt,
     io::Result as IoResult,
     os::fd::AsRawFd,
@@ -41,13 +43,16 @@ use std::{
 use mio::{Events, Interest, Poll, Registry, Waker, unix::SourceFd};
 
 pub use self::connection::Connection;
-use self::hearing::{Hearing, Report};
+use self::{
+    checks::Checks,
+    hearing::{Hearing, Report},
+};
 pub(crate) use self::{
     deadline::{Deadline, Expired},
     request::Request,
 };
 use super::{
-    conn::{ConnState, Destinations, Phase, Sessions, Slots},
+    conn::{ConnState, Destinations, Phase, Sessions, SharedTimeouts, Slots},
     datagram::Datagrams,
     id::{ConnId, Source, Timer},
     listen::Listener,
@@ -110,6 +115,7 @@ pub struct Net {
     pub(crate) generation: u64,
     pub(crate) engine: Option<Engine>,
     pub(crate) limits: Limits,
+    pub(crate) timeouts: SharedTimeouts,
 
     // The kernel. `None` in a test, where streams are in memory.
     pub(crate) poll: Option<Poll>,
@@ -157,7 +163,7 @@ pub struct Net {
     /// Those that authors set on connections.
     timers: TimerQueue<(ConnId, Timer)>,
     /// When the reactor's own timeouts of a connection are to be looked at.
-    checks: BTreeSet<(Stamp, ConnId)>,
+    checks: Checks,
     /// Those of the process, which go on while its connections are frozen.
     deadlines: TimerQueue<Deadline>,
     /// Connections are on their way to another process, or from one: nobody serves them.
@@ -199,6 +205,7 @@ impl Net {
             generation: 0,
             engine: None,
             limits: Limits::default(),
+            timeouts: SharedTimeouts::default(),
             poll,
             listeners: Vec::new(),
             datagrams: Vec::new(),
@@ -223,7 +230,7 @@ impl Net {
             deaf: Duration::ZERO,
             hearing: Hearing::begin(now),
             timers: TimerQueue::new(),
-            checks: BTreeSet::new(),
+            checks: Checks::default(),
             deadlines: TimerQueue::new(),
             frozen: false,
             frozen_at: now,

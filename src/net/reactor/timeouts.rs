@@ -9,7 +9,7 @@ use super::{
 use crate::{
     clock::Stamp,
     net::{
-        conn::{ConnState, Phase},
+        conn::{ConnState, Watched},
         datagram::Datagrams,
         id::{ConnId, Timer},
         reason::Reason,
@@ -35,7 +35,7 @@ impl Net {
     /// When the first timer is due.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         // The time of the connections stands still at times, so from this turn's on.
-        let check = self.checks.first().map(|&(at, _)| self.now + at.since(self.stamp));
+        let check = self.checks.first().map(|at| self.now + at.since(self.stamp));
         let of_service =
             [self.timers.next(), check, self.alarms.next(), self.holds.next(), self.starved_until];
         let of_service = of_service.into_iter().flatten().filter(|_| !self.frozen);
@@ -70,10 +70,7 @@ impl Net {
             true => self.next_alarm(),
             false => self.next_timer(),
         };
-        if expired.is_none() {
-            self.check_timeouts();
-        }
-        expired
+        expired.or_else(|| self.check_timeouts())
     }
 
     fn next_alarm(&mut self) -> Option<Expired> {
@@ -110,49 +107,62 @@ impl Net {
     pub(super) fn schedule_check(&mut self, id: ConnId) {
         let conn = &mut self.conns[id.slot()];
         conn.flags.watches_output = !conn.output.is_empty();
-        let Some((at, _)) = conn.deadline(&self.limits) else { return };
+        let timeouts = conn.timeouts(&self.timeouts);
+        let Some((at, _)) = conn.deadline(timeouts, self.limits.dial) else { return };
         match conn.check_at {
             Some(set) if set <= at => return,
-            Some(set) => drop(self.checks.remove(&(set, id))),
+            Some(set) => self.checks.remove(set, id),
             None => {}
         }
         conn.check_at = Some(at);
-        self.checks.insert((at, id));
+        self.checks.insert(at, id);
     }
 
-    /// Looks at the timeouts of each connection for which it is time.
-    fn check_timeouts(&mut self) {
+    /// Looks at the timeouts of each connection for which it is time, up to one whose service is to be asked.
+    fn check_timeouts(&mut self) -> Option<Expired> {
         let used = self.used_stamp();
-        while self.checks.first().is_some_and(|&(at, _)| at <= used)
-            && let Some((_, id)) = self.checks.pop_first()
-        {
-            self.check(id, used);
+        while let Some(id) = self.checks.pop(used) {
+            let expired = self.check(id, used);
+            if expired.is_some() {
+                return expired;
+            }
         }
+        None
     }
 
-    /// Ends the connection if one of its timeouts has passed by `now`, and looks again later otherwise.
-    fn check(&mut self, id: ConnId, now: Stamp) {
-        let Some(conn) = self.conns.get_mut(id.slot()).filter(|conn| conn.id == id) else { return };
+    /// Ends the connection if one of its timeouts has passed by `now`, or answers what to ask its service, and looks
+    /// again later otherwise.
+    fn check(&mut self, id: ConnId, now: Stamp) -> Option<Expired> {
+        let conn = self.conns.get_mut(id.slot()).filter(|conn| conn.id == id)?;
         conn.check_at = None;
-        match conn.deadline(&self.limits) {
-            // What is left to be done for it may prove its peer alive, so that comes first.
-            Some((at, reason)) if at <= now && conn.has_yet_to_show(&reason) => {
-                let next = now + Duration::from_nanos(1);
-                conn.check_at = Some(next);
-                self.checks.insert((next, id));
-            }
-            Some((at, reason)) if at <= now => match (conn.phase, reason) {
-                (Phase::Dialing, _) => {
-                    let tag = conn.rare_mut().tag;
-                    self.refused_dials.push((tag, std::io::ErrorKind::TimedOut.into()));
-                    self.kill(id, Reason::NoProgress);
-                }
-                // These owe nothing to the peer, so it gets a FIN rather than a reset.
-                (_, reason @ (Reason::Idle | Reason::NoFirstMessage)) => self.finish(id, reason),
-                (_, reason) => self.kill(id, reason),
-            },
-            _ => self.schedule_check(id),
+        let timeouts = conn.timeouts(&self.timeouts);
+        let due = conn.deadline(timeouts, self.limits.dial).filter(|&(at, _)| at <= now);
+        let Some((_, watched)) = due else {
+            self.schedule_check(id);
+            return None;
+        };
+        // What is left to be done for it may prove its peer alive, so that comes first.
+        if conn.has_yet_to_show(watched) {
+            let next = now + Duration::from_nanos(1);
+            conn.check_at = Some(next);
+            self.checks.insert(next, id);
+            return None;
         }
+        let reason = conn.reason_for(watched, timeouts, self.stamp);
+        match (watched, reason) {
+            (Watched::Idle(_), Reason::Idle(idle)) if !conn.flags.control => {
+                return Some(Expired::Idle(id, idle));
+            }
+            // These owe nothing to the peer, so it gets a FIN rather than a reset.
+            (Watched::Idle(_) | Watched::FirstMessage, reason) => self.finish(id, reason),
+            (Watched::Dial, reason) => {
+                let tag = conn.rare_mut().tag;
+                self.refused_dials.push((tag, std::io::ErrorKind::TimedOut.into()));
+                self.kill(id, reason);
+            }
+            (_, reason) => self.kill(id, reason),
+        }
+        None
     }
 
     /// Takes all deadlines of a connection out of the queue.
@@ -161,7 +171,7 @@ impl Net {
             self.timers.remove(at, (conn.id, timer));
         }
         if let Some(at) = conn.check_at {
-            self.checks.remove(&(at, conn.id));
+            self.checks.remove(at, conn.id);
         }
     }
 
@@ -189,15 +199,22 @@ impl Net {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::stream::{Peer, Stream, memory::Pipe};
+    use crate::{
+        limits::WRITE_STALL,
+        net::{
+            conn::Phase,
+            stream::{Peer, Stream, memory::Pipe},
+        },
+        timeouts::Timeouts,
+    };
 
     /// The look at its timeouts came while output waited, for which there was no timeout.
     #[test]
     fn idleness_counts_again_after_output_that_may_take_for_ever() {
         let start = Instant::now();
         let mut net = Net::new(None, start);
-        net.limits.write = None;
-        let idle = net.limits.idle.expect("a default");
+        let idle = Duration::from_secs(60);
+        net.timeouts.of_all = Timeouts::new().write_stall(None).all_idle(idle);
         let pipe = Pipe::new(0);
         let id = net.insert(Stream::Memory(pipe.clone()), Peer::Unknown, Phase::Open).unwrap();
         pipe.set_window(1);
@@ -217,7 +234,7 @@ mod tests {
     fn a_peer_that_has_made_room_is_not_ended_before_it_was_offered_more() {
         let start = Instant::now();
         let mut net = Net::new(None, start);
-        let write = net.limits.write.expect("a default");
+        let write = WRITE_STALL;
         let pipe = Pipe::new(0);
         let id = net.insert(Stream::Memory(pipe.clone()), Peer::Unknown, Phase::Open).unwrap();
         pipe.set_window(1);
@@ -234,5 +251,41 @@ mod tests {
         net.catch_up();
         net.next_expired();
         assert!(net.take_ended().is_some(), "it has made no room since");
+    }
+    /// Each of them comes and is answered. What is set for the connection stays until its time.
+    #[test]
+    fn a_hundred_thousand_packets_change_no_queue() {
+        let start = Instant::now();
+        let mut net = Net::new(None, start);
+        let (second, packets) = (Duration::from_secs(1), 100_000);
+        let idle = Timeouts::new().first_message(None).read_idle(20 * second);
+        net.timeouts.of_all = idle.write_idle(30 * second).all_idle(40 * second);
+        let pipe = Pipe::new(0);
+        let id = net.insert(Stream::Memory(pipe.clone()), Peer::Unknown, Phase::Open).unwrap();
+        assert_eq!(net.checks.changes, 1);
+        let mut buffer = [0; 16];
+        let mut now = start;
+        for _ in 0..packets {
+            now += second * 10 / packets;
+            net.set_now(now);
+            pipe.feed(b"packet");
+            net.note_stream(id, true, false, false);
+            assert_eq!(net.read(id, &mut buffer), Some(6));
+            net.conns[id.slot()].flags.listed = false;
+            net.take_readable();
+            net.get(id).unwrap().send(b"answer");
+            net.catch_up();
+            assert_eq!(net.next_expired(), None);
+            net.flush();
+            assert_eq!(pipe.take(), b"answer");
+        }
+        assert_eq!(net.checks.changes, 1);
+        let mut expires_after = |time| {
+            net.set_now(now + time);
+            net.catch_up();
+            net.next_expired()
+        };
+        assert_eq!(expires_after(20 * second - Duration::from_millis(1)), None);
+        assert!(matches!(expires_after(20 * second), Some(Expired::Idle(..))));
     }
 }

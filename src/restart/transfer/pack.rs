@@ -1,10 +1,11 @@
 //! Between a connection and its record: what of it travels, and how it is made again. Knows no link.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{
     record::{AWAITS_FROM, Part, Record},
     shared::SharedBuffers,
+    silence::Silence,
 };
 use crate::{
     clock::Stamp,
@@ -41,11 +42,12 @@ pub(crate) fn pack(
         at_least: conn.at_least as u64,
         timers: conn.timers().iter().map(left).collect(),
         age: since(conn.opened),
-        idle: since(conn.active),
-        stalled: since(conn.progress),
+        idle: since(conn.active()),
+        stalled: since(conn.written_at),
         bytes_in: conn.bytes_in,
         bytes_out: conn.bytes_out,
         flags: to_bits(&conn.flags),
+        silence: silence_of(conn, stamp),
     }
 }
 
@@ -93,8 +95,10 @@ pub(crate) fn unpack(
     conn.output = shared.read(record.output)?;
     conn.at_least = record.at_least as usize;
     conn.opened = stamp.before(record.age);
-    conn.active = stamp.before(record.idle);
-    conn.progress = stamp.before(record.stalled);
+    // Of an older program it is not known which of both it was: the later one ends nobody too soon.
+    conn.read_at = stamp.before(record.idle);
+    conn.written_at = stamp.before(record.stalled);
+    keep_silence(&mut conn, &record.silence, stamp);
     (conn.bytes_in, conn.bytes_out) = (record.bytes_in, record.bytes_out);
     conn.flags = from_bits(record.flags);
     Ok((conn, record.session))
@@ -103,6 +107,30 @@ pub(crate) fn unpack(
 /// Whether a program that reads records up to this version can make the connection again.
 pub(crate) fn is_readable(conn: &ConnState, records: u64) -> bool {
     conn.phase != Phase::AwaitsHeader || records >= AWAITS_FROM
+}
+
+fn silence_of(conn: &ConnState, stamp: Stamp) -> Silence {
+    let patience = conn.patience();
+    let since = |then: Option<Stamp>| then.map(|then| stamp.since(then));
+    Silence {
+        read: Some(stamp.since(conn.read_at)),
+        listener: conn.listener,
+        own: patience.and_then(|patience| patience.own),
+        counted: patience.map(|patience| patience.counts_from.map(since)).unwrap_or_default(),
+        first: since(patience.and_then(|patience| patience.first_from)),
+    }
+}
+
+fn keep_silence(conn: &mut ConnState, silence: &Silence, stamp: Stamp) {
+    let at = |passed: Option<Duration>| passed.map(|passed| stamp.before(passed));
+    conn.read_at = at(silence.read).unwrap_or(conn.read_at);
+    conn.listener = silence.listener;
+    if silence.own.is_some() || silence.first.is_some() || silence.counted != [None; 3] {
+        let patience = conn.patience_mut();
+        patience.own = silence.own;
+        patience.counts_from = silence.counted.map(at);
+        patience.first_from = at(silence.first);
+    }
 }
 
 /// What a new program has to know. A bit never gets a second meaning.

@@ -10,6 +10,7 @@
 
 use std::{rc::Rc, time::Duration};
 
+use super::silence::Silence;
 use crate::restart::link::wire::{
     self, Fields, Malformed, from_micros, micros, put, put_number, put_numbered, put_time,
 };
@@ -66,7 +67,7 @@ pub(crate) struct Record {
     pub at_least: u64,
     /// The author's timers, and how much of each is left.
     pub timers: Vec<(u64, Duration)>,
-    /// Time since it was opened, since a byte came or went, and since output made progress.
+    /// Time since it was opened, since a byte came or went, and since output was sent or began to wait.
     pub age: Duration,
     pub idle: Duration,
     pub stalled: Duration,
@@ -74,6 +75,8 @@ pub(crate) struct Record {
     pub bytes_out: u64,
     /// Bits that [`Flags`](crate::net::Flags) gives a meaning.
     pub flags: u64,
+    /// What else there is to know about its timeouts.
+    pub silence: Silence,
 }
 
 // Tags are never given a second meaning.
@@ -138,6 +141,7 @@ impl Record {
         for (tag, number) in numbers.into_iter().filter(|&(_, number)| number != 0) {
             put_number(out, tag, number);
         }
+        self.silence.encode(out);
         let length = (out.len() - start - 4) as u32;
         out[start..start + 4].copy_from_slice(&length.to_le_bytes());
     }
@@ -221,7 +225,7 @@ impl Record {
             BYTES_IN => self.bytes_in = number(value)?,
             BYTES_OUT => self.bytes_out = number(value)?,
             FLAGS => self.flags = number(value)?,
-            _ => {}
+            _ => self.silence.set(tag, value)?,
         }
         Ok(())
     }
@@ -260,6 +264,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    use super::super::silence::tests::any_silence;
+
     fn any_time() -> impl Strategy<Value = Duration> {
         (0u64..1 << 40).prop_map(Duration::from_micros)
     }
@@ -284,6 +290,7 @@ mod tests {
             bytes in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..40), 3),
             numbers: [u64; 4], times in proptest::collection::vec(any_time(), 3),
             timers in proptest::collection::vec((any::<u64>(), any_time()), 0..4),
+            silence in any_silence(),
         ) -> Record {
             Record {
                 id,
@@ -304,6 +311,7 @@ mod tests {
                 bytes_in: numbers[1],
                 bytes_out: numbers[2],
                 flags: numbers[3],
+                silence,
             }
         }
     }
