@@ -92,7 +92,7 @@
 //! - [`testing`] runs a service without sockets and without time.
 //!
 //! Features: `cli` (on by default) is the program `heirloom`; with `serde` all that names something
-//! ([`ConnId`], [`Timer`], [`Alarm`], [`PendingAlarm`], [`Deferred`], [`SocketId`], [`DatagramPeer`], [`Peer`],
+//! ([`ConnId`], [`Timer`], [`Alarm`], [`Watch`], [`PendingAlarm`], [`Deferred`], [`SocketId`], [`DatagramPeer`], [`Peer`],
 //! [`Origin`], [`Engine`], [`Backoff`]) can be part of what [`Service::save`] and [`Service::export`] write by
 //! [serde](https://serde.rs).
 //!
@@ -131,7 +131,10 @@ mod verdict;
 
 pub use error::{Error, Result};
 pub use inventory::{Finding, Inventory, Place};
-pub use net::{ConnId, Connection, DatagramPeer, Net, Peer, SocketId, SocketPermissions, Timer};
+pub use net::{
+    ConnId, Connection, DatagramPeer, Interest, Net, Peer, Readiness, SocketId, SocketPermissions,
+    Timer, Watch,
+};
 pub use plan::{Drain, Engine, IfShared, Restart};
 pub use prepare::{Prepare, Prepared, Unprepared};
 pub use server::Server;

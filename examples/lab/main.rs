@@ -14,6 +14,7 @@ mod book;
 mod common;
 mod holding;
 mod keys;
+mod outside;
 mod own;
 mod pattern;
 mod requests;
@@ -32,8 +33,8 @@ use std::{
 };
 
 use heirloom::{
-    Alarm, ConnId, Connection, Deferred, Move, Net, Origin, Reason, RestartError, Result, Service,
-    Start, Timer, Verdict, codec,
+    Alarm, ConnId, Connection, Deferred, Move, Net, Origin, Readiness, Reason, RestartError,
+    Result, Service, Start, Timer, Verdict, Watch, codec,
 };
 use session::{Fate, Session, State};
 use settings::panic_if_told;
@@ -51,6 +52,8 @@ struct Lab {
     beyond: beyond::Beyond,
     /// What heirloom does not know.
     holding: holding::Holding,
+    /// What comes from outside and is no client.
+    outside: outside::Outside,
     /// What each process has its own of.
     own: own::Own,
     /// Second descriptors of our sockets, for `share`.
@@ -213,6 +216,14 @@ impl Service for Lab {
         self.beyond.deferred(net, key);
     }
 
+    fn on_signal(&mut self, net: &mut Net, signal: i32) {
+        beyond::journal(net, &format!("signal {signal}"));
+    }
+
+    fn on_ready(&mut self, net: &mut Net, key: Watch, ready: Readiness) {
+        self.outside.ready(net, key, ready);
+    }
+
     fn on_start(&mut self, net: &mut Net, start: Start) {
         own::note(&format!("on_start({start:?})"));
         settings::linger("start");
@@ -230,6 +241,7 @@ impl Service for Lab {
             self.restarting.clear();
         }
         self.beyond.start(net, start);
+        self.outside.start(net, start);
         self.events.push(format!("{start:?}"));
         match settings::told().as_deref().filter(|_| is_heir) {
             Some("abort") => net.set_alarm(Alarm(ABORT), BEFORE_ABORT),
@@ -238,8 +250,9 @@ impl Service for Lab {
         }
     }
 
-    fn on_retire(&mut self, _net: &mut Net) {
+    fn on_retire(&mut self, net: &mut Net) {
         own::note("on_retire");
+        self.outside.retire(net);
         settings::linger("retire");
         panic_if_told("on_retire");
         self.events.push("retire".to_owned());
@@ -370,6 +383,7 @@ fn read_block(saved: &mut dyn BufRead) -> Result<Vec<u8>> {
 
 fn main() -> ExitCode {
     settings::break_if_told();
+    outside::handle_if_told("main");
     session::version(); // what the file says later is for later programs
     let defaults = common::Defaults { listen: "127.0.0.1:7779", moves: settings::moves() };
     let (beyond, inbox) = beyond::Beyond::new();

@@ -1,7 +1,7 @@
 //! Sockets, from one byte stream up to all that a process has. Knows no [`Service`](crate::Service), no
 //! restart and no other process.
 //!
-//! In reading order, each knowing only those before it: `id`, `reason` and `address` are names;
+//! In reading order, each knowing only those before it: `id`, `reason`, `address` and `watch` are names and values;
 //! `stream` is one byte stream, `listen` where clients come to, `datagram` a socket without
 //! connections, `conn` one connection as data; `reactor` has [`Net`], which holds all of them and does
 //! the I/O.
@@ -14,6 +14,7 @@ mod listen;
 mod reactor;
 mod reason;
 pub(crate) mod stream;
+mod watch;
 
 pub(crate) use self::{
     address::Address,
@@ -31,4 +32,5 @@ pub use self::{
     reactor::{Connection, Net},
     reason::{Origin, Reason},
     stream::Peer,
+    watch::{Interest, Readiness, Watch},
 };

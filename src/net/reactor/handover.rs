@@ -5,7 +5,7 @@ use std::io;
 
 use mio::Poll;
 
-use super::Net;
+use super::{Net, watches::Watches};
 use crate::{
     error::{Error, Result},
     net::{
@@ -128,6 +128,7 @@ impl Net {
         self.datagrams.clear();
         self.reserve.give_up();
         (self.poll, self.mail_waker) = (None, None);
+        self.watches = Watches::default();
         std::mem::forget(self);
     }
 

@@ -1,6 +1,9 @@
 //! What comes from outside and is the service's: bytes of a connection (`offer`), datagrams
-//! (`datagram`), mail from other threads (`mail`).
+//! (`datagram`), mail from other threads (`mail`), signals (`signals`), and descriptors that it has
+//! watched (`ready`).
 
 mod datagram;
 mod mail;
 mod offer;
+mod ready;
+mod signals;
