@@ -147,6 +147,7 @@ const ROOMS: [(&str, &[&str]); 38] = [
         "turn/input",
         &[
             "limits",
+            "log_target",
             "net",
             "net/conn",
             "net/datagram",
@@ -154,6 +155,7 @@ const ROOMS: [(&str, &[&str]); 38] = [
             "restart",
             "restart/link",
             "service",
+            "system",
             "turn",
         ],
     ),
@@ -272,8 +274,10 @@ const ROOMS: [(&str, &[&str]); 38] = [
 ];
 
 /// The only files with `unsafe` in them.
-const UNSAFE: [&str; 9] = [
+const UNSAFE: [&str; 11] = [
     "src/system/descriptors.rs",
+    "src/system/disposition.rs",
+    "src/system/signal_set.rs",
     "src/system/stdio.rs",
     "src/system/noted.rs",
     "src/system/huge/helper.rs",

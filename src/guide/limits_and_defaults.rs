@@ -24,6 +24,7 @@
 //! | datagrams of one socket in one turn | 128, or 64 KiB and what the batch of 32 brings | fixed |
 //! | a datagram | 64 KiB; a longer one is dropped and counted | fixed |
 //! | unsent datagrams of one socket, and those on the way to an older generation | 1 MiB each; more are dropped and counted | fixed |
+//! | signals told to a service in one turn, and watched descriptors | 64 each; the others come in the next one | fixed |
 //! | a dial | 10 s | [`dial_timeout`](crate::Server::dial_timeout) |
 //! | dialed connections to one address | no limit | [`max_per_destination`](crate::Server::max_per_destination) |
 //! | messages in a mailbox | what its maker says; more are refused | [`mailbox(capacity)`](crate::mailbox) |
