@@ -106,7 +106,7 @@ fn what_a_child_takes_over_is_handled_once_by_one_of_both() {
 #[test]
 fn a_timer_that_is_handed_on_loses_no_beat() {
     let lab = Journaled::with(50, |setup| setup.env("LAB_HAND_ON", 1));
-    assert_eq!(lab.lab.connect().ask("watch timer 5"), "ok");
+    assert_eq!(lab.lab.connect().ask("heed timer 5"), "ok");
     for count in 1..=5 {
         lab.lab.restart_by(Engine::Fork);
         wait_for("a beat here", || {
@@ -125,7 +125,7 @@ fn a_timer_that_is_handed_on_loses_no_beat() {
 fn an_eventfd_that_is_handed_on_is_rung_by_anybody_and_heard_by_one() {
     let lab = Journaled::with(50, |setup| setup.env("LAB_HAND_ON", 1));
     let mut first = lab.lab.connect();
-    assert_eq!(first.ask("watch event"), "ok");
+    assert_eq!(first.ask("heed event"), "ok");
     let mut rung = 0;
     for generation in 1..=3 {
         let new = lab.lab.restart_by(Engine::Fork);
@@ -145,7 +145,7 @@ fn an_eventfd_that_is_handed_on_is_rung_by_anybody_and_heard_by_one() {
 fn what_is_watched_stays_with_the_process_that_did_it(engine: Engine) {
     let lab = Journaled::with(50, |setup| setup);
     let (old, mut client) = (lab.lab.pid(), lab.lab.connect());
-    for request in ["watch event", "watch timer 3600000"] {
+    for request in ["heed event", "heed timer 3600000"] {
         assert_eq!(client.ask(request), "ok");
     }
     assert_eq!(client.ask("watches"), "2,3");
@@ -182,7 +182,7 @@ fn a_serial_line_is_read_and_its_end_is_told_once() {
     let line = openpty(None, None).expect("a pseudo terminal");
     let name = ttyname(&line.slave).expect("its name");
     let mut client = lab.lab.connect();
-    assert_eq!(client.ask(&format!("watch tty {}", name.display())), "ok");
+    assert_eq!(client.ask(&format!("heed tty {}", name.display())), "ok");
     drop(line.slave);
     let mut device = File::from(line.master);
     for text in ["21.5 C", "21.6 C"] {
@@ -208,7 +208,7 @@ fn assert_sleeps(lab: &Lab) {
 fn a_child_says_something_and_ends() {
     let lab = Journaled::with(50, |setup| setup);
     let mut client = lab.lab.connect();
-    assert_eq!(client.ask("watch child echo hello"), "ok");
+    assert_eq!(client.ask("heed child echo hello"), "ok");
     lab.wait("child hello", 1);
     lab.wait("child end hangup", 1);
     assert_eq!((client.ask("watches").as_str(), lab.entries().len()), ("", 2));
@@ -220,7 +220,7 @@ fn a_child_says_something_and_ends() {
 fn one_that_is_always_ready_starves_nobody() {
     let lab = Journaled::with(50, |setup| setup);
     let mut client = lab.lab.connect();
-    assert_eq!(client.ask("watch spin"), "ok");
+    assert_eq!(client.ask("heed spin"), "ok");
     for number in 0..100 {
         assert_eq!(client.ask(&format!("echo {number}")), number.to_string());
     }
@@ -243,7 +243,7 @@ fn a_file_and_a_directory_are_refused_in_words() {
     let mut client = lab.connect();
     for path in ["/etc/passwd", "/etc"] {
         // The lab ends the connection of who asks.
-        client.send(format!("watch {path}\n"));
+        client.send(format!("heed {path}\n"));
         let _ = client.read_to_end();
         lab.wait_line("a regular file or a directory is always ready (epoll_ctl(2))");
         client = lab.connect();
@@ -255,7 +255,7 @@ fn a_file_and_a_directory_are_refused_in_words() {
 fn the_inventory_knows_what_is_watched() {
     let lab = Operated::with(50, |setup| setup);
     let mut client = lab.connect();
-    assert_eq!(client.ask("watch timer 3600000"), "ok");
+    assert_eq!(client.ask("heed timer 3600000"), "ok");
     let checked = lab.heirloom(&["check"]).out;
     let found: Vec<_> = checked.lines().filter(|line| line.contains("  fd:")).collect();
     assert_eq!(found.len(), 1, "{checked}");

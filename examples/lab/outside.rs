@@ -123,7 +123,7 @@ impl Outside {
     pub fn handle(&mut self, net: &mut Net, verb: &str, rest: &str) -> Result<Option<String>> {
         let (kind, what) = rest.split_once(' ').unwrap_or((rest, ""));
         match verb {
-            "watch" => self.watch(net, kind, what)?,
+            "heed" => self.heed(net, kind, what)?,
             "unwatch" => net.unwatch(Watch(number(rest)?)),
             "watches" => {
                 let keys = net.watches().into_iter().map(|key| key.0.to_string());
@@ -142,8 +142,9 @@ impl Outside {
         Ok(Some("ok".to_owned()))
     }
 
-    fn watch(&mut self, net: &mut Net, kind: &str, what: &str) -> Result {
-        let event = |value| EventFd::from_value_and_flags(value, EfdFlags::EFD_NONBLOCK);
+    fn heed(&mut self, net: &mut Net, kind: &str, what: &str) -> Result {
+        let flags = EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC;
+        let event = |value| EventFd::from_value_and_flags(value, flags);
         match kind {
             "event" => {
                 let event = self.event.insert(event(0).map_err(Error::other)?);

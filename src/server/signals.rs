@@ -13,10 +13,11 @@ use crate::{
 };
 
 impl<S: Service> Server<S> {
-    /// Restarts in this way when `signal` comes. SIGTERM and SIGINT can be given that meaning, too.
+    /// Restarts in this way when `signal` comes. SIGTERM and SIGINT can be given that meaning, too. A later
+    /// call for the same signal says anew in which way.
     ///
     /// # Panics
-    /// When `signal` is no signal that can be heard (see [`signal`](Self::signal)), or has a meaning already.
+    /// When `signal` is no signal that can be heard, or is the service's: see [`signal`](Self::signal).
     ///
     /// ```
     /// # use heirloom::{Restart, Server, Service};
@@ -95,11 +96,16 @@ impl<S: Service> Server<S> {
         }
     }
 
-    /// A signal has one meaning. What TERM and INT mean by themselves gives way.
+    /// A signal has one meaning. What TERM and INT mean by themselves gives way, and one restart to another.
     fn claim(&mut self, number: i32, meaning: Trigger) -> Result {
         let signal = Signal::to_be_heard(number)?;
         let triggers = &mut self.succession.triggers;
-        triggers.retain(|it| *it != (signal, Trigger::Leave));
+        let gives_way = |before: &Trigger| match before {
+            Trigger::Leave => true,
+            Trigger::Restart(_) => matches!(meaning, Trigger::Restart(_)),
+            Trigger::Service => false,
+        };
+        triggers.retain(|(claimed, before)| *claimed != signal || !gives_way(before));
         if let Some((_, before)) = triggers.iter().find(|(claimed, _)| *claimed == signal) {
             let why = match before {
                 Trigger::Restart(_) => "it asks for a restart already",
