@@ -124,10 +124,9 @@ impl<S: Service> Turn<S> {
         self.net.part(slots);
         self.net.stats.moved_in = self.net.connections() as u64;
         self.ready.clear();
-        for signals in [&mut self.succession.signals, &mut self.succession.own_signals] {
-            if let Some(of_parent) = signals {
-                *of_parent = of_parent.anew()?;
-            }
+        let Succession { signals, own_signals, .. } = &mut self.succession;
+        for signals in signals.iter_mut().chain(own_signals) {
+            *signals = signals.anew()?;
         }
         self.watch_signals()?;
         if let Some(old) = &self.succession.old {
