@@ -5,7 +5,7 @@ use std::io;
 
 use mio::Poll;
 
-use super::{Net, watches::Watches};
+use super::{Net, watched::Watches};
 use crate::{
     error::{Error, Result},
     net::{

@@ -5,7 +5,7 @@
 //! This file has the data and the look-ups. A connection comes by `accept` or `dial`, its bytes by
 //! `flow`, its deadlines are watched in `timeouts`, it goes by `close` or, whole, by `handover`; `connection` is
 //! what a callback may do with it. `paths` is about Unix sockets that nobody finds, `datagrams` and `tasks`
-//! about what is no connection, `watches` about descriptors of others, `process`, `request`, `deadline` and `said` about the process; `time` says
+//! about what is no connection, `watches` about descriptors of others (`watched` has them), `process`, `request`, `deadline` and `said` about the process; `time` says
 //! what time it is, and by `hearing` when a deadline may be judged; `inventory` says
 //! which descriptors are ours.
 
@@ -26,6 +26,7 @@ mod said;
 mod tasks;
 mod time;
 mod timeouts;
+mod watched;
 mod watches;
 
 use std::{
@@ -46,7 +47,7 @@ pub(crate) use self::{
 };
 use self::{
     hearing::{Hearing, Report},
-    watches::Watches,
+    watched::Watches,
 };
 use super::{
     conn::{ConnState, Destinations, Phase, Slots},
@@ -176,7 +177,7 @@ pub struct Net {
     mail_waker: Option<Arc<Waker>>,
     /// Messages are left over from this turn.
     pub(crate) mail_waits: bool,
-    watches: Watches,
+    pub(crate) watches: Watches,
 
     // The process.
     pub(crate) requests: Vec<Request>,

@@ -1,79 +1,25 @@
-//! Descriptors of others, which a service has watched: an epoll set of their own within the one of the loop.
-//!
-//! The set within asks the kernel in the way that the author has chosen, level- or edge-triggered; the loop's
-//! own, which is edge-triggered, hears that there is something, and then the set is asked once in a turn
-//! until it is empty. So a descriptor that is always ready costs a call in each turn, and nobody else's place
-//! among the events.
-//!
-//! Each is registered by a copy of its descriptor (`dup(2)`) that is ours. A number that its owner has closed
-//! would be registered still, for as long as anybody else has the file, and could not be taken out any more
-//! (`epoll(7)`); the copy can, so what is not watched wakes nobody. And each registration has a number of
-//! its own, never given twice: what was reported before a change finds nobody after it.
+//! Descriptors of others, which a service has watched, as it asks for them. How they are registered is in
+//! `watched`.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    os::fd::{AsFd, AsRawFd, OwnedFd, RawFd},
-};
+use std::os::fd::{AsFd, AsRawFd};
 
 use nix::{
     errno::Errno,
-    sys::{
-        epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout},
-        stat::fstat,
-    },
+    sys::epoll::{Epoll, EpollCreateFlags, EpollEvent},
 };
 
-use super::Net;
+use super::{
+    Net,
+    watched::{Reported, Watched, Watches},
+};
 use crate::{
     error::{Error, Result},
-    limits::WATCH_BUDGET,
     log_target::NET,
     net::{
         id::Source,
         watch::{Interest, Readiness, Watch},
     },
-    system::look::Watched as Named,
 };
-
-/// All that are watched.
-#[derive(Debug, Default)]
-pub(crate) struct Watches {
-    /// From the first one on.
-    set: Option<Epoll>,
-    watched: BTreeMap<Watch, Watched>,
-    /// By the number of the registration.
-    keys: BTreeMap<u64, Watch>,
-    /// The number of the last registration.
-    last: u64,
-    /// Some may be ready.
-    ready: bool,
-    /// In a test: what the kernel would report.
-    staged: VecDeque<(Watch, Readiness)>,
-}
-
-#[derive(Debug)]
-struct Watched {
-    registration: u64,
-    interest: Interest,
-    /// What its owner calls it.
-    number: RawFd,
-    /// Our copy. `None` in a test.
-    own: Option<OwnedFd>,
-}
-
-/// What is ready in one turn.
-pub(crate) struct Reported {
-    events: [EpollEvent; WATCH_BUDGET],
-    count: usize,
-}
-
-impl Reported {
-    /// By the number of the registration.
-    pub fn iter(&self) -> impl Iterator<Item = (u64, Readiness)> {
-        let events = self.events[..self.count].iter();
-        events.map(|event| (event.data(), Readiness::of(event.events())))
-    }
-}
 
 impl Net {
     /// Has [`on_ready`](crate::Service::on_ready) called with `key` when `fd` is ready: a descriptor that is no
@@ -235,38 +181,9 @@ impl Net {
         self.watches.ready
     }
 
-    /// Which are ready, up to the budget. Those that stay so are reported again, behind the others.
+    /// Which are ready, up to the budget.
     pub(crate) fn report_watches(&mut self) -> Reported {
-        let mut events = [EpollEvent::empty(); WATCH_BUDGET];
-        let Watches { set, watched, staged, ready, .. } = &mut self.watches;
-        let reported = match set {
-            Some(set) => set.wait(&mut events, EpollTimeout::ZERO),
-            None => {
-                let count = staged.len().min(WATCH_BUDGET);
-                for (event, (key, readiness)) in events.iter_mut().zip(staged.drain(..count)) {
-                    let told = watched.get(&key).and_then(|it| {
-                        Some((it.registration, readiness.told(it.interest)?.flags()))
-                    });
-                    let (registration, flags) = told.unwrap_or((0, EpollFlags::empty()));
-                    *event = EpollEvent::new(flags, registration);
-                }
-                Ok(count)
-            }
-        };
-        // Only an empty report says that there are no more: those that were told may be ready still.
-        let count = match reported {
-            Ok(count) => {
-                *ready = count > 0;
-                count
-            }
-            Err(Errno::EINTR) => 0,
-            Err(e) => {
-                *ready = false;
-                log::error!(target: NET, "wait for watched descriptors: {e}");
-                0
-            }
-        };
-        Reported { events, count }
+        self.watches.report()
     }
 
     /// Whose registration this is, if it is still there.
@@ -279,22 +196,6 @@ impl Net {
         self.watches.staged.push_back((key, ready));
         self.watches.ready = true;
     }
-
-    /// The numbers that are ours because something is watched.
-    pub(super) fn watch_descriptors(&self) -> impl Iterator<Item = RawFd> {
-        let own = self.watches.watched.values().filter_map(|it| it.own.as_ref());
-        let set = self.watches.set.iter().map(|set| set.0.as_raw_fd());
-        set.chain(own.map(AsRawFd::as_raw_fd))
-    }
-
-    /// What their owners call those that are watched.
-    pub(crate) fn named_watches(&self) -> Vec<Named> {
-        let watched = self.watches.watched.iter().filter_map(|(key, it)| {
-            let stat = it.own.as_ref().and_then(|own| fstat(own).ok())?;
-            Some(Named { number: it.number, file: (stat.st_dev, stat.st_ino), key: key.0 })
-        });
-        watched.collect()
-    }
 }
 
 #[cfg(test)]
@@ -305,6 +206,7 @@ mod tests {
     use nix::sys::eventfd::{EfdFlags, EventFd};
 
     use super::*;
+    use crate::limits::WATCH_BUDGET;
 
     const KEY: Watch = Watch(7);
 

@@ -25,7 +25,7 @@ impl<S: Service> Turn<S> {
         numbers.extend(self.succession.descriptors());
         numbers.extend(noted::numbers()); // which a forked child closes
         let passed = self.succession.launch.passed();
-        let watched = self.net.named_watches();
+        let watched = self.net.watches.named();
         look(&Known { numbers, passed, meant: &self.net.meant, watched })
     }
 
