@@ -85,6 +85,8 @@ fn what_comes_to_a_new_side_before_it_serves_is_told_then_and_there(engine: Engi
     resume(new);
     let told = lab.wait("signal 10", 1);
     assert_eq!((told[0].generation, told[0].pid), (1, new));
+    let by_new = lab.entries().into_iter().filter(|entry| entry.pid == new);
+    assert_eq!(by_new.map(|entry| entry.what).collect::<Vec<_>>(), ["start", "signal 10"]);
     lab.lab.wait_line("restart: done");
     lab.lab.connect().who();
     assert_eq!(signals(&lab).len(), 1);

@@ -25,7 +25,6 @@ use nix::{pty::openpty, unistd::ttyname};
 for_both_engines!(
     a_file_that_is_replaced_is_read_again_by_who_serves,
     what_is_watched_stays_with_the_process_that_did_it,
-    what_comes_before_on_start_is_told_then,
 );
 
 /// A directory that each process watches, beside what else `more` sets.
@@ -165,15 +164,6 @@ fn what_is_watched_stays_with_the_process_that_did_it(engine: Engine) {
     assert_eq!((copies(old, "[eventpoll]"), copies(new, "[eventpoll]")), (2, 1));
     assert_eq!(client.ask("ring 1"), "ok");
     assert_eq!(lab.wait("rung 1", 1)[0].pid, old);
-}
-
-/// A watch that `load`, or a hook of the fork, has set.
-fn what_comes_before_on_start_is_told_then(engine: Engine) {
-    let (lab, dir) = with_directory(&[]);
-    lab.lab.slow_down("start", std::time::Duration::from_millis(300));
-    let new = lab.begin_restart(engine);
-    put(&dir, "late", "");
-    assert_eq!(lab.wait("file late", 1)[0].pid, new);
 }
 
 #[test]
