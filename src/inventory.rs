@@ -55,7 +55,8 @@ pub struct Finding {
     pub path: Option<String>,
     /// The locks that are held by it: `flock write`, `fcntl read 0-99`, `ofd write`.
     pub lock: Option<String>,
-    /// What else there is to say: how it was opened, whether it was deleted, what it watches.
+    /// What else there is to say: how it was opened, whether it was deleted, what it watches; and `watched as
+    /// N` of one that [`Net::watch`](crate::Net::watch) was told of.
     pub detail: Option<String>,
 }
 

@@ -95,7 +95,7 @@
 //!
 //! Features: `cli` (on by default) is the program `heirloom`; `proxy-protocol` (on by default) lets a listener's clients
 //! [come through a proxy](Listen::proxy_protocol); with `serde` all that names something
-//! ([`ConnId`], [`Timer`], [`Alarm`], [`PendingAlarm`], [`Deferred`], [`SocketId`], [`DatagramPeer`], [`Peer`],
+//! ([`ConnId`], [`Timer`], [`Alarm`], [`Watch`], [`PendingAlarm`], [`Deferred`], [`SocketId`], [`DatagramPeer`], [`Peer`],
 //! [`Origin`], [`Engine`], [`Backoff`]) can be part of what [`Service::save`] and [`Service::export`] write by
 //! [serde](https://serde.rs); with `carried` there is a macro of that name which writes both, and what reads them.
 //!
@@ -138,8 +138,8 @@ mod verdict;
 pub use error::{Error, Result};
 pub use inventory::{Finding, Inventory, Place};
 pub use net::{
-    ConnId, Connection, DatagramPeer, KeepAlive, Listen, Net, Peer, ProxyProtocol, SocketId,
-    SocketOptions, SocketPermissions, Timer, Via,
+    ConnId, Connection, DatagramPeer, Interest, KeepAlive, Listen, Net, Peer, ProxyProtocol, Readiness,
+    SocketId, SocketOptions, SocketPermissions, Timer, Via, Watch,
 };
 pub use plan::{Drain, Engine, IfShared, Restart};
 pub use prepare::{Prepare, Prepared, Unprepared};

@@ -51,6 +51,13 @@ pub const POOL_BUFFER: usize = 64 * 1024;
 /// clients.
 pub const MAIL_BUDGET: usize = 64;
 
+/// Signals told to a service in one turn: a program that sends without end may not starve the clients.
+pub const SIGNAL_BUDGET: usize = 64;
+
+/// Watched descriptors whose readiness is told in one turn, for the same reason. The others come first in
+/// the next one.
+pub const WATCH_BUDGET: usize = 64;
+
 /// Events taken from the kernel in one turn (libevent's ceiling is 4096, redis takes all).
 pub const EVENTS: usize = 1024;
 

@@ -167,6 +167,7 @@ const ROOMS: [(&str, &[&str]); 39] = [
         "turn/input",
         &[
             "limits",
+            "log_target",
             "net",
             "net/conn",
             "net/datagram",
@@ -174,6 +175,7 @@ const ROOMS: [(&str, &[&str]); 39] = [
             "restart",
             "restart/link",
             "service",
+            "system",
             "turn",
         ],
     ),
@@ -295,8 +297,10 @@ const ROOMS: [(&str, &[&str]); 39] = [
 ];
 
 /// The only files with `unsafe` in them.
-const UNSAFE: [&str; 10] = [
+const UNSAFE: [&str; 12] = [
     "src/system/descriptors.rs",
+    "src/system/disposition.rs",
+    "src/system/signal_set.rs",
     "src/system/stdio.rs",
     "src/system/noted.rs",
     "src/system/huge/helper.rs",

@@ -12,6 +12,7 @@ use std::{
         unix::net::UnixStream,
     },
     process, ptr,
+    sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
@@ -24,7 +25,9 @@ use nix::{
         inotify::{AddWatchFlags, InitFlags, Inotify},
         memfd::{MFdFlags, memfd_create},
         mman::{MapFlags, ProtFlags, mmap},
-        signal::{SigEvent, SigSet, SigevNotify},
+        signal::{
+            SaFlags, SigAction, SigEvent, SigHandler, SigSet, SigevNotify, Signal, sigaction,
+        },
         signalfd::{SfdFlags, SignalFd},
         timer::Timer,
         timerfd::{self, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags},
@@ -33,6 +36,24 @@ use nix::{
 };
 
 use crate::requests::number;
+
+/// How often `SIGUSR1` was handled.
+static HANDLED: AtomicU64 = AtomicU64::new(0);
+
+extern "C" fn count_one(_signal: i32) {
+    HANDLED.fetch_add(1, Ordering::Relaxed);
+}
+
+pub fn handled() -> u64 {
+    HANDLED.load(Ordering::Relaxed)
+}
+
+/// Sets a handler for `SIGUSR1`, as libraries do.
+pub fn handle_usr1() {
+    let action = SigAction::new(SigHandler::Handler(count_one), SaFlags::empty(), SigSet::empty());
+    // SAFETY: the handler does nothing but add to an atomic number.
+    unsafe { sigaction(Signal::SIGUSR1, &action) }.expect("a handler");
+}
 
 /// What was taken.
 #[derive(Default)]

@@ -16,6 +16,7 @@ mod common;
 mod holding;
 mod idle;
 mod keys;
+mod outside;
 mod own;
 mod pattern;
 mod requests;
@@ -36,8 +37,8 @@ use std::{
 };
 
 use heirloom::{
-    Alarm, ConnId, Connection, Deferred, Idle, Leaving, Move, Net, Origin, Reason, RestartError,
-    Result, Service, Start, Timer, Verdict, codec,
+    Alarm, ConnId, Connection, Deferred, Idle, Leaving, Move, Net, Origin, Readiness, Reason, RestartError,
+    Result, Service, Start, Timer, Verdict, Watch, codec,
 };
 use session::{Fate, Session, State};
 use settings::panic_if_told;
@@ -55,6 +56,8 @@ struct Lab {
     beyond: beyond::Beyond,
     /// What heirloom does not know.
     holding: holding::Holding,
+    /// What comes from outside and is no client.
+    outside: outside::Outside,
     /// What each process has its own of.
     own: own::Own,
     /// Second descriptors of our sockets, for `share`.
@@ -229,6 +232,14 @@ impl Service for Lab {
         self.beyond.deferred(net, key);
     }
 
+    fn on_signal(&mut self, net: &mut Net, signal: i32) {
+        beyond::journal(net, &format!("signal {signal}"));
+    }
+
+    fn on_ready(&mut self, net: &mut Net, key: Watch, ready: Readiness) {
+        self.outside.ready(net, key, ready);
+    }
+
     fn on_start(&mut self, net: &mut Net, start: Start) {
         let name = whence::name(&start);
         own::note(&format!("on_start({name})"));
@@ -248,6 +259,7 @@ impl Service for Lab {
         }
         self.claims.start(net);
         self.beyond.start(&start);
+        self.outside.start(net, start);
         self.events.push(name.to_owned());
         match settings::told().as_deref().filter(|_| start.is_successor()) {
             Some("abort") => net.set_alarm(Alarm(ABORT), BEFORE_ABORT),
@@ -256,8 +268,9 @@ impl Service for Lab {
         }
     }
 
-    fn on_retire(&mut self, _net: &mut Net) {
+    fn on_retire(&mut self, net: &mut Net) {
         own::note("on_retire");
+        self.outside.retire(net);
         settings::linger("retire");
         panic_if_told("on_retire");
         self.events.push("retire".to_owned());
@@ -390,6 +403,7 @@ fn read_block(saved: &mut dyn BufRead) -> Result<Vec<u8>> {
 
 fn main() -> ExitCode {
     settings::break_if_told();
+    outside::handle_if_told("main");
     session::version(); // what the file says later is for later programs
     let defaults = common::Defaults { listen: "127.0.0.1:7779", moves: settings::moves() };
     let (beyond, inbox) = beyond::Beyond::new();

@@ -222,6 +222,9 @@ impl Lab {
                 if let Some(answer) = idle::handle(conn, verb, rest)? {
                     return Ok(Some(answer));
                 }
+                if let Some(answer) = self.outside.handle(conn.net, verb, rest)? {
+                    return Ok(Some(answer));
+                }
                 return match self.beyond.handle(conn, verb, rest)? {
                     None => socket::handle(conn, session, verb, rest),
                     answer => Ok(answer),

@@ -31,6 +31,7 @@
 //! - `LAB_WIRE=ADDRESS`: the service has a client of this server, as one of a database would be.
 //! - `LAB_FORGET=1`: what a fork leaves of other processes' sessions is forgotten, and not dropped.
 //! - `LAB_EXIT`: the exit status of a lab that has drained.
+//! - What comes from outside and is no client: see `outside`.
 //! - `LAB_FORMAT=FILE`: the version of the format in which a program writes and reads (see `session`).
 
 use std::{env, fs, path::Path, process, str::FromStr, thread, time::Duration};
@@ -44,7 +45,7 @@ use nix::{
     unistd::daemon,
 };
 
-use crate::{Lab, idle, sockets};
+use crate::{Lab, idle, outside, sockets};
 
 /// A number from the environment.
 pub fn setting<N: FromStr>(name: &str) -> Option<N> {
@@ -130,7 +131,7 @@ pub fn tune(mut server: Server<Lab>) -> Server<Lab> {
     if setting::<u8>("PANICS").is_some() {
         server = server.propagate_panics();
     }
-    let server = idle::tune_listener(sockets::listen_on(listen_also(server)));
+    let server = idle::tune_listener(sockets::listen_on(listen_also(outside::claim(server))));
     if let Some(how) = told().filter(|how| how.starts_with("daemon")) {
         daemon(true, true).expect("a fork"); // the process that was started ends here
         if how.ends_with("hang") {

@@ -28,6 +28,7 @@
 //! | a datagram | 64 KiB; a longer one is dropped and counted | fixed |
 //! | unsent datagrams of one socket, and those on the way to an older generation | 1 MiB each; more are dropped and counted | fixed |
 //! | clients that wait to be accepted | 4,096, or what `net.core.somaxconn` grants | [`Listen::backlog`](crate::Listen::backlog) |
+//! | signals told to a service in one turn, and watched descriptors | 64 each; the others come in the next one | fixed |
 //! | a dial | 10 s | [`dial_timeout`](crate::Server::dial_timeout) |
 //! | dialed connections to one address | no limit | [`max_per_destination`](crate::Server::max_per_destination) |
 //! | messages in a mailbox | what its maker says; more are refused | [`mailbox(capacity)`](crate::mailbox) |

@@ -110,9 +110,31 @@
 //!
 //! | signal | the examples | a [`Server`](crate::Server) by itself |
 //! |---|---|---|
-//! | HUP | restart by fork | ends the process, until [`restart_on`](crate::Server::restart_on) gives it a meaning |
+//! | HUP | restart by fork | ends the process, until it is given a meaning |
 //! | USR2 | restart by fork-exec | the same |
 //! | TERM, INT | drain, exit within 30 s; a second one: exit now | the same as the examples |
+//!
+//! A signal is given a meaning once: [`restart_on`](crate::Server::restart_on) makes it ask for a restart, and
+//! [`signal`](crate::Server::signal) has the service told of it: USR1 to open a log anew, HUP to read a configuration
+//! again without a new process, CHLD, WINCH, or one of the real-time signals.
+//!
+//! | a signal that comes | is told |
+//! |---|---|
+//! | between [`Server::new`](crate::Server::new) and [`on_start`](crate::Service::on_start) | after `on_start`, in that process; a new side has it waiting from its first instruction on, since the old one has it blocked |
+//! | to the old side while connections move | when they have gone, or have come back; to no other process |
+//! | to a process that was replaced | there, as long as it lives |
+//! | again, while one of its kind waits | once for both; real-time signals (`SIGRTMIN` and above) each (`signal(7)`) |
+//! | to a [supervisor](#a-stable-pid) | by the generation that serves |
+//!
+//! **One that nobody has claimed** does what it does to any program. Where it ends the process, and somebody must
+//! have sent it (HUP, INT, QUIT, USR1, USR2, ALRM, VTALRM, PROF, XCPU, IO, PWR and the real-time signals), the pid file,
+//! the control path and the paths of Unix sockets are removed before, unless a newer generation or a supervisor has
+//! them; nothing is drained, no callback comes, and the process dies by that signal, with its core file if it makes
+//! one. It is heard between two callbacks: a server that hangs is ended at once by ABRT or KILL. These, the
+//! signals that tell of a fault (SEGV, BUS and others) and PIPE leave behind what is there, and
+//! [the next start](#which-process-it-is) puts up with it. What is ignored or blocked as the program starts stays so,
+//! in a program that takes over as well; a handler that somebody has installed is left alone, also one that
+//! comes later, which has its first signal by a detour and all others at once.
 //!
 //! # The command line of the examples
 //!
@@ -149,7 +171,7 @@
 //!
 //! | left behind | what becomes of it |
 //! |---|---|
-//! | signals that are ignored (`nohup(1)`) or blocked | those that the server listens to are heard |
+//! | signals that are ignored (`nohup(1)`) or blocked | those that have a meaning are heard; the others stay ignored or blocked, also after an upgrade |
 //! | `SIGCHLD` ignored | not ignored any more: how a new program ended is told |
 //! | a limit on the size of files (`ulimit -f`) | a write beyond it is an error: a state that is longer fails the restart, not the server |
 //! | stdin, stdout, stderr closed | Rust opens `/dev/null` in their places, so no socket gets a number below 3 |
@@ -190,8 +212,8 @@
 //!
 //! The process that was started never serves. It starts the program once more, and from then on
 //!
-//! - its pid is the one to know: the pid file holds it, and signals that are sent to it (HUP, INT, QUIT,
-//!   TERM, USR1, USR2, and those of `restart_on`) go to the generation that serves, whichever it is;
+//! - its pid is the one to know: the pid file holds it, and [signals](#signals) that are sent to it, those with
+//!   a meaning and those that would end it, go to the generation that serves, whichever it is;
 //! - it holds the listeners, so a crash of the server refuses nobody: clients wait in the accept queue until
 //!   the program at its path was started again, after 100 ms, then 200 ms, up to 30 s, and after 100 ms again
 //!   once the service has gone on for 10 s. Older generations that still drain are not touched;

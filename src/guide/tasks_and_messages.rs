@@ -17,6 +17,11 @@
 //! - [`mailbox(capacity)`](crate::mailbox) with [`Server::inbox`](crate::Server::inbox): messages from threads of
 //!   your own to [`Mail::on_mail`](crate::Mail::on_mail). While one exists fork is refused by name; use
 //!   [`.or_fork_exec()`](crate::Restart::or_fork_exec).
+//! - [`Server::signal`](crate::Server::signal): signals, told by [`on_signal`](crate::Service::on_signal) in the process that
+//!   they were sent to ([when](super::operating#signals)).
+//! - [`Net::watch`](crate::Net::watch): an inotify, a timerfd, a serial line, a pipe to a child, a library's socket, told
+//!   by [`on_ready`](crate::Service::on_ready) in the process that watches it
+//!   ([and in which](super::what_a_service_holds#descriptors-that-are-watched)).
 //!
 //! The `jobs` example is a worker for a Redis stream that is built on these: what is in hand at a restart is
 //! finished, and nothing is done twice.

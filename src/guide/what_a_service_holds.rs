@@ -79,12 +79,34 @@
 //! | tokio's `Child` with `kill_on_drop`, guards of locks | who drops it kills or unlocks for the other | forget |
 //! | `memmap2` 0.9: `map_mut` of a file | what one writes the other reads; `map_anon` and `map_copy` are copies | close |
 //! | locks of files | `flock` is shared: an unlock in one is both's. `fcntl` is kept by the parent alone, and lost if it closes any descriptor of that file | know which |
-//! | `signal-hook` 0.4: `Signals` | no thread. A signal that came before the fork, and was not looked at, is seen by both | make it anew; the library's [`restart_on`](crate::Server::restart_on) needs none |
-//! | `timerfd`, inotify, an eventfd, a copied pipe | one queue, two readers | own |
+//! | `signal-hook` 0.4: `Signals` | no thread. A signal that came before the fork, and was not looked at, is seen by both | make it anew; the library's [`restart_on`](crate::Server::restart_on) needs none, nor does [`signal`](crate::Server::signal) |
+//! | `timerfd`, inotify, an eventfd, a copied pipe | one queue, two readers | own, or handed on: [below](#descriptors-that-are-watched) |
 //! | `notify` 8.2 | one thread more, which has ended after the drop: the fork is refused until then | close |
 //! | `ctrlc`; tokio for 10 s after it has looked up a name or read a file | threads: the fork is refused | fork-exec |
 //! | io_uring | one queue, two submitters; completions go to whoever looks first | own |
 //! | tokio (`current_thread`), mio: a listener that the child drops or takes out | the parent's is silent for good, since the epoll set is one | own: never touch what was inherited |
+//!
+//! # Descriptors that are watched
+//!
+//! What [`Net::watch`](crate::Net::watch) was told of is told by [`on_ready`](crate::Service::on_ready) in the process that
+//! has watched it, and in no other:
+//!
+//! | | by fork | by fork-exec |
+//! |---|---|---|
+//! | the watch | stays with the old process, which has it until it ends or unwatches; the new one begins with none | the same |
+//! | the descriptor itself | in both, as one queue: an inventory names it, `watched as N` | in the old one alone, if it closes on exec |
+//! | the reactor's copy of it | closed in the child | closed on exec |
+//! | what comes before [`on_start`](crate::Service::on_start) for a watch of the new process | is told after it | the same |
+//! | a roll back | the old process's watches have gone on; what it took back in [`on_retire`](crate::Service::on_retire) it watches again in `on_start(Resumed)` | the same |
+//!
+//! So that each event is handled by exactly one process, there are two ways. **Each its own:** a new process makes its own
+//! in `on_start`, the old one unwatches and closes in `on_retire`, which comes before. Between the two nobody is
+//! told, so the new one looks at the thing itself once it has begun to watch: the file behind an inotify
+//! ([an example](crate::Service::on_ready)), the time behind a timer. It serves both engines. **Handed on,** by fork: the old
+//! process unwatches in `on_retire`, and the new one watches the descriptor that it has inherited; what comes in between
+//! waits in the kernel, and is told once ([an example](crate::Net::watch)). Say so to the inventory by
+//! [`Net::shares_descriptor`](crate::Net::shares_descriptor). A process that retires and unwatches nothing reads beside the
+//! new one, as long as it lives: some events are its, and some the other's.
 //!
 //! # What a fork-exec loses
 //!

@@ -121,6 +121,10 @@ pub(crate) enum Source {
     Barrier,
     /// The heap was prepared for a fork.
     Preparation,
+    /// Signals that are the service's have come.
+    OwnSignals,
+    /// Descriptors that the service has watched are ready.
+    Watches,
     /// Another thread has posted something.
     Mail,
     Listener(usize),
@@ -146,6 +150,8 @@ impl Source {
             Source::Newest => 5,
             Source::Barrier => 6,
             Source::OldProcess => 7,
+            Source::OwnSignals => 8,
+            Source::Watches => 9,
             Source::Preparation => 10,
             Source::Mail => 15,
             Source::Listener(index) => FIRST_LISTENER + index,
@@ -164,6 +170,8 @@ impl Source {
             5 => Source::Newest,
             6 => Source::Barrier,
             7 => Source::OldProcess,
+            8 => Source::OwnSignals,
+            9 => Source::Watches,
             10 => Source::Preparation,
             15 => Source::Mail,
             _ if bits < FIRST_DATAGRAMS => Source::Listener(bits - FIRST_LISTENER),
@@ -191,6 +199,8 @@ mod tests {
             Source::Newest,
             Source::Barrier,
             Source::Preparation,
+            Source::OwnSignals,
+            Source::Watches,
             Source::Mail,
             Source::Listener(0),
             Source::Listener(300),

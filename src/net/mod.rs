@@ -1,7 +1,7 @@
 //! Sockets, from one byte stream up to all that a process has. Knows no [`Service`](crate::Service), no
 //! restart and no other process.
 //!
-//! In reading order, each knowing only those before it: `id`, `reason` and `address` are names, `sockopt`,
+//! In reading order, each knowing only those before it: `id`, `reason`, `address` and `watch` are names and values, `sockopt`,
 //! `keep_alive` and `options` what the kernel is told of a socket; `stream` is one byte stream, `proxy` what a proxy says
 //! of one, `listen` where clients come to, `datagram` a socket without connections, `conn` one connection
 //! as data; `reactor` has [`Net`], which holds all of them and does the I/O.
@@ -18,6 +18,7 @@ mod reactor;
 mod reason;
 mod sockopt;
 pub(crate) mod stream;
+mod watch;
 
 pub(crate) use self::{
     address::Address,
@@ -39,4 +40,5 @@ pub use self::{
     reactor::{Connection, Net},
     reason::{Origin, Reason},
     stream::Peer,
+    watch::{Interest, Readiness, Watch},
 };

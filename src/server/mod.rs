@@ -2,14 +2,12 @@
 
 mod listen;
 mod options;
+mod signals;
 
 use std::{path::PathBuf, time::Instant};
 
 use mio::Poll;
-use nix::sys::{
-    resource::{Resource, getrlimit, setrlimit},
-    signal::{SigSet, Signal},
-};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::{
     error::{Error, Result},
@@ -23,14 +21,16 @@ use crate::{
             exec::Launch,
             fork::take_dispositions,
             inherit::Inheritance,
-            passed::{claim_activated, claim_link},
+            passed::{claim_activated, claim_held, claim_link},
         },
         fault::{self, Step},
     },
     service::Service,
     system::{
+        disposition::Found,
         pidfile::PidFile,
-        signal::{self, Signals},
+        signal::held_back,
+        signal_set::{Signal, SignalSet},
         systemd::Manager,
     },
     turn::{Generation, Handback, Inboxes, Succession, Trigger, Turn},
@@ -82,6 +82,8 @@ pub struct Server<S: Service> {
     is_dry_run: bool,
     /// The first process is to be a supervisor.
     is_supervised: bool,
+    /// Signals that wait because the old program has heard them.
+    held: SignalSet,
 }
 
 impl<S: Service> Server<S> {
@@ -100,13 +102,16 @@ impl<S: Service> Server<S> {
     /// When the system refuses an epoll set, when an older generation hands over something that cannot be
     /// understood, or when `HEIRLOOM_LINK` or `LISTEN_FDS` lead to no socket that was passed on.
     pub fn new(service: S) -> Result<Server<S>> {
-        signal::hold_back()?;
+        let held = claim_held();
+        let found = Found::look(held.and(held_back()))?;
+        held_back().block()?;
         take_dispositions().map_err(|e| Error::io("set", "signal dispositions", e))?;
         raise_file_limit();
         // Before this process opens anything, and so gives a number a meaning of its own.
         let link = claim_link()?;
         let activated = if link.is_some() { Vec::new() } else { claim_activated()? };
-        let mut server = Server::bare(service)?;
+        let mut server = Server { held, ..Server::bare(service)? };
+        server.succession.launch.signals = found;
         let Some(door) = link else {
             server.succession.manager = Manager::find(false);
             for (name, fd) in activated {
@@ -177,7 +182,7 @@ impl<S: Service> Server<S> {
             vec![(Signal::SIGTERM, Trigger::Leave), (Signal::SIGINT, Trigger::Leave)];
         let net = Net::new(Some(poll), now);
         let (unclaimed, listens, control) = (Vec::new(), 0, None);
-        let (is_dry_run, is_supervised) = (false, false);
+        let (is_dry_run, is_supervised, held) = (false, false, SignalSet::EMPTY);
         let inboxes = Inboxes::none();
         Ok(Server {
             service,
@@ -189,6 +194,7 @@ impl<S: Service> Server<S> {
             control,
             is_dry_run,
             is_supervised,
+            held,
         })
     }
 
@@ -256,6 +262,7 @@ impl<S: Service> Server<S> {
             self.withdraw();
             return Err(e);
         }
+        self.succession.launch.held = self.succession.claimed(|_| true);
         if self.is_supervised && self.succession.old.is_none() {
             return self.supervise();
         }
@@ -271,9 +278,8 @@ impl<S: Service> Server<S> {
                 "{} was passed on and is not wanted: it is closed when this program stays", Escaped(&listener.name)
             );
         }
+        self.listen_for_signals()?;
         self.succession.unwanted = self.unclaimed;
-        let wanted: SigSet = self.succession.triggers.iter().map(|(signal, _)| *signal).collect();
-        self.succession.signals = Some(Signals::listen(wanted)?);
         let mut turn = Turn::new(self.service, self.net, self.succession);
         turn.inboxes = self.inboxes;
         turn.run()
@@ -289,13 +295,12 @@ impl<S: Service> Server<S> {
         net.listeners.extend(datagrams);
         let mut how = succession.triggers.iter().filter_map(|(_, trigger)| match trigger {
             Trigger::Restart(how) if how.engine == Engine::ForkExec => Some(how.clone()),
-            Trigger::Restart(_) | Trigger::Leave => None,
+            Trigger::Restart(_) | Trigger::Leave | Trigger::Service => None,
         });
-        let leave = succession.triggers.iter().filter(|(_, trigger)| *trigger == Trigger::Leave);
         let never = supervisor::run(Orders {
             how: how.next().unwrap_or(Restart::fork_exec()),
-            signals: succession.triggers.iter().map(|(signal, _)| *signal).collect(),
-            leave: leave.map(|(signal, _)| *signal).collect(),
+            signals: succession.claimed(|_| true),
+            leave: succession.claimed(|meaning| *meaning == Trigger::Leave),
             listeners: net.listeners,
             launch: succession.launch,
             pid_file: succession.pid_file,

@@ -2,18 +2,15 @@
 
 use std::{os::fd::AsFd, time::Duration};
 
-use nix::sys::signal::{SigSet, Signal};
-
 use super::Server;
 use crate::{
     error::{Error, Result},
     limits::FAR_FUTURE,
-    plan::{Drain, Restart},
+    plan::Drain,
     service::{Mail, Service},
-    system::signal,
     tasks::Inbox,
     timeouts::Timeouts,
-    turn::{AtMax, Trigger},
+    turn::AtMax,
 };
 
 impl<S: Service> Server<S> {
@@ -152,27 +149,6 @@ impl<S: Service> Server<S> {
         Ok(self)
     }
 
-    /// Restarts in this way when `signal` comes. SIGTERM and SIGINT can be given that meaning, too.
-    ///
-    /// # Panics
-    /// When `signal` is no signal that can be caught (see `signal(7)`).
-    ///
-    /// ```
-    /// # use heirloom::{Restart, Server, Service};
-    /// fn tune<S: Service>(server: Server<S>) -> Server<S> {
-    ///     server.restart_on(libc::SIGHUP, Restart::fork().or_fork_exec())
-    /// }
-    /// ```
-    pub fn restart_on(mut self, signal: i32, how: Restart) -> Server<S> {
-        let Ok(signal) = signal::named(signal) else { panic!("{signal} is not a signal") };
-        assert!(!matches!(signal, Signal::SIGKILL | Signal::SIGSTOP), "{signal} cannot be caught");
-        // From now on it waits, like those that every server holds back.
-        let _ = SigSet::from_iter([signal]).thread_block();
-        self.succession.triggers.retain(|(heard, _)| *heard != signal);
-        self.succession.triggers.push((signal, Trigger::Restart(how)));
-        self
-    }
-
     /// Says by name what the processes of a [fork](crate::Restart::if_shared) are meant to share, though heirloom does not know it:
     /// a path, with everything below it, or the peer of a socket (`ip:port`, the path of a Unix socket, or
     /// `@name`). A memfd called `cache` is `/memfd:cache`. May be called several times.
@@ -214,9 +190,9 @@ impl<S: Service> Server<S> {
     /// the program once more, as generation 0, and ends with the exit status of the last generation,
     /// or with an error if none could be started. What it does meanwhile:
     ///
-    /// - It passes HUP, INT, QUIT, TERM, USR1, USR2 and the signals of
-    ///   [`restart_on`](Self::restart_on) on to the generation that serves, whichever it is, so
-    ///   signals go to one process id, always. The [pid file](Self::pid_file) holds that one, too.
+    /// - It passes signals on to the generation that serves, whichever it is, so signals go to one process
+    ///   id, always: those of [`restart_on`](Self::restart_on) and [`signal`](Self::signal), and all whose
+    ///   default would end it. The [pid file](Self::pid_file) holds that one, too.
     /// - It holds the listeners. When the generation that serves crashes, clients wait in the accept
     ///   queue, none is refused, and the program that is at its path by then is started: after
     ///   100 ms, and after twice as long each time it dies again within 10 s, up to 30 s. Older

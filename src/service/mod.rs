@@ -16,7 +16,7 @@ pub use self::{
 pub use crate::net::{Origin, Reason};
 use crate::{
     error::Result,
-    net::{ConnId, Connection, DatagramPeer, Net, SocketId, Timer},
+    net::{ConnId, Connection, DatagramPeer, Net, Readiness, SocketId, Timer, Watch},
     tasks::{Alarm, Deferred},
     timeouts::Idle,
     verdict::Verdict,
@@ -105,7 +105,7 @@ use crate::{
 /// | a panic in | ends |
 /// |---|---|
 /// | `on_open`, `on_data`, `on_eof`, `on_writable`, `on_timer`, `on_idle`, `on_drain` | this connection, as an `Err` does: [`Reason::Panicked`] |
-/// | `on_close`, `on_dial_failed`, `on_datagram`, `on_alarm`, `on_deferred`, `on_mail`, `on_retire`, `on_restart_ended`, `after_fork_in_parent`, `discard`, `on_end` | nothing |
+/// | `on_close`, `on_dial_failed`, `on_datagram`, `on_alarm`, `on_deferred`, `on_mail`, `on_signal`, `on_ready`, `on_retire`, `on_restart_ended`, `after_fork_in_parent`, `discard`, `on_end` | nothing |
 /// | `generation_of` | nothing; the datagram is this generation's |
 /// | `before_fork` | the fork, as an `Err` does |
 /// | `after_fork_in_child` | the new process, as an `Err` does; the old one serves on |
@@ -333,6 +333,71 @@ pub trait Service: Sized {
 
     /// The next piece of work that was cut into pieces: see [`Net::defer`].
     fn on_deferred(&mut self, net: &mut Net, key: Deferred) {}
+
+    /// A signal came that this service has claimed: see [`Server::signal`](crate::Server::signal), which has an
+    /// example. `signal` is its number, such as `libc::SIGUSR1`.
+    ///
+    /// It is told in the process that it was sent to, once, when that serves: what comes to a new process before
+    /// [`on_start`](Self::on_start) waits until then, and so does what comes while connections are on their way
+    /// from one process to another. An old process hears its own to its end.
+    ///
+    /// ```
+    /// # use heirloom::Net;
+    /// # struct Server { greeting: String }
+    /// # impl Server {
+    /// fn on_signal(&mut self, _net: &mut Net, signal: i32) {
+    ///     if signal == libc::SIGHUP
+    ///         && let Ok(text) = std::fs::read_to_string("/etc/greeting")
+    ///     {
+    ///         self.greeting = text; // without a new process; what cannot be read changes nothing
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    fn on_signal(&mut self, net: &mut Net, signal: i32) {}
+
+    /// A descriptor that this service has [watched](Net::watch) is ready: there is something to read, or room to
+    /// write, or it is the end. `key` says which one.
+    ///
+    /// ```
+    /// use heirloom::{Interest, Net, Readiness, Watch};
+    /// use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+    ///
+    /// const CONFIG: Watch = Watch(1);
+    ///
+    /// /// A file that is read again whenever it is replaced.
+    /// struct Config {
+    ///     changes: Option<Inotify>,
+    ///     text: String,
+    /// }
+    ///
+    /// impl Config {
+    ///     /// Of `on_start`, in each process: first an inotify of its own, then the file as it is by now.
+    ///     fn begin(&mut self, net: &mut Net) -> heirloom::Result {
+    ///         let flags = InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC;
+    ///         let changes = Inotify::init(flags).map_err(heirloom::Error::other)?;
+    ///         let replaced = AddWatchFlags::IN_CLOSE_WRITE | AddWatchFlags::IN_MOVED_TO;
+    ///         changes.add_watch("/etc/echo", replaced).map_err(heirloom::Error::other)?;
+    ///         net.watch(&changes, Interest::READABLE, CONFIG)?;
+    ///         self.changes = Some(changes);
+    ///         self.read();
+    ///         Ok(())
+    ///     }
+    ///     fn on_ready(&mut self, _net: &mut Net, _key: Watch, _ready: Readiness) {
+    ///         if self.changes.as_ref().is_some_and(|changes| changes.read_events().is_ok()) {
+    ///             self.read();
+    ///         }
+    ///     }
+    ///     fn read(&mut self) {
+    ///         self.text = std::fs::read_to_string("/etc/echo/config").unwrap_or_default();
+    ///     }
+    ///     fn on_retire(&mut self, net: &mut Net) {
+    ///         net.unwatch(CONFIG); // before it is closed
+    ///         self.changes = None;
+    ///     }
+    /// }
+    /// ```
+    fn on_ready(&mut self, net: &mut Net, key: Watch, ready: Readiness) {}
 
     /// This process serves from now on: the place to set alarms, to begin to consume messages,
     /// and to let go of ids that [lead nowhere](Start::elsewhere). [Alarms](Net::alarms) that the old one had

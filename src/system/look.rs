@@ -28,6 +28,16 @@ pub(crate) struct Known<'a> {
     /// What the program was started with.
     pub passed: &'a [RawFd],
     pub meant: &'a Meant,
+    /// What is found like all others, and told to be watched.
+    pub watched: Vec<Watched>,
+}
+
+/// A descriptor that a service has watched.
+pub(crate) struct Watched {
+    pub number: RawFd,
+    /// The device and inode that were there: the number may be something else's by now.
+    pub file: (u64, u64),
+    pub key: u64,
 }
 
 /// Looks at all that this process holds now.
@@ -70,7 +80,9 @@ fn look_at_descriptors(known: &Known<'_>, found: &mut Inventory) -> io::Result<(
         if standard.contains(&file(&stat)) || has_no_state(&stat) {
             continue;
         }
-        let finding = describe(number, &stat);
+        let is_it = |it: &&Watched| (it.number, it.file) == (number, file(&stat));
+        let watched = known.watched.iter().find(is_it);
+        let finding = describe(number, &stat).map(|it| tell_watch(it, watched));
         if let Some(finding) = finding.filter(|it| !known.meant.has_name_of(it)) {
             found.push(finding, INVENTORY_FINDINGS);
         }
@@ -138,6 +150,15 @@ fn describe_socket(number: RawFd) -> Finding {
     };
     let detail = own.map(|own| format!("{way} {own}"));
     Finding { peer, detail, ..Finding::new(Place::Descriptor(number), kind) }
+}
+
+/// Adds under which key it is watched, if it is.
+fn tell_watch(mut finding: Finding, watched: Option<&Watched>) -> Finding {
+    if let Some(Watched { key, .. }) = watched {
+        let detail = finding.detail.into_iter().chain([format!("watched as {key}")]);
+        finding.detail = Some(detail.collect::<Vec<_>>().join(", "));
+    }
+    finding
 }
 
 /// How a file was opened.

@@ -1,4 +1,5 @@
-//! The system around a server, as far as it is no socket of the service: signals as events (`signal`), the
+//! The system around a server, as far as it is no socket of the service: signals by number
+//! (`signal_set`), as events (`signal`) and what they do to a process otherwise (`disposition`), the
 //! pid file (`pidfile`) and who holds it (`holders`), files where others may have put something else
 //! (`regular_file`), the service manager (`systemd`), a shared stderr (`stdio`), descriptors that are kept
 //! for when there are no others (`reserve`), and what this process holds that is none of ours (`look`, which
@@ -6,6 +7,7 @@
 //! descriptors (`noted`), and random numbers (`seed`). Knows no restart.
 
 pub(crate) mod descriptors;
+pub(crate) mod disposition;
 mod holders;
 pub(crate) mod huge;
 pub(crate) mod look;
@@ -17,5 +19,6 @@ pub(crate) mod regular_file;
 pub(crate) mod reserve;
 pub(crate) mod seed;
 pub(crate) mod signal;
+pub(crate) mod signal_set;
 pub(crate) mod stdio;
 pub(crate) mod systemd;

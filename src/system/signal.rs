@@ -3,11 +3,12 @@
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
-use nix::sys::{
-    signal::{SigSet, Signal},
-    signalfd::{SfdFlags, SignalFd},
-};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
 
+use super::{
+    disposition::{self, Disposition},
+    signal_set::{Signal, SignalSet},
+};
 use crate::error::{Error, Result};
 
 /// What a server may be told by signal. All are blocked as soon as a [`Server`](crate::Server)
@@ -40,33 +41,21 @@ pub(crate) enum Sender {
 #[derive(Debug)]
 pub(crate) struct Signals {
     fd: SignalFd,
-    wanted: SigSet,
+    wanted: SignalSet,
 }
 
 /// The signals that are blocked from the start.
-pub(crate) fn held_back() -> SigSet {
+pub(crate) fn held_back() -> SignalSet {
     HEARD.into_iter().collect()
 }
 
-/// Blocks the signals that a server may be told by, in this thread and those it will start.
-pub(crate) fn hold_back() -> Result {
-    held_back().thread_block().map_err(|e| Error::io("block", "signals", e))
-}
-
-/// A signal by its number.
-pub(crate) fn named(number: i32) -> Result<Signal> {
-    Signal::try_from(number).map_err(|_| Error::invalid("listen for", "signal", number))
-}
-
 impl Signals {
-    /// Hears `wanted`; the signals that were held back in vain are let go.
-    pub fn listen(wanted: SigSet) -> Result<Signals> {
-        let failed = |e| Error::io("listen for", "signals", e);
-        wanted.thread_block().map_err(failed)?;
-        let unwanted: SigSet = HEARD.into_iter().filter(|&s| !wanted.contains(s)).collect();
-        unwanted.thread_unblock().map_err(failed)?;
+    /// Hears `wanted`, which wait from now on until they are read.
+    pub fn listen(wanted: SignalSet) -> Result<Signals> {
+        wanted.block()?;
         let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
-        let fd = SignalFd::with_flags(&wanted, flags).map_err(failed)?;
+        let fd = SignalFd::with_flags(&wanted.as_mask(), flags);
+        let fd = fd.map_err(|e| Error::io("listen for", "signals", e))?;
         Ok(Signals { fd, wanted })
     }
 
@@ -78,9 +67,25 @@ impl Signals {
     /// The next signal that has come, and from whom.
     pub fn next(&mut self) -> Option<(Signal, Sender)> {
         let info = self.fd.read_signal().ok()??;
-        let signal = Signal::try_from(info.ssi_signo as i32).ok()?;
         let by_terminal = info.ssi_code == SI_KERNEL;
-        Some((signal, if by_terminal { Sender::Terminal } else { Sender::Process(info.ssi_pid) }))
+        let sender = if by_terminal { Sender::Terminal } else { Sender::Process(info.ssi_pid) };
+        Some((Signal::of(info.ssi_signo as i32), sender))
+    }
+
+    /// Hears one no more that has just come, since by now somebody else does: it reaches that one, unless it is
+    /// to be ignored.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn leave_to(&mut self, whom: Disposition, signal: Signal) -> Result {
+        let one: SignalSet = [signal].into_iter().collect();
+        self.wanted = self.wanted.without(one);
+        let changed = self.fd.set_mask(&self.wanted.as_mask());
+        changed.map_err(|e| Error::io("listen for", "signals", e))?;
+        match whom {
+            Disposition::Ignored => one.unblock(),
+            Disposition::Default | Disposition::Handled => disposition::let_through(signal),
+        }
     }
 }
 

@@ -31,6 +31,7 @@
 
 mod clock;
 mod datagram;
+mod outside;
 mod peer;
 mod restart;
 mod sides;

@@ -119,7 +119,8 @@ impl<S: Service> Turn<S> {
     /// How long to sleep: not at all while somebody is still to be heard, nor while there is memory to give
     /// back.
     fn wait(&self, now: Instant) -> Option<Duration> {
-        let is_busy = !self.ready.is_empty() || self.gives_back() || self.copies();
+        let is_told = self.has_own_signals() || self.has_ready_watches();
+        let is_busy = !self.ready.is_empty() || self.gives_back() || self.copies() || is_told;
         if is_busy { Some(Duration::ZERO) } else { self.net.wait(now) }
     }
 
@@ -130,6 +131,7 @@ impl<S: Service> Turn<S> {
         self.accept();
         self.read();
         self.read_datagrams();
+        self.tell_ready();
         self.run_timers()?;
         self.decide()?;
         self.flush();
@@ -147,6 +149,7 @@ impl<S: Service> Turn<S> {
         for source in std::mem::take(&mut self.ready) {
             self.dispatch_source(source)?;
         }
+        self.tell_signals();
         self.receive_mail();
         Ok(())
     }

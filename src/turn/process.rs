@@ -25,6 +25,8 @@ impl<S: Service> Turn<S> {
     pub(super) fn dispatch_source(&mut self, source: Source) -> Result {
         match source {
             Source::Signals => self.handle_signals()?,
+            Source::Watches => self.net.expect_watches(),
+            Source::OwnSignals => self.succession.own_signals_wait = true,
             Source::Link if self.succession.old.is_some() => self.handle_old()?,
             Source::Link => self.handle_new()?,
             Source::OldProcess => self.handle_old_process()?,
@@ -43,9 +45,9 @@ impl<S: Service> Turn<S> {
         while let Some((signal, sender)) = self.succession.signals.as_mut().and_then(Signals::next)
         {
             let meaning = self.succession.triggers.iter().find(|(heard, _)| *heard == signal);
-            let heard = if meaning.is_some() { "heard" } else { "ignored" };
-            let line = format_args!("{signal}: {heard}");
-            self.net.log(SYSTEM, Level::Info, "signal", line);
+            if meaning.is_some() {
+                self.net.log(SYSTEM, Level::Info, "signal", format_args!("{signal}: heard"));
+            }
             match meaning {
                 Some((_, Trigger::Restart(how))) => self.net.restart(how.clone()),
                 // At once: the word of the old side may be next, and make it the end of the service.
@@ -59,7 +61,8 @@ impl<S: Service> Turn<S> {
                         self.net.drain();
                     }
                 }
-                None => {}
+                Some((_, Trigger::Service)) => {} // it is told by a descriptor of its own
+                None => self.heed_unclaimed(signal)?,
             }
         }
         Ok(())

@@ -5,7 +5,7 @@ use std::io;
 
 use mio::Poll;
 
-use super::Net;
+use super::{Net, watched::Watches};
 use crate::{
     error::{Error, Result},
     net::{
@@ -134,6 +134,7 @@ impl Net {
         self.datagrams.clear();
         self.reserve.give_up();
         (self.poll, self.mail_waker) = (None, None);
+        self.watches = Watches::default();
         std::mem::forget(self);
     }
 

@@ -52,6 +52,7 @@ impl Net {
         numbers.extend(self.listeners.iter().map(AsRawFd::as_raw_fd));
         let datagrams = self.datagrams.iter().filter_map(|datagrams| datagrams.socket());
         numbers.extend(datagrams.map(AsRawFd::as_raw_fd));
+        numbers.extend(self.watches.descriptors());
         numbers.extend(self.conns.iter().filter_map(|(_, conn)| conn.stream.raw_fd()));
         numbers
     }

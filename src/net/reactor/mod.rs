@@ -5,7 +5,7 @@
 //! This file has the data and the look-ups. A connection comes by `accept` (through a proxy, by `header`, too) or
 //! `dial`, its bytes by `flow`, its deadlines are watched in `timeouts` (`checks` says when), its silence is judged in `idle`, it goes by `close` or, whole, by `handover`; `connection` is
 //! what a callback may do with it, `sessions` with what others remember. `paths` is about Unix sockets that nobody finds, `datagrams` and `tasks`
-//! about what is no connection, `process`, `request`, `deadline` and `said` about the process; `time` says
+//! about what is no connection, `watches` about descriptors of others (`watched` has them), `process`, `request`, `deadline` and `said` about the process; `time` says
 //! what time it is, and by `hearing` when a deadline may be judged; `inventory` says
 //! which descriptors are ours.
 
@@ -30,9 +30,11 @@ mod sessions;
 mod tasks;
 mod time;
 mod timeouts;
+mod watched;
+mod watches;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     fmt,
     io::Result as IoResult,
     os::fd::AsRawFd,
@@ -43,13 +45,14 @@ use std::{
 use mio::{Events, Interest, Poll, Registry, Waker, unix::SourceFd};
 
 pub use self::connection::Connection;
-use self::{
-    checks::Checks,
-    hearing::{Hearing, Report},
-};
+use self::checks::Checks;
 pub(crate) use self::{
     deadline::{Deadline, Expired},
     request::Request,
+};
+use self::{
+    hearing::{Hearing, Report},
+    watched::Watches,
 };
 use super::{
     conn::{ConnState, Destinations, Phase, Sessions, SharedTimeouts, Slots},
@@ -76,6 +79,7 @@ use crate::{
 pub(crate) struct Staged {
     pub dials: Vec<(String, u64)>,
     pub restarts: Vec<Restart>,
+    pub signals: VecDeque<i32>,
     /// What is new about the alarms, and when that was told.
     pub alarms: Vec<(Instant, Vec<AlarmChange>)>,
 }
@@ -181,6 +185,7 @@ pub struct Net {
     mail_waker: Option<Arc<Waker>>,
     /// Messages are left over from this turn.
     pub(crate) mail_waits: bool,
+    pub(crate) watches: Watches,
 
     // The process.
     pub(crate) requests: Vec<Request>,
@@ -240,6 +245,7 @@ impl Net {
             deferred: DeferredQueue::default(),
             mail_waker: None,
             mail_waits: false,
+            watches: Watches::default(),
             requests: Vec::new(),
             draining: false,
             hurried: false,
@@ -268,7 +274,7 @@ impl Net {
     }
 
     /// Adds an event source that is no connection; edge-triggered like all others.
-    pub(crate) fn watch(&self, fd: &impl AsRawFd, source: Source) -> Result {
+    pub(crate) fn register(&self, fd: &impl AsRawFd, source: Source) -> Result {
         let interest = Interest::READABLE | Interest::WRITABLE;
         Net::with_registry(&self.poll, |registry| {
             registry.register(&mut SourceFd(&fd.as_raw_fd()), source.token(), interest)
@@ -277,7 +283,7 @@ impl Net {
     }
 
     /// Takes it out again, before it is closed.
-    pub(crate) fn unwatch(&self, fd: &impl AsRawFd) {
+    pub(crate) fn deregister(&self, fd: &impl AsRawFd) {
         let _ = Net::with_registry(&self.poll, |registry| {
             registry.deregister(&mut SourceFd(&fd.as_raw_fd()))
         });

@@ -6,10 +6,7 @@ use std::{os::fd::OwnedFd, time::Instant};
 use log::Level;
 use nix::{
     errno::Errno,
-    sys::{
-        signal::Signal,
-        wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid},
-    },
+    sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid},
 };
 
 use super::{EXIT_NOT_MADE, Event, Older, Supervisor};
@@ -26,7 +23,7 @@ use crate::{
         },
         link::{Identity, Link, LinkError, Message},
     },
-    system::signal::Sender,
+    system::{signal::Sender, signal_set::Signal},
     verdict::RestartError,
 };
 
@@ -262,7 +259,7 @@ impl Supervisor {
             if sender == Sender::Terminal && !self.generations.is_empty() {
                 continue; // it has told them, too
             }
-            let leave = self.orders.leave.contains(&signal);
+            let leave = self.orders.leave.contains(signal);
             self.happen(Event::Asked { signal, leave }, now);
         }
     }

@@ -25,10 +25,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nix::{
-    poll::{PollFd, PollFlags, PollTimeout, poll},
-    sys::signal::Signal,
-};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use self::watch::{Action, Event, Watch};
 use crate::{
@@ -47,8 +44,10 @@ use crate::{
         link::{Identity, Link, Message},
     },
     system::{
+        disposition::passed_on,
         pidfile::PidFile,
-        signal::{self, Signals},
+        signal::{Signals, held_back},
+        signal_set::{Signal, SignalSet},
     },
     verdict::RestartError,
 };
@@ -58,10 +57,10 @@ use crate::{
 pub(crate) struct Orders {
     /// How a generation is made.
     pub how: Restart,
-    /// Signals to be passed on, beside those that every server holds back.
-    pub signals: Vec<Signal>,
-    /// Those among them that mean the end of the service.
-    pub leave: Vec<Signal>,
+    /// Signals that mean something to the service.
+    pub signals: SignalSet,
+    /// Those among them that mean the end of it.
+    pub leave: SignalSet,
     pub listeners: Vec<Listener>,
     pub launch: Launch,
     pub pid_file: Option<PidFile>,
@@ -106,9 +105,11 @@ struct Older {
 pub(crate) fn run(orders: Orders) -> Result<Infallible> {
     let failed = |e| Error::io("become", "a supervisor", e);
     become_reaper().map_err(failed)?;
-    let mut wanted = signal::held_back();
-    wanted.extend(orders.signals.iter().copied().chain([Signal::SIGCHLD]));
+    // Also what means nothing: it does to the one that serves what it would have done to this one.
+    let own = [Signal::SIGCHLD].into_iter().collect();
+    let wanted = orders.signals.and(passed_on()).and(own);
     let signals = Signals::listen(wanted)?;
+    held_back().without(wanted).unblock()?;
     let (inbox, outbox) = Link::pair().map_err(failed)?;
     let (watch, first) = Watch::begin(orders.stop_within);
     let mut supervisor = Supervisor {
@@ -194,7 +195,7 @@ impl Supervisor {
             }
             Action::Prompt(signal) => {
                 let child = self.start.iter().map(|start| start.child.as_fd());
-                child.for_each(|pidfd| drop(pidfd_signal(pidfd, signal)));
+                child.for_each(|pidfd| drop(pidfd_signal(pidfd, signal.number())));
             }
             Action::Forward { pid, signal } => self.signal(pid, signal),
             Action::Kill { pid } => {
@@ -275,7 +276,7 @@ impl Supervisor {
     fn signal(&self, pid: u32, signal: Signal) {
         let found = self.generations.iter().find(|(who, _)| who.pid == pid);
         if let Some((_, pidfd)) = found
-            && let Err(e) = pidfd_signal(pidfd.as_fd(), signal)
+            && let Err(e) = pidfd_signal(pidfd.as_fd(), signal.number())
         {
             log::debug!(target: SUPERVISOR, "supervisor: {signal} to pid {pid}: {e}"); // it is gone
         }

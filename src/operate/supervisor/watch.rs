@@ -11,10 +11,9 @@
 
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::Signal;
-
-use crate::limits::{
-    LEAVE_GRACE, RESPAWN_DELAY, RESPAWN_DELAY_MAX, RESPAWN_PROVEN, RESUME_PATIENCE,
+use crate::{
+    limits::{LEAVE_GRACE, RESPAWN_DELAY, RESPAWN_DELAY_MAX, RESPAWN_PROVEN, RESUME_PATIENCE},
+    system::signal_set::{Signal, SignalSet},
 };
 
 /// The status of a supervisor whose main has ended in a way that nobody can tell.
@@ -100,7 +99,7 @@ pub(super) struct Watch {
     /// How it has ended, if it has and that is known.
     code: Option<u8>,
     /// Signals that were passed on to it.
-    forwarded: Vec<Signal>,
+    forwarded: SignalSet,
     /// Since when there is a main, whoever it is.
     served_since: Option<Instant>,
     /// The next generation to be made has this number.
@@ -121,7 +120,7 @@ impl Watch {
             known: Vec::new(),
             main: None,
             code: None,
-            forwarded: Vec::new(),
+            forwarded: SignalSet::EMPTY,
             served_since: None,
             next_generation: 1,
             failures: 0,
@@ -187,7 +186,7 @@ impl Watch {
     ) -> Vec<Action> {
         let is_known = self.known.iter().any(|known| known.pid == pid);
         if self.phase != (Phase::Making { pid: Some(pid) }) {
-            self.forwarded.clear(); // they were for another one
+            self.forwarded = SignalSet::EMPTY; // they were for another one
         }
         let actions = match self.phase {
             Phase::Watching if !is_known && maker != self.main => {
@@ -284,14 +283,14 @@ impl Watch {
         let main = self.known.iter().find(|known| Some(known.pid) == self.main);
         match self.phase {
             Phase::Watching | Phase::Ending { .. } if main.is_some() => {
-                self.forwarded.push(signal);
+                self.forwarded.insert(signal);
                 main.map(forward).into_iter().collect()
             }
             Phase::Watching => Vec::new(),
             Phase::Ending { .. } => self.known.iter().map(forward).collect(),
             Phase::Making { .. } => {
                 self.told_to_leave |= leave;
-                self.forwarded.push(signal);
+                self.forwarded.insert(signal);
                 vec![Action::Prompt(signal)]
             }
             Phase::Bereft { .. } if leave => {
@@ -317,7 +316,7 @@ impl Watch {
             return late.map(|known| Action::Kill { pid: known.pid }).collect();
         }
         self.phase = Phase::Making { pid: None };
-        self.forwarded.clear();
+        self.forwarded = SignalSet::EMPTY;
         let generation = self.next_generation;
         vec![Action::Make { generation }]
     }
@@ -347,7 +346,7 @@ impl Watch {
 
     /// Whether main has died of a signal that was meant for it.
     fn has_done_as_told(&self) -> bool {
-        let died_of = |signal: &Signal| self.code == Some(128 + *signal as i32 as u8);
+        let died_of = |signal: Signal| self.code == Some(128 + signal.number() as u8);
         self.forwarded.iter().any(died_of)
     }
 }

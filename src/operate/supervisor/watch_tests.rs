@@ -233,7 +233,7 @@ fn a_word_of_leave_ends_the_supervisor_also_when_nobody_serves() {
 /// The signal came between its first breath and its first word.
 #[test]
 fn who_dies_of_a_signal_that_came_while_it_was_made_has_done_as_told() {
-    let code = 128 + Signal::SIGUSR1 as i32 as u8;
+    let code = 128 + Signal::SIGUSR1.number() as u8;
     let mut story = Story::begin();
     story.crash(1, 2);
     story.tell(asked(Signal::SIGUSR1), &[Action::Prompt(Signal::SIGUSR1)]);

@@ -13,14 +13,14 @@ use std::{
     ptr,
 };
 
-use nix::{
-    sys::signal::SigSet,
-    unistd::{AccessFlags, Pid, access},
-};
+use nix::unistd::{AccessFlags, Pid, access};
 
 use super::{passed, program_file};
 use crate::{
-    system::{descriptors, regular_file::FileId},
+    system::{
+        descriptors, disposition::Found, regular_file::FileId, signal::held_back,
+        signal_set::SignalSet,
+    },
     verdict::{Program, RestartError},
 };
 
@@ -32,6 +32,10 @@ pub(crate) struct Launch {
     environment: Vec<(OsString, OsString)>,
     /// What it was started with, which all its successors have as well.
     passed: Vec<RawFd>,
+    /// What it was started with of signals.
+    pub signals: Found,
+    /// Signals that this server hears, which wait for a successor until that hears them.
+    pub held: SignalSet,
 }
 
 impl Launch {
@@ -44,6 +48,8 @@ impl Launch {
                 .filter(|(name, _)| !passed::is_for_us_alone(name))
                 .collect(),
             passed: descriptors::passed(),
+            signals: Found::default(),
+            held: SignalSet::EMPTY,
         }
     }
 
@@ -92,13 +98,19 @@ impl Launch {
             return Err(io::Error::new(io::ErrorKind::NotFound, why));
         }
 
-        let mut setup = SpawnSetup::new()?;
+        let Launch { signals, held, .. } = self;
+        let mut setup =
+            SpawnSetup::new(signals.blocked.and(held_back()).and(*held), signals.ignored)?;
         // stderr first: should it have the number that the link is to get, it is copied before.
         setup.dup2(stderr, libc::STDERR_FILENO)?;
         if let Some(link) = link {
             let number = passed::free_number();
             environment.push(c_string(format!("{}={number}", passed::LINK_VARIABLE).into())?);
             setup.dup2(link, number)?;
+            let held = held.without(held_back()).without(signals.blocked);
+            if !held.is_empty() {
+                environment.push(c_string(format!("{}={held}", passed::HELD_VARIABLE).into())?);
+            }
         }
         if moved {
             setup.chdir(&directory)?;
@@ -155,11 +167,11 @@ fn check(code: libc::c_int) -> io::Result<()> {
 }
 
 impl SpawnSetup {
-    /// Every signal as a program expects it, but those that this server hears are held back until the
-    /// new program's server takes them over: none can kill it on the way.
-    fn new() -> io::Result<SpawnSetup> {
+    /// Every signal as a program expects it, but those that this server hears are `blocked` until the
+    /// new program's server takes them over: none can kill it on the way. What was `ignored` stays so.
+    fn new(blocked: SignalSet, ignored: SignalSet) -> io::Result<SpawnSetup> {
         let flags = libc::POSIX_SPAWN_SETSIGMASK | libc::POSIX_SPAWN_SETSIGDEF;
-        let mask = SigSet::thread_get_mask()?;
+        let (mask, defaults) = (blocked.as_mask(), SignalSet::all().without(ignored).as_mask());
         // SAFETY: both structures are plain memory that the init calls fill in; they do not move
         // their contents elsewhere, so `Self` may be moved (glibc and musl keep no self-references).
         unsafe {
@@ -169,8 +181,8 @@ impl SpawnSetup {
             check(libc::posix_spawnattr_init(&mut setup.attributes))?;
             check(libc::posix_spawnattr_setflags(&mut setup.attributes, flags as libc::c_short))?;
             check(libc::posix_spawnattr_setsigmask(&mut setup.attributes, mask.as_ref()))?;
-            let all = SigSet::all();
-            check(libc::posix_spawnattr_setsigdefault(&mut setup.attributes, all.as_ref()))?;
+            let default = defaults.as_ref();
+            check(libc::posix_spawnattr_setsigdefault(&mut setup.attributes, default))?;
             Ok(setup)
         }
     }

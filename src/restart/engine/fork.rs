@@ -146,12 +146,11 @@ pub(crate) fn pidfd_open(pid: Pid) -> io::Result<OwnedFd> {
 }
 
 /// Signals the process that a pidfd stands for, and never another (`pidfd_send_signal(2)`).
-pub(crate) fn pidfd_signal(pidfd: BorrowedFd<'_>, signal: Signal) -> io::Result<()> {
+pub(crate) fn pidfd_signal(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
     let none = std::ptr::null::<libc::siginfo_t>();
     // SAFETY: the call takes three integers, and a null pointer for "as kill(2) would say it".
-    let result = unsafe {
-        libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal as i32, none, 0)
-    };
+    let result =
+        unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, none, 0) };
     Errno::result(result).map(drop).map_err(io::Error::from)
 }
 

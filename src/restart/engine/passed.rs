@@ -23,18 +23,25 @@ use crate::{
     error::{Error, Result},
     log_target::RESTART,
     restart::link::Link,
-    system::descriptors::{FIRST, flags},
+    system::{
+        descriptors::{FIRST, flags},
+        signal_set::SignalSet,
+    },
 };
 
 /// Tells a new program that it is a successor, and where its link is.
 pub(super) const LINK_VARIABLE: &str = "HEIRLOOM_LINK";
+
+/// Tells it which signals wait for it that servers do not hear by themselves.
+pub(super) const HELD_VARIABLE: &str = "HEIRLOOM_HELD";
 
 /// What the service manager has told this process about descriptors, and no other (`sd_listen_fds(3)`).
 const ACTIVATION: [&str; 4] = ["LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDS", "LISTEN_FDNAMES"];
 
 /// Whether a variable is about descriptors of this very process, and no news for another program.
 pub(super) fn is_for_us_alone(variable: &OsStr) -> bool {
-    variable == LINK_VARIABLE || ACTIVATION.iter().any(|name| variable == *name)
+    let own = [LINK_VARIABLE, HELD_VARIABLE];
+    own.iter().chain(&ACTIVATION).any(|name| variable == *name)
 }
 
 /// The lowest number that a program which this process starts does not inherit: it is closed here, or
@@ -93,6 +100,13 @@ pub(crate) fn claim_link() -> Result<Option<Link>> {
     });
     let target = || format!("{LINK_VARIABLE}={}", number.display());
     link.map(|it| Some(Link::of(it))).map_err(|why| Error::invalid("take over from", target(), why))
+}
+
+/// The signals that the old side has held back for this program, beside those that every server does.
+pub(crate) fn claim_held() -> SignalSet {
+    let Some(numbers) = env::var_os(HELD_VARIABLE) else { return SignalSet::EMPTY };
+    forget(&[HELD_VARIABLE]);
+    SignalSet::read(&numbers.to_string_lossy())
 }
 
 /// Takes the sockets that the service manager has opened for this process, with its names for them, and

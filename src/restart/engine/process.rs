@@ -8,7 +8,6 @@ use std::{
 
 use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},
-    sys::signal::Signal,
     unistd::Pid,
 };
 
@@ -42,7 +41,7 @@ impl Process {
 
     /// Ends it, if it has not ended.
     pub fn kill(&self) -> io::Result<()> {
-        pidfd_signal(self.0.as_fd(), Signal::SIGKILL)
+        pidfd_signal(self.0.as_fd(), libc::SIGKILL)
     }
 }
 

@@ -19,7 +19,8 @@ impl Succession {
     /// missing: who has that neither forks nor answers.
     pub(in crate::turn) fn descriptors(&self) -> Vec<RawFd> {
         let mut numbers: Vec<RawFd> = Vec::new();
-        numbers.extend(self.signals.iter().map(AsRawFd::as_raw_fd));
+        let signals = self.signals.iter().chain(&self.own_signals);
+        numbers.extend(signals.map(AsRawFd::as_raw_fd));
         numbers.extend(self.pid_file.iter().filter_map(|file| file.descriptor()));
         numbers.extend(self.manager.barrier().map(AsRawFd::as_raw_fd));
         numbers.extend(self.supervisor.iter().flat_map(|it| it.descriptors()));

@@ -3,8 +3,6 @@
 
 use std::{process, time::Duration, time::Instant};
 
-use nix::sys::signal::Signal;
-
 use super::{
     arrivals::Arrivals,
     handback::{Handback, Returned},
@@ -32,7 +30,12 @@ use crate::{
         transfer::shipment::Shipment,
     },
     service::LeaveReason,
-    system::{pidfile::PidFile, signal::Signals, systemd::Manager},
+    system::{
+        pidfile::PidFile,
+        signal::Signals,
+        signal_set::{Signal, SignalSet},
+        systemd::Manager,
+    },
 };
 
 /// Everything about this process that is neither service nor socket.
@@ -40,6 +43,10 @@ use crate::{
 pub(crate) struct Succession {
     pub(in crate::turn) phase: Phase,
     pub signals: Option<Signals>,
+    /// Those of the service. They wait in the kernel until it is told of them.
+    pub own_signals: Option<Signals>,
+    /// Some may have come.
+    pub own_signals_wait: bool,
     /// What a signal asks for.
     pub triggers: Vec<(Signal, Trigger)>,
     pub launch: Launch,
@@ -144,6 +151,8 @@ pub(crate) enum Trigger {
     Restart(Restart),
     /// Drain; the second time, stop.
     Leave,
+    /// What the service makes of it.
+    Service,
 }
 
 /// What is done about a restart that would make one generation too many.
@@ -232,6 +241,8 @@ impl Succession {
         Succession {
             phase: Phase::Waiting,
             signals: None,
+            own_signals: None,
+            own_signals_wait: false,
             triggers: Vec::new(),
             launch,
             pid_file: None,
@@ -292,6 +303,7 @@ impl Succession {
     /// restart in progress are none of its business.
     pub(in crate::turn) fn begin_anew(&mut self, old: Generation, now: Instant) {
         (self.phase, self.serves) = (Phase::Waiting, false);
+        self.own_signals_wait = false; // they are the parent's
         self.heap = SharedHeap::inherited();
         self.old = Some(old);
         self.children.clear();
@@ -317,6 +329,12 @@ impl Succession {
 
     pub fn phase(&self) -> Phase {
         self.phase
+    }
+
+    /// The signals that mean something here, and fit.
+    pub fn claimed(&self, fits: impl Fn(&Trigger) -> bool) -> SignalSet {
+        let claims = self.triggers.iter().filter(|(_, meaning)| fits(meaning));
+        claims.map(|(signal, _)| *signal).collect()
     }
 
     /// All that live, as far as this one knows.

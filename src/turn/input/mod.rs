@@ -1,7 +1,10 @@
 //! What comes from outside and is the service's: bytes of a connection (`offer`), what a proxy puts before them
-//! (`header`), datagrams (`datagram`), mail from other threads (`mail`).
+//! (`header`), datagrams (`datagram`), mail from other threads (`mail`), signals (`signals`), and descriptors that it has
+//! watched (`ready`).
 
 mod datagram;
 mod header;
 mod mail;
 mod offer;
+mod ready;
+mod signals;

@@ -1,9 +1,11 @@
 //! How a process leaves: it serves what it has, tells its connections when their time has come, and
 //! goes when the last one is gone. Who is let in before its doors close for good is in `last_call`, what they are
 //! told and when in `telling`, what it has to do with the other generations in `others`, and what of its memory it
-//! leaves alone in `forget`.
+//! leaves alone in `forget`; `killed` is about signals
+//! that end it at once.
 
 mod forget;
+mod killed;
 mod last_call;
 mod others;
 mod telling;
@@ -58,13 +60,13 @@ impl<S: Service> Turn<S> {
             self.succession.newest = Some(old.link);
         }
         if let Some(newest) = &self.succession.newest
-            && let Err(e) = self.net.watch(newest, Source::Newest)
+            && let Err(e) = self.net.register(newest, Source::Newest)
         {
             log::warn!(target: DRAIN, "{e}");
         }
         // They are the successor's to talk with.
         for generation in std::mem::take(&mut self.succession.older) {
-            self.net.unwatch(&generation.link);
+            self.net.deregister(&generation.link);
         }
         self.last_call_at(&own);
         self.net.listeners.clear();

@@ -49,7 +49,7 @@ impl<S: Service> Turn<S> {
                 Ok(Some(_)) | Err(LinkError::Malformed(_)) => {}
                 Err(_) => {
                     // Nobody will ask any more. What is left here is served all the same.
-                    self.net.unwatch(newest);
+                    self.net.deregister(newest);
                     self.succession.newest = None;
                     self.await_another();
                 }
@@ -82,7 +82,7 @@ impl<S: Service> Turn<S> {
         }
         for index in gone.into_iter().rev() {
             let generation = self.succession.older.remove(index);
-            self.net.unwatch(&generation.link);
+            self.net.deregister(&generation.link);
             log::info!(
                 target: DRAIN,
                 "generation {} is gone (pid {})",

@@ -107,7 +107,7 @@ impl<S: Service> Turn<S> {
     pub(super) fn template(&self, engine: Option<Engine>) -> Restart {
         let restarts = self.succession.triggers.iter().filter_map(|(_, trigger)| match trigger {
             Trigger::Restart(how) => Some(how),
-            Trigger::Leave => None,
+            Trigger::Leave | Trigger::Service => None,
         });
         let mut fitting = restarts.filter(|how| engine.is_none_or(|engine| how.engine == engine));
         fitting.next().cloned().unwrap_or_else(|| match engine {

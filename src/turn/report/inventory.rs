@@ -25,7 +25,8 @@ impl<S: Service> Turn<S> {
         numbers.extend(self.succession.descriptors());
         numbers.extend(noted::numbers()); // which a forked child closes
         let passed = self.succession.launch.passed();
-        look(&Known { numbers, passed, meant: &self.net.meant })
+        let watched = self.net.watches.named();
+        look(&Known { numbers, passed, meant: &self.net.meant, watched })
     }
 
     /// The same, at any time.

@@ -58,7 +58,7 @@ impl<S: Service> Turn<S> {
         let manager = &mut self.succession.manager;
         self.net.reserve.lend(|| manager.hand_over(pid, &status));
         let Some(barrier) = manager.barrier() else { return };
-        match self.net.watch(barrier, Source::Barrier) {
+        match self.net.register(barrier, Source::Barrier) {
             Ok(()) => {
                 self.net.set_deadline_in(BARRIER_PATIENCE, Deadline::Barrier);
             }
@@ -126,7 +126,7 @@ impl<S: Service> Turn<S> {
     /// Tells whether there was one.
     fn lower_barrier(&mut self) -> bool {
         let Some(barrier) = self.succession.manager.drop_barrier() else { return false };
-        self.net.unwatch(&barrier);
+        self.net.deregister(&barrier);
         true
     }
 

@@ -32,7 +32,7 @@ impl<S: Service> Turn<S> {
     /// A process that this one has made and that is to live on is reaped when it ends: at once, where it
     /// has been quicker than this one.
     pub(in crate::turn) fn look_after(&mut self, child: Child) {
-        if self.net.watch(&child, Source::Child).is_ok() {
+        if self.net.register(&child, Source::Child).is_ok() {
             self.succession.children.push(child);
             self.reap_children();
         }
@@ -61,7 +61,7 @@ impl<S: Service> Turn<S> {
         if self.succession.phase == Phase::Retired
             && let Some(supervisor) = &mut self.succession.supervisor
             && let Some(link) = supervisor.offer_link(who)
-            && self.net.watch(&link, Source::Newest).is_ok()
+            && self.net.register(&link, Source::Newest).is_ok()
         {
             self.succession.newest = Some(link);
         }

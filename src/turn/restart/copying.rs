@@ -95,7 +95,7 @@ impl<S: Service> Turn<S> {
         let begun = self.net.clock.now();
         match self.make_scribe(pipe) {
             Ok(scribe) => {
-                let watched = self.net.watch(&scribe, Source::Child);
+                let watched = self.net.register(&scribe, Source::Child);
                 self.copying(|copying| copying.scribe = Some(scribe));
                 self.net.shared = true; // until it has closed its copies of everything
                 watched?;
@@ -233,7 +233,7 @@ impl<S: Service> Turn<S> {
         let Some(mut scribe) = copying.scribe.take_if(|scribe| scribe.has_ended()) else {
             return Ok(());
         };
-        self.net.unwatch(&scribe);
+        self.net.deregister(&scribe);
         self.net.shared = false;
         match has_done_its_work(&mut scribe) {
             Ok(()) => Ok(()), // the new side tells the rest

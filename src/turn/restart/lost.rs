@@ -23,7 +23,7 @@ impl<S: Service> Turn<S> {
         let Some(old) = &mut self.succession.old else { return Ok(()) };
         if !mem::replace(&mut old.is_cut, true) {
             log::warn!(target: RESTART, "the link to the old side is lost: {why}");
-            self.net.unwatch(&old.link);
+            self.net.deregister(&old.link);
             self.net.set_deadline_in(LAST_WORDS, Deadline::OldEnding);
         }
         if old.has_ended() { self.old_is_gone() } else { Ok(()) }

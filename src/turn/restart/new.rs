@@ -26,16 +26,14 @@ use crate::{
     service::{Service, Start},
     turn::{
         Inboxes, Turn,
-        generation::{Generation, Handback, Inherited},
+        generation::{Generation, Handback, Inherited, Succession},
     },
 };
 
 impl<S: Service> Turn<S> {
     /// Before the first turn: a new side says that it is ready, the first generation serves at once.
     pub(in crate::turn) fn begin(&mut self) -> Result {
-        if let Some(signals) = &self.succession.signals {
-            self.net.watch(signals, Source::Signals)?;
-        }
+        self.watch_signals()?;
         let unwanted = self.succession.unwanted.iter().map(|it| it.place as u64).collect();
         let Some(old) = &mut self.succession.old else {
             self.succession.phase = Phase::Serving;
@@ -46,7 +44,7 @@ impl<S: Service> Turn<S> {
             return Ok(());
         };
         fault::point(Step::NewClaimed, Some(&mut old.link));
-        self.net.watch(&old.link, Source::Link)?;
+        self.net.register(&old.link, Source::Link)?;
         claim(&mut old.link, unwanted);
         self.watch_old_process()?;
         self.await_handover();
@@ -126,26 +124,32 @@ impl<S: Service> Turn<S> {
         self.net.part(slots);
         self.net.stats.moved_in = self.net.connections() as u64;
         self.ready.clear();
-        if let Some(signals) = &self.succession.signals {
-            let signals = signals.anew()?;
-            self.net.watch(&signals, Source::Signals)?;
-            self.succession.signals = Some(signals);
+        let Succession { signals, own_signals, .. } = &mut self.succession;
+        for signals in signals.iter_mut().chain(own_signals) {
+            *signals = signals.anew()?;
         }
+        self.watch_signals()?;
         if let Some(old) = &self.succession.old {
-            self.net.watch(&old.link, Source::Link)?;
+            self.net.register(&old.link, Source::Link)?;
         }
         self.watch_old_process()
     }
 
+    fn watch_signals(&self) -> Result {
+        let Succession { signals, own_signals, .. } = &self.succession;
+        signals.iter().try_for_each(|it| self.net.register(it, Source::Signals))?;
+        own_signals.iter().try_for_each(|it| self.net.register(it, Source::OwnSignals))
+    }
+
     /// It is no old side any more.
     pub(in crate::turn) fn unwatch_old(&self, old: &Generation) {
-        self.net.unwatch(&old.link);
-        old.process.iter().for_each(|process| self.net.unwatch(process));
+        self.net.deregister(&old.link);
+        old.process.iter().for_each(|process| self.net.deregister(process));
     }
 
     fn watch_old_process(&self) -> Result {
         let process = self.succession.old.as_ref().and_then(|old| old.process.as_ref());
-        process.map_or(Ok(()), |process| self.net.watch(process, Source::OldProcess))
+        process.map_or(Ok(()), |process| self.net.register(process, Source::OldProcess))
     }
 
     /// Of the parent's connections: closes those that stay with it, and answers the others.
@@ -239,7 +243,7 @@ impl<S: Service> Turn<S> {
             fault::point(Step::NewReleased, Some(&mut old.link));
         }
         for generation in &self.succession.older {
-            self.net.watch(&generation.link, Source::Older)?;
+            self.net.register(&generation.link, Source::Older)?;
         }
         if let Some(old) = &mut self.succession.old {
             // Before anything is done to them: both sides have them until this is said.
@@ -316,7 +320,7 @@ impl<S: Service> Turn<S> {
             self.mend_paths(); // the one before was in no state to do it
         } else if told {
             fault::point(Step::NewCommitted, Some(&mut old.link));
-            self.net.watch(&old.link, Source::Older)?;
+            self.net.register(&old.link, Source::Older)?;
             self.succession.older.push(old);
         }
         if self.succession.hands_back.is_some() {

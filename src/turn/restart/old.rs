@@ -213,12 +213,12 @@ impl<S: Service> Turn<S> {
         let mut attempt = self.succession.attempt.take()?;
         self.end_copy(&mut attempt);
         if let Some(link) = &attempt.link {
-            self.net.unwatch(link);
+            self.net.deregister(link);
         }
         if let Some(stderr) = &attempt.stderr {
-            self.net.unwatch(stderr);
+            self.net.deregister(stderr);
         }
-        self.net.unwatch(&attempt.child);
+        self.net.deregister(&attempt.child);
         self.net.cancel_deadline(attempt.overdue, Deadline::NewOverdue);
         self.net.shared = false;
         Some(attempt)
@@ -243,7 +243,7 @@ impl<S: Service> Turn<S> {
         fault::point(Step::OldRetiring, self.succession.link_to_new());
         // From here on the new side talks with them.
         for generation in &self.succession.older {
-            self.net.unwatch(&generation.link);
+            self.net.deregister(&generation.link);
         }
         self.discard_forwarded();
         self.tell_retired();
@@ -269,7 +269,7 @@ impl<S: Service> Turn<S> {
     pub(in crate::turn) fn resume(&mut self) -> Result {
         for generation in &mut self.succession.older {
             generation.asked = false; // the new side may have heard the answer
-            self.net.watch(&generation.link, Source::Older)?;
+            self.net.register(&generation.link, Source::Older)?;
         }
         self.net.alarms.resume_all();
         self.net.be_alone();
@@ -293,7 +293,7 @@ impl<S: Service> Turn<S> {
         self.go_on_hearing(&mut attempt)?;
         let who = attempt.identity();
         if let Some(link) = attempt.link {
-            self.net.watch(&link, Source::Older)?;
+            self.net.register(&link, Source::Older)?;
             self.succession.older.push(Generation::new(who, link));
         }
         self.look_after(attempt.child);

@@ -26,7 +26,7 @@ impl<S: Service> Turn<S> {
             return Some(task);
         }
         let begun = self.net.clock.now();
-        let watched = |collapse: Collapse| match self.net.watch(&collapse, Source::Preparation) {
+        let watched = |collapse: Collapse| match self.net.register(&collapse, Source::Preparation) {
             Ok(()) => Ok(collapse),
             Err(e) => {
                 log::warn!(target: RESTART, "restart: the preparation cannot be watched: {e}");
@@ -74,7 +74,7 @@ impl<S: Service> Turn<S> {
     /// Takes it out of everything; nothing of it is left, and no process of it lives.
     fn end_preparation(&mut self) -> Option<(Task, std::time::Duration)> {
         let Preparation { collapse, task, begun, overdue } = self.succession.preparation.take()?;
-        self.net.unwatch(&collapse);
+        self.net.deregister(&collapse);
         self.net.cancel_deadline(overdue, Deadline::Prepared);
         Some((task, self.net.clock.now().saturating_duration_since(begun)))
     }

@@ -18,7 +18,7 @@ impl<S: Service> Turn<S> {
         let mut forward = |net: &Net, stderr: &mut Stderr| {
             let left = stderr.forward(now);
             if left == Left::End {
-                net.unwatch(stderr);
+                net.deregister(stderr);
             }
             lefts.push(left);
             left != Left::End
@@ -41,7 +41,7 @@ impl<S: Service> Turn<S> {
     /// Nobody waits for the verdict any more, but the new side's stderr still goes through this one.
     pub(in crate::turn) fn go_on_hearing(&mut self, attempt: &mut Attempt) -> Result {
         if let Some(stderr) = attempt.stderr.take() {
-            self.net.watch(&stderr, Source::Stderr)?; // which tells of what is there, and of its end
+            self.net.register(&stderr, Source::Stderr)?; // which tells of what is there, and of its end
             self.succession.stderrs.push(stderr);
         }
         Ok(())

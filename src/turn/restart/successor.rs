@@ -186,7 +186,7 @@ impl<S: Service> Turn<S> {
         fds: Vec<OwnedFd>,
     ) -> std::result::Result<(), String> {
         let Some(mut attempt) = self.succession.attempt.take() else { return Ok(()) };
-        attempt.link.iter().for_each(|link| self.net.unwatch(link));
+        attempt.link.iter().for_each(|link| self.net.deregister(link));
         let older = self.succession.older.iter();
         let offer = Offer {
             listeners: introduced(self.net.passed_on()),
@@ -196,7 +196,7 @@ impl<S: Service> Turn<S> {
         let mut made = attempt.offer(pid, fds, offer);
         if let (Ok(()), Some(link)) = (&made, &mut attempt.link) {
             fault::point(Step::OldOffered, Some(link));
-            made = self.net.watch(link, Source::Link).map_err(|e| e.to_string());
+            made = self.net.register(link, Source::Link).map_err(|e| e.to_string());
         }
         self.succession.attempt = Some(attempt);
         made
@@ -250,12 +250,12 @@ impl<S: Service> Turn<S> {
 
     fn watch_new(&self, attempt: &Attempt) -> Result {
         if let Some(link) = &attempt.link {
-            self.net.watch(link, Source::Link)?;
+            self.net.register(link, Source::Link)?;
         }
         if let Some(stderr) = &attempt.stderr {
-            self.net.watch(stderr, Source::Stderr)?;
+            self.net.register(stderr, Source::Stderr)?;
         }
-        self.net.watch(&attempt.child, Source::Child)
+        self.net.register(&attempt.child, Source::Child)
     }
 
     /// The program says that it would serve: so it is started.
