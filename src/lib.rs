@@ -91,7 +91,8 @@
 //! - [`limits`] has every fixed size and time with its reason; [`codec`] cuts bytes into messages.
 //! - [`testing`] runs a service without sockets and without time.
 //!
-//! Features: `cli` (on by default) is the program `heirloom`; with `serde` all that names something
+//! Features: `cli` (on by default) is the program `heirloom`; with `names` hosts can be dialed by name
+//! (`Net::dial_host`), which is looked up within the loop; with `serde` all that names something
 //! ([`ConnId`], [`Timer`], [`Alarm`], [`PendingAlarm`], [`Deferred`], [`SocketId`], [`DatagramPeer`], [`Peer`],
 //! [`Origin`], [`Engine`], [`Backoff`]) can be part of what [`Service::save`] and [`Service::export`] write by
 //! [serde](https://serde.rs).
@@ -114,6 +115,8 @@ mod inventory;
 pub mod limits;
 mod log_target;
 pub mod logging;
+#[cfg(feature = "names")]
+mod names;
 mod net;
 mod operate;
 mod plan;
@@ -131,6 +134,8 @@ mod verdict;
 
 pub use error::{Error, Result};
 pub use inventory::{Finding, Inventory, Place};
+#[cfg(feature = "names")]
+pub use names::{NameError, NameFailure};
 pub use net::{ConnId, Connection, DatagramPeer, Net, Peer, SocketId, SocketPermissions, Timer};
 pub use plan::{Drain, Engine, IfShared, Restart};
 pub use prepare::{Prepare, Prepared, Unprepared};

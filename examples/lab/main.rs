@@ -14,6 +14,7 @@ mod book;
 mod common;
 mod holding;
 mod keys;
+mod names;
 mod own;
 mod pattern;
 mod requests;
@@ -190,7 +191,7 @@ impl Service for Lab {
 
     fn on_dial_failed(&mut self, net: &mut Net, tag: u64, why: std::io::Error) {
         panic_if_told("on_dial_failed");
-        self.answer(net, tag, &format!("dial failed: {}", why.kind()));
+        self.answer(net, tag, &names::failure(tag, &why));
     }
 
     fn on_alarm(&mut self, net: &mut Net, key: Alarm) {

@@ -14,7 +14,7 @@ use std::{
 use heirloom::{Alarm, Connection, Restart, Result};
 
 use crate::{
-    ALARM, DIAL, Lab, RESTART, UNHOLD, WAIT, say,
+    ALARM, DIAL, Lab, RESTART, UNHOLD, WAIT, names, say,
     session::{self, Fails, Fate, Session},
     settings::adjust,
     socket,
@@ -198,6 +198,11 @@ impl Lab {
             "dial" => {
                 let tag = DIAL + conn.id().to_bits();
                 conn.net().dial(rest, tag)?;
+                self.wait(conn, tag);
+            }
+            "dial_host" => {
+                let tag = names::tag(conn.id());
+                names::dial(conn.net(), rest, tag)?;
                 self.wait(conn, tag);
             }
             "wait" => self.wait(conn, WAIT),

@@ -40,7 +40,7 @@ use nix::{
     unistd::daemon,
 };
 
-use crate::Lab;
+use crate::{Lab, names};
 
 /// A number from the environment.
 pub fn setting<N: FromStr>(name: &str) -> Option<N> {
@@ -137,7 +137,7 @@ pub fn tune(mut server: Server<Lab>) -> Server<Lab> {
     if setting::<u8>("PANICS").is_some() {
         server = server.propagate_panics();
     }
-    let server = listen_also(server);
+    let server = names::tune(listen_also(server));
     if let Some(how) = told().filter(|how| how.starts_with("daemon")) {
         daemon(true, true).expect("a fork"); // the process that was started ends here
         if how.ends_with("hang") {

@@ -88,7 +88,7 @@
 //! | `tokio_util::codec::Decoder` | a function from bytes to a message and its length, as in [`codec`](crate::codec) |
 //! | `write_all().await` waits for the peer | [`send`](crate::Connection::send) queues; [`is_congested`](crate::Connection::is_congested), [`on_writable`](crate::Service::on_writable), and a hard limit |
 //! | `time::timeout`, `sleep` | [`set_timer`](crate::Connection::set_timer) and [`on_timer`](crate::Service::on_timer); the usual timeouts are on already |
-//! | `TcpStream::connect().await` | [`dial`](crate::Net::dial), then [`on_open`](crate::Service::on_open) with [`Origin::Dialed`](crate::Origin::Dialed) |
+//! | `TcpStream::connect().await` | [`dial`](crate::Net::dial), or `dial_host` with the feature `names`, then [`on_open`](crate::Service::on_open) with [`Origin::Dialed`](crate::Origin::Dialed) |
 //! | `spawn_blocking` | not there: work that blocks belongs into another process |
 //! | `select!` with a shutdown signal | [`on_drain`](crate::Service::on_drain), once for each connection |
 //! | `CancellationToken`, `TaskTracker` | [`Net::hold`](crate::Net::hold) for work in hand that is no connection |

@@ -121,6 +121,8 @@ pub(crate) enum Source {
     Barrier,
     /// The heap was prepared for a fork.
     Preparation,
+    /// A socket on which a name is looked up, or dialed.
+    Names,
     /// Another thread has posted something.
     Mail,
     Listener(usize),
@@ -147,6 +149,7 @@ impl Source {
             Source::Barrier => 6,
             Source::OldProcess => 7,
             Source::Preparation => 10,
+            Source::Names => 12,
             Source::Mail => 15,
             Source::Listener(index) => FIRST_LISTENER + index,
             Source::Datagrams(index) => FIRST_DATAGRAMS + index,
@@ -165,6 +168,7 @@ impl Source {
             6 => Source::Barrier,
             7 => Source::OldProcess,
             10 => Source::Preparation,
+            12 => Source::Names,
             15 => Source::Mail,
             _ if bits < FIRST_DATAGRAMS => Source::Listener(bits - FIRST_LISTENER),
             _ if bits >> SLOT_BITS == 0 => Source::Datagrams(bits - FIRST_DATAGRAMS),
@@ -191,6 +195,7 @@ mod tests {
             Source::Newest,
             Source::Barrier,
             Source::Preparation,
+            Source::Names,
             Source::Mail,
             Source::Listener(0),
             Source::Listener(300),

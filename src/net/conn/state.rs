@@ -14,7 +14,7 @@ use crate::{
     clock::Stamp,
     limits::Limits,
     net::{
-        address::Address,
+        destination::Destination,
         id::{ConnId, Source, Timer},
         reason::Reason,
         stream::{Peer, Stream},
@@ -67,7 +67,7 @@ pub(crate) struct ConnState {
 #[derive(Debug, Default)]
 pub(crate) struct Rare {
     /// Where it was dialed to, if it was, and the author's tag for that.
-    pub destination: Option<Address>,
+    pub destination: Option<Destination>,
     pub tag: u64,
     /// The author's timers and when they are due.
     pub timers: Vec<(Timer, Instant)>,
@@ -184,7 +184,7 @@ impl ConnState {
         self.rare.get_or_insert_default()
     }
 
-    pub fn destination(&self) -> Option<&Address> {
+    pub fn destination(&self) -> Option<&Destination> {
         self.rare()?.destination.as_ref()
     }
 

@@ -53,6 +53,7 @@ impl Net {
         let datagrams = self.datagrams.iter().filter_map(|datagrams| datagrams.socket());
         numbers.extend(datagrams.map(AsRawFd::as_raw_fd));
         numbers.extend(self.conns.iter().filter_map(|(_, conn)| conn.stream.raw_fd()));
+        numbers.extend(self.descriptors_of_names());
         numbers
     }
 }

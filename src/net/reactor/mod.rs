@@ -2,7 +2,7 @@
 //! [`Service`](crate::Service): the turn calls in here to do I/O, and callbacks call in here to say
 //! what they want done.
 //!
-//! This file has the data and the look-ups. A connection comes by `accept` or `dial`, its bytes by
+//! This file has the data and the look-ups. A connection comes by `accept` or `dial` (`names`, where it is by name), its bytes by
 //! `flow`, its deadlines are watched in `timeouts`, it goes by `close` or, whole, by `handover`; `connection` is
 //! what a callback may do with it. `paths` is about Unix sockets that nobody finds, `datagrams` and `tasks`
 //! about what is no connection, `process`, `request`, `deadline` and `said` about the process; `time` says
@@ -19,6 +19,8 @@ mod flow;
 mod handover;
 mod hearing;
 mod inventory;
+#[cfg_attr(not(feature = "names"), path = "nameless.rs")]
+mod names;
 mod paths;
 mod process;
 mod request;
@@ -39,10 +41,13 @@ use std::{
 use mio::{Events, Interest, Poll, Registry, Waker, unix::SourceFd};
 
 pub use self::connection::Connection;
-use self::hearing::{Hearing, Report};
 pub(crate) use self::{
     deadline::{Deadline, Expired},
     request::Request,
+};
+use self::{
+    hearing::{Hearing, Report},
+    names::Names,
 };
 use super::{
     conn::{ConnState, Destinations, Phase, Slots},
@@ -137,6 +142,8 @@ pub struct Net {
     ended: Vec<ConnId>,
     /// Dials that never became a connection: told in phase 3, `accept`.
     refused_dials: Vec<(u64, std::io::Error)>,
+    /// Dials to hosts by name.
+    names: Names,
     /// In a test: what would go to the kernel, for the test to decide.
     pub(crate) staged: Staged,
 
@@ -211,6 +218,7 @@ impl Net {
             writable: Vec::new(),
             ended: Vec::new(),
             refused_dials: Vec::new(),
+            names: Names::default(),
             staged: Staged::default(),
             clock,
             now,
@@ -252,7 +260,7 @@ impl Net {
 
     /// How many connections there are, those that are closing included.
     pub fn connections(&self) -> usize {
-        self.conns.len() - self.controls.len()
+        self.conns.len() - self.controls.len() + self.dials_to_names()
     }
 
     /// Adds an event source that is no connection; edge-triggered like all others.

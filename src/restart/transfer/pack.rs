@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     clock::Stamp,
-    net::{Address, ConnId, ConnState, Flags, Peer, Phase, Stream, Timer},
+    net::{ConnId, ConnState, Destination, Flags, NamedDial, Peer, Phase, Stream, Timer},
     restart::link::wire::Malformed,
 };
 
@@ -28,7 +28,7 @@ pub(crate) fn pack(
         peer: conn.peer.to_bytes(),
         session,
         dialing: conn.rare().filter(|_| conn.phase == Phase::Dialing).map(|rare| rare.tag),
-        destination: conn.destination().map(|address| address.to_string()),
+        destination: conn.destination().map(|destination| destination.to_string()),
         input: conn.input.clone(),
         output,
         at_least: conn.at_least as u64,
@@ -62,8 +62,8 @@ pub(crate) fn unpack(
     let mut conn = ConnState::new(ConnId::from_bits(record.id), stream, peer, phase, stamp);
     if phase == Phase::Dialing || record.destination.is_some() || !record.timers.is_empty() {
         let rare = conn.rare_mut();
-        let address = |text| Address::literal("dial", text).ok();
-        rare.destination = record.destination.as_deref().and_then(address);
+        let parse = |text| Destination::parse("dial", text).ok();
+        rare.destination = record.destination.as_deref().and_then(parse);
         rare.tag = record.dialing.unwrap_or(0);
         rare.timers = record.timers.iter().map(|&(key, left)| (Timer(key), now + left)).collect();
     }
@@ -76,6 +76,25 @@ pub(crate) fn unpack(
     (conn.bytes_in, conn.bytes_out) = (record.bytes_in, record.bytes_out);
     conn.flags = from_bits(record.flags);
     Ok((conn, record.session))
+}
+
+/// A dial to a name, written down.
+pub(crate) fn pack_dial(dial: &NamedDial) -> Record {
+    Record {
+        dialing: Some(dial.tag),
+        destination: Some(dial.destination.to_string()),
+        age: dial.age,
+        ..Record::default()
+    }
+}
+
+/// And made again.
+pub(crate) fn unpack_dial(record: &Record) -> Result<NamedDial, Malformed> {
+    let malformed = Malformed::Field("dial without a destination");
+    let text = record.destination.as_deref().filter(|_| record.is_of_dial());
+    let destination = text.and_then(|text| Destination::parse("dial", text).ok());
+    let tag = record.dialing.unwrap_or(0);
+    Ok(NamedDial { destination: destination.ok_or(malformed)?, tag, age: record.age })
 }
 
 /// What a new program has to know. A bit never gets a second meaning.

@@ -7,6 +7,8 @@
 //!
 //! A reader skips fields that it does not know, so either program may be the newer one. What it may not skip
 //! it has to ask for: a new program says which [`VERSION`] it reads, and the old one writes no later one.
+//!
+//! Behind the records of all connections of a batch there may be some of dials to names, which have no socket yet.
 
 use std::{rc::Rc, time::Duration};
 
@@ -14,12 +16,15 @@ use crate::restart::link::wire::{
     self, Fields, Malformed, from_micros, micros, put, put_number, put_numbered, put_time,
 };
 
-/// What this program reads and writes: in version 2 output may be of a buffer that others have as well. A
-/// program that does not say what it reads means version 1.
-pub(crate) const VERSION: u64 = 2;
+/// What this program reads and writes: in version 2 output may be of a buffer that others have as well, in version 3
+/// a record may be of a dial. A program that does not say what it reads means version 1.
+pub(crate) const VERSION: u64 = 3;
 
 /// Who reads an earlier version is sent the whole output of each connection in its own record.
 pub(crate) const SHARES_FROM: u64 = 2;
+
+/// Who reads an earlier version is sent no dial: it stays, and ends where it is.
+pub(crate) const DIALS_FROM: u64 = 3;
 
 /// A part of what is queued and not sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +45,7 @@ pub(crate) enum Part {
 /// One connection that moves.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Record {
-    /// The name that its author may have kept ([`ConnId`](crate::ConnId)).
+    /// The name that its author may have kept ([`ConnId`](crate::ConnId)). A dial to a name has none.
     pub id: u64,
     /// Who is at the other end, for the case that the kernel cannot tell any more.
     pub peer: Vec<u8>,
@@ -146,12 +151,17 @@ impl Record {
             record.set(tag, value)?;
         }
         match record.id {
-            0 => Err(Malformed::Field("record without an id")),
+            0 if !record.is_of_dial() => Err(Malformed::Field("record without an id")),
             _ if record.session.is_some() == record.dialing.is_some() => {
                 Err(Malformed::Field("record with neither or both of session and dialing"))
             }
             _ => Ok(Some(record)),
         }
+    }
+
+    /// Whether it is of a dial to a name, which has no socket.
+    pub fn is_of_dial(&self) -> bool {
+        self.id == 0 && self.dialing.is_some() && self.destination.is_some()
     }
 
     fn set(&mut self, tag: u16, value: &[u8]) -> Result<(), Malformed> {
