@@ -15,7 +15,7 @@ use imports::Imports;
 /// Every room of `src` and which others it may name, bottom up. A room is a folder, or a file of
 /// `src` itself; what lies in a folder beside its rooms is the folder's own. Items count where they are
 /// made, not where they are re-exported.
-const ROOMS: [(&str, &[&str]); 38] = [
+const ROOMS: [(&str, &[&str]); 40] = [
     // Plain values.
     ("limits", &[]),
     ("log_target", &[]),
@@ -37,12 +37,15 @@ const ROOMS: [(&str, &[&str]); 38] = [
     ("logging", &["limits", "log_target", "system"]),
     // Work that is no connection.
     ("tasks", &["limits", "log_target", "system", "timer"]),
+    // What is known of names, and whom to ask.
+    ("names", &["clock", "limits"]),
     // Sockets, from one stream to all that a process has.
     ("net", &["error"]),
     ("net/stream", &["net"]),
     ("net/listen", &["error", "limits", "log_target", "logging", "net", "net/stream", "system"]),
     ("net/datagram", &["limits", "log_target", "net", "net/listen"]),
     ("net/conn", &["buffer", "clock", "limits", "net", "net/stream"]),
+    ("net/resolver", &["clock", "limits", "log_target", "names", "net", "net/stream", "system"]),
     (
         "net/reactor",
         &[
@@ -53,10 +56,12 @@ const ROOMS: [(&str, &[&str]); 38] = [
             "limits",
             "log_target",
             "logging",
+            "names",
             "net",
             "net/conn",
             "net/datagram",
             "net/listen",
+            "net/resolver",
             "net/stream",
             "plan",
             "stats",

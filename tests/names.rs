@@ -8,7 +8,6 @@ mod dns;
 use std::{
     fs,
     net::{IpAddr, Ipv6Addr, TcpListener, UdpSocket},
-    process::Command,
     time::{Duration, Instant},
 };
 
@@ -195,6 +194,7 @@ fn what_was_learned_holds_for_as_long_as_was_said() {
     let begun = Instant::now();
     wait_for("the answer to grow old", || {
         world.reach("short.example", HOME);
+        drop(world.target.accept().expect("a connection")); // the queue is short
         world.dns.asked("short.example.") == 2
     });
     assert!(begun.elapsed() >= Duration::from_secs(1), "after {:?}", begun.elapsed());
@@ -221,7 +221,7 @@ fn many_who_dial_a_name_at_once_wait_for_one_answer() {
 #[test]
 fn many_names_at_once_are_looked_up_some_after_the_others() {
     let world = World::with(PLAIN, |setup| setup.env("LAB_DIAL", 40_000));
-    let mut clients: Vec<_> = (0..200).map(|_| world.server.connect()).collect();
+    let mut clients: Vec<_> = (0..100).map(|_| world.server.connect()).collect();
     world.dns.hold();
     for (number, client) in clients.iter_mut().enumerate() {
         world.dns.has(&format!("{number}.example."), &[HOME], 60);
@@ -269,7 +269,7 @@ fn this_machine_and_addresses_are_asked_of_nobody() {
     assert_eq!(world.dns.asked("localhost."), 0);
     let path = world.dir.path("nobody");
     let answer = world.client.ask(&format!("dial_host unix:{}", path.display()));
-    assert_eq!(answer, "dial failed: entity not found");
+    assert!(answer.starts_with("dial failed: entity not found: "), "{answer}");
 }
 
 /// Whether this machine has `::1`.

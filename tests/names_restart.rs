@@ -190,7 +190,7 @@ fn a_new_side_that_is_not_wanted_changes_nothing(engine: Engine) {
     let new = world.lab.hold(engine);
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(new), nix::sys::signal::Signal::SIGKILL)
         .expect("it is there");
-    world.lab.wait_line("restart: failed");
+    world.lab.wait_line("restart: the new side ended before it was ready");
     world.dns.release();
     assert_eq!(client.line(), world.answer());
     let (_stream, pid) = world.dialed();

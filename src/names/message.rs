@@ -195,7 +195,9 @@ mod tests {
             message.add_authority(soa(300, 60));
         });
         assert_eq!(answer, Some(Answer::NoSuchName(Some(Duration::from_secs(60)))));
-        let answer = reply(&asked, |message| drop(message.add_authority(soa(30, 60))));
+        let answer = reply(&asked, |message| {
+            message.add_authority(soa(30, 60));
+        });
         assert_eq!(answer, Some(Answer::NoAddress(Some(Duration::from_secs(30)))));
         assert_eq!(reply(&asked, |_| {}), Some(Answer::NoAddress(None)));
     }

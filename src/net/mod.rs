@@ -14,7 +14,7 @@ mod id;
 mod listen;
 mod reactor;
 mod reason;
-#[cfg(feature = "names")]
+#[cfg_attr(not(feature = "names"), path = "no_resolver.rs")]
 mod resolver;
 pub(crate) mod stream;
 

@@ -1,5 +1,7 @@
 //! A name server of the test's own, which answers as it is told: by UDP and TCP, at the same port.
 
+#![allow(dead_code)] // each test file uses its part of this
+
 use std::{
     collections::BTreeMap,
     io::{Read, Write},

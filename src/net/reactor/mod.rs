@@ -41,19 +41,17 @@ use std::{
 use mio::{Events, Interest, Poll, Registry, Waker, unix::SourceFd};
 
 pub use self::connection::Connection;
+use self::hearing::{Hearing, Report};
 pub(crate) use self::{
     deadline::{Deadline, Expired},
     request::Request,
-};
-use self::{
-    hearing::{Hearing, Report},
-    names::Names,
 };
 use super::{
     conn::{ConnState, Destinations, Phase, Slots},
     datagram::Datagrams,
     id::{ConnId, Source, Timer},
     listen::Listener,
+    resolver::Resolver,
 };
 use crate::{
     buffer::Pool,
@@ -143,7 +141,7 @@ pub struct Net {
     /// Dials that never became a connection: told in phase 3, `accept`.
     refused_dials: Vec<(u64, std::io::Error)>,
     /// Dials to hosts by name.
-    names: Names,
+    names: Resolver,
     /// In a test: what would go to the kernel, for the test to decide.
     pub(crate) staged: Staged,
 
@@ -218,7 +216,7 @@ impl Net {
             writable: Vec::new(),
             ended: Vec::new(),
             refused_dials: Vec::new(),
-            names: Names::default(),
+            names: Resolver::default(),
             staged: Staged::default(),
             clock,
             now,

@@ -3,10 +3,10 @@
 use std::{io, os::fd::RawFd};
 
 use super::Net;
-use crate::{clock::Stamp, net::destination::NamedDial};
-
-#[derive(Debug, Default)]
-pub(super) struct Names;
+use crate::{
+    clock::Stamp,
+    net::{destination::NamedDial, resolver::Resolver},
+};
 
 impl Net {
     pub(super) fn dials_to_names(&self) -> usize {
@@ -46,7 +46,7 @@ impl Net {
 
     pub(crate) fn forget_dials(&mut self, _numbers: Vec<u64>) {}
 
-    pub(super) fn inherit_names(&mut self, _names: Names) {}
+    pub(super) fn inherit_names(&mut self, _names: Resolver) {}
 
     pub(super) fn abort_dials(&mut self) {}
 

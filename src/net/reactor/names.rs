@@ -17,8 +17,6 @@ use crate::{
     },
 };
 
-pub(super) type Names = Resolver;
-
 impl Net {
     /// Connects to a host by its name: `host:port`; or to whatever [`dial`](Self::dial) takes. With the feature
     /// `names`.
@@ -184,7 +182,7 @@ impl Net {
     }
 
     /// In a forked child: takes over what was learned, and the dials that move.
-    pub(super) fn inherit_names(&mut self, names: Names) {
+    pub(super) fn inherit_names(&mut self, names: Resolver) {
         self.names = names.anew();
         self.names.destinations().for_each(|destination| self.destinations.enter(&destination));
     }

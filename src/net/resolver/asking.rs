@@ -5,7 +5,7 @@ use std::{io, net::SocketAddr};
 use mio::{Registry, Token};
 
 use super::{
-    Moment, Resolver,
+    Moment, Resolver, Running,
     endpoint::{Endpoint, Heard, Way},
 };
 use crate::{
@@ -13,14 +13,6 @@ use crate::{
     names::{Answer, Family, HostName, Lookup, NameError, Question, Step, Whom},
     system::seed::fresh_seed,
 };
-
-/// A look-up, who waits for it, and its sockets.
-#[derive(Debug)]
-pub(super) struct Running {
-    pub lookup: Lookup,
-    pub dials: Vec<u64>,
-    tokens: Vec<usize>,
-}
 
 impl Resolver {
     /// The dial waits for the look-up of its host, which begins now if nobody else waits for it.

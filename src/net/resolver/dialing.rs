@@ -7,70 +7,21 @@ use std::{
 
 use mio::{Interest, Token};
 
-use super::{Moment, Resolver, endpoint::Endpoint};
+use super::{
+    Moment, Resolver,
+    dial::{Dial, Ended},
+    endpoint::Endpoint,
+};
 use crate::{
     clock::Stamp,
     limits::NAME_LOOKUPS,
-    names::{Family, HostName, Race},
+    names::{Family, HostName},
     net::{
         address::Address,
         destination::{Destination, NamedDial},
         stream::Stream,
     },
 };
-
-/// A dial to a name.
-#[derive(Debug)]
-pub(crate) struct Dial {
-    pub host: HostName,
-    pub port: u16,
-    /// The author's.
-    pub tag: u64,
-    begun: Stamp,
-    /// When it will have taken too long.
-    pub give_up: Stamp,
-    /// Goes to the new side of the restart in progress.
-    pub moves: bool,
-    race: Race,
-    /// The sockets of its attempts.
-    tokens: Vec<usize>,
-    /// What the last address said.
-    error: Option<(SocketAddr, io::Error)>,
-}
-
-/// What has become of a dial.
-#[derive(Debug)]
-pub(crate) struct Ended {
-    pub destination: Destination,
-    pub tag: u64,
-    pub result: io::Result<Stream>,
-}
-
-impl Dial {
-    pub fn new(host: HostName, port: u16, tag: u64, begun: Stamp, give_up: Stamp) -> Dial {
-        let (race, tokens) = (Race::default(), Vec::new());
-        Dial { host, port, tag, begun, give_up, moves: false, race, tokens, error: None }
-    }
-
-    /// The same, as if nothing had been done for it.
-    pub fn anew(self) -> Dial {
-        Dial::new(self.host, self.port, self.tag, self.begun, self.give_up)
-    }
-
-    /// Where it leads, by name.
-    pub fn destination(&self) -> Destination {
-        Destination::Name(self.host.as_str().to_owned(), self.port)
-    }
-
-    pub fn due(&self, now: Stamp) -> Stamp {
-        self.race.deadline(now).map_or(self.give_up, |at| at.min(self.give_up))
-    }
-}
-
-/// Says that nothing leads there from this machine, which of several failures is the least telling.
-fn is_of_this_machine(e: &io::Error) -> bool {
-    matches!(e.kind(), ErrorKind::NetworkUnreachable | ErrorKind::AddrNotAvailable)
-}
 
 impl Resolver {
     /// A dial that is to begin as soon as it may. Answers its number.
@@ -208,7 +159,7 @@ impl Resolver {
     }
 
     pub(super) fn expire_dials(&mut self, now: Moment) {
-        let due = self.dials.iter().filter(|(_, dial)| dial.due(now.stamp) <= now.stamp);
+        let due = self.dials.iter().filter(|(_, dial)| dial.due() <= now.stamp);
         let due: Vec<_> = due.map(|(&number, dial)| (number, dial.give_up <= now.stamp)).collect();
         for (number, is_over) in due {
             if is_over {
@@ -257,26 +208,5 @@ impl Resolver {
         dial.tokens.iter().for_each(|&token| drop(self.take_out(token)));
         self.leave(number, &dial.host);
         Some(dial)
-    }
-}
-
-impl Dial {
-    fn fail_attempt(&mut self, address: SocketAddr, e: io::Error) {
-        self.race.failed();
-        if self.error.is_none() || !is_of_this_machine(&e) {
-            self.error = Some((address, e));
-        }
-    }
-
-    fn why_lost(&mut self) -> io::Error {
-        let destination = self.destination();
-        match self.error.take() {
-            Some((address, e)) => {
-                io::Error::new(e.kind(), format!("{destination}: {address}: {e}"))
-            }
-            None => {
-                io::Error::new(ErrorKind::NotFound, format!("{destination}: it has no address"))
-            }
-        }
     }
 }

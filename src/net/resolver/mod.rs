@@ -1,11 +1,12 @@
 //! Dials to names: the sockets on which name servers are asked, and those that race for a connection. What is asked
 //! and tried when is decided in [`names`](crate::names); here are the system calls.
 //!
-//! `dialing` has the dials and their races, `asking` the look-ups that they wait for, `endpoint` one socket of
+//! `dial` is one dial as data, `dialing` goes on with all of them, `asking` with the look-ups that they wait for, `endpoint` one socket of
 //! either, and `files` what this machine itself knows about names. All sockets are in an epoll set of their own,
 //! which is watched as one source: whoever dials no name has none of it, and a forked child just opens its own.
 
 mod asking;
+mod dial;
 mod dialing;
 mod endpoint;
 mod files;
@@ -21,12 +22,12 @@ use std::{
 
 use mio::{Events, Poll};
 
-pub(crate) use self::dialing::{Dial, Ended};
-use self::{asking::Running, endpoint::Endpoint, files::Files};
+pub(crate) use self::dial::{Dial, Ended};
+use self::{endpoint::Endpoint, files::Files};
 use crate::{
     clock::Stamp,
     limits::NAME_LOOKUPS,
-    names::{Cache, HostName},
+    names::{Cache, HostName, Lookup},
 };
 
 /// Events taken from the epoll set at once; it is asked until there are fewer.
@@ -37,6 +38,14 @@ const EVENTS: usize = 64;
 pub(crate) struct Moment {
     pub stamp: Stamp,
     pub time: Instant,
+}
+
+/// A look-up, who waits for it, and its sockets.
+#[derive(Debug)]
+struct Running {
+    lookup: Lookup,
+    dials: Vec<u64>,
+    tokens: Vec<usize>,
 }
 
 /// All dials to names, and what is known about names.
@@ -127,7 +136,7 @@ impl Resolver {
             tokens.into_iter().for_each(|token| self.hear(token, now));
         }
         self.begin_fresh(now);
-        self.reschedule(now)
+        self.reschedule()
     }
 
     /// Does what is due.
@@ -137,13 +146,13 @@ impl Resolver {
         }
         self.expire_lookups(now);
         self.expire_dials(now);
-        self.reschedule(now)
+        self.reschedule()
     }
 
     /// What was done may have changed when there is something to do.
-    fn reschedule(&mut self, now: Moment) -> Vec<Ended> {
+    fn reschedule(&mut self) -> Vec<Ended> {
         let of_lookups = self.lookups.values().filter_map(|running| running.lookup.deadline());
-        let of_dials = self.dials.values().map(|dial| dial.due(now.stamp));
+        let of_dials = self.dials.values().map(Dial::due);
         self.due = of_lookups.chain(of_dials).min();
         std::mem::take(&mut self.ended)
     }
