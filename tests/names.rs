@@ -13,6 +13,7 @@ use std::{
 
 use common::{Client, Dir, Server, Setup, fill_queue, in_session, stat, wait_for};
 use dns::{Dns, Reply};
+use heirloom::{Alarm, Backoff, Connection, Net, Origin, Result, Service, Start, testing::Harness};
 use hickory_proto::op::ResponseCode;
 
 const HOME: &str = "127.0.0.1";
@@ -371,6 +372,59 @@ fn no_descriptor_is_left_of_names_whatever_came_of_them() {
     drop(stream);
     wait_for("its end", || world.client.ask("closes").contains("peer closed"));
     wait_for("its descriptor to be closed", || world.client.ask("fds") == before);
+}
+
+#[test]
+fn out_of_descriptors_a_dial_fails_and_harms_nobody() {
+    let mut world = World::new(PLAIN);
+    world.dns.has("db.example.", &[HOME], 60);
+    // Before there is an epoll set for names, and when there is one.
+    for _ in 0..2 {
+        assert_eq!(world.client.ask("nofile 0"), "ok");
+        let failure = world.failure("db.example");
+        assert!(failure.contains("Too many open files"), "{failure}");
+        assert_eq!(world.client.ask("nofile max"), "ok");
+        world.reach("db.example", HOME);
+    }
+}
+
+/// Keeps one connection to a host.
+struct Keeper(Backoff);
+
+impl Service for Keeper {
+    type Session = ();
+
+    fn on_start(&mut self, net: &mut Net, _start: Start) {
+        net.dial_host("db.example:5432", 1).expect("a name");
+    }
+
+    fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result {
+        Ok(())
+    }
+
+    fn on_data(&mut self, _conn: &mut Connection<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+        Ok(input.len())
+    }
+
+    fn on_dial_failed(&mut self, net: &mut Net, _tag: u64, _why: std::io::Error) {
+        net.set_alarm(Alarm(0), self.0.next_delay());
+    }
+
+    fn on_alarm(&mut self, net: &mut Net, _key: Alarm) {
+        self.on_start(net, Start::Fresh);
+    }
+}
+
+#[test]
+fn in_a_harness_a_name_is_dialed_as_it_is_written_and_again_with_patience() {
+    let backoff = Backoff::seeded(Duration::from_secs(1), Duration::from_secs(8), 7);
+    let mut harness = Harness::new(Keeper(backoff));
+    for _ in 0..3 {
+        assert_eq!(harness.dialed(), [("db.example:5432".to_owned(), 1)]);
+        assert_eq!(harness.dialed(), []);
+        harness.refuse(1, std::io::ErrorKind::NotFound);
+        harness.advance(Duration::from_secs(8));
+    }
 }
 
 #[test]

@@ -110,11 +110,10 @@ impl Way {
     pub fn hear(&mut self, question: &Question) -> Heard {
         let heard = match self {
             Way::Udp(socket) => hear_datagrams(socket, question),
-            Way::Tcp(asking) => asking.go_on().map(|bytes| match bytes {
-                // Whoever sends something else on a connection that we have made cannot be helped.
-                Some(bytes) => Some(question.answer(&bytes).unwrap_or_else(nonsense)),
-                None => None,
-            }),
+            // Whoever sends something else on a connection that we have made cannot be helped.
+            Way::Tcp(asking) => asking
+                .go_on()
+                .map(|bytes| bytes.map(|bytes| question.answer(&bytes).unwrap_or_else(nonsense))),
         };
         match heard {
             Ok(Some(answer)) => Heard::Said(answer),

@@ -286,6 +286,24 @@ mod tests {
             prop_assert_eq!(decode_all(&bytes), Ok(records));
         }
 
+        /// Of a dial, which has no socket and so no id; nothing else may be without one.
+        #[test]
+        fn a_dial_is_a_record_without_an_id(dialing: u64, destination in ".{1,20}", age in any_time()) {
+            let dial = Record { dialing: Some(dialing), destination: Some(destination), age, ..Record::default() };
+            let mut bytes = Vec::new();
+            dial.encode(&mut bytes);
+            prop_assert!(dial.is_of_dial());
+            prop_assert_eq!(decode_all(&bytes), Ok(vec![dial.clone()]));
+            for other in [
+                Record { destination: None, ..dial.clone() },
+                Record { dialing: None, session: Some(Vec::new()), ..dial },
+            ] {
+                let mut bytes = Vec::new();
+                other.encode(&mut bytes);
+                prop_assert!(!other.is_of_dial() && decode_all(&bytes).is_err());
+            }
+        }
+
         #[test]
         fn unknown_fields_are_skipped(record in any_record(), value in proptest::collection::vec(any::<u8>(), 0..50)) {
             let mut bytes = Vec::new();
