@@ -54,3 +54,24 @@ impl Net {
         std::iter::empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::net::destination::Destination;
+
+    #[test]
+    fn a_dial_of_a_program_that_can_look_names_up_ends_here_with_the_reason() {
+        let mut net = Net::new(None, Instant::now());
+        let destination = Destination::Name("db.example".to_owned(), 80);
+        let dial = NamedDial { destination, tag: 7, age: Duration::ZERO };
+        assert!(net.take_in_dials(vec![dial]).is_empty());
+        let refused = net.take_refused_dials();
+        let [(7, why)] = &refused[..] else { panic!("{refused:?}") };
+        assert_eq!(why.kind(), io::ErrorKind::Unsupported);
+        assert!(why.to_string().starts_with("db.example:80: "), "{why}");
+        assert_eq!(net.connections(), 0);
+    }
+}
