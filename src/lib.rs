@@ -94,7 +94,8 @@
 //! - [`testing`] runs a service without sockets and without time.
 //!
 //! Features: `cli` (on by default) is the program `heirloom`; `proxy-protocol` (on by default) lets a listener's clients
-//! [come through a proxy](Listen::proxy_protocol); with `serde` all that names something
+//! [come through a proxy](Listen::proxy_protocol); with `names` hosts can be dialed by name
+//! (`Net::dial_host`), which is looked up within the loop; with `serde` all that names something
 //! ([`ConnId`], [`Timer`], [`Alarm`], [`Watch`], [`PendingAlarm`], [`Deferred`], [`SocketId`], [`DatagramPeer`], [`Peer`],
 //! [`Origin`], [`Engine`], [`Backoff`]) can be part of what [`Service::save`] and [`Service::export`] write by
 //! [serde](https://serde.rs); with `carried` there is a macro of that name which writes both, and what reads them.
@@ -119,6 +120,8 @@ mod inventory;
 pub mod limits;
 mod log_target;
 pub mod logging;
+#[cfg(feature = "names")]
+mod names;
 mod net;
 mod operate;
 mod plan;
@@ -137,6 +140,8 @@ mod verdict;
 
 pub use error::{Error, Result};
 pub use inventory::{Finding, Inventory, Place};
+#[cfg(feature = "names")]
+pub use names::{NameError, NameFailure};
 pub use net::{
     ConnId, Connection, DatagramPeer, Interest, KeepAlive, Listen, Net, Peer, ProxyProtocol, Readiness,
     SocketId, SocketOptions, SocketPermissions, Timer, Via, Watch,

@@ -125,6 +125,44 @@ pub const PROXY_HEADER_WITHIN: Duration = Duration::from_secs(10);
 /// limit is minutes.
 pub const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long a [name](crate::Net::dial_host)'s IPv4 addresses wait for those of IPv6 (RFC 8305, section 3).
+#[cfg(feature = "names")]
+pub const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
+
+/// How long one address of a name is tried before another one is tried beside it (RFC 8305, section 5).
+#[cfg(feature = "names")]
+pub const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+
+/// Names that are looked up at a time, with two sockets each or some more where servers are silent. Other
+/// dials wait.
+#[cfg(feature = "names")]
+pub const NAME_LOOKUPS: usize = 64;
+
+/// Addresses of one kind that are tried of a name: as many as a datagram has room for.
+#[cfg(feature = "names")]
+pub const NAME_ADDRESSES: usize = 32;
+
+/// Aliases that one answer may lead through (BIND follows 16 as well).
+#[cfg(feature = "names")]
+pub const NAME_ALIASES: usize = 16;
+
+/// Answers about names that are kept: some two hundred bytes each.
+#[cfg(feature = "names")]
+pub const NAME_CACHE: usize = 1024;
+
+/// An answer is kept for no less than this, so that dials to a name at the same moment need one.
+#[cfg(feature = "names")]
+pub const NAME_TTL_MIN: Duration = Duration::from_secs(1);
+
+/// And for no longer, whatever its server says.
+#[cfg(feature = "names")]
+pub const NAME_TTL_MAX: Duration = Duration::from_secs(3600);
+
+/// That there is no such name, or no address of a kind, is kept for no longer than this (RFC 2308 has one to three
+/// hours; who has just made a name will not wait for that).
+#[cfg(feature = "names")]
+pub const NAME_NEGATIVE_TTL_MAX: Duration = Duration::from_secs(300);
+
 /// Inherited sessions dropped per turn in a forked child. Each drop may copy a page that the
 /// parent still shares, so the heap of 10,000 connections is given back in small pieces.
 pub const FREE_PIECE: usize = 256;

@@ -15,7 +15,7 @@ use imports::Imports;
 /// Every room of `src` and which others it may name, bottom up. A room is a folder, or a file of
 /// `src` itself; what lies in a folder beside its rooms is the folder's own. Items count where they are
 /// made, not where they are re-exported.
-const ROOMS: [(&str, &[&str]); 39] = [
+const ROOMS: [(&str, &[&str]); 43] = [
     // Plain values.
     ("limits", &[]),
     ("log_target", &[]),
@@ -39,6 +39,8 @@ const ROOMS: [(&str, &[&str]); 39] = [
     ("logging", &["limits", "log_target", "system"]),
     // Work that is no connection.
     ("tasks", &["limits", "log_target", "system", "timer"]),
+    // What is known of names, and whom to ask.
+    ("names", &["clock", "limits"]),
     // Sockets, from one stream to all that a process has.
     ("net", &["error", "timeouts"]),
     ("net/stream", &["limits", "net"]),
@@ -49,6 +51,7 @@ const ROOMS: [(&str, &[&str]); 39] = [
     ),
     ("net/datagram", &["limits", "log_target", "net", "net/listen"]),
     ("net/conn", &["buffer", "clock", "limits", "net", "net/proxy", "net/stream", "timeouts"]),
+    ("net/resolver", &["clock", "limits", "log_target", "names", "net", "net/stream", "system"]),
     (
         "net/reactor",
         &[
@@ -59,11 +62,13 @@ const ROOMS: [(&str, &[&str]); 39] = [
             "limits",
             "log_target",
             "logging",
+            "names",
             "net",
             "net/conn",
             "net/datagram",
             "net/listen",
             "net/proxy",
+            "net/resolver",
             "net/stream",
             "plan",
             "stats",

@@ -16,6 +16,7 @@ mod common;
 mod holding;
 mod idle;
 mod keys;
+mod names;
 mod outside;
 mod own;
 mod pattern;
@@ -209,7 +210,7 @@ impl Service for Lab {
 
     fn on_dial_failed(&mut self, net: &mut Net, tag: u64, why: std::io::Error) {
         panic_if_told("on_dial_failed");
-        self.answer(net, tag, &format!("dial failed: {}", why.kind()));
+        self.answer(net, tag, &names::failure(tag, &why));
     }
 
     fn on_alarm(&mut self, net: &mut Net, key: Alarm) {

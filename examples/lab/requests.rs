@@ -15,7 +15,7 @@ use std::{
 use heirloom::{Alarm, Connection, Restart, Result};
 
 use crate::{
-    ALARM, DIAL, Lab, RESTART, UNHOLD, WAIT, idle, say,
+    ALARM, DIAL, Lab, RESTART, UNHOLD, WAIT, idle, names, say,
     session::{self, Fails, Fate, Session},
     settings::adjust,
     socket, sockets,
@@ -202,6 +202,11 @@ impl Lab {
                 let mut words = rest.split(' ');
                 let address = words.next().unwrap_or_default();
                 conn.net.dial_with(address, tag, &sockets::options(words)?)?;
+                self.wait(conn, tag);
+            }
+            "dial_host" => {
+                let tag = names::tag(conn.id());
+                names::dial(conn.net, rest, tag)?;
                 self.wait(conn, tag);
             }
             "wait" => self.wait(conn, WAIT),

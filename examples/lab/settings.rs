@@ -45,7 +45,7 @@ use nix::{
     unistd::daemon,
 };
 
-use crate::{Lab, idle, outside, sockets};
+use crate::{Lab, idle, names, outside, sockets};
 
 /// A number from the environment.
 pub fn setting<N: FromStr>(name: &str) -> Option<N> {
@@ -131,7 +131,8 @@ pub fn tune(mut server: Server<Lab>) -> Server<Lab> {
     if setting::<u8>("PANICS").is_some() {
         server = server.propagate_panics();
     }
-    let server = idle::tune_listener(sockets::listen_on(listen_also(outside::claim(server))));
+    let server = names::tune(listen_also(outside::claim(server)));
+    let server = idle::tune_listener(sockets::listen_on(server));
     if let Some(how) = told().filter(|how| how.starts_with("daemon")) {
         daemon(true, true).expect("a fork"); // the process that was started ends here
         if how.ends_with("hang") {

@@ -89,7 +89,7 @@
 //! | `tokio_util::codec::Decoder` | a function from bytes to a message and its length, as in [`codec`](crate::codec) |
 //! | `write_all().await` waits for the peer | [`send`](crate::Connection::send) queues; [`is_congested`](crate::Connection::is_congested), [`on_writable`](crate::Service::on_writable), and a hard limit |
 //! | `time::timeout`, `sleep` | [`set_timer`](crate::Connection::set_timer) and [`on_timer`](crate::Service::on_timer); silence has [limits](crate::Timeouts) and [`on_idle`](crate::Service::on_idle), as Netty's `IdleStateHandler` |
-//! | `TcpStream::connect().await` | [`dial`](crate::Net::dial), then [`on_open`](crate::Service::on_open) with [`Origin::Dialed`](crate::Origin::Dialed) |
+//! | `TcpStream::connect().await` | [`dial`](crate::Net::dial), or `dial_host` with the feature `names`, then [`on_open`](crate::Service::on_open) with [`Origin::Dialed`](crate::Origin::Dialed) |
 //! | `spawn_blocking` | not there: work that blocks belongs into another process |
 //! | `select!` with a shutdown signal | [`on_drain`](crate::Service::on_drain), for each connection, with the reason and the time that is left |
 //! | `CancellationToken`, `TaskTracker` | [`Net::hold`](crate::Net::hold) for work in hand that is no connection |

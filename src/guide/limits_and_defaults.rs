@@ -29,8 +29,11 @@
 //! | unsent datagrams of one socket, and those on the way to an older generation | 1 MiB each; more are dropped and counted | fixed |
 //! | clients that wait to be accepted | 4,096, or what `net.core.somaxconn` grants | [`Listen::backlog`](crate::Listen::backlog) |
 //! | signals told to a service in one turn, and watched descriptors | 64 each; the others come in the next one | fixed |
-//! | a dial | 10 s | [`dial_timeout`](crate::Server::dial_timeout) |
-//! | dialed connections to one address | no limit | [`max_per_destination`](crate::Server::max_per_destination) |
+//! | a dial, the look-up of a name included | 10 s | [`dial_timeout`](crate::Server::dial_timeout) |
+//! | one question to a name server, and how often each is asked | 5 s, twice | `resolv.conf(5)`: `timeout`, `attempts` |
+//! | what was learned of names | 1,024 answers, for 1 s to 1 h; that there is nothing 5 min at most | fixed |
+//! | names that are looked up at a time | 64; others wait | fixed |
+//! | dialed connections to one address, or to one name | no limit | [`max_per_destination`](crate::Server::max_per_destination) |
 //! | messages in a mailbox | what its maker says; more are refused | [`mailbox(capacity)`](crate::mailbox) |
 //! | out of descriptors | accepting pauses until a connection ends, 500 ms at most | fixed |
 //! | descriptors kept for operators and for a restart | 10, a third of what the process may have at most | fixed |

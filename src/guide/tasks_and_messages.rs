@@ -11,7 +11,7 @@
 //!   [`unhold`](crate::Net::unhold) or the limit of [`hold_within`](crate::Net::hold_within); `heirloom status`
 //!   shows the names.
 //! - [`Net::defer`](crate::Net::defer): one piece of long work per turn, after everybody was answered.
-//! - [`Net::dial`](crate::Net::dial) takes an address (names are not looked up: that would block);
+//! - [`Net::dial`](crate::Net::dial) takes an address, and `Net::dial_host` [a name](#a-host-by-its-name);
 //!   [`Server::dial_timeout`](crate::Server::dial_timeout),
 //!   [`max_per_destination`](crate::Server::max_per_destination) and [`Backoff`](crate::Backoff) bound it.
 //! - [`mailbox(capacity)`](crate::mailbox) with [`Server::inbox`](crate::Server::inbox): messages from threads of
@@ -66,5 +66,47 @@
 //! harness.advance(Duration::from_secs(61));
 //! assert_eq!(harness.service().reports, 2);
 //! ```
+//!
+//! # A host by its name
+//!
+//! With the feature `names` a dial takes what stands in most configurations. `Cargo.toml`:
+//!
+//! ```toml
+//! heirloom = { version = "0.1", features = ["names"] }
+//! ```
+//!
+//! And the service:
+//!
+//! ```
+//! # #[cfg(feature = "names")] {
+//! use heirloom::{Backoff, Net, Result};
+//!
+//! struct Database {
+//!     host: String, // "db.example:5432"
+//!     backoff: Backoff,
+//! }
+//!
+//! impl Database {
+//!     /// Of `on_start`, and of the alarm that `on_dial_failed` sets by `backoff`.
+//!     fn connect(&self, net: &mut Net) -> Result {
+//!         net.dial_host(&self.host, 0)
+//!     }
+//! }
+//! # }
+//! ```
+//!
+//! `/etc/hosts` is looked into, then the name servers of `/etc/resolv.conf` are asked, by sockets of this process in
+//! its own loop: nothing blocks and there is no thread, so a fork is as good as ever. Each dial looks the name up
+//! anew, in what was learned or at a server, so one that is tried again follows a host that has moved. IPv6 and
+//! IPv4 are tried in turns (RFC 8305), and [`on_open`](crate::Service::on_open) comes once, for the address that
+//! has connected first. In [`on_dial_failed`](crate::Service::on_dial_failed) the error says which name it was,
+//! which server was asked and what that has said; its kind is `NotFound` where there is no such name, or no address of
+//! it, and `TimedOut` where nobody has answered in time.
+//!
+//! Nothing has been sent for a dial that has no connection, so at a restart it is simply begun anew by the new
+//! process, if connections move; otherwise it stays with the one that has begun it. Either way it ends once.
+//!
+//! What is not done: DNSSEC, DNS over TLS, mDNS, and what `nsswitch.conf(5)` may say beside files and DNS. A resolver on
+//! this machine (systemd-resolved, unbound) does these, and is asked like any other.
 //!
 //! Next: [datagrams](super::datagrams).

@@ -125,6 +125,8 @@ pub(crate) enum Source {
     OwnSignals,
     /// Descriptors that the service has watched are ready.
     Watches,
+    /// A socket on which a name is looked up, or dialed.
+    Names,
     /// Another thread has posted something.
     Mail,
     Listener(usize),
@@ -153,6 +155,7 @@ impl Source {
             Source::OwnSignals => 8,
             Source::Watches => 9,
             Source::Preparation => 10,
+            Source::Names => 12,
             Source::Mail => 15,
             Source::Listener(index) => FIRST_LISTENER + index,
             Source::Datagrams(index) => FIRST_DATAGRAMS + index,
@@ -173,6 +176,7 @@ impl Source {
             8 => Source::OwnSignals,
             9 => Source::Watches,
             10 => Source::Preparation,
+            12 => Source::Names,
             15 => Source::Mail,
             _ if bits < FIRST_DATAGRAMS => Source::Listener(bits - FIRST_LISTENER),
             _ if bits >> SLOT_BITS == 0 => Source::Datagrams(bits - FIRST_DATAGRAMS),
@@ -201,6 +205,7 @@ mod tests {
             Source::Preparation,
             Source::OwnSignals,
             Source::Watches,
+            Source::Names,
             Source::Mail,
             Source::Listener(0),
             Source::Listener(300),

@@ -1,14 +1,15 @@
 //! Sockets, from one byte stream up to all that a process has. Knows no [`Service`](crate::Service), no
 //! restart and no other process.
 //!
-//! In reading order, each knowing only those before it: `id`, `reason`, `address` and `watch` are names and values, `sockopt`,
-//! `keep_alive` and `options` what the kernel is told of a socket; `stream` is one byte stream, `proxy` what a proxy says
-//! of one, `listen` where clients come to, `datagram` a socket without connections, `conn` one connection
-//! as data; `reactor` has [`Net`], which holds all of them and does the I/O.
+//! In reading order, each knowing only those before it: `id`, `reason`, `address`, `destination` and `watch` are names and values,
+//! `sockopt`, `keep_alive` and `options` what the kernel is told of a socket; `stream` is one byte stream, `proxy` what a
+//! proxy says of one, `listen` where clients come to, `datagram` a socket without connections, `conn` one connection
+//! as data, `resolver` dials to names; `reactor` has [`Net`], which holds all of them and does the I/O.
 
 mod address;
 mod conn;
 mod datagram;
+mod destination;
 mod id;
 mod keep_alive;
 mod listen;
@@ -17,13 +18,15 @@ mod proxy;
 mod reactor;
 mod reason;
 mod sockopt;
+#[cfg_attr(not(feature = "names"), path = "no_resolver.rs")]
+mod resolver;
 pub(crate) mod stream;
 mod watch;
 
 pub(crate) use self::{
-    address::Address,
     conn::{CameBy, ConnState, Flags, Phase, Sessions, Slots},
     datagram::{DatagramInbox, Datagrams, name_of},
+    destination::{Destination, NamedDial},
     id::Source,
     listen::{BY_NAME, CONTROL, ListenOptions, Listener, obtain},
     proxy::read as read_header,

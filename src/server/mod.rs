@@ -1,6 +1,8 @@
 //! From `main` to the loop: what a server is told before it runs.
 
 mod listen;
+#[cfg(feature = "names")]
+mod names;
 mod options;
 mod signals;
 

@@ -46,7 +46,8 @@ impl<S: Service> Server<S> {
 
     /// Gives a [dialed](crate::Net::dial) connection this long to be established (10 s).
     ///
-    /// After it [`on_dial_failed`](Service::on_dial_failed) is told `TimedOut`.
+    /// After it [`on_dial_failed`](Service::on_dial_failed) is told `TimedOut`. Where a name is dialed, the time for
+    /// its look-up is part of it.
     ///
     /// ```
     /// # use heirloom::{Server, Service};
@@ -60,8 +61,8 @@ impl<S: Service> Server<S> {
         self
     }
 
-    /// Lets at most this many [dialed](crate::Net::dial) connections lead to one address at a time (no limit),
-    /// those that are not established yet included; one that has had its
+    /// Lets at most this many [dialed](crate::Net::dial) connections lead to one destination at a time (no limit):
+    /// an address, or a name, as it was dialed, those that are not established yet included; one that has had its
     /// [`on_close`](Service::on_close) counts no more. One more is refused:
     /// [`on_dial_failed`](Service::on_dial_failed) is told `QuotaExceeded`.
     ///

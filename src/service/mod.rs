@@ -293,7 +293,7 @@ pub trait Service: Sized {
     /// reactor's business. What is sent to others from here leaves in this turn.
     fn on_close(&mut self, net: &mut Net, id: ConnId, session: Self::Session, why: Reason) {}
 
-    /// What [`Net::dial`] was asked for did not come about. [`Backoff`](crate::Backoff) has an example.
+    /// What [`Net::dial`] was asked for, or `Net::dial_host`, did not come about. [`Backoff`](crate::Backoff) has an example.
     fn on_dial_failed(&mut self, net: &mut Net, tag: u64, why: io::Error) {}
 
     /// A datagram came, whole: `bytes` may be empty, and one longer than

@@ -170,6 +170,7 @@ impl<S: Service> Turn<S> {
                 self.open(id, Origin::Accepted { listener });
             }
         }
+        self.net.look_up_names();
         for (tag, why) in self.net.take_refused_dials() {
             self.tell_dial_failed(tag, why);
         }

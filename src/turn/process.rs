@@ -36,7 +36,11 @@ impl<S: Service> Turn<S> {
             Source::Newest => self.handle_newest()?,
             Source::Barrier => self.handle_barrier(),
             Source::Preparation => self.handle_preparation()?,
-            Source::Mail | Source::Listener(_) | Source::Datagrams(_) | Source::Conn(_) => {}
+            Source::Names
+            | Source::Mail
+            | Source::Listener(_)
+            | Source::Datagrams(_)
+            | Source::Conn(_) => {}
         }
         Ok(())
     }

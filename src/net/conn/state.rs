@@ -14,7 +14,7 @@ use crate::{
     clock::Stamp,
     limits::{Limits, PROXY_HEADER_WITHIN},
     net::{
-        address::Address,
+        destination::Destination,
         id::{ConnId, Source, Timer},
         proxy::Via,
         reason::Reason,
@@ -72,7 +72,7 @@ pub(crate) struct ConnState {
 #[derive(Debug, Default)]
 pub(crate) struct Rare {
     /// Where it was dialed to, if it was, and the author's tag for that.
-    pub destination: Option<Address>,
+    pub destination: Option<Destination>,
     pub tag: u64,
     /// While it awaits the header of a proxy: the listener by which it came.
     pub came_by: Option<Box<CameBy>>,
@@ -203,7 +203,7 @@ impl ConnState {
         self.rare.get_or_insert_default()
     }
 
-    pub fn destination(&self) -> Option<&Address> {
+    pub fn destination(&self) -> Option<&Destination> {
         self.rare()?.destination.as_ref()
     }
 

@@ -120,7 +120,7 @@ impl Net {
     }
 
     /// A descriptor has come back: accept again if that was what accepting waited for.
-    fn make_room(&mut self) {
+    pub(super) fn make_room(&mut self) {
         self.starved_until = None;
         let resume_at = self.limits.connections * ACCEPT_RESUME_PERCENT / 100;
         if self.full && self.connections() <= resume_at {
@@ -159,6 +159,7 @@ mod tests {
     use super::*;
     use crate::net::{
         address::Address,
+        destination::Destination,
         stream::{Peer, Stream, memory::Pipe},
     };
 
@@ -166,7 +167,7 @@ mod tests {
     #[test]
     fn a_conversation_that_is_over_counts_no_more_for_its_destination() {
         let mut net = Net::new(None, Instant::now());
-        let there = Address::Tcp(([127, 0, 0, 1], 80).into());
+        let there = Destination::Address(Address::Tcp(([127, 0, 0, 1], 80).into()));
         let pipe = Pipe::new(0);
         let id = net.insert(Stream::Memory(pipe), Peer::Unknown, Phase::Open).unwrap();
         net.conns[id.slot()].rare_mut().destination = Some(there.clone());

@@ -9,6 +9,7 @@ use crate::{
     net::{
         address::Address,
         conn::Phase,
+        destination::Destination,
         id::ConnId,
         options::SocketOptions,
         reason::{Origin, Reason},
@@ -18,10 +19,8 @@ use crate::{
 };
 
 impl Net {
-    /// Connects to `address`: `ip:port`, `unix:/path` or `unix:@name`. No host name: a look-up blocks, and how to
-    /// ask without blocking, for how long an answer holds and which of several addresses comes first
-    /// are questions of their own. Resolve before [`run`](crate::Server::run), or in a thread with a
-    /// [mailbox](crate::mailbox()), and bring the address.
+    /// Connects to `address`: `ip:port`, `unix:/path` or `unix:@name`. No host name: `dial_host`, which is there
+    /// with the feature `names`, takes one, and looks it up.
     ///
     /// When the connection stands, [`on_open`](crate::Service::on_open) is called with
     /// [`Origin::Dialed`] and `tag`, otherwise [`on_dial_failed`](crate::Service::on_dial_failed): also after the
@@ -79,21 +78,28 @@ impl Net {
     }
 
     fn open_dial(&self, target: &Address) -> io::Result<OwnedFd> {
-        let limit = self.limits.per_destination;
-        if self.destinations.count(target) >= limit {
-            let why = format!("{limit} connections to {target}, which is the limit");
-            return Err(io::Error::new(io::ErrorKind::QuotaExceeded, why));
-        }
+        self.may_dial(&Destination::Address(target.clone()))?;
         Stream::unconnected(target)
     }
 
     fn begin_dial(&mut self, socket: OwnedFd, target: Address, tag: u64) -> io::Result<()> {
         let id = self.insert(Stream::connect(socket, &target)?, Peer::Unknown, Phase::Dialing)?;
+        let destination = Destination::Address(target);
         let conn = &mut self.conns[id.slot()];
         let rare = conn.rare_mut();
-        (rare.destination, rare.tag) = (Some(target), tag);
+        (rare.destination, rare.tag) = (Some(destination), tag);
         self.destinations.add(conn);
         Ok(())
+    }
+
+    /// Whether there may be one more connection to this destination.
+    pub(super) fn may_dial(&self, destination: &Destination) -> io::Result<()> {
+        let limit = self.limits.per_destination;
+        if self.destinations.count(destination) < limit {
+            return Ok(());
+        }
+        let why = format!("{limit} connections to {destination}, which is the limit");
+        Err(io::Error::new(io::ErrorKind::QuotaExceeded, why))
     }
 
     /// Decides a dial that has seen an event. `Some` when the connection stands.

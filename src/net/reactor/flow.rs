@@ -37,6 +37,7 @@ impl Net {
                     socket.note(event.is_readable() || event.is_error(), event.is_writable());
                 }
             }
+            Source::Names => self.note_names(),
             other => return Some(other),
         }
         None

@@ -43,6 +43,7 @@ impl Net {
 
     pub(crate) fn thaw(&mut self) {
         self.frozen = false;
+        self.mark_dials(false);
         for slot in self.slots() {
             let conn = &mut self.conns[slot];
             let id = conn.id;
@@ -133,6 +134,7 @@ impl Net {
         self.listeners.clear();
         self.datagrams.clear();
         self.reserve.give_up();
+        self.abort_dials();
         (self.poll, self.mail_waker) = (None, None);
         self.watches = Watches::default();
         std::mem::forget(self);
@@ -161,6 +163,7 @@ impl Net {
             (self.timers, self.checks) = (old.timers, old.checks);
         }
         self.alarms.suspend_all();
+        self.inherit_names(old.names);
         self.keep(conns).map_err(|e| Error::io("wait for", "connections", e))
     }
 

@@ -54,6 +54,7 @@ impl Net {
         numbers.extend(datagrams.map(AsRawFd::as_raw_fd));
         numbers.extend(self.watches.descriptors());
         numbers.extend(self.conns.iter().filter_map(|(_, conn)| conn.stream.raw_fd()));
+        numbers.extend(self.descriptors_of_names());
         numbers
     }
 }

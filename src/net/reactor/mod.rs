@@ -3,7 +3,7 @@
 //! what they want done.
 //!
 //! This file has the data and the look-ups. A connection comes by `accept` (through a proxy, by `header`, too) or
-//! `dial`, its bytes by `flow`, its deadlines are watched in `timeouts` (`checks` says when), its silence is judged in `idle`, it goes by `close` or, whole, by `handover`; `connection` is
+//! `dial` (`names`, where it is by name), its bytes by `flow`, its deadlines are watched in `timeouts` (`checks` says when), its silence is judged in `idle`, it goes by `close` or, whole, by `handover`; `connection` is
 //! what a callback may do with it, `sessions` with what others remember. `paths` is about Unix sockets that nobody finds, `datagrams` and `tasks`
 //! about what is no connection, `watches` about descriptors of others (`watched` has them), `process`, `request`, `deadline` and `said` about the process; `time` says
 //! what time it is, and by `hearing` when a deadline may be judged; `inventory` says
@@ -22,6 +22,8 @@ mod header;
 mod hearing;
 mod idle;
 mod inventory;
+#[cfg_attr(not(feature = "names"), path = "nameless.rs")]
+mod names;
 mod paths;
 mod process;
 mod request;
@@ -59,6 +61,7 @@ use super::{
     datagram::Datagrams,
     id::{ConnId, Source, Timer},
     listen::Listener,
+    resolver::Resolver,
 };
 use crate::{
     buffer::Pool,
@@ -151,6 +154,8 @@ pub struct Net {
     ended: Vec<ConnId>,
     /// Dials that never became a connection: told in phase 3, `accept`.
     refused_dials: Vec<(u64, std::io::Error)>,
+    /// Dials to hosts by name.
+    names: Resolver,
     /// In a test: what would go to the kernel, for the test to decide.
     pub(crate) staged: Staged,
 
@@ -228,6 +233,7 @@ impl Net {
             writable: Vec::new(),
             ended: Vec::new(),
             refused_dials: Vec::new(),
+            names: Resolver::default(),
             staged: Staged::default(),
             clock,
             now,
@@ -270,7 +276,7 @@ impl Net {
 
     /// How many connections there are, those that are closing included.
     pub fn connections(&self) -> usize {
-        self.conns.len() - self.controls.len()
+        self.conns.len() - self.controls.len() + self.dials_to_names()
     }
 
     /// Adds an event source that is no connection; edge-triggered like all others.

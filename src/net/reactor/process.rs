@@ -11,6 +11,7 @@ impl Net {
     /// Waits for nobody's work any more, nor for what an `on_close` may begin.
     pub(crate) fn hurry(&mut self) {
         self.hurried = true;
+        self.abort_dials();
     }
 
     pub(crate) fn is_hurried(&self) -> bool {

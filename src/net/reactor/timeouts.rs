@@ -25,6 +25,7 @@ impl Net {
             && self.writable.is_empty()
             && self.ended.is_empty()
             && self.refused_dials.is_empty()
+            && !self.is_busy_with_names()
             && self.requests.is_empty()
             && !self.datagrams.iter().any(Datagrams::is_busy)
             && self.deferred.is_empty()
@@ -35,7 +36,9 @@ impl Net {
     /// When the first timer is due.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         // The time of the connections stands still at times, so from this turn's on.
-        let check = self.checks.first().map(|at| self.now + at.since(self.stamp));
+        let check =
+            self.checks.first().map(|at| at).into_iter().chain(self.names_due()).min();
+        let check = check.map(|at| self.now + at.since(self.stamp));
         let of_service =
             [self.timers.next(), check, self.alarms.next(), self.holds.next(), self.starved_until];
         let of_service = of_service.into_iter().flatten().filter(|_| !self.frozen);
@@ -70,6 +73,9 @@ impl Net {
             true => self.next_alarm(),
             false => self.next_timer(),
         };
+        if expired.is_none() {
+            self.expire_names(self.used_stamp());
+        }
         expired.or_else(|| self.check_timeouts())
     }
 

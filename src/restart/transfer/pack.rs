@@ -9,7 +9,9 @@ use super::{
 };
 use crate::{
     clock::Stamp,
-    net::{Address, CameBy, ConnId, ConnState, Flags, Peer, Phase, Stream, Timer, Via},
+    net::{
+        CameBy, ConnId, ConnState, Destination, Flags, NamedDial, Peer, Phase, Stream, Timer, Via,
+    },
     restart::link::wire::Malformed,
 };
 
@@ -36,7 +38,7 @@ pub(crate) fn pack(
         proxy_said: via.map_or_else(Default::default, |via| {
             (via.destination.map(|address| address.to_string()), via.tlvs.to_vec())
         }),
-        destination: conn.destination().map(|address| address.to_string()),
+        destination: conn.destination().map(|destination| destination.to_string()),
         input: conn.input.clone(),
         output,
         at_least: conn.at_least as u64,
@@ -76,8 +78,8 @@ pub(crate) fn unpack(
     let mut conn = ConnState::new(ConnId::from_bits(record.id), stream, peer, phase, stamp);
     if phase == Phase::Dialing || record.destination.is_some() || !record.timers.is_empty() {
         let rare = conn.rare_mut();
-        let address = |text| Address::literal("dial", text).ok();
-        rare.destination = record.destination.as_deref().and_then(address);
+        let parse = |text| Destination::parse("dial", text).ok();
+        rare.destination = record.destination.as_deref().and_then(parse);
         rare.tag = record.dialing.unwrap_or(0);
         rare.timers = record.timers.iter().map(|&(key, left)| (Timer(key), now + left)).collect();
     }
@@ -131,6 +133,25 @@ fn keep_silence(conn: &mut ConnState, silence: &Silence, stamp: Stamp) {
         patience.counts_from = silence.counted.map(at);
         patience.first_from = at(silence.first);
     }
+}
+
+/// A dial to a name, written down.
+pub(crate) fn pack_dial(dial: &NamedDial) -> Record {
+    Record {
+        dialing: Some(dial.tag),
+        destination: Some(dial.destination.to_string()),
+        age: dial.age,
+        ..Record::default()
+    }
+}
+
+/// And made again.
+pub(crate) fn unpack_dial(record: &Record) -> Result<NamedDial, Malformed> {
+    let malformed = Malformed::Field("dial without a destination");
+    let text = record.destination.as_deref().filter(|_| record.is_of_dial());
+    let destination = text.and_then(|text| Destination::parse("dial", text).ok());
+    let tag = record.dialing.unwrap_or(0);
+    Ok(NamedDial { destination: destination.ok_or(malformed)?, tag, age: record.age })
 }
 
 /// What a new program has to know. A bit never gets a second meaning.

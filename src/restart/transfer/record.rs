@@ -7,6 +7,8 @@
 //!
 //! A reader skips fields that it does not know, so either program may be the newer one. What it may not skip
 //! it has to ask for: a new program says which [`VERSION`] it reads, and the old one writes no later one.
+//!
+//! Behind the records of all connections of a batch there may be some of dials to names, which have no socket yet.
 
 use std::{rc::Rc, time::Duration};
 
@@ -16,7 +18,8 @@ use crate::restart::link::wire::{
 };
 
 /// What this program reads and writes: in version 2 output may be of a buffer that others have as well, in version 3
-/// a connection may await the header of a proxy. A program that does not say what it reads means version 1.
+/// a connection may await the header of a proxy, and a record may be of a dial. A program that does not say what it reads
+/// means version 1.
 pub(crate) const VERSION: u64 = 3;
 
 /// Who reads an earlier version is sent the whole output of each connection in its own record.
@@ -24,6 +27,9 @@ pub(crate) const SHARES_FROM: u64 = 2;
 
 /// A connection that awaits the header of a proxy stays where it is, if the reader knows no such thing.
 pub(crate) const AWAITS_FROM: u64 = 3;
+
+/// Who reads an earlier version is sent no dial: it stays, and ends where it is.
+pub(crate) const DIALS_FROM: u64 = 3;
 
 /// A part of what is queued and not sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +50,7 @@ pub(crate) enum Part {
 /// One connection that moves.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Record {
-    /// The name that its author may have kept ([`ConnId`](crate::ConnId)).
+    /// The name that its author may have kept ([`ConnId`](crate::ConnId)). A dial to a name has none.
     pub id: u64,
     /// Who is at the other end, for the case that the kernel cannot tell any more.
     pub peer: Vec<u8>,
@@ -181,10 +187,15 @@ impl Record {
         }
         let is = [record.session.is_some(), record.dialing.is_some(), record.awaits.is_some()];
         match (record.id, is.into_iter().filter(|&is| is).count()) {
-            (0, _) => Err(Malformed::Field("record without an id")),
+            (0, _) if !record.is_of_dial() => Err(Malformed::Field("record without an id")),
             (_, 1) => Ok(Some(record)),
             _ => Err(Malformed::Field("record with not one of session, dialing and awaiting")),
         }
+    }
+
+    /// Whether it is of a dial to a name, which has no socket.
+    pub fn is_of_dial(&self) -> bool {
+        self.id == 0 && self.dialing.is_some() && self.destination.is_some()
     }
 
     fn set(&mut self, tag: u16, value: &[u8]) -> Result<(), Malformed> {
@@ -326,6 +337,24 @@ mod tests {
             let mut bytes = Vec::new();
             records.iter().for_each(|record| record.encode(&mut bytes));
             prop_assert_eq!(decode_all(&bytes), Ok(records));
+        }
+
+        /// Of a dial, which has no socket and so no id; nothing else may be without one.
+        #[test]
+        fn a_dial_is_a_record_without_an_id(dialing: u64, destination in ".{1,20}", age in any_time()) {
+            let dial = Record { dialing: Some(dialing), destination: Some(destination), age, ..Record::default() };
+            let mut bytes = Vec::new();
+            dial.encode(&mut bytes);
+            prop_assert!(dial.is_of_dial());
+            prop_assert_eq!(decode_all(&bytes), Ok(vec![dial.clone()]));
+            for other in [
+                Record { destination: None, ..dial.clone() },
+                Record { dialing: None, session: Some(Vec::new()), ..dial },
+            ] {
+                let mut bytes = Vec::new();
+                other.encode(&mut bytes);
+                prop_assert!(!other.is_of_dial() && decode_all(&bytes).is_err());
+            }
         }
 
         #[test]

@@ -11,6 +11,8 @@ use crate::{limits::BATCHES_IN_FLIGHT, net::ConnId};
 pub(crate) struct Shipment {
     /// Still to be sent.
     pub outgoing: VecDeque<ConnId>,
+    /// Records of dials to names, which go with the first batch.
+    pub dials: Vec<u8>,
     /// What may still go along of the bytes that they have queued.
     pub allowance: Allowance,
     /// What they have queued that others have queued as well.
@@ -28,6 +30,7 @@ impl Shipment {
     pub fn new(max_moved: usize) -> Shipment {
         Shipment {
             outgoing: VecDeque::new(),
+            dials: Vec::new(),
             allowance: Allowance::of(max_moved),
             sharing: Sharing::default(),
             records: record::VERSION,

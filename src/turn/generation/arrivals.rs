@@ -1,7 +1,7 @@
 //! What a new program was sent and has not taken in yet.
 
 use crate::{
-    net::{ConnId, ConnState},
+    net::{ConnId, ConnState, NamedDial},
     restart::transfer::shared::SharedBuffers,
 };
 
@@ -14,6 +14,8 @@ pub(in crate::turn) struct Arrivals {
     pub connections: Vec<ConnState>,
     /// What several of them have queued.
     pub shared: SharedBuffers,
+    /// Dials to names, which are to be begun anew.
+    pub dials: Vec<NamedDial>,
     /// What was exported of them.
     pub sessions: Vec<(ConnId, Vec<u8>)>,
 }

@@ -56,4 +56,6 @@ pub(in crate::turn) struct Returned {
     pub flaw: Option<String>,
     /// Connections that were taken in.
     pub taken: Vec<ConnId>,
+    /// Dials to names that were.
+    pub dials: Vec<u64>,
 }

@@ -18,8 +18,8 @@ use crate::{
         transfer::{
             allowance::Allowance,
             memfd,
-            pack::{is_readable, pack, unpack},
-            record::{self, Record},
+            pack::{is_readable, pack, pack_dial, unpack, unpack_dial},
+            record::{self, DIALS_FROM, Record},
             shared::Sharing,
         },
     },
@@ -59,6 +59,7 @@ impl<S: Service> Turn<S> {
     /// When `on_move` panics.
     pub(in crate::turn) fn freeze(&mut self) -> std::result::Result<(), String> {
         self.net.freeze();
+        self.net.mark_dials(true);
         let service = &self.service;
         guard_restart(&mut self.net, "on_move", |net| {
             for (slot, conn) in net.conns.iter_mut() {
@@ -108,8 +109,14 @@ impl<S: Service> Turn<S> {
         large
             .sort_by_cached_key(|id| conn(id).input.len() + sharing.part_of_cost(&conn(id).output));
         let outgoing = small.into_iter().chain(large).collect();
+        if records < DIALS_FROM {
+            self.net.mark_dials(false); // they stay
+        }
+        let mut dials = Vec::new();
+        self.net.moving_dials().iter().for_each(|dial| pack_dial(dial).encode(&mut dials));
         if let Some(shipment) = self.succession.shipment() {
             (shipment.outgoing, shipment.sharing) = (outgoing, sharing);
+            shipment.dials = dials;
         }
     }
 
@@ -125,7 +132,7 @@ impl<S: Service> Turn<S> {
             if !shipment.may_go_on() {
                 return Ok(());
             }
-            if shipment.outgoing.is_empty() {
+            if shipment.outgoing.is_empty() && shipment.dials.is_empty() {
                 shipment.handed = true;
                 shipment.sharing = Sharing::default(); // it would keep what nobody waits for any more
                 return match self.succession.attempt {
@@ -135,7 +142,7 @@ impl<S: Service> Turn<S> {
             }
             let (records, mut fds) = self.pack_batch()?;
             let count = fds.len() as u64;
-            if count > 0 {
+            if !records.is_empty() {
                 let written = records.len();
                 let records = self.net.reserve.lend(|| memfd::seal(&records));
                 fds.push(records.map_err(|e| format!("seal connections: {e}"))?.into());
@@ -182,6 +189,9 @@ impl<S: Service> Turn<S> {
             fds.extend(conn.stream.raw_fd().map(Fd::Lent));
             now = self.has_saved(now)?;
         }
+        if let Some(shipment) = self.succession.shipment() {
+            records.append(&mut shipment.dials);
+        }
         Ok((records, fds))
     }
 
@@ -221,6 +231,7 @@ impl<S: Service> Turn<S> {
             attempt.steps.downtime = Some(downtime);
         }
         let count = gone.len();
+        self.net.let_go_of_dials();
         gone.retain(|&id| {
             self.net.let_go(id);
             sessions.push(self.net.sessions.take(id.slot()));
@@ -268,6 +279,7 @@ impl<S: Service> Turn<S> {
         let mut records = records.as_slice();
         for fd in fds {
             let record = Record::decode(&mut records).map_err(|e| format!("connection: {e}"))?;
+            let record = record.filter(|record| !record.is_of_dial());
             let record = record.ok_or("fewer records than sockets")?;
             let at_its_end = record.proxy.as_ref().unwrap_or(&record.peer);
             let stream = Stream::adopt(fd, Peer::from_bytes(at_its_end));
@@ -276,8 +288,9 @@ impl<S: Service> Turn<S> {
                 .and_then(|stream| self.expect(record, stream))
                 .map_err(|e| format!("take over a connection: {e}"))?;
         }
-        if !records.is_empty() {
-            return Err("more records than sockets".into());
+        while let Some(record) = Record::decode(&mut records).map_err(|e| format!("dial: {e}"))? {
+            let dial = unpack_dial(&record).map_err(|_| "more records than sockets")?;
+            self.succession.arrivals.dials.push(dial);
         }
         Ok(())
     }
@@ -286,11 +299,12 @@ impl<S: Service> Turn<S> {
     pub(in crate::turn) fn take_in(&mut self) -> Result {
         let arrivals = std::mem::take(&mut self.succession.arrivals);
         let count = arrivals.connections.len();
-        if count == 0 {
+        if count == 0 && arrivals.dials.is_empty() {
             return Ok(());
         }
         self.net.freeze();
         self.net.shared = true;
+        self.net.take_in_dials(arrivals.dials);
         if !self.net.take_in(arrivals.connections).is_empty() {
             return Err("two connections with the same slot".into());
         }

@@ -113,8 +113,10 @@ impl<S: Service> Turn<S> {
                 self.succession.returned.loaded = number;
             }
         }
-        let Arrivals { connections, sessions, .. } = mem::take(&mut self.succession.arrivals);
+        let Arrivals { connections, dials, sessions, .. } =
+            mem::take(&mut self.succession.arrivals);
         let ids: Vec<_> = connections.iter().map(|conn| conn.id).collect();
+        self.succession.returned.dials = self.net.take_in_dials(dials);
         let mut refused = self.net.take_in(connections);
         self.succession.returned.taken =
             ids.into_iter().filter(|id| !refused.contains(id)).collect();
@@ -167,6 +169,7 @@ impl<S: Service> Turn<S> {
         let returned = &mut self.succession.returned;
         (returned.flaw, returned.number) = (None, None);
         (returned.all, returned.pieces) = (None, Vec::new());
+        self.net.forget_dials(mem::take(&mut returned.dials));
         let mut sessions = Vec::new();
         for id in mem::take(&mut returned.taken) {
             if self.net.conn(id).is_some() {
