@@ -15,7 +15,9 @@ use common::{Dir, Server, ops::Control, restart::Engine};
 use mqtt::{Mqtt, clean, lasting, pid, publish, retained, with_will};
 use mqtt_proto::{
     Pid, QoS, QosPid, TopicFilter,
-    v3::{Connack, Connect, ConnectReturnCode, Packet, Subscribe, SubscribeReturnCode, Unsubscribe},
+    v3::{
+        Connack, Connect, ConnectReturnCode, Packet, Subscribe, SubscribeReturnCode, Unsubscribe,
+    },
 };
 
 for_both_engines!(
@@ -181,7 +183,8 @@ fn a_client_that_is_somewhere_else_now_is_ended_where_it_was(engine: Engine) {
     let (mut here, _) = Mqtt::join(&server, with_will(lasting("roamer"), "wills", "first"));
     here.subscribe("t", 1);
     restart(&server, engine);
-    let (mut there, is_known) = Mqtt::join(&server, with_will(lasting("roamer"), "wills", "second"));
+    let (mut there, is_known) =
+        Mqtt::join(&server, with_will(lasting("roamer"), "wills", "second"));
     assert!(is_known);
     here.is_over();
     assert_eq!(watcher.text(), "first");

@@ -249,3 +249,123 @@ fn paho_s_clients_notice_nothing_of_eighty_restarts() {
     assert_eq!(server.count_lines("restart: done"), 80);
     assert_eq!(server.count_lines("moved: 8 connections, 0 stay"), 80);
 }
+
+/// Tests of the broker in mosquitto's source that concern version 3.1.1 and need no configuration. Those that are left
+/// out ask for what is not in the standard: `$SYS`, limits of mosquitto's own, how it answers what it need not.
+const OF_MOSQUITTO: &[&str] = &[
+    "01-connect-bad-packet",
+    "01-connect-disconnect-v5",
+    "01-connect-duplicate",
+    "01-connect-invalid-id-0",
+    "01-connect-invalid-id-missing",
+    "01-connect-invalid-id-utf8",
+    "01-connect-invalid-protonum",
+    "01-connect-invalid-reserved",
+    "01-connect-success",
+    "01-connect-uname-invalid-utf8",
+    "01-connect-uname-no-flag",
+    "01-connect-uname-pwd-no-flag",
+    "01-connect-zero-length-id",
+    "02-subhier-crash",
+    "02-subpub-qos0-long-topic",
+    "02-subpub-qos0",
+    "02-subpub-qos1-bad-pubcomp",
+    "02-subpub-qos1-bad-pubrec",
+    "02-subpub-qos1",
+    "02-subpub-qos2-1322",
+    "02-subpub-qos2-bad-puback-1",
+    "02-subpub-qos2-bad-puback-2",
+    "02-subpub-qos2-bad-pubcomp",
+    "02-subpub-qos2",
+    "02-subscribe-invalid-utf8",
+    "02-subscribe-long-topic",
+    "02-subscribe-persistence-flipflop",
+    "02-subscribe-qos0",
+    "02-subscribe-qos1",
+    "02-subscribe-qos2",
+    "02-unsubscribe-invalid-no-topic",
+    "02-unsubscribe-qos0",
+    "02-unsubscribe-qos1",
+    "02-unsubscribe-qos2-multiple",
+    "02-unsubscribe-qos2",
+    "03-pattern-matching",
+    "03-publish-b2c-disconnect-qos1",
+    "03-publish-b2c-disconnect-qos2",
+    "03-publish-b2c-qos1-len",
+    "03-publish-b2c-qos2-len",
+    "03-publish-c2b-disconnect-qos2",
+    "03-publish-c2b-qos2-len",
+    "03-publish-dollar",
+    "03-publish-invalid-utf8",
+    "03-publish-long-topic",
+    "03-publish-qos1",
+    "03-publish-qos2",
+    "04-retain-qos0-clear",
+    "04-retain-qos0-fresh",
+    "04-retain-qos0-repeated",
+    "04-retain-qos0",
+    "04-retain-qos1-qos0",
+    "05-clean-session-qos1",
+    "07-will-disconnect-with-will",
+    "07-will-invalid-utf8",
+    "07-will-no-flag",
+    "07-will-null-topic",
+    "07-will-null",
+    "07-will-qos0",
+    "07-will-reconnect-1273",
+    "07-will-takeover",
+];
+
+/// A test of mosquitto's, as it was published but for version 5: it starts `../../src/mosquitto`, which is none, and
+/// connects to the port that it is given.
+fn prepare(dir: &Dir, name: &str) -> Command {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/mosquitto/test");
+    let (src, broker) = (dir.path("src"), dir.path("test/broker"));
+    for folder in [&src, &broker] {
+        fs::create_dir_all(folder).expect("a folder of the test's own");
+    }
+    common::place("#!/bin/sh\nexec sleep 300\n", 0o755, &src.join("mosquitto"));
+    let files = ["mosq_test.py", "mqtt5_opts.py", "mqtt5_props.py", "mqtt5_rc.py"];
+    for file in files.into_iter().chain(["broker/mosq_test_helper.py"]) {
+        let text = fs::read(source.join(file)).expect("the source of mosquitto, see `.ci/run`");
+        fs::write(dir.path("test").join(file), text).expect("a file of the test's own");
+    }
+    let text = fs::read_to_string(source.join(format!("broker/{name}.py"))).expect("one of them");
+    let is_of_5 = |line: &&str| {
+        let line = line.trim();
+        line.starts_with("do_test(5") || line.starts_with("do_test(proto_ver=5")
+    };
+    let text = text.lines().filter(|line| !is_of_5(line)).fold(String::new(), |mut text, line| {
+        writeln!(text, "{line}").expect("memory");
+        text
+    });
+    fs::write(broker.join("test.py"), text).expect("a file of the test's own");
+    let mut command = Command::new("timeout");
+    command.args(["60", "python3", "test.py"]).current_dir(broker);
+    command
+}
+
+#[test]
+#[ignore = "needs the tests of mosquitto"]
+fn the_tests_of_mosquitto_notice_nothing_of_restarts() {
+    let (mut restarts, mut failed, mut engines) = (0, String::new(), Engine::alternating());
+    for name in OF_MOSQUITTO {
+        let (server, dir) = (start(), Dir::new());
+        let mut command = prepare(&dir, name);
+        let mut test = Tool::start(command.arg(port(&server)));
+        let output = test.read(0);
+        let status = loop {
+            if let Some(status) = test.0.try_wait().expect("our child") {
+                break status;
+            }
+            server.restart(engines.next().expect("it goes on for ever").signal());
+            restarts += 1;
+        };
+        if !status.success() {
+            let output = output.join().expect("it was read");
+            writeln!(failed, "{name}: {status}\n{output}").expect("memory");
+        }
+    }
+    assert!(failed.is_empty(), "{failed}");
+    assert!(restarts >= 80, "only {restarts} restarts");
+}

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     env,
+    ops::Bound::{Included, Unbounded},
     rc::Rc,
 };
 
@@ -68,10 +69,7 @@ impl Broker {
         if known.is_none() && self.clients.len() >= MAX_CLIENTS {
             return refuse(conn, Code::ServerUnavailable);
         }
-        let key = known.unwrap_or_else(|| {
-            let client = Client { name: name.clone(), ..Client::default() };
-            self.clients.insert(client) as Key
-        });
+        let key = known.unwrap_or_else(|| self.clients.insert(Client::named(&name)) as Key);
         self.by_name.insert(name, key);
         send(conn, &Connack::new(known.is_some(), Code::Accepted).into());
         let client = &mut self.clients[key as usize];
@@ -157,7 +155,9 @@ impl Broker {
     fn publish(&mut self, net: &mut Net, topic: &str, payload: &[u8], qos: u8, retain: bool) {
         if retain && payload.is_empty() {
             self.retained.remove(topic);
-        } else if retain && (self.retained.len() < MAX_RETAINED || self.retained.contains_key(topic)) {
+        } else if retain
+            && (self.retained.len() < MAX_RETAINED || self.retained.contains_key(topic))
+        {
             self.retained.insert(topic.to_owned(), (qos, payload.into()));
         }
         let mut found = std::mem::take(&mut self.found);
@@ -189,10 +189,12 @@ impl Broker {
         send(conn, &suback.into());
         for (filter, wanted) in &accepted {
             let start = topics::start(filter);
-            let near = self.retained.range::<str, _>(start..);
+            let near = self.retained.range::<str, _>((Included(start), Unbounded));
             let near = near.take_while(|(topic, _)| topic.starts_with(start));
-            for (topic, (qos, payload)) in near.filter(|(topic, _)| topics::matches(filter, topic)) {
-                let mut parcel = Parcel { topic, payload, retain: true, plain: None, message: None };
+            for (topic, (qos, payload)) in near.filter(|(topic, _)| topics::matches(filter, topic))
+            {
+                let mut parcel =
+                    Parcel { topic, payload, retain: true, plain: None, message: None };
                 parcel.give(conn.net(), client, &mut self.messages, (*qos).min(*wanted));
             }
         }

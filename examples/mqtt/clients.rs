@@ -80,6 +80,10 @@ impl Messages {
 }
 
 impl Client {
+    pub fn named(name: &str) -> Client {
+        Client { name: name.to_owned(), ..Client::default() }
+    }
+
     pub fn has_room(&self) -> bool {
         self.letters.len() - self.sent < MAX_WAITING
     }

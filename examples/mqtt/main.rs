@@ -27,7 +27,7 @@ mod packets;
 mod topics;
 
 use std::{
-    io::{BufRead, BufReader, BufWriter, Write},
+    io::{BufRead, BufWriter, Write},
     process::ExitCode,
     time::{Duration, Instant},
 };
@@ -53,7 +53,7 @@ const MAX_OUTPUT: usize = MAX_BACKLOG + 24 * 1024 * 1024;
 const VERSION: u16 = 1;
 
 /// What one connection must remember. What others must reach is in the broker.
-struct Session {
+pub struct Session {
     /// Nobody, before CONNECT.
     key: Option<Key>,
     /// When it last said something. No timer is touched then: `on_timer` looks here.
@@ -145,8 +145,7 @@ impl Service for Broker {
     /// Who is not here has stayed with the old process, and is served there; but where the new process is gone,
     /// who was with it is gone, too.
     fn on_start(&mut self, net: &mut Net, start: Start) {
-        let all = self.clients.iter_mut();
-        let gone = all.filter(|(_, client)| match client.conn {
+        let gone = self.clients.iter().filter(|(_, client)| match client.conn {
             Some(id) => net.get(id).is_none(),
             None => client.is_clean || client.will.is_some(),
         });

@@ -39,7 +39,9 @@ pub fn next(input: &[u8]) -> Result<Option<(Packet, usize)>, Error> {
         PacketType::Pingreq => Packet::Pingreq,
         PacketType::Disconnect => Packet::Disconnect,
         PacketType::Publish => checked(Publish::decode(frame, &mut at, header)?)?.into(),
-        PacketType::Connect => acceptable(Connect::decode(frame, &mut at)?, &frame[start..])?.into(),
+        PacketType::Connect => {
+            acceptable(Connect::decode(frame, &mut at)?, &frame[start..])?.into()
+        }
         PacketType::Subscribe => Subscribe::decode(frame, &mut at, header)?.into(),
         PacketType::Unsubscribe => Unsubscribe::decode(frame, &mut at, header)?.into(),
         _ => return Err(Error::InvalidHeader),

@@ -94,14 +94,19 @@ fn what_is_not_as_the_standard_has_it_is_refused() {
     ] {
         assert!(next(input).is_err_and(|why| !is_other_version(&why)), "{what}");
     }
-    for version in [b"\x10\x0c\x00\x04MQTT\x05\x02\x00\x00\x00\x00".as_slice(), b"\x10\x0e\x00\x06MQIsdp\x03\x02\x00\x00\x00\x00"] {
+    for version in [
+        b"\x10\x0c\x00\x04MQTT\x05\x02\x00\x00\x00\x00".as_slice(),
+        b"\x10\x0e\x00\x06MQIsdp\x03\x02\x00\x00\x00\x00",
+    ] {
         assert!(next(version).is_err_and(|why| is_other_version(&why)), "{version:?}");
     }
 }
 
 #[test]
 fn what_goes_to_many_is_what_the_crate_would_write() {
-    for length in [0, 1, 100, 119, 120, 121, 122, 123, 16_000, 16_376, 16_377, 16_378, 16_379, 100_000] {
+    for length in
+        [0, 1, 100, 119, 120, 121, 122, 123, 16_000, 16_376, 16_377, 16_378, 16_379, 100_000]
+    {
         let (topic, payload) = ("a/b", vec![7; length]);
         let expected = bytes(&publish_of(QosPid::Level0, topic, &payload));
         assert_eq!(*plain(topic, &payload, false), *expected);

@@ -105,7 +105,8 @@ fn a_restart_between_any_two_bytes_is_not_noticed() {
 #[test]
 fn who_says_nothing_for_one_and_a_half_times_its_word_is_gone() {
     let mut harness = Harness::new(Broker::default());
-    let (patient, hasty) = (join(&mut harness, connect("patient", 0)), join(&mut harness, connect("hasty", 10)));
+    let (patient, hasty) =
+        (join(&mut harness, connect("patient", 0)), join(&mut harness, connect("hasty", 10)));
     harness.advance(Duration::from_millis(14_900));
     assert_eq!(say(&mut harness, hasty, &[Packet::Pingreq]), [Packet::Pingresp]);
     harness.advance(Duration::from_millis(14_900));
@@ -120,7 +121,8 @@ fn who_says_nothing_for_one_and_a_half_times_its_word_is_gone() {
 #[test]
 fn a_keep_alive_goes_on_in_the_next_process() {
     let mut harness = Harness::new(Broker::default());
-    let (peer, other) = (join(&mut harness, connect("quiet", 10)), join(&mut harness, connect("other", 0)));
+    let (peer, other) =
+        (join(&mut harness, connect("quiet", 10)), join(&mut harness, connect("other", 0)));
     for _ in 0..14 {
         harness.advance(Duration::from_secs(1));
         harness = harness.restart(Broker::default()).expect("it is taken over");
@@ -152,7 +154,8 @@ fn who_is_behind_is_not_silent() {
 #[test]
 fn who_reads_nothing_gets_no_more_of_qos_0_and_hurts_nobody() {
     let mut harness = Harness::new(Broker::default());
-    let (deaf, well) = (join(&mut harness, connect("deaf", 0)), join(&mut harness, connect("well", 0)));
+    let (deaf, well) =
+        (join(&mut harness, connect("deaf", 0)), join(&mut harness, connect("well", 0)));
     for peer in [deaf, well] {
         say(&mut harness, peer, &[subscribe("t", QoS::Level0)]);
     }
@@ -195,7 +198,9 @@ fn another_format_is_refused() {
     Broker::default().save(&mut saved).expect("it is written");
     assert!(Broker::default().load(&mut &saved[..]).is_ok());
     saved[0] += 1;
-    assert!(Broker::default().load(&mut &saved[..]).is_err_and(|e| e.to_string().contains("format 2")));
+    assert!(
+        Broker::default().load(&mut &saved[..]).is_err_and(|e| e.to_string().contains("format 2"))
+    );
     assert!(Broker::default().load(&mut &saved[..1]).is_err());
 }
 

@@ -19,7 +19,11 @@ fn filters_match_as_in_the_standard() {
     for (filter, yes, no) in [
         (
             "sport/tennis/player1/#",
-            &["sport/tennis/player1", "sport/tennis/player1/ranking", "sport/tennis/player1/score/w"][..],
+            &[
+                "sport/tennis/player1",
+                "sport/tennis/player1/ranking",
+                "sport/tennis/player1/score/w",
+            ][..],
             &["sport/tennis/player2", "sport/tennis"][..],
         ),
         ("sport/#", &["sport", "sport/", "sport/a/b"], &["sports", "$sport"]),
@@ -45,7 +49,9 @@ fn filters_match_as_in_the_standard() {
 #[test]
 fn who_has_several_filters_gets_a_message_once_and_with_the_highest_qos() {
     let mut topics = Topics::default();
-    for (filter, key, qos) in [("a/b", 1, 0), ("a/+", 1, 2), ("#", 1, 1), ("a/b", 2, 1), ("a/b", 2, 0)] {
+    for (filter, key, qos) in
+        [("a/b", 1, 0), ("a/+", 1, 2), ("#", 1, 1), ("a/b", 2, 1), ("a/b", 2, 0)]
+    {
         topics.subscribe(filter, key, qos);
     }
     assert_eq!(found(&topics, "a/b"), [(1, 2), (2, 0)]);

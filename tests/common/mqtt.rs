@@ -98,7 +98,9 @@ impl Mqtt {
 
     fn read(&mut self) -> Option<Packet> {
         loop {
-            if let Some(packet) = Packet::decode(&self.input).expect("the server's packets are valid") {
+            if let Some(packet) =
+                Packet::decode(&self.input).expect("the server's packets are valid")
+            {
                 self.input.drain(..packet.encode_len().expect("it has a length"));
                 return Some(packet);
             }
