@@ -10,10 +10,7 @@ use std::{
 use heirloom::{Connection, Net, Result};
 use mqtt_proto::{
     QosPid,
-    v3::{
-        Connack, Connect, ConnectReturnCode as Code, Packet, Publish, Suback, Subscribe,
-        SubscribeReturnCode,
-    },
+    v3::{Connack, Connect, ConnectReturnCode as Code, Packet, Publish, Subscribe},
 };
 use serde::{Deserialize, Serialize};
 use slab::Slab;
@@ -171,22 +168,21 @@ impl Broker {
 
     fn subscribe(&mut self, conn: &mut Connection<'_>, key: Key, subscribe: Subscribe) {
         let client = &mut self.clients[key as usize];
-        let mut suback = Suback::new(subscribe.pid, Vec::new());
-        let mut accepted = Vec::new();
+        let (mut codes, mut accepted) = (Vec::new(), Vec::new());
         for (filter, qos) in subscribe.topics {
             let is_one_more = !client.subscriptions.contains_key(&*filter);
             let is_too_many = is_one_more && client.subscriptions.len() >= MAX_SUBSCRIPTIONS;
             let is_forbidden = env::var("MQTT_REFUSE").is_ok_and(|refused| refused == *filter);
             if is_too_many || is_forbidden || !packets::is_topic(&filter) {
-                suback.topics.push(SubscribeReturnCode::Failure);
+                codes.push(0x80);
                 continue;
             }
             client.subscriptions.insert(filter.to_string(), qos as u8);
             self.topics.subscribe(&filter, key, qos as u8);
-            suback.topics.push(qos.into());
+            codes.push(qos as u8);
             accepted.push((filter, qos as u8));
         }
-        send(conn, &suback.into());
+        conn.send(&packets::suback(subscribe.pid, &codes));
         for (filter, wanted) in &accepted {
             let start = topics::start(filter);
             let near = self.retained.range::<str, _>((Included(start), Unbounded));

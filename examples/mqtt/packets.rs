@@ -6,8 +6,8 @@
 use std::rc::Rc;
 
 use mqtt_proto::{
-    Encodable, Error, Pid, Protocol, QosPid,
-    v3::{Connect, Header, Packet, PacketType, Publish, Subscribe, Unsubscribe},
+    Encodable, Error, Pid, Protocol, QoS, QosPid,
+    v3::{Connect, Header, Packet, PacketType, Publish, Suback, Subscribe, Unsubscribe},
 };
 use serde::{Deserialize, Serialize};
 
@@ -111,6 +111,15 @@ impl Message {
         put_head(&mut head, topic, 2 + payload.len());
         Message { head, payload: payload.into() }
     }
+}
+
+/// The crate would write a failure as 3, where the standard has 0x80.
+pub fn suback(pid: Pid, codes: &[u8]) -> Vec<u8> {
+    let packet = Packet::from(Suback::new(pid, vec![QoS::Level0.into(); codes.len()]));
+    let mut bytes = packet.encode().expect("shorter than its SUBSCRIBE").as_ref().to_vec();
+    let at = bytes.len() - codes.len();
+    bytes[at..].copy_from_slice(codes);
+    bytes
 }
 
 /// A message without an acknowledgement: the same bytes for all.

@@ -1,7 +1,7 @@
 //! What no client may do to the server by its bytes, and what is told apart.
 
 use mqtt_proto::{
-    QoS, TopicFilter, TopicName,
+    TopicFilter, TopicName,
     v3::{LastWill, Unsubscribe},
 };
 use proptest::prelude::*;
