@@ -360,7 +360,7 @@ fn a_subscription_that_cannot_be_is_refused_by_itself() {
     let server = Server::of("mqtt").env("MQTT_REFUSE", "no/entry").start();
     let mut client = Mqtt::connect(&server, "client");
     let filter = |text: &str| TopicFilter::try_from(text).expect("a filter");
-    let (yes, deep, no) = (filter("yes"), filter(&"/".repeat(200)), filter("no/entry"));
+    let (yes, deep, no) = (filter("yes"), filter(&"/".repeat(201)), filter("no/entry"));
     let topics = [yes, deep, no].map(|filter| (filter, QoS::Level1)).to_vec();
     let answer = client.ask(Subscribe::new(pid(1), topics));
     let Packet::Suback(suback) = answer else { panic!("{answer:?}") };

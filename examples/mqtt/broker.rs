@@ -107,9 +107,9 @@ impl Broker {
         let (client, all) = (&mut self.clients[key as usize], &mut self.messages);
         match packet {
             Packet::Publish(publish) => self.receive(conn, key, &publish),
-            Packet::Puback(pid) => client.complete(all, conn, pid, 1),
-            Packet::Pubrec(pid) => client.release(conn, pid),
-            Packet::Pubcomp(pid) => client.complete(all, conn, pid, 2),
+            Packet::Puback(pid) => client.complete(all, conn, pid, 1)?,
+            Packet::Pubrec(pid) => client.release(conn, pid)?,
+            Packet::Pubcomp(pid) => client.complete(all, conn, pid, 2)?,
             Packet::Pubrel(pid) => {
                 client.received.remove(&pid.value());
                 send(conn, &Packet::Pubcomp(pid));

@@ -5,7 +5,7 @@ use std::{
     rc::Rc,
 };
 
-use heirloom::{ConnId, Connection};
+use heirloom::{ConnId, Connection, Result};
 use mqtt_proto::{Pid, v3::Packet};
 use serde::{Deserialize, Serialize};
 use slab::Slab;
@@ -115,22 +115,36 @@ impl Client {
         self.letters.iter().take(self.sent).position(|letter| letter.pid == pid)
     }
 
-    /// PUBACK of QoS 1, PUBCOMP of QoS 2: the client has it for good.
-    pub fn complete(&mut self, all: &mut Messages, conn: &mut Connection<'_>, pid: Pid, qos: u8) {
-        let is_due = |letter: &Letter| letter.qos == qos && letter.is_released == (qos == 2);
-        if let Some(at) = self.on_its_way(pid.value()).filter(|&at| is_due(&self.letters[at])) {
-            self.letters.remove(at).iter().for_each(|letter| all.release(letter));
-            self.sent -= 1;
-            self.pump(all, conn);
+    /// PUBACK of QoS 1, PUBCOMP of QoS 2: the client has it for good. One that is not known was said twice.
+    pub fn complete(
+        &mut self,
+        all: &mut Messages,
+        conn: &mut Connection<'_>,
+        pid: Pid,
+        qos: u8,
+    ) -> Result {
+        let Some(at) = self.on_its_way(pid.value()) else { return Ok(()) };
+        let letter = &self.letters[at];
+        if letter.qos != qos || letter.is_released != (qos == 2) {
+            return Err("an acknowledgement of another kind".into());
         }
+        all.release(letter);
+        self.letters.remove(at);
+        self.sent -= 1;
+        self.pump(all, conn);
+        Ok(())
     }
 
     /// PUBREC. One that is not known gets an answer, too, or it would be said for ever.
-    pub fn release(&mut self, conn: &mut Connection<'_>, pid: Pid) {
+    pub fn release(&mut self, conn: &mut Connection<'_>, pid: Pid) -> Result {
         if let Some(at) = self.on_its_way(pid.value()) {
-            self.letters[at].is_released = self.letters[at].qos == 2;
+            if self.letters[at].qos != 2 {
+                return Err("an acknowledgement of another kind".into());
+            }
+            self.letters[at].is_released = true;
         }
         send(conn, &Packet::Pubrel(pid));
+        Ok(())
     }
 
     /// It is forgotten, and so is what only this one has waited for.

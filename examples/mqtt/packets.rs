@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 /// Of one packet, in bytes, with its header.
 pub const MAX_PACKET: usize = 256 * 1024;
 
-/// Levels of a topic: each is a step of a recursion.
-const MAX_LEVELS: usize = 128;
+/// Levels of a topic, as mosquitto has it: each is a step of a recursion.
+const MAX_LEVELS: usize = 201;
 
 /// The first packet of `input` and its length, if all of it is there. What only servers say is an error.
 pub fn next(input: &[u8]) -> Result<Option<(Packet, usize)>, Error> {
@@ -72,8 +72,10 @@ fn acceptable(connect: Connect, body: &[u8]) -> Result<Connect, Error> {
     let mut again = Vec::with_capacity(body.len());
     connect.encode(&mut again)?;
     let password_alone = connect.password.is_some() && connect.username.is_none();
+    let has_nul = connect.client_id.contains('\0')
+        || connect.username.as_ref().is_some_and(|name| name.contains('\0'));
     let bad_will = connect.last_will.as_ref().is_some_and(|will| !is_topic(&will.topic_name));
-    if again != body || password_alone || bad_will || connect.client_id.contains('\0') {
+    if again != body || password_alone || bad_will || has_nul {
         return Err(Error::InvalidHeader);
     }
     match connect.protocol {
@@ -85,7 +87,7 @@ fn acceptable(connect: Connect, body: &[u8]) -> Result<Connect, Error> {
 /// One that has an answer of its own.
 pub fn is_other_version(error: &Error) -> bool {
     match error {
-        Error::InvalidProtocol(name, _) => &**name == "MQTT",
+        Error::InvalidProtocol(name, _) => matches!(&**name, "MQTT" | "MQIsdp"),
         error => matches!(error, Error::UnexpectedProtocol(_)),
     }
 }
