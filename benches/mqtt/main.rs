@@ -96,7 +96,7 @@ fn measure(servers: &[Running; 2], work: Work, options: &Options) -> io::Result<
     }
     let [ours, theirs] = &mut times;
     let mut ratios: Vec<_> = ours.iter().zip(&*theirs).map(|(our, their)| our / their).collect();
-    let [our, their, ratio] = [ours, theirs, &mut ratios].map(median);
+    let [our, their, ratio] = [ours, theirs, &mut ratios].map(|values| median(values));
     let (low, high) = (ratios[0], ratios[ratios.len() - 1]);
     let Work { level, subscribers, depth } = work;
     println!(
@@ -105,7 +105,7 @@ fn measure(servers: &[Running; 2], work: Work, options: &Options) -> io::Result<
     Ok(())
 }
 
-fn median(values: &mut Vec<f64>) -> f64 {
+fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
 }

@@ -139,7 +139,8 @@ impl Service for Broker {
         if let Some(key) = key {
             self.clients.get_mut(key as usize).ok_or("nobody's session")?.conn = Some(conn.id());
         }
-        Ok(Session { key, heard: conn.now() - silent, limit })
+        let heard = conn.now().checked_sub(silent).unwrap_or(conn.now());
+        Ok(Session { key, heard, limit })
     }
 
     /// Who is not here has stayed with the old process, and is served there; but where the new process is gone,
@@ -156,11 +157,6 @@ impl Service for Broker {
             }
             self.leave(net, key);
         }
-    }
-
-    /// It owns nothing but memory.
-    fn discard(&mut self, session: Session) {
-        drop(session);
     }
 }
 
