@@ -39,7 +39,7 @@ fn restart(server: &Server, engine: Engine) {
     server.restart(engine.signal());
 }
 
-/// `Packet` for `Some(packet id)`.
+/// The packet id of a message.
 fn id_of(packet: &Packet) -> Pid {
     match packet {
         Packet::Publish(message) => message.qos_pid.pid().expect("not QoS 0"),
@@ -142,7 +142,7 @@ fn a_session_outlives_its_connection_and_the_process(engine: Engine) {
     from.publish(publish("a/1", "nobody", 1, 1));
     from.publish(publish("b/c", "somebody", 1, 1));
     assert_eq!(back.text(), "somebody");
-    // Who wants no session has none, then or later.
+    // Who wants no session has none, and has none later.
     drop(back);
     assert!(!Mqtt::join(&server, clean("away")).1);
     assert!(!Mqtt::join(&server, lasting("away")).1);
@@ -223,10 +223,13 @@ fn who_falls_silent_is_gone_in_time_however_often_it_moves(engine: Engine) {
     let server = start();
     let mut watcher = Mqtt::connect(&server, "watcher");
     watcher.subscribe("wills", 1);
-    let promise = |name| Connect { keep_alive: 1, ..with_will(clean(name), "wills", name) };
-    let (mut alive, _) = Mqtt::join(&server, promise("alive"));
-    let (_silent, _) = Mqtt::join(&server, promise("silent"));
+    let promise = |name, keep_alive| {
+        let connect = Connect { keep_alive, ..with_will(clean(name), "wills", name) };
+        Mqtt::join(&server, connect).0
+    };
+    let mut alive = promise("alive", 2);
     let begun = Instant::now();
+    let _silent = promise("silent", 3);
     let mut moves = 0;
     watcher.stream.set_nonblocking(true).expect("an option");
     while watcher.stream.peek(&mut [0]).is_err() {
@@ -237,8 +240,7 @@ fn who_falls_silent_is_gone_in_time_however_often_it_moves(engine: Engine) {
     }
     watcher.stream.set_nonblocking(false).expect("an option");
     assert_eq!(watcher.text(), "silent");
-    // Its last word was at most a moment before.
-    assert!(begun.elapsed() > Duration::from_millis(1400), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() >= Duration::from_millis(4500), "{:?}", begun.elapsed());
     assert!(moves >= 2, "nothing has moved");
     alive.ping();
 }

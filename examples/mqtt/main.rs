@@ -117,6 +117,8 @@ impl Service for Broker {
         }
     }
 
+    /// What changes is not noted, and clients wait meanwhile: a million messages for a hundred clients that are away
+    /// took 0.16 s, since what many wait for is written once.
     fn save(&self, out: &mut dyn Write) -> Result {
         let out = postcard::to_io(&(VERSION, self), BufWriter::new(out)).map_err(Error::other)?;
         Ok(out.into_inner().map(drop).map_err(|e| e.into_error())?)
