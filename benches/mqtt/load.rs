@@ -34,8 +34,9 @@ pub struct Load {
     publisher: TcpStream,
     subscribers: Vec<TcpStream>,
     burst: Vec<u8>,
-    /// What one subscriber gets, in bytes, and where the last packet's id is in each of its packets.
+    /// Room for what one subscriber gets of a burst.
     buffer: Vec<u8>,
+    /// Of one message, with its header.
     length: usize,
 }
 
