@@ -8,7 +8,7 @@
 //! The servers have one core, the load has another. What is compared is the time that a published message takes of
 //! the server's core, with all that is done for it: it goes to each subscriber, and with QoS 1 each of them
 //! acknowledges. At depth 1 the server sleeps and wakes for each message, and writes it to each subscriber by itself, as
-//! any server has to: five sixths of its time are the kernel's then. At depth 16 it has something to save.
+//! any server has to: most of its time is the kernel's then. At depth 16 it has something to save.
 //! The ratio is of each round by itself; the table has the median and the range. Debian has mosquitto.
 
 #[path = "../common/mod.rs"]
