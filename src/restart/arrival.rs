@@ -34,7 +34,9 @@ impl Has {
     /// What it has when it has taken in `piece`; `None` where that is out of turn, and something would be missing.
     pub fn with(self, piece: Piece) -> Option<Has> {
         match (self, piece) {
-            (Has::Nothing, Piece::Snapshot) | (Has::Snapshot, Piece::Changes) => Some(Has::Snapshot),
+            (Has::Nothing, Piece::Snapshot) | (Has::Snapshot, Piece::Changes) => {
+                Some(Has::Snapshot)
+            }
             (Has::Snapshot, Piece::Copied) | (Has::State, Piece::Connections) => Some(Has::State),
             (Has::State, Piece::Handed) => Some(Has::Everything),
             _ => None,

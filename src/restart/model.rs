@@ -137,9 +137,8 @@ impl World {
     /// neither a kill nor a word reaches does nothing else that is out of order.
     fn all() -> Vec<World> {
         let kinds = [(true, true), (false, true), (false, false)];
-        let begin = |copy: Copy| {
-            kinds.map(|(kill, word)| World::begin(copy.clone(), kill, word)).to_vec()
-        };
+        let begin =
+            |copy: Copy| kinds.map(|(kill, word)| World::begin(copy.clone(), kill, word)).to_vec();
         let forked = begin(Copy::forked());
         let unable = |world: &World| World { can_take_back: false, ..world.clone() };
         // A kind of its own, like those that a kill does not reach: all in one would take long, and say no more.
@@ -156,7 +155,8 @@ impl World {
             cut_off: false,
             inbox: VecDeque::new(),
         };
-        let (old, nothing) = step(Phase::Serving, if forked { Event::Forked } else { Event::Begun });
+        let (old, nothing) =
+            step(Phase::Serving, if forked { Event::Forked } else { Event::Begun });
         assert!(nothing.is_empty());
         let mut world = World {
             old: process(old),

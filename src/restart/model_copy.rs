@@ -175,7 +175,10 @@ impl World {
         };
         if message == Message::Snapshot && self.copy.scribe != Scribe::Done {
             let is_cut = self.old.phase.is_none() || self.new.inbox.contains(&Message::End);
-            return if is_cut {} else { self.die(New) };
+            return if is_cut {
+            } else {
+                self.die(New)
+            };
         }
         let Some(has) = self.copy.has.with(piece) else { return self.die(New) };
         self.copy.has = has;
@@ -270,10 +273,15 @@ impl World {
         copy.by_exec && is_served && is_copied && (copy.moves || (notes && is_noted))
     }
 
-    /// A new side that speaks, or an old one that gives, out of turn.
+    /// What an old side gives out of turn, and a new one can tell: that there was more of the state it cannot.
     pub(super) fn untimely(&self) -> Vec<Message> {
         let is_made = self.old.phase.is_some_and(Phase::makes_successor);
-        if is_made && self.copy.by_exec { vec![Message::Copied, Message::Handed] } else { vec![] }
+        let has_begun = self.copy.has != Has::Nothing || !self.new.inbox.is_empty();
+        match is_made && self.copy.by_exec {
+            true if has_begun => vec![Message::Handed],
+            true => vec![Message::Copied, Message::Handed],
+            false => vec![],
+        }
     }
 
     /// What is over makes no difference any more, but for what should be over and is not.
@@ -283,8 +291,7 @@ impl World {
             let Copy { scribe, tracks, frozen, has, lacks, .. } = self.copy;
             let scribe = if self.copy.is_alive() { scribe } else { Scribe::None };
             let said_ready = true;
-            self.copy =
-                Copy { scribe, tracks, frozen, has, lacks, said_ready, ..Copy::default() };
+            self.copy = Copy { scribe, tracks, frozen, has, lacks, said_ready, ..Copy::default() };
         }
     }
 

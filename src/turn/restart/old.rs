@@ -13,9 +13,7 @@ use crate::{
     net::{Deadline, Source},
     restart::{
         Event, Phase,
-        engine::{
-            attempt::{Attempt, check_speaker},
-        },
+        engine::attempt::{Attempt, check_speaker},
         fault::{self, Step},
         link::{LinkError, Message, Rollback},
         step,
