@@ -12,9 +12,10 @@ use super::{
     table::{Action, Event, Phase},
     transfer::rounds::{self, Next},
 };
+use crate::limits::CHANGES_IN_FLIGHT;
 
 /// How many pieces of changes may come before the last one.
-const ROUNDS: u8 = 2;
+const ROUNDS: u8 = 3;
 
 /// Who writes the snapshot, and what becomes of that.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -311,11 +312,15 @@ impl World {
             _ => false,
         };
         assert!(may_be_frozen || !copy.frozen, "clients wait for nothing: {self:#?}");
-        let may_track = matches!(phase, Phase::Copying | Phase::CatchingUp);
+        let is_noted = matches!(phase, Phase::Copying | Phase::CatchingUp);
+        let may_track = is_noted && !copy.is_still;
         assert!(may_track || !copy.tracks, "changes are noted for nobody: {self:#?}");
         assert!(phase == Phase::Copying || !copy.is_alive(), "it writes for nobody: {self:#?}");
-        let pieces = usize::from(ROUNDS - copy.rounds.min(ROUNDS));
-        assert!(!may_track || pieces <= ROUNDS.into(), "the rounds have no end: {self:#?}");
-        assert!(copy.in_flight <= 2, "too much is under way: {self:#?}");
+        // The last piece comes when those before it were applied, and has the standstill for itself.
+        let most = match phase {
+            Phase::HandingOver | Phase::Handed => 1,
+            _ => CHANGES_IN_FLIGHT,
+        };
+        assert!(usize::from(copy.in_flight) <= most, "too much is under way: {self:#?}");
     }
 }

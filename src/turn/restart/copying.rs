@@ -149,6 +149,7 @@ impl<S: Service> Turn<S> {
         }
         self.tell_ends();
         let still = self.freeze_what_moves().and_then(|()| self.send_alarms());
+        fault::point(Step::OldStill, self.succession.link_to_new());
         self.give_up_unless(still)
     }
 
