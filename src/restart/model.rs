@@ -552,6 +552,24 @@ fn in_every_order_of_events_somebody_accepts_and_nobody_waits_for_ever() {
     assert!(worlds.len() > 1000, "the model has lost its events: {} worlds", worlds.len());
 }
 
+/// However the state goes, there is a way on which it arrives and the old side retires.
+#[test]
+fn where_nothing_goes_wrong_the_new_side_comes_to_serve() {
+    for begun in World::all() {
+        let (mut seen, mut todo) = (HashSet::new(), vec![begun.clone()]);
+        while let Some(world) = todo.pop() {
+            if seen.insert(world.clone()) {
+                todo.extend(world.inner_steps());
+            }
+        }
+        let succeeds = |world: &World| {
+            let at_work = world.new.phase == Some(Phase::Serving) && world.old.phase.is_none();
+            at_work && !world.given_up && !world.stood_in
+        };
+        assert!(seen.iter().any(succeeds), "it can only be given up: {begun:#?}");
+    }
+}
+
 /// Time and messages alone bring every world to rest: no restart goes round in circles.
 #[test]
 fn every_restart_comes_to_an_end() {

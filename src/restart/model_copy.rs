@@ -61,6 +61,8 @@ pub(super) struct Copy {
     frozen: bool,
     /// Something has changed, and the new side does not know.
     changed: bool,
+    /// Changes may be sent.
+    is_due: bool,
     /// Pieces of changes that are under way, and how many more there may be.
     in_flight: u8,
     rounds: u8,
@@ -133,6 +135,7 @@ impl World {
                 (copy.is_still, copy.frozen) = (true, copy.moves);
             }
             Action::CatchUp if !copy.tracks => self.happen(Old, Event::CaughtUp),
+            Action::CatchUp => copy.is_due = true,
             Action::LastChanges if copy.tracks => self.send_changes(),
             Action::Untrack => copy.tracks = false,
             Action::HandOver => self.send(Old, Message::Copied),
@@ -214,7 +217,7 @@ impl World {
     pub(super) fn next_of_old(&mut self, phase: Phase) {
         let copy = &mut self.copy;
         match phase {
-            Phase::CatchingUp if copy.tracks => {
+            Phase::CatchingUp if copy.is_due => {
                 let is_sent = !copy.changed;
                 match rounds::next(copy.in_flight.into(), is_sent, is_sent || copy.rounds == 0) {
                     Next::Piece(()) => {
