@@ -12,10 +12,12 @@ use super::{
     table::{Action, Event, Phase},
     transfer::rounds::{self, Next},
 };
-use crate::limits::CHANGES_IN_FLIGHT;
 
 /// How many pieces of changes may come before the last one.
 const ROUNDS: u8 = 3;
+
+/// And how many may be under way at a time.
+const IN_FLIGHT: u8 = 2;
 
 /// Who writes the snapshot, and what becomes of that.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -322,8 +324,8 @@ impl World {
         // The last piece comes when those before it were applied, and has the standstill for itself.
         let most = match phase {
             Phase::HandingOver | Phase::Handed => 1,
-            _ => CHANGES_IN_FLIGHT,
+            _ => IN_FLIGHT,
         };
-        assert!(usize::from(copy.in_flight) <= most, "too much is under way: {self:#?}");
+        assert!(copy.in_flight <= most, "too much is under way: {self:#?}");
     }
 }
