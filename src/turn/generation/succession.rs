@@ -24,6 +24,7 @@ use crate::{
             exec::Launch,
             fork::Unready,
             process::Process,
+            scribe::Copying,
             stderr::{ForwardedStderr, Stderr},
             supervised::Supervised,
         },
@@ -85,6 +86,8 @@ pub(crate) struct Succession {
 
     /// On an old side: the restart in progress.
     pub(in crate::turn) attempt: Option<Attempt>,
+    /// How the state goes to a new program that has asked for it.
+    pub(in crate::turn) copying: Option<Copying>,
     /// A restart by fork that waits until the heap is prepared for it.
     pub(in crate::turn) preparation: Option<Preparation>,
     /// A restart that waits until the oldest generation is gone.
@@ -246,6 +249,7 @@ impl Succession {
             unready: None,
             heap: SharedHeap::default(),
             attempt: None,
+            copying: None,
             preparation: None,
             deferred: None,
             last_generation: 0,
