@@ -143,8 +143,8 @@ pub use inventory::{Finding, Inventory, Place};
 #[cfg(feature = "names")]
 pub use names::{NameError, NameFailure};
 pub use net::{
-    ConnId, Connection, DatagramPeer, Interest, KeepAlive, Listen, Net, Peer, ProxyProtocol, Readiness,
-    SocketId, SocketOptions, SocketPermissions, Timer, Via, Watch,
+    ConnId, Connection, DatagramPeer, Interest, KeepAlive, Listen, Net, Peer, ProxyProtocol,
+    Readiness, SocketId, SocketOptions, SocketPermissions, Timer, Via, Watch,
 };
 pub use plan::{Drain, Engine, IfShared, Restart};
 pub use prepare::{Prepare, Prepared, Unprepared};

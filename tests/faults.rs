@@ -21,10 +21,11 @@ use nix::{
 /// The steps in the order in which they are taken, as `restart::fault` names them; those of a roll back
 /// come after the others. Who dies after one of the last two was the only one left, by agreement, and so was an
 /// old side that has not handed over its state.
-const STEPS: [&str; 28] = [
+const STEPS: [&str; 29] = [
     "OldMade",
     "OldOffered",
     "OldSaving",
+    "OldStill",
     "OldCopying",
     "ScribeMade",
     "NewLoading",
@@ -53,9 +54,10 @@ const STEPS: [&str; 28] = [
 ];
 
 /// Those that only fork-exec has: the state is copied, and what changes meanwhile.
-const COPY: [&str; 11] = [
+const COPY: [&str; 12] = [
     "OldOffered",
     "OldSaving",
+    "OldStill",
     "OldCopying",
     "ScribeMade",
     "NewLoading",
@@ -244,8 +246,15 @@ impl Walk {
     /// At this step a new program has not been given the state. Without the old side there is nothing that
     /// it could serve.
     fn has_nothing_yet(&self, step: &str) -> bool {
-        const BEFORE: [&str; 6] =
-            ["OldMade", "OldOffered", "OldSaving", "OldCopying", "OldLoaded", "OldRound"];
+        const BEFORE: [&str; 7] = [
+            "OldMade",
+            "OldOffered",
+            "OldSaving",
+            "OldStill",
+            "OldCopying",
+            "OldLoaded",
+            "OldRound",
+        ];
         self.engine == Engine::ForkExec && BEFORE.contains(&step)
     }
 

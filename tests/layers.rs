@@ -408,7 +408,7 @@ fn sources(folder: &str) -> Vec<Source> {
         path.starts_with(root.join("src/bin"))
             || path.file_stem().is_some_and(|stem| {
                 let stem = stem.to_string_lossy();
-                stem == "model" || stem == "tests" || stem.ends_with("_tests")
+                stem.starts_with("model") || stem == "tests" || stem.ends_with("_tests")
             })
     };
     found.retain(|path| !is_apart(path));

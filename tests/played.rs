@@ -43,6 +43,10 @@ const TAKEN: u16 = 17;
 const HANDED: u16 = 18;
 const TAKEN_OVER: u16 = 19;
 const CONNECT: u16 = 25;
+const SNAPSHOT: u16 = 60;
+const LOADED: u16 = 61;
+const CHANGES: u16 = 62;
+const COPIED: u16 = 64;
 const GENERATION: u16 = 1;
 const ENGINE: u16 = 2;
 const LAST_SERIAL: u16 = 3;
@@ -126,7 +130,7 @@ fn pidfd() -> OwnedFd {
     }
 }
 
-/// A new program that takes this test for its old side, up to where it has asked for the state.
+/// A new program that takes this test for its old side, up to where it has the state.
 struct Played {
     server: Server,
     link: Link,
@@ -139,6 +143,14 @@ struct Played {
 impl Played {
     /// Which listens on more than a port, perhaps, and is to serve this long before it commits.
     fn start(probation: Duration, more: &[(&str, OwnedFd)]) -> Played {
+        let played = Played::begin(probation, more);
+        played.send_snapshot();
+        played.say_copied();
+        played
+    }
+
+    /// Up to where it has asked for the state.
+    fn begin(probation: Duration, more: &[(&str, OwnedFd)]) -> Played {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let flags = SockFlag::SOCK_CLOEXEC;
         let pair = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags);
@@ -181,6 +193,21 @@ impl Played {
         Played { server, link, listener, words: words.into() }
     }
 
+    /// Nothing, which a service like this one may begin with: a stream that has a head and an end.
+    fn send_snapshot(&self) {
+        let (reader, writer) = pipe2(OFlag::O_CLOEXEC).expect("a pipe");
+        let mut end = [0; 16];
+        end[0] = 2;
+        let stream = [&b"hrls\x01\x00\x00\x00"[..], &end].concat();
+        File::from(writer).write_all(&stream).expect("it fits");
+        self.link.say(SNAPSHOT, &[], &[&reader]);
+        self.link.expect(LOADED);
+    }
+
+    fn say_copied(&self) {
+        self.link.say(COPIED, &[(LAST_SERIAL, &0u64.to_le_bytes())], &[]);
+    }
+
     /// Sends connections, the first in slot 0, each with this output.
     fn send(&self, sockets: &[TcpStream], outputs: &[&[Field]]) {
         let mut records = Vec::new();
@@ -198,10 +225,14 @@ impl Played {
         self.link.say(BATCH, &[(CONNECTIONS, &count)], &fds.iter().collect::<Vec<_>>());
     }
 
-    /// Hands over nothing, which a service like this one may begin with.
+    /// That was all.
     fn hand_over(&self) {
-        self.link.say(HANDED, &[(LAST_SERIAL, &0u64.to_le_bytes())], &[]);
+        self.say_handed();
         self.link.expect(READY);
+    }
+
+    fn say_handed(&self) {
+        self.link.say(HANDED, &[(LAST_SERIAL, &0u64.to_le_bytes())], &[]);
     }
 
     /// It serves from here on.
@@ -311,6 +342,31 @@ fn output_of_a_buffer_that_has_not_come_is_a_reason_to_fail() {
         played.send(&sockets, &[output]);
         played.link.expect(FAILED);
         played.server.wait_line(reason);
+        assert!(!played.server.wait_exit().success());
+    }
+}
+
+/// Whatever an old side leaves out: its state, the end of that, or what it was when changes are all that comes.
+#[test]
+fn who_was_given_only_a_part_of_the_state_does_not_serve() {
+    let cases: [fn(&Played); 5] = [
+        |played| played.say_handed(),
+        |played| played.say_copied(),
+        |played| played.link.say(CHANGES, &[], &[&sealed(b"more")]),
+        |played| {
+            played.send_snapshot();
+            played.say_handed();
+        },
+        |played| {
+            let (_clients, sockets) = clients(played, 1);
+            played.send(&sockets, &[&[]]);
+        },
+    ];
+    for give in cases {
+        let mut played = Played::begin(LONG, &[]);
+        give(&played);
+        played.link.expect(FAILED);
+        played.server.wait_line("out of turn: there is ");
         assert!(!played.server.wait_exit().success());
     }
 }

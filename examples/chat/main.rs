@@ -13,7 +13,8 @@
 mod common;
 
 use heirloom::{
-    ConnId, Connection, Leaving, Net, Origin, Reason, Result, Service, Start, Timeouts, Timer, codec,
+    ConnId, Connection, Leaving, Net, Origin, Reason, Result, Service, Start, Timeouts, Timer,
+    codec,
 };
 use std::{collections::BTreeSet, process::ExitCode, rc::Rc, time::Duration};
 

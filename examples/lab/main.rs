@@ -38,8 +38,8 @@ use std::{
 };
 
 use heirloom::{
-    Alarm, ConnId, Connection, Deferred, Idle, Leaving, Move, Net, Origin, Readiness, Reason, RestartError,
-    Result, Service, Start, Timer, Verdict, Watch, codec,
+    Alarm, ConnId, Connection, Deferred, Idle, Leaving, Move, Net, Origin, Readiness, Reason,
+    RestartError, Result, Service, Start, Timer, Verdict, Watch, codec,
 };
 use session::{Fate, Session, State};
 use settings::panic_if_told;

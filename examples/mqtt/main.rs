@@ -29,11 +29,11 @@ mod topics;
 use std::{
     io::{BufRead, BufWriter, Write},
     process::ExitCode,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use heirloom::{
-    ConnId, Connection, Drain, Error, Net, Origin, Reason, Result, Service, Start, Timer,
+    ConnId, Connection, Drain, Error, Leaving, Net, Origin, Reason, Result, Service, Start,
 };
 use mqtt_proto::v3::{ConnectReturnCode, Packet};
 
@@ -43,55 +43,41 @@ use self::{
     topics::Key,
 };
 
-/// Looks whether a client has kept its word.
-const KEEP_ALIVE: Timer = Timer(0);
-
 /// Unsent output of one client: what is dropped beyond, and all that it may have to acknowledge.
 const MAX_OUTPUT: usize = MAX_BACKLOG + 24 * 1024 * 1024;
 
 /// Of what goes to the next program. Another one is refused there: this format does not know the names of fields.
 const VERSION: u16 = 1;
 
-/// What one connection must remember. What others must reach is in the broker.
-pub struct Session {
-    /// Nobody, before CONNECT.
-    key: Option<Key>,
-    /// When it last said something. No timer is touched then: `on_timer` looks here.
-    heard: Instant,
-    /// For so long it may say nothing: one and a half times what it has promised. Zero: for ever.
-    limit: Duration,
-}
-
 impl Service for Broker {
-    type Session = Session;
+    /// Whose connection it is; nobody's, before CONNECT. What others must reach is in the broker.
+    type Session = Option<Key>;
 
-    fn on_open(&mut self, conn: &mut Connection<'_>, _origin: Origin) -> Result<Session> {
-        Ok(Session { key: None, heard: conn.now(), limit: Duration::ZERO })
+    fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result<Option<Key>> {
+        Ok(None)
     }
 
     fn on_data(
         &mut self,
         conn: &mut Connection<'_>,
-        session: &mut Session,
+        session: &mut Option<Key>,
         input: &[u8],
     ) -> Result<usize> {
         let (packet, taken) = match packets::next(input) {
             Ok(None) => return Ok(0),
             Ok(Some(whole)) => whole,
-            Err(why) if session.key.is_none() && packets::is_other_version(&why) => {
+            Err(why) if session.is_none() && packets::is_other_version(&why) => {
                 return broker::refuse(conn, ConnectReturnCode::UnacceptableProtocolVersion);
             }
             Err(why) => return Err(Error::other(why)),
         };
-        session.heard = conn.now();
-        match (session.key, packet) {
+        match (*session, packet) {
             (Some(key), packet) if self.is_at(key, conn.id()) => self.serve(conn, key, packet)?,
             (None, Packet::Connect(connect)) => {
-                session.limit = Duration::from_millis(1500) * u32::from(connect.keep_alive);
-                session.key = Some(self.connect(conn, connect)?);
-                if !session.limit.is_zero() {
-                    conn.set_timer(KEEP_ALIVE, session.limit);
-                }
+                // One and a half times what it promises; zero: it may be silent for ever ([MQTT-3.1.2-24]).
+                let limit = Duration::from_millis(1500) * u32::from(connect.keep_alive);
+                *session = Some(self.connect(conn, connect)?);
+                conn.set_read_idle(Some(limit).filter(|limit| !limit.is_zero()));
             }
             (None, _) => return Err("a packet before CONNECT".into()),
             (Some(_), _) => return Err("its client is elsewhere".into()),
@@ -99,20 +85,22 @@ impl Service for Broker {
         Ok(taken)
     }
 
-    /// One that has not taken what it was sent was not asked for anything, so it was not silent.
-    fn on_timer(&mut self, conn: &mut Connection<'_>, session: &mut Session, _: Timer) -> Result {
-        let silent = conn.now().saturating_duration_since(session.heard);
-        if silent >= session.limit && !conn.is_congested() {
-            return Err(format!("nothing came for {} ms", silent.as_millis()).into());
+    /// At a restart nobody needs to know; at a stop it is better to hear a FIN than a reset.
+    fn on_drain(
+        &mut self,
+        conn: &mut Connection<'_>,
+        _: &mut Option<Key>,
+        leaving: &Leaving,
+    ) -> Result {
+        if leaving.is_stop() {
+            conn.close();
         }
-        let left = session.limit.saturating_sub(silent);
-        conn.set_timer(KEEP_ALIVE, if left.is_zero() { session.limit } else { left });
         Ok(())
     }
 
     /// Of a client that is elsewhere by now nothing has ended.
-    fn on_close(&mut self, net: &mut Net, id: ConnId, session: Session, _why: Reason) {
-        if let Some(key) = session.key.filter(|&key| self.is_at(key, id)) {
+    fn on_close(&mut self, net: &mut Net, id: ConnId, session: Option<Key>, _why: Reason) {
+        if let Some(key) = session.filter(|&key| self.is_at(key, id)) {
             self.leave(net, key);
         }
     }
@@ -131,18 +119,16 @@ impl Service for Broker {
         Ok(())
     }
 
-    fn export(&self, session: &Session) -> Option<Vec<u8>> {
-        let Session { key, heard, limit } = session;
-        postcard::to_stdvec(&(VERSION, (key, heard.elapsed(), limit))).ok()
+    fn export(&self, session: &Option<Key>) -> Option<Vec<u8>> {
+        postcard::to_stdvec(&(VERSION, session)).ok()
     }
 
-    fn import(&mut self, conn: &mut Connection<'_>, saved: &[u8]) -> Result<Session> {
-        let (key, silent, limit) = read::<(Option<Key>, Duration, Duration)>(saved)?;
+    fn import(&mut self, conn: &mut Connection<'_>, saved: &[u8]) -> Result<Option<Key>> {
+        let key = read::<Option<Key>>(saved)?;
         if let Some(key) = key {
             self.clients.get_mut(key as usize).ok_or("nobody's session")?.conn = Some(conn.id());
         }
-        let heard = conn.now().checked_sub(silent).unwrap_or(conn.now());
-        Ok(Session { key, heard, limit })
+        Ok(key)
     }
 
     /// Who is not here has stayed with the old process, and is served there; but where the new process is gone,
@@ -154,7 +140,7 @@ impl Service for Broker {
         });
         for key in gone.map(|(key, _)| key as Key).collect::<Vec<_>>() {
             let client = &mut self.clients[key as usize];
-            if start != Start::Resumed || client.conn.is_none() {
+            if !start.is_resumed() || client.conn.is_none() {
                 client.will = None;
             }
             self.leave(net, key);
@@ -181,7 +167,6 @@ fn main() -> ExitCode {
         server
             .max_message(MAX_PACKET)
             .max_output(MAX_OUTPUT)
-            .idle_timeout(None::<Duration>) // each client says for how long it may be silent
             .drain_on_stop(Drain::deadline(Duration::from_secs(1))) // none of them goes by itself
     })
 }

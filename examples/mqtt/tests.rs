@@ -204,6 +204,6 @@ fn wills_are_due_for_those_who_are_lost_with_a_new_process() {
     let mut broker = std::mem::take(harness.service());
     // Nobody of them is here any more.
     let mut empty = Harness::new(Broker::default());
-    broker.on_start(empty.net(), Start::Resumed);
+    broker.on_start(empty.net(), Start::Resumed { gone: Vec::new() });
     assert_eq!((broker.clients.len(), broker.messages.count()), (1, 1)); // the will waits for the heir
 }

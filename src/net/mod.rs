@@ -17,9 +17,9 @@ mod options;
 mod proxy;
 mod reactor;
 mod reason;
-mod sockopt;
 #[cfg_attr(not(feature = "names"), path = "no_resolver.rs")]
 mod resolver;
+mod sockopt;
 pub(crate) mod stream;
 mod watch;
 

@@ -15,6 +15,8 @@ pub(crate) enum Step {
     OldOffered,
     /// Old: the new program is up, and the state is about to be written down for it.
     OldSaving,
+    /// Old: nobody changes any more what goes along, and what moves is frozen.
+    OldStill,
     /// Old: a scribe writes, and the new side has the other end of its pipe.
     OldCopying,
     /// Old: `Loaded` came.

@@ -7,9 +7,15 @@
 //!   |                                     <- | exec: Connect, by a link of its own
 //!   |  exec: Listeners, Older,            -> | exec: main() runs, listen() claims by name
 //!   |        Supervisor, Offered             |
-//!  old: Starting, still accepting            | new: Waiting
+//!  old: Starting to Handed, accepting        | new: Waiting
 //!   |                                     <- | exec: Claim
-//!   |  exec: State, Connections, Handed   -> | exec: load, import; touches nothing
+//!   |  exec: Snapshot, written by a scribe-> | exec: load, while it comes
+//!   |                                     <- | exec: Loaded
+//!   |  exec: Changes, in rounds           -> | exec: load_changes
+//!   |                                     <- | exec: Applied
+//!   |  what moves is frozen                  |
+//!   |  exec: the last Changes, Copied,    -> |
+//!   |        Connections, Handed             | exec: import; touches nothing
 //!   |                                     <- | Ready                        (or Failed)
 //!   |  stops accepting, keeps its listeners
 //!   |  Retiring; on_retire; Released      ->
@@ -45,16 +51,19 @@
 //! ```
 //!
 //! `table` is the machine itself and `model` its proof: every order of messages, deaths, silences
-//! and requests, walked to the end. `drain` is the schedule of a process that leaves, `probation` what a new
+//! and requests, walked to the end; `arrival` is what a new program has by then. `drain` is the schedule of a process that leaves, `probation` what a new
 //! one has still to serve, `fault` makes one
 //! fail on request. `link` carries messages, `engine` makes processes, `transfer` writes down what goes along.
 
+pub(crate) mod arrival;
 pub(crate) mod drain;
 pub(crate) mod engine;
 pub(crate) mod fault;
 pub(crate) mod link;
 #[cfg(test)]
 mod model;
+#[cfg(test)]
+mod model_copy;
 pub(crate) mod probation;
 mod table;
 pub(crate) mod transfer;

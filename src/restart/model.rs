@@ -8,15 +8,22 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use super::table::{Action, Event, Phase, step};
+use super::{
+    model_copy::Copy,
+    table::{Action, Event, Phase, step},
+};
 
-pub(super) const PHASES: [Phase; 11] = [
+pub(super) const PHASES: [Phase; 15] = [
     Phase::Waiting,
     Phase::Probation,
     Phase::HandingBack,
     Phase::Returned,
     Phase::Serving,
     Phase::Starting,
+    Phase::Copying,
+    Phase::CatchingUp,
+    Phase::HandingOver,
+    Phase::Handed,
     Phase::Released,
     Phase::TakingBack,
     Phase::Retired,
@@ -24,8 +31,16 @@ pub(super) const PHASES: [Phase; 11] = [
     Phase::Ended,
 ];
 
-pub(super) const EVENTS: [Event; 22] = [
+pub(super) const EVENTS: [Event; 30] = [
     Event::Begun,
+    Event::Forked,
+    Event::Claimed,
+    Event::Tracked,
+    Event::Untracked,
+    Event::NoScribe,
+    Event::Loaded,
+    Event::CaughtUp,
+    Event::AllSent,
     Event::Ready,
     Event::Committed,
     Event::NewGone,
@@ -51,25 +66,29 @@ pub(super) const EVENTS: [Event; 22] = [
 
 /// One of the two processes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Process {
+pub(super) struct Process {
     /// `None`: it is dead.
-    phase: Option<Phase>,
+    pub phase: Option<Phase>,
     /// Stopped by SIGSTOP: it does nothing until it is continued.
-    hung: bool,
+    pub hung: bool,
     /// It has heard that its end of the link leads nowhere, or has closed it.
     cut_off: bool,
     /// What waits in its end of the link.
-    inbox: VecDeque<Message>,
+    pub inbox: VecDeque<Message>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Message {
+pub(super) enum Message {
     Is(Event),
     /// Everything, handed back for the so manieth time; and whether that could be taken.
     Back(u8),
     Answer(u8, bool),
-    /// What a new program is to serve.
-    State,
+    /// What a new program is to serve, in this order; and that a piece of changes was applied.
+    Snapshot,
+    Changes,
+    Copied,
+    Handed,
+    Applied,
     Garbage,
     /// The other end was closed.
     End,
@@ -77,16 +96,15 @@ enum Message {
 
 /// Both, and what may still befall them. The budgets keep the state space finite.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct World {
-    old: Process,
-    new: Process,
-    deaths: u8,
-    hangs: u8,
-    garbage: u8,
+pub(super) struct World {
+    pub old: Process,
+    pub new: Process,
+    pub deaths: u8,
+    pub hangs: u8,
+    pub garbage: u8,
     requests: u8,
-    /// The old side has not handed over the state; the new one has it. A forked child has it from birth.
-    to_hand_over: bool,
-    has_state: bool,
+    /// How the new side gets the state. A forked child has it from birth.
+    pub copy: Copy,
     /// Whether a kill of the new side ends it, and whether it hears before that it was given up.
     kill_reaches: bool,
     word_arrives: bool,
@@ -108,7 +126,7 @@ struct World {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Who {
+pub(super) enum Who {
     Old,
     New,
 }
@@ -119,22 +137,26 @@ impl World {
     /// neither a kill nor a word reaches does nothing else that is out of order.
     fn all() -> Vec<World> {
         let kinds = [(true, true), (false, true), (false, false)];
-        let begin = |forked| kinds.map(|(kill, word)| World::begin(forked, kill, word));
-        let able = [true, false].map(begin).concat();
+        let begin =
+            |copy: Copy| kinds.map(|(kill, word)| World::begin(copy.clone(), kill, word)).to_vec();
+        let forked = begin(Copy::forked());
         let unable = |world: &World| World { can_take_back: false, ..world.clone() };
         // A kind of its own, like those that a kill does not reach: all in one would take long, and say no more.
-        let reached = able.iter().filter(|world| world.kill_reaches);
-        reached.map(unable).chain(able.clone()).collect()
+        let reached = forked.iter().filter(|world| world.kill_reaches).map(unable);
+        let copied = Copy::all().into_iter().flat_map(begin);
+        reached.chain(forked.clone()).chain(copied).collect()
     }
 
-    fn begin(forked: bool, kill_reaches: bool, word_arrives: bool) -> World {
+    fn begin(copy: Copy, kill_reaches: bool, word_arrives: bool) -> World {
+        let forked = copy == Copy::forked();
         let process = |phase| Process {
             phase: Some(phase),
             hung: false,
             cut_off: false,
             inbox: VecDeque::new(),
         };
-        let (old, nothing) = step(Phase::Serving, Event::Begun);
+        let (old, nothing) =
+            step(Phase::Serving, if forked { Event::Forked } else { Event::Begun });
         assert!(nothing.is_empty());
         let mut world = World {
             old: process(old),
@@ -143,8 +165,7 @@ impl World {
             hangs: 1,
             garbage: u8::from(word_arrives),
             requests: if word_arrives { 2 } else { 0 },
-            to_hand_over: !forked,
-            has_state: forked,
+            copy,
             kill_reaches,
             word_arrives,
             given_up: false,
@@ -174,7 +195,7 @@ impl World {
         self.at(if who == Old { New } else { Old })
     }
 
-    fn send(&mut self, from: Who, message: Message) {
+    pub(super) fn send(&mut self, from: Who, message: Message) {
         if !self.at(from).cut_off && self.other(from).phase.is_some() {
             self.other(from).inbox.push_back(message);
         }
@@ -185,22 +206,26 @@ impl World {
         self.at(who).cut_off = true;
     }
 
-    fn die(&mut self, who: Who) {
+    pub(super) fn die(&mut self, who: Who) {
         if self.at(who).phase.is_some() {
             self.close_link(who);
             let process = self.at(who);
             (process.phase, process.hung) = (None, false);
             process.inbox.clear();
             *(if who == Old { &mut self.old_serves } else { &mut self.new_serves }) = false;
+            if who == Old {
+                self.copy.old_dies();
+            }
         }
     }
 
     /// One event at one process, and what it does about it.
-    fn happen(&mut self, who: Who, event: Event) {
+    pub(super) fn happen(&mut self, who: Who, event: Event) {
         let Some(phase) = self.at(who).phase else { return };
         let (next, actions) = step(phase, event);
         self.at(who).phase = Some(next);
-        for action in actions {
+        for &action in actions {
+            self.act_on_copy(action);
             match action {
                 Action::Release => self.send(who, Message::Is(Event::Released)),
                 Action::Commit => self.send(who, Message::Is(Event::Committed)),
@@ -220,6 +245,9 @@ impl World {
                 Action::Drain => self.send(who, Message::Is(Event::Dismissed)),
                 Action::Abandon => self.end_new(),
                 _ => {}
+            }
+            if self.at(who).phase != Some(next) {
+                return; // what has come of it decides
             }
         }
         self.stood_in |= event == Event::OldSilent;
@@ -241,9 +269,11 @@ impl World {
     }
 
     /// The old side has no use for the new one as it is. But if that one was told to stop, both were.
-    fn give_up(&mut self) {
-        let undecided = [Phase::Starting, Phase::Released, Phase::TakingBack];
-        if self.old.phase.is_some_and(|phase| undecided.contains(&phase)) {
+    pub(super) fn give_up(&mut self) {
+        let undecided = |phase: Phase| {
+            phase.makes_successor() || matches!(phase, Phase::Released | Phase::TakingBack)
+        };
+        if self.old.phase.is_some_and(undecided) {
             self.end_new();
             let unheard = std::mem::take(&mut self.old.inbox);
             for message in &unheard {
@@ -265,9 +295,14 @@ impl World {
             // A side that has died since is none to retire for.
             (Old, Message::Is(Event::Committed)) if self.new.phase.is_none() => {}
             (New, Message::Is(Event::Resumed)) if self.old.phase.is_none() => {}
-            (New, Message::State) => {
-                self.has_state = true;
-                self.send(New, Message::Is(Event::Ready));
+            (New, Message::Snapshot | Message::Changes | Message::Copied | Message::Handed) => {
+                self.take_in(message);
+            }
+            (Old, Message::Applied) => self.changes_applied(),
+            (Old, Message::Is(event @ (Event::Claimed | Event::Loaded | Event::Ready)))
+                if self.old.phase.is_some_and(|phase| step(phase, event).0 == phase) =>
+            {
+                self.give_up(); // out of turn
             }
             // It had gone on before that was heard.
             (Old, Message::Is(Event::Kept)) if self.old.phase == Some(Phase::Released) => {}
@@ -276,9 +311,10 @@ impl World {
             (New, Message::Answer(number, _)) if number != self.tries => {}
             (New, Message::Answer(_, true)) => self.happen(New, Event::Taken),
             (New, Message::Answer(_, false)) => self.happen(New, Event::NotTaken),
-            (Old, Message::Garbage | Message::End | Message::State) => self.give_up(),
+            (Old, Message::Garbage | Message::End) => self.give_up(),
             (New, Message::Garbage) => {} // skipped: the old side's silence is what counts
-            (_, Message::Back(_) | Message::Answer(..)) => {
+            (_, Message::Back(_) | Message::Answer(..) | Message::Applied)
+            | (Old, Message::Snapshot | Message::Changes | Message::Copied | Message::Handed) => {
                 unreachable!("nobody says that to {who:?}")
             }
             (New, Message::End) => self.new.cut_off = true,
@@ -301,7 +337,7 @@ impl World {
     /// The new side has no link any more, and knows whether the old one has ended or lives.
     fn learn_of_old(&mut self) {
         let event = match self.old.phase {
-            None if !self.has_state => Event::Orphaned,
+            None if !self.copy.has.may_serve() => Event::Orphaned,
             None => Event::OldGone,
             Some(_) => Event::GivenUp,
         };
@@ -310,25 +346,32 @@ impl World {
 
     /// It was promised something, and hears nothing for too long.
     fn lose_patience(&mut self) {
-        match self.has_state {
+        match self.copy.said_ready {
             true => self.happen(New, Event::OldSilent),
             false => self.die(New),
         }
     }
 
-    fn changed(&self, change: &dyn Fn(&mut World)) -> World {
+    pub(super) fn changed(&self, change: &dyn Fn(&mut World)) -> World {
         let mut world = self.clone();
         change(&mut world);
+        world.forget_copy();
         world
     }
 
     /// What happens by itself: messages arrive, time passes.
     fn inner_steps(&self) -> Vec<World> {
-        let mut next = Vec::new();
-        let mut go = |change: &dyn Fn(&mut World)| next.push(self.changed(change));
+        let mut next = self.steps_of_copy();
+        let mut go = |change: &dyn Fn(&mut World)| {
+            next.extend(Some(self.changed(change)).filter(|world| world != self));
+        };
         for who in [Old, New] {
             let process = if who == Old { &self.old } else { &self.new };
             let Some(phase) = process.phase.filter(|_| !process.hung) else { continue };
+            if who == New && self.is_reading() {
+                go(&World::lose_patience);
+                continue;
+            }
             if let Some(&message) = process.inbox.front() {
                 go(&|world| {
                     world.at(who).inbox.pop_front();
@@ -342,14 +385,13 @@ impl World {
                 go(&World::learn_of_old);
                 continue; // what comes of it decides
             }
-            if (who, phase) == (Old, Phase::Starting) && self.to_hand_over {
-                go(&|world| {
-                    world.to_hand_over = false;
-                    world.send(Old, Message::State);
-                });
+            match who {
+                Old => go(&|world| world.next_of_old(phase)),
+                New => go(&World::next_of_new),
             }
             match (who, phase) {
-                (Old, Phase::Starting | Phase::Released | Phase::TakingBack) => go(&World::give_up),
+                (Old, _) if phase.makes_successor() => go(&World::give_up),
+                (Old, Phase::Released | Phase::TakingBack) => go(&World::give_up),
                 (_, Phase::HandingBack) => go(&|world| world.happen(New, Event::OldSilent)),
                 // It holds up the connections that it has by now: it is killed.
                 (_, Phase::Returned) => go(&|world| world.die(Old)),
@@ -366,7 +408,7 @@ impl World {
 
     /// What is done to them from outside.
     fn outer_steps(&self) -> Vec<World> {
-        let mut next = Vec::new();
+        let mut next = self.outer_steps_of_copy();
         let mut go = |change: &dyn Fn(&mut World)| next.push(self.changed(change));
         for who in [Old, New] {
             let process = if who == Old { &self.old } else { &self.new };
@@ -376,7 +418,8 @@ impl World {
                 go(&|world| {
                     world.deaths -= 1;
                     // The other one is dead, or is leaving: this was the last that could serve.
-                    let unable = who == Old && (world.given_up || !world.has_state);
+                    let has = world.copy.has.may_serve();
+                    let unable = who == Old && (world.given_up || !has);
                     world.bereft |= unable || other.phase.is_none_or(Phase::drains);
                     world.die(who);
                 });
@@ -392,10 +435,17 @@ impl World {
                 });
             }
             if self.garbage > 0 && !process.cut_off {
-                go(&|world| {
-                    world.garbage -= 1;
-                    world.send(who, Message::Garbage);
-                });
+                let nonsense = match who {
+                    New if phase == Phase::Waiting => vec![Message::Is(Event::Ready)],
+                    New => vec![],
+                    Old => self.untimely(),
+                };
+                for message in nonsense.into_iter().chain([Message::Garbage]) {
+                    go(&|world| {
+                        world.garbage -= 1;
+                        world.send(who, message);
+                    });
+                }
             }
             // A stop waits until it is decided whose the connections are.
             if self.requests > 0 && phase != Phase::TakingBack {
@@ -466,7 +516,9 @@ impl World {
         let twice = self.old_serves && self.new_serves && self.kill_reaches;
         assert!(!twice, "both serve the same connections: {self:#?}");
         let new_accepts = self.new.phase.is_some_and(Phase::accepts);
-        assert!(!new_accepts || self.has_state, "it serves what it does not know: {self:#?}");
+        let has = self.copy.has.may_serve();
+        assert!(!new_accepts || has, "it serves what it does not know: {self:#?}");
+        self.check_copy();
     }
 }
 
@@ -498,6 +550,24 @@ fn in_every_order_of_events_somebody_accepts_and_nobody_waits_for_ever() {
     }
     println!("restart model: {} worlds visited, {at_rest} of them at rest", worlds.len());
     assert!(worlds.len() > 1000, "the model has lost its events: {} worlds", worlds.len());
+}
+
+/// However the state goes, there is a way on which it arrives and the old side retires.
+#[test]
+fn where_nothing_goes_wrong_the_new_side_comes_to_serve() {
+    for begun in World::all() {
+        let (mut seen, mut todo) = (HashSet::new(), vec![begun.clone()]);
+        while let Some(world) = todo.pop() {
+            if seen.insert(world.clone()) {
+                todo.extend(world.inner_steps());
+            }
+        }
+        let succeeds = |world: &World| {
+            let at_work = world.new.phase == Some(Phase::Serving) && world.old.phase.is_none();
+            at_work && !world.given_up && !world.stood_in
+        };
+        assert!(seen.iter().any(succeeds), "it can only be given up: {begun:#?}");
+    }
 }
 
 /// Time and messages alone bring every world to rest: no restart goes round in circles.

@@ -14,8 +14,16 @@ pub(crate) enum Phase {
     Returned,
     /// The generation that accepts, with nobody else to do it.
     Serving,
-    /// It accepts, and a new side is being made.
+    /// It accepts, and a new program is being started.
     Starting,
+    /// It accepts, and that one gets the state: a snapshot, written and read meanwhile.
+    Copying,
+    /// It accepts, and that one gets what has changed since the snapshot, as long as that is worth it.
+    CatchingUp,
+    /// It has the listeners. What is left of the state and the connections that move are on their way.
+    HandingOver,
+    /// The same, and the new side has everything: a forked child has it from birth.
+    Handed,
     /// It has stopped accepting in favour of a new side that has not committed.
     Released,
     /// It has taken in what that one hands back, and could serve. Nobody is served until the other one says so.
@@ -31,8 +39,24 @@ pub(crate) enum Phase {
 /// What happens to this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Event {
-    /// A new side was made.
+    /// A new program was started.
     Begun,
+    /// A child was made, which has everything.
+    Forked,
+    /// The new program is up, and asks for the state.
+    Claimed,
+    /// The service notes what changes from now on.
+    Tracked,
+    /// It does not.
+    Untracked,
+    /// There may be no scribe, or there is none to be had.
+    NoScribe,
+    /// The new program has read the snapshot.
+    Loaded,
+    /// So few changes are left, or so little time, that the next ones are the last.
+    CaughtUp,
+    /// Everything is on its way.
+    AllSent,
     /// The new side says that it can serve.
     Ready,
     /// The new side serves, and stays.
@@ -80,6 +104,26 @@ pub(crate) enum Event {
 /// What is to be done about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Action {
+    /// Have the service note what changes from now on, if it does that, and if there may be a scribe.
+    Track,
+    /// Have a scribe write the snapshot.
+    Scribe,
+    /// Write it here.
+    Save,
+    /// From here on nobody changes what goes along: connections that move are frozen. Once in a restart.
+    StandStill,
+    /// Send what has changed meanwhile, in rounds.
+    CatchUp,
+    /// Send what is left of that.
+    LastChanges,
+    /// The service need not note what changes any more.
+    Untrack,
+    /// Send the connections that move, and say that this was all.
+    HandOver,
+    /// End the scribe, and whatever else there is of the copy.
+    EndCopy,
+    /// Go on with what stood still.
+    Thaw,
     /// Accept, and tell the service.
     Serve,
     /// Tell the old side that this one stays.
@@ -104,7 +148,7 @@ pub(crate) enum Action {
     Resume,
     /// Close the listeners and drain: another generation serves.
     Retire,
-    /// Kill the new side.
+    /// Kill the new side, and go on with what stood still.
     Abandon,
     /// The new side lives on and is an older generation like any other, which is told to leave as well.
     Dismiss,
@@ -134,18 +178,10 @@ pub(crate) fn step(phase: Phase, event: Event) -> (Phase, &'static [Action]) {
         // The old side serves, or leaves as well: the listeners are not this one's to end.
         (Probation | Returned | Serving, On::GivenUp)
                                                    => (Retired,   &[Do::Retire]),
-        (Starting,  On::GivenUp)                   => (Retired,   &[Do::Abandon, Do::Retire]),
-
-        (Serving,   On::Begun)                     => (Starting,  &[]),
         // A new side does not commit before it leaves: an old one that has heard of both would go on alone.
         (Probation | Returned | Serving, On::Drain | On::Dismissed)
                                                    => (Stopping,  &[Do::Drain]),
         (Probation | Returned | Serving, On::Stop) => (Stopping,  &[Do::Drain, Do::Abort]),
-
-        (Starting,  On::Ready)                     => (Released,  &[Do::Release]),
-        (Starting,  On::NewGone)                   => (Serving,   &[]),
-        (Starting,  On::Drain | On::Dismissed)     => (Stopping,  &[Do::Abandon, Do::Drain]),
-        (Starting,  On::Stop)                      => (Stopping,  &[Do::Abandon, Do::Drain, Do::Abort]),
 
         (Released,  On::Committed)                 => (Retired,   &[Do::Retire]),
         (Released,  On::NewGone)                   => (Serving,   &[Do::Resume]),
@@ -161,7 +197,35 @@ pub(crate) fn step(phase: Phase, event: Event) -> (Phase, &'static [Action]) {
         (Retired | Stopping, On::Deadline)         => (phase,     &[Do::Abort]),
         (Retired | Stopping, On::Empty)            => (Ended,     &[]),
 
-        (phase, event) => step_back(phase, event),
+        (phase, event) => step_over(phase, event),
+    }
+}
+
+/// The part of it in which a new side is made and gets what it is to serve.
+#[rustfmt::skip] // a table
+fn step_over(phase: Phase, event: Event) -> (Phase, &'static [Action]) {
+    use {Action as Do, Event as On, Phase::*};
+    match (phase, event) {
+        (Serving,   On::Begun)                     => (Starting,  &[]),
+        (Serving,   On::Forked)                    => (Handed,    &[]),
+        (Starting,  On::Claimed)                   => (Copying,   &[Do::Track]),
+        (Copying,   On::Tracked)                   => (Copying,   &[Do::Scribe]),
+        // Nobody would know what has changed meanwhile.
+        (Copying,   On::Untracked)                 => (Copying,   &[Do::StandStill, Do::Scribe]),
+        (Copying,   On::NoScribe)                  => (Copying,   &[Do::Untrack, Do::StandStill, Do::Save]),
+        (Copying,   On::Loaded)                    => (CatchingUp, &[Do::CatchUp]),
+        (CatchingUp, On::CaughtUp)
+            => (HandingOver, &[Do::StandStill, Do::LastChanges, Do::Untrack, Do::HandOver]),
+        (HandingOver, On::AllSent)                 => (Handed,    &[]),
+        (Handed,    On::Ready)                     => (Released,  &[Do::EndCopy, Do::Release]),
+
+        (phase, event) if !phase.makes_successor() => step_back(phase, event),
+        // From here on: as if nothing had been.
+        (_,         On::NewGone)                   => (Serving,   &[Do::EndCopy, Do::Thaw]),
+        (_,         On::Drain | On::Dismissed)     => (Stopping,  &[Do::EndCopy, Do::Abandon, Do::Drain]),
+        (_,         On::Stop)                      => (Stopping,  &[Do::EndCopy, Do::Abandon, Do::Drain, Do::Abort]),
+        (_,         On::GivenUp)                   => (Retired,   &[Do::EndCopy, Do::Abandon, Do::Retire]),
+        (phase, _)                                 => (phase,     &[]),
     }
 }
 
@@ -201,13 +265,19 @@ impl Phase {
     /// Whether this process is the one that stays, as far as it knows.
     #[cfg(test)]
     pub fn stays(self) -> bool {
-        matches!(self, Phase::Serving | Phase::Starting)
+        self == Phase::Serving || self.makes_successor()
+    }
+
+    /// Whether there is to be a new side, which cannot serve yet.
+    pub fn makes_successor(self) -> bool {
+        use Phase::*;
+        matches!(self, Starting | Copying | CatchingUp | HandingOver | Handed)
     }
 
     /// Whether this process takes new clients.
-    #[cfg(test)]
     pub fn accepts(self) -> bool {
-        matches!(self, Phase::Probation | Phase::HandingBack | Phase::Serving | Phase::Starting)
+        matches!(self, Phase::Probation | Phase::HandingBack | Phase::Serving)
+            || self.makes_successor()
     }
 
     /// Whether this process is leaving.
@@ -224,6 +294,10 @@ impl Phase {
             Phase::Returned => "handed-back",
             Phase::Serving => "serving",
             Phase::Starting => "starting-successor",
+            Phase::Copying => "copying",
+            Phase::CatchingUp => "catching-up",
+            Phase::HandingOver => "handing-over",
+            Phase::Handed => "handed-over",
             Phase::Released => "released",
             Phase::TakingBack => "taking-back",
             Phase::Retired => "draining",
@@ -244,7 +318,7 @@ mod tests {
             for event in EVENTS {
                 let (next, _) = step(phase, event);
                 let asked = matches!(event, Event::Drain | Event::Stop | Event::Dismissed);
-                let succeeded = (phase, event) == (Phase::Starting, Event::Ready);
+                let succeeded = (phase, event) == (Phase::Handed, Event::Ready);
                 let handed_back = matches!(event, Event::Taken | Event::Resumed);
                 let handed_back = phase == Phase::HandingBack && handed_back;
                 let given_up = event == Event::GivenUp;

@@ -227,7 +227,9 @@ impl<S: Service> Harness<S> {
         let peer = stream.peer();
         let net = &mut self.turn.net;
         let id = match origin {
-            Origin::Accepted { listener } => net.insert_accepted(stream, peer, listener),
+            Origin::Accepted { listener } => {
+                net.insert_accepted(stream, peer, Phase::Open, listener)
+            }
             Origin::Dialed { .. } => net.insert(stream, peer, Phase::Open),
         };
         let id = id.expect("a stream in memory is not registered, so nothing can fail");

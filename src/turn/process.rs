@@ -129,6 +129,16 @@ impl<S: Service> Turn<S> {
         self.net.draining = next.drains();
         for action in actions {
             match action {
+                Action::Track => self.begin_copy()?,
+                Action::Scribe => self.copy_by_scribe()?,
+                Action::Save => self.copy_itself()?,
+                Action::StandStill => self.stand_still()?,
+                Action::CatchUp => self.catch_up()?,
+                Action::LastChanges => self.send_last_changes()?,
+                Action::Untrack => self.untrack(),
+                Action::HandOver => self.hand_over()?,
+                Action::EndCopy => self.end_copy(),
+                Action::Thaw => self.go_on(),
                 Action::Serve => self.serve_as_successor()?,
                 Action::Commit => self.commit()?,
                 Action::HandBack => self.hand_back()?,
@@ -146,6 +156,9 @@ impl<S: Service> Turn<S> {
                 Action::Drain => self.drain_for_good(event)?,
                 Action::Hurry => self.hurry()?,
                 Action::Abort => self.abort_all(event),
+            }
+            if self.succession.phase != next {
+                break; // what has come of it decides
             }
         }
         Ok(())

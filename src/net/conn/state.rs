@@ -12,7 +12,7 @@ use super::{timeouts::Patience, told::Told};
 use crate::{
     buffer::Output,
     clock::Stamp,
-    limits::{Limits, PROXY_HEADER_WITHIN},
+    limits::Limits,
     net::{
         destination::Destination,
         id::{ConnId, Source, Timer},

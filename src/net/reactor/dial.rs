@@ -112,7 +112,9 @@ impl Net {
                 let _ = conn.stream.set_nodelay();
                 conn.phase = Phase::Open;
                 conn.peer = match (conn.stream.peer(), conn.destination()) {
-                    (Peer::Unknown, Some(Address::Tcp(there))) => Peer::Tcp(*there), // by fast open
+                    (Peer::Unknown, Some(Destination::Address(Address::Tcp(there)))) => {
+                        Peer::Tcp(*there)
+                    }
                     (peer, _) => peer,
                 };
                 (conn.read_at, conn.written_at) = (now, now);

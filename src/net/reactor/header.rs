@@ -33,7 +33,7 @@ impl Net {
             self.pool.give(std::mem::take(&mut conn.input));
         }
         conn.phase = Phase::Open;
-        conn.active = self.stamp;
+        conn.read_at = self.stamp;
         let (client, destination) = header.addresses.unzip();
         let proxy = conn.peer;
         conn.peer = client.map_or(proxy, Peer::Tcp);

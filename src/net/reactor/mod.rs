@@ -46,8 +46,8 @@ use std::{
 
 use mio::{Events, Interest, Poll, Registry, Waker, unix::SourceFd};
 
-pub use self::connection::Connection;
 use self::checks::Checks;
+pub use self::connection::Connection;
 pub(crate) use self::{
     deadline::{Deadline, Expired},
     request::Request,

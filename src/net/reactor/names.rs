@@ -111,7 +111,7 @@ impl Net {
             return;
         }
         let watched = self.names.open().and_then(|opened| match opened {
-            Some(poll) => self.watch(&poll, Source::Names).map_err(io::Error::other),
+            Some(poll) => self.register(&poll, Source::Names).map_err(io::Error::other),
             None => Ok(()),
         });
         let moment = Moment { stamp: self.stamp, time: self.now };

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{child::Child, exec::Launch, fork, process::Process, scribe::Copying, stderr::Stderr};
+use super::{child::Child, exec::Launch, fork, process::Process, stderr::Stderr};
 use crate::{
     inventory::Inventory,
     log_target::RESTART,
@@ -51,8 +51,8 @@ pub(crate) struct Attempt {
     pub unwanted: Vec<usize>,
     /// Why the new side hands back, if it does.
     pub handed_back: Option<String>,
-    /// How the state goes to it, once it has asked for that.
-    pub copying: Option<Copying>,
+    /// What counts is the time that the copy of the state may take.
+    pub copies: bool,
     /// Connections that are on their way to it.
     pub shipment: Shipment,
 }
@@ -130,7 +130,7 @@ impl Attempt {
             stderr: None,
             unwanted: Vec::new(),
             handed_back: None,
-            copying: None,
+            copies: false,
             shipment,
         }
     }
@@ -255,9 +255,9 @@ impl Attempt {
         self.end();
         let took = self.time_passed(now);
         let (limit, in_probation, stderr) = (self.limit, self.in_probation(), self.last_words());
-        match &self.copying {
-            Some(copying) if !copying.is_done => RestartError::NotCopied { limit, took, stderr },
-            _ => RestartError::TimedOut { limit, in_probation, stderr },
+        match self.copies {
+            true => RestartError::NotCopied { limit, took, stderr },
+            false => RestartError::TimedOut { limit, in_probation, stderr },
         }
     }
 

@@ -84,27 +84,13 @@ pub(crate) struct Copying {
     pub rounds: Rounds,
     /// Bytes that were copied, of the snapshot and of changes.
     pub bytes: u64,
-    /// The new side has read the snapshot.
-    pub is_loaded: bool,
+    /// Nobody changes any more what is copied.
+    pub is_still: bool,
     /// Another piece of changes may be written.
     pub is_due: bool,
-    /// Everything is on its way.
-    pub is_done: bool,
     pub begun: Instant,
     /// From here on there is no time for more rounds.
     pub hurry_at: Instant,
     /// What was left, when it began, of the time that the new side has to be ready. The copy has a time of its own.
     pub left: Duration,
-}
-
-impl Copying {
-    /// Whether the new side is reading the snapshot.
-    pub fn is_loading(&self) -> bool {
-        !self.is_loaded
-    }
-
-    /// Whether it has changes that it has not applied yet.
-    pub fn is_applying(&self) -> bool {
-        self.rounds.is_under_way()
-    }
 }

@@ -36,13 +36,24 @@ pub(crate) struct Rounds {
 
 /// What is to be done now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Next {
+pub(crate) enum Next<Most = usize> {
     /// Nothing, before a piece was applied.
     Wait,
     /// Write so many, at most.
-    Piece(usize),
+    Piece(Most),
     /// What is left is little: the last piece.
     Last,
+}
+
+/// What comes next where so many pieces are under way, where all of this round `is_sent`, and where there is to be
+/// no other one when it `is_over`. Then the next piece is the last, and waits for those before it.
+pub(crate) fn next(in_flight: usize, is_sent: bool, is_over: bool) -> Next<()> {
+    match in_flight {
+        0 if is_over => Next::Last,
+        1.. if is_over || is_sent => Next::Wait,
+        CHANGES_IN_FLIGHT.. => Next::Wait,
+        _ => Next::Piece(()),
+    }
 }
 
 impl Rounds {
@@ -67,11 +78,10 @@ impl Rounds {
         let is_measured = self.writing > 0.0 && self.reading > 0.0;
         let is_short = waiting == 0 || (is_measured && last <= LAST_CHANGES.as_secs_f64());
         let is_over = is_short || hurry || self.begun > ROUNDS;
-        match self.in_flight.len() {
-            0 if is_over => Next::Last,
-            1.. if is_over || self.left == 0 => Next::Wait,
-            CHANGES_IN_FLIGHT.. => Next::Wait,
-            _ => Next::Piece(self.most),
+        match next(self.in_flight.len(), self.left == 0, is_over) {
+            Next::Piece(()) => Next::Piece(self.most),
+            Next::Wait => Next::Wait,
+            Next::Last => Next::Last,
         }
     }
 

@@ -2,14 +2,14 @@
 
 use crate::{
     net::{ConnId, ConnState, NamedDial},
-    restart::transfer::shared::SharedBuffers,
+    restart::{arrival::Has, transfer::shared::SharedBuffers},
 };
 
 /// What has come from the old side and waits to be taken in.
 #[derive(Debug, Default)]
 pub(in crate::turn) struct Arrivals {
-    /// All of the state has come, and was read.
-    pub has_state: bool,
+    /// What of it was read.
+    pub has: Has,
     /// Registered, and not in service.
     pub connections: Vec<ConnState>,
     /// What several of them have queued.

@@ -30,17 +30,17 @@ impl Succession {
         numbers.extend(others.flat_map(Generation::descriptors));
         numbers.extend(self.newest.iter().flat_map(Link::descriptors));
         numbers.extend(self.stderrs.iter().map(Stderr::as_raw_fd));
-        numbers.extend(self.children.iter().map(Child::as_raw_fd));
+        numbers.extend(self.children.iter().chain(&self.helpers).map(Child::as_raw_fd));
         numbers.extend(self.preparation.iter().map(|it| it.collapse.as_raw_fd()));
         let pieces = self.handback.iter().flat_map(|it| &it.pieces);
         numbers.extend(pieces.map(AsRawFd::as_raw_fd));
-        if let Some(Attempt { child, link, stderr, copying, .. }) = &self.attempt {
+        if let Some(Attempt { child, link, stderr, .. }) = &self.attempt {
             numbers.push(child.as_raw_fd());
             numbers.extend(link.iter().flat_map(Link::descriptors));
             numbers.extend(stderr.iter().map(Stderr::as_raw_fd));
-            let scribe = copying.iter().filter_map(|it| it.scribe.as_ref());
-            numbers.extend(scribe.map(Child::as_raw_fd));
         }
+        let scribe = self.copying.iter().filter_map(|it| it.scribe.as_ref());
+        numbers.extend(scribe.map(Child::as_raw_fd));
         numbers
     }
 }

@@ -22,6 +22,7 @@ use crate::{
             exec::Launch,
             fork::Unready,
             process::Process,
+            scribe::Copying,
             stderr::{ForwardedStderr, Stderr},
             supervised::Supervised,
         },
@@ -93,6 +94,8 @@ pub(crate) struct Succession {
 
     /// On an old side: the restart in progress.
     pub(in crate::turn) attempt: Option<Attempt>,
+    /// How the state goes to a new program that has asked for it.
+    pub(in crate::turn) copying: Option<Copying>,
     /// A restart by fork that waits until the heap is prepared for it.
     pub(in crate::turn) preparation: Option<Preparation>,
     /// A restart that waits until the oldest generation is gone.
@@ -266,6 +269,7 @@ impl Succession {
             unready: None,
             heap: SharedHeap::default(),
             attempt: None,
+            copying: None,
             preparation: None,
             deferred: None,
             last_generation: 0,

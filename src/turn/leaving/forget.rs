@@ -40,13 +40,7 @@ impl<S: Service> Turn<S> {
     pub(in crate::turn) fn gives_back(&self) -> bool {
         self.inherited.last().is_some_and(|last| match self.succession.phase {
             Phase::Waiting => false,
-            Phase::Released
-            | Phase::TakingBack
-            | Phase::Returned
-            | Phase::Retired
-            | Phase::Stopping
-            | Phase::Ended => !last.is_shared(),
-            Phase::Probation | Phase::HandingBack | Phase::Serving | Phase::Starting => true,
+            phase => phase.accepts() || !last.is_shared(),
         })
     }
 

@@ -7,7 +7,7 @@ use super::{copying::not_saved, moving::Hitch};
 use crate::{
     error::Result,
     restart::{
-        engine::attempt::Attempt,
+        Event, Phase,
         fault::{self, Step},
         link::Message,
         transfer::{memfd::Unsealed, rounds::Next},
@@ -24,14 +24,14 @@ impl<S: Service> Turn<S> {
     pub(super) fn applied(&mut self, took: Duration) {
         self.copying(|copying| {
             copying.rounds.applied(took);
-            copying.is_due = !copying.is_done;
+            copying.is_due = true;
         });
     }
 
     /// Whether there is a piece of changes to be written, once everybody has had an answer.
     pub(in crate::turn) fn copies(&self) -> bool {
-        let copying = self.succession.attempt.as_ref().and_then(|it| it.copying.as_ref());
-        copying.is_some_and(|copying| copying.is_due)
+        self.succession.phase == Phase::CatchingUp
+            && self.succession.copying.as_ref().is_some_and(|copying| copying.is_due)
     }
 
     /// Part of phase 11: one piece of changes, if one is due.
@@ -39,25 +39,24 @@ impl<S: Service> Turn<S> {
         if !self.copies() {
             return Ok(());
         }
-        let copied = self.copy_changes();
-        self.give_up_unless(copied)
+        match self.copy_changes() {
+            Ok(true) => self.advance(Event::CaughtUp),
+            Ok(false) => Ok(()),
+            Err(hitch) => self.give_up_unless(Err(hitch)),
+        }
     }
 
-    fn copy_changes(&mut self) -> std::result::Result<(), Hitch> {
+    /// Whether what is left is for the standstill.
+    fn copy_changes(&mut self) -> std::result::Result<bool, Hitch> {
         let waiting = self.changes_waiting()?;
         let now = self.net.clock.now();
-        let Some(Attempt { copying: Some(copying), .. }) = &mut self.succession.attempt else {
-            return Ok(());
-        };
+        let Some(copying) = &mut self.succession.copying else { return Ok(false) };
         match copying.rounds.next(waiting, copying.hurry_at <= now) {
             Next::Wait => copying.is_due = false,
             Next::Piece(most) => drop(self.send_changes(waiting, most)?),
-            Next::Last => {
-                copying.is_due = false;
-                self.hand_over()?;
-            }
+            Next::Last => return Ok(true),
         }
-        Ok(())
+        Ok(false)
     }
 
     /// How many changes are to be copied.
@@ -117,7 +116,6 @@ impl<S: Service> Turn<S> {
 
     /// The service need not note its changes any more.
     pub(super) fn forget_changes(&mut self) {
-        self.copying(|copying| copying.tracks = false);
         let service = &mut self.service;
         guard_process(&mut self.net, "track_changes", |_| service.track_changes(false));
     }

@@ -22,8 +22,8 @@ use crate::{
     logging::catch,
     net::Source,
     restart::{
+        Event,
         engine::{
-            attempt::Attempt,
             child::Child,
             fork::thread_count,
             pipe::{Sink, pipe},
@@ -39,8 +39,8 @@ use crate::{
 };
 
 impl<S: Service> Turn<S> {
-    /// The new program is up: it gets the service's state.
-    pub(super) fn begin_copy(&mut self) -> std::result::Result<(), Hitch> {
+    /// The new program is up: it gets the service's state. How depends on what there is.
+    pub(in crate::turn) fn begin_copy(&mut self) -> Result {
         self.tell_ends();
         fault::point(Step::OldSaving, self.succession.link_to_new());
         let by = match thread_count() {
@@ -48,70 +48,85 @@ impl<S: Service> Turn<S> {
             threads => CopiedBy::Itself { threads, errno: 0 },
         };
         self.schedule_copy(by);
-        let (reader, writer) =
-            self.net.reserve.lend(pipe).map_err(|e| format!("make a pipe: {e}"))?;
-        let mut writer = Some(writer);
-        if by == CopiedBy::Scribe {
-            self.copy_by_scribe(&mut writer)?;
-        } else {
-            self.stand_still()?;
+        if by != CopiedBy::Scribe {
+            return self.advance(Event::NoScribe);
         }
-        self.send_across(&Message::Snapshot, vec![reader.into()])?;
-        fault::point(Step::OldCopying, self.succession.link_to_new());
-        writer.map_or(Ok(()), |writer| self.copy_itself(writer))
+        let service = &mut self.service;
+        match guard_restart(&mut self.net, "track_changes", |_| service.track_changes(true)) {
+            Ok(tracks) => {
+                self.copying(|copying| copying.tracks = tracks);
+                self.advance(if tracks { Event::Tracked } else { Event::Untracked })
+            }
+            Err(why) => self.give_up_unless(Err(why.into())),
+        }
     }
 
     /// From now on the time for the copy counts.
     fn schedule_copy(&mut self, by: CopiedBy) {
+        let mut left = Duration::ZERO;
         self.reschedule(|attempt, now| {
-            let left = attempt.overdue.saturating_duration_since(now);
-            attempt.limit = attempt.task.how.copy_within;
+            left = attempt.overdue.saturating_duration_since(now);
+            (attempt.copies, attempt.limit) = (true, attempt.task.how.copy_within);
             attempt.overdue = now + attempt.limit;
-            attempt.copying = Some(Copying {
-                by,
-                scribe: None,
-                tracks: false,
-                rounds: Rounds::new(),
-                bytes: 0,
-                is_loaded: false,
-                is_due: false,
-                is_done: false,
-                begun: now,
-                hurry_at: now + attempt.limit.mul_f64(ROUNDS_UNTIL),
-                left,
-            });
+        });
+        let (begun, Some(attempt)) = (self.net.clock.now(), &self.succession.attempt) else {
+            return;
+        };
+        self.succession.copying = Some(Copying {
+            by,
+            scribe: None,
+            tracks: false,
+            is_still: false,
+            rounds: Rounds::new(),
+            bytes: 0,
+            is_due: false,
+            begun,
+            hurry_at: begun + attempt.limit.mul_f64(ROUNDS_UNTIL),
+            left,
         });
     }
 
-    /// Makes a scribe, which takes the `pipe`. If the system refuses, the pipe is still there.
-    fn copy_by_scribe(&mut self, pipe: &mut Option<OwnedFd>) -> std::result::Result<(), Hitch> {
-        let service = &mut self.service;
-        let tracks = guard_restart(&mut self.net, "track_changes", |_| service.track_changes(true));
-        let tracks = tracks?;
-        self.copying(|copying| copying.tracks = tracks);
-        if !tracks {
-            self.stand_still()?;
-        }
-        let begun = self.net.clock.now();
-        match self.make_scribe(pipe) {
-            Ok(scribe) => {
-                let watched = self.net.register(&scribe, Source::Child);
-                self.copying(|copying| copying.scribe = Some(scribe));
-                self.net.shared = true; // until it has closed its copies of everything
-                watched?;
-                self.has_saved(begun).map(drop)
+    /// A scribe writes the state, if the system makes one.
+    pub(in crate::turn) fn copy_by_scribe(&mut self) -> Result {
+        match self.try_copy_by_scribe() {
+            Ok(None) => Ok(()),
+            Ok(Some(errno)) => {
+                let by = CopiedBy::Itself { threads: 1, errno };
+                self.copying(|copying| copying.by = by);
+                self.advance(Event::NoScribe)
             }
+            Err(hitch) => self.give_up_unless(Err(hitch)),
+        }
+    }
+
+    /// Answers why the system makes no scribe, if it does not.
+    fn try_copy_by_scribe(&mut self) -> std::result::Result<Option<i32>, Hitch> {
+        let (reader, writer) = self.make_pipe()?;
+        let begun = self.net.clock.now();
+        let scribe = match self.make_scribe(&mut Some(writer)) {
+            Ok(scribe) => scribe,
             Err(e) => {
                 log::warn!(target: RESTART, "copy: no scribe: {e}");
-                let errno = e.raw_os_error().unwrap_or(libc::EAGAIN);
-                self.copying(|copying| copying.by = CopiedBy::Itself { threads: 1, errno });
-                if tracks {
-                    self.forget_changes();
-                    self.stand_still()?;
-                }
-                Ok(())
+                return Ok(Some(e.raw_os_error().unwrap_or(libc::EAGAIN)));
             }
-        }
+        };
+        let watched = self.net.register(&scribe, Source::Child);
+        self.copying(|copying| copying.scribe = Some(scribe));
+        self.net.shared = true; // until it has closed its copies of everything
+        watched?;
+        self.has_saved(begun)?;
+        self.send_snapshot(reader)?;
+        Ok(None)
+    }
+
+    fn make_pipe(&mut self) -> std::result::Result<(OwnedFd, OwnedFd), Hitch> {
+        Ok(self.net.reserve.lend(pipe).map_err(|e| format!("make a pipe: {e}"))?)
+    }
+
+    fn send_snapshot(&mut self, reader: OwnedFd) -> std::result::Result<(), Hitch> {
+        self.send_across(&Message::Snapshot, vec![reader.into()])?;
+        fault::point(Step::OldCopying, self.succession.link_to_new());
+        Ok(())
     }
 
     fn make_scribe(&mut self, pipe: &mut Option<OwnedFd>) -> io::Result<Child> {
@@ -128,9 +143,14 @@ impl<S: Service> Turn<S> {
 
     /// The state is to be as it is now: nobody changes it where connections move, and where they stay it is
     /// for this process alone that it goes on.
-    fn stand_still(&mut self) -> std::result::Result<(), Hitch> {
-        self.freeze_what_moves()?;
-        self.send_alarms()
+    pub(in crate::turn) fn stand_still(&mut self) -> Result {
+        if self.copying(|copying| std::mem::replace(&mut copying.is_still, true)) == Some(true) {
+            return Ok(());
+        }
+        self.tell_ends();
+        let still = self.freeze_what_moves().and_then(|()| self.send_alarms());
+        fault::point(Step::OldStill, self.succession.link_to_new());
+        self.give_up_unless(still)
     }
 
     /// They go with the state, as they stand when nobody changes that any more.
@@ -150,11 +170,18 @@ impl<S: Service> Turn<S> {
     }
 
     /// Writes the state, for want of a scribe. Each write looks at the clock.
-    fn copy_itself(&mut self, pipe: OwnedFd) -> std::result::Result<(), Hitch> {
+    pub(in crate::turn) fn copy_itself(&mut self) -> Result {
+        let copied = self.try_copy_itself();
+        self.give_up_unless(copied)
+    }
+
+    fn try_copy_itself(&mut self) -> std::result::Result<(), Hitch> {
+        let (reader, writer) = self.make_pipe()?;
+        self.send_snapshot(reader)?;
         let Some(attempt) = &self.succession.attempt else { return Ok(()) };
         let begun = self.net.clock.now();
         let mut pipe =
-            Sink::new(pipe, attempt.overdue).map_err(|e| format!("prepare a pipe: {e}"))?;
+            Sink::new(writer, attempt.overdue).map_err(|e| format!("prepare a pipe: {e}"))?;
         let saved = Writer::begin(&mut pipe).map_err(not_saved).and_then(|mut out| {
             let service = &self.service;
             let done = guard_restart(&mut self.net, "save", |_| service.save(&mut out))?;
@@ -168,68 +195,65 @@ impl<S: Service> Turn<S> {
         }
     }
 
-    /// The new side has read it all.
-    pub(super) fn loaded(&mut self, bytes: u64) -> std::result::Result<(), Hitch> {
-        fault::point(Step::OldLoaded, self.succession.link_to_new());
-        let Some(Attempt { copying: Some(copying), .. }) = &mut self.succession.attempt else {
-            return Ok(());
-        };
-        copying.bytes += bytes;
-        (copying.is_loaded, copying.is_due) = (true, copying.tracks);
+    /// The new side has read it all, and gets what has changed since.
+    pub(in crate::turn) fn catch_up(&mut self) -> Result {
+        let Some(copying) = &mut self.succession.copying else { return Ok(()) };
+        copying.is_due = true;
         let (tracks, scribe) = (copying.tracks, copying.scribe.take());
-        if let Some(scribe) = scribe {
-            self.leave_to_end(scribe);
-        }
-        if tracks { Ok(()) } else { self.hand_over() }
+        scribe.into_iter().for_each(|scribe| self.leave_to_end(scribe));
+        if tracks { Ok(()) } else { self.advance(Event::CaughtUp) }
     }
 
-    /// What the new side has is as new as it can be while this one serves: now comes what is left, and the
-    /// connections if they move.
-    pub(super) fn hand_over(&mut self) -> std::result::Result<(), Hitch> {
-        let tracks = self.copying(|copying| copying.tracks).unwrap_or(false);
+    /// What the new side has is as new as it can be while this one serves: now comes what is left.
+    pub(in crate::turn) fn send_last_changes(&mut self) -> Result {
+        let sent = self.try_send_last_changes();
+        self.give_up_unless(sent)
+    }
+
+    fn try_send_last_changes(&mut self) -> std::result::Result<(), Hitch> {
+        let left = self.copying(|copying| copying.left).unwrap_or_default();
         self.reschedule(|attempt, now| {
-            let left = attempt.copying.as_ref().map_or(Duration::ZERO, |copying| copying.left);
+            attempt.copies = false;
             (attempt.limit, attempt.overdue) = (attempt.task.how.ready_within, now + left);
         });
-        if tracks {
-            self.tell_ends();
-            self.freeze_what_moves()?;
+        if self.net.frozen {
+            self.hurry_new();
+        }
+        if self.copying(|copying| copying.tracks) == Some(true) {
             let waiting = self.changes_waiting()?;
             if self.send_changes(waiting, usize::MAX)? > 0 {
                 return Err("save_changes has kept some although it was to write all".into());
             }
-            self.forget_changes();
-            self.send_alarms()?;
-        } else if self.net.frozen {
-            self.hurry_new();
         }
         self.note_copied();
+        Ok(())
+    }
+
+    /// All of the state is on its way: now the connections, if they move.
+    pub(in crate::turn) fn hand_over(&mut self) -> Result {
         if self.net.frozen {
             self.choose_outgoing();
         }
         let last_serial = self.net.last_serial;
-        self.send_across(&Message::Copied { last_serial }, Vec::new())?;
+        let sent = self.send_across(&Message::Copied { last_serial }, Vec::new());
         fault::point(Step::OldSaved, self.succession.link_to_new());
-        self.send_connections()
+        let sent = sent.and_then(|()| self.send_connections());
+        self.give_up_unless(sent)
     }
 
     fn note_copied(&mut self) {
         let now = self.net.clock.now();
-        let Some(attempt) = &mut self.succession.attempt else { return };
-        let Some(copying) = &mut attempt.copying else { return };
-        copying.is_done = true;
+        let Some(copying) = &self.succession.copying else { return };
         let (rounds, changes) = copying.rounds.told();
         let took = now.saturating_duration_since(copying.begun);
         let copied = Copied { by: copying.by, bytes: copying.bytes, took, rounds, changes };
-        attempt.steps.copied = Some(copied);
+        self.succession.attempt.iter_mut().for_each(|it| it.steps.copied = Some(copied));
         log::info!(target: RESTART, "copied: {copied}");
     }
 
     /// The scribe may have ended.
     pub(super) fn handle_scribe(&mut self) -> Result {
-        let Some(Attempt { copying: Some(copying), .. }) = &mut self.succession.attempt else {
-            return Ok(());
-        };
+        let Some(copying) = &mut self.succession.copying else { return Ok(()) };
         let Some(mut scribe) = copying.scribe.take_if(|scribe| scribe.has_ended()) else {
             return Ok(());
         };
@@ -241,14 +265,20 @@ impl<S: Service> Turn<S> {
         }
     }
 
-    /// The restart is over, one way or the other, and with it whatever there still is of its copy.
-    pub(super) fn end_copy(&mut self, attempt: &mut Attempt) {
-        let Some(copying) = &mut attempt.copying else { return };
+    /// Nobody needs what there still is of the copy.
+    pub(in crate::turn) fn end_copy(&mut self) {
+        let Some(copying) = &mut self.succession.copying else { return };
         if let Some(scribe) = copying.scribe.take() {
             scribe.kill();
             self.leave_to_end(scribe);
         }
-        if copying.tracks && !copying.is_done {
+        self.untrack();
+        self.succession.copying = None;
+    }
+
+    /// A service that notes its changes for the copy need not any more.
+    pub(in crate::turn) fn untrack(&mut self) {
+        if self.copying(|copying| std::mem::replace(&mut copying.tracks, false)) == Some(true) {
             self.forget_changes();
         }
     }
@@ -261,7 +291,7 @@ impl<S: Service> Turn<S> {
     }
 
     pub(super) fn copying<T>(&mut self, change: impl FnOnce(&mut Copying) -> T) -> Option<T> {
-        self.succession.attempt.as_mut()?.copying.as_mut().map(change)
+        self.succession.copying.as_mut().map(change)
     }
 }
 

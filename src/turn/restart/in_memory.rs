@@ -43,7 +43,7 @@ impl<S: Service> Turn<S> {
     /// When the state is not saved or not loaded. This side has gone on by then, as
     /// after [`give_up_in_memory`](Self::give_up_in_memory).
     pub fn copy_to<N: Service>(&mut self, service: N) -> Result<Turn<N>> {
-        self.succession.phase = Phase::Starting;
+        self.succession.phase = Phase::Handed;
         let copied = self.try_copy_to(service);
         self.forget_changes();
         if let Err(why) = &copied {

@@ -23,13 +23,14 @@ use crate::{
 };
 
 impl<S: Service> Turn<S> {
-    /// What the old side's service saves comes out of a pipe.
+    /// What the old side's service saves comes out of a pipe. Answers whether it was read: otherwise the old side is
+    /// gone, or does without this one.
     ///
     /// # Errors
     /// When it does not come whole and in time, or the service cannot make sense of it. A service that has read
     /// half of it must never serve.
-    pub(super) fn load_snapshot(&mut self, fds: Vec<OwnedFd>) -> Result {
-        let Some(old) = &mut self.succession.old else { return Ok(()) };
+    pub(super) fn load_snapshot(&mut self, fds: Vec<OwnedFd>) -> Result<bool> {
+        let Some(old) = &mut self.succession.old else { return Ok(false) };
         fault::point(Step::NewLoading, Some(&mut old.link));
         let pipe = fds.into_iter().next().ok_or("the state came without a pipe")?;
         let patience = self.succession.copy_within + HANDOVER_PATIENCE;
@@ -40,12 +41,12 @@ impl<S: Service> Turn<S> {
                 // A failure means that the old side is gone; the link will say so.
                 let _ = old.link.send(&Message::Loaded { bytes }, Vec::new());
                 fault::point(Step::NewLoaded, Some(&mut old.link));
-                Ok(())
+                Ok(true)
             }
             // It is over for this side, one way or the other. Which one, the link says.
             Err(why) if old.link.is_cut() => {
                 log::warn!(target: RESTART, "the state is not read to its end: {}", Escaped(why));
-                Ok(())
+                Ok(false)
             }
             Err(why) => Err(why),
         }

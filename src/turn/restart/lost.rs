@@ -61,8 +61,9 @@ impl<S: Service> Turn<S> {
         log::warn!(target: RESTART, "the old side is gone (pid {})", who.pid);
         self.clear_up_after(who.pid);
         // A supervisor has no state, and nothing to serve that would be missing.
-        let has_state =
-            self.succession.ready || self.succession.arrivals.has_state || self.is_supervisor(who);
+        let has_state = self.succession.ready
+            || self.succession.arrivals.has.may_serve()
+            || self.is_supervisor(who);
         if self.succession.phase == Phase::Waiting && !has_state {
             self.advance(Event::Orphaned)?;
             return self.end_unserved("it ended before it had handed over its state");

@@ -12,7 +12,7 @@ use crate::{
     log_target::RESTART,
     net::{ConnId, Connection, Peer, Reason, Stream},
     restart::{
-        Phase,
+        Event, Phase,
         fault::{self, Step},
         link::{FDS_PER_MESSAGE, Fd, Link, LinkError, Message},
         transfer::{
@@ -162,7 +162,7 @@ impl<S: Service> Turn<S> {
         let (last_serial, slots) = (self.net.last_serial, self.net.conns.end() as u64);
         self.send_across(&Message::Handed { last_serial, slots }, Vec::new())?;
         fault::point(Step::OldHanded, self.succession.link_to_new());
-        Ok(())
+        Ok(self.advance(Event::AllSent)?)
     }
 
     /// The sockets are lent: they stay here, frozen, until the other side has served.

@@ -16,6 +16,7 @@ use crate::{
     plan::Engine,
     restart::{
         Event, Phase,
+        arrival::{Has, Piece},
         engine::{
             fork::{Unready, close_all},
             stderr::ForwardedStderr,
@@ -53,6 +54,10 @@ impl<S: Service> Turn<S> {
 
     /// The old side has handed over everything.
     fn handed(&mut self, last_serial: u64, slots: u64) -> Result {
+        if !self.succession.old.as_ref().is_some_and(|old| self.is_supervisor(old.who)) {
+            let whole = self.has_with(Piece::Handed); // a supervisor has nothing else to give
+            self.succession.arrivals.has = self.fail_unless(whole)?;
+        }
         self.net.last_serial = last_serial;
         self.net.part(slots as usize);
         let taken = self.take_in();
@@ -64,7 +69,7 @@ impl<S: Service> Turn<S> {
     }
 
     /// Tells the old side why this one cannot serve, and ends it.
-    pub(super) fn fail_unless(&mut self, done: Result) -> Result {
+    pub(super) fn fail_unless<T>(&mut self, done: Result<T>) -> Result<T> {
         if let (Err(why), Some(old)) = (&done, &mut self.succession.old) {
             let _ = old.link.send(&Message::Failed { reason: why.to_string() }, Vec::new());
         }
@@ -225,16 +230,35 @@ impl<S: Service> Turn<S> {
 
     /// Some of what this side is to serve.
     fn take_piece(&mut self, word: Message, fds: Vec<OwnedFd>) -> Result {
+        let has = self.has_with(match word {
+            Message::Snapshot => Piece::Snapshot,
+            Message::Changes => Piece::Changes,
+            Message::Copied { .. } => Piece::Copied,
+            _ => Piece::Connections,
+        })?;
         match word {
-            Message::Snapshot => self.load_snapshot(fds),
-            Message::Changes => self.apply_changes(fds),
-            Message::Copied { last_serial } => {
-                self.net.last_serial = last_serial;
-                self.succession.arrivals.has_state = true;
-                Ok(())
+            Message::Snapshot => {
+                if !self.load_snapshot(fds)? {
+                    return Ok(()); // nor will anything else come
+                }
             }
-            _ => Ok(self.receive(fds)?),
+            Message::Changes => self.apply_changes(fds)?,
+            Message::Copied { last_serial } => self.net.last_serial = last_serial,
+            _ => self.receive(fds)?,
         }
+        self.succession.arrivals.has = has;
+        Ok(())
+    }
+
+    /// What this side has when it has taken in `piece` as well.
+    ///
+    /// # Errors
+    /// When something is missing that comes before. Who does without would serve less than there was.
+    fn has_with(&self, piece: Piece) -> Result<Has> {
+        let has = self.succession.arrivals.has;
+        let out_of_turn =
+            || format!("the old process has sent {piece:?} out of turn: there is {has:?}").into();
+        has.with(piece).ok_or_else(out_of_turn)
     }
 
     /// The new side may serve: it accepts, and tells the service.

@@ -13,10 +13,7 @@ use crate::{
     net::{Deadline, Source},
     restart::{
         Event, Phase,
-        engine::{
-            attempt::{Attempt, check_speaker},
-            scribe::Copying,
-        },
+        engine::attempt::{Attempt, check_speaker},
         fault::{self, Step},
         link::{LinkError, Message, Rollback},
         step,
@@ -70,7 +67,7 @@ impl<S: Service> Turn<S> {
                     continue;
                 }
                 // While this side accepts, there is time to hear how the new one ends.
-                Err(LinkError::Closed) if self.succession.phase == Phase::Starting => {
+                Err(LinkError::Closed) if self.succession.phase.accepts() => {
                     self.await_end();
                     return Ok(());
                 }
@@ -89,9 +86,14 @@ impl<S: Service> Turn<S> {
         }
     }
 
+    /// Whether it changes anything: a word that does not is one out of turn.
+    fn is_in_turn(&self, event: Event) -> bool {
+        step(self.succession.phase, event).0 != self.succession.phase
+    }
+
     /// The new side has said something that the state machine decides about.
     fn take_step(&mut self, event: Event) -> Result {
-        if step(self.succession.phase, event).0 == self.succession.phase {
+        if !self.is_in_turn(event) {
             return self
                 .give_up(|attempt| attempt.failed(format!("it said {event:?} out of turn")));
         }
@@ -100,22 +102,19 @@ impl<S: Service> Turn<S> {
 
     /// What a new program asks for, each in its turn.
     fn give_to_new(&mut self, word: Message, fds: Vec<OwnedFd>) -> std::result::Result<(), Hitch> {
+        let is_applying = self.copying(|copying| copying.rounds.is_under_way()) == Some(true);
         let Some(attempt) = &mut self.succession.attempt else { return Ok(()) };
-        let copying = attempt.copying.as_ref();
         match word {
             Message::Connect { pid } if !attempt.offered => {
                 Ok(self.with_reserve(|turn| turn.offer_to_new(pid, fds))?)
             }
-            Message::Claim { pid, unwanted, records } if attempt.offered && copying.is_none() => {
+            Message::Claim { pid, unwanted, records } if attempt.offered => {
                 check_speaker(&attempt.child, pid)?;
                 attempt.shipment.records = records;
                 attempt.unwanted = unwanted.into_iter().map(|place| place as usize).collect();
-                self.begin_copy()
+                Ok(())
             }
-            Message::Loaded { bytes } if copying.is_some_and(Copying::is_loading) => {
-                self.loaded(bytes)
-            }
-            Message::Applied { took } if copying.is_some_and(Copying::is_applying) => {
+            Message::Applied { took } if is_applying => {
                 self.applied(took);
                 Ok(())
             }
@@ -130,13 +129,20 @@ impl<S: Service> Turn<S> {
     /// What the new side says beside the steps of the restart.
     fn heed_new(&mut self, word: Message, fds: Vec<OwnedFd>) -> Result {
         match word {
-            Message::Connect { .. }
-            | Message::Claim { .. }
-            | Message::Loaded { .. }
-            | Message::Applied { .. }
-            | Message::Taken => {
+            Message::Claim { .. } if self.is_in_turn(Event::Claimed) => {
+                return match self.give_to_new(word, fds) {
+                    Ok(()) => self.advance(Event::Claimed),
+                    refused => self.give_up_unless(refused),
+                };
+            }
+            Message::Connect { .. } | Message::Applied { .. } | Message::Taken => {
                 let given = self.give_to_new(word, fds);
                 return self.give_up_unless(given);
+            }
+            Message::Loaded { bytes } => {
+                fault::point(Step::OldLoaded, self.succession.link_to_new());
+                self.copying(|copying| copying.bytes += bytes);
+                return self.take_step(Event::Loaded);
             }
             Message::Rollback(Rollback::State { .. }) | Message::Connections { .. } => {
                 self.receive_back(word, fds)
@@ -147,6 +153,7 @@ impl<S: Service> Turn<S> {
             Message::Alarms(words) => self.handle_alarms(words),
             // It was told to stop, and so the service was: also if it has left by now.
             Message::Dismissed { within, .. } => return self.dismissed(within),
+            Message::Claim { .. } => return self.take_step(Event::Claimed),
             _ => {
                 let report = self.report();
                 self.tell_new(&Message::Report(report));
@@ -185,12 +192,9 @@ impl<S: Service> Turn<S> {
         self.clear_up_after(attempt.child.id());
         let unheard = self.drain_link(&mut attempt);
         self.take_back_what_has_come();
-        match self.net.frozen {
-            true if unheard.taken_over => self.let_go(),
-            true => self.net.thaw(),
-            false => {}
+        if unheard.taken_over {
+            self.let_go();
         }
-        self.net.alarms.resume_all();
         self.advance(Event::NewGone)?;
         self.verdict(&attempt.task, attempt.steps, Err(why));
         unheard.dismissed.map_or(Ok(()), |within| self.dismissed(within))
@@ -210,8 +214,7 @@ impl<S: Service> Turn<S> {
 
     /// Takes the attempt out of everything.
     pub(in crate::turn) fn detach(&mut self) -> Option<Attempt> {
-        let mut attempt = self.succession.attempt.take()?;
-        self.end_copy(&mut attempt);
+        let attempt = self.succession.attempt.take()?;
         if let Some(link) = &attempt.link {
             self.net.deregister(link);
         }
@@ -313,12 +316,17 @@ impl<S: Service> Turn<S> {
             let why = attempt.abandoned();
             self.succession.heap.ended(attempt.child.id());
             self.clear_up_after(attempt.child.id());
-            if self.net.frozen {
-                self.net.thaw();
-            }
-            self.net.alarms.resume_all();
+            self.go_on();
             self.verdict(&attempt.task, attempt.steps, Err(why));
         }
+    }
+
+    /// What stood still for the new side is this one's.
+    pub(in crate::turn) fn go_on(&mut self) {
+        if self.net.frozen {
+            self.net.thaw();
+        }
+        self.net.alarms.resume_all();
     }
 
     /// This side was told to end the service, of which the new side is a part by now. It is told so with

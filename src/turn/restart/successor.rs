@@ -243,8 +243,12 @@ impl<S: Service> Turn<S> {
         attempt.link.iter_mut().for_each(|link| fault::point(Step::OldMade, Some(link)));
         let watched = self.watch_new(&attempt);
         self.net.set_deadline(attempt.overdue, Deadline::NewOverdue);
+        let begun = match attempt.task.engine {
+            Engine::Fork => Event::Forked,
+            Engine::ForkExec => Event::Begun,
+        };
         self.succession.attempt = Some(attempt);
-        self.advance(Event::Begun)?;
+        self.advance(begun)?;
         self.give_up_unless(watched.map_err(Hitch::from))
     }
 
