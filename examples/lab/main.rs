@@ -260,7 +260,7 @@ impl Service for Lab {
         }
         self.claims.start(net);
         self.beyond.start(&start);
-        self.outside.start(net, start);
+        self.outside.start(net, &start);
         self.events.push(name.to_owned());
         match settings::told().as_deref().filter(|_| start.is_successor()) {
             Some("abort") => net.set_alarm(Alarm(ABORT), BEFORE_ABORT),

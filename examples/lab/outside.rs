@@ -78,12 +78,12 @@ fn directory() -> Option<PathBuf> {
 }
 
 impl Outside {
-    pub fn start(&mut self, net: &mut Net, start: Start) {
+    pub fn start(&mut self, net: &mut Net, start: &Start) {
         handle_if_told("start");
         if env::var_os("LAB_SIGNALS").is_some() {
             journal(net, "start"); // which signals come behind
         }
-        if hands_on() && start != Start::Fresh {
+        if hands_on() && *start != Start::Fresh {
             self.watch_all(net).expect("they were watched before");
         }
         if self.directory.is_none() || !hands_on() {
