@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::restart::Lab;
+use common::restart::{Engine, Lab};
 
 #[test]
 fn with_a_second_thread_fork_is_refused_with_the_count() {
@@ -44,4 +44,16 @@ fn fork_falls_back_to_fork_exec_when_told_so() {
     // The new program has one thread: it may fork.
     assert!(late.ask("restart fork").starts_with("ok 2 "));
     assert_eq!(lab.connect().who().engine, "fork");
+}
+
+/// Who connects a client by a host's name before there is a server has such a thread, and does not know it.
+#[test]
+fn a_thread_that_is_older_than_the_server_is_told_of() {
+    const TOLD: &str = "1 of this program's threads are older than its server";
+    let lab = Lab::with(|setup| setup.env("LAB_EARLY_THREAD", 1));
+    assert!(lab.log().contains(TOLD), "{}", lab.log());
+    let lab = Lab::start();
+    lab.connect().ask("threads 1"); // which has its signals from the server's
+    lab.restart_by(Engine::ForkExec);
+    assert!(!lab.log().contains("of this program's threads"), "{}", lab.log());
 }

@@ -18,6 +18,7 @@
 //! - `LAB_TRACK=1`: it says what changes, of the keys and in the book.
 //! - `LAB_ASKS=1`: who is silent is told so, and stays (see `idle`); `LAB_LISTENER_IDLE`: whom the second listener brings
 //!   may be silent for so long.
+//! - `LAB_EARLY_THREAD=1`: a thread is older than the server.
 //! - `LAB_PANICS=1`: a panic ends the process.
 //! - `LAB_ALSO=FILE`: it also listens on each line of it, or reads `datagrams ADDRESS`.
 //! - `LAB_LISTEN_ON=FILE`: it also listens on each line of it, with options (see `sockets`).
@@ -194,6 +195,9 @@ pub fn panic_if_told(callback: &str) {
 pub fn break_if_told() {
     let is_check = env::args().any(|arg| arg == "--check");
     let is_heir = env::var_os("HEIRLOOM_LINK").is_some();
+    if setting::<u8>("EARLY_THREAD").is_some() {
+        thread::spawn(|| thread::sleep(Duration::from_secs(3600)));
+    }
     match told().as_deref() {
         Some("check") if is_check => {
             eprintln!("lab: line 7 of the configuration is wrong");

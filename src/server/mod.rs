@@ -34,6 +34,7 @@ use crate::{
         signal::held_back,
         signal_set::{Signal, SignalSet},
         systemd::Manager,
+        threads::warn_of_deaf_ones,
     },
     turn::{Generation, Handback, Inboxes, Succession, Trigger, Turn},
 };
@@ -281,6 +282,7 @@ impl<S: Service> Server<S> {
             );
         }
         self.listen_for_signals()?;
+        warn_of_deaf_ones(held_back());
         self.succession.unwanted = self.unclaimed;
         let mut turn = Turn::new(self.service, self.net, self.succession);
         turn.inboxes = self.inboxes;

@@ -1,5 +1,5 @@
 //! The system around a server, as far as it is no socket of the service: signals by number
-//! (`signal_set`), as events (`signal`) and what they do to a process otherwise (`disposition`), the
+//! (`signal_set`), as events (`signal`), what they do to a process otherwise (`disposition`), and threads that do not hold them back (`threads`), the
 //! pid file (`pidfile`) and who holds it (`holders`), files where others may have put something else
 //! (`regular_file`), the service manager (`systemd`), a shared stderr (`stdio`), descriptors that are kept
 //! for when there are no others (`reserve`), and what this process holds that is none of ours (`look`, which
@@ -22,3 +22,4 @@ pub(crate) mod signal;
 pub(crate) mod signal_set;
 pub(crate) mod stdio;
 pub(crate) mod systemd;
+pub(crate) mod threads;

@@ -104,6 +104,11 @@ impl SignalSet {
         SignalSet(self.0 & !others.0)
     }
 
+    /// As the kernel prints one (`proc_pid_status(5)`): the first signal is the lowest bit.
+    pub fn of_kernel(mask: u64) -> SignalSet {
+        SignalSet(mask)
+    }
+
     pub fn all() -> SignalSet {
         (1..=LAST).map(Signal).collect()
     }
