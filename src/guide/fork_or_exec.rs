@@ -285,6 +285,9 @@
 //! | random numbers, generators of ids | the same in both | [`after_fork_in_child`](crate::Service::after_fork_in_child), see below |
 //! | threads | refused | fork-exec |
 //!
+//! Try it with connections that stay. Where they move, one process at a time uses what is shared, and all seems well until
+//! a new one dies in its probation: the old one then goes on with a client whose conversation has gone on without it.
+//!
 //! ```
 //! use heirloom::{Net, PerProcess, Result};
 //! use std::net::TcpStream;
@@ -322,7 +325,7 @@
 //!
 //! | generator | in `after_fork_in_child` |
 //! |---|---|
-//! | `rand` from 0.9 on: `rand::rng()` | `rand::rng().reseed()` |
+//! | `rand` from 0.9 on: `rand::rng()`, also a `ThreadRng` that is kept in a field, which is the thread's own | `rand::rng().reseed()` |
 //! | `rand` 0.8: `thread_rng()` | nothing does it from outside, and its own protection comes 31 numbers late: draw from `OsRng`, or from a `StdRng` of your own |
 //! | `fastrand` | `fastrand::seed(heirloom::fresh_seed())` |
 //! | a generator in a field: `StdRng`, `SmallRng`, `oorandom`, `nanorand::WyRand` | make it anew, from [`fresh_seed`](crate::fresh_seed) or the system |

@@ -23,7 +23,7 @@
 //!
 //! | the service holds | after a fork | remedy |
 //! |---|---|---|
-//! | `postgres`, `mysql`: a client, a transaction | who drops it says goodbye or ROLLBACK for both; the other's COMMIT answers Ok, and the row is gone (`lessons -- rolled-back`) | own; with a transaction under way refuse the fork |
+//! | `postgres`, `mysql`: a client, a transaction | both use it: `UnexpectedMessage`, then `Closed` or EPIPE in both, for ever; who drops it says goodbye or ROLLBACK for both; the other's COMMIT answers Ok, and the row is gone (`lessons -- rolled-back`) | own; with a transaction under way refuse the fork. By an address or a Unix socket (`hostaddr=`): a host name starts a thread for 10 s, and the fork is refused meanwhile |
 //! | `rusqlite` 0.43 (SQLite 3.54), WAL | who closes it deletes `-wal` and `-shm` under the other, whose commits answer Ok and go to a deleted file: gone if that process is killed (`lessons -- deleted-wal`); if it closes in peace, they are written over what a third has committed since | close |
 //! | `redb` | both commit Ok, and one commit is gone; a drop in the child frees the file's lock for a third | close |
 //! | LMDB (`heed`) | slots of readers collide; the child cannot open the same path again | close |
@@ -45,7 +45,7 @@
 //!
 //! | the service holds | after a fork | remedy |
 //! |---|---|---|
-//! | the thread's generator of `rand` 0.8, 0.9, 0.10 | the next 31, 8,191, 8,191 `u64` are equal in both, then not | anew ([how](super::fork_or_exec#random-numbers-and-ids)) |
+//! | the thread's generator of `rand` 0.8, 0.9, 0.10 | up to 31, 8,192, 8,192 of the next `u64` are equal in both (what is left until it seeds itself anew), then not | anew ([how](super::fork_or_exec#random-numbers-and-ids)) |
 //! | `fastrand`, `nanorand`, `ahash`, `RandomState` of std, `oorandom` | equal for ever (`lessons -- equal-ids`) | anew |
 //! | `uuid` 1.29, v4 with `fast-rng` | the next 4,095 are equal, then not | anew, by `rand` |
 //! | `ulid` 3.0 | 5,460 of 20,000 have the same random part; where the millisecond is the same too, the whole is equal (0 to 4,921, by run) | anew, by `rand` |

@@ -338,7 +338,8 @@
 //!     let _ = self.book.get(); // the next request tries again
 //! }
 //!
-//! /// 4. and so does the new one, or the restart fails before anybody has noticed.
+//! /// 4. and so does the new one, or the restart fails and this one has never stopped. Where connections move nobody is
+//! /// served until this returns: a client that connects slowly is left to its first use, or given a timeout.
 //! fn after_fork_in_child(&mut self, _net: &mut Net) -> Result {
 //!     self.book.get().map(drop)
 //! }

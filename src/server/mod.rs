@@ -101,6 +101,10 @@ impl<S: Service> Server<S> {
     /// is an error and not the end; what the program starts by itself inherits both, a new generation has all
     /// defaults.
     ///
+    /// Call it before anything that may start a thread, which includes connecting a client by the name of its host
+    /// (`postgres` and whatever else has tokio in it: such a thread stays for ten seconds). A thread that is older does not hold signals
+    /// back, and HUP or TERM then end the program at once, without a drain, while it lives.
+    ///
     /// # Errors
     /// When the system refuses an epoll set, when an older generation hands over something that cannot be
     /// understood, or when `HEIRLOOM_LINK` or `LISTEN_FDS` lead to no socket that was passed on.

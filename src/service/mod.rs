@@ -466,7 +466,9 @@ pub trait Service: Sized {
     ///
     /// # Errors
     /// An `Err` ends this process and the restart, with this reason; the old one has never stopped accepting. So this is
-    /// the place to find out that something cannot be opened again.
+    /// the place to find out that something cannot be opened again. Where connections
+    /// [move](crate::Restart::move_connections) nobody is served until it returns, and its time counts against
+    /// [`max_downtime`](crate::Restart::max_downtime): a client that connects slowly is better left to its first use.
     ///
     /// ```
     /// # use heirloom::{Net, Result};

@@ -68,7 +68,8 @@ use crate::error::Result;
 /// # }
 /// ```
 ///
-/// Nor for what has threads: with a second one there is [no fork](crate::RestartError::Threads).
+/// Nor for what has threads: with a second one there is [no fork](crate::RestartError::Threads). A runtime within a
+/// client that waits for it in the calling thread, with its epoll set and its eventfd, is a part of the value like any other.
 ///
 /// # Which descriptors
 ///
