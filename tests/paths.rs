@@ -119,6 +119,7 @@ fn what_is_another_servers_by_now_is_left_to_it(engine: Engine) {
 fn a_supervisor_leaves_to_another_server_what_is_its_own() {
     let Three { mut server, files } = Three::start(|setup| setup.arg("--supervised"));
     let paths = ["listener", "datagrams", "control"].map(|name| files.path(name));
+    server.wait_line("committed: generation 0"); // it looks after its paths then, and others would only be half there
     let others = usurp(&paths);
     let inodes = paths.each_ref().map(|path| inode(path));
     server.restart(Signal::SIGUSR2);
