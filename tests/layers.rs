@@ -31,7 +31,6 @@ const ROOMS: [(&str, &[&str]); 43] = [
     ("clock", &[]),
     ("timer", &["clock", "limits"]),
     ("codec", &["error"]),
-    ("carried", &["error"]),
     // The system around a server.
     ("system", &["error", "inventory", "limits", "log_target"]),
     ("system/huge", &["prepare"]),
@@ -47,7 +46,17 @@ const ROOMS: [(&str, &[&str]); 43] = [
     ("net/proxy", &["limits", "net/stream"]),
     (
         "net/listen",
-        &["error", "limits", "log_target", "logging", "net", "net/proxy", "net/stream", "system"],
+        &[
+            "error",
+            "limits",
+            "log_target",
+            "logging",
+            "net",
+            "net/proxy",
+            "net/stream",
+            "system",
+            "timeouts",
+        ],
     ),
     ("net/datagram", &["limits", "log_target", "net", "net/listen"]),
     ("net/conn", &["buffer", "clock", "limits", "net", "net/proxy", "net/stream", "timeouts"]),
@@ -78,6 +87,8 @@ const ROOMS: [(&str, &[&str]); 43] = [
             "timer",
         ],
     ),
+    // A macro that writes methods of a service.
+    ("carried", &["error", "net/reactor"]),
     // How one process follows another. It knows a connection as data.
     ("restart/link", &["limits", "log_target", "plan", "system"]),
     (

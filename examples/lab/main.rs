@@ -10,6 +10,7 @@
 
 mod beyond;
 mod book;
+mod carry;
 mod claims;
 #[path = "../common/mod.rs"]
 mod common;
@@ -312,23 +313,18 @@ impl Service for Lab {
         if session.fate == Fate::Stay { Move::Stay } else { Move::Yes }
     }
 
-    /// The length of what `State` is written down as, that, and the pages of the book.
     fn save(&self, out: &mut dyn Write) -> Result {
         own::note("save");
         settings::linger("save");
         panic_if_told("save");
-        let state = self.state.write()?;
-        out.write_all(&(state.len() as u32).to_le_bytes())?;
-        out.write_all(&state)?;
-        self.book.save(out)
+        self.write(out)
     }
 
     fn load(&mut self, saved: &mut dyn BufRead) -> Result {
         own::note("load");
         settings::linger("load");
         panic_if_told("load");
-        self.state = State::read(&read_block(saved)?)?;
-        self.book.load(saved, settings::told_time("load_page"))
+        self.read(saved)
     }
 
     fn track_changes(&mut self, on: bool) -> bool {
@@ -338,31 +334,17 @@ impl Service for Lab {
         tracks
     }
 
-    /// The length of what the keys are written down as, that, and pages of the book.
     fn save_changes(&mut self, out: &mut dyn Write, most: usize) -> Result<usize> {
         settings::linger("save_changes");
         panic_if_told("save_changes");
-        let waiting = self.state.keys.count_changed();
-        let (keys, left) = self.state.keys.write_changes(most);
-        let (mut pages, most) = (Vec::new(), most.saturating_sub(waiting - left));
-        let left = left + self.book.save_changes(&mut pages, most)?;
-        if !keys.is_empty() || !pages.is_empty() {
-            out.write_all(&(keys.len() as u32).to_le_bytes())?;
-            out.write_all(&keys)?;
-            out.write_all(&pages)?;
-        }
-        Ok(left)
+        self.write_changes(out, most)
     }
 
     fn load_changes(&mut self, saved: &mut dyn BufRead) -> Result {
         settings::linger("load_changes");
         panic_if_told("load_changes");
         self.events.push("changes".to_owned());
-        let keys = read_block(saved)?;
-        if !keys.is_empty() {
-            self.state.keys.read_changes(&keys)?;
-        }
-        self.book.load(saved, None)
+        self.read_changes(saved)
     }
 
     fn export(&self, session: &Session) -> Option<Vec<u8>> {
@@ -391,15 +373,6 @@ impl Service for Lab {
         panic_if_told("on_end");
         witness::note("end");
     }
-}
-
-/// A length, and so many bytes.
-fn read_block(saved: &mut dyn BufRead) -> Result<Vec<u8>> {
-    let mut length = [0; 4];
-    saved.read_exact(&mut length)?;
-    let mut block = vec![0; u32::from_le_bytes(length) as usize];
-    saved.read_exact(&mut block)?;
-    Ok(block)
 }
 
 fn main() -> ExitCode {

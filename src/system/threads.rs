@@ -9,7 +9,8 @@ use crate::log_target::SYSTEM;
 /// Says so if there are any. Each thread has a mask of its own, which it has from the one that has started it.
 pub(crate) fn warn_of_deaf_ones(held: SignalSet) {
     let Ok(threads) = fs::read_dir("/proc/self/task") else { return };
-    let statuses = threads.flatten().filter_map(|it| fs::read_to_string(it.path().join("status")).ok());
+    let statuses =
+        threads.flatten().filter_map(|it| fs::read_to_string(it.path().join("status")).ok());
     let count = statuses.filter(|status| !holds_back(status, held)).count();
     if count > 0 {
         log::error!(
@@ -35,7 +36,9 @@ mod tests {
 
     #[test]
     fn a_thread_that_has_blocked_none_or_too_few_is_found_out() {
-        let status = |mask: &str| format!("Name:\tso\nSigPnd:\t0000000000000000\nSigBlk:\t{mask}\nSigIgn:\t0\n");
+        let status = |mask: &str| {
+            format!("Name:\tso\nSigPnd:\t0000000000000000\nSigBlk:\t{mask}\nSigIgn:\t0\n")
+        };
         let all = 1 | 1 << 1 | 1 << 2 | 1 << 9 | 1 << 11 | 1 << 14; // HUP, INT, QUIT, USR1, USR2, TERM
         assert!(holds_back(&status(&format!("{all:016x}")), held_back()));
         assert!(holds_back(&status("ffffffffffffffff"), held_back()));

@@ -31,6 +31,7 @@
 
 mod clock;
 mod datagram;
+mod dial;
 mod outside;
 mod peer;
 mod restart;
@@ -184,44 +185,6 @@ impl<S: Service> Harness<S> {
         self.connect_as(Origin::Accepted { listener: 0 })
     }
 
-    /// Addresses and tags that the service has dialed since the last call. Answer each by
-    /// [`connect_as`](Self::connect_as) or [`refuse`](Self::refuse).
-    ///
-    /// ```
-    /// # use heirloom::{Connection, Net, Origin, Result, Service, Start, testing::Harness};
-    /// # struct Proxy;
-    /// # impl Service for Proxy {
-    /// #     type Session = ();
-    /// #     fn on_open(&mut self, conn: &mut Connection<'_>, origin: Origin) -> Result {
-    /// #         if let Origin::Dialed { .. } = origin {
-    /// #             conn.send(b"hello\n");
-    /// #         }
-    /// #         Ok(())
-    /// #     }
-    /// #     fn on_data(&mut self, _conn: &mut Connection<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
-    /// #         Ok(input.len())
-    /// #     }
-    /// #     fn on_start(&mut self, net: &mut Net, _start: Start) {
-    /// #         net.dial("127.0.0.1:80", 7).expect("an address");
-    /// #     }
-    /// # }
-    /// let mut harness = Harness::new(Proxy); // which dials as it starts
-    /// assert_eq!(harness.dialed(), [("127.0.0.1:80".to_owned(), 7)]);
-    /// let upstream = harness.connect_as(Origin::Dialed { tag: 7 });
-    /// assert_eq!(harness.take(upstream), b"hello\n");
-    ///
-    /// let mut harness = Harness::new(Proxy);
-    /// harness.refuse(7, std::io::ErrorKind::ConnectionRefused); // told to `on_dial_failed`
-    /// ```
-    pub fn dialed(&mut self) -> Vec<(String, u64)> {
-        std::mem::take(&mut self.turn.net.staged.dials)
-    }
-
-    /// A connection of that origin stands.
-    pub fn connect_as(&mut self, origin: Origin) -> Peer {
-        self.connect_by(Pipe::new(self.pipes.len()), origin)
-    }
-
     fn connect_by(&mut self, pipe: Pipe, origin: Origin) -> Peer {
         let stream = Stream::Memory(pipe.clone());
         let peer = stream.peer();
@@ -237,12 +200,6 @@ impl<S: Service> Harness<S> {
         self.turn.open(id, origin);
         self.settle();
         Peer(self.pipes.len() - 1)
-    }
-
-    /// A dial comes to nothing.
-    pub fn refuse(&mut self, tag: u64, why: std::io::ErrorKind) {
-        self.turn.tell_dial_failed(tag, why.into());
-        self.settle();
     }
 
     /// The server's name for a peer's connection.

@@ -1,9 +1,9 @@
 //! One connection as data: where it stands and what is true of it (`state`), when it is late (`timeouts`), what was
-//! said of its end (`told`), where all of them are kept (`slots`) and what their conversations remember (`sessions`), and how many
-//! lead to one place (`destinations`). No
-//! I/O; knows no reactor.
+//! said of its end (`told`), where all of them are kept (`slots`), what their conversations remember (`sessions`), how many
+//! lead to one place (`destinations`), and what they may use (`limits`). No I/O; knows no reactor.
 
 mod destinations;
+mod limits;
 mod sessions;
 mod slots;
 mod state;
@@ -13,6 +13,7 @@ mod timeouts_tests;
 mod told;
 
 pub(crate) use destinations::Destinations;
+pub(crate) use limits::Limits;
 pub(crate) use sessions::Sessions;
 pub(crate) use slots::Slots;
 pub(crate) use state::{CameBy, ConnState, Flags, Phase};

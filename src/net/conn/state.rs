@@ -8,11 +8,10 @@ use std::{
 
 use mio::{Interest, Registry};
 
-use super::{timeouts::Patience, told::Told};
+use super::{limits::Limits, timeouts::Patience, told::Told};
 use crate::{
     buffer::Output,
     clock::Stamp,
-    limits::Limits,
     net::{
         destination::Destination,
         id::{ConnId, Source, Timer},

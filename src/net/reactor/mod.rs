@@ -57,7 +57,7 @@ use self::{
     watched::Watches,
 };
 use super::{
-    conn::{ConnState, Destinations, Phase, Sessions, SharedTimeouts, Slots},
+    conn::{ConnState, Destinations, Limits, Phase, Sessions, SharedTimeouts, Slots},
     datagram::Datagrams,
     id::{ConnId, Source, Timer},
     listen::Listener,
@@ -68,7 +68,7 @@ use crate::{
     clock::{Clock, Stamp},
     error::{Error, Result},
     inventory::Meant,
-    limits::{EVENTS, Limits},
+    limits::EVENTS,
     logging::Repeats,
     plan::{Engine, Restart},
     stats::Stats,
