@@ -1,6 +1,6 @@
 //! What a service and its sessions know, written down by [serde](https://serde.rs): for those whose state is plain
 //! data, so that nobody writes `save`, `load`, `export` and `import` by hand. Knows no service: the macro
-//! [`carried!`](crate::carried) puts these functions where one has its methods.
+//! [`carried!`](macro@crate::carried) puts these functions where one has its methods.
 //!
 //! ```text
 //! written = version u32, little endian   CBOR (RFC 8949), by ciborium
@@ -24,7 +24,7 @@ pub fn write<T: Serialize>(version: u32, value: &T, out: &mut dyn Write) -> Resu
     ciborium::into_writer(value, out).map_err(|e| not("write down", e))
 }
 
-/// The version that was [written](write) in front.
+/// The version that was [written](write()) in front.
 ///
 /// # Errors
 /// Where `saved` ends before it or fails.
@@ -43,10 +43,10 @@ pub fn read<T: DeserializeOwned>(saved: &mut dyn BufRead) -> Result<T> {
     ciborium::from_reader(Sized(saved)).map_err(|e| not("read", e))
 }
 
-/// Writes a session down, as [`write`] does.
+/// Writes a session down, as [`write()`] does.
 ///
 /// # Errors
-/// As those of [`write`].
+/// As those of [`write()`].
 pub fn export<T: Serialize>(version: u32, session: &T) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     write(version, session, &mut bytes)?;

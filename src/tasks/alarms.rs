@@ -2,7 +2,7 @@
 //! another. Pure: time is an argument.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     time::{Duration, Instant},
 };
 
@@ -217,8 +217,8 @@ impl Alarms {
     /// It serves: they go on here, but for those that it has set itself. The old side knows of them.
     pub fn take_up_inherited(&mut self) {
         for (key, setting) in std::mem::take(&mut self.inherited) {
-            if !self.set.contains_key(&key) {
-                self.set.insert(key, setting);
+            if let Entry::Vacant(place) = self.set.entry(key) {
+                place.insert(setting);
                 self.queue.insert(setting.at, key);
             }
         }

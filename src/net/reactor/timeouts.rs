@@ -36,7 +36,7 @@ impl Net {
     /// When the first timer is due.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         // The time of the connections stands still at times, so from this turn's on.
-        let check = self.checks.first().map(|at| at).into_iter().chain(self.names_due()).min();
+        let check = self.checks.first().into_iter().chain(self.names_due()).min();
         let check = check.map(|at| self.now + at.since(self.stamp));
         let of_service =
             [self.timers.next(), check, self.alarms.next(), self.holds.next(), self.starved_until];
