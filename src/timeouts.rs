@@ -167,7 +167,7 @@ pub struct Idle {
     /// Which limit has passed.
     pub direction: Direction,
     /// For how long it has been silent. Time in which nobody listened does not count: a stop of this process, a
-    /// downtime.
+    /// downtime. It counts from the last byte, also where the limit was set later.
     pub silent: Duration,
     /// What it was allowed.
     pub limit: Duration,

@@ -487,3 +487,38 @@ fn it_goes_along_to_another_program() {
     next.advance(SECOND);
     assert_eq!(next.take(peer), b"Read 20s");
 }
+
+/// What `main` says of all is said in the next program as well.
+#[test]
+fn the_limits_of_all_hold_after_a_restart_in_memory() {
+    struct Quiet;
+    impl Service for Quiet {
+        type Session = ();
+        fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result {
+            Ok(())
+        }
+        fn on_data(&mut self, _: &mut Connection<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+            Ok(input.len())
+        }
+        fn export(&self, _session: &()) -> Option<Vec<u8>> {
+            Some(Vec::new())
+        }
+        fn import(&mut self, _conn: &mut Connection<'_>, _saved: &[u8]) -> Result {
+            Ok(())
+        }
+    }
+    let limit = |seconds| Timeouts::new().first_message(None).all_idle(seconds * SECOND);
+    let mut harness = Harness::new(Quiet).timeouts(limit(10));
+    let peer = harness.connect();
+    let mut harness = harness.restart(Quiet).expect("a restart");
+    harness.advance(9 * SECOND);
+    assert!(!harness.is_closed(peer));
+    harness.advance(SECOND);
+    assert!(harness.is_closed(peer));
+    // One that is there already has what is said later.
+    let mut harness = Harness::new(Quiet).timeouts(limit(1000));
+    let peer = harness.connect();
+    let mut harness = harness.timeouts(limit(10));
+    harness.advance(10 * SECOND);
+    assert!(harness.is_closed(peer));
+}

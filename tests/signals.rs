@@ -275,6 +275,8 @@ fn what_was_ignored_from_the_start_stays_so(engine: Engine) {
         }
     }
     assert_eq!(lab.connect().who().pid, lab.pid());
+    // No thread of it would be ended by one.
+    assert!(!lab.log().contains("of this program's threads"), "{}", lab.log());
 }
 
 /// By a library, before the server listens or after that.

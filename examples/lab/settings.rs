@@ -35,7 +35,7 @@
 //! - What comes from outside and is no client: see `outside`.
 //! - `LAB_FORMAT=FILE`: the version of the format in which a program writes and reads (see `session`).
 
-use std::{env, fs, path::Path, process, str::FromStr, thread, time::Duration};
+use std::{env, fs, path::Path, process, str::FromStr, sync::mpsc, thread, time::Duration};
 
 use heirloom::{Drain, IfShared, Prepare, Restart, Server};
 use nix::{
@@ -196,7 +196,12 @@ pub fn break_if_told() {
     let is_check = env::args().any(|arg| arg == "--check");
     let is_heir = env::var_os("HEIRLOOM_LINK").is_some();
     if setting::<u8>("EARLY_THREAD").is_some() {
-        thread::spawn(|| thread::sleep(Duration::from_secs(3600)));
+        let (runs, has_begun) = mpsc::channel(); // until it runs it has all signals blocked
+        thread::spawn(move || {
+            let _ = runs.send(());
+            thread::sleep(Duration::from_secs(3600));
+        });
+        let _ = has_begun.recv();
     }
     match told().as_deref() {
         Some("check") if is_check => {

@@ -19,7 +19,7 @@
 //! | what clients have queued, in a move by fork-exec | 64 MiB; a connection that has no room stays; 16 KiB of each do not count | [`Restart::max_moved`](crate::Restart::max_moved) |
 //! | a heap is prepared for a fork | from 64 MiB on, for 60 s at most, with 2 ms between two blocks of 2 MiB | [`Restart::prepare`](crate::Restart::prepare) |
 //! | drain after a restart | all are told at once; after 1 h what is left is aborted | [`drain_on_restart`](crate::Server::drain_on_restart), [`Drain::spread`](crate::Drain::spread) |
-//! | drain on stop | all are told at once; after 30 s what is left is aborted | [`drain_on_stop`](crate::Server::drain_on_stop), [`Drain::spread`](crate::Drain::spread) |
+//! | drain on stop | all are told at once; after 30 s what is left is aborted | [`drain_on_stop`](crate::Server::drain_on_stop) with a [`Drain::deadline`](crate::Drain::deadline), [`Drain::spread`](crate::Drain::spread) |
 //! | generations at a time | 50; one more is refused | [`max_generations`](crate::Server::max_generations), [`dismiss_oldest`](crate::Server::dismiss_oldest) |
 //! | input and output of one connection in one turn | 64 KiB each | fixed |
 //! | output above which input is no longer offered, and at which it is again | 64 KiB, 32 KiB | fixed |

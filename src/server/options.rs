@@ -20,7 +20,7 @@ impl<S: Service> Server<S> {
     ///
     /// A connection that moves has those of the new program.
     pub fn timeouts(mut self, timeouts: Timeouts) -> Server<S> {
-        self.net.timeouts.of_all = timeouts;
+        self.net.set_timeouts_of_all(timeouts);
         self
     }
 
@@ -151,7 +151,7 @@ impl<S: Service> Server<S> {
     }
 
     /// Says by name what the processes of a [fork](crate::Restart::if_shared) are meant to share, though heirloom does not know it:
-    /// a path, with everything below it, or the peer of a socket (`ip:port`, the path of a Unix socket, or
+    /// a path, with everything below it (one that is not absolute begins in the working directory), or the peer of a socket (`ip:port`, the path of a Unix socket, or
     /// `@name`). A memfd called `cache` is `/memfd:cache`. May be called several times.
     ///
     /// It stands for files that are opened and sockets that are connected at any time, also by a library that

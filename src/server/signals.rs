@@ -39,7 +39,8 @@ impl<S: Service> Server<S> {
     ///
     /// From here on the signal waits until the service can be told, so none is lost and none ends the process
     /// on the way: also in a new program, for which the old one has held it back. A forked child begins with
-    /// none: a signal is its process's.
+    /// none: a signal is its process's. A process that serves again after a roll back has not heard what the new one was told: what a
+    /// signal has changed, such as a log that is opened anew, is best looked at in [`on_start`](Service::on_start) as well.
     ///
     /// **Several of one kind may be told as one**, since the kernel keeps one of each standard signal that
     /// waits; real-time signals (`SIGRTMIN` and above) are queued and told one by one (`signal(7)`). A

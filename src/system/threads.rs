@@ -22,11 +22,14 @@ pub(crate) fn warn_of_deaf_ones(held: SignalSet) {
     }
 }
 
-/// Whether a thread of this `status` (`proc_pid_status(5)`) has blocked all of them.
+/// Whether a thread of this `status` (`proc_pid_status(5)`) has blocked all of them that would not be ignored.
 fn holds_back(status: &str, held: SignalSet) -> bool {
-    let blocked = status.lines().find_map(|line| line.strip_prefix("SigBlk:"));
-    let blocked = blocked.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    blocked.is_none_or(|mask| held.without(SignalSet::of_kernel(mask)).is_empty())
+    let mask = |name| {
+        let mask = status.lines().find_map(|line| line.strip_prefix(name))?;
+        u64::from_str_radix(mask.trim(), 16).ok().map(SignalSet::of_kernel)
+    };
+    let (Some(blocked), Some(ignored)) = (mask("SigBlk:"), mask("SigIgn:")) else { return true };
+    held.without(ignored).without(blocked).is_empty()
 }
 
 #[cfg(test)]
@@ -37,13 +40,17 @@ mod tests {
     #[test]
     fn a_thread_that_has_blocked_none_or_too_few_is_found_out() {
         let status = |mask: &str| {
-            format!("Name:\tso\nSigPnd:\t0000000000000000\nSigBlk:\t{mask}\nSigIgn:\t0\n")
+            format!(
+                "Name:\tso\nSigPnd:\t0000000000000000\nSigBlk:\t{mask}\nSigIgn:\t0000000000001000\n"
+            )
         };
         let all = 1 | 1 << 1 | 1 << 2 | 1 << 9 | 1 << 11 | 1 << 14; // HUP, INT, QUIT, USR1, USR2, TERM
         assert!(holds_back(&status(&format!("{all:016x}")), held_back()));
         assert!(holds_back(&status("ffffffffffffffff"), held_back()));
         assert!(!holds_back(&status("0000000000000000"), held_back()));
         assert!(!holds_back(&status(&format!("{:016x}", all & !(1 << 14))), held_back()));
+        let ignored = format!("SigBlk:\t{:016x}\nSigIgn:\t0000000000000004\n", all & !(1 << 2));
+        assert!(holds_back(&ignored, held_back()), "QUIT is ignored, as in a shell's background");
         assert!(holds_back("Name:\tso\n", held_back()), "a kernel that does not say");
     }
 }

@@ -25,7 +25,7 @@ impl<S: Service> Harness<S> {
     /// assert!(harness.is_closed(peer));
     /// ```
     pub fn timeouts(mut self, timeouts: Timeouts) -> Harness<S> {
-        self.turn.net.timeouts.of_all = timeouts;
+        self.turn.net.set_timeouts_of_all(timeouts);
         self
     }
 }

@@ -115,7 +115,8 @@ impl Listen {
         self
     }
 
-    /// How long its connections may be silent, in place of what holds [for all](crate::Server::timeouts).
+    /// How long its connections may be silent, in place of what holds [for all](crate::Server::timeouts). Of a
+    /// listener that was made elsewhere it is said by its [number](crate::Server::listener_timeouts).
     pub fn timeouts(mut self, timeouts: Timeouts) -> Listen {
         self.timeouts = Some(timeouts);
         self

@@ -101,7 +101,9 @@ impl Net {
         self.schedule_check(id);
     }
 
-    /// Changes the timeouts of one connection. A limit to silence that is another one counts from now.
+    /// Changes the timeouts of one connection. A limit to silence that is another one counts from now. One who is to be
+    /// asked after a while and ended after another is given the second limit when asked, and the first one again when it answers;
+    /// a flag in the session says which it is.
     fn change_timeouts(&mut self, id: ConnId, change: impl FnOnce(&mut Timeouts)) {
         let now = self.stamp;
         let conn = &mut self.conns[id.slot()];

@@ -1,6 +1,10 @@
 //! What of this process's descriptors is the reactor's, and what an author says of others.
 
-use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::{
+    net::SocketAddr,
+    os::fd::{AsFd, AsRawFd, RawFd},
+    path,
+};
 
 use nix::sys::stat::fstat;
 
@@ -38,7 +42,10 @@ impl Net {
     /// }
     /// ```
     pub fn shares(&mut self, name: impl Into<String>) {
-        self.meant.add_name(name.into());
+        let name = name.into();
+        let is_path = !name.starts_with(['/', '@']) && name.parse::<SocketAddr>().is_err();
+        let whole = path::absolute(&name).ok().filter(|_| is_path);
+        self.meant.add_name(whole.map_or(name, |path| path.to_string_lossy().into_owned()));
     }
 
     /// The numbers of all descriptors that the reactor has, but for the reserve, which is open when somebody looks.
@@ -56,5 +63,30 @@ impl Net {
         numbers.extend(self.conns.iter().filter_map(|(_, conn)| conn.stream.raw_fd()));
         numbers.extend(self.descriptors_of_names());
         numbers
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inventory::{Finding, Place};
+    use std::time::Instant;
+
+    #[test]
+    fn a_path_may_begin_in_the_working_directory() {
+        let mut net = Net::new(None, Instant::now());
+        net.shares("run/log");
+        net.shares("127.0.0.1:8125");
+        net.shares("@collector");
+        let here = std::env::current_dir().expect("a directory");
+        let at = |path: &str, peer: &str| Finding {
+            path: Some(path.to_owned()).filter(|path| !path.is_empty()),
+            peer: Some(peer.to_owned()).filter(|peer| !peer.is_empty()),
+            ..Finding::new(Place::Descriptor(3), "file")
+        };
+        assert!(net.meant.has_name_of(&at(&here.join("run/log/1").to_string_lossy(), "")));
+        assert!(!net.meant.has_name_of(&at("/run/log", "")));
+        assert!(net.meant.has_name_of(&at("", "127.0.0.1:8125")));
+        assert!(net.meant.has_name_of(&at("", "@collector")));
     }
 }

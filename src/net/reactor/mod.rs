@@ -46,15 +46,15 @@ use std::{
 
 use mio::{Events, Interest, Poll, Registry, Waker, unix::SourceFd};
 
-use self::checks::Checks;
 pub use self::connection::Connection;
+use self::{
+    checks::Checks,
+    hearing::{Hearing, Report},
+    watched::Watches,
+};
 pub(crate) use self::{
     deadline::{Deadline, Expired},
     request::Request,
-};
-use self::{
-    hearing::{Hearing, Report},
-    watched::Watches,
 };
 use super::{
     conn::{ConnState, Destinations, Limits, Phase, Sessions, SharedTimeouts, Slots},

@@ -14,6 +14,7 @@ use crate::{
         id::{ConnId, Timer},
         reason::Reason,
     },
+    timeouts::Timeouts,
     timer::later,
 };
 
@@ -105,6 +106,13 @@ impl Net {
             let (_, at) = conn.rare_mut().timers.swap_remove(found);
             self.timers.remove(at, (id, timer));
         }
+    }
+
+    /// Of connections that are there already, too.
+    pub(crate) fn set_timeouts_of_all(&mut self, timeouts: Timeouts) {
+        self.timeouts.of_all = timeouts;
+        let ids: Vec<_> = self.conns.iter().map(|(_, conn)| conn.id).collect();
+        ids.into_iter().for_each(|id| self.schedule_check(id));
     }
 
     /// Makes sure that the timeouts are looked at no later than the nearest one. A look that is

@@ -57,6 +57,7 @@ impl<S: Service> Turn<S> {
         let mut net = Net::new(None, now);
         net.clock = self.net.clock.clone();
         net.limits = self.net.limits.clone();
+        net.timeouts = self.net.timeouts.clone(); // what `main` says, in both programs
         net.propagates_panics = self.net.propagates_panics;
         net.generation = self.net.generation + 1;
         net.engine = Some(Engine::ForkExec);
