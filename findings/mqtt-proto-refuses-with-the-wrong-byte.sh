@@ -2,11 +2,10 @@
 # The crate mqtt-proto writes the refusal of a subscription in a SUBACK as 0x03. MQTT 3.1.1 has 0x80 for it, and
 # reserves 0x03 (3.9.3). It reads 0x80 as the refusal, and its own 0x03 as an error: what it has written it cannot read.
 #
-# A good guess from memory is "a codec whose enum has a variant `Failure` writes 0x80": the variants are numbered from
-# 0 on, and the encoder writes that number. A broker on it has to put the byte right (3.8.4: it answers a filter that it
-# does not serve by nothing else).
+# A good guess from memory is "a codec whose enum of return codes has a variant `Failure` writes 0x80". A broker on
+# it has to put the byte right.
 #
-# Seen on 2026-11-29 with mqtt-proto 0.4.0, rustc 1.95, x86-64.
+# Seen on 2026-11-29 with mqtt-proto 0.4.0, rustc 1.95.0, x86-64.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
