@@ -64,8 +64,9 @@ fn scenario_15_fd_leak_soak() {
         wait_for_events(pid); // it may be about to close its link
         let of_helper = lab.connect().ask("run ls /proc/self/fd");
         wait_for("the client to be gone", || lab.status()[0].get("connections") == "0");
+        wait_for("the operator to be gone", || unix_sockets(&lab.control()) == 1);
         wait_for_events(pid);
-        (kinds(pid), of_helper, unix_sockets(&lab.control()))
+        (kinds(pid), of_helper)
     };
     let at_first = measure(restart_to_the_end(&lab, Engine::Fork).pid);
     for engine in Engine::alternating().skip(1).take(RESTARTS - 2) {
