@@ -200,8 +200,13 @@ impl Link {
 
     /// Whether the other side has closed its end, whatever it has said before that is still unread.
     pub fn is_cut(&self) -> bool {
+        self.is_cut_within(0)
+    }
+
+    /// Waits for that, for so many milliseconds: a process that ends closes one descriptor after the other.
+    pub fn is_cut_within(&self, millis: u8) -> bool {
         let mut fds = [PollFd::new(self.as_fd(), PollFlags::empty())];
-        poll(&mut fds, PollTimeout::ZERO).is_ok()
+        poll(&mut fds, PollTimeout::from(millis)).is_ok()
             && fds[0].revents().is_some_and(|events| events.contains(PollFlags::POLLHUP))
     }
 

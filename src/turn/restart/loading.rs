@@ -44,7 +44,7 @@ impl<S: Service> Turn<S> {
                 Ok(true)
             }
             // It is over for this side, one way or the other. Which one, the link says.
-            Err(why) if old.link.is_cut() => {
+            Err(why) if old.link.is_cut_within(100) => {
                 log::warn!(target: RESTART, "the state is not read to its end: {}", Escaped(why));
                 Ok(false)
             }
