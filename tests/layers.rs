@@ -41,8 +41,8 @@ const ROOMS: [(&str, &[&str]); 43] = [
     // What is known of names, and whom to ask.
     ("names", &["clock", "limits"]),
     // Sockets, from one stream to all that a process has.
-    ("net", &["error", "timeouts"]),
-    ("net/stream", &["limits", "net"]),
+    ("net", &["error", "limits", "timeouts"]),
+    ("net/stream", &["net"]),
     ("net/proxy", &["limits", "net/stream"]),
     (
         "net/listen",

@@ -1,8 +1,12 @@
-//! Whether and when the kernel asks silent peers whether they are there. Sets nothing.
+//! Whether and when the kernel asks silent peers whether they are there.
 
-use std::time::Duration;
+use std::{io, os::fd::AsFd, time::Duration};
 
-use super::sockopt::{SO_KEEPALIVE, Setting, TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL};
+use super::{
+    address::Address,
+    sockopt::{SO_KEEPALIVE, Setting, TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL, set_all},
+};
+use crate::limits::{KEEP_ALIVE_IDLE, KEEP_ALIVE_INTERVAL, KEEP_ALIVE_PROBES};
 
 /// Whether and when the kernel asks a peer that says nothing whether it is still there (`tcp(7)`). So a connection
 /// whose peer has lost its power or its network ends, also where no timeout of the server applies.
@@ -85,6 +89,22 @@ impl KeepAlive {
             None => {}
         }
         Ok(settings)
+    }
+}
+
+/// Where an author says nothing: peers of TCP are asked at our times, so that nobody waits for ever for one that is gone without a
+/// word. Set on a socket that listens, it holds for whoever comes there, without a system call for each. One that is
+/// set already, by a service manager or an older generation, is left as it is. Of a Unix socket the system knows.
+pub(crate) fn ask_the_silent(socket: &impl AsFd, address: &Address) -> io::Result<()> {
+    const OURS: [Setting; 4] = [
+        (TCP_KEEPIDLE, KEEP_ALIVE_IDLE.as_secs() as i32),
+        (TCP_KEEPINTVL, KEEP_ALIVE_INTERVAL.as_secs() as i32),
+        (TCP_KEEPCNT, KEEP_ALIVE_PROBES as i32),
+        (SO_KEEPALIVE, 1),
+    ];
+    match address {
+        Address::Tcp(_) if SO_KEEPALIVE.get(socket)? == 0 => set_all(socket, &OURS),
+        _ => Ok(()),
     }
 }
 

@@ -1,14 +1,12 @@
 //! The options of a socket that goes from program to program: each says its own, and sets them when it accepts. Binds
 //! nothing.
 
-use std::io;
-
 use super::{bind::try_on, listener::Listener, spec::ListenOptions};
 use crate::{
     error::{Error, Result},
     log_target::NET,
     logging::Escaped,
-    net::{address::Address, sockopt::set_all, stream::keep_alive},
+    net::{address::Address, keep_alive::ask_the_silent, sockopt::set_all},
 };
 
 /// Looks whether what is said of these addresses makes sense, and whether the kernel would take it, before anything
@@ -57,17 +55,13 @@ impl Listener {
                 set_all(self, &settings).err().into_iter().collect()
             }
         };
-        let refused = refused.into_iter().chain(self.ask_the_silent().err());
+        let asks = match self.options.says_keep_alive() {
+            true => Ok(()),
+            false => ask_the_silent(self, &self.address),
+        };
+        let refused = refused.into_iter().chain(asks.err());
         for e in refused {
             log::error!(target: NET, "{}: an option stays as it is: {e}", self.address);
-        }
-    }
-
-    /// Where nothing else is said, peers of TCP are asked whether they are there.
-    fn ask_the_silent(&self) -> io::Result<()> {
-        match self.address {
-            Address::Tcp(_) if !self.options.says_keep_alive() => keep_alive(self),
-            _ => Ok(()),
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::{
         conn::Phase,
         destination::Destination,
         id::ConnId,
+        keep_alive::ask_the_silent,
         options::SocketOptions,
         reason::{Origin, Reason},
         sockopt::set_all,
@@ -65,7 +66,8 @@ impl Net {
             Ok(socket) => {
                 set_all(&socket, &settings).map_err(|e| Error::io("dial", address, e))?;
                 if !options.says_keep_alive() {
-                    Stream::ask_the_silent(&socket, &target);
+                    // Without it a connection is as good until its peer dies.
+                    let _ = ask_the_silent(&socket, &target);
                 }
                 self.begin_dial(socket, target, tag)
             }

@@ -19,6 +19,7 @@ use crate::{
     net::{
         address::Address,
         destination::{Destination, NamedDial},
+        keep_alive::ask_the_silent,
         stream::Stream,
     },
 };
@@ -118,7 +119,7 @@ impl Resolver {
             let (token, interest) = (self.last_token, Interest::READABLE | Interest::WRITABLE);
             let target = Address::Tcp(address);
             let stream = Stream::unconnected(&target).and_then(|socket| {
-                Stream::ask_the_silent(&socket, &target);
+                let _ = ask_the_silent(&socket, &target);
                 let mut stream = Stream::connect(socket, &target)?;
                 stream.register(poll.registry(), Token(token), interest)?;
                 Ok(stream)

@@ -17,7 +17,7 @@ use nix::sys::socket::{
     connect, getsockname, getsockopt, socket, sockopt::PeerCredentials,
 };
 
-use super::{keep_alive::keep_alive, memory::Pipe, peer::Peer};
+use super::{memory::Pipe, peer::Peer};
 use crate::net::{address::Address, sockopt::TCP_FASTOPEN_CONNECT};
 
 /// A non-blocking byte stream.
@@ -136,14 +136,6 @@ impl Stream {
         match self {
             Stream::Tcp(stream) => stream.set_nodelay(true),
             _ => Ok(()),
-        }
-    }
-
-    /// Has a peer that is silent asked whether it is there: see [`keep_alive`]. Of a Unix socket the system
-    /// knows. Without it a connection is as good until its peer dies.
-    pub fn ask_the_silent(socket: &OwnedFd, address: &Address) {
-        if let Address::Tcp(_) = address {
-            let _ = keep_alive(socket);
         }
     }
 
