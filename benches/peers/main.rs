@@ -6,8 +6,10 @@
 //! cargo bench --bench peers -- --only echo --rounds 9
 //! cargo bench --bench peers -- --only "restarts, heirloom" --gap 5000    # a million requests each: 17 minutes
 //! cargo bench --bench peers -- --only state --keys 1000000    # restarts with state in memory, beside redis and memcached
+//! cargo bench --bench peers -- --only "echo 64 B, 50" --before ../old/target/release/examples
 //! ```
 //!
+//! With `--before` the examples of an earlier tree take part as well (`cargo build --release --examples` there).
 //! The servers have one core, the load has another. What is compared is the time that a request takes of
 //! the server's core, in each round by itself; the table has the median of these ratios and their range.
 //! Prints Markdown, and draws `target/charts/peers.svg`. A peer that is not installed is skipped by name:
@@ -27,7 +29,7 @@ mod table;
 mod visits;
 mod work;
 
-use std::{error::Error, io, net::TcpListener, net::TcpStream, time::Duration};
+use std::{error::Error, io, net::TcpListener, net::TcpStream, path::PathBuf, time::Duration};
 
 use lexopt::{Arg, Parser, ValueExt};
 
@@ -53,6 +55,7 @@ struct Options {
     plan: restarts::Plan,
     state: state::Plan,
     only: String,
+    before: Option<PathBuf>,
 }
 
 impl Options {
@@ -64,8 +67,8 @@ impl Options {
         let (sizes, times) =
             if quick { (vec![10_000], 1) } else { (vec![1_000_000, 3_000_000], 5) };
         let state = state::Plan { sizes, rounds: times };
-        let (time, only) = (Duration::from_millis(millis), String::new());
-        Options { rounds, time, idle, plan, state, only }
+        let (time, only, before) = (Duration::from_millis(millis), String::new(), None);
+        Options { rounds, time, idle, plan, state, only, before }
     }
 }
 
@@ -78,7 +81,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let options = parse(&words)?;
     allow_descriptors()?;
-    let ground = Ground::prepare()?;
+    let ground = Ground::prepare(options.before.clone())?;
     let cores = Cores::find();
     match cores {
         Some(cores) => {
@@ -117,6 +120,7 @@ fn parse(words: &[String]) -> Result<Options, lexopt::Error> {
             Arg::Long("gap") => {
                 options.plan.gap = Duration::from_millis(parser.value()?.parse()?);
             }
+            Arg::Long("before") => options.before = Some(parser.value()?.into()),
             Arg::Long("only") => options.only = parser.value()?.string()?,
             other => return Err(other.unexpected()),
         }

@@ -12,6 +12,8 @@ use std::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {
     Heirloom,
+    /// An earlier build of it.
+    Before,
     Bare,
     Tokio,
     May,
@@ -21,8 +23,9 @@ pub enum Peer {
     Haproxy,
 }
 
-pub const ALL: [Peer; 8] = [
+pub const ALL: [Peer; 9] = [
     Peer::Heirloom,
+    Peer::Before,
     Peer::Bare,
     Peer::Tokio,
     Peer::May,
@@ -36,6 +39,7 @@ impl Peer {
     pub fn name(self) -> &'static str {
         match self {
             Peer::Heirloom => "heirloom",
+            Peer::Before => "heirloom before",
             Peer::Bare => "bare epoll",
             Peer::Tokio => "tokio",
             Peer::May => "may_minihttp",
@@ -49,7 +53,7 @@ impl Peer {
     /// Whether it speaks a protocol.
     pub fn speaks(self, protocol: &str) -> bool {
         match self {
-            Peer::Heirloom | Peer::Bare | Peer::Tokio => true,
+            Peer::Heirloom | Peer::Before | Peer::Bare | Peer::Tokio => true,
             Peer::Libevent => protocol == "echo",
             Peer::Redis => protocol == "resp",
             Peer::May | Peer::Nginx | Peer::Haproxy => protocol == "http",
@@ -61,13 +65,15 @@ impl Peer {
 pub struct Ground {
     /// The release build of the examples.
     examples: PathBuf,
+    /// The same of an earlier tree, if that is to be compared.
+    before: Option<PathBuf>,
     /// Where configurations and the C program go.
     folder: PathBuf,
 }
 
 impl Ground {
     /// Builds what is to be built.
-    pub fn prepare() -> io::Result<Ground> {
+    pub fn prepare(before: Option<PathBuf>) -> io::Result<Ground> {
         let me = env::current_exe()?; // target/release/deps/peers-...
         let target = me.ancestors().nth(3).ok_or_else(|| io::Error::other("no target folder"))?;
         let folder = target.join("peers");
@@ -86,13 +92,14 @@ impl Ground {
             .arg(folder.join("libevent"))
             .stderr(Stdio::null())
             .status();
-        Ok(Ground { examples: target.join("release/examples"), folder })
+        Ok(Ground { examples: target.join("release/examples"), before, folder })
     }
 
     /// Why a peer cannot take part.
     pub fn lacks(&self, peer: Peer) -> Option<&'static str> {
         let missing = |program: &str| find(program).is_none();
         match peer {
+            Peer::Before if self.before.is_none() => Some("--before FOLDER"),
             Peer::Libevent if !self.folder.join("libevent").exists() => Some("libevent-dev or cc"),
             Peer::Redis if missing("redis-server") => Some("redis-server"),
             Peer::Nginx if missing("nginx") => Some("nginx"),
@@ -106,7 +113,7 @@ impl Ground {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let address = format!("127.0.0.1:{port}");
         let mut command = match peer {
-            Peer::Heirloom => self.heirloom(protocol, &address),
+            Peer::Heirloom | Peer::Before => self.heirloom(peer, protocol, &address),
             Peer::Bare => itself("bare", protocol, &address)?,
             Peer::Tokio => itself("tokio", protocol, &address)?,
             Peer::May => itself("may", protocol, &address)?,
@@ -144,11 +151,12 @@ impl Ground {
         fs::File::create(self.folder.join(format!("{}.log", peer.name())))
     }
 
-    fn heirloom(&self, protocol: &str, address: &str) -> Command {
+    fn heirloom(&self, peer: Peer, protocol: &str, address: &str) -> Command {
         let name = if protocol == "resp" { "kv" } else { protocol };
-        let mut command = Command::new(self.examples.join(name));
+        let before = self.before.as_ref().filter(|_| peer == Peer::Before);
+        let mut command = Command::new(before.unwrap_or(&self.examples).join(name));
         command.args(["--listen", address, "--probation", "0.05", "--pid-file"]);
-        command.arg(self.pid_file(Peer::Heirloom)).env("RUST_LOG", "warn");
+        command.arg(self.pid_file(peer)).env("RUST_LOG", "warn");
         command
     }
 
