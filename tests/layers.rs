@@ -155,7 +155,6 @@ const ROOMS: [(&str, &[&str]); 43] = [
             "restart/engine",
             "restart/link",
             "restart/transfer",
-            "service",
             "system",
             "system/huge",
         ],

@@ -19,6 +19,8 @@ struct Told {
     drains: Vec<(ConnId, Leaving, usize)>,
     retired: usize,
     closed: Vec<ConnId>,
+    /// Why the process was leaving at each of these.
+    left: Vec<Option<LeaveReason>>,
 }
 
 impl Service for Told {
@@ -46,8 +48,9 @@ impl Service for Told {
         Ok(())
     }
 
-    fn on_close(&mut self, _net: &mut Net, id: ConnId, _: u8, _why: heirloom::Reason) {
+    fn on_close(&mut self, net: &mut Net, id: ConnId, _: u8, _why: heirloom::Reason) {
         self.closed.push(id);
+        self.left.push(net.leaving());
     }
 
     fn on_move(&self, said: &u8) -> Move {
@@ -116,6 +119,28 @@ fn a_restart_and_then_a_stop_are_two_calls() {
     let stop = (id, told(LeaveReason::Stop, HALF_A_MINUTE), 1);
     assert_eq!(old.service().drains, [restart, stop]);
     assert!(new.has(moves) && new.service().drains.is_empty());
+}
+
+#[test]
+fn who_goes_may_be_told_of_by_why_the_process_leaves() {
+    let (mut harness, [first, second, third]) = with_peers(*b"sss");
+    harness.finish(first);
+    let (mut old, _new) = harness.begin_restart(Told::default()).unwrap().commit();
+    old.finish(second);
+    old.net().drain();
+    old.advance(Duration::ZERO);
+    old.finish(third);
+    let whys = [None, Some(LeaveReason::Restart), Some(LeaveReason::Stop)];
+    assert_eq!(old.service().left, whys);
+    assert!(old.has_ended());
+}
+
+#[test]
+fn so_it_is_where_a_stop_ends_everybody() {
+    let (mut harness, [_, _]) = with_peers(*b"xx");
+    harness.net().stop();
+    harness.advance(Duration::ZERO);
+    assert_eq!(harness.service().left, [Some(LeaveReason::Stop); 2]);
 }
 
 /// Where less is left of the restart's own time, that is what there is.

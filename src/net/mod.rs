@@ -1,7 +1,7 @@
 //! Sockets, from one byte stream up to all that a process has. Knows no [`Service`](crate::Service), no
 //! restart and no other process.
 //!
-//! In reading order, each knowing only those before it: `id`, `reason`, `address`, `destination` and `watch` are names and values,
+//! In reading order, each knowing only those before it: `id`, `reason`, `leaving`, `address`, `destination` and `watch` are names and values,
 //! `sockopt`, `keep_alive` and `options` what the kernel is told of a socket; `stream` is one byte stream, `proxy` what a
 //! proxy says of one, `listen` where clients come to, `datagram` a socket without connections, `conn` one connection
 //! as data, `resolver` dials to names; `reactor` has [`Net`], which holds all of them and does the I/O.
@@ -12,6 +12,7 @@ mod datagram;
 mod destination;
 mod id;
 mod keep_alive;
+mod leaving;
 mod listen;
 mod options;
 mod proxy;
@@ -37,6 +38,7 @@ pub use self::{
     datagram::{DatagramPeer, SocketId},
     id::{ConnId, Timer},
     keep_alive::KeepAlive,
+    leaving::{LeaveReason, Leaving},
     listen::{Listen, SocketPermissions},
     options::SocketOptions,
     proxy::{ProxyProtocol, Via},

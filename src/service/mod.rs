@@ -1,19 +1,13 @@
 //! What an author writes: one trait, two required methods. Says when each is called; calls nothing.
 
-mod leaving;
 mod mail;
 mod moving;
 mod start;
 
 use std::io::{self, BufRead, Write};
 
-pub use self::{
-    leaving::{LeaveReason, Leaving},
-    mail::Mail,
-    moving::Move,
-    start::Start,
-};
-pub use crate::net::{Origin, Reason};
+pub use self::{mail::Mail, moving::Move, start::Start};
+pub use crate::net::{LeaveReason, Leaving, Origin, Reason};
 use crate::{
     error::Result,
     net::{ConnId, Connection, DatagramPeer, Net, Readiness, SocketId, Timer, Watch},

@@ -60,6 +60,7 @@ use super::{
     conn::{ConnState, Destinations, Limits, Phase, Sessions, SharedTimeouts, Slots},
     datagram::Datagrams,
     id::{ConnId, Source, Timer},
+    leaving::LeaveReason,
     listen::Listener,
     resolver::Resolver,
 };
@@ -195,6 +196,8 @@ pub struct Net {
     // The process.
     pub(crate) requests: Vec<Request>,
     pub(crate) draining: bool,
+    /// Why, as the connections are told.
+    pub(crate) leaving: Option<LeaveReason>,
     /// Everything was aborted: what begins now is not waited for.
     hurried: bool,
     /// Another process may have our connections too, so a close alone may not end them.
@@ -254,6 +257,7 @@ impl Net {
             watches: Watches::default(),
             requests: Vec::new(),
             draining: false,
+            leaving: None,
             hurried: false,
             shared: false,
             propagates_panics: false,

@@ -2,7 +2,7 @@
 
 use super::{Net, request::Request};
 use crate::{
-    net::{conn::ConnState, datagram::Datagrams, listen::Listener},
+    net::{conn::ConnState, datagram::Datagrams, leaving::LeaveReason, listen::Listener},
     plan::{Engine, Restart},
     stats::Stats,
 };
@@ -110,6 +110,22 @@ impl Net {
     /// Whether this process is leaving.
     pub fn is_draining(&self) -> bool {
         self.draining
+    }
+
+    /// Why this process is leaving, if it is: for callbacks that are not told, as
+    /// [`on_drain`](crate::Service::on_drain) and its [`Leaving`](crate::Leaving) are. It is known from before
+    /// [`on_retire`](crate::Service::on_retire) on, and a restart may become a stop later.
+    ///
+    /// ```
+    /// use heirloom::{LeaveReason, Net};
+    ///
+    /// /// From `on_close`: whether the others are to hear that somebody has left.
+    /// fn is_news(net: &Net) -> bool {
+    ///     net.leaving() != Some(LeaveReason::Stop)
+    /// }
+    /// ```
+    pub fn leaving(&self) -> Option<LeaveReason> {
+        self.leaving
     }
 
     /// What this process has done so far.

@@ -30,7 +30,6 @@ use crate::{
         probation::Probation,
         transfer::shipment::Shipment,
     },
-    service::LeaveReason,
     system::{
         pidfile::PidFile,
         signal::Signals,
@@ -122,8 +121,6 @@ pub(crate) struct Succession {
     pub(in crate::turn) dismissed: bool,
     /// What that one needs is room for one more generation, and the service goes on.
     pub(in crate::turn) makes_room: bool,
-    /// While this process drains: why, as its connections were told.
-    pub(in crate::turn) leaving: Option<LeaveReason>,
     /// This process has nothing left to do, and has looked for operators a last time.
     pub(in crate::turn) closing: bool,
     /// The service has been told that it serves no new clients (`on_retire`).
@@ -282,7 +279,6 @@ impl Succession {
             last_words: None,
             dismissed: false,
             makes_room: false,
-            leaving: None,
             closing: false,
             retired: false,
             serves: false,

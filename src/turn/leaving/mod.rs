@@ -37,6 +37,7 @@ impl<S: Service> Turn<S> {
             Event::Committed => LeaveReason::Restart,
             _ => LeaveReason::RollBack,
         };
+        self.note_reason(reason, false);
         self.net.stop_accepting(&own);
         self.net.stop_reading(&own);
         self.tell_retirement();
@@ -81,6 +82,7 @@ impl<S: Service> Turn<S> {
     /// There will be no successor, and the other generations have no more time than this one: not even an
     /// old side that could still take over again, should this one be gone before it is heard.
     pub(in crate::turn) fn drain_for_good(&mut self, event: Event) -> Result {
+        self.note_reason(LeaveReason::Stop, false);
         self.tell_others(self.succession.drain_on_stop.deadline);
         if let Some(old) = &mut self.succession.old {
             fault::point(Step::NewStopping, Some(&mut old.link));
@@ -126,7 +128,7 @@ impl<S: Service> Turn<S> {
 
     /// A drain is under way, but from now on in the time that a stop has.
     pub(in crate::turn) fn hurry(&mut self) -> Result {
-        let before = self.succession.leaving.filter(|_| self.succession.makes_room);
+        let before = self.net.leaving.filter(|_| self.succession.makes_room);
         let reason = before.unwrap_or(LeaveReason::Stop);
         self.begin_drain(&self.succession.drain_on_stop.clone(), reason)
     }
@@ -157,6 +159,7 @@ impl<S: Service> Turn<S> {
     /// ones as well.
     pub(in crate::turn) fn abort_all(&mut self, event: Event) {
         if event != Event::Deadline {
+            self.note_reason(LeaveReason::Stop, false);
             self.tell_others(Some(Duration::ZERO));
         }
         let ids: Vec<_> = self.net.clients().map(|conn| conn.id).collect();

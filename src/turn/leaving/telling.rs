@@ -35,8 +35,8 @@ impl<S: Service> Turn<S> {
     }
 
     /// Those who were told are told again, if it is another reason by now or there is less time.
-    fn note_reason(&mut self, reason: LeaveReason, is_sooner: bool) {
-        let before = self.succession.leaving.replace(reason);
+    pub(super) fn note_reason(&mut self, reason: LeaveReason, is_sooner: bool) {
+        let before = self.net.leaving.replace(reason);
         if before.is_some_and(|before| is_sooner || before != reason) {
             self.net.conns.iter_mut().for_each(|(_, conn)| conn.flags.told_to_drain = false);
         }
@@ -78,7 +78,7 @@ impl<S: Service> Turn<S> {
         if conn.bytes_in == 0 {
             self.hear(id); // who was let in at the last moment, and would be sent away unheard
         }
-        let Some(reason) = self.succession.leaving else { return };
+        let Some(reason) = self.net.leaving else { return };
         if self.succession.drain_schedule.is_at_once() {
             return;
         }
