@@ -392,6 +392,19 @@ fn what_has_changed_since_the_new_side_serves_goes_back() {
     assert_eq!((harness.service().sum, harness.service().more), (15, None));
 }
 
+/// What came back once is not taken for what comes back now.
+#[test]
+fn so_it_does_each_time() {
+    let mut harness = Harness::new(Sum::default());
+    let peer = harness.connect();
+    for byte in 1..=3 {
+        let mut sides = harness.begin_restart(Sum::default()).unwrap();
+        sides.new.feed(peer, &[byte]);
+        harness = sides.roll_back("on request").unwrap().0;
+    }
+    assert_eq!(harness.service().sum, 6);
+}
+
 /// Is half changed when it panics.
 struct Half {
     value: u8,

@@ -10,7 +10,7 @@ use std::{
 
 use heirloom::{
     Alarm, Backoff, ConnId, Connection, DatagramPeer, Deferred, Engine, Error, Origin, Peer,
-    PendingAlarm, Result, Service, SocketId, Timer, testing::Harness,
+    PendingAlarm, Result, Service, SocketId, Timer, Watch, testing::Harness,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -26,7 +26,7 @@ fn round_trip<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: T, tex
 #[test]
 fn every_type_is_itself_again() {
     round_trip(ConnId::from_bits(0x0100_0003), "16777219");
-    round_trip((Timer(1), Alarm(2), Deferred(3), SocketId(4)), "[1,2,3,4]");
+    round_trip((Timer(1), Alarm(2), Deferred(3), SocketId(4), Watch(5)), "[1,2,3,4,5]");
     let left = Duration::from_millis(1500);
     round_trip(
         PendingAlarm { key: Alarm(7), left, every: None },

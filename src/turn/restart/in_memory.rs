@@ -156,6 +156,7 @@ impl<S: Service> Turn<S> {
     /// The new side is ready: the old one stops accepting, and lets go of what has moved.
     pub fn release_in_memory(&mut self) {
         self.succession.phase = Phase::Released;
+        self.succession.returned = Default::default();
         self.net.part(self.net.conns.end());
         self.net.stop_accepting(&[]);
         self.tell_retired();
