@@ -4,6 +4,9 @@
 //! told keeps a word until it hears that it was taken. So a way may be lost with words on it (the generation between
 //! two others, in a restart): they are [sent again](Words::send_again) on the next way, from the oldest that nobody
 //! has taken. Where the other process ends before, they come back.
+//!
+//! One batch is under way at a time to each, and the next one leaves when all of it was taken. So words to a process
+//! that hangs do not fill its link, which has other things to tell it: that it shall leave.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -86,9 +89,7 @@ impl From<TellError> for Error {
 pub(crate) struct Batch {
     pub from: u64,
     pub to: u64,
-    /// The oldest that is neither taken nor given up.
-    pub oldest: u64,
-    /// Of the first one here.
+    /// Of the first one here: the oldest that is neither taken nor given up.
     pub number: u64,
     pub words: Vec<Vec<u8>>,
 }
@@ -191,7 +192,8 @@ impl Words {
 
     /// What is to be sent next to one of those that `leads` a way to, from this process, whose number is `own`.
     pub fn next_batch(&self, own: u64, leads: impl Fn(u64) -> bool) -> Option<Batch> {
-        let mut unsent = self.outgoing.iter().filter(|(_, it)| it.sent < it.waiting.len());
+        let is_unsent = |it: &Outgoing| it.sent == 0 && !it.waiting.is_empty();
+        let mut unsent = self.outgoing.iter().filter(|(_, it)| is_unsent(it));
         let (&to, outgoing) = unsent.find(|&(&to, _)| leads(to))?;
         let mut size = 0;
         let fits = |word: &&Vec<u8>| {
@@ -199,19 +201,13 @@ impl Words {
             size += word.len() + size_of::<Vec<u8>>();
             fits
         };
-        let words = outgoing.waiting.iter().skip(outgoing.sent).take_while(fits).cloned();
-        Some(Batch {
-            from: own,
-            to,
-            oldest: outgoing.oldest,
-            number: outgoing.oldest + outgoing.sent as u64,
-            words: words.collect(),
-        })
+        let words = outgoing.waiting.iter().take_while(fits).cloned().collect();
+        Some(Batch { from: own, to, number: outgoing.oldest, words })
     }
 
     /// It is on its way.
     pub fn sent(&mut self, to: u64, count: usize) {
-        self.outgoing.entry(to).and_modify(|outgoing| outgoing.sent += count);
+        self.outgoing.entry(to).and_modify(|outgoing| outgoing.sent = count);
     }
 
     /// What is to be acknowledged next.
@@ -238,16 +234,16 @@ impl Words {
         }
     }
 
-    /// Words have come. One that has come before is not taken again; nor is one before which another is missing,
-    /// which will come with it.
+    /// Words have come, from the oldest on that was neither taken nor given up. One that has come before is not
+    /// taken again.
     pub fn receive(&mut self, batch: Batch) {
-        let Batch { from, oldest, number, words, .. } = batch;
+        let Batch { from, number, words, .. } = batch;
         let incoming = self.incoming.entry(from).or_default();
         for (number, word) in (number..).zip(words) {
             if number <= incoming.taken {
                 self.owed.insert(from); // it does not know that
             }
-            if number == incoming.came + 1 || (number == oldest && number > incoming.came) {
+            if number > incoming.came {
                 incoming.came = number;
                 self.inbox.push_back((from, number, word));
             }

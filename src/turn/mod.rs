@@ -267,6 +267,7 @@ impl<S: Service> Turn<S> {
     fn flush(&mut self) {
         if !self.net.frozen {
             self.tell_alarms(); // before anybody reads an answer that rests on them
+            self.send_words(); // nor on these
             self.net.flush();
         }
     }

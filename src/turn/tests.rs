@@ -77,7 +77,7 @@ fn what_is_another_s_is_passed_on_unread() {
     turn.succession.older.push(other);
     turn.net.generation = 5;
     let words = vec![b"hello".to_vec()];
-    let batch = Talk::Words(Batch { from: 3, to: 0, oldest: 1, number: 1, words });
+    let batch = Talk::Words(Batch { from: 3, to: 0, number: 1, words });
     let heard = Talk::Heard(Heard { by: 3, to: 0, number: 7 });
     let for_nobody = Talk::Heard(Heard { by: 3, to: 1, number: 7 });
     for talk in [&batch, &heard, &for_nobody] {

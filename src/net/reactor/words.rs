@@ -25,11 +25,12 @@ impl Net {
     /// Tells another generation something: its [`on_word`](crate::Service::on_word) is called with these bytes, once, and
     /// after all that this process has told it before. Nothing is said about the order of what different processes tell.
     ///
-    /// It leaves with the turn, and is kept until that process has taken it. If it ends before, by itself or
-    /// killed, the word comes back to [`on_undelivered`](crate::Service::on_undelivered). A restart changes nothing:
-    /// a word is for the process that it was told to, and is no part of what moves to another. A
-    /// process that drains waits for what it has told to be taken, but for no longer than its
-    /// [deadline](crate::Drain::deadline); one that is stopped at once is told of what has not left.
+    /// It leaves with the turn, before what that sends to clients, and is kept until that process has taken it. If it
+    /// ends before, by itself or killed, the word comes back to
+    /// [`on_undelivered`](crate::Service::on_undelivered). A restart changes nothing: a word is for the process that it
+    /// was told to, and is no part of what moves to another. A process that drains waits for what it has told to be
+    /// taken, but for no longer than its [deadline](crate::Drain::deadline); one that is stopped at once is told of what
+    /// has not left.
     ///
     /// The services agree on what the bytes mean, also those of different versions.
     ///

@@ -344,11 +344,16 @@ impl Message {
             ENDED => Message::Ended { pid: pid(fields)?, code: code(fields)? },
             DATAGRAMS => Message::Datagrams { forwarded: forwarded(fields)? },
             ALARMS => Message::Alarms(AlarmWord::all_of(fields, ALARM)?),
-            _ => {
-                let talk = Talk::of(kind, fields)?.map(Message::Talk);
-                return Ok(talk.or(Rollback::of(kind, fields)?.map(Message::Rollback)));
-            }
+            _ => return other(kind, fields),
         }))
+    }
+}
+
+/// One of those that have a file of their own.
+fn other(kind: u16, fields: Fields<'_>) -> Result<Option<Message>, Malformed> {
+    match Talk::of(kind, fields)? {
+        Some(talk) => Ok(Some(Message::Talk(talk))),
+        None => Ok(Rollback::of(kind, fields)?.map(Message::Rollback)),
     }
 }
 

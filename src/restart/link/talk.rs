@@ -27,8 +27,7 @@ const FROM: u16 = 42;
 /// For whom it is, and of `SPEAKERS` who can be told something.
 const TO: u16 = 43;
 const NUMBER: u16 = 44;
-const OLDEST: u16 = 45;
-const BYTES: u16 = 46;
+const BYTES: u16 = 45;
 
 impl Talk {
     /// For whom it is; `None`: for whoever has it.
@@ -50,10 +49,9 @@ impl Talk {
 
     pub(super) fn put(&self, out: &mut Vec<u8>) {
         match self {
-            Talk::Words(Batch { from, to, oldest, number, words }) => {
+            Talk::Words(Batch { from, to, number, words }) => {
                 put_number(out, FROM, *from);
                 put_number(out, TO, *to);
-                put_number(out, OLDEST, *oldest);
                 put_number(out, NUMBER, *number);
                 words.iter().for_each(|word| put(out, BYTES, word));
             }
@@ -78,7 +76,6 @@ impl Talk {
             WORDS => Talk::Words(Batch {
                 from: from()?,
                 to: to()?,
-                oldest: fields.number(OLDEST, "oldest")?,
                 number: number()?,
                 words: fields.all(BYTES)?.into_iter().map(<[u8]>::to_vec).collect(),
             }),

@@ -296,7 +296,6 @@ impl<S: Service> Turn<S> {
             let why = attempt.rolled_back();
             let (task, steps) = (attempt.task.clone(), attempt.steps);
             self.let_live(attempt)?;
-            self.make_known(true);
             self.verdict(&task, steps, Err(why));
         }
         Ok(())
@@ -320,6 +319,7 @@ impl<S: Service> Turn<S> {
             let _ = newcomer.link.send(&Message::Resumed, Vec::new());
             fault::point(Step::OldResumed, Some(&mut newcomer.link));
         }
+        self.make_known(true); // now that it knows whom it follows
     }
 
     /// This side has to go, so the new one is not wanted.
