@@ -304,11 +304,11 @@ fn words_come_between_the_start_and_the_end() {
         };
         wait_for("the new one's word", || place(old, "on_word").is_some());
         assert!(place(old, "on_retire") < place(old, "on_word"));
-        assert_eq!(client.ask("tell 1 hello"), "ok");
+        assert_eq!(client.ask("word 1 hello"), "ok");
         wait_for("the old one's word", || place(new, "on_word").is_some());
         assert!(place(new, "on_start") < place(new, "on_word"));
         stop(new);
-        assert_eq!(client.ask("tell 1 hello"), "ok");
+        assert_eq!(client.ask("word 1 hello"), "ok");
         drop(client);
         slay(new);
         wait_gone(old);

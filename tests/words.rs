@@ -66,7 +66,7 @@ impl Rooms {
 
     /// Has one tell another `count` words.
     fn tell_many(&mut self, from: usize, to: usize, count: usize) {
-        let said = self.ask(from, &format!("tell-many {to} {count} 20"));
+        let said = self.ask(from, &format!("word-many {to} {count} 20"));
         assert_eq!(said, format!("ok {count}"));
     }
 
@@ -102,7 +102,7 @@ impl Rooms {
     }
 }
 
-/// What `tell-many` tells.
+/// What `word-many` tells.
 fn many(count: usize) -> Vec<String> {
     (0..count).map(|at| format!("{at:.<20}")).collect()
 }
@@ -119,7 +119,7 @@ fn both_sides_hear_each_other_in_order(engine: Engine) {
         rooms.assert_noted(0, "word 1", &told);
         rooms.assert_many(1, "word 0", &vec![1000; round]);
     }
-    assert_eq!(rooms.ask(0, "tell 1 ask a question"), "ok");
+    assert_eq!(rooms.ask(0, "word 1 ask a question"), "ok");
     told.push("a question".to_owned());
     rooms.assert_noted(0, "word 1", &told);
 }
@@ -146,7 +146,7 @@ fn of_three_each_hears_each(engine: Engine) {
     rooms.assert_many(2, "back 0", &[50]);
     rooms.wait_known(1, "2*");
     assert_eq!(rooms.ask(2, "generations"), "1");
-    assert_eq!(rooms.ask(1, "tell 0 hello"), "error tell generation 0: there is none");
+    assert_eq!(rooms.ask(1, "word 0 hello"), "error tell generation 0: there is none");
 }
 
 /// Whoever is left when the newest has died has no way to the others.
@@ -169,19 +169,19 @@ fn without_the_newest_what_was_told_comes_back() {
 fn what_may_wait_is_bounded_in_bytes_and_in_number_and_nothing_of_it_is_lost() {
     let mut rooms = Rooms::of(2, Engine::Fork, |setup| setup);
     rooms.wait_known(0, "1*");
-    assert_eq!(rooms.ask(0, "tell 7 hello"), "error tell generation 7: there is none");
-    assert_eq!(rooms.ask(0, "tell 0 hello"), "error tell generation 0: there is none");
-    let long = rooms.ask(0, "tell-many 1 1 32769");
+    assert_eq!(rooms.ask(0, "word 7 hello"), "error tell generation 7: there is none");
+    assert_eq!(rooms.ask(0, "word 0 hello"), "error tell generation 0: there is none");
+    let long = rooms.ask(0, "word-many 1 1 32769");
     assert_eq!(long, "0 tell a generation: 32769 bytes are more than 32768");
     let new = rooms.pids[1];
     stop(new);
-    let full = rooms.ask(0, "tell-many 1 40 32768");
+    let full = rooms.ask(0, "word-many 1 40 32768");
     assert_eq!(full, "32 tell generation 1: 32 words (1048576 bytes) wait for it already");
     resume(new);
     let words: Vec<_> = (0..32).map(|at| format!("{at:.<32768}")).collect();
     rooms.assert_noted(1, "word 0", &words);
     stop(new);
-    let full = rooms.ask(0, "tell-many 1 5000 20");
+    let full = rooms.ask(0, "word-many 1 5000 20");
     assert_eq!(full, "4096 tell generation 1: 4096 words (81920 bytes) wait for it already");
     resume(new);
     rooms.assert_noted(1, "word 0", &[words, many(4096)].concat());
@@ -234,9 +234,9 @@ fn nor_is_anything_lost_in_a_probation(engine: Engine) {
 fn one_that_dies_of_a_word_has_not_taken_it() {
     let mut rooms = Rooms::of(2, Engine::Fork, |setup| setup);
     rooms.wait_known(0, "1*");
-    assert_eq!(rooms.ask(0, "tell 1 hello"), "ok");
+    assert_eq!(rooms.ask(0, "word 1 hello"), "ok");
     rooms.assert_noted(1, "word 0", &["hello"]);
-    assert_eq!(rooms.ask(0, "tell 1 die"), "ok");
+    assert_eq!(rooms.ask(0, "word 1 die"), "ok");
     rooms.assert_noted(0, "back 1", &["die"]);
     assert_eq!(rooms.noted(1, "word 0"), ["hello", "die"]);
 }
@@ -307,7 +307,7 @@ fn words_that_a_new_side_has_passed_on_outlive_it(engine: Engine) {
     rooms.wait_known(0, "1 2*");
     let [_, middle, new] = rooms.pids[..] else { panic!("three") };
     stop(middle);
-    assert_eq!(rooms.ask(0, "tell-many 1 32 30000"), "ok 32");
+    assert_eq!(rooms.ask(0, "word-many 1 32 30000"), "ok 32");
     wait_for_events(rooms.pids[0]);
     wait_for_events(new);
     slay(new);
@@ -355,7 +355,7 @@ fn while_connections_are_frozen_a_word_waits() {
     rooms.labs.lab.signal(Engine::ForkExec.signal());
     let noted = || fs::read_to_string(&path).expect("a file of the lab");
     wait_for("the new one to load", || noted().matches(" load\n").count() == 2);
-    assert_eq!(rooms.ask(0, "tell 1 hello"), "ok");
+    assert_eq!(rooms.ask(0, "word 1 hello"), "ok");
     rooms.assert_noted(1, "word 0", &["hello"]);
     let all = noted();
     let at = |what: &str| all.find(&format!("{} {what}\n", rooms.pids[1])).expect(what);
@@ -389,7 +389,7 @@ fn a_stop_at_once_gives_back_what_has_not_left() {
     rooms.wait_known(0, "1*");
     let [old, new] = rooms.pids[..] else { panic!("two") };
     stop(old);
-    assert_eq!(rooms.ask(1, "tell-many 0 32 30000"), "ok 32");
+    assert_eq!(rooms.ask(1, "word-many 0 32 30000"), "ok 32");
     rooms.clients[1].send("stop\n");
     wait_for("it to end", || {
         rooms.noted(1, "back 0").last().is_some_and(|it| it.starts_with("31"))

@@ -1,8 +1,8 @@
 //! The requests about other generations. Knows no restart.
 //!
 //! - `generations`: their numbers; a `*` is behind the one that serves.
-//! - `tell N TEXT`: tells generation `N` something.
-//! - `tell-many N COUNT LENGTH`: tells it `0`, `1` and so on, each with dots behind it up to so many bytes; how many it
+//! - `word N TEXT`: tells generation `N` something.
+//! - `word-many N COUNT LENGTH`: tells it `0`, `1` and so on, each with dots behind it up to so many bytes; how many it
 //!   has taken, and why no more.
 //!
 //! What is told is written down in `LAB_JOURNAL` (`word 0 TEXT`), and so is what comes back (`back 1 TEXT`). To
@@ -28,11 +28,11 @@ pub fn handle(net: &mut Net, verb: &str, rest: &str) -> Result<Option<String>> {
             let others = others.iter().map(|it| format!("{}{}", it.number, star(it.serves)));
             others.collect::<Vec<_>>().join(" ")
         }
-        "tell" => match net.tell(number(first)?, second) {
+        "word" => match net.tell(number(first)?, second) {
             Ok(()) => "ok".to_owned(),
             Err(why) => format!("error {why}"),
         },
-        "tell-many" => {
+        "word-many" => {
             let (count, length) = second.split_once(' ').ok_or("a count and a length")?;
             let (to, count, length) = (number(first)?, number::<u64>(count)?, number(length)?);
             let mut told = 0..count;

@@ -94,7 +94,7 @@ fn any_talk() -> impl Strategy<Value = Talk> {
     let words = proptest::collection::vec(word, 0..5);
     let numbers = (any::<u64>(), any::<u64>(), any::<u64>());
     prop_oneof![
-        (numbers.clone(), words).prop_map(|((from, to, number), words)| {
+        (numbers, words).prop_map(|((from, to, number), words)| {
             Talk::Words(Batch { from, to, number, words })
         }),
         numbers.prop_map(|(by, to, number)| Talk::Heard(Heard { by, to, number })),
