@@ -7,8 +7,8 @@ use std::{collections::BTreeMap, fs, process::Command};
 
 use common::{
     Client, Dir, Setup,
-    restart::{Engine, Lab, resume, stop, tell},
-    wait_for,
+    restart::{Engine, Lab, resume, slay, stop, tell},
+    wait_for, wait_gone,
 };
 use nix::sys::signal::Signal::SIGTERM;
 
@@ -287,4 +287,32 @@ fn a_panic_in_the_parent_costs_nothing_and_one_before_the_fork_refuses_it() {
     assert!(client.ask("restart fork").starts_with("ok 1 "));
     lab.wait_line("panicked: after_fork_in_parent: lab: as told");
     assert_eq!(client.stat("panics"), 2);
+}
+
+/// Another generation's words: an old process hears them when it has retired, a new one from its start on, and what comes
+/// back is told before the end.
+#[test]
+fn words_come_between_the_start_and_the_end() {
+    for engine in [Engine::Fork, Engine::ForkExec] {
+        let called = Called::with(SHORT, |setup| setup.env("LAB_TELLS", 1));
+        let (old, mut client) = (called.lab.pid(), called.lab.connect());
+        assert_eq!(client.who().pid, old);
+        let new = called.lab.restart_by(engine);
+        let place = |pid: i32, name: &str| {
+            let names = called.by_process().remove(&pid).unwrap_or_default();
+            names.iter().position(|it| it.starts_with(name))
+        };
+        wait_for("the new one's word", || place(old, "on_word").is_some());
+        assert!(place(old, "on_retire") < place(old, "on_word"));
+        assert_eq!(client.ask("word 1 hello"), "ok");
+        wait_for("the old one's word", || place(new, "on_word").is_some());
+        assert!(place(new, "on_start") < place(new, "on_word"));
+        stop(new);
+        assert_eq!(client.ask("word 1 hello"), "ok");
+        drop(client);
+        slay(new);
+        wait_gone(old);
+        assert!(place(old, "on_word") < place(old, "on_undelivered"));
+        assert!(place(old, "on_undelivered") < place(old, "on_end"));
+    }
 }
