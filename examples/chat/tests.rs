@@ -1,6 +1,6 @@
 //! The room without sockets, and through restarts.
 
-use heirloom::testing::{Harness, Peer, every_split_restarted};
+use heirloom::testing::{Conversation, Harness, Peer, every_split_restarted};
 
 use super::*;
 
@@ -71,4 +71,28 @@ fn at_a_stop_everybody_hears_a_last_word() {
     );
     assert!(said(&mut harness, bob).ends_with("* the chat closes: good night\n"));
     assert!(harness.is_closed(ann) && harness.is_closed(bob));
+}
+
+/// Two who talk, and a third who comes when one of them has left.
+#[test]
+fn a_conversation_goes_as_it_should_whatever_is_restarted_when() {
+    let talk = Conversation::new()
+        .timeouts(Timeouts::new().first_message(None))
+        .connects("ann")
+        .hears("ann", "What is your name?\n")
+        .says("ann", "\nann\n")
+        .says("bob", "bob\nhello\n")
+        .hears("bob", "What is your name?\n")
+        .hears("ann", "* bob is here\nbob: hello\n")
+        .passes(Duration::from_secs(50))
+        .says("ann", "hi\n")
+        .hears("bob", "ann: hi\n")
+        .finishes("bob")
+        .is_closed("bob")
+        .hears("ann", "* bob left\n")
+        .says("cid", "cid\n")
+        .hears("cid", "What is your name?\n")
+        .hears("ann", "* cid is here\n");
+    let runs = talk.check(Chat::default);
+    assert!(runs > 300, "{runs}");
 }
