@@ -72,7 +72,8 @@
 //! - [what a service holds](guide::what_a_service_holds), and what a restart does to it;
 //! - [tasks and messages](guide::tasks_and_messages), what is no connection;
 //! - [datagrams](guide::datagrams);
-//! - [sockets](guide::sockets): their options, and clients that come through a proxy.
+//! - [sockets](guide::sockets): their options, and clients that come through a proxy;
+//! - [testing](guide::testing), whole conversations through every restart.
 //!
 //! And to run one:
 //!

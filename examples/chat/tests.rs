@@ -1,6 +1,6 @@
 //! The room without sockets, and through restarts.
 
-use heirloom::testing::{Harness, Peer, Sides, every_split_restarted};
+use heirloom::testing::{Conversation, Harness, Peer, Sides, every_split_restarted};
 
 use super::*;
 
@@ -121,4 +121,28 @@ fn a_name_is_the_older_room_s_guest_s() {
     let third = sides.new.connect();
     sides.new.feed(third, b"ann\n");
     assert_eq!(said(&mut sides.new, third), "What is your name?\n");
+}
+
+/// Two who talk, and a third who comes when one of them has left.
+#[test]
+fn a_conversation_goes_as_it_should_whatever_is_restarted_when() {
+    let talk = Conversation::new()
+        .timeouts(Timeouts::new().first_message(None))
+        .connects("ann")
+        .hears("ann", "What is your name?\n")
+        .says("ann", "\nann\n")
+        .says("bob", "bob\nhello\n")
+        .hears("bob", "What is your name?\n")
+        .hears("ann", "* bob is here\nbob: hello\n")
+        .passes(Duration::from_secs(50))
+        .says("ann", "hi\n")
+        .hears("bob", "ann: hi\n")
+        .finishes("bob")
+        .is_closed("bob")
+        .hears("ann", "* bob left\n")
+        .says("cid", "cid\n")
+        .hears("cid", "What is your name?\n")
+        .hears("ann", "* cid is here\n");
+    let runs = talk.check(Chat::default);
+    assert!(runs > 300, "{runs}");
 }

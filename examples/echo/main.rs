@@ -48,3 +48,7 @@ fn main() -> ExitCode {
     let defaults = common::Defaults { listen: "127.0.0.1:7777", moves: false };
     common::serve(defaults, Echo, |server| server)
 }
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

@@ -28,8 +28,13 @@
 //! // However the bytes are cut, the answer is the same.
 //! heirloom::testing::every_split(|| Length, b"one\ntwelve\n\n", b"3\n6\n0\n");
 //! ```
+//!
+//! A [`Conversation`] is the same for several peers, and for restarts at each byte, by either engine, in every way in which
+//! they may end: see [the guide](crate::guide::testing).
 
 mod clock;
+mod conversation;
+mod copied;
 mod datagram;
 mod dial;
 mod outside;
@@ -43,6 +48,7 @@ mod words;
 use std::time::{Duration, Instant};
 
 pub use clock::Clock;
+pub use conversation::{Conversation, Failure, Run};
 pub use sides::Sides;
 pub use split::{every_split, every_split_restarted};
 
@@ -124,7 +130,10 @@ pub struct Harness<S: Service> {
 impl<S: Service> Harness<S> {
     /// A server that has just started ([`Start::Fresh`]).
     pub fn new(service: S) -> Harness<S> {
-        let now = Instant::now();
+        Harness::begin_at(service, Instant::now())
+    }
+
+    fn begin_at(service: S, now: Instant) -> Harness<S> {
         let mut net = Net::new(None, now);
         net.propagates_panics = true;
         let mut turn = Turn::new(service, net, Succession::in_memory(now));

@@ -3,6 +3,10 @@
 use super::{Harness, Sides};
 use crate::{error::Result, plan::Restart, service::Service};
 
+fn moving() -> Restart {
+    Restart::fork_exec().move_connections()
+}
+
 impl<S: Service> Harness<S> {
     /// Restarts that the service has asked for since the last call; in memory none is made.
     ///
@@ -69,20 +73,10 @@ impl<S: Service> Harness<S> {
     /// assert_eq!(harness.take(peer), b"123");
     /// # Ok::<(), heirloom::Error>(())
     /// ```
-    pub fn restart<N: Service>(mut self, service: N) -> Result<Harness<N>> {
-        let mut turn = self.turn.copy_to(service)?;
-        self.turn.release_in_memory();
-        turn.serve_in_memory()?;
-        turn.commit_in_memory()?;
-        self.turn.tell_end();
-        let mut harness = Harness { turn, pipes: self.pipes, arrivals: self.arrivals };
-        for (pipe, id) in &harness.pipes {
-            if harness.turn.net.conn(*id).is_none() {
-                let _ = pipe.shutdown(std::net::Shutdown::Both);
-            }
-        }
-        harness.note_arrivals();
-        Ok(harness)
+    pub fn restart<N: Service>(self, service: N) -> Result<Harness<N>> {
+        let mut copied = self.copy_to(service, &moving())?;
+        copied.release();
+        copied.stay()
     }
 
     /// A restart like [`restart`](Self::restart) that comes to nothing before the new side serves: it is
@@ -115,7 +109,7 @@ impl<S: Service> Harness<S> {
     /// # Ok::<(), heirloom::Error>(())
     /// ```
     pub fn give_up_restart<N: Service>(&mut self, service: N) -> Result {
-        drop(self.turn.copy_to(service)?);
+        drop(self.turn.copy_to(service, &moving())?);
         self.turn.give_up_in_memory("given up, as the test has asked".to_owned());
         self.settle();
         Ok(())
@@ -127,16 +121,11 @@ impl<S: Service> Harness<S> {
     /// # Errors
     /// When `save` or [`load`](Service::load) fails. To look at the service afterwards, use
     /// [`give_up_restart`](Self::give_up_restart).
-    pub fn begin_restart<N: Service>(mut self, service: N) -> Result<Sides<S, N>> {
-        let turn = self.turn.copy_to(service)?;
-        self.turn.release_in_memory();
-        let mut new = Harness { turn, pipes: self.pipes.clone(), arrivals: Vec::new() };
-        new.know_of(&self);
-        new.turn.serve_in_memory()?;
-        new.note_arrivals();
-        self.know_of(&new);
-        self.settle();
-        Ok(Sides { old: self, new })
+    pub fn begin_restart<N: Service>(self, service: N) -> Result<Sides<S, N>> {
+        let mut copied = self.copy_to(service, &moving())?;
+        copied.release();
+        let (old, new) = copied.serve()?;
+        Ok(Sides { old, new })
     }
 
     /// Says of each connection that has come along what a fresh registration says, which is nothing of

@@ -1,13 +1,15 @@
 //! An old and a new side beside each other, in the probation of the new one.
 
-use super::Harness;
+use std::time::Duration;
+
+use super::{Harness, copied::IN_MEMORY};
 use crate::{error::Result, service::Service};
 
 /// Both sides of a [restart that has begun](Harness::begin_restart): `new` serves and has the connections
 /// that move, `old` has the others and accepts nobody. What becomes of it is one of the calls below.
 ///
-/// A [`Peer`](super::Peer) is to be fed on the side that [has](Harness::has) its connection. Each side has
-/// a clock of its own.
+/// A [`Peer`](super::Peer) is to be fed on the side that [has](Harness::has) its connection. Both go by
+/// one clock: see [`advance`](Sides::advance).
 ///
 /// ```
 /// use heirloom::{Connection, Origin, Result, Service, testing::Harness};
@@ -56,9 +58,6 @@ pub struct Sides<S: Service, N: Service> {
     pub new: Harness<N>,
 }
 
-/// What cannot fail in memory.
-const IN_MEMORY: &str = "in memory no system call can fail";
-
 impl<S: Service, N: Service> Sides<S, N> {
     /// Why the new service has asked for a [roll back](crate::Net::roll_back), if it has.
     pub fn asked_to_roll_back(&self) -> Option<String> {
@@ -69,6 +68,34 @@ impl<S: Service, N: Service> Sides<S, N> {
     /// [`Harness::exchange`].
     pub fn exchange(&mut self) {
         self.old.exchange(&mut self.new);
+    }
+
+    /// Lets time pass for both. [`Harness::advance`] of one of them moves the clock of the other as well, which has
+    /// no turn meanwhile, like a process that is stopped.
+    ///
+    /// ```
+    /// # use heirloom::{Connection, Origin, Result, Service, testing::Harness};
+    /// # use std::time::Duration;
+    /// # struct Quiet;
+    /// # impl Service for Quiet {
+    /// #     type Session = ();
+    /// #     fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result { Ok(()) }
+    /// #     fn on_data(&mut self, _conn: &mut Connection<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+    /// #         Ok(input.len())
+    /// #     }
+    /// # }
+    /// let mut harness = Harness::new(Quiet); // which does not export its sessions
+    /// let stays = harness.connect();
+    /// let mut sides = harness.begin_restart(Quiet)?;
+    /// let late = sides.new.connect();
+    /// sides.advance(Duration::from_secs(9));
+    /// assert!(!sides.old.is_closed(stays) && !sides.new.is_closed(late));
+    /// sides.advance(Duration::from_secs(2)); // the first-message timeout is 10 s
+    /// assert!(sides.old.is_closed(stays) && sides.new.is_closed(late));
+    /// # Ok::<(), heirloom::Error>(())
+    /// ```
+    pub fn advance(&mut self, time: Duration) {
+        self.old.advance_beside(&mut self.new, time);
     }
 
     /// The probation is over: the new side stays, and the old one drains.
@@ -90,31 +117,73 @@ impl<S: Service, N: Service> Sides<S, N> {
     /// When the old side cannot take it back: its [`load`](Service::load) or
     /// [`load_changes`](Service::load_changes) fails, or the new one's `save`. Between processes, the new one
     /// would go on.
-    pub fn roll_back(self, reason: &str) -> Result<(Harness<S>, Harness<N>)> {
+    pub fn roll_back(mut self, reason: &str) -> Result<(Harness<S>, Harness<N>)> {
+        let reason = self.hand_back(reason)?;
+        self.new.turn.let_go_back_in_memory()?;
         let Sides { mut old, mut new } = self;
-        let reason = new.turn.hand_back_in_memory(&mut old.turn, reason)?;
         old.turn.resume_in_memory(&mut new.turn, Some(reason))?;
         new.turn.drain_in_memory()?;
         new.know_of(&old);
         old.know_of(&new);
-        // Those that have come to the new side.
-        old.pipes.extend_from_slice(new.pipes.get(old.pipes.len()..).unwrap_or_default());
         old.note_arrivals();
         new.settle();
         Ok((old, new))
     }
 
+    /// Up to where the old side has everything, and the new one as well.
+    ///
+    /// # Errors
+    /// As those of [`roll_back`](Self::roll_back).
+    pub(super) fn hand_back(&mut self, reason: &str) -> Result<String> {
+        let theirs = |(_, id): &&(_, _)| self.new.turn.net.conn(*id).is_some();
+        let theirs: Vec<_> = self.new.pipes.iter().filter(theirs).cloned().collect();
+        let reason = self.new.turn.hand_back_in_memory(&mut self.old.turn, reason)?;
+        self.old.adopt(&theirs);
+        Ok(reason)
+    }
+
+    /// The new side lets go of what it has handed back. Neither serves.
+    pub(super) fn let_go_back(&mut self) {
+        self.new.turn.let_go_back_in_memory().expect(IN_MEMORY);
+    }
+
     /// The new side dies, and the connections that it had with it. The old one accepts again.
     pub fn lose_new(self) -> Harness<S> {
         let Sides { mut old, mut new } = self;
-        for (pipe, id) in &new.pipes {
-            if new.turn.net.conn(*id).is_some() {
-                let _ = pipe.shutdown(std::net::Shutdown::Both);
-            }
-        }
+        old.turn.lose_new_in_memory(&mut new.turn).expect(IN_MEMORY);
         old.forget(&new);
-        old.turn.resume_in_memory(&mut new.turn, None).expect(IN_MEMORY);
-        old.settle();
+        new.die(&mut old);
+        old.note_arrivals();
         old
+    }
+
+    /// The old side dies, and the connections that it had with it. The new one stays.
+    ///
+    /// ```
+    /// # use heirloom::{Connection, Origin, Result, Service, testing::Harness};
+    /// # struct Echo;
+    /// # impl Service for Echo {
+    /// #     type Session = ();
+    /// #     fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result { Ok(()) }
+    /// #     fn on_data(&mut self, conn: &mut Connection<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+    /// #         conn.send(input);
+    /// #         Ok(input.len())
+    /// #     }
+    /// # }
+    /// let mut harness = Harness::new(Echo); // which does not export its sessions
+    /// let stays = harness.connect();
+    /// let mut sides = harness.begin_restart(Echo)?;
+    /// let late = sides.new.connect();
+    /// let new = sides.lose_old();
+    /// assert!(new.is_closed(stays) && !new.is_closed(late));
+    /// # Ok::<(), heirloom::Error>(())
+    /// ```
+    pub fn lose_old(self) -> Harness<N> {
+        let Sides { old, mut new } = self;
+        new.forget(&old);
+        old.die(&mut new);
+        new.turn.lose_old_in_memory().expect(IN_MEMORY);
+        new.note_arrivals();
+        new
     }
 }

@@ -141,11 +141,16 @@ impl Net {
     }
 
     /// In a forked child: begins as another process of this `generation`, with `conns`, the connections
-    /// that have moved, and their timers. The listeners stay, and so do the alarms, which rest until it
+    /// that have moved, and their timers; in memory there is no `poll`. The listeners stay, and so do the alarms, which rest until it
     /// serves. The caller has taken all connections out before: dropping one here would close a number
     /// that is no longer its own.
-    pub(crate) fn begin_anew(&mut self, poll: Poll, generation: u64, conns: Slots) -> Result {
-        let fresh = Net::new(Some(poll), self.now);
+    pub(crate) fn begin_anew(
+        &mut self,
+        poll: Option<Poll>,
+        generation: u64,
+        conns: Slots,
+    ) -> Result {
+        let fresh = Net::new(poll, self.now);
         let old = std::mem::replace(self, fresh);
         // As its connections know it.
         (self.clock, self.stamp, self.frozen_at) = (old.clock, old.stamp, old.frozen_at);
@@ -198,7 +203,7 @@ mod tests {
 
     fn fork_of(mut net: Net) -> Net {
         net.conns = Slots::new();
-        net.begin_anew(Poll::new().unwrap(), 1, Slots::new()).unwrap();
+        net.begin_anew(Some(Poll::new().unwrap()), 1, Slots::new()).unwrap();
         net
     }
 

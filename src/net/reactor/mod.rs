@@ -84,6 +84,8 @@ use crate::{
 pub(crate) struct Staged {
     pub dials: Vec<(String, u64)>,
     pub restarts: Vec<Restart>,
+    /// How the one goes that a test makes.
+    pub how: Option<Restart>,
     pub signals: VecDeque<i32>,
     /// What is new about the alarms, and when that was told.
     pub alarms: Vec<(Instant, Vec<AlarmChange>)>,

@@ -302,6 +302,12 @@ impl Succession {
         Succession { phase: Phase::Serving, serves: true, ..new }
     }
 
+    /// Of a forked child in memory, which waits for its turn.
+    pub fn forked_in_memory(now: Instant) -> Succession {
+        let heap = SharedHeap::inherited();
+        Succession { phase: Phase::Waiting, heap, ..Succession::new(Launch::remember(), now) }
+    }
+
     /// In a forked child: what it keeps of its parent's place. The parent's children and its
     /// restart in progress are none of its business.
     pub(in crate::turn) fn begin_anew(&mut self, old: Generation, now: Instant) {

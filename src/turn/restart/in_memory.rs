@@ -1,5 +1,6 @@
-//! A restart by fork-exec without processes, for the harness: the same bytes, and the same callbacks in the
-//! same order. What goes between two processes as a message is a call here.
+//! A restart without processes, for the harness: the same bytes, and the same callbacks in the same order.
+//! What goes between two processes as a message is a call here. The part of it that is fork-exec's own is
+//! `copy_to`; that of fork is in `twin`.
 
 use std::{io, process};
 
@@ -7,6 +8,7 @@ use super::loading::{load, load_changes};
 use super::moving::Hitch;
 use crate::{
     error::{Error, Result},
+    limits::SERIALS_APART,
     net::{Net, Stream},
     plan::{Engine, Restart},
     restart::{
@@ -31,8 +33,17 @@ use crate::{
 /// Changes in a round that is not the last.
 const PIECE: usize = 3;
 
+/// The number of a child that is no process.
+pub(super) const CHILD: u32 = 0;
+
 fn in_memory(e: io::Error) -> Error {
     Error::io("write", "to memory", e)
+}
+
+/// What is said of a new side that is dead.
+fn died(in_probation: bool) -> RestartError {
+    let how = "killed by SIGKILL".to_owned();
+    RestartError::Died { how, in_probation, stderr: String::new() }
 }
 
 impl<S: Service> Turn<S> {
@@ -42,9 +53,10 @@ impl<S: Service> Turn<S> {
     /// # Errors
     /// When the state is not saved or not loaded. This side has gone on by then, as
     /// after [`give_up_in_memory`](Self::give_up_in_memory).
-    pub fn copy_to<N: Service>(&mut self, service: N) -> Result<Turn<N>> {
+    pub fn copy_to<N: Service>(&mut self, service: N, how: &Restart) -> Result<Turn<N>> {
         self.succession.phase = Phase::Handed;
-        let copied = self.try_copy_to(service);
+        self.net.staged.how = Some(how.clone());
+        let copied = self.try_copy_to(service, how);
         self.forget_changes();
         if let Err(why) = &copied {
             self.give_up_in_memory(why.to_string());
@@ -52,7 +64,7 @@ impl<S: Service> Turn<S> {
         copied
     }
 
-    fn try_copy_to<N: Service>(&mut self, service: N) -> Result<Turn<N>> {
+    fn try_copy_to<N: Service>(&mut self, service: N, how: &Restart) -> Result<Turn<N>> {
         let now = self.net.clock.now();
         let mut net = Net::new(None, now);
         net.clock = self.net.clock.clone();
@@ -61,12 +73,11 @@ impl<S: Service> Turn<S> {
         net.propagates_panics = self.net.propagates_panics;
         net.generation = self.net.generation + 1;
         net.engine = Some(Engine::ForkExec);
-        let way = WayBack::of(&Restart::fork_exec().move_connections(), record::VERSION);
-        let handback = Some(Handback::new(way));
+        let handback = Some(Handback::new(WayBack::of(how, record::VERSION)));
         let place = Succession::in_memory(now);
         let succession = Succession { phase: Phase::Waiting, serves: false, handback, ..place };
         let mut successor = Turn::new(service, net, succession);
-        self.copy_state_to(&mut successor)?;
+        self.copy_state_to(&mut successor, how.moves)?;
         successor.net.last_serial = self.net.last_serial;
         let alarms = self.hand_over_alarms();
         let (records, streams) = self.pack_in_memory()?;
@@ -109,13 +120,12 @@ impl<S: Service> Turn<S> {
     }
 
     /// What is saved goes through the same codec; what ends meanwhile is a change, where the service notes those.
-    fn copy_state_to<N: Service>(&mut self, successor: &mut Turn<N>) -> Result {
+    fn copy_state_to<N: Service>(&mut self, successor: &mut Turn<N>, moves: bool) -> Result {
         let service = &mut self.service;
         let tracks = guard_restart(&mut self.net, "track_changes", |_| service.track_changes(true));
         let tracks = tracks?;
         if !tracks {
-            self.tell_ends();
-            self.freeze()?;
+            self.stand_still_in_memory(moves)?;
         }
         let (service, mut out) = (&self.service, Writer::begin(Vec::new()).map_err(in_memory)?);
         guard_restart(&mut self.net, "save", |_| service.save(&mut out))??;
@@ -124,11 +134,15 @@ impl<S: Service> Turn<S> {
         load(&mut successor.service, &mut successor.net, &mut saved)?;
         if tracks {
             self.copy_changes_to(successor, PIECE)?;
-            self.tell_ends();
-            self.freeze()?;
+            self.stand_still_in_memory(moves)?;
             self.copy_changes_to(successor, usize::MAX)?;
         }
         Ok(())
+    }
+
+    fn stand_still_in_memory(&mut self, moves: bool) -> Result {
+        self.tell_ends();
+        if moves { Ok(self.freeze()?) } else { Ok(()) }
     }
 
     fn copy_changes_to<N: Service>(&mut self, successor: &mut Turn<N>, most: usize) -> Result {
@@ -147,19 +161,31 @@ impl<S: Service> Turn<S> {
 
     /// The old side has given the new one up before it was ready: nothing has happened.
     pub fn give_up_in_memory(&mut self, reason: String) {
+        self.go_on_in_memory(RestartError::Failed { reason, stderr: String::new() });
+    }
+
+    fn go_on_in_memory(&mut self, why: RestartError) {
+        self.net.shared = false;
         self.net.thaw();
         self.net.alarms.resume_all();
         self.succession.phase = Phase::Serving;
-        self.verdict_in_memory(Err(RestartError::Failed { reason, stderr: String::new() }));
+        self.succession.heap.ended(CHILD);
+        self.verdict_in_memory(Err(why));
     }
 
-    /// The new side is ready: the old one stops accepting, and lets go of what has moved.
+    /// The new side is ready: the old one stops accepting. What moves is still its own if that one dies.
     pub fn release_in_memory(&mut self) {
         self.succession.phase = Phase::Released;
         self.succession.returned = Default::default();
+        self.net.shared &= self.net.frozen;
         self.net.part(self.net.conns.end());
+        self.net.last_serial += SERIALS_APART;
         self.net.stop_accepting(&[]);
         self.tell_retired();
+    }
+
+    /// On the old side: the new one takes over, so what moves is that one's.
+    pub fn taken_over_in_memory(&mut self) {
         self.let_go();
     }
 
@@ -171,7 +197,13 @@ impl<S: Service> Turn<S> {
         self.succession.phase = Phase::Probation;
         self.net.alarms.resume_all();
         let moved = self.net.connections();
-        self.start_serving(Start::Upgraded { moved })?;
+        let start = match self.net.engine() {
+            Some(Engine::Fork) => {
+                Start::Forked { moved, stayed: std::mem::take(&mut self.succession.stayed) }
+            }
+            _ => Start::Upgraded { moved },
+        };
+        self.start_serving(start)?;
         self.net.alarms.track_changes();
         self.prepare_to_hand_back();
         self.net.shared = false;
@@ -180,6 +212,33 @@ impl<S: Service> Turn<S> {
             Some(why) => self.roll_back(why, None),
             None => Ok(()),
         }
+    }
+
+    /// On the old side: the new one has died, so this one serves what it has.
+    ///
+    /// # Errors
+    /// None in memory.
+    pub fn lose_new_in_memory<N: Service>(&mut self, successor: &mut Turn<N>) -> Result {
+        if self.succession.phase != Phase::Handed {
+            return self.resume_in_memory(successor, None);
+        }
+        self.go_on_in_memory(died(false));
+        Ok(())
+    }
+
+    /// On the new side: the old one is gone, so this one serves, with everything that it has.
+    ///
+    /// # Errors
+    /// None in memory.
+    pub fn lose_old_in_memory(&mut self) -> Result {
+        if self.succession.phase == Phase::Waiting {
+            self.serve_in_memory()?;
+        }
+        self.advance(Event::OldGone)?;
+        self.net.alarms.stop_tracking();
+        self.net.alarms.resume_all();
+        self.close_way_back();
+        Ok(())
     }
 
     /// On the new side: it stays.
@@ -198,12 +257,14 @@ impl<S: Service> Turn<S> {
     /// # Errors
     /// None in memory.
     pub fn retire_in_memory(&mut self) -> Result {
+        self.succession.heap.stays(CHILD);
         self.verdict_in_memory(Ok(process::id()));
         self.advance(Event::Committed)
     }
 
     /// On the new side: it hands everything back to `old`, because of `reason` if it does not know of one
-    /// itself. Answers the reason. After an error both go on as if nobody had asked.
+    /// itself, up to where that one could serve. Answers the reason. After an error both go on as if nobody had
+    /// asked.
     ///
     /// # Errors
     /// When the old side cannot take it back.
@@ -250,6 +311,14 @@ impl<S: Service> Turn<S> {
         for id in old.try_take_back()? {
             self.net.conn(id).into_iter().for_each(|conn| conn.flags.moves = false);
         }
+        Ok(())
+    }
+
+    /// On the new side: the old one could serve, so this one lets go of everything.
+    ///
+    /// # Errors
+    /// None in memory.
+    pub fn let_go_back_in_memory(&mut self) -> Result {
         self.advance(Event::Taken)
     }
 
@@ -280,19 +349,18 @@ impl<S: Service> Turn<S> {
         }
         let (event, why) = match handed_back {
             Some(reason) => (Event::HandedBack, RestartError::RolledBack { reason }),
-            None => {
-                let how = "killed by SIGKILL".to_owned();
-                let stderr = String::new();
-                (Event::NewGone, RestartError::Died { how, in_probation: true, stderr })
-            }
+            None => (Event::NewGone, died(true)),
         };
+        self.succession.heap.ended(CHILD);
+        self.net.shared = false;
         self.advance(event)?;
         self.verdict_in_memory(Err(why));
         Ok(())
     }
 
     fn verdict_in_memory(&mut self, outcome: std::result::Result<u32, RestartError>) {
-        let how = Restart::fork_exec().move_connections();
+        let how = self.net.staged.how.clone();
+        let how = how.unwrap_or_else(|| Restart::fork_exec().move_connections());
         let generation = self.net.generation() + 1;
         let task = Task::new(how, None, generation, self.net.clock.now());
         self.verdict(&task, Steps::default(), outcome);

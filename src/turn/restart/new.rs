@@ -12,22 +12,19 @@ use crate::{
     limits::{RELEASE_PATIENCE, RETIRE_PATIENCE},
     log_target::RESTART,
     logging::Escaped,
-    net::{ConnId, ConnState, Slots, Source},
+    net::{ConnId, Source},
     plan::Engine,
     restart::{
         Event, Phase,
         arrival::{Has, Piece},
-        engine::{
-            fork::{Unready, close_all},
-            stderr::ForwardedStderr,
-        },
+        engine::{fork::Unready, stderr::ForwardedStderr},
         fault::{self, Step},
         link::{LinkError, Message, WayBack},
     },
     service::{Service, Start},
     turn::{
-        Inboxes, Turn,
-        generation::{Generation, Handback, Inherited, Succession},
+        Turn,
+        generation::{Generation, Handback, Succession},
     },
 };
 
@@ -117,18 +114,8 @@ impl<S: Service> Turn<S> {
     }
 
     fn try_become_successor(&mut self, generation: u64) -> Result {
-        // First what keeps a client from seeing its FIN: copies of connections that the parent keeps.
-        let (moves, slots) = (self.net.frozen, self.net.conns.end());
-        let mut conns = std::mem::take(&mut self.net.conns);
-        let kept = self.leave_to_parent(&mut conns);
-        // Then a kernel of its own: the old epoll set is the parent's, and is only closed.
-        let poll = Poll::new().map_err(|e| Error::io("make", "an epoll set", e))?;
-        self.net.begin_anew(poll, generation, kept)?;
-        self.inboxes = Inboxes::none(); // nobody can post there, or there would be no fork
-        (self.net.frozen, self.net.shared) = (moves, moves);
-        self.net.part(slots);
-        self.net.stats.moved_in = self.net.connections() as u64;
-        self.ready.clear();
+        let poll = || Poll::new().map(Some).map_err(|e| Error::io("make", "an epoll set", e));
+        self.part_from_parent(generation, poll)?;
         let Succession { signals, own_signals, .. } = &mut self.succession;
         for signals in signals.iter_mut().chain(own_signals) {
             *signals = signals.anew()?;
@@ -155,26 +142,6 @@ impl<S: Service> Turn<S> {
     fn watch_old_process(&self) -> Result {
         let process = self.succession.old.as_ref().and_then(|old| old.process.as_ref());
         process.map_or(Ok(()), |process| self.net.register(process, Source::OldProcess))
-    }
-
-    /// Of the parent's connections: closes those that stay with it, and answers the others.
-    fn leave_to_parent(&mut self, conns: &mut Slots) -> Slots {
-        let mut all = std::mem::take(conns);
-        let sessions = self.net.sessions.table::<S::Session>();
-        let stays = all.iter().map(|(_, conn)| conn).filter(|conn| !conn.flags.moves);
-        let mut staying: Vec<ConnId> = stays.map(|conn| conn.id).collect();
-        let (left, left_sessions) = if staying.len() == all.len() {
-            (std::mem::take(&mut all), std::mem::take(sessions))
-        } else {
-            let session = |id: &ConnId| sessions.get_mut(id.slot()).and_then(Option::take);
-            let left_sessions = staying.iter().map(session).collect();
-            (staying.iter().map(|id| all.remove(id.slot())).collect::<Slots>(), left_sessions)
-        };
-        staying.retain(|id| left.get(id.slot()).is_some_and(ConnState::is_the_services));
-        self.succession.stayed = staying;
-        close_all(left.iter().filter_map(|(_, conn)| conn.stream.raw_fd()).collect());
-        self.inherited.push(Inherited::shared(left, left_sessions));
-        all
     }
 
     /// What the old side says to this one, until it is an older generation like any other.
