@@ -68,7 +68,7 @@ fn errors_are_in_the_words_of_redis() {
     ] {
         assert_eq!(wire.ask(line), format!("-ERR {error}\r\n"), "{line}");
     }
-    assert_eq!(wire.ask("HELLO 3"), "-NOPROTO unsupported protocol version\r\n");
+    assert_eq!(wire.ask("HELLO 4"), "-NOPROTO unsupported protocol version\r\n");
     wire.ask("SET n 9223372036854775807");
     assert_eq!(wire.ask("INCR n"), "-ERR increment or decrement would overflow\r\n");
 }

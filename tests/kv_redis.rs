@@ -73,6 +73,14 @@ fn raw_inputs() -> Vec<Vec<u8>> {
         b"SUBSCRIBE a b a\r\nPSUBSCRIBE n*\r\nGET x\r\nPING\r\nPING hi\r\nPUBLISH a b\r\nUNSUBSCRIBE a b\r\n\
           client id\r\nNOSUCH\r\nget\r\nPUNSUBSCRIBE n* x\r\nUNSUBSCRIBE\r\nPUNSUBSCRIBE\r\nPING\r\n",
         b"SUBSCRIBE a\r\nUNSUBSCRIBE zz\r\nRESET\r\nPING\r\n",
+        b"HELLO 3 SETNAME\r\nCLIENT REPLY SKIP\r\nHELLO 3\r\nGET nosuch\r\nMGET nosuch k\r\nCONFIG GET save\r\nCONFIG GET nosuch\r\n\
+          SUBSCRIBE a b\r\nPING\r\nPING hi\r\nPUBLISH a hi\r\nPSUBSCRIBE *\r\nPUBLISH b x\r\nPUBSUB NUMSUB a\r\nUNSUBSCRIBE b a\r\n\
+          PUNSUBSCRIBE\r\nPUNSUBSCRIBE\r\nWATCH k\r\nSET k 1\r\nMULTI\r\nEXEC\r\nINFO nosuch\r\nRESET\r\nGET nosuch\r\n",
+        b"CLIENT REPLY OFF\r\nPING\r\nSUBSCRIBE a\r\nPING\r\nUNSUBSCRIBE\r\nCLIENT REPLY ON\r\nCLIENT REPLY SKIP\r\nPING\r\nECHO x\r\n",
+        b"MULTI\r\nSET k 1\r\nSUBSCRIBE a\r\nEXEC\r\nMULTI\r\nGET\r\nQUIT\r\nPING\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nSET k 1\r\n",
+        b"Host: x\r\nSET k 1\r\n",
+        b"*2\r\n$4\r\npost\r\n$1\r\nx\r\nPING\r\n",
         b"SUBSCRIBE\r\nPSUBSCRIBE\r\nPUBLISH a\r\nPUBLISH nobody hears\r\nQUIT\r\n",
     ]
     .map(<[u8]>::to_vec)

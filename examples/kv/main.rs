@@ -18,19 +18,21 @@
 //! Subscriptions, names, commands that are half sent and the cursors of SCAN go along either way.
 //!
 //! With `--no-move` who was connected stays with the old process, and from the restart on there are two
-//! sets of keys.
+//! sets of keys; but nobody is left with a process that stops, or that was rolled back.
 //!
 //! This file knows when the reactor calls. `request` reads commands, `commands` carries them out, on the
-//! keys in `store` and the subscriptions in `pubsub`, all of it
-//! written down by `saved`, in `records`; `resp` is the protocol's words, `glob` its patterns.
+//! keys in `store` and the subscriptions in `pubsub`, for a client whose state is its `session`, all of it
+//! written down by `saved`, in `records`; `resp` is the protocol's words, `out` its versions 2 and 3, `glob` its patterns.
 //!
-//! Left out: all types but strings, transactions, scripts, persistence, passwords, version 3 of the
-//! protocol.
+//! Left out: all types but strings, bits of strings and LCS, other databases, scripts, blocking commands, persistence,
+//! replication, passwords, messages about keys, DEBUG, client-side caching.
 
 mod commands;
 #[path = "../common/mod.rs"]
 mod common;
+mod float;
 mod glob;
+mod out;
 mod pubsub;
 mod records;
 #[cfg(test)]
@@ -38,22 +40,27 @@ mod reply;
 mod request;
 mod resp;
 mod saved;
+mod session;
 mod store;
+mod wall;
 
 use std::{
     io::{BufRead, Write},
     process::ExitCode,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
-use heirloom::{Alarm, ConnId, Connection, Net, Origin, Reason, Result, Service, Start, Timeouts};
+use heirloom::{
+    Alarm, ConnId, Connection, LeaveReason, Leaving, Net, Origin, Reason, Result, Service, Start,
+    Timeouts, Timer,
+};
 
 use self::{
-    commands::{Call, Session, State},
-    pubsub::Hub,
+    commands::{Call, State},
+    out::Out,
     request::{MAX_COMMAND, Reader, Request},
-    resp::{MAX_BULK, Sink},
-    store::Store,
+    resp::MAX_BULK,
+    session::Session,
 };
 
 /// Rings when the next key expires.
@@ -65,6 +72,10 @@ const PURGE_PIECE: usize = 256;
 /// Unsent replies of one connection: the longest value, and the small ones around it.
 const MAX_OUTPUT: usize = MAX_BULK + 16 * 1024 * 1024;
 
+/// Of one connection: it is closed if it is between two commands then, and has some time more if not.
+const GRACE: Timer = Timer(0);
+const GRACE_TIME: Duration = Duration::from_millis(500);
+
 struct Kv {
     reader: Reader,
     state: State,
@@ -74,9 +85,7 @@ struct Kv {
 
 impl Kv {
     fn new() -> Kv {
-        let (store, hub) = (Store::new(), Hub::default());
-        let state = State { store, hub, clients: 0, commands: 0, since: Instant::now() };
-        Kv { reader: Reader::default(), state, alarm: None }
+        Kv { reader: Reader::default(), state: State::new(), alarm: None }
     }
 
     /// Has the alarm ring no later than the next key expires. One that rings too early looks again.
@@ -90,18 +99,11 @@ impl Kv {
     }
 }
 
-impl Sink for Connection<'_> {
-    fn put(&mut self, bytes: &[u8]) {
-        self.send(bytes);
-    }
-}
-
 impl Service for Kv {
     type Session = Session;
 
-    fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result<Session> {
-        self.state.clients += 1;
-        Ok(Session { number: self.state.clients, ..Session::default() })
+    fn on_open(&mut self, conn: &mut Connection<'_>, _origin: Origin) -> Result<Session> {
+        Ok(self.state.begin(conn.now()))
     }
 
     fn on_data(
@@ -110,9 +112,11 @@ impl Service for Kv {
         session: &mut Session,
         input: &[u8],
     ) -> Result<usize> {
-        match self.reader.read(input) {
+        let request = self.reader.read(input);
+        session.is_midway = matches!(request, Ok(Request::Part { .. }));
+        match request {
             Ok(Request::Whole(args, taken)) => {
-                commands::run(&mut Call { args, conn, session, state: &mut self.state });
+                commands::run(Call::new(args, conn, session, &mut self.state))?;
                 self.watch_expiry(conn.net);
                 Ok(taken)
             }
@@ -122,14 +126,14 @@ impl Service for Kv {
             }
             Err(why) => {
                 let text = why.text();
-                resp::error(conn, &text);
+                Out { conn, version: session.version, is_mute: false }.error(&text);
                 Err(text.escape_ascii().to_string().into())
             }
         }
     }
 
     fn on_close(&mut self, _net: &mut Net, id: ConnId, session: Session, _why: Reason) {
-        self.state.hub.leave_all(&session.subscriptions, id);
+        self.state.leave(&session, id);
     }
 
     fn on_alarm(&mut self, net: &mut Net, _key: Alarm) {
@@ -138,13 +142,41 @@ impl Service for Kv {
         self.watch_expiry(net);
     }
 
+    /// Who stays with a process that is replaced was told that it would (`--no-move`). But where the service
+    /// ends, or this process was not wanted after all, nobody is served for long: as redis-server does,
+    /// but for the command that is half sent.
+    fn on_drain(
+        &mut self,
+        conn: &mut Connection<'_>,
+        _session: &mut Session,
+        leaving: &Leaving,
+    ) -> Result {
+        if leaving.reason != LeaveReason::Restart {
+            conn.set_timer(GRACE, GRACE_TIME);
+        }
+        Ok(())
+    }
+
+    fn on_timer(
+        &mut self,
+        conn: &mut Connection<'_>,
+        session: &mut Session,
+        _timer: Timer,
+    ) -> Result {
+        match session.is_midway {
+            true => conn.set_timer(GRACE, GRACE_TIME),
+            false => conn.close(),
+        }
+        Ok(())
+    }
+
     /// The clock is that of the reactor, but it is not at hand here.
     fn save(&self, out: &mut dyn Write) -> Result {
-        saved::save(&self.state, out, Instant::now)
+        saved::save(&self.state, out, Instant::now())
     }
 
     fn load(&mut self, from: &mut dyn BufRead) -> Result {
-        saved::load(&mut self.state, from, Instant::now)
+        saved::load(&mut self.state, from, Instant::now())
     }
 
     /// Which keys have been set, have gone or have got another time.
@@ -154,28 +186,32 @@ impl Service for Kv {
     }
 
     fn save_changes(&mut self, out: &mut dyn Write, most: usize) -> Result<usize> {
-        saved::save_changes(&mut self.state, out, most, Instant::now)
+        saved::save_changes(&mut self.state, out, most, Instant::now())
     }
 
     fn load_changes(&mut self, from: &mut dyn BufRead) -> Result {
-        saved::load_changes(&mut self.state, from, Instant::now)
+        saved::load_changes(&mut self.state, from, Instant::now())
     }
 
     fn export(&self, session: &Session) -> Option<Vec<u8>> {
-        saved::save_session(session).ok()
+        let is_spoiled = self.state.store.watches.is_spoiled(session.number);
+        saved::save_session(session, is_spoiled).ok()
     }
 
     /// Who listens to what is known to the listeners alone.
     fn import(&mut self, conn: &mut Connection<'_>, bytes: &[u8]) -> Result<Session> {
-        let session = saved::load_session(bytes)?;
-        self.state.hub.join_all(&session.subscriptions, conn.id());
+        let (session, is_spoiled) = saved::load_session(bytes)?;
+        self.state.arrive(&session, is_spoiled, conn.id());
         Ok(session)
     }
 
     /// A forked child has its parent's keys, and their alarm; a new program has to set it. Listeners that
-    /// have stayed behind are forgotten.
-    fn on_start(&mut self, net: &mut Net, _start: Start) {
-        self.state.hub.retain(|id| net.get(id).is_some());
+    /// have stayed behind are forgotten; those who were elsewhere and are back listen to what they have chosen there.
+    fn on_start(&mut self, net: &mut Net, start: Start) {
+        match start.is_resumed() {
+            true => self.state.look_anew(net),
+            false => self.state.forget_absent(net),
+        }
         self.watch_expiry(net);
     }
 

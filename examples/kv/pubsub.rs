@@ -100,10 +100,21 @@ impl Hub {
         self.channels.get(channel).into_iter().flatten().copied()
     }
 
+    /// All channels that somebody listens to.
+    pub fn channels(&self) -> impl Iterator<Item = &[u8]> {
+        self.channels.keys().map(Vec::as_slice)
+    }
+
     /// The patterns that match the channel, and who listens to each.
     pub fn matching(&self, channel: &[u8]) -> impl Iterator<Item = (&[u8], &BTreeSet<ConnId>)> {
         let matching = self.patterns.iter().filter(|(pattern, _)| glob::matches(pattern, channel));
         matching.map(|(pattern, ids)| (pattern.as_slice(), ids))
+    }
+
+    /// How many connections listen to anything.
+    pub fn listeners(&self) -> usize {
+        let listeners = self.channels.values().chain(self.patterns.values());
+        listeners.flatten().collect::<BTreeSet<_>>().len()
     }
 
     /// How many channels and patterns somebody listens to.

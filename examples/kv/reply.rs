@@ -15,6 +15,13 @@ pub enum Reply<'a> {
     /// A bulk or an array that is not there.
     Null,
     Array(Vec<Reply<'a>>),
+    /// Keys and values in turns, and what else only version 3 has.
+    Map(Vec<Reply<'a>>),
+    Set(Vec<Reply<'a>>),
+    /// What was not asked for.
+    Push(Vec<Reply<'a>>),
+    /// Lines for people.
+    Text(&'a [u8]),
 }
 
 /// The reply at the beginning of `input` and the bytes it takes; `None`: more of it is to come.
@@ -38,34 +45,47 @@ fn nested(input: &[u8], depth: usize) -> Result<Option<(Reply<'_>, usize)>, &'st
         b'-' => Reply::Error(text),
         b':' => Reply::Int(number()?),
         b'$' | b'*' if text == b"-1" => Reply::Null,
-        b'$' => return bulk(input, taken, number()?),
-        b'*' => return array(input, taken, number()?, depth),
+        b'_' if text.is_empty() => Reply::Null,
+        b'$' => return Ok(bulk(input, taken, number()?)?.map(|(all, end)| (Reply::Bulk(all), end))),
+        b'=' => return verbatim(input, taken, number()?),
+        b'*' | b'%' | b'~' | b'>' => return nest(kind, input, taken, number()?, depth),
         _ => return Err("an unknown kind of reply"),
     };
     Ok(Some((reply, taken)))
 }
 
-fn bulk(
-    input: &[u8],
-    start: usize,
-    length: i64,
-) -> Result<Option<(Reply<'_>, usize)>, &'static str> {
+/// Its bytes, and where it ends.
+fn bulk(input: &[u8], start: usize, length: i64) -> Result<Option<(&[u8], usize)>, &'static str> {
     let length = usize::try_from(length).ok().filter(|&length| length <= MAX_BULK);
     let end = start + length.ok_or("a bulk of impossible length")?;
     match input.get(end..end + CRLF.len()) {
         None => Ok(None),
-        Some(CRLF) => Ok(Some((Reply::Bulk(&input[start..end]), end + CRLF.len()))),
+        Some(CRLF) => Ok(Some((&input[start..end], end + CRLF.len()))),
         Some(_) => Err("a bulk without an end"),
     }
 }
 
-fn array(
+/// A bulk that begins with what kind of text it is.
+fn verbatim(
+    input: &[u8],
+    start: usize,
+    length: i64,
+) -> Result<Option<(Reply<'_>, usize)>, &'static str> {
+    let Some((all, end)) = bulk(input, start, length)? else { return Ok(None) };
+    let text = all.strip_prefix(b"txt:").ok_or("a text of unknown kind")?;
+    Ok(Some((Reply::Text(text), end)))
+}
+
+fn nest(
+    kind: u8,
     input: &[u8],
     mut at: usize,
     count: i64,
     depth: usize,
 ) -> Result<Option<(Reply<'_>, usize)>, &'static str> {
-    let count = usize::try_from(count).map_err(|_| "an array of impossible length")?;
+    let each = if kind == b'%' { 2 } else { 1 };
+    let count = usize::try_from(count).ok().and_then(|count| count.checked_mul(each));
+    let count = count.ok_or("an array of impossible length")?;
     let depth = depth.checked_sub(1).ok_or("arrays in arrays without end")?;
     let mut items = Vec::new(); // not `count` of them: that is only what the peer says
     for _ in 0..count {
@@ -73,5 +93,11 @@ fn array(
         items.push(item);
         at += taken;
     }
-    Ok(Some((Reply::Array(items), at)))
+    let reply = match kind {
+        b'%' => Reply::Map(items),
+        b'~' => Reply::Set(items),
+        b'>' => Reply::Push(items),
+        _ => Reply::Array(items),
+    };
+    Ok(Some((reply, at)))
 }

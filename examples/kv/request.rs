@@ -31,6 +31,11 @@ impl<'a> Args<'a> {
         self.spans.len()
     }
 
+    /// How many bytes were read to find it, quotes of an inline command excepted.
+    pub fn bytes(self) -> usize {
+        self.bytes.len()
+    }
+
     /// # Panics
     /// When there is no such argument.
     pub fn at(self, index: usize) -> &'a [u8] {
@@ -123,7 +128,7 @@ impl Reader {
         let progress = if is_array { self.read_array(input)? } else { self.read_inline(input)? };
         match progress {
             Progress::Whole(taken) => {
-                let bytes = if is_array { input } else { &self.unquoted };
+                let bytes = if is_array { &input[..taken] } else { &self.unquoted };
                 Ok(Request::Whole(Args { bytes, spans: &self.spans }, taken))
             }
             Progress::Part(want) if want > MAX_COMMAND => Err(Malformed::TooLong),

@@ -1,7 +1,7 @@
-//! The words of the Redis protocol, version 2, that servers and clients share: lines, numbers, limits,
-//! and how values are written. Pure: knows no command, no store and no socket.
+//! The words of the Redis protocol that servers and clients share: lines, numbers, limits, and how values are
+//! written that are the same in both of its versions. Pure: knows no command, no store and no socket.
 //!
-//! `request` reads what a client sends, `reply` what a server answers.
+//! `request` reads what a client sends, `reply` what a server answers; `out` knows the versions.
 
 /// The longest bulk string (`proto-max-bulk-len`).
 pub const MAX_BULK: usize = 512 * 1024 * 1024;
@@ -75,25 +75,13 @@ pub fn bulk(out: &mut impl Sink, bytes: &[u8]) {
     out.put(&whole[start..end + CRLF.len()]);
 }
 
-/// A bulk that is not there.
-pub fn null(out: &mut impl Sink) {
-    out.put(b"$-1\r\n");
-}
-
-/// A bulk that may not be there.
-pub fn bulk_or_null(out: &mut impl Sink, bytes: Option<&[u8]>) {
-    match bytes {
-        Some(bytes) => bulk(out, bytes),
-        None => null(out),
-    }
-}
-
 /// `*2`; that many values follow. A command is an array of bulks.
 pub fn array(out: &mut impl Sink, len: usize) {
     head(out, b'*', len as i64);
 }
 
-fn head(out: &mut impl Sink, kind: u8, value: i64) {
+/// A kind, a number, the line's end.
+pub fn head(out: &mut impl Sink, kind: u8, value: i64) {
     let mut line = [0; HEAD];
     let start = head_before(&mut line, kind, value);
     out.put(&line[start..]);

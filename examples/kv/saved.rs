@@ -1,4 +1,4 @@
-//! What goes to the next program: the keys with the time that each has left, the counters, what has changed
+//! What goes to the next program: the keys and when each expires, the counters, what has changed
 //! since, and what one connection must remember. Pure but for the stream; time is an argument.
 //!
 //! ```text
@@ -17,6 +17,7 @@ mod changes;
 use std::{
     hint::black_box,
     io::{BufRead, Write},
+    mem,
     time::{Duration, Instant},
 };
 
@@ -25,13 +26,15 @@ use serde::{Deserialize, Serialize};
 
 pub use self::changes::{load_changes, save_changes};
 use super::{
-    commands::{Session, State},
+    commands::State,
     records::{Reader, Writer},
+    session::Session,
     store::{Item, Loading, Seed},
+    wall::Wall,
 };
 
 /// Of all formats; it changes when one does.
-const VERSION: u16 = 2;
+const VERSION: u16 = 3;
 
 #[derive(Serialize, Deserialize)]
 struct Head {
@@ -53,34 +56,25 @@ struct Entry<'a> {
     key: &'a [u8],
     #[serde(borrow, with = "serde_bytes")]
     value: &'a [u8],
-    /// Microseconds until it expires. Each process counts them from when it writes or reads this.
-    left: Option<u64>,
+    /// When it expires, in milliseconds since 1970: on its way its time runs on.
+    due: Option<i64>,
 }
 
 impl<'a> Entry<'a> {
-    /// `None`: it has expired. Most keys never do, and need no time.
-    fn of(item: &'a Item, clock: impl Fn() -> Instant) -> Option<Entry<'a>> {
-        let left = match item.due {
-            None => None,
-            Some(due) => {
-                let left = due.checked_duration_since(clock()).filter(|left| !left.is_zero())?;
-                Some(left.as_micros() as u64)
-            }
-        };
-        Some(Entry { key: &item.key, value: &item.value, left })
+    /// `None`: it has expired.
+    fn of(item: &'a Item, wall: &Wall, now: Instant) -> Option<Entry<'a>> {
+        let is_live = item.due.is_none_or(|due| now < due);
+        let due = item.due.map(|due| wall.millis(due));
+        is_live.then_some(Entry { key: &item.key, value: &item.value, due })
     }
 
-    fn item(&self, clock: impl Fn() -> Instant) -> Result<Item> {
-        let due = match self.left {
+    fn item(&self, wall: &Wall) -> Result<Item> {
+        let due = match self.due {
             None => None,
-            Some(left) => Some(later(clock(), left)?),
+            Some(due) => Some(wall.moment(due).ok_or("no such time")?),
         };
         Ok(Item { key: self.key.into(), value: self.value.into(), due })
     }
-}
-
-fn later(now: Instant, micros: u64) -> Result<Instant> {
-    Ok(now.checked_add(Duration::from_micros(micros)).ok_or("no such time")?)
 }
 
 impl Counters {
@@ -93,10 +87,10 @@ impl Counters {
     }
 }
 
-pub fn save(state: &State, out: &mut dyn Write, clock: impl Fn() -> Instant + Copy) -> Result {
+pub fn save(state: &State, out: &mut dyn Write, now: Instant) -> Result {
     let mut out = Writer::new(out);
     out.put(&VERSION)?;
-    let age = clock().saturating_duration_since(state.since);
+    let age = now.saturating_duration_since(state.since);
     out.put(&Head { seed: state.store.seed(), age, counters: Counters::of(state) })?;
     let mut items = state.store.items();
     let mut near = Vec::with_capacity(NEAR);
@@ -106,7 +100,7 @@ pub fn save(state: &State, out: &mut dyn Write, clock: impl Fn() -> Instant + Co
             return out.end();
         }
         near.iter().for_each(|item| touch(item));
-        for entry in near.drain(..).filter_map(|item| Entry::of(item, clock)) {
+        for entry in near.drain(..).filter_map(|item| Entry::of(item, &state.wall, now)) {
             out.put(&entry)?;
         }
     }
@@ -120,37 +114,40 @@ fn touch(item: &Item) {
     black_box((item.key.first().copied(), item.value.first().copied(), item.value.last().copied()));
 }
 
-/// Subscriptions stay: they are those of the connections that are here.
-pub fn load(
-    state: &mut State,
-    saved: &mut dyn BufRead,
-    clock: impl Fn() -> Instant + Copy,
-) -> Result {
+/// Subscriptions stay, and so does who waits for keys: they are those of the connections that are here.
+pub fn load(state: &mut State, saved: &mut dyn BufRead, now: Instant) -> Result {
     let mut saved = Reader::new(saved);
     check(saved.expect()?)?;
     let Head { seed, age, counters } = saved.expect()?;
-    let now = clock();
     let mut store = Loading::new(seed);
     while let Some(entry) = saved.next::<Entry<'_>>()? {
-        store.push(entry.item(clock)?)?;
+        store.push(entry.item(&state.wall)?)?;
     }
-    state.store = store.finish();
+    let mut store = store.finish();
+    store.watches = mem::take(&mut state.store.watches);
+    state.store = store;
     state.since = now.checked_sub(age).unwrap_or(now);
     counters.tell(state);
     Ok(())
 }
 
-pub fn save_session(session: &Session) -> Result<Vec<u8>> {
-    postcard::to_stdvec(&(VERSION, session)).map_err(Error::other)
+/// With it goes whether a key that it watches has changed: that is known here alone.
+pub fn save_session(session: &Session, is_spoiled: bool) -> Result<Vec<u8>> {
+    postcard::to_stdvec(&(VERSION, session, is_spoiled)).map_err(Error::other)
 }
 
-pub fn load_session(saved: &[u8]) -> Result<Session> {
+pub fn load_session(saved: &[u8]) -> Result<(Session, bool)> {
     let (version, rest) = postcard::take_from_bytes(saved).map_err(Error::other)?;
     check(version)?;
-    match postcard::take_from_bytes(rest).map_err(Error::other)? {
-        (session, []) => Ok(session),
-        _ => Err("more than a session".into()),
+    let (loaded, rest): ((Session, bool), _) =
+        postcard::take_from_bytes(rest).map_err(Error::other)?;
+    if !rest.is_empty() {
+        return Err("more than a session".into());
     }
+    if loaded.0.transaction.as_ref().is_some_and(|transaction| !transaction.is_sound()) {
+        return Err("a transaction of what are no commands".into());
+    }
+    Ok(loaded)
 }
 
 fn check(version: u16) -> Result {

@@ -18,11 +18,12 @@ mod places;
 mod shards;
 mod slot;
 mod touched;
+mod watches;
 
 use std::{collections::BTreeSet, hash::BuildHasher, iter, time::Instant};
 
 pub use self::{loading::Loading, slot::Seed};
-use self::{shards::Shards, slot::Slot, touched::Touched};
+use self::{shards::Shards, slot::Slot, touched::Touched, watches::Watches};
 
 /// A value that is replaced keeps its memory if no more than this is wasted.
 const SLACK: usize = 1024;
@@ -35,6 +36,7 @@ pub struct Store<H = Seed> {
     /// How often a random number was needed; the hash of it is one.
     draws: u64,
     pub touched: Touched,
+    pub watches: Watches,
 }
 
 pub struct Item {
@@ -45,6 +47,13 @@ pub struct Item {
 }
 
 impl Item {
+    /// Bytes that it takes, with its key and its share of the map; and again where it expires.
+    pub fn memory(&self) -> usize {
+        let entry = size_of::<Slot>() + size_of::<Item>();
+        let due = self.due.map_or(0, |_| size_of::<(Instant, Slot)>());
+        entry + due + self.key.len() + self.value.capacity()
+    }
+
     fn is_live(&self, now: Instant) -> bool {
         self.due.is_none_or(|due| now < due)
     }
@@ -72,7 +81,8 @@ impl<H: BuildHasher> Store<H> {
     /// Keys come from strangers, so `hasher` should be one that they cannot foresee.
     pub fn with_hasher(hasher: H) -> Store<H> {
         let (items, due) = (Shards::new(), BTreeSet::new());
-        Store { items, due, hasher, draws: 0, touched: Touched::default() }
+        let (touched, watches) = (Touched::default(), Watches::default());
+        Store { items, due, hasher, draws: 0, touched, watches }
     }
 
     /// Keys, with those that have expired and are not purged yet.
@@ -116,6 +126,15 @@ impl<H: BuildHasher> Store<H> {
         item.value.len()
     }
 
+    /// Writes over a value from `start` on, with zeros in front where it is too short; answers its length.
+    pub fn overwrite(&mut self, key: &[u8], start: usize, bytes: &[u8], now: Instant) -> usize {
+        let (_, item) = self.item_mut(key, now);
+        let end = start + bytes.len();
+        item.value.resize(item.value.len().max(end), 0);
+        item.value[start..end].copy_from_slice(bytes);
+        item.value.len()
+    }
+
     /// Has a key expire at `due`, or never. `false`: there is no such key.
     pub fn expire(&mut self, key: &[u8], due: Option<Instant>, now: Instant) -> bool {
         let Some(slot) = self.find(key, |item| item.is_live(now)) else { return false };
@@ -137,10 +156,35 @@ impl<H: BuildHasher> Store<H> {
         true
     }
 
-    pub fn clear(&mut self) {
+    pub fn clear(&mut self, now: Instant) {
+        for hash in self.watches.hashes() {
+            if self.at(hash).any(|item| item.is_live(now)) {
+                self.watches.note(hash);
+            }
+        }
         self.items = Shards::new();
         self.due = BTreeSet::new();
         self.touched.note_clear();
+    }
+
+    /// From now on changes of a key spoil what `client` is about to do. Answers whether the key is there; one that
+    /// has expired goes at once, so that it does no harm later.
+    pub fn watch(&mut self, key: &[u8], client: u64, now: Instant) -> bool {
+        let is_there = self.get(key, now).is_some();
+        if !is_there {
+            self.remove(key, now);
+        }
+        self.rewatch(key, client);
+        is_there
+    }
+
+    /// The same, for one that has looked already.
+    pub fn rewatch(&mut self, key: &[u8], client: u64) {
+        self.watches.join(self.home(key).hash(), client);
+    }
+
+    pub fn unwatch(&mut self, key: &[u8], client: u64) {
+        self.watches.leave(self.home(key).hash(), client);
     }
 
     /// All there are, those that have expired as well, in the order of their hashes.

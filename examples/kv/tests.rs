@@ -1,7 +1,10 @@
 //! The service without sockets and without waiting. What a real client sees is in `tests/kv.rs`, and
 //! what the real Redis says in `tests/kv_redis.rs`.
 
+mod clients;
+mod model;
 mod protocol;
+mod transactions;
 
 use std::time::Duration;
 

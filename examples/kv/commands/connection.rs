@@ -1,138 +1,142 @@
-//! Commands about the connection itself.
+//! Commands about the connection itself, that every client knows.
 
 use super::super::{
-    commands::info::VERSION,
-    resp::{self, integer},
+    out::{Out, Version},
+    resp::integer,
+    session::Session,
 };
-use super::{Answer, Call, Capitals, Fault, NOT_AN_INTEGER};
+use super::{
+    Answer, Call, Capitals, Fault, NOT_AN_INTEGER, client::set_name, info::VERSION, transactions,
+};
 
-/// A subscriber hears the answer in the form of a message.
+/// A subscriber hears the answer in the form of a message, where it can hear nothing else.
 pub fn ping(call: &mut Call<'_, '_>) -> Answer {
     let text = call.args.get(1);
     if call.args.len() > 2 {
         return Err(b"ERR wrong number of arguments for 'ping' command".into());
     }
-    if call.session.subscriptions.len() > 0 {
-        resp::array(call.conn, 2);
-        resp::bulk(call.conn, b"pong");
-        resp::bulk(call.conn, text.unwrap_or_default());
+    if call.session.subscriptions.len() > 0 && call.session.version == Version::Two {
+        call.out.bulks(&[b"pong", text.unwrap_or_default()]);
     } else if let Some(text) = text {
-        resp::bulk(call.conn, text);
+        call.out.bulk(text);
     } else {
-        resp::simple(call.conn, "PONG");
+        call.out.simple("PONG");
     }
     Ok(())
 }
 
 pub fn echo(call: &mut Call<'_, '_>) -> Answer {
-    resp::bulk(call.conn, call.args.at(1));
+    call.out.bulk(call.args.at(1));
     Ok(())
 }
 
 pub fn quit(call: &mut Call<'_, '_>) -> Answer {
-    resp::ok(call.conn);
-    call.conn.close();
+    call.out.ok();
+    call.out.conn.close();
     Ok(())
 }
 
 /// Back to how the connection was when it came.
 pub fn reset(call: &mut Call<'_, '_>) -> Answer {
-    call.state.hub.leave_all(&call.session.subscriptions, call.conn.id());
-    call.session.subscriptions = Default::default();
-    call.session.name.clear();
-    resp::simple(call.conn, "RESET");
+    transactions::forget(call);
+    call.state.leave(call.session, call.out.conn.id());
+    let Session { number, since, active, last, .. } = *call.session;
+    let library = std::mem::take(&mut call.session.library);
+    *call.session = Session { number, since, active, last, library, ..Session::default() };
+    call.out.is_mute = false;
+    call.out.simple("RESET");
     Ok(())
 }
 
 /// There is one database.
 pub fn select(call: &mut Call<'_, '_>) -> Answer {
-    match integer(call.args.at(1)) {
-        Some(0) => resp::ok(call.conn),
+    check_database(call.args.at(1))?;
+    call.out.ok();
+    Ok(())
+}
+
+pub fn check_database(number: &[u8]) -> Answer {
+    match integer(number) {
+        Some(0) => Ok(()),
         Some(number) if i32::try_from(number).is_ok() => {
-            return Err(b"ERR DB index is out of range".into());
+            Err(b"ERR DB index is out of range".into())
         }
         Some(_) => {
             let (least, most) = (i32::MIN, i32::MAX);
             let why = format!("ERR value is out of range, value must between {least} and {most}");
-            return Err(why.into_bytes().into());
+            Err(why.into_bytes().into())
         }
-        None => return Err(NOT_AN_INTEGER),
+        None => Err(NOT_AN_INTEGER),
     }
-    Ok(())
 }
 
+/// Chooses the version of the protocol, and may say who the client is. All of it is done, or nothing.
 pub fn hello(call: &mut Call<'_, '_>) -> Answer {
-    if let Some(version) = call.args.get(1) {
-        let number = integer(version);
+    let mut version = call.session.version;
+    if let Some(number) = call.args.get(1) {
         let none = b"ERR Protocol version is not an integer or out of range";
-        if number.ok_or(none)? != 2 {
-            return Err(b"NOPROTO unsupported protocol version".into());
-        }
+        version = match integer(number).ok_or(none)? {
+            2 => Version::Two,
+            3 => Version::Three,
+            _ => return Err(b"NOPROTO unsupported protocol version".into()),
+        };
     }
-    let mut words = call.args.from(2);
+    let (mut words, mut name) = (call.args.from(2), None);
     while let Some(word) = words.next() {
         match (Capitals::of(word).as_bytes(), words.len()) {
-            (b"SETNAME", 1..) => set_name(call, words.next().unwrap_or_default())?,
+            (b"AUTH", 2..) => {
+                let (user, password) = (words.next(), words.next());
+                check_password(user.unwrap_or_default(), password.unwrap_or_default())?;
+            }
+            (b"SETNAME", 1..) => name = words.next(),
             _ => return Err([b"ERR Syntax error in HELLO option '", word, b"'"].concat().into()),
         }
     }
-    resp::array(call.conn, 14);
-    for (key, value) in [("server", "redis"), ("version", VERSION)] {
-        resp::bulk(call.conn, key.as_bytes());
-        resp::bulk(call.conn, value.as_bytes());
+    if let Some(name) = name {
+        set_name(call, name)?;
     }
-    for (key, value) in [("proto", 2), ("id", call.session.number as i64)] {
-        resp::bulk(call.conn, key.as_bytes());
-        resp::int(call.conn, value);
+    (call.session.version, call.out.version) = (version, version);
+    describe_server(&mut call.out, call.session);
+    Ok(())
+}
+
+fn describe_server(out: &mut Out<'_, '_>, session: &Session) {
+    out.map(7);
+    for (key, value) in [("server", "redis"), ("version", VERSION)] {
+        out.bulk(key.as_bytes());
+        out.bulk(value.as_bytes());
+    }
+    for (key, value) in [("proto", session.version.number()), ("id", session.number as i64)] {
+        out.bulk(key.as_bytes());
+        out.int(value);
     }
     for (key, value) in [("mode", "standalone"), ("role", "master")] {
-        resp::bulk(call.conn, key.as_bytes());
-        resp::bulk(call.conn, value.as_bytes());
+        out.bulk(key.as_bytes());
+        out.bulk(value.as_bytes());
     }
-    resp::bulk(call.conn, b"modules");
-    resp::array(call.conn, 0);
-    Ok(())
+    out.bulk(b"modules");
+    out.array(0);
 }
 
-pub fn client_id(call: &mut Call<'_, '_>) -> Answer {
-    resp::int(call.conn, call.session.number as i64);
-    Ok(())
-}
-
-pub fn client_getname(call: &mut Call<'_, '_>) -> Answer {
-    let name = Some(call.session.name.as_slice()).filter(|name| !name.is_empty());
-    resp::bulk_or_null(call.conn, name);
-    Ok(())
-}
-
-pub fn client_setname(call: &mut Call<'_, '_>) -> Answer {
-    set_name(call, call.args.at(2))?;
-    resp::ok(call.conn);
-    Ok(())
-}
-
-fn set_name(call: &mut Call<'_, '_>, name: &[u8]) -> Answer {
-    call.session.name = label(name, b"Client names")?;
-    Ok(())
-}
-
-/// What a client library calls itself. It is checked and then forgotten: no list here would show it.
-pub fn client_setinfo(call: &mut Call<'_, '_>) -> Answer {
-    let (what, text) = (call.args.at(2), call.args.at(3));
-    match Capitals::of(what).as_bytes() {
-        b"LIB-NAME" | b"LIB-VER" => label(text, what)?,
-        _ => return Err([b"ERR Unrecognized option '", what, b"'"].concat().into()),
-    };
-    resp::ok(call.conn);
-    Ok(())
-}
-
-/// A name that lists can show: printable ASCII without blanks.
-fn label(text: &[u8], of_what: &[u8]) -> Answer<Vec<u8>> {
-    if text.iter().all(u8::is_ascii_graphic) {
-        Ok(text.to_vec())
-    } else {
-        let why = b" cannot contain spaces, newlines or special characters.";
-        Err(Fault::from([b"ERR ", of_what, why].concat()))
+/// There are no passwords here, so everybody is the default user, with any.
+pub fn auth(call: &mut Call<'_, '_>) -> Answer {
+    match call.args.len() {
+        2 => Err(
+            b"ERR AUTH <password> called without any password configured for the default user. \
+            Are you sure your configuration is correct?"
+                .into(),
+        ),
+        3 => {
+            check_password(call.args.at(1), call.args.at(2))?;
+            call.out.ok();
+            Ok(())
+        }
+        _ => Err(super::SYNTAX),
     }
+}
+
+fn check_password(user: &[u8], _any: &[u8]) -> Answer {
+    const UNKNOWN: Fault =
+        Fault::Borrowed(b"WRONGPASS invalid username-password pair or user is disabled.");
+    if user == b"default" { Ok(()) } else { Err(UNKNOWN) }
 }

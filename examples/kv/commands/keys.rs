@@ -1,162 +1,41 @@
-//! Commands on keys: whether, how long, which.
-
-use std::time::{Duration, Instant};
+//! Commands on keys: whether, which, and under what name.
 
 use super::super::{
     glob,
-    request::Args,
-    resp::{self, integer},
+    resp::{Decimal, integer},
+    store::{Expiry, Item},
 };
-use super::{Answer, Call, Capitals, Fault, NOT_AN_INTEGER, SYNTAX};
+use super::{Answer, Call, Capitals, NOT_AN_INTEGER, SYNTAX, connection::check_database};
 
 /// How many keys SCAN looks at unless told.
 const SCAN_COUNT: usize = 10;
 
-/// Redis adds the time of day to a lifetime, in milliseconds, and refuses what no longer fits. So
-/// does this, as if it were the year 2039.
-const LONGEST_LIFETIME: i64 = i64::MAX - (1 << 41);
-
 pub fn del(call: &mut Call<'_, '_>) -> Answer {
-    let (store, now) = (&mut call.state.store, call.conn.now());
+    let (store, now) = (&mut call.state.store, call.now);
     let removed = call.args.from(1).filter(|key| store.remove(key, now).is_some()).count();
-    resp::int(call.conn, removed as i64);
+    call.out.int(removed as i64);
     Ok(())
 }
 
 pub fn exists(call: &mut Call<'_, '_>) -> Answer {
-    let (store, now) = (&call.state.store, call.conn.now());
+    let (store, now) = (&call.state.store, call.now);
     let found = call.args.from(1).filter(|key| store.get(key, now).is_some()).count();
-    resp::int(call.conn, found as i64);
+    call.out.int(found as i64);
     Ok(())
-}
-
-/// A lifetime in milliseconds, of a number of units of so many milliseconds each.
-pub fn lifetime(text: &[u8], unit: i64, command: &str) -> Answer<i64> {
-    let amount = integer(text).ok_or(NOT_AN_INTEGER)?;
-    let millis = amount.checked_mul(unit).filter(|&millis| millis <= LONGEST_LIFETIME);
-    millis.ok_or_else(|| invalid_expiry(command))
-}
-
-pub fn invalid_expiry(command: &str) -> Fault {
-    format!("ERR invalid expire time in '{command}' command").into_bytes().into()
-}
-
-pub fn expire(call: &mut Call<'_, '_>) -> Answer {
-    expire_in(call, 1000, "expire")
-}
-
-pub fn pexpire(call: &mut Call<'_, '_>) -> Answer {
-    expire_in(call, 1, "pexpire")
-}
-
-/// On which expiry, the one that the key has, another one depends.
-#[derive(Default)]
-struct Condition {
-    /// There is none.
-    nx: bool,
-    /// There is one.
-    xx: bool,
-    /// It comes sooner. No expiry is as if it never came.
-    gt: bool,
-    /// It comes later.
-    lt: bool,
-}
-
-impl Condition {
-    fn parse(args: Args<'_>) -> Answer<Condition> {
-        let mut condition = Condition::default();
-        for word in args.from(3) {
-            match Capitals::of(word).as_bytes() {
-                b"NX" => condition.nx = true,
-                b"XX" => condition.xx = true,
-                b"GT" => condition.gt = true,
-                b"LT" => condition.lt = true,
-                _ => return Err([b"ERR Unsupported option ", word].concat().into()),
-            }
-        }
-        let Condition { nx, xx, gt, lt } = condition;
-        if nx && (xx || gt || lt) {
-            return Err(
-                b"ERR NX and XX, GT or LT options at the same time are not compatible".into()
-            );
-        }
-        if gt && lt {
-            return Err(b"ERR GT and LT options at the same time are not compatible".into());
-        }
-        Ok(condition)
-    }
-
-    /// `new` is `None` where it lies in the past.
-    fn holds(&self, current: Option<Instant>, new: Option<Instant>) -> bool {
-        match current {
-            None => !self.xx && !self.gt,
-            Some(_) if self.nx => false,
-            Some(current) => {
-                (!self.gt || new.is_some_and(|new| new > current))
-                    && (!self.lt || new.is_none_or(|new| new < current))
-            }
-        }
-    }
-}
-
-fn expire_in(call: &mut Call<'_, '_>, unit: i64, command: &str) -> Answer {
-    let (key, now) = (call.args.at(1), call.conn.now());
-    let condition = Condition::parse(call.args)?;
-    let millis = lifetime(call.args.at(2), unit, command)?;
-    let due = (millis > 0).then(|| now + Duration::from_millis(millis as u64));
-    let store = &mut call.state.store;
-    let done = store.get(key, now).is_some_and(|item| condition.holds(item.due, due));
-    match due {
-        _ if !done => {}
-        Some(_) => drop(store.expire(key, due, now)),
-        None => drop(store.remove(key, now)),
-    }
-    resp::int(call.conn, done.into());
-    Ok(())
-}
-
-pub fn persist(call: &mut Call<'_, '_>) -> Answer {
-    let (key, now) = (call.args.at(1), call.conn.now());
-    let expires = call.state.store.get(key, now).is_some_and(|item| item.due.is_some());
-    resp::int(call.conn, (expires && call.state.store.expire(key, None, now)).into());
-    Ok(())
-}
-
-/// In seconds, to the nearest one.
-pub fn ttl(call: &mut Call<'_, '_>) -> Answer {
-    let millis = time_left(call);
-    resp::int(call.conn, if millis < 0 { millis } else { (millis + 500) / 1000 });
-    Ok(())
-}
-
-pub fn pttl(call: &mut Call<'_, '_>) -> Answer {
-    let millis = time_left(call);
-    resp::int(call.conn, millis);
-    Ok(())
-}
-
-/// In milliseconds; -1: it never expires, -2: there is no such key.
-fn time_left(call: &Call<'_, '_>) -> i64 {
-    let now = call.conn.now();
-    match call.state.store.get(call.args.at(1), now).map(|item| item.due) {
-        None => -2,
-        Some(None) => -1,
-        Some(Some(due)) => due.saturating_duration_since(now).as_millis() as i64,
-    }
 }
 
 /// TYPE. There is one type here.
 pub fn kind(call: &mut Call<'_, '_>) -> Answer {
-    let found = call.state.store.get(call.args.at(1), call.conn.now()).is_some();
-    resp::simple(call.conn, if found { "string" } else { "none" });
+    let found = call.state.store.get(call.args.at(1), call.now).is_some();
+    call.out.simple(if found { "string" } else { "none" });
     Ok(())
 }
 
 pub fn keys(call: &mut Call<'_, '_>) -> Answer {
     let pattern = call.args.at(1);
-    let keys = call.state.store.keys(call.conn.now());
+    let keys = call.state.store.keys(call.now);
     let keys: Vec<_> = keys.filter(|key| glob::matches(pattern, key)).collect();
-    bulks(call.conn, &keys);
+    call.out.bulks(&keys);
     Ok(())
 }
 
@@ -177,38 +56,66 @@ pub fn scan(call: &mut Call<'_, '_>) -> Answer {
             _ => return Err(SYNTAX),
         }
     }
-    let (mut keys, next) = call.state.store.scan(cursor, count, call.conn.now());
+    let (mut keys, next) = call.state.store.scan(cursor, count, call.now);
     keys.retain(|key| strings && pattern.is_none_or(|pattern| glob::matches(pattern, key)));
-    resp::array(call.conn, 2);
-    resp::bulk(call.conn, next.to_string().as_bytes());
-    bulks(call.conn, &keys);
+    call.out.array(2);
+    call.out.bulk(next.to_string().as_bytes());
+    call.out.bulks(&keys);
     Ok(())
 }
 
-fn bulks(out: &mut impl resp::Sink, items: &[&[u8]]) {
-    resp::array(out, items.len());
-    for item in items {
-        resp::bulk(out, item);
-    }
-}
-
 pub fn random(call: &mut Call<'_, '_>) -> Answer {
-    let now = call.conn.now();
-    resp::bulk_or_null(call.conn, call.state.store.random(now));
+    call.out.bulk_or_null(call.state.store.random(call.now));
     Ok(())
 }
 
 pub fn rename(call: &mut Call<'_, '_>) -> Answer {
-    let now = call.conn.now();
-    if !call.state.store.rename(call.args.at(1), call.args.at(2), now) {
+    if !call.state.store.rename(call.args.at(1), call.args.at(2), call.now) {
         return Err(b"ERR no such key".into());
     }
-    resp::ok(call.conn);
+    call.out.ok();
     Ok(())
 }
 
+/// Only if nobody has the new name.
+pub fn renamenx(call: &mut Call<'_, '_>) -> Answer {
+    let [from, to] = [1, 2].map(|at| call.args.at(at));
+    if call.state.store.get(from, call.now).is_none() {
+        return Err(b"ERR no such key".into());
+    }
+    let is_free = call.state.store.get(to, call.now).is_none();
+    call.out.int((is_free && call.state.store.rename(from, to, call.now)).into());
+    Ok(())
+}
+
+/// Value and expiry under another name as well, in place of what had it only if that is said.
+pub fn copy(call: &mut Call<'_, '_>) -> Answer {
+    let [from, to] = [1, 2].map(|at| call.args.at(at));
+    let (mut words, mut replaces) = (call.args.from(3), false);
+    while let Some(word) = words.next() {
+        match Capitals::of(word).as_bytes() {
+            b"REPLACE" => replaces = true,
+            b"DB" => check_database(words.next().ok_or(SYNTAX)?)?,
+            _ => return Err(SYNTAX),
+        }
+    }
+    if from == to {
+        return Err(b"ERR source and destination objects are the same".into());
+    }
+    let store = &mut call.state.store;
+    let is_free = replaces || store.get(to, call.now).is_none();
+    let source = store.get(from, call.now).filter(|_| is_free);
+    let source = source.map(|item| (item.value.clone(), item.due));
+    call.out.int(source.is_some().into());
+    if let Some((value, due)) = source {
+        store.set(to, &value, due.map_or(Expiry::Never, Expiry::At), call.now);
+    }
+    Ok(())
+}
+
+/// With those that have expired and are not purged yet.
 pub fn dbsize(call: &mut Call<'_, '_>) -> Answer {
-    resp::int(call.conn, call.state.store.len() as i64);
+    call.out.int(call.state.store.len() as i64);
     Ok(())
 }
 
@@ -219,7 +126,30 @@ pub fn flush(call: &mut Call<'_, '_>) -> Answer {
     if !known || call.args.len() > 2 {
         return Err(SYNTAX);
     }
-    call.state.store.clear();
-    resp::ok(call.conn);
+    call.state.store.clear(call.now);
+    call.out.ok();
+    Ok(())
+}
+
+/// How Redis would keep a value that was set to this. Here all are kept as bytes.
+pub fn encoding(call: &mut Call<'_, '_>) -> Answer {
+    /// The longest one that stands in one piece with its head.
+    const EMBEDDED: usize = 44;
+    let name = |item: &Item| match item.value.as_slice() {
+        value if integer(value).is_some_and(|n| Decimal::new(n).as_bytes() == value) => "int",
+        value if value.len() <= EMBEDDED => "embstr",
+        _ => "raw",
+    };
+    let item = call.state.store.get(call.args.at(2), call.now);
+    call.out.bulk_or_null(item.map(|item| name(item).as_bytes()));
+    Ok(())
+}
+
+/// A value has one key.
+pub fn refcount(call: &mut Call<'_, '_>) -> Answer {
+    match call.state.store.get(call.args.at(2), call.now) {
+        Some(_) => call.out.int(1),
+        None => call.out.null(),
+    }
     Ok(())
 }

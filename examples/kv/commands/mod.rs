@@ -1,29 +1,46 @@
-//! Which commands there are, and what every one of them may use. What they do is in the files beside.
+//! How a command is found, whether it may be used now, and what it has at hand. What each does is in the files
+//! beside, by theme.
 
-pub mod connection;
-pub mod info;
-pub mod keys;
-pub mod listen;
-pub mod strings;
+mod catalogue;
+mod client;
+mod client_list;
+mod config;
+mod connection;
+mod expiry;
+mod fault;
+mod info;
+mod keys;
+mod listen;
+mod monitor;
+mod numbers;
+mod server;
+mod set;
+mod strings;
 mod table;
+mod transactions;
 
-use std::{borrow::Cow, time::Instant};
+use std::{collections::BTreeSet, time::Instant};
 
-use heirloom::Connection;
-use serde::{Deserialize, Serialize};
+use heirloom::{ConnId, Connection, Net};
 
-use self::table::{Kind, Spec};
+pub use self::fault::{Answer, Capitals, Fault, NOT_AN_INTEGER, SYNTAX};
+use self::table::{AT_ONCE, CONTAINER, SUBSCRIBED, Spec};
 use super::{
-    pubsub::{Hub, Subscriptions},
+    out::{Out, Version},
+    pubsub::Hub,
     request::Args,
-    resp,
+    session::{Replies, Session},
     store::Store,
+    wall::Wall,
 };
 
 /// What all connections share.
 pub struct State {
     pub store: Store,
     pub hub: Hub,
+    /// Who is shown every command.
+    pub monitors: BTreeSet<ConnId>,
+    pub wall: Wall,
     /// Clients so far, which is also the number of the last one.
     pub clients: u64,
     /// Commands so far.
@@ -32,144 +49,160 @@ pub struct State {
     pub since: Instant,
 }
 
-/// What one connection must remember: plain data, so that it can be written down.
-#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Session {
-    /// For CLIENT ID.
-    pub number: u64,
-    /// The name that it gave itself, or nothing.
-    pub name: Vec<u8>,
-    pub subscriptions: Subscriptions,
+impl State {
+    pub fn new() -> State {
+        State {
+            store: Store::new(),
+            hub: Hub::default(),
+            monitors: BTreeSet::new(),
+            wall: Wall::now(),
+            clients: 0,
+            commands: 0,
+            since: Instant::now(),
+        }
+    }
+
+    pub fn begin(&mut self, now: Instant) -> Session {
+        self.clients += 1;
+        let since = self.wall.millis(now);
+        Session { number: self.clients, since, active: since, ..Session::default() }
+    }
+
+    /// A connection has come from another process, with what it remembers.
+    pub fn arrive(&mut self, session: &Session, is_spoiled: bool, id: ConnId) {
+        self.join(session, id);
+        self.store.watches.spoil(session.number, is_spoiled);
+    }
+
+    fn join(&mut self, session: &Session, id: ConnId) {
+        self.hub.join_all(&session.subscriptions, id);
+        if session.is_monitor {
+            self.monitors.insert(id);
+        }
+        for key in session.watched.keys() {
+            self.store.rewatch(key, session.number);
+        }
+    }
+
+    /// A connection is gone, or knows nothing of all this any more.
+    pub fn leave(&mut self, session: &Session, id: ConnId) {
+        self.hub.leave_all(&session.subscriptions, id);
+        self.monitors.remove(&id);
+        for key in session.watched.keys() {
+            self.store.unwatch(key, session.number);
+        }
+    }
+
+    /// Forgets everybody who is elsewhere by now.
+    pub fn forget_absent(&mut self, net: &mut Net) {
+        self.hub.retain(|id| net.get(id).is_some());
+        self.monitors.retain(|&id| net.get(id).is_some());
+        if !self.store.watches.is_empty() {
+            let ids = net.ids().into_iter();
+            let numbers = ids.filter_map(|id| Some(net.session::<Session>(id)?.number));
+            let here: BTreeSet<u64> = numbers.collect();
+            self.store.watches.retain(|client| here.contains(&client));
+        }
+    }
+
+    /// Those who are here have been elsewhere, and have left there what they had begun here.
+    pub fn look_anew(&mut self, net: &mut Net) {
+        (self.hub, self.monitors) = Default::default();
+        self.store.watches.begin_anew();
+        for id in net.ids() {
+            if let Some(session) = net.session::<Session>(id) {
+                self.join(session, id);
+            }
+        }
+    }
 }
 
 /// One command being carried out: what was asked, by whom, and all that there is.
 pub struct Call<'a, 'conn> {
     /// The command's name, and what follows it.
     pub args: Args<'a>,
-    pub conn: &'a mut Connection<'conn>,
+    pub out: Out<'a, 'conn>,
     pub session: &'a mut Session,
     pub state: &'a mut State,
+    pub now: Instant,
 }
 
-/// What is said instead of a reply, with its code: `ERR ...`.
-pub type Fault = Cow<'static, [u8]>;
-
-/// A command has written its reply, or there is a fault to be told.
-pub type Answer<T = ()> = Result<T, Fault>;
-
-pub const SYNTAX: Fault = Cow::Borrowed(b"ERR syntax error");
-pub const NOT_AN_INTEGER: Fault = Cow::Borrowed(b"ERR value is not an integer or out of range");
+impl<'a, 'conn> Call<'a, 'conn> {
+    pub fn new(
+        args: Args<'a>,
+        conn: &'a mut Connection<'conn>,
+        session: &'a mut Session,
+        state: &'a mut State,
+    ) -> Call<'a, 'conn> {
+        let (now, is_mute) = (conn.now(), session.replies != Replies::On);
+        let out = Out { version: session.version, is_mute, conn };
+        Call { args, out, session, state, now }
+    }
+}
 
 /// Carries out a command and queues its reply.
-pub fn run(call: &mut Call<'_, '_>) {
+///
+/// # Errors
+/// When it is not meant for a server of this kind; the connection is to be closed.
+pub fn run(mut call: Call<'_, '_>) -> heirloom::Result {
     if call.args.len() == 0 {
-        return; // an empty line; people type them
+        return Ok(()); // an empty line; people type them
     }
     call.state.commands += 1;
-    if let Err(fault) = find(call.args).and_then(|spec| permit(spec, call)) {
-        resp::error(call.conn, &fault);
+    call.session.active = call.state.wall.millis(call.now);
+    if call.session.replies == Replies::SkipNext {
+        call.session.replies = Replies::On;
     }
+    let found = find(call.args).and_then(|spec| permit(spec, &call).map(|()| spec));
+    let transaction = call.session.transaction.as_mut();
+    match (found, transaction) {
+        (Err(_), _) if fault::is_of_a_browser(call.args) => {
+            return Err("ended by a request of another protocol".into());
+        }
+        (Err(fault), transaction) => {
+            if let Some(transaction) = transaction {
+                transaction.is_broken = true;
+            }
+            call.out.error(&fault);
+        }
+        (Ok(spec), Some(transaction)) if !spec.is(AT_ONCE) => match transaction.push(call.args) {
+            true => call.out.simple("QUEUED"),
+            false => call.out.error(b"ERR transaction is too long"),
+        },
+        (Ok(spec), _) => carry_out(spec, &mut call),
+    }
+    Ok(())
+}
+
+fn carry_out(spec: &'static Spec, call: &mut Call<'_, '_>) {
+    call.session.last = spec.name;
+    if let Err(fault) = (spec.run)(call) {
+        call.out.error(&fault);
+    }
+    monitor::show(spec, call);
 }
 
 /// The command that is meant, or for one with subcommands which of these.
 fn find(args: Args<'_>) -> Answer<&'static Spec> {
     let name = args.at(0);
-    let Some(spec) = named(name).filter(|_| !name.contains(&b'|')) else {
-        return Err(unknown_command(args));
-    };
+    let Some(spec) = table::named(name) else { return Err(fault::unknown_command(args)) };
     match args.get(1) {
-        Some(sub) if spec.kind == Kind::Container => {
-            let mut word = Capitals::of(name);
-            word.push(b"|");
-            word.push(sub);
-            table::find(word.as_bytes()).ok_or_else(|| unknown_subcommand(name, sub))
+        Some(sub) if spec.is(CONTAINER) => {
+            table::sub_named(name, sub).ok_or_else(|| fault::unknown_subcommand(name, sub))
         }
         _ => Ok(spec),
     }
 }
 
-/// Nearly every client writes capitals as they are in the table.
-fn named(name: &[u8]) -> Option<&'static Spec> {
-    table::find(name).or_else(|| table::find(Capitals::of(name).as_bytes()))
-}
-
-/// Carries it out if it may be done now, with so many arguments.
-fn permit(spec: &Spec, call: &mut Call<'_, '_>) -> Answer {
+/// Whether it may be carried out now, with so many arguments.
+fn permit(spec: &Spec, call: &Call<'_, '_>) -> Answer {
     let given = call.args.len() as i32;
     if given != spec.arity && (spec.arity > 0 || given < -spec.arity) {
-        return Err(wrong_arity(spec));
+        return Err(fault::wrong_arity(spec));
     }
-    if call.session.subscriptions.len() > 0 && spec.kind != Kind::Always {
-        return Err(format!(
-            "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET \
-             are allowed in this context",
-            spec.lower_name()
-        )
-        .into_bytes()
-        .into());
+    let is_subscriber = call.session.subscriptions.len() > 0;
+    if is_subscriber && call.session.version == Version::Two && !spec.is(SUBSCRIBED) {
+        return Err(fault::of_a_subscriber(spec));
     }
-    (spec.run)(call)
-}
-
-fn wrong_arity(spec: &Spec) -> Fault {
-    let name = spec.lower_name();
-    format!("ERR wrong number of arguments for '{name}' command").into_bytes().into()
-}
-
-/// Names what was asked for, and the first 128 bytes of how.
-fn unknown_command(args: Args<'_>) -> Fault {
-    let mut shown = Vec::new();
-    for arg in args.from(1) {
-        if shown.len() >= SHOWN {
-            break;
-        }
-        let room = SHOWN - shown.len();
-        shown.extend([b"'", printed(arg, room), b"' "].concat());
-    }
-    let name = printed(args.at(0), SHOWN);
-    [b"ERR unknown command '", name, b"', with args beginning with: ", &shown].concat().into()
-}
-
-fn unknown_subcommand(name: &[u8], sub: &[u8]) -> Fault {
-    let (sub, name) = (printed(sub, SHOWN), name.to_ascii_uppercase());
-    [b"ERR unknown subcommand '", sub, b"'. Try ", &name, b" HELP."].concat().into()
-}
-
-/// How much of a client's words an error repeats.
-const SHOWN: usize = 128;
-
-/// What C's `%.*s` prints.
-fn printed(text: &[u8], most: usize) -> &[u8] {
-    let text = &text[..text.len().min(most)];
-    text.split(|&byte| byte == 0).next().unwrap_or_default()
-}
-
-/// A word in capitals, on the stack: commands and options are written in any case. One that is longer
-/// than all that are known is cut, and so unknown.
-pub struct Capitals {
-    bytes: [u8; Capitals::ROOM],
-    len: usize,
-}
-
-impl Capitals {
-    /// One byte more than the longest command.
-    const ROOM: usize = "CLIENT|SETNAME".len() + 1;
-
-    pub fn of(word: &[u8]) -> Capitals {
-        let mut capitals = Capitals { bytes: [0; Capitals::ROOM], len: 0 };
-        capitals.push(word);
-        capitals
-    }
-
-    fn push(&mut self, word: &[u8]) {
-        let len = word.len().min(Capitals::ROOM - self.len);
-        let place = &mut self.bytes[self.len..][..len];
-        place.copy_from_slice(&word[..len]);
-        place.make_ascii_uppercase();
-        self.len += len;
-    }
-
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..self.len]
-    }
+    Ok(())
 }

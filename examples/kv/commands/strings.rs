@@ -1,179 +1,122 @@
 //! Commands on values.
 
-use std::time::Duration;
-
 use super::super::{
-    request::Args,
-    resp::{self, Decimal, MAX_BULK, integer},
+    resp::{MAX_BULK, integer},
     store::Expiry,
 };
-use super::{Answer, Call, Capitals, NOT_AN_INTEGER, SYNTAX, keys::lifetime};
+use super::{Answer, Call, NOT_AN_INTEGER};
 
 pub fn get(call: &mut Call<'_, '_>) -> Answer {
-    let item = call.state.store.get(call.args.at(1), call.conn.now());
-    resp::bulk_or_null(call.conn, item.map(|item| item.value.as_slice()));
-    Ok(())
-}
-
-/// What `SET key value` may be followed by.
-#[derive(Default)]
-struct SetOptions<'a> {
-    if_absent: bool,
-    if_present: bool,
-    /// The reply is the value before.
-    get: bool,
-    keep_expiry: bool,
-    /// The milliseconds of one unit of it, and how many of them, as text.
-    lifetime: Option<(i64, &'a [u8])>,
-}
-
-impl<'a> SetOptions<'a> {
-    fn parse(args: Args<'a>) -> Answer<SetOptions<'a>> {
-        let mut options = SetOptions::default();
-        let mut words = args.from(3);
-        while let Some(word) = words.next() {
-            match Capitals::of(word).as_bytes() {
-                b"NX" if !options.if_present => options.if_absent = true,
-                b"XX" if !options.if_absent => options.if_present = true,
-                b"GET" => options.get = true,
-                b"KEEPTTL" if options.lifetime.is_none() => options.keep_expiry = true,
-                unit @ (b"EX" | b"PX") if !options.keep_expiry => {
-                    let unit = if unit == b"EX" { 1000 } else { 1 };
-                    if options.lifetime.is_some_and(|(other, _)| other != unit) {
-                        return Err(SYNTAX);
-                    }
-                    options.lifetime = Some((unit, words.next().ok_or(SYNTAX)?));
-                }
-                _ => return Err(SYNTAX),
-            }
-        }
-        Ok(options)
-    }
-
-    /// Whether the value before makes no difference.
-    fn asks_nothing(&self) -> bool {
-        !(self.if_absent || self.if_present || self.get)
-    }
-}
-
-pub fn set(call: &mut Call<'_, '_>) -> Answer {
-    let (key, value, now) = (call.args.at(1), call.args.at(2), call.conn.now());
-    let options = SetOptions::parse(call.args)?;
-    let expiry = match options.lifetime {
-        Some((unit, text)) => match lifetime(text, unit, "set")? {
-            millis @ 1.. => Expiry::At(now + Duration::from_millis(millis as u64)),
-            _ => return Err(super::keys::invalid_expiry("set")),
-        },
-        None if options.keep_expiry => Expiry::Keep,
-        None => Expiry::Never,
-    };
-    if options.asks_nothing() {
-        call.state.store.set(key, value, expiry, now);
-        resp::ok(call.conn);
-        return Ok(());
-    }
-    let before = call.state.store.get(key, now);
-    let refused = if before.is_some() { options.if_absent } else { options.if_present };
-    if options.get {
-        resp::bulk_or_null(call.conn, before.map(|item| item.value.as_slice()));
-    } else if refused {
-        resp::null(call.conn);
-    } else {
-        resp::ok(call.conn);
-    }
-    if !refused {
-        call.state.store.set(key, value, expiry, now);
-    }
-    Ok(())
-}
-
-pub fn setnx(call: &mut Call<'_, '_>) -> Answer {
-    let (key, now) = (call.args.at(1), call.conn.now());
-    let absent = call.state.store.get(key, now).is_none();
-    if absent {
-        call.state.store.set(key, call.args.at(2), Expiry::Never, now);
-    }
-    resp::int(call.conn, absent.into());
+    let item = call.state.store.get(call.args.at(1), call.now);
+    call.out.bulk_or_null(item.map(|item| item.value.as_slice()));
     Ok(())
 }
 
 pub fn getset(call: &mut Call<'_, '_>) -> Answer {
     get(call)?;
-    call.state.store.set(call.args.at(1), call.args.at(2), Expiry::Never, call.conn.now());
+    call.state.store.set(call.args.at(1), call.args.at(2), Expiry::Never, call.now);
     Ok(())
 }
 
 pub fn getdel(call: &mut Call<'_, '_>) -> Answer {
     get(call)?;
-    call.state.store.remove(call.args.at(1), call.conn.now());
+    call.state.store.remove(call.args.at(1), call.now);
     Ok(())
 }
 
 pub fn mget(call: &mut Call<'_, '_>) -> Answer {
-    let (keys, now) = (call.args.from(1), call.conn.now());
-    resp::array(call.conn, keys.len());
+    let keys = call.args.from(1);
+    call.out.array(keys.len());
     for key in keys {
-        let item = call.state.store.get(key, now);
-        resp::bulk_or_null(call.conn, item.map(|item| item.value.as_slice()));
+        let item = call.state.store.get(key, call.now);
+        call.out.bulk_or_null(item.map(|item| item.value.as_slice()));
     }
     Ok(())
 }
 
 pub fn mset(call: &mut Call<'_, '_>) -> Answer {
-    let (mut words, now) = (call.args.from(1), call.conn.now());
-    if words.len() % 2 == 1 {
-        return Err(b"ERR wrong number of arguments for 'mset' command".into());
-    }
-    while let (Some(key), Some(value)) = (words.next(), words.next()) {
-        call.state.store.set(key, value, Expiry::Never, now);
-    }
-    resp::ok(call.conn);
+    check_pairs(call, "mset")?;
+    set_pairs(call);
+    call.out.ok();
     Ok(())
 }
 
+/// All of them, or none if one is there.
+pub fn msetnx(call: &mut Call<'_, '_>) -> Answer {
+    check_pairs(call, "msetnx")?;
+    let mut keys = call.args.from(1).step_by(2);
+    let is_new = keys.all(|key| call.state.store.get(key, call.now).is_none());
+    if is_new {
+        set_pairs(call);
+    }
+    call.out.int(is_new.into());
+    Ok(())
+}
+
+fn check_pairs(call: &Call<'_, '_>, command: &str) -> Answer {
+    if call.args.len().is_multiple_of(2) {
+        let why = format!("ERR wrong number of arguments for '{command}' command");
+        return Err(why.into_bytes().into());
+    }
+    Ok(())
+}
+
+fn set_pairs(call: &mut Call<'_, '_>) {
+    let mut words = call.args.from(1);
+    while let (Some(key), Some(value)) = (words.next(), words.next()) {
+        call.state.store.set(key, value, Expiry::Never, call.now);
+    }
+}
+
 pub fn append(call: &mut Call<'_, '_>) -> Answer {
-    let (key, more, now) = (call.args.at(1), call.args.at(2), call.conn.now());
-    let length = call.state.store.get(key, now).map_or(0, |item| item.value.len());
-    if length + more.len() > MAX_BULK {
+    let (key, more) = (call.args.at(1), call.args.at(2));
+    let length = call.state.store.get(key, call.now).map_or(0, |item| item.value.len());
+    check_length(length + more.len())?;
+    let length = call.state.store.append(key, more, call.now);
+    call.out.int(length as i64);
+    Ok(())
+}
+
+fn check_length(length: usize) -> Answer {
+    if length > MAX_BULK {
         return Err(b"ERR string exceeds maximum allowed size (proto-max-bulk-len)".into());
     }
-    let length = call.state.store.append(key, more, now);
-    resp::int(call.conn, length as i64);
     Ok(())
 }
 
 pub fn strlen(call: &mut Call<'_, '_>) -> Answer {
-    let item = call.state.store.get(call.args.at(1), call.conn.now());
-    resp::int(call.conn, item.map_or(0, |item| item.value.len() as i64));
+    let item = call.state.store.get(call.args.at(1), call.now);
+    call.out.int(item.map_or(0, |item| item.value.len() as i64));
     Ok(())
 }
 
-pub fn incr(call: &mut Call<'_, '_>) -> Answer {
-    add(call, 1)
-}
-
-pub fn decr(call: &mut Call<'_, '_>) -> Answer {
-    add(call, -1)
-}
-
-pub fn incrby(call: &mut Call<'_, '_>) -> Answer {
-    add(call, integer(call.args.at(2)).ok_or(NOT_AN_INTEGER)?)
-}
-
-pub fn decrby(call: &mut Call<'_, '_>) -> Answer {
-    let amount = integer(call.args.at(2)).ok_or(NOT_AN_INTEGER)?;
-    add(call, amount.checked_neg().ok_or(b"ERR decrement would overflow")?)
-}
-
-fn add(call: &mut Call<'_, '_>, amount: i64) -> Answer {
-    let (key, now) = (call.args.at(1), call.conn.now());
-    let before = match call.state.store.get(key, now) {
-        Some(item) => integer(&item.value).ok_or(NOT_AN_INTEGER)?,
-        None => 0,
+/// From the first to the last byte that are named, each counted from the end if it is below zero.
+pub fn getrange(call: &mut Call<'_, '_>) -> Answer {
+    let [first, last] = [2, 3].map(|at| integer(call.args.at(at)));
+    let (first, last) = (first.ok_or(NOT_AN_INTEGER)?, last.ok_or(NOT_AN_INTEGER)?);
+    let item = call.state.store.get(call.args.at(1), call.now);
+    let value = item.map_or(&[][..], |item| &item.value);
+    let from_start = |at: i64| match usize::try_from(at) {
+        Ok(at) => at,
+        Err(_) => value.len().saturating_sub(at.unsigned_abs() as usize),
     };
-    let sum = before.checked_add(amount);
-    let sum = sum.ok_or(b"ERR increment or decrement would overflow")?;
-    call.state.store.set(key, Decimal::new(sum).as_bytes(), Expiry::Keep, now);
-    resp::int(call.conn, sum);
+    let is_reversed = first < 0 && last < 0 && first > last;
+    let end = from_start(last).saturating_add(1).min(value.len());
+    let part = value.get(from_start(first)..end).filter(|_| !is_reversed);
+    call.out.bulk(part.unwrap_or_default());
+    Ok(())
+}
+
+/// Writes over a part of a value. Nothing, where there is nothing, makes no key.
+pub fn setrange(call: &mut Call<'_, '_>) -> Answer {
+    let (key, bytes) = (call.args.at(1), call.args.at(3));
+    let start = integer(call.args.at(2)).ok_or(NOT_AN_INTEGER)?;
+    let start = usize::try_from(start).map_err(|_| b"ERR offset is out of range")?;
+    if bytes.is_empty() {
+        return strlen(call);
+    }
+    check_length(start.saturating_add(bytes.len()))?;
+    let length = call.state.store.overwrite(key, start, bytes, call.now);
+    call.out.int(length as i64);
     Ok(())
 }

@@ -40,7 +40,7 @@ pub fn save_changes(
     state: &mut State,
     out: &mut dyn Write,
     most: usize,
-    clock: impl Fn() -> Instant + Copy,
+    now: Instant,
 ) -> Result<usize> {
     if most == 0 {
         return Ok(state.store.touched.len());
@@ -52,18 +52,15 @@ pub fn save_changes(
     out.put(&ChangesHead { seed, counters, cleared })?;
     for _ in 0..most {
         let Some(hash) = state.store.touched.next() else { break };
-        let entries = state.store.at(hash).filter_map(|item| Entry::of(item, clock)).collect();
+        let items = state.store.at(hash);
+        let entries = items.filter_map(|item| Entry::of(item, &state.wall, now)).collect();
         out.put(&Change { hash, entries })?;
     }
     out.end()?;
     Ok(state.store.touched.len())
 }
 
-pub fn load_changes(
-    state: &mut State,
-    saved: &mut dyn BufRead,
-    clock: impl Fn() -> Instant + Copy,
-) -> Result {
+pub fn load_changes(state: &mut State, saved: &mut dyn BufRead, now: Instant) -> Result {
     let mut saved = Reader::new(saved);
     check(saved.expect()?)?;
     let ChangesHead { seed, counters, cleared } = saved.expect()?;
@@ -72,10 +69,10 @@ pub fn load_changes(
     }
     counters.tell(state);
     if cleared {
-        state.store.clear();
+        state.store.clear(now);
     }
     while let Some(Change { hash, entries }) = saved.next()? {
-        let items: Result<Vec<_>> = entries.iter().map(|entry| entry.item(clock)).collect();
+        let items: Result<Vec<_>> = entries.iter().map(|entry| entry.item(&state.wall)).collect();
         state.store.replace(hash, items?)?;
     }
     Ok(())

@@ -7,6 +7,7 @@ use super::{
     shards::InOrder,
     slot::{HASH_BITS, Slot},
     touched::Touched,
+    watches::Watches,
 };
 
 type Result<T = ()> = std::result::Result<T, &'static str>;
@@ -48,6 +49,7 @@ impl<H: BuildHasher> Loading<H> {
             hasher: self.hasher,
             draws: 0,
             touched: Touched::default(),
+            watches: Watches::default(),
         }
     }
 }

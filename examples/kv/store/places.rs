@@ -6,6 +6,11 @@ use std::{hash::BuildHasher, iter, mem, time::Instant};
 use super::{Item, Store, slot::Slot};
 
 impl<H: BuildHasher> Store<H> {
+    fn note(&mut self, slot: Slot) {
+        self.touched.note(slot.hash());
+        self.watches.note(slot.hash());
+    }
+
     /// The item of a key: a new one if there is none, as good as new if it has expired.
     pub(super) fn item_mut(&mut self, key: &[u8], now: Instant) -> (Slot, &mut Item) {
         let mut slot = self.home(key);
@@ -14,7 +19,7 @@ impl<H: BuildHasher> Store<H> {
             slot = slot.next();
         }
         let new = || Item { key: key.into(), value: Vec::new(), due: None };
-        self.touched.note(slot.hash());
+        self.note(slot);
         let item = self.items.get_or_insert_with(slot, new);
         if !item.is_live(now) {
             item.value.clear();
@@ -26,7 +31,7 @@ impl<H: BuildHasher> Store<H> {
     }
 
     pub(super) fn set_due(&mut self, slot: Slot, due: Option<Instant>) {
-        self.touched.note(slot.hash());
+        self.note(slot);
         let item = self.items.get_mut(slot).expect("a slot that was found");
         if let Some(before) = mem::replace(&mut item.due, due) {
             self.due.remove(&(before, slot));
@@ -49,7 +54,7 @@ impl<H: BuildHasher> Store<H> {
 
     /// Puts an item and its expiry in the place of whatever was there.
     pub(super) fn put(&mut self, slot: Slot, item: Item) {
-        self.touched.note(slot.hash());
+        self.note(slot);
         let due = item.due;
         if let Some(before) = self.items.insert(slot, item).and_then(|before| before.due) {
             self.due.remove(&(before, slot));
@@ -59,7 +64,7 @@ impl<H: BuildHasher> Store<H> {
 
     /// Takes an item and its expiry out of the maps.
     pub(super) fn lift(&mut self, slot: Slot) -> Item {
-        self.touched.note(slot.hash());
+        self.note(slot);
         let item = self.items.remove(slot).expect("a slot that was found");
         if let Some(due) = item.due {
             self.due.remove(&(due, slot));

@@ -59,6 +59,11 @@ impl Seed {
         let random = RandomState::new();
         Seed(random.hash_one(0), random.hash_one(1))
     }
+
+    /// A number that tells this seed from others, and does not tell the seed.
+    pub fn identity(self) -> u128 {
+        u128::from(self.hash_one("one")) << 64 | u128::from(self.hash_one("other"))
+    }
 }
 
 impl BuildHasher for Seed {

@@ -129,6 +129,17 @@ fn replies_nest_but_not_without_end() {
     assert_eq!(reply(b"*1000000000\r\n"), Ok(None));
 }
 
+#[test]
+fn version_3_has_more_kinds_of_replies() {
+    let input = b"%1\r\n+a\r\n~2\r\n:1\r\n_\r\n>1\r\n=6\r\ntxt:ok\r\n";
+    let set = Reply::Set(vec![Reply::Int(1), Reply::Null]);
+    let map = Reply::Map(vec![Reply::Simple(b"a"), set]);
+    assert_eq!(reply(input), Ok(Some((map, 19))));
+    let push = Reply::Push(vec![Reply::Text(b"ok")]);
+    assert_eq!(reply(&input[19..]), Ok(Some((push, input.len() - 19))));
+    assert!(reply(b"=5\r\nmkd:x\r\n").is_err());
+}
+
 fn words() -> impl Strategy<Value = Vec<Vec<u8>>> {
     let byte = prop_oneof![Just(b'\r'), Just(b'\n'), Just(b'$'), any::<u8>()];
     prop::collection::vec(prop::collection::vec(byte, 0..12), 0..6)
@@ -138,7 +149,8 @@ fn words() -> impl Strategy<Value = Vec<Vec<u8>>> {
 fn garbage() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
         prop::sample::select(vec![
-            "*", "$", "\r\n", "\n", "-1", "0", "1", "2", "GET", "\"", "'", " ", "\\"
+            "*", "$", "%", "~", ">", "=", "_", "txt:", "\r\n", "\n", "-1", "0", "1", "2", "GET",
+            "\"", "'", " ", "\\"
         ])
         .prop_map(|text| text.as_bytes().to_vec()),
         any::<u8>().prop_map(|byte| vec![byte]),
@@ -209,7 +221,7 @@ proptest! {
         resp::array(&mut bytes, words.len() + 2);
         words.iter().for_each(|word| resp::bulk(&mut bytes, word));
         resp::int(&mut bytes, number);
-        resp::null(&mut bytes);
+        bytes.extend(b"$-1\r\n");
         let items = words.iter().map(|word| Reply::Bulk(word));
         let items = items.chain([Reply::Int(number), Reply::Null]).collect();
         prop_assert_eq!(reply(&bytes), Ok(Some((Reply::Array(items), bytes.len()))));
