@@ -21,6 +21,8 @@
 //! that is sent.
 
 mod clients;
+#[path = "../http/date.rs"]
+mod date;
 mod event;
 mod generations;
 mod observer;

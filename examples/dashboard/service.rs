@@ -13,7 +13,7 @@ use std::{
     io::{self, BufRead, Write},
     path::Path,
     process,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use heirloom::{
@@ -22,6 +22,7 @@ use heirloom::{
 };
 
 use super::{
+    date::Calendar,
     event::{self, json},
     options::Options,
     reply::{After, Extent, Head, JSON, LAST_CHUNK, Refusal, Status, TEXT},
@@ -56,6 +57,7 @@ const DOOMED: i32 = 70;
 
 struct Dashboard {
     state: State,
+    calendar: Calendar,
     /// Browsers' connections for requests, and event streams. Some may lead nowhere: they are found out
     /// when something is sent.
     pages: Vec<ConnId>,
@@ -73,6 +75,7 @@ pub fn run(options: &Options, dir: &Path) -> Result {
     let at = |name| format!("unix:{}", dir.join(name).display());
     let dashboard = Dashboard {
         state: State::default(),
+        calendar: Calendar::new(SystemTime::now),
         pages: Vec::new(),
         streams: Vec::new(),
         feed: None,
@@ -188,7 +191,9 @@ impl Dashboard {
         after: After,
     ) {
         let generation = conn.net.generation();
-        let head = Head { status, content_type, extent, generation, after, allow: None };
+        let date = self.calendar.date();
+        let (allow, policy) = (None, None);
+        let head = Head { status, content_type, extent, date, generation, after, allow, policy };
         // Writing to a connection cannot fail: it is queued.
         let _ = write!(conn, "{head}");
     }
@@ -201,7 +206,8 @@ impl Dashboard {
     ) {
         let generation = conn.net.generation();
         let extent = Extent::Length(why.len() as u64);
-        let head = Head { status, content_type: TEXT, extent, generation, after, allow };
+        let (content_type, date, policy) = (TEXT, self.calendar.date(), None);
+        let head = Head { status, content_type, extent, date, generation, after, allow, policy };
         let _ = write!(conn, "{head}{why}");
     }
 }
@@ -230,7 +236,10 @@ impl Service for Dashboard {
         input: &[u8],
     ) -> Result<usize> {
         match session {
-            Session::Page => self.take_request(conn, session, input),
+            Session::Page => {
+                self.calendar.look(conn.now());
+                self.take_request(conn, session, input)
+            }
             Session::Stream => Ok(input.len()), // a browser has nothing to say there
             Session::Client { leaving } => {
                 let Some((_, taken)) = codec::line(input, MAX_WORD)? else { return Ok(0) };
