@@ -1,5 +1,5 @@
 //! The HTTP example and its clients while the process changes: every request has its answer, byte for
-//! byte, and `X-Generation` tells whose.
+//! byte, and `X-Generation` tells whose. By default connections go along; where they stay, it says so (`start_staying`).
 
 mod common;
 #[path = "common/http.rs"]
@@ -8,12 +8,51 @@ mod http;
 use std::{io::Write, thread, time::Instant};
 
 use common::{DEADLINE, wait_gone};
-use http::{GET, ask, check_bytes, read_head, read_reply, start};
+use http::{GET, ask, check_bytes, read_head, read_reply, start, start_staying};
 use nix::sys::signal::Signal::{self, SIGHUP, SIGTERM, SIGUSR2};
+
+/// What http.client of Python does between two requests of its user: nothing. It would not repeat a POST whose
+/// connection has been closed meanwhile. The old process has gone before the client asks, so no grace is in it.
+#[test]
+fn a_client_that_is_silent_during_restarts_finds_its_connection_open() {
+    let server = start();
+    let mut client = server.connect();
+    let post = "POST /count HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi";
+    assert_eq!(ask(&mut client, post).generation(), 0);
+    for (generation, signal) in (1..).zip([SIGHUP, SIGUSR2, SIGHUP]) {
+        let old = server.pid();
+        server.restart(signal);
+        wait_gone(old);
+        let reply = ask(&mut client, post);
+        assert!(!reply.closes() && reply.body == b"2\n", "{reply:?}");
+        assert_eq!(reply.generation(), generation);
+    }
+}
+
+/// The head names the one that has begun it; the others send the rest.
+#[test]
+fn a_download_goes_along_with_restarts() {
+    let server = start();
+    let size = 64 << 20;
+    let mut client = server.connect();
+    client.send(format!("GET /bytes/{size} HTTP/1.1\r\nHost: a\r\n\r\n"));
+    assert_eq!(read_head(&mut client).generation(), 0);
+    let mut taken = 0;
+    for signal in [SIGHUP, SIGUSR2] {
+        check_bytes(&client.read_exact(1 << 20), taken);
+        taken += 1 << 20;
+        let old = server.pid();
+        server.restart(signal);
+        wait_gone(old);
+    }
+    check_bytes(&client.read_exact(size - taken), taken);
+    let next = ask(&mut client, GET);
+    assert!(!next.closes() && next.generation() == 2, "{next:?}");
+}
 
 #[test]
 fn a_download_goes_on_through_restarts() {
-    let server = start();
+    let server = start_staying();
     let size = 64 << 20; // more than the buffers of both sockets hold
     let mut client = server.connect();
     client.send(format!("GET /bytes/{size} HTTP/1.1\r\nHost: a\r\n\r\n"));
@@ -41,7 +80,7 @@ fn a_download_goes_on_through_restarts() {
 
 #[test]
 fn an_upload_goes_on_through_restarts() {
-    let server = start();
+    let server = start_staying();
     let size = 24 << 20;
     let mut client = server.connect();
     client.send(format!("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n\r\n"));
@@ -68,7 +107,7 @@ fn an_upload_goes_on_through_restarts() {
 /// The request is sent when the old process has just begun to drain: it is answered by it, with the
 /// announcement, and the next connection leads to the new one.
 fn a_request_as_the_drain_begins(signal: Signal, engine: &str) {
-    let server = start();
+    let server = start_staying();
     let old = server.pid();
     let mut clients: Vec<_> = (0..20).map(|_| server.connect()).collect();
     for client in &mut clients {
@@ -116,7 +155,7 @@ fn a_request_as_the_drain_begins_fork_exec() {
 /// is told to close finds the new generation.
 #[test]
 fn busy_clients_lose_nothing_in_a_restart() {
-    let server = start();
+    let server = start_staying();
     thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| {
@@ -143,7 +182,7 @@ fn busy_clients_lose_nothing_in_a_restart() {
 
 #[test]
 fn a_stop_lets_the_last_requests_finish() {
-    let mut server = start();
+    let mut server = start_staying();
     let (mut idle, mut busy) = (server.connect(), server.connect());
     ask(&mut idle, GET);
     busy.send("POST /count HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhe");

@@ -4,8 +4,9 @@
 
 use std::collections::HashMap;
 
-/// The reply of the `http` example, byte for byte.
-const HELLO: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\
+/// The reply of the `http` example, byte for byte, in one second of 1994.
+const HELLO: &[u8] =
+    b"HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Length: 13\r\n\
     Content-Type: text/plain; charset=utf-8\r\nX-Generation: 0\r\n\r\nhello, world\n";
 
 /// Most headers that a request may have; the `http` example allows as many.

@@ -53,7 +53,7 @@ impl Route {
             Method::Get => allow != "POST",
             Method::Head => route == Route::Page,
             Method::Post => allow == "POST",
-            Method::Put | Method::Unused | Method::Unknown => false,
+            Method::Put | Method::Options | Method::Unused | Method::Unknown => false,
         };
         if fits {
             return Ok(route);

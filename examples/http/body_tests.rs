@@ -80,6 +80,7 @@ fn chunks_are_joined() {
 fn extensions_and_trailers_are_dropped() {
     check("5;a\r\nhello\r\n0;b=\"c;d\"\r\n\r\n", "hello");
     check("5 \t; a = b\r\nhello\r\n0\r\n\r\n", "hello");
+    check("5;a;b=c ;d=\"\";e=\"\\\"\u{e4}\\\\\"\r\nhello\r\n0;!#$%&'*+-.^_`|~9\r\n\r\n", "hello");
     check("0\r\nExpires: never\r\nX:\r\n\r\n", "");
     for trailer in
         ["no colon", ": no name", " folded: x", "a b: x", "a\0: x", "a: \rx", "Content-Length"]
@@ -105,6 +106,24 @@ fn what_could_be_read_in_two_ways_is_refused() {
         "5;\nhello",
         "5;a\rb\r\n",
         "5;\0\r\n",
+        "5;\r\n",
+        "5;a;\r\n",
+        "5;a;;b\r\n",
+        "5;a \r\n",
+        "5;=b\r\n",
+        "5;a=\r\n",
+        "5;a==b\r\n",
+        "5;a=b c\r\n",
+        "5;a b\r\n",
+        "5;a[=b\r\n",
+        "5;a={b}\r\n",
+        "5;a=\"b\r\n",
+        "5;a=\"b\\\"\r\n",
+        "5;a=\"b\"c\r\n",
+        "5;\"a\"\r\n",
+        "5;\u{e4}\r\n",
+        "1_0\r\n",
+        "5\rhello\r\n",
         "5\r\nhelloX",
         "5\r\nhello\n",
         "5\r\nhello\rX",

@@ -19,8 +19,8 @@ use super::{
     BLOCK, FAREWELL, GRACE, HEAD_DUE, HEAD_TIME, HELLO, Http,
     body::Body,
     reply::{After, BYTES, CONTINUE, Extent, Head, JSON, LAST_CHUNK, Refusal, Status, TEXT},
-    request::{self, Framing, Method},
-    route::Route,
+    request::{self, Expectation, Framing, Method},
+    route::{self, Route},
 };
 
 /// The longest upload. Nothing of it is held, so this is only to end what might go on for ever.
@@ -114,7 +114,10 @@ impl Http {
         if std::mem::take(&mut session.half_read) {
             conn.cancel_timer(HEAD_DUE);
         }
-        let answer = Route::find(request.method, request.path);
+        let answer = match request.expects {
+            Expectation::Unknown => Err(route::NOT_MET),
+            _ => Route::find(request.method, request.path),
+        };
         let mut exchange = Exchange {
             answer,
             head_only: request.method == Method::Head,
@@ -128,13 +131,13 @@ impl Http {
                 exchange.after = session.after(exchange.after, conn.now(), &input[taken..]);
                 self.respond(conn, session, exchange, 0);
             }
-            Ok(Some(_)) if request.expects_continue && !is_wanted => {
+            Ok(Some(_)) if request.expects != Expectation::Nothing && !is_wanted => {
                 // The client may send the body nevertheless, or not: it is unclear what comes next.
                 exchange.after = After::Close;
                 self.respond(conn, session, exchange, 0);
             }
             Ok(Some(body)) => {
-                if request.expects_continue {
+                if request.expects == Expectation::Continue {
                     conn.send(CONTINUE);
                 }
                 session.stage = Stage::Upload(exchange, body);
@@ -259,6 +262,11 @@ impl Http {
                 let left = if head_only { 0 } else { count };
                 session.stage = Stage::Download { left, after };
                 return self.download(conn, session);
+            }
+            Ok(Route::Options(methods)) => {
+                let allow = Some(methods.list());
+                let head = self.head(Status::NoContent, TEXT, after);
+                put(conn, Head { extent: Extent::Nothing, allow, ..head });
             }
             Err(refusal) => self.say_refusal(conn, refusal, after, head_only),
         }

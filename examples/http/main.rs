@@ -10,30 +10,37 @@
 //! kill -HUP $(cat /tmp/http.pid)                 # a new generation; the download goes on
 //! ```
 //!
-//! Requests have nothing to do with each other, so connections stay with their process until they end. Run
-//! with `-- --move`, they go along: an upload, a download or an echo is begun by one process and ended by
-//! another.
+//! At a restart connections go along: an upload, a download or an echo is begun by one process and ended by
+//! another. Requests have nothing to do with each other, so connections could as well stay with their process until they
+//! end (`-- --no-move`). But then a client that has been silent between two requests finds its connection closed
+//! with the next one, and may not repeat that unasked if it was a POST: see `on_drain`.
 //!
 //! This file knows when the reactor calls; `exchange` is one request and its reply. The rest is pure:
 //! `request` reads heads, `body` reads bodies, `route` says what there is, `reply` writes heads,
-//! `saved` writes sessions down for the next program.
+//! `saved` writes sessions down for the next program. `date` asks for the time, once a second.
 //!
-//! Left out: TLS, compression, ranges, dates and caching; HTTP/2.
+//! Left out: TLS, compression, ranges and caching; HTTP/2.
 
 mod body;
 #[path = "../common/mod.rs"]
 mod common;
+mod date;
 mod exchange;
 mod reply;
 mod request;
 mod route;
 mod saved;
 
-use std::{process::ExitCode, rc::Rc, time::Duration};
+use std::{
+    process::ExitCode,
+    rc::Rc,
+    time::{Duration, Instant, SystemTime},
+};
 
 use heirloom::{Connection, Engine, Leaving, Net, Origin, Result, Service, Start, Timeouts, Timer};
 
 use self::{
+    date::{Calendar, WallClock},
     exchange::{Session, Stage},
     reply::{After, Extent, Head, Refusal, Status, TEXT},
 };
@@ -66,8 +73,9 @@ struct Http {
     generation: u64,
     /// How this process was made; `None` for the first one.
     engine: Option<Engine>,
+    calendar: Calendar,
     /// The whole reply to `GET /`, and where its body begins: the commonest reply is one `send` of
-    /// what is there already.
+    /// what is there already, for a second.
     hello: String,
     hello_body: usize,
     /// What `/bytes/N` is made of.
@@ -75,23 +83,26 @@ struct Http {
 }
 
 impl Http {
-    fn new() -> Http {
+    fn new(clock: WallClock) -> Http {
         let line = b"abcdefghijklmnopqrstuvwxyz-ABCDEFGHIJKLMNOPQRSTUVWXYZ-123456789\n";
-        let mut http = Http {
+        Http {
             generation: 0,
             engine: None,
+            calendar: Calendar::new(clock),
             hello: String::new(),
             hello_body: 0,
             block: line.repeat(BLOCK / line.len()).into(),
-        };
-        http.prepare(0, None);
-        http
+        }
     }
 
-    /// Becomes that generation.
-    fn prepare(&mut self, generation: u64, engine: Option<Engine>) {
-        self.generation = generation;
-        self.engine = engine;
+    /// Replies say what time it is, so they are asked for after this.
+    fn look_at_the_clock(&mut self, now: Instant) {
+        if self.calendar.look(now) {
+            self.prepare_hello();
+        }
+    }
+
+    fn prepare_hello(&mut self) {
         let head = self.head(Status::Ok, TEXT, After::Keep);
         self.hello = Head { extent: Extent::Length(HELLO.len() as u64), ..head }.to_string();
         self.hello_body = self.hello.len();
@@ -100,8 +111,8 @@ impl Http {
 
     /// A head whose body is empty so far.
     fn head(&self, status: Status, content_type: &'static str, after: After) -> Head {
-        let extent = Extent::Length(0);
-        Head { status, content_type, extent, generation: self.generation, after, allow: None }
+        let (extent, date, generation) = (Extent::Length(0), self.calendar.date(), self.generation);
+        Head { status, content_type, extent, date, generation, after, allow: None, policy: None }
     }
 }
 
@@ -119,6 +130,7 @@ impl Service for Http {
         session: &mut Session,
         input: &[u8],
     ) -> Result<usize> {
+        self.look_at_the_clock(conn.now());
         match session.stage {
             Stage::Head => self.take_head(conn, session, input),
             Stage::Upload(..) => self.take_body(conn, session, input),
@@ -141,6 +153,7 @@ impl Service for Http {
     ) -> Result {
         match timer {
             HEAD_DUE => {
+                self.look_at_the_clock(conn.now());
                 let late = Refusal::new(Status::RequestTimeout, "the head takes too long");
                 return Err(self.refuse(conn, late, false));
             }
@@ -188,13 +201,15 @@ impl Service for Http {
     }
 
     fn on_start(&mut self, net: &mut Net, _start: Start) {
-        self.prepare(net.generation(), net.engine());
+        (self.generation, self.engine) = (net.generation(), net.engine());
+        self.look_at_the_clock(net.now());
+        self.prepare_hello(); // which has the generation's number
     }
 }
 
 fn main() -> ExitCode {
-    let defaults = common::Defaults { listen: "127.0.0.1:8080", moves: false };
-    common::serve(defaults, Http::new(), |server| {
+    let defaults = common::Defaults { listen: "127.0.0.1:8080", moves: true };
+    common::serve(defaults, Http::new(SystemTime::now), |server| {
         server
             .max_message(request::MAX_HEAD) // the longest of what we leave to the reactor
             .timeouts(Timeouts::new().first_message(None).all_idle(KEEP_ALIVE)) // a head has its own

@@ -16,8 +16,13 @@ use super::reply::{After, Refusal, Status};
 /// The longest head: nginx's 4 times 8 KiB seem much for a client without cookies, Go allows 1 MiB.
 pub const MAX_HEAD: usize = 16 * 1024;
 
+/// The longest method; those in IANA's registry have 17 letters at most. What has no blank by then is no request.
+const MAX_METHOD: usize = 64;
+
 /// The most fields in a head (Apache allows 100). The parser's table of them stands on the stack.
 const MAX_FIELDS: usize = 64;
+
+const TOO_MANY: Refusal = Refusal::new(Status::FieldsTooLarge, "too many fields");
 
 /// A request without its fields: what they mean is in here.
 #[derive(Debug, PartialEq, Eq)]
@@ -27,8 +32,27 @@ pub struct Request<'a> {
     pub path: &'a str,
     pub framing: Framing,
     pub after: After,
-    /// The client waits for `100 Continue` before it sends the body.
-    pub expects_continue: bool,
+    pub expects: Expectation,
+    /// Whom it is for and, if a browser has sent it, whose page has asked for that.
+    pub from: Whence<'a>,
+}
+
+/// What the client waits for before it sends the body.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Expectation {
+    #[default]
+    Nothing,
+    /// `100 Continue`.
+    Continue,
+    /// Something that nobody has heard of.
+    Unknown,
+}
+
+/// `Host` and `Origin`, for a server to which it matters by what name, and from which page, it is spoken to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Whence<'a> {
+    pub host: &'a [u8],
+    pub origin: Option<&'a [u8]>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +61,7 @@ pub enum Method {
     Head,
     Post,
     Put,
+    Options,
     /// Known to RFC 9110 or 5789, and of no use to any resource here.
     Unused,
     Unknown,
@@ -57,7 +82,8 @@ struct Fields<'a> {
     transfer: Option<Transfer>,
     close: bool,
     keep_alive: bool,
-    expects_continue: bool,
+    expects: Expectation,
+    origin: Option<&'a [u8]>,
 }
 
 /// The transfer codings so far, in the order in which they were applied.
@@ -79,23 +105,43 @@ pub fn parse(input: &[u8]) -> Result<Option<(Request<'_>, usize)>, Refusal> {
     let window = &input[..input.len().min(MAX_HEAD)];
     let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
     let mut head = httparse::Request::new(&mut []);
-    let taken = match head.parse_with_uninit_headers(window, &mut fields) {
-        Ok(Parsed::Complete(taken)) => taken,
-        Ok(Parsed::Partial) => return incomplete(window),
-        Err(Error::TooManyHeaders) => {
-            return Err(Refusal::new(Status::FieldsTooLarge, "too many fields"));
+    match head.parse_with_uninit_headers(window, &mut fields) {
+        Ok(Parsed::Complete(taken)) => {
+            let (Some(method), Some(target), Some(minor)) = (head.method, head.path, head.version)
+            else {
+                return Err(Refusal::bad("malformed head"));
+            };
+            let line = Line { method, target, is_1_0: minor == 0 };
+            understand(line, head.headers, &window[..taken])
         }
-        Err(Error::Version) => return judge_version(window),
-        Err(_) => return Err(Refusal::bad("malformed head")),
-    };
-    if has_bare_line_feed(&window[..taken]) {
+        Ok(Parsed::Partial) => incomplete(window),
+        Err(Error::TooManyHeaders) => Err(TOO_MANY),
+        Err(Error::Version) => judge_version(window),
+        Err(_) => Err(Refusal::bad("malformed head")),
+    }
+}
+
+/// What the first line says.
+struct Line<'a> {
+    method: &'a str,
+    target: &'a str,
+    is_1_0: bool,
+}
+
+/// A verdict on a head that is whole: these are its bytes.
+fn understand<'a>(
+    line: Line<'a>,
+    headers: &[Header<'a>],
+    head: &[u8],
+) -> Result<Option<(Request<'a>, usize)>, Refusal> {
+    let Line { method, target, is_1_0 } = line;
+    if has_bare_line_feed(head) {
         return Err(Refusal::bad("a line ends in LF without CR"));
     }
-    let (Some(method), Some(target), Some(minor)) = (head.method, head.path, head.version) else {
+    if method.len() > MAX_METHOD {
         return Err(Refusal::bad("malformed head"));
-    };
-    let is_1_0 = minor == 0;
-    let fields = Fields::read(head.headers)?;
+    }
+    let fields = Fields::read(headers)?;
     fields.check_host(is_1_0)?;
     let method = Method::of(method);
     let request = Request {
@@ -103,32 +149,64 @@ pub fn parse(input: &[u8]) -> Result<Option<(Request<'_>, usize)>, Refusal> {
         path: path(method, target)?,
         framing: fields.framing(is_1_0)?,
         after: fields.after(is_1_0),
-        // HTTP/1.0 knows no interim replies.
-        expects_continue: fields.expects_continue && !is_1_0,
+        // HTTP/1.0 knows no interim replies, and no expectations.
+        expects: if is_1_0 { Expectation::Nothing } else { fields.expects },
+        from: Whence { host: fields.host.unwrap_or_default(), origin: fields.origin },
     };
-    Ok(Some((request, taken)))
+    Ok(Some((request, head.len())))
 }
 
 fn incomplete<T>(window: &[u8]) -> Result<Option<T>, Refusal> {
+    let line = without_blank_lines(window);
+    if line.len() > MAX_METHOD && !line[..=MAX_METHOD].contains(&b' ') {
+        return Err(Refusal::bad("malformed head"));
+    }
     if window.len() < MAX_HEAD {
         return Ok(None);
     }
     Err(Refusal::new(Status::FieldsTooLarge, "the head is too long"))
 }
 
+/// Empty lines before a request mean nothing (RFC 9112, section 2.2).
+fn without_blank_lines(window: &[u8]) -> &[u8] {
+    let start = window.iter().position(|byte| !b"\r\n".contains(byte));
+    &window[start.unwrap_or(window.len())..]
+}
+
 /// The parser stops at the first byte that is not of `HTTP/1.0` or `HTTP/1.1`; what was meant shows
-/// when the line is whole. A future HTTP/1.2 could be answered like 1.1; there will be none.
-fn judge_version<T>(window: &[u8]) -> Result<Option<T>, Refusal> {
-    let start = window.iter().position(|byte| !b"\r\n".contains(byte)).unwrap_or(0);
-    let line = &window[start..];
-    let Some(end) = line.iter().position(|&byte| byte == b'\n') else { return incomplete(window) };
-    let line = line[..end].strip_suffix(b"\r").unwrap_or_default();
-    let version = line.splitn(3, |&byte| byte == b' ').nth(2);
-    match version {
-        Some([b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9']) => {
-            Err(Refusal::new(Status::VersionNotSupported, "this is an HTTP/1.1 server"))
+/// when the line is whole. Method and target are well-formed then, or it would have stopped there.
+///
+/// A later version 1 is answered as the latest that is known, 1.1 (RFC 9110, section 2.5).
+fn judge_version(window: &[u8]) -> Result<Option<(Request<'_>, usize)>, Refusal> {
+    let malformed = Refusal::bad("malformed version");
+    let start = window.len() - without_blank_lines(window).len();
+    let Some(end) = window[start..].iter().position(|&byte| byte == b'\n') else {
+        return incomplete(window);
+    };
+    let line = window[start..start + end].strip_suffix(b"\r").unwrap_or_default();
+    let line = std::str::from_utf8(line).map_err(|_| malformed)?;
+    let mut words = line.splitn(3, ' ');
+    let (Some(method), Some(target), Some(version)) = (words.next(), words.next(), words.next())
+    else {
+        return Err(malformed);
+    };
+    match version.as_bytes() {
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'0'..=b'9'] => {}
+        [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] => {
+            return Err(Refusal::new(Status::VersionNotSupported, "this is an HTTP/1.1 server"));
         }
-        _ => Err(Refusal::bad("malformed version")),
+        _ => return Err(malformed),
+    }
+    let line = Line { method, target, is_1_0: false };
+    let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
+    let begin = start + end + 1;
+    match httparse::parse_headers(&window[begin..], &mut fields) {
+        Ok(Parsed::Complete((taken, headers))) => {
+            understand(line, headers, &window[..begin + taken])
+        }
+        Ok(Parsed::Partial) => incomplete(window),
+        Err(Error::TooManyHeaders) => Err(TOO_MANY),
+        Err(_) => Err(Refusal::bad("malformed head")),
     }
 }
 
@@ -148,7 +226,7 @@ fn path(method: Method, target: &str) -> Result<&str, Refusal> {
     if !target.is_ascii() || target.contains('#') {
         return Err(Refusal::bad("malformed target"));
     }
-    let path = if target.starts_with('/') || (target == "*" && method == Method::Unused) {
+    let path = if target.starts_with('/') || (target == "*" && method == Method::Options) {
         target
     } else {
         match target.split_once("://") {
@@ -163,6 +241,10 @@ fn path(method: Method, target: &str) -> Result<&str, Refusal> {
         }
     };
     let path = path.split('?').next().unwrap_or(path);
+    // A browser would have made a slash of it.
+    if path.contains('\\') {
+        return Err(Refusal::bad("malformed target"));
+    }
     Ok(if path.is_empty() { "/" } else { path })
 }
 
@@ -173,7 +255,8 @@ impl Method {
             "HEAD" => Method::Head,
             "POST" => Method::Post,
             "PUT" => Method::Put,
-            "DELETE" | "OPTIONS" | "PATCH" | "TRACE" => Method::Unused,
+            "OPTIONS" => Method::Options,
+            "DELETE" | "PATCH" | "TRACE" => Method::Unused,
             _ => Method::Unknown,
         }
     }
@@ -203,18 +286,22 @@ impl<'a> Fields<'a> {
                     fields.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
                 }
             } else if is("expect") {
-                // Any other expectation may be ignored (RFC 9110, section 10.1.1).
-                fields.expects_continue |= value.eq_ignore_ascii_case(b"100-continue");
+                for expectation in list(value).filter(|element| !element.is_empty()) {
+                    fields.expects.add(expectation);
+                }
+            } else if is("origin") && fields.origin.replace(value).is_some() {
+                return Err(Refusal::bad("more than one Origin"));
             }
         }
         Ok(fields)
     }
 
-    /// An empty host is allowed, a second one or what could not be a host is not. The grammar is
-    /// not checked further, as no host is looked up here.
+    /// There is one, and it could be a host: `http` has no targets without (RFC 9110, section 4.2.1). The grammar
+    /// is not checked further, as no host is looked up here.
     fn check_host(&self, is_1_0: bool) -> Result<(), Refusal> {
         match self.host {
             None if !is_1_0 => Err(Refusal::bad("no Host")),
+            Some([]) => Err(Refusal::bad("malformed Host")),
             Some(host) if host.iter().any(|b| !b.is_ascii_graphic() || b"/?#@\\".contains(b)) => {
                 Err(Refusal::bad("malformed Host"))
             }
@@ -243,6 +330,17 @@ impl<'a> Fields<'a> {
             (false, true) if self.keep_alive => After::SayKeepAlive,
             (false, true) => After::Close,
         }
+    }
+}
+
+impl Expectation {
+    /// One more. What is not known is not met, whatever else there is (RFC 9110, section 10.1.1).
+    fn add(&mut self, expectation: &[u8]) {
+        *self = match self {
+            Expectation::Unknown => Expectation::Unknown,
+            _ if expectation.eq_ignore_ascii_case(b"100-continue") => Expectation::Continue,
+            _ => Expectation::Unknown,
+        };
     }
 }
 

@@ -50,20 +50,21 @@ const PLAIN: Request<'static> = Request {
     path: "/",
     framing: Framing::Length(0),
     after: After::Keep,
-    expects_continue: false,
+    expects: Expectation::Nothing,
+    from: Whence { host: b"a", origin: None },
 };
 
 #[test]
 fn a_head_says_what_to_do() {
     check("GET / HTTP/1.1\nHost: a\n", PLAIN);
     check("\n\nGET / HTTP/1.1\nHost: a\n", PLAIN);
-    check("GET /a/b?c=/d HTTP/1.1\nhOST:\n", Request { path: "/a/b", ..PLAIN });
+    check("GET /a/b?c=/d HTTP/1.1\nhOST:a\n", Request { path: "/a/b", ..PLAIN });
     check("POST / HTTP/1.1\nHost: a\n", Request { method: Method::Post, ..PLAIN });
     check("PATCH / HTTP/1.1\nHost: a\n", Request { method: Method::Unused, ..PLAIN });
     check("get / HTTP/1.1\nHost: a\n", Request { method: Method::Unknown, ..PLAIN });
     let upload = Request { method: Method::Put, framing: Framing::Length(42), ..PLAIN };
     check("PUT / HTTP/1.1\nHost: a\nContent-Length: \t 042 \n", upload);
-    let upload = Request { framing: Framing::Chunked, expects_continue: true, ..PLAIN };
+    let upload = Request { framing: Framing::Chunked, expects: Expectation::Continue, ..PLAIN };
     check("GET / HTTP/1.1\nHost: a\nTransfer-Encoding: Chunked\nExpect: 100-Continue\n", upload);
 }
 
@@ -75,10 +76,10 @@ fn a_target_may_be_absolute() {
     check_path("http://a:80/x?y", "/x");
     check_path("HTTPS://a", "/");
     check_path("http://a?y", "/");
-    check("OPTIONS * HTTP/1.1\nHost: a\n", Request { method: Method::Unused, path: "*", ..PLAIN });
+    check("OPTIONS * HTTP/1.1\nHost: a\n", Request { method: Method::Options, path: "*", ..PLAIN });
     let connect = Request { method: Method::Unknown, path: "a:80", ..PLAIN };
     check("CONNECT a:80 HTTP/1.1\nHost: a\n", connect);
-    for target in ["*", "x", "a:80", "ftp://a/", "/\u{e4}", "/a#b"] {
+    for target in ["*", "x", "a:80", "ftp://a/", "/\u{e4}", "/a#b", "/a\\b"] {
         check_refused(&format!("GET {target} HTTP/1.1\nHost: a\n"), Status::BadRequest);
     }
 }
@@ -88,10 +89,51 @@ fn a_connection_stays_if_both_sides_want_it() {
     let check_after = |head: &str, after| check(head, Request { after, ..PLAIN });
     check_after("GET / HTTP/1.1\nHost: a\nConnection: keep-alive\n", After::Keep);
     check_after("GET / HTTP/1.1\nHost: a\nConnection: x, Close\n", After::Close);
-    check_after("GET / HTTP/1.0\n", After::Close);
-    check_after("GET / HTTP/1.0\nConnection: Keep-Alive\n", After::SayKeepAlive);
-    check_after("GET / HTTP/1.0\nConnection: keep-alive\nConnection: close\n", After::Close);
-    check_after("GET / HTTP/1.0\nExpect: 100-continue\n", After::Close);
+    let check_1_0 = |fields: &str, after| {
+        let from = Whence::default(); // a Host is not asked for
+        check(&format!("GET / HTTP/1.0\n{fields}"), Request { after, from, ..PLAIN });
+    };
+    check_1_0("", After::Close);
+    check_1_0("Connection: Keep-Alive\n", After::SayKeepAlive);
+    check_1_0("Connection: keep-alive\nConnection: close\n", After::Close);
+    check_1_0("Expect: 100-continue\n", After::Close);
+    check_1_0("Expect: the moon\n", After::Close);
+}
+
+/// RFC 9110, section 2.5: such a client speaks 1.1 as well.
+#[test]
+fn a_later_minor_version_is_answered_as_1_1() {
+    for minor in 2..=9 {
+        check(&format!("GET / HTTP/1.{minor}\nHost: a\n"), PLAIN);
+    }
+    let posted = Request { method: Method::Post, framing: Framing::Length(3), ..PLAIN };
+    check("\n\nPOST / HTTP/1.2\nHost: a\nContent-Length: 3\n", posted);
+    check_refused("GET / HTTP/1.2\n", Status::BadRequest);
+    check_refused("GET / HTTP/1.2\nHost: a\nX : y\n", Status::BadRequest);
+    check_refused("GET / HTTP/1.2 \nHost: a\n", Status::BadRequest);
+    let fields = "X: y\n".repeat(MAX_FIELDS);
+    check_refused(&format!("GET / HTTP/1.2\nHost: a\n{fields}"), Status::FieldsTooLarge);
+    let bare = b"GET / HTTP/1.2\r\nHost: a\nX: y\r\n\r\n";
+    assert_eq!(parse_at_every_split(bare).unwrap_err().status, Status::BadRequest);
+}
+
+#[test]
+fn an_expectation_is_met_or_told() {
+    let check_expects = |value: &str, expects| {
+        check(&format!("GET / HTTP/1.1\nHost: a\nExpect: {value}\n"), Request { expects, ..PLAIN });
+    };
+    check_expects("", Expectation::Nothing);
+    check_expects("100-continue, ,100-Continue", Expectation::Continue);
+    check_expects("the moon", Expectation::Unknown);
+    check_expects("the moon, 100-continue", Expectation::Unknown);
+    check_expects("100-continue\nExpect: 100-continue=x", Expectation::Unknown);
+}
+
+#[test]
+fn whose_page_asks_is_known() {
+    let from = Whence { host: b"a:80", origin: Some(b"http://b") };
+    check("GET / HTTP/1.1\nHost: a:80\nOrigin: http://b\n", Request { from, ..PLAIN });
+    check_refused("GET / HTTP/1.1\nHost: a\nOrigin: x\nOrigin: x\n", Status::BadRequest);
 }
 
 #[test]
@@ -131,7 +173,7 @@ fn what_could_be_read_in_two_ways_is_refused() {
     }
     check_refused("POST / HTTP/1.0\nTransfer-Encoding: chunked\n", Status::BadRequest);
     check_refused("GET / HTTP/1.1\n", Status::BadRequest);
-    for host in ["a b", "a/b", "a@b", "a\tb", "\u{e4}"] {
+    for host in ["", "a b", "a/b", "a@b", "a\tb", "\u{e4}"] {
         check_refused(&format!("GET / HTTP/1.1\nHost: {host}\n"), Status::BadRequest);
     }
     for bare in [
@@ -151,7 +193,7 @@ fn what_this_server_cannot_do_has_its_own_status() {
         let head = format!("POST / HTTP/1.1\nHost: a\nTransfer-Encoding: {coding}\n");
         check_refused(&head, Status::NotImplemented);
     }
-    for version in ["HTTP/2.0", "HTTP/0.9", "HTTP/1.2", "HTTP/3.0"] {
+    for version in ["HTTP/2.0", "HTTP/0.9", "HTTP/9.9", "HTTP/3.0"] {
         check_refused(&format!("GET / {version}\nHost: a\n"), Status::VersionNotSupported);
     }
     check_refused("PRI * HTTP/2.0\n", Status::VersionNotSupported);
@@ -177,6 +219,10 @@ fn a_head_has_its_limits() {
     };
     assert_eq!(verdict_by_byte(&head_of(MAX_HEAD)), Ok(()));
     assert_eq!(verdict_by_byte(&head_of(MAX_HEAD + 1)), Err(Status::FieldsTooLarge));
+    let method = |letters: usize| format!("{} / HTTP/1.1\nHost: a\n", "A".repeat(letters));
+    check(&method(MAX_METHOD), Request { method: Method::Unknown, ..PLAIN });
+    check_refused(&method(MAX_METHOD + 1), Status::BadRequest);
+    check_refused(&method(1000), Status::BadRequest);
     let version = format!("GET / HTTP/{}", "9".repeat(MAX_HEAD));
     assert_eq!(verdict_by_byte(&version), Err(Status::FieldsTooLarge));
     let fields = |count| format!("GET / HTTP/1.1\nHost: a\n{}", "X: y\n".repeat(count - 1));
@@ -188,7 +234,7 @@ proptest! {
     #[test]
     fn the_verdict_is_the_same_however_it_arrives(
         pieces in prop::collection::vec(prop::sample::select(vec![
-            "GET ", "/", " HTTP/1.1\r\n", "HTTP/1.0", " HTTP/2.0", "\r\n", "\n", "\r", " ", "Host: a\r\n",
+            "GET ", "/", " HTTP/1.1\r\n", "HTTP/1.0", " HTTP/2.0", " HTTP/1.7\r\n", "\r\n", "\n", "\r", " ", "Host: a\r\n",
             "Content-Length: 1\r\n", "Transfer-Encoding: chunked\r\n", ":", "x", "\0", "\t", "\u{e4}",
         ]), 0..12),
     ) {

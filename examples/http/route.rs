@@ -10,7 +10,7 @@ use super::{
 /// The most bytes that `/bytes/N` gives: enough for any trial of a slow reader.
 pub const MAX_BYTES: u64 = 1 << 30;
 
-/// The resources.
+/// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Route {
     /// `/`: a greeting.
@@ -23,6 +23,18 @@ pub enum Route {
     Count,
     /// `/bytes/N`: that many bytes.
     Bytes(u64),
+    /// Which methods there are: of one of the others, or of any (`OPTIONS *`).
+    Options(Methods),
+}
+
+/// The methods of a resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Methods {
+    Read,
+    Post,
+    Send,
+    /// All that this server knows.
+    Any,
 }
 
 impl Route {
@@ -30,17 +42,21 @@ impl Route {
         if method == Method::Unknown {
             return Err(UNKNOWN_METHOD);
         }
-        let (route, methods, refusal): (_, &[Method], _) = match path {
-            "/" => (Route::Hello, READ, NOT_READ),
-            "/generation" => (Route::Generation, READ, NOT_READ),
-            "/echo" => (Route::Echo, &[Method::Post], NOT_POST),
-            "/count" => (Route::Count, &[Method::Post, Method::Put], NOT_SENT),
-            _ => (bytes(path).ok_or(NOT_FOUND)?, READ, NOT_READ),
+        let (route, methods, refusal) = match path {
+            "/" => (Route::Hello, Methods::Read, NOT_READ),
+            "/generation" => (Route::Generation, Methods::Read, NOT_READ),
+            "/echo" => (Route::Echo, Methods::Post, NOT_POST),
+            "/count" => (Route::Count, Methods::Send, NOT_SENT),
+            "*" => return Ok(Route::Options(Methods::Any)), // which no other method can ask for
+            _ => (bytes(path).ok_or(NOT_FOUND)?, Methods::Read, NOT_READ),
         };
-        if methods.contains(&method) {
-            return Ok(route);
+        match (method, methods) {
+            (Method::Options, methods) => Ok(Route::Options(methods)),
+            (Method::Get | Method::Head, Methods::Read)
+            | (Method::Post, Methods::Post | Methods::Send)
+            | (Method::Put, Methods::Send) => Ok(route),
+            _ => Err(refusal),
         }
-        Err(refusal)
     }
 
     /// Whether it does anything with a body. Any request may have one.
@@ -49,20 +65,35 @@ impl Route {
     }
 }
 
-const READ: &[Method] = &[Method::Get, Method::Head];
+impl Methods {
+    /// As `Allow` has them.
+    pub const fn list(self) -> &'static str {
+        match self {
+            Methods::Read => "GET, HEAD, OPTIONS",
+            Methods::Post => "POST, OPTIONS",
+            Methods::Send => "POST, PUT, OPTIONS",
+            Methods::Any => "GET, HEAD, POST, PUT, OPTIONS",
+        }
+    }
+}
 
 const UNKNOWN_METHOD: Refusal = Refusal::new(Status::NotImplemented, "unknown method");
 const NOT_FOUND: Refusal = Refusal::new(Status::NotFound, "there is nothing here");
-const NOT_READ: Refusal = not_by_this_method("GET, HEAD");
-const NOT_POST: Refusal = not_by_this_method("POST");
-const NOT_SENT: Refusal = not_by_this_method("POST, PUT");
+const NOT_READ: Refusal = not_by_this_method(Methods::Read);
+const NOT_POST: Refusal = not_by_this_method(Methods::Post);
+const NOT_SENT: Refusal = not_by_this_method(Methods::Send);
+
+/// What `Expect` has asked for is not known here.
+pub const NOT_MET: Refusal =
+    Refusal::new(Status::ExpectationFailed, "no expectation but 100-continue is met");
 
 /// All of them. A place in it is written down for other programs, so it never changes.
-pub const REFUSALS: [Refusal; 5] = [UNKNOWN_METHOD, NOT_FOUND, NOT_READ, NOT_POST, NOT_SENT];
+pub const REFUSALS: [Refusal; 6] =
+    [UNKNOWN_METHOD, NOT_FOUND, NOT_READ, NOT_POST, NOT_SENT, NOT_MET];
 
-const fn not_by_this_method(allow: &'static str) -> Refusal {
+const fn not_by_this_method(methods: Methods) -> Refusal {
     let refusal = Refusal::new(Status::MethodNotAllowed, "not by this method");
-    Refusal { allow: Some(allow), ..refusal }
+    Refusal { allow: Some(methods.list()), ..refusal }
 }
 
 fn bytes(path: &str) -> Option<Route> {
@@ -87,12 +118,20 @@ mod tests {
         check(Method::Put, "/count", Ok(Route::Count));
         check(Method::Head, "/bytes/0", Ok(Route::Bytes(0)));
         check(Method::Get, "/bytes/1073741824", Ok(Route::Bytes(MAX_BYTES)));
-        for missing in ["/bytes/1073741825", "/bytes/", "/bytes/+1", "/bytes/1/", "/nothing", "*"] {
+        for missing in ["/bytes/1073741825", "/bytes/", "/bytes/+1", "/bytes/1/", "/nothing"] {
             check(Method::Get, missing, Err((Status::NotFound, None)));
         }
-        check(Method::Post, "/", Err((Status::MethodNotAllowed, Some("GET, HEAD"))));
-        check(Method::Put, "/echo", Err((Status::MethodNotAllowed, Some("POST"))));
-        check(Method::Unused, "/count", Err((Status::MethodNotAllowed, Some("POST, PUT"))));
+        check(Method::Post, "/", Err((Status::MethodNotAllowed, Some("GET, HEAD, OPTIONS"))));
+        check(Method::Put, "/echo", Err((Status::MethodNotAllowed, Some("POST, OPTIONS"))));
+        check(
+            Method::Unused,
+            "/count",
+            Err((Status::MethodNotAllowed, Some("POST, PUT, OPTIONS"))),
+        );
         check(Method::Unknown, "/nothing", Err((Status::NotImplemented, None)));
+        check(Method::Options, "/bytes/7", Ok(Route::Options(Methods::Read)));
+        check(Method::Options, "/count", Ok(Route::Options(Methods::Send)));
+        check(Method::Options, "*", Ok(Route::Options(Methods::Any)));
+        check(Method::Options, "/nothing", Err((Status::NotFound, None)));
     }
 }

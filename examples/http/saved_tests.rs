@@ -8,7 +8,7 @@ use super::{
         exchange::{Exchange, Stage},
         reply::After,
         request::Framing,
-        route::Route,
+        route::{Methods, Route},
     },
     *,
 };
@@ -20,7 +20,9 @@ fn any_after() -> impl Strategy<Value = After> {
 fn any_route() -> impl Strategy<Value = Route> {
     let plain =
         proptest::sample::select(vec![Route::Hello, Route::Generation, Route::Echo, Route::Count]);
-    prop_oneof![plain, any::<u64>().prop_map(Route::Bytes)]
+    let methods = [Methods::Read, Methods::Post, Methods::Send, Methods::Any];
+    let options = proptest::sample::select(methods.to_vec()).prop_map(Route::Options);
+    prop_oneof![plain, any::<u64>().prop_map(Route::Bytes), options]
 }
 
 fn any_framing() -> impl Strategy<Value = Framing> {
@@ -82,7 +84,7 @@ proptest! {
 #[test]
 fn another_version_is_named() {
     let why = read(&[9, 0, 0]).unwrap_err().to_string();
-    assert!(why.contains("written in format 9, not in 2"), "{why}");
+    assert!(why.contains("written in format 9, not in 3"), "{why}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The service without sockets and without waiting: order of replies, congestion, farewells. What a
 //! real client sees is in `tests/http.rs`.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use heirloom::testing::{Harness, Peer, every_split};
 
@@ -12,12 +12,20 @@ const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 /// Long enough for any timer that says goodbye, shorter than any timeout.
 const FAREWELL_TIME: Duration = Duration::from_secs(2);
 
+/// A server in whose world it is always the same second.
+fn http() -> Http {
+    let mut http = Http::new(date::example);
+    http.look_at_the_clock(Instant::now());
+    http.prepare_hello();
+    http
+}
+
 fn text(harness: &mut Harness<Http>, peer: Peer) -> String {
     String::from_utf8(harness.take(peer)).expect("text")
 }
 
 fn start() -> (Harness<Http>, Peer) {
-    let mut harness = Harness::new(Http::new());
+    let mut harness = Harness::new(http());
     let peer = harness.connect();
     (harness, peer)
 }
@@ -30,7 +38,7 @@ fn drain(harness: &mut Harness<Http>) {
 
 #[test]
 fn answers_do_not_depend_on_how_requests_arrive() {
-    let hello = Http::new().hello;
+    let hello = http().hello;
     let input = b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nGET\
         POST /count HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;x\r\nabc\r\n0\r\nX: y\r\n\r\n\
         GET /bytes/5 HTTP/1.1\r\nHost: a\r\n\r\n\
@@ -39,14 +47,15 @@ fn answers_do_not_depend_on_how_requests_arrive() {
         X";
     let head = |length: usize, content_type: &str| {
         format!(
-            "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nContent-Type: {content_type}\r\nX-Generation: 0\r\n\r\n"
+            "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Length: {length}\r\n\
+             Content-Type: {content_type}\r\nX-Generation: 0\r\n\r\n"
         )
     };
     let count = head(2, TEXT) + "3\n";
     let bytes = head(5, reply::BYTES) + "abcde";
     let echo = head(0, reply::BYTES);
     let output = [&hello, &count, &bytes, &echo, &hello].map(String::as_str).concat();
-    every_split(Http::new, input, output.as_bytes());
+    every_split(http, input, output.as_bytes());
 }
 
 /// What differs is who says it.
@@ -61,7 +70,7 @@ fn a_restart_between_any_two_bytes_is_not_noticed() {
     for cut in 0..=input.len() {
         let (mut harness, peer) = start();
         harness.feed(peer, &input[..cut]);
-        let mut harness = harness.restart(Http::new()).expect("nothing is saved");
+        let mut harness = harness.restart(http()).expect("nothing is saved");
         harness.feed(peer, &input[cut..]);
         let said = text(&mut harness, peer).replace("X-Generation: 1", "X-Generation: 0");
         assert!(said.contains("404"));
@@ -76,7 +85,7 @@ fn an_echo_in_chunks_goes_on_after_a_restart_at_any_byte() {
     for cut in 0..=input.len() {
         let (mut harness, peer) = start();
         harness.feed(peer, &input.as_bytes()[..cut]);
-        let mut harness = harness.restart(Http::new()).expect("nothing is saved");
+        let mut harness = harness.restart(http()).expect("nothing is saved");
         harness.feed(peer, &input.as_bytes()[cut..]);
         let said = text(&mut harness, peer);
         let body = said.split_once("\r\n\r\n").expect("a head").1;
@@ -96,7 +105,7 @@ fn a_download_goes_on_after_each_of_many_restarts() {
     harness.feed(peer, GET);
     let mut answer = Vec::new();
     for _ in 0..20 {
-        harness = harness.restart(Http::new()).expect("nothing is saved");
+        harness = harness.restart(http()).expect("nothing is saved");
         harness.set_window(peer, 20_000);
         answer.extend(harness.take(peer));
     }
@@ -123,9 +132,9 @@ fn the_next_request_waits_for_a_slow_download() {
     }
     let body = answer.windows(4).position(|end| end == b"\r\n\r\n").expect("a head") + 4;
     let (body, rest) = answer[body..].split_at(300_000);
-    let block = Http::new().block;
+    let block = http().block;
     assert!(body.iter().eq(block.iter().cycle().take(300_000)));
-    assert_eq!(String::from_utf8_lossy(rest), Http::new().hello);
+    assert_eq!(String::from_utf8_lossy(rest), http().hello);
 }
 
 #[test]

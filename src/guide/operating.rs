@@ -147,7 +147,7 @@
 //! | `--pid-file PATH` | the process id of the generation that serves, or of its supervisor |
 //! | `--control PATH` | the operator's socket; `@name` is in no file system |
 //! | `--probation SECONDS` | how long a new generation serves before the old one lets go (2) |
-//! | `--move`, `--no-move` | established connections go along, or stay; `chat` and `kv`, whose clients share state, move them by default |
+//! | `--move`, `--no-move` | established connections go along, or stay; `chat` and `kv`, whose clients share state, move them by default, and `http`, whose clients may be silent for long between two requests |
 //! | `--supervised` | a process with a stable pid in front |
 //! | `--check` | only look whether the rest makes sense; an upgrade runs the new program with it first |
 //!

@@ -1,6 +1,8 @@
 //! An HTTP client for tests, over [`Client`]: one reply at a time, and nothing taken on trust.
 #![allow(dead_code)] // each test file uses its part of this
 
+use std::time::{Duration, SystemTime};
+
 use crate::common::{Client, Server};
 
 pub const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -10,6 +12,32 @@ pub const LINE: &[u8] = b"abcdefghijklmnopqrstuvwxyz-ABCDEFGHIJKLMNOPQRSTUVWXYZ-
 
 pub fn start() -> Server {
     Server::of("http").start()
+}
+
+/// Connections stay with their process, which drains.
+pub fn start_staying() -> Server {
+    Server::of("http").arg("--no-move").start()
+}
+
+/// A transcript without its lines `Date`, of which each final reply must have one that is right.
+#[track_caller]
+pub fn without_dates(answer: &str) -> String {
+    let is_final = |line: &&str| line.starts_with("HTTP/1.1 ") && !line.starts_with("HTTP/1.1 1");
+    let replies = answer.lines().filter(is_final).count();
+    let mut dates = 0;
+    let mut rest = String::new();
+    for line in answer.split_inclusive("\r\n") {
+        let Some(date) = line.strip_prefix("Date: ") else {
+            rest += line;
+            continue;
+        };
+        let date = httpdate::parse_http_date(date.trim_end()).expect("a date");
+        let off = SystemTime::now().duration_since(date).expect("a date that has come");
+        assert!(off < Duration::from_secs(30), "{line} is {off:?} old");
+        dates += 1;
+    }
+    assert_eq!(dates, replies, "{answer}");
+    rest
 }
 
 /// Head and body of one reply; the body by its `Content-Length`.
