@@ -153,7 +153,8 @@ pub use service::{LeaveReason, Leaving, Mail, Move, Origin, Reason, Service, Sta
 pub use stats::Stats;
 pub use system::{per_process::PerProcess, seed::fresh_seed};
 pub use tasks::{
-    Alarm, Backoff, Deferred, Hold, Inbox, Mailbox, PendingAlarm, TrySendError, mailbox,
+    Alarm, Backoff, Deferred, Hold, Inbox, Mailbox, OtherGeneration, PendingAlarm, TellError,
+    TrySendError, mailbox,
 };
 pub use timeouts::{Direction, Idle, Timeouts};
 pub use verdict::{Copied, CopiedBy, Program, RestartError, Steps, Verdict};

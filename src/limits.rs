@@ -111,6 +111,23 @@ pub const FORWARD_BYTES: usize = 32 * 1024;
 /// Such messages that one turn takes in, for the same reason as [`DATAGRAM_BUDGET`].
 pub const FORWARD_BUDGET: usize = 8;
 
+/// The longest [word](crate::Net::tell) from one generation to another: with what else is in a message, it fits into
+/// what Linux gives a socket by default (`net.core.wmem_default`, 208 KiB). What is longer belongs into a file, or into the state.
+pub const WORD_MAX: usize = 32 * 1024;
+
+/// Bytes of words that wait for one other generation. More is refused: a process that takes nothing hangs, and the
+/// one that tells shall hear of that and not grow.
+pub const WORDS_BYTES: usize = 1024 * 1024;
+
+/// And how many of them wait: short ones cost memory beside their bytes.
+pub const WORDS_COUNT: usize = 4096;
+
+/// A message with words is sent when it has this many bytes.
+pub const WORDS_BATCH: usize = 32 * 1024;
+
+/// Words told to a service in one turn: a generation that tells without end may not starve the clients of another.
+pub const WORD_BUDGET: usize = 64;
+
 /// Room for clients in the kernel's accept queue. The kernel cuts it to `net.core.somaxconn`
 /// (4096 by default): the queue is what holds clients while two generations change places.
 pub const BACKLOG: i32 = 4096;

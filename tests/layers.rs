@@ -37,7 +37,7 @@ const ROOMS: [(&str, &[&str]); 43] = [
     // What is said about all of it.
     ("logging", &["limits", "log_target", "system"]),
     // Work that is no connection.
-    ("tasks", &["limits", "log_target", "system", "timer"]),
+    ("tasks", &["error", "limits", "log_target", "system", "timer"]),
     // What is known of names, and whom to ask.
     ("names", &["clock", "limits"]),
     // Sockets, from one stream to all that a process has.
@@ -90,7 +90,7 @@ const ROOMS: [(&str, &[&str]); 43] = [
     // A macro that writes methods of a service.
     ("carried", &["error", "net/reactor"]),
     // How one process follows another. It knows a connection as data.
-    ("restart/link", &["limits", "log_target", "plan", "system"]),
+    ("restart/link", &["limits", "log_target", "plan", "system", "tasks"]),
     (
         "restart/transfer",
         &[
@@ -192,6 +192,7 @@ const ROOMS: [(&str, &[&str]); 43] = [
             "restart/link",
             "service",
             "system",
+            "tasks",
             "turn",
         ],
     ),

@@ -6,31 +6,74 @@
 //! kill -HUP $(cat /tmp/chat.pid)                 # a new generation; everybody is still in the room
 //! ```
 //!
-//! Guests share a room, so a restart moves them all. With `--no-move` those who are here would stay with
-//! the old generation and those who come meet in the new one: two rooms that do not hear each other.
+//! Guests share a room, so a restart moves them all. With `--no-move` those who are here stay with the old
+//! generation and those who come meet in the new one: two rooms that tell each other who is there and what is said.
 
 #[path = "../common/mod.rs"]
 mod common;
+mod elsewhere;
 
+use elsewhere::{Elsewhere, Word};
 use heirloom::{
     ConnId, Connection, Leaving, Net, Origin, Reason, Result, Service, Start, Timeouts, Timer,
     codec,
 };
-use std::{collections::BTreeSet, process::ExitCode, rc::Rc, time::Duration};
+use std::{collections::BTreeSet, mem, process::ExitCode, rc::Rc, time::Duration};
 
+const QUESTION: &str = "What is your name?\n";
+const TIME_FOR_A_NAME: Duration = Duration::from_secs(60);
 const LOGIN: Timer = Timer(0); // left alone, a timer that runs out closes its connection
 
-/// The room: every connection that has given a name. All sessions share it; nothing else owns it.
+/// The room: every connection that has given a name, and who is in the rooms of other generations. All sessions share
+/// it; nothing else owns it.
 #[derive(Default)]
-struct Chat(BTreeSet<ConnId>);
+struct Chat {
+    here: BTreeSet<ConnId>,
+    elsewhere: Elsewhere,
+}
 
 impl Chat {
-    fn tell_others(&self, net: &mut Net, speaker: ConnId, text: &str) {
+    fn tell_here(&self, net: &mut Net, speaker: Option<ConnId>, text: &str) {
         let text: Rc<[u8]> = text.as_bytes().into();
-        for &id in self.0.iter().filter(|&&id| id != speaker) {
+        for &id in self.here.iter().filter(|&&id| Some(id) != speaker) {
             if let Some(mut guest) = net.get(id) {
                 guest.send_shared(Rc::clone(&text));
             }
+        }
+    }
+
+    /// Who is here by this name. Ids of those who have moved to another process lead nowhere.
+    fn guest(&self, net: &mut Net, name: &str) -> Option<ConnId> {
+        let mut here = self.here.iter().copied();
+        here.find(|&id| net.session::<String>(id).is_some_and(|it| it == name))
+    }
+
+    /// Somebody comes in, unless the name is taken in one of the rooms.
+    fn come_in(&mut self, conn: &mut Connection<'_>, name: &mut String, line: &str) {
+        if self.guest(conn.net, line).is_some() || self.elsewhere.has(conn.net, line) {
+            return conn.send(format!("* {line} is taken. {QUESTION}").as_bytes());
+        }
+        *name = line.to_owned();
+        self.here.insert(conn.id());
+        conn.cancel_timer(LOGIN);
+        self.tell_here(conn.net, Some(conn.id()), &format!("* {line} is here\n"));
+        Word::Came(line).tell_all(conn.net);
+    }
+
+    /// Somebody of that name is in another room. Two may have come at the same moment, each to one: the older
+    /// room's guest keeps the name.
+    fn note_elsewhere(&mut self, net: &mut Net, room: u64, name: &str) {
+        self.elsewhere.add(room, name);
+        if room > net.generation() {
+            return;
+        }
+        let Some(id) = self.guest(net, name) else { return };
+        self.here.remove(&id);
+        net.session::<String>(id).into_iter().for_each(|name| drop(mem::take(name)));
+        Word::Left(name).tell_all(net);
+        if let Some(mut guest) = net.get(id) {
+            guest.send(format!("* {name} is taken. {QUESTION}").as_bytes());
+            guest.set_timer(LOGIN, TIME_FOR_A_NAME);
         }
     }
 }
@@ -39,8 +82,8 @@ impl Service for Chat {
     type Session = String; // the guest's name; empty until we know it
 
     fn on_open(&mut self, conn: &mut Connection<'_>, _origin: Origin) -> Result<String> {
-        conn.send(b"What is your name?\n");
-        conn.set_timer(LOGIN, Duration::from_secs(60));
+        conn.send(QUESTION.as_bytes());
+        conn.set_timer(LOGIN, TIME_FOR_A_NAME);
         Ok(String::new())
     }
 
@@ -53,24 +96,50 @@ impl Service for Chat {
         let Some((line, taken)) = codec::line(input, 512)? else {
             return Ok(0); // not a whole line yet: call me again when more has come
         };
-        let (line, speaker) = (String::from_utf8_lossy(line), conn.id());
-        let mut text = format!("{name}: {line}\n");
-        if name.is_empty() && !line.is_empty() {
-            text = format!("* {line} is here\n");
-            *name = line.into_owned();
-            self.0.insert(speaker);
-            conn.cancel_timer(LOGIN);
-        }
+        let line = String::from_utf8_lossy(line);
         if !name.is_empty() {
-            self.tell_others(conn.net, speaker, &text);
+            let text = format!("{name}: {line}\n");
+            self.tell_here(conn.net, Some(conn.id()), &text);
+            Word::Line(&text).tell_all(conn.net);
+        } else if !line.is_empty() {
+            self.come_in(conn, name, &line);
         }
         Ok(taken)
     }
 
     fn on_close(&mut self, net: &mut Net, id: ConnId, name: String, _why: Reason) {
-        if self.0.remove(&id) {
-            self.tell_others(net, id, &format!("* {name} left\n"));
+        if self.here.remove(&id) {
+            self.tell_here(net, None, &format!("* {name} left\n"));
+            Word::Left(&name).tell_all(net);
         }
+    }
+
+    /// Another room has told this one something.
+    fn on_word(&mut self, net: &mut Net, from: u64, word: &[u8]) {
+        match Word::of(word) {
+            Some(Word::Who) => {
+                for &id in &self.here {
+                    let name = net.session::<String>(id).cloned();
+                    name.into_iter().for_each(|name| Word::Here(&name).tell(net, from));
+                }
+            }
+            Some(Word::Here(name)) => self.note_elsewhere(net, from, name),
+            Some(Word::Came(name)) => {
+                self.note_elsewhere(net, from, name);
+                self.tell_here(net, None, &format!("* {name} is here\n"));
+            }
+            Some(Word::Left(name)) => {
+                self.elsewhere.remove(from, name);
+                self.tell_here(net, None, &format!("* {name} left\n"));
+            }
+            Some(Word::Line(text)) => self.tell_here(net, None, text),
+            None => {}
+        }
+    }
+
+    /// That room is closed, and who was there has left.
+    fn on_undelivered(&mut self, _net: &mut Net, to: u64, _word: Vec<u8>) {
+        self.elsewhere.forget(to);
     }
 
     /// For the next program. The room itself needs no `save`: it is made of those who arrive.
@@ -79,15 +148,17 @@ impl Service for Chat {
     }
 
     fn import(&mut self, conn: &mut Connection<'_>, saved: &[u8]) -> Result<String> {
-        self.0.extend(Some(conn.id()).filter(|_| !saved.is_empty()));
+        self.here.extend(Some(conn.id()).filter(|_| !saved.is_empty()));
         Ok(String::from_utf8_lossy(saved).into_owned())
     }
 
-    /// Those who have stayed with a forked child's parent, or are gone with a new side, are not in this room.
-    fn on_start(&mut self, _net: &mut Net, start: Start) {
+    /// Those who have stayed with a forked child's parent, or are gone with a new side, are not in this room. Who is in
+    /// the others, these say.
+    fn on_start(&mut self, net: &mut Net, start: Start) {
         for id in start.elsewhere() {
-            self.0.remove(id);
+            self.here.remove(id);
         }
+        Word::Who.tell_all(net);
     }
 
     /// After a restart those who are here may talk on; at a stop there is one last word.

@@ -1,6 +1,6 @@
 //! The room without sockets, and through restarts.
 
-use heirloom::testing::{Harness, Peer, every_split_restarted};
+use heirloom::testing::{Harness, Peer, Sides, every_split_restarted};
 
 use super::*;
 
@@ -71,4 +71,54 @@ fn at_a_stop_everybody_hears_a_last_word() {
     );
     assert!(said(&mut harness, bob).ends_with("* the chat closes: good night\n"));
     assert!(harness.is_closed(ann) && harness.is_closed(bob));
+}
+
+/// An old and a new room, and a guest in each. Whoever is in the old one came at the last moment, and stays.
+fn two_rooms(names: [&str; 2]) -> (Sides<Chat, Chat>, Peer, Peer) {
+    let mut sides =
+        Harness::new(Chat::default()).begin_restart(Chat::default()).expect("a new one");
+    let (early, late) = (sides.old.connect(), sides.new.connect());
+    sides.old.feed(early, format!("{}\n", names[0]).as_bytes());
+    sides.new.feed(late, format!("{}\n", names[1]).as_bytes());
+    (sides, early, late)
+}
+
+#[test]
+fn two_rooms_hear_each_other() {
+    let (mut sides, ann, bob) = two_rooms(["ann", "bob"]);
+    sides.exchange();
+    sides.old.feed(ann, b"hello\n");
+    sides.exchange();
+    sides.new.feed(bob, b"hi\n");
+    let (mut old, mut new) = sides.commit();
+    old.exchange(&mut new);
+    new.finish(bob);
+    old.exchange(&mut new);
+    let heard = said(&mut old, ann);
+    assert_eq!(
+        heard,
+        "What is your name?\n* bob is here\n* there is a new room: call again to be in it\nbob: hi\n* bob left\n"
+    );
+    assert_eq!(said(&mut new, bob), "What is your name?\n* ann is here\nann: hello\n");
+}
+
+/// Two come with the same name at the same moment, each to a room that knows nothing of it.
+#[test]
+fn a_name_is_the_older_room_s_guest_s() {
+    let (mut sides, early, late) = two_rooms(["ann", "ann"]);
+    sides.exchange();
+    sides.new.feed(late, b"hello?\nbob\n");
+    sides.exchange();
+    sides.old.feed(early, b"hello\n");
+    sides.exchange();
+    let heard = said(&mut sides.new, late);
+    assert!(heard.contains("* ann is taken. What is your name?\n"), "{heard}");
+    assert!(heard.ends_with("ann: hello\n"), "{heard}");
+    assert!(said(&mut sides.old, early).contains("* hello? is here\n"));
+    // Nobody is left who would be taken for another one.
+    sides.old.finish(early);
+    sides.exchange();
+    let third = sides.new.connect();
+    sides.new.feed(third, b"ann\n");
+    assert_eq!(said(&mut sides.new, third), "What is your name?\n");
 }

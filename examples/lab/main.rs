@@ -8,6 +8,7 @@
 //! One line asks, one line answers: `requests` has them all. `settings` has the `LAB_*` variables that set
 //! limits and say what goes wrong.
 
+mod answers;
 mod beyond;
 mod book;
 mod carry;
@@ -28,6 +29,7 @@ mod socket;
 mod sockets;
 mod whence;
 mod witness;
+mod words;
 
 use std::{
     io::{BufRead, Write},
@@ -38,6 +40,7 @@ use std::{
     time::Duration,
 };
 
+use answers::say;
 use heirloom::{
     Alarm, ConnId, Connection, Deferred, Idle, Leaving, Move, Net, Origin, Readiness, Reason,
     RestartError, Result, Service, Start, Timer, Verdict, Watch, codec,
@@ -98,34 +101,6 @@ const DIAL: u64 = 5;
 
 /// How long a generation that is to abort serves before.
 const BEFORE_ABORT: Duration = Duration::from_millis(100);
-
-impl Lab {
-    /// Answers the one who waits under `key`, if it is still there.
-    fn answer(&mut self, net: &mut Net, key: u64, text: &str) {
-        if let Some(id) = self.state.waiting.remove(&key) {
-            Lab::tell(net, id, text);
-        }
-    }
-
-    /// The answer to a connection that was paused until it came.
-    fn tell(net: &mut Net, id: ConnId, text: &str) {
-        if let Some(mut conn) = net.get(id) {
-            say(&mut conn, text);
-            conn.resume();
-        }
-    }
-
-    /// Makes the connection wait for an answer under `key`.
-    fn wait(&mut self, conn: &mut Connection<'_>, key: u64) {
-        self.state.waiting.insert(key, conn.id());
-        conn.pause();
-    }
-}
-
-fn say(conn: &mut Connection<'_>, text: &str) {
-    conn.send(text.as_bytes());
-    conn.send(b"\n");
-}
 
 impl Service for Lab {
     type Session = Session;
@@ -234,6 +209,14 @@ impl Service for Lab {
         self.beyond.deferred(net, key);
     }
 
+    fn on_word(&mut self, net: &mut Net, from: u64, word: &[u8]) {
+        words::word(net, from, word);
+    }
+
+    fn on_undelivered(&mut self, net: &mut Net, to: u64, word: Vec<u8>) {
+        words::undelivered(net, to, &word);
+    }
+
     fn on_signal(&mut self, net: &mut Net, signal: i32) {
         beyond::journal(net, &format!("signal {signal}"));
     }
@@ -260,6 +243,7 @@ impl Service for Lab {
             self.restarting.clear();
         }
         self.claims.start(net);
+        words::start(net);
         self.beyond.start(&start);
         self.outside.start(net, &start);
         self.events.push(name.to_owned());

@@ -1,6 +1,6 @@
 //! The requests that are about the process and its restarts; `beyond` has those about what is no
 //! connection, `own` those about what each process has its own of, `socket` those about one connection,
-//! `claims` those about another one's session.
+//! `claims` those about another one's session, `words` those about other generations.
 
 use std::{
     env, fs,
@@ -18,7 +18,7 @@ use crate::{
     ALARM, DIAL, Lab, RESTART, UNHOLD, WAIT, idle, names, say,
     session::{self, Fails, Fate, Session},
     settings::adjust,
-    socket, sockets,
+    socket, sockets, words,
 };
 
 /// The heap of `heap` is made of such blocks, too small for the allocator to map each by itself.
@@ -35,6 +35,9 @@ impl Lab {
         let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
         let id = conn.id();
         let net = &mut *conn.net;
+        if let Some(answer) = words::handle(net, verb, rest)? {
+            return Ok(Some(answer));
+        }
         let done = || "ok".to_owned();
         Ok(Some(match verb {
             "who" => {

@@ -12,7 +12,7 @@
 //!   room for few descriptors), `daemon` and `daemon hang` (it goes into the background before it serves, and never comes to it); and a new generation by either engine: `abort` (soon after it began
 //!   to serve), `roll back`, `die in alarm`; and whoever comes to it: `panic in CALLBACK`,
 //!   `refuse in CALLBACK` (around a fork).
-//! - `LAB_SLOW=FILE`: callbacks that take long, one a line, with the time: `start 2500`. There are `open`,
+//! - `LAB_SLOW=FILE`: callbacks that take long, one a line, with the time: `start 2500`. There are `open`, `word`,
 //!   `start`, `retire`, `save`, `load`, `save_changes`, `load_changes`, `export` and `import`; `save_page` and
 //!   `load_page` are for each page of the book.
 //! - `LAB_TRACK=1`: it says what changes, of the keys and in the book.
@@ -22,7 +22,8 @@
 //! - `LAB_PANICS=1`: a panic ends the process.
 //! - `LAB_ALSO=FILE`: it also listens on each line of it, or reads `datagrams ADDRESS`.
 //! - `LAB_LISTEN_ON=FILE`: it also listens on each line of it, with options (see `sockets`).
-//! - `LAB_JOURNAL=FILE`: all generations write down there which alarms, pieces and messages came.
+//! - `LAB_JOURNAL=FILE`: all generations write down there which alarms, pieces, messages and words came.
+//! - `LAB_TELLS=1`: it tells all others as it begins (see `words`).
 //! - `LAB_CALLBACKS=FILE`: all generations write down there which callbacks of a restart came.
 //! - `LAB_UPSTREAM=ADDRESS`: where `up` connects to; `LAB_NAMED=1`: it says which descriptors it has.
 //! - `LAB_RESEED=1`: a forked child seeds its random numbers anew.

@@ -360,13 +360,14 @@
 //! }
 //! ```
 //!
-//! The example `chat` is this server. Without moving, the two rooms can be seen:
+//! The example `chat` is this server. Without moving there are two rooms, and there it goes one step further: they
+//! [tell each other](super::tasks_and_messages#words-between-generations) what is said, and a name is one guest's in both.
 //!
 //! ```sh
 //! cargo run --release --example chat -- --no-move --pid-file /tmp/chat.pid
 //! nc 127.0.0.1 7778                  # in two more terminals: Ann and Amy, who hear each other
-//! kill -HUP $(cat /tmp/chat.pid)     # in a fourth: a new generation; neither of them notices
-//! nc 127.0.0.1 7778                  # in two more: Bob and Ben, who hear each other, and not Ann
+//! kill -HUP $(cat /tmp/chat.pid)     # in a fourth: a new generation; both stay where they are
+//! nc 127.0.0.1 7778                  # in two more: Bob and Ben, in the new room, who hear Ann all the same
 //! kill -TERM $(cat /tmp/chat.pid)    # no new guests; ends within 30 s, or when all have left
 //! ```
 //!

@@ -27,6 +27,9 @@
 //! | datagrams of one socket in one turn | 128, or 64 KiB and what the batch of 32 brings | fixed |
 //! | a datagram | 64 KiB; a longer one is dropped and counted | fixed |
 //! | unsent datagrams of one socket, and those on the way to an older generation | 1 MiB each; more are dropped and counted | fixed |
+//! | a word from one generation to another | 32 KiB; a longer one is refused | fixed |
+//! | words that wait for one other generation | 1 MiB, and 4,096 of them; more are refused | fixed |
+//! | words told to a service in one turn | 64; the others come in the next one | fixed |
 //! | clients that wait to be accepted | 4,096, or what `net.core.somaxconn` grants | [`Listen::backlog`](crate::Listen::backlog) |
 //! | signals told to a service in one turn, and watched descriptors | 64 each; the others come in the next one | fixed |
 //! | a dial, the look-up of a name included | 10 s | [`dial_timeout`](crate::Server::dial_timeout) |

@@ -17,6 +17,7 @@
 //! - [`mailbox(capacity)`](crate::mailbox) with [`Server::inbox`](crate::Server::inbox): messages from threads of
 //!   your own to [`Mail::on_mail`](crate::Mail::on_mail). While one exists fork is refused by name; use
 //!   [`.or_fork_exec()`](crate::Restart::or_fork_exec).
+//! - [`Net::tell`](crate::Net::tell): [words between generations](#words-between-generations) that live side by side.
 //! - [`Server::signal`](crate::Server::signal): signals, told by [`on_signal`](crate::Service::on_signal) in the process that
 //!   they were sent to ([when](super::operating#signals)).
 //! - [`Net::watch`](crate::Net::watch): an inotify, a timerfd, a serial line, a pipe to a child, a library's socket, told
@@ -66,6 +67,46 @@
 //! harness.advance(Duration::from_secs(61));
 //! assert_eq!(harness.service().reports, 2);
 //! ```
+//!
+//! # Words between generations
+//!
+//! Where connections stay with the process that has accepted them, two generations serve side by side for a while: what
+//! their clients share they must tell each other. [`Net::generations`](crate::Net::generations) says who there is, and
+//! [`Net::tell`](crate::Net::tell) takes up to 32 KiB for one of them, which has it in [`on_word`](crate::Service::on_word):
+//! once, and in the order in which it was told. The links are there already, so it costs no socket.
+//!
+//! ```
+//! # use heirloom::{Net, Service};
+//! # struct Feed;
+//! # impl Feed { fn publish(&mut self, net: &mut Net, line: &[u8]) {} }
+//! # impl Feed {
+//! /// A client has said something: for those of this process, and of all others.
+//! fn say(&mut self, net: &mut Net, line: &[u8]) {
+//!     self.publish(net, line);
+//!     for other in net.generations() {
+//!         if let Err(why) = net.tell(other.number, line) {
+//!             eprintln!("{why}"); // it hangs, and as much waits for it as may wait
+//!         }
+//!     }
+//! }
+//!
+//! // In `Service`:
+//! fn on_word(&mut self, net: &mut Net, _from: u64, line: &[u8]) {
+//!     self.publish(net, line);
+//! }
+//! # }
+//! ```
+//!
+//! - A new process knows the others from [`on_start`](crate::Service::on_start) on, which is the place to ask them what it
+//!   cannot know; an old one knows the new one from about that moment on, and not in [`on_retire`](crate::Service::on_retire).
+//! - What was told to a process that has ended comes back ([`on_undelivered`](crate::Service::on_undelivered)), and so does
+//!   what is told among those that are left when the newest, the way between them, has ended.
+//! - A word is for a process, and no part of the state: it neither moves nor is copied. In a roll back both sides go on
+//!   talking, each in its new place.
+//! - A program that is older than this way to speak is not among the generations, and to tell it something is an error.
+//! - In a test [`Sides::exchange`](crate::testing::Sides::exchange) carries words between the two sides.
+//!
+//! The example `chat` joins its rooms in this way (`--no-move`).
 //!
 //! # A host by its name
 //!

@@ -312,7 +312,8 @@
 //! | fork-exec, they stay | it is empty |
 //! | a roll back | the old process has the map of the moment of the copy; `import` adds those who come back, `on_start` takes out those who went meanwhile |
 //!
-//! Where connections stay, a name may be taken twice for the time of the drain: once in each process.
+//! Where connections stay, a name may be taken twice for the time of the drain: once in each process, unless these
+//! [tell each other](crate::Net::tell) who has come. [`Net::tell`](crate::Net::tell) has this very case as its example.
 //!
 //! # A database
 //!

@@ -104,7 +104,7 @@ pub(crate) struct StatusLine<'a> {
 
 impl fmt::Display for StatusLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Identity { generation, pid, engine } = self.who;
+        let Identity { generation, pid, engine, .. } = self.who;
         let engine = engine.map_or("none".to_owned(), |engine| engine.to_string());
         let Some(report) = self.report else {
             let phase = self.phase;
@@ -273,7 +273,7 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_a_dash() {
-        let who = Identity { generation: 3, pid: 7, engine: None };
+        let who = Identity { generation: 3, pid: 7, engine: None, words: true };
         let silent = StatusLine { who, phase: "silent", report: None };
         assert_eq!(
             silent.to_string(),

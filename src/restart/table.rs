@@ -280,6 +280,11 @@ impl Phase {
             || self.makes_successor()
     }
 
+    /// Whether it has stopped accepting for a new side that has not committed.
+    pub fn has_released(self) -> bool {
+        matches!(self, Phase::Released | Phase::TakingBack)
+    }
+
     /// Whether this process is leaving.
     pub fn drains(self) -> bool {
         matches!(self, Phase::Retired | Phase::Stopping | Phase::Ended)

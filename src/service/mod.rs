@@ -105,7 +105,7 @@ use crate::{
 /// | a panic in | ends |
 /// |---|---|
 /// | `on_open`, `on_data`, `on_eof`, `on_writable`, `on_timer`, `on_idle`, `on_drain` | this connection, as an `Err` does: [`Reason::Panicked`] |
-/// | `on_close`, `on_dial_failed`, `on_datagram`, `on_alarm`, `on_deferred`, `on_mail`, `on_signal`, `on_ready`, `on_retire`, `on_restart_ended`, `after_fork_in_parent`, `discard`, `on_end` | nothing |
+/// | `on_close`, `on_dial_failed`, `on_datagram`, `on_alarm`, `on_deferred`, `on_mail`, `on_word`, `on_undelivered`, `on_signal`, `on_ready`, `on_retire`, `on_restart_ended`, `after_fork_in_parent`, `discard`, `on_end` | nothing |
 /// | `generation_of` | nothing; the datagram is this generation's |
 /// | `before_fork` | the fork, as an `Err` does |
 /// | `after_fork_in_child` | the new process, as an `Err` does; the old one serves on |
@@ -330,6 +330,31 @@ pub trait Service: Sized {
 
     /// An alarm of the service went off: see [`Net::set_alarm`] for which process it does that in.
     fn on_alarm(&mut self, net: &mut Net, key: Alarm) {}
+
+    /// Another generation has [told](Net::tell) this one something, once, and after all that it had told before.
+    /// `from` is its number. It may have ended since: what it had said is told first, whatever has become of it.
+    ///
+    /// It comes when this process serves, and while connections are on their way to another process it waits, like
+    /// [mail](Mail). When this returns, the word counts as taken.
+    fn on_word(&mut self, net: &mut Net, from: u64, word: &[u8]) {}
+
+    /// A generation that was [told](Net::tell) this has ended, by itself or killed, before it has said that it was taken; or
+    /// nobody can reach it any more, since the newest has ended. Words come back in the order in which they were
+    /// told. One that has died within the turn in which it took a word has told nobody: so what comes back was, in that
+    /// case, taken. Default: nothing.
+    ///
+    /// ```
+    /// # use heirloom::Net;
+    /// /// Whoever serves by now is to have it instead.
+    /// fn on_undelivered(net: &mut Net, _to: u64, word: Vec<u8>) {
+    ///     if let Some(other) = net.generations().iter().find(|other| other.serves)
+    ///         && let Err(why) = net.tell(other.number, &word)
+    ///     {
+    ///         eprintln!("{why}");
+    ///     }
+    /// }
+    /// ```
+    fn on_undelivered(&mut self, net: &mut Net, to: u64, word: Vec<u8>) {}
 
     /// The next piece of work that was cut into pieces: see [`Net::defer`].
     fn on_deferred(&mut self, net: &mut Net, key: Deferred) {}

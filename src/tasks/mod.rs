@@ -1,15 +1,16 @@
-//! Work that is no connection, as data: alarms, holds, work in pieces, mail from other threads, and
-//! when to try again. Each says how it behaves in a restart; [`Net`](crate::Net) lends them to
-//! callbacks. Knows no socket, no service and no other process; time is an argument.
+//! Work that is no connection, as data: alarms, holds, work in pieces, mail from other threads, words from other
+//! generations, and when to try again. Each says how it behaves in a restart; [`Net`](crate::Net) lends them to
+//! callbacks. Knows no socket and no service, and other processes by their numbers alone; time is an argument.
 //!
 //! Read `alarms` first: what goes from process to process. `holds` and `deferred` stay where they
-//! are, like `mailbox`; `backoff` is a calculation.
+//! are, like `mailbox` and `words`; `backoff` is a calculation.
 
 mod alarms;
 mod backoff;
 mod deferred;
 mod holds;
 mod mailbox;
+mod words;
 
 pub use self::{
     alarms::{Alarm, PendingAlarm},
@@ -17,9 +18,11 @@ pub use self::{
     deferred::Deferred,
     holds::Hold,
     mailbox::{Inbox, Mailbox, TrySendError, mailbox},
+    words::{OtherGeneration, TellError},
 };
 pub(crate) use self::{
     alarms::{AlarmChange, Alarms},
     deferred::DeferredQueue,
     holds::Holds,
+    words::{Batch, Heard, Words},
 };

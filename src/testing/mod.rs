@@ -38,6 +38,7 @@ mod restart;
 mod sides;
 mod split;
 mod timeouts;
+mod words;
 
 use std::time::{Duration, Instant};
 

@@ -128,11 +128,13 @@ impl<S: Service> Harness<S> {
     /// When `save` or [`load`](Service::load) fails. To look at the service afterwards, use
     /// [`give_up_restart`](Self::give_up_restart).
     pub fn begin_restart<N: Service>(mut self, service: N) -> Result<Sides<S, N>> {
-        let mut turn = self.turn.copy_to(service)?;
+        let turn = self.turn.copy_to(service)?;
         self.turn.release_in_memory();
-        turn.serve_in_memory()?;
         let mut new = Harness { turn, pipes: self.pipes.clone(), arrivals: Vec::new() };
+        new.know_of(&self);
+        new.turn.serve_in_memory()?;
         new.note_arrivals();
+        self.know_of(&new);
         self.settle();
         Ok(Sides { old: self, new })
     }

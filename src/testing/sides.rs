@@ -65,11 +65,19 @@ impl<S: Service, N: Service> Sides<S, N> {
         self.new.turn.hands_back()
     }
 
+    /// Carries what the two services have [told](crate::Net::tell) each other, until nothing is left on the way: see
+    /// [`Harness::exchange`].
+    pub fn exchange(&mut self) {
+        self.old.exchange(&mut self.new);
+    }
+
     /// The probation is over: the new side stays, and the old one drains.
     pub fn commit(self) -> (Harness<S>, Harness<N>) {
         let Sides { mut old, mut new } = self;
         new.turn.commit_in_memory().expect(IN_MEMORY);
         old.turn.retire_in_memory().expect(IN_MEMORY);
+        new.know_of(&old);
+        old.know_of(&new);
         new.settle();
         old.settle();
         (old, new)
@@ -87,6 +95,8 @@ impl<S: Service, N: Service> Sides<S, N> {
         let reason = new.turn.hand_back_in_memory(&mut old.turn, reason)?;
         old.turn.resume_in_memory(&mut new.turn, Some(reason))?;
         new.turn.drain_in_memory()?;
+        new.know_of(&old);
+        old.know_of(&new);
         // Those that have come to the new side.
         old.pipes.extend_from_slice(new.pipes.get(old.pipes.len()..).unwrap_or_default());
         old.note_arrivals();
@@ -102,6 +112,7 @@ impl<S: Service, N: Service> Sides<S, N> {
                 let _ = pipe.shutdown(std::net::Shutdown::Both);
             }
         }
+        old.forget(&new);
         old.turn.resume_in_memory(&mut new.turn, None).expect(IN_MEMORY);
         old.settle();
         old

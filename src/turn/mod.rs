@@ -144,13 +144,14 @@ impl<S: Service> Turn<S> {
         self.settle()
     }
 
-    /// 2. Signals, the link to the other side of a restart, children; mail.
+    /// 2. Signals, the link to the other side of a restart, children; mail and words.
     fn dispatch(&mut self) -> Result {
         for source in std::mem::take(&mut self.ready) {
             self.dispatch_source(source)?;
         }
         self.tell_signals();
         self.receive_mail();
+        self.receive_words();
         Ok(())
     }
 

@@ -105,6 +105,7 @@ impl<S: Service> Turn<S> {
     pub(super) fn settle(&mut self) -> Result {
         self.look_after_stderr();
         self.tell_alarms();
+        self.send_words();
         if self.net.draining
             && self.net.is_empty()
             && !self.owes_words()

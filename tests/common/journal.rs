@@ -44,7 +44,8 @@ impl Journaled {
                 what: what.to_owned(),
             }
         };
-        text.lines().map(entry).collect()
+        let whole = text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
+        whole.map(entry).collect()
     }
 
     pub fn of(&self, what: &str) -> Vec<Entry> {

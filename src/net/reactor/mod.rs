@@ -4,7 +4,7 @@
 //!
 //! This file has the data and the look-ups. A connection comes by `accept` (through a proxy, by `header`, too) or
 //! `dial` (`names`, where it is by name), its bytes by `flow`, its deadlines are watched in `timeouts` (`checks` says when), its silence is judged in `idle`, it goes by `close` or, whole, by `handover`; `connection` is
-//! what a callback may do with it, `sessions` with what others remember. `paths` is about Unix sockets that nobody finds, `datagrams` and `tasks`
+//! what a callback may do with it, `sessions` with what others remember. `paths` is about Unix sockets that nobody finds, `datagrams`, `tasks` and `words`
 //! about what is no connection, `watches` about descriptors of others (`watched` has them), `process`, `request`, `deadline` and `said` about the process; `time` says
 //! what time it is, and by `hearing` when a deadline may be judged; `inventory` says
 //! which descriptors are ours.
@@ -34,6 +34,7 @@ mod time;
 mod timeouts;
 mod watched;
 mod watches;
+mod words;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -73,7 +74,7 @@ use crate::{
     plan::{Engine, Restart},
     stats::Stats,
     system::reserve::Reserve,
-    tasks::{AlarmChange, Alarms, DeferredQueue, Holds},
+    tasks::{AlarmChange, Alarms, DeferredQueue, Holds, Words},
     timer::TimerQueue,
 };
 
@@ -191,6 +192,8 @@ pub struct Net {
     /// Messages are left over from this turn.
     pub(crate) mail_waits: bool,
     pub(crate) watches: Watches,
+    /// What other generations and this one tell each other.
+    pub(crate) words: Words,
 
     // The process.
     pub(crate) requests: Vec<Request>,
@@ -252,6 +255,7 @@ impl Net {
             mail_waker: None,
             mail_waits: false,
             watches: Watches::default(),
+            words: Words::default(),
             requests: Vec::new(),
             draining: false,
             hurried: false,

@@ -27,6 +27,7 @@ impl Net {
                 && self.holds.len() == 0
                 && self.deferred.is_empty()
                 && !self.mail_waits
+                && self.words.is_idle()
                 && self.conns.iter().all(|(_, conn)| is_done(conn))
                 && !self.datagrams.iter().any(Datagrams::has_unsent))
     }

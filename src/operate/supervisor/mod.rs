@@ -235,7 +235,7 @@ impl Supervisor {
     fn try_make(&mut self, task: Task) -> std::result::Result<Attempt, RestartError> {
         self.orders.launch.preflight()?;
         let generation = task.generation;
-        let this = Identity { generation, pid: process::id(), engine: None };
+        let this = Identity { generation, pid: process::id(), engine: None, words: false };
         Attempt::exec(task, &self.orders.launch, this)
     }
 

@@ -207,10 +207,10 @@ impl Attempt {
         self.overdue = now + self.task.how.probation + self.limit;
     }
 
-    /// Who the new side is.
+    /// Who the new side is, but for what its program knows.
     pub fn identity(&self) -> Identity {
         let Task { generation, engine, .. } = self.task;
-        Identity { generation, pid: self.child.id(), engine: Some(engine) }
+        Identity { generation, pid: self.child.id(), engine: Some(engine), words: false }
     }
 
     /// Whether this is the check of a program, and no new side yet.

@@ -9,6 +9,7 @@ use super::{
     report::{CONNECTIONS, Report},
     rollback::{Rollback, put_reason},
     socket_name::{SocketName, put_sockets, sockets},
+    talk::Talk,
     way_back::WayBack,
     wire::{self, Fields, Malformed, put, put_number, put_time},
 };
@@ -108,10 +109,12 @@ pub(crate) enum Message {
     Datagrams { forwarded: Vec<Forwarded> },
     /// Old to new, before the state: my alarms. New to old, until it has committed: what is new about them.
     Alarms(Vec<AlarmWord>),
+    /// Of what services tell each other.
+    Talk(Talk),
 }
 
-// Kinds and tags are never given a second meaning; others are in `identity`, `report`, `rollback` and `way_back`. (3 was a
-// state in a memfd.)
+// Kinds and tags are never given a second meaning; others are in `identity`, `report`, `rollback`, `talk` and `way_back`.
+// (3 was a state in a memfd.)
 const HELLO: u16 = 1;
 const LISTENERS: u16 = 2;
 const OFFERED: u16 = 4;
@@ -189,6 +192,7 @@ impl Message {
             }
             Message::Failed { reason } => put_reason(&mut out, reason),
             Message::Rollback(word) => word.put(&mut out),
+            Message::Talk(talk) => talk.put(&mut out),
             Message::Dismissed { within, serves } => {
                 within.iter().for_each(|time| put_time(&mut out, WITHIN, *time));
                 serves.iter().for_each(|number| put_number(&mut out, OWN_GENERATION, *number));
@@ -266,6 +270,7 @@ impl Message {
             Message::Serving { .. } => SERVING,
             Message::Committed => COMMITTED,
             Message::Rollback(word) => word.kind(),
+            Message::Talk(talk) => talk.kind(),
             Message::Resumed => RESUMED,
             Message::GivenUp => GIVEN_UP,
             Message::Dismissed { .. } => DISMISSED,
@@ -339,7 +344,10 @@ impl Message {
             ENDED => Message::Ended { pid: pid(fields)?, code: code(fields)? },
             DATAGRAMS => Message::Datagrams { forwarded: forwarded(fields)? },
             ALARMS => Message::Alarms(AlarmWord::all_of(fields, ALARM)?),
-            _ => return Ok(Rollback::of(kind, fields)?.map(Message::Rollback)),
+            _ => {
+                let talk = Talk::of(kind, fields)?.map(Message::Talk);
+                return Ok(talk.or(Rollback::of(kind, fields)?.map(Message::Rollback)));
+            }
         }))
     }
 }

@@ -1,7 +1,10 @@
 //! Messages as bytes: there and back, cut short, and made of anything.
 
 use super::{super::rollback::REASON_MAX, *};
-use crate::system::regular_file::FileId;
+use crate::{
+    system::regular_file::FileId,
+    tasks::{Batch, Heard},
+};
 use proptest::prelude::*;
 
 fn any_engine() -> impl Strategy<Value = Engine> {
@@ -10,10 +13,12 @@ fn any_engine() -> impl Strategy<Value = Engine> {
 
 fn any_identity() -> impl Strategy<Value = Identity> {
     let engine = proptest::option::of(any_engine());
-    (any::<u64>(), any::<u32>(), engine).prop_map(|(generation, pid, engine)| Identity {
+    let identity = (any::<u64>(), any::<u32>(), engine, any::<bool>());
+    identity.prop_map(|(generation, pid, engine, words)| Identity {
         generation,
         pid,
         engine,
+        words,
     })
 }
 
@@ -84,6 +89,20 @@ fn any_rollback() -> impl Strategy<Value = Rollback> {
     ]
 }
 
+fn any_talk() -> impl Strategy<Value = Talk> {
+    let word = proptest::collection::vec(any::<u8>(), 0..20);
+    let words = proptest::collection::vec(word, 0..5);
+    let numbers = (any::<u64>(), any::<u64>(), any::<u64>());
+    prop_oneof![
+        (numbers.clone(), any::<u64>(), words).prop_map(|((from, to, number), oldest, words)| {
+            Talk::Words(Batch { from, to, oldest, number, words })
+        }),
+        numbers.prop_map(|(by, to, number)| Talk::Heard(Heard { by, to, number })),
+        (any::<u64>(), proptest::collection::vec(any::<u64>(), 0..9))
+            .prop_map(|(serves, others)| Talk::Speakers { serves, others }),
+    ]
+}
+
 fn any_message() -> impl Strategy<Value = Message> {
     prop_oneof![
         (
@@ -124,6 +143,7 @@ fn any_message() -> impl Strategy<Value = Message> {
         (any::<u64>(), any::<u64>())
             .prop_map(|(last_serial, slots)| Message::Handed { last_serial, slots }),
         any_rollback().prop_map(Message::Rollback),
+        any_talk().prop_map(Message::Talk),
         proptest::collection::vec((".{0,40}", any_file()), 0..20).prop_map(|sockets| {
             let named = |(name, file)| SocketName { name, file };
             Message::Listeners { sockets: sockets.into_iter().map(named).collect() }

@@ -1,9 +1,9 @@
 //! What generations say to each other. Knows no state machine: what a message means is for others.
 //!
 //! `message` is what can be said, `wire` how it is written; `identity`, `report`, `alarm_word`, `socket_name`,
-//! `forwarded`, `rollback` and `way_back` are parts of it.
+//! `forwarded`, `rollback`, `talk` and `way_back` are parts of it.
 //! `channel` carries messages with descriptors over a socket, `forward` datagrams from one generation to
-//! another.
+//! another, `relay` what services tell each other.
 
 mod alarm_word;
 mod channel;
@@ -11,9 +11,11 @@ mod forward;
 mod forwarded;
 mod identity;
 mod message;
+mod relay;
 mod report;
 mod rollback;
 mod socket_name;
+mod talk;
 mod way_back;
 pub(crate) mod wire;
 
@@ -24,8 +26,10 @@ pub(crate) use self::{
     forwarded::Forwarded,
     identity::Identity,
     message::Message,
+    relay::Relay,
     report::Report,
     rollback::Rollback,
     socket_name::SocketName,
+    talk::Talk,
     way_back::WayBack,
 };

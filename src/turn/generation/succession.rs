@@ -26,7 +26,7 @@ use crate::{
             stderr::{ForwardedStderr, Stderr},
             supervised::Supervised,
         },
-        link::{ForwardQueue, Identity, Link, Report},
+        link::{ForwardQueue, Identity, Link, Relay, Report},
         probation::Probation,
         transfer::shipment::Shipment,
     },
@@ -211,6 +211,8 @@ pub(crate) struct Generation {
     pub overdue: Option<Instant>,
     /// Datagrams of its flows that this one has read.
     pub forward: ForwardQueue,
+    /// What services of others have told its own, by way of this one.
+    pub relay: Relay,
 }
 
 impl Generation {
@@ -224,6 +226,7 @@ impl Generation {
             asked: false,
             overdue: None,
             forward: ForwardQueue::default(),
+            relay: Relay::default(),
         }
     }
 
@@ -321,6 +324,7 @@ impl Succession {
         // What is to be forwarded is the parent's to send, and what it has asked is answered to it.
         for generation in &mut self.older {
             (generation.forward, generation.asked) = (ForwardQueue::default(), false);
+            generation.relay = Relay::default();
         }
         self.manager.fall_silent();
         self.begun = now;
@@ -374,6 +378,7 @@ impl Succession {
 
     /// The name of this process.
     pub(in crate::turn) fn identity(&self, net: &crate::net::Net) -> Identity {
-        Identity { generation: net.generation(), pid: process::id(), engine: net.engine() }
+        let (generation, engine) = (net.generation(), net.engine());
+        Identity { generation, pid: process::id(), engine, words: true }
     }
 }

@@ -1,6 +1,6 @@
 //! What comes from outside and is the service's: bytes of a connection (`offer`), what a proxy puts before them
-//! (`header`), datagrams (`datagram`), mail from other threads (`mail`), signals (`signals`), and descriptors that it has
-//! watched (`ready`).
+//! (`header`), datagrams (`datagram`), mail from other threads (`mail`), words from other generations (`words`), signals
+//! (`signals`), and descriptors that it has watched (`ready`).
 
 mod datagram;
 mod header;
@@ -8,3 +8,4 @@ mod mail;
 mod offer;
 mod ready;
 mod signals;
+mod words;

@@ -16,7 +16,9 @@ use crate::{
 impl<S: Service> Turn<S> {
     /// Tells a service that was told that it serves, once, that nothing comes any more.
     pub fn tell_end(&mut self) {
-        if mem::take(&mut self.succession.serves) {
+        if self.succession.serves {
+            self.tell_last_words();
+            self.succession.serves = false;
             let service = &mut self.service;
             guard_process(&mut self.net, "on_end", |net| service.on_end(net));
         }

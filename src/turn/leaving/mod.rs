@@ -51,6 +51,7 @@ impl<S: Service> Turn<S> {
             self.tell_replaced(generation, pid);
             self.verdict(&attempt.task, attempt.steps, Ok(pid));
             self.succession.newest = attempt.link;
+            self.follow(generation);
             self.look_after(attempt.child);
         } else if let Some(old) = self.succession.old.take() {
             self.unwatch_old(&old);
@@ -58,6 +59,7 @@ impl<S: Service> Turn<S> {
             self.answer_roll_back(&format!("ok: generation {number} serves again"));
             self.net.passed_on().for_each(Listener::withdraw); // the other one has never had these
             self.succession.newest = Some(old.link);
+            self.follow(number);
         }
         if let Some(newest) = &self.succession.newest
             && let Err(e) = self.net.register(newest, Source::Newest)

@@ -14,7 +14,7 @@ use crate::{
     restart::{
         Phase,
         engine::attempt::Task,
-        link::{LinkError, Message, Report},
+        link::{LinkError, Message, Report, Talk},
     },
     service::Service,
     turn::{Turn, generation::Asked},
@@ -41,6 +41,10 @@ impl<S: Service> Turn<S> {
                         let _ = newest.send(&Message::Report(report), Vec::new());
                     }
                 }
+                Ok(Some((Message::Talk(Talk::Speakers { serves, others }), _))) => {
+                    self.hear_speakers(serves, others);
+                }
+                Ok(Some((Message::Talk(talk), _))) => self.hear_talk(talk),
                 Ok(Some((Message::Datagrams { forwarded }, _))) => {
                     if !self.deliver_some(forwarded, &mut taken, Source::Newest) {
                         return Ok(());
@@ -51,6 +55,7 @@ impl<S: Service> Turn<S> {
                     // Nobody will ask any more. What is left here is served all the same.
                     self.net.deregister(newest);
                     self.succession.newest = None;
+                    self.lose_ways();
                     self.await_another();
                 }
             }
@@ -60,6 +65,7 @@ impl<S: Service> Turn<S> {
     /// What the generations that drain say to this one, which is the newest.
     pub(in crate::turn) fn handle_older(&mut self) -> Result {
         let (mut gone, mut dismissed, mut given_up) = (Vec::new(), None, false);
+        let mut talks = Vec::new();
         for (index, generation) in self.succession.older.iter_mut().enumerate() {
             let _ = generation.link.flush(); // one that is gone may have said something before
             loop {
@@ -70,6 +76,7 @@ impl<S: Service> Turn<S> {
                     }
                     // It was told to stop when it had handed back and did not know that it was heard.
                     Ok(Some((Message::Dismissed { within, .. }, _))) => dismissed = Some(within),
+                    Ok(Some((Message::Talk(talk), _))) => talks.push(talk),
                     // It has not heard that this one stays.
                     Ok(Some((Message::GivenUp, _))) => given_up = true,
                     Ok(Some(_)) | Err(LinkError::Malformed(_)) => {}
@@ -80,6 +87,8 @@ impl<S: Service> Turn<S> {
                 }
             }
         }
+        talks.into_iter().for_each(|talk| self.hear_talk(talk));
+        let is_news = !gone.is_empty();
         for index in gone.into_iter().rev() {
             let generation = self.succession.older.remove(index);
             self.net.deregister(&generation.link);
@@ -89,6 +98,9 @@ impl<S: Service> Turn<S> {
                 generation.who.generation,
                 generation.who.pid
             );
+        }
+        if is_news {
+            self.make_known(false);
         }
         self.answer_status();
         if given_up {

@@ -91,6 +91,7 @@ impl<S: Service> Turn<S> {
                 Message::Rollback(Rollback::Kept) => self.forget_taken_back(),
                 Message::TakenOver => unheard.taken_over = true,
                 Message::Alarms(words) => self.handle_alarms(words),
+                Message::Talk(talk) => self.hear_talk(talk),
                 Message::Dismissed { within, .. } => unheard.dismissed = Some(within),
                 _ => {}
             }

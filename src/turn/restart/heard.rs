@@ -23,6 +23,7 @@ pub(super) fn is_step(word: &Message) -> bool {
             | Alarms(_)
             | Dismissed { .. }
             | Ask
+            | Talk(_)
     )
 }
 

@@ -74,6 +74,7 @@ impl<S: Service> Turn<S> {
         let handed_back = matches!(self.succession.phase, Phase::HandingBack | Phase::Returned);
         self.advance(Event::OldGone)?;
         self.succession.old = None;
+        self.make_known(false);
         if handed_back {
             self.write_pid_file(); // the old side may have put its own number there
         }

@@ -199,6 +199,7 @@ impl<S: Service> Turn<S> {
                 Ok(Some((Message::Handed { last_serial, slots }, _))) if !self.succession.ready => {
                     self.handed(last_serial, slots)?;
                 }
+                Ok(Some((Message::Talk(talk), _))) => self.hear_talk(talk),
                 Ok(Some((Message::Taken, _))) => self.batch_is_taken()?,
                 Ok(Some((Message::Rollback(word), _))) => self.heed_answer(word)?,
                 Ok(Some((Message::Retiring, _))) => self.await_old(RETIRE_PATIENCE),
@@ -273,6 +274,7 @@ impl<S: Service> Turn<S> {
             // Before anything is done to them: both sides have them until this is said.
             let _ = old.link.send(&Message::TakenOver, Vec::new());
         }
+        self.make_known(true);
         let taken_over = self.net.clock.now();
         self.net.alarms.resume_all();
         let moved = self.net.connections();
@@ -350,6 +352,7 @@ impl<S: Service> Turn<S> {
         if self.succession.hands_back.is_some() {
             self.tell_main(); // the old side has said that it is, and is gone
         }
+        self.make_known(false);
         self.close_way_back();
         self.net.shared = false;
         self.net.alarms.stop_tracking();

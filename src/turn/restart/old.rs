@@ -15,7 +15,7 @@ use crate::{
         Event, Phase,
         engine::attempt::{Attempt, check_speaker},
         fault::{self, Step},
-        link::{LinkError, Message, Rollback},
+        link::{Identity, LinkError, Message, Relay, Rollback, Talk},
         step,
     },
     service::{Service, Start},
@@ -151,6 +151,14 @@ impl<S: Service> Turn<S> {
             Message::TakenOver => self.taken_over(),
             Message::Serving { after } => self.new_side_serves(after),
             Message::Alarms(words) => self.handle_alarms(words),
+            Message::Talk(talk) if self.succession.phase.has_released() => match talk {
+                Talk::Speakers { serves, others } => self.hear_speakers(serves, others),
+                talk => self.hear_talk(talk),
+            },
+            Message::Talk(_) => {
+                let why = "it told something before it serves";
+                return self.give_up(|attempt| attempt.failed(why.to_owned()));
+            }
             // It was told to stop, and so the service was: also if it has left by now.
             Message::Dismissed { within, .. } => return self.dismissed(within),
             Message::Claim { .. } => return self.take_step(Event::Claimed),
@@ -249,6 +257,7 @@ impl<S: Service> Turn<S> {
             self.net.deregister(&generation.link);
         }
         self.discard_forwarded();
+        self.succession.older.iter_mut().for_each(|it| it.relay = Relay::default());
         self.tell_retired();
         self.reschedule(Attempt::prove);
         if self.net.frozen {
@@ -274,6 +283,7 @@ impl<S: Service> Turn<S> {
             generation.asked = false; // the new side may have heard the answer
             self.net.register(&generation.link, Source::Older)?;
         }
+        self.make_known(true);
         self.net.alarms.resume_all();
         self.net.be_alone();
         let mut gone = std::mem::take(&mut self.succession.moved);
@@ -286,6 +296,7 @@ impl<S: Service> Turn<S> {
             let why = attempt.rolled_back();
             let (task, steps) = (attempt.task.clone(), attempt.steps);
             self.let_live(attempt)?;
+            self.make_known(true);
             self.verdict(&task, steps, Err(why));
         }
         Ok(())
@@ -295,6 +306,7 @@ impl<S: Service> Turn<S> {
     fn let_live(&mut self, mut attempt: Attempt) -> Result {
         self.go_on_hearing(&mut attempt)?;
         let who = attempt.identity();
+        let who = Identity { words: self.net.words.knows(who.generation), ..who };
         if let Some(link) = attempt.link {
             self.net.register(&link, Source::Older)?;
             self.succession.older.push(Generation::new(who, link));

@@ -67,6 +67,7 @@ impl<S: Service> Turn<S> {
     /// The service has begun over there, so its probation has: the time for it counts from here.
     pub(super) fn new_side_serves(&mut self, after: Duration) {
         self.reschedule(Attempt::prove);
+        self.note_whether_deaf();
         let Some(attempt) = &mut self.succession.attempt else { return };
         let Some(downtime) = &mut attempt.steps.downtime else { return }; // nobody has waited for it
         *downtime += after;
