@@ -1,33 +1,22 @@
 //! What packets do: who comes and goes, who subscribes to what, and who gets a message.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    env,
-};
+use std::collections::{BTreeMap, HashMap};
 
-use heirloom::{ConnId, Connection, Net, Result, Start};
-use mqtt_proto::v3::{Connack, Connect, ConnectReturnCode as Code, Packet, Publish, Subscribe};
+use heirloom::{ConnId, Connection, Net, Result};
+use mqtt_proto::v3::{Connack, Connect, ConnectReturnCode as Code, Packet, Subscribe};
 use serde::{Deserialize, Serialize};
 
-use super::{
-    clients::{Client, send},
-    packets::{self, Message},
-    topics::Topics,
-};
+use super::clients::{Client, send};
+use super::packets::{self, Message};
+use super::topics::Topics;
 
-/// Clients with a session, connected or not. Who comes then is told that the server is not available.
-const MAX_CLIENTS: usize = 100_000;
+const MAX_CLIENTS: usize = 100_000; // connected or not: who comes then is told that the server is not available
+const MAX_SUBSCRIPTIONS: usize = 10_000; // of one client: one more is refused in SUBACK
+const MAX_RETAINED: usize = 10_000; // a message of one more topic is delivered and not kept
 
-/// Of one client. One more is refused in SUBACK.
-const MAX_SUBSCRIPTIONS: usize = 10_000;
-
-/// Topics with a retained message. That of one more is delivered and not kept.
-const MAX_RETAINED: usize = 10_000;
-
-/// All that outlives a connection: plain data.
+/// All that outlives a connection: plain data. Clients are by name.
 #[derive(Default, Serialize, Deserialize)]
 pub struct Broker {
-    /// By name.
     pub clients: HashMap<String, Client>,
     topics: Topics,
     retained: BTreeMap<String, Message>,
@@ -41,10 +30,9 @@ impl Broker {
             "" => return refuse(conn, Code::IdentifierRejected),
             name => name.to_owned(),
         };
-        if let Some(id) = self.clients.get(&name).and_then(|client| client.conn) {
-            conn.other(id).iter_mut().for_each(Connection::close); // [MQTT-3.1.4-2]
-            self.leave(conn.net, &name, id);
-        }
+        self.end(conn.net, &name);
+        let came = Packet::from(Connect::new(connect.client_id, 0));
+        tell(conn.net, || came.encode().expect("it is short"));
         if connect.clean_session {
             self.forget(&name);
         }
@@ -63,37 +51,29 @@ impl Broker {
         Ok(name)
     }
 
-    /// A client has lost its connection, and is nowhere else by now: the will is due, if it still has one
-    /// ([MQTT-3.1.2-8]).
+    /// A client is somewhere else by now ([MQTT-3.1.4-2]).
+    pub fn end(&mut self, net: &mut Net, name: &str) {
+        if let Some(id) = self.clients.get(name).and_then(|client| client.conn) {
+            net.get(id).iter_mut().for_each(Connection::close);
+            self.leave(net, name, id);
+        }
+    }
+
+    /// A client has lost its connection, and has no other one: the will is due, if it still has one ([MQTT-3.1.2-8]).
     pub fn leave(&mut self, net: &mut Net, name: &str, id: ConnId) {
         let client = self.clients.get_mut(name).filter(|client| client.conn == Some(id));
         let Some(client) = client else { return };
         client.conn = None;
         let will = client.will.take();
-        if client.is_clean {
-            self.forget(name);
+        if client.is_clean || net.is_draining() {
+            self.forget(name); // where a new process serves, that has the session
         }
-        if let Some(will) = will {
-            self.publish(net, will);
-        }
-    }
-
-    /// After a restart: who is not here has stayed with the old process, and is served there; but where the new
-    /// process is gone, who was with it is gone, too.
-    pub fn leave_the_absent(&mut self, net: &mut Net, start: &Start) {
-        let absent = self.clients.iter_mut().filter_map(|(name, client)| {
-            let id = client.conn.filter(|&id| net.get(id).is_none())?;
-            client.will.take_if(|_| !start.is_resumed());
-            Some((name.clone(), id))
-        });
-        for (name, id) in absent.collect::<Vec<_>>() {
-            self.leave(net, &name, id);
-        }
+        will.into_iter().for_each(|will| self.publish(net, will));
     }
 
     fn forget(&mut self, name: &str) {
         let client = self.clients.remove(name).unwrap_or_default();
-        client.filters.iter().for_each(|filter| self.topics.unsubscribe(filter, name));
+        client.filters.iter().for_each(|filter| self.topics.unsubscribe(filter.split('/'), name));
     }
 
     /// What a client that is connected says.
@@ -102,11 +82,7 @@ impl Broker {
         match packet {
             Packet::Publish(publish) => {
                 if client.receive(conn, publish.qos_pid) {
-                    let Publish { topic_name, payload, qos_pid, retain, .. } = publish;
-                    self.publish(
-                        conn.net,
-                        Message::new(topic_name, payload, qos_pid.qos(), *retain),
-                    );
+                    self.publish(conn.net, Message::of(publish));
                 }
             }
             Packet::Puback(pid) | Packet::Pubcomp(pid) => client.acknowledge(conn, *pid, packet)?,
@@ -122,7 +98,7 @@ impl Broker {
             Packet::Unsubscribe(unsubscribe) => {
                 for filter in &unsubscribe.topics {
                     client.filters.remove(&**filter);
-                    self.topics.unsubscribe(filter, name);
+                    self.topics.unsubscribe(filter.split('/'), name);
                 }
                 send(conn, &Packet::Unsuback(unsubscribe.pid));
             }
@@ -137,17 +113,24 @@ impl Broker {
     }
 
     fn publish(&mut self, net: &mut Net, message: Message) {
+        tell(net, || [&*message.head(false, 1), &*message.payload].concat());
+        self.deliver(net, message);
+    }
+
+    /// To those who are here or away, but not where a new process serves: there they come back.
+    pub fn deliver(&mut self, net: &mut Net, message: Message) {
         for (name, wanted) in self.topics.find(&message.topic) {
-            let qos = message.qos.min(wanted);
             let client = self.clients.get_mut(name).expect("who has subscriptions is known");
-            client.give(net, Message { qos, retain: false, ..message.clone() });
+            if client.conn.is_some() || !net.is_draining() {
+                let qos = message.qos.min(wanted);
+                client.give(net, Message { qos, retain: false, ..message.clone() });
+            }
         }
-        if message.retain && message.payload.is_empty() {
+        if message.retain {
             self.retained.remove(&*message.topic);
-        } else if message.retain
-            && (self.retained.len() < MAX_RETAINED || self.retained.contains_key(&*message.topic))
-        {
-            self.retained.insert(message.topic.to_string(), message);
+            if !message.payload.is_empty() && self.retained.len() < MAX_RETAINED {
+                self.retained.insert(message.topic.to_string(), message);
+            }
         }
     }
 
@@ -155,9 +138,10 @@ impl Broker {
         let client = self.clients.get_mut(name).expect("it is served");
         let (mut codes, mut accepted) = (Vec::new(), Topics::default());
         for (filter, qos) in &subscribe.topics {
-            let is_one_more = !client.filters.contains(&**filter);
-            let is_too_many = is_one_more && client.filters.len() >= MAX_SUBSCRIPTIONS;
-            let is_forbidden = env::var("MQTT_REFUSE").is_ok_and(|refused| refused == **filter);
+            let is_full = client.filters.len() >= MAX_SUBSCRIPTIONS;
+            let is_too_many = is_full && !client.filters.contains(&**filter);
+            let is_forbidden =
+                std::env::var("MQTT_REFUSE").is_ok_and(|refused| refused == **filter);
             if is_too_many || is_forbidden || !packets::is_topic(filter) {
                 codes.push(0x80);
                 continue;
@@ -172,6 +156,15 @@ impl Broker {
             for (_, wanted) in accepted.find(&kept.topic) {
                 client.give(conn.net, Message { qos: kept.qos.min(wanted), ..kept.clone() });
             }
+        }
+    }
+}
+
+/// Tells the brokers of other generations, which have clients of their own, what they are to heed as well.
+fn tell<T: AsRef<[u8]>>(net: &mut Net, packet: impl Fn() -> T) {
+    for other in net.generations() {
+        if let Err(why) = net.tell(other.number, packet()) {
+            log::warn!("{why}");
         }
     }
 }

@@ -1,9 +1,7 @@
 //! One client, connected or not: what it has subscribed to, and what is on its way to it and from it.
 
-use std::{
-    collections::{BTreeSet, VecDeque},
-    rc::Rc,
-};
+use std::collections::{BTreeSet, VecDeque};
+use std::rc::Rc;
 
 use heirloom::{ConnId, Connection, Net, Result};
 use mqtt_proto::{Pid, QosPid, v3::Packet};
@@ -11,14 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::packets::Message;
 
-/// Messages with an acknowledgement that one client may have outstanding. The others wait.
-const WINDOW: usize = 64;
-
-/// Messages that wait for one client. A new one is dropped then, as by mosquitto: the others were there first.
-const MAX_WAITING: usize = 10_000;
-
-/// A client with so many unsent bytes gets no more messages of QoS 0, which may be lost.
-pub const MAX_BACKLOG: usize = 8 * 1024 * 1024;
+const WINDOW: usize = 64; // messages with an acknowledgement that a client may have outstanding: the others wait
+const MAX_WAITING: usize = 10_000; // a new one is dropped then, as by mosquitto: the others were there first
+pub const MAX_BACKLOG: usize = 8 * 1024 * 1024; // of unsent bytes: what may be lost is lost then (QoS 0)
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Client {
@@ -31,15 +24,15 @@ pub struct Client {
     /// Packet ids of its messages of QoS 2 that were passed on and are not released.
     pub received: BTreeSet<u16>,
     /// To it, in order. The first `sent` of them are on their way.
-    letters: VecDeque<Letter>,
+    pub letters: VecDeque<Letter>,
     sent: usize,
     last_pid: u16,
 }
 
 /// A message for one client; without an acknowledgement it does not wait.
 #[derive(Debug, Serialize, Deserialize)]
-struct Letter {
-    message: Message,
+pub struct Letter {
+    pub message: Message,
     pid: u16,
     /// The client has it and may forget its packet id.
     is_released: bool,
@@ -78,17 +71,11 @@ impl Client {
         self.pump(conn);
     }
 
-    #[cfg(test)]
-    pub fn waiting(&self) -> impl Iterator<Item = &Message> {
-        self.letters.iter().map(|letter| &letter.message)
-    }
-
     fn on_its_way(&self, pid: u16) -> Option<usize> {
         self.letters.iter().take(self.sent).position(|letter| letter.pid == pid)
     }
 
-    /// Answers whether a message is to be passed on. One of QoS 2 is when it comes first; its packet id is known
-    /// until it is released.
+    /// Whether a message is to be passed on: of QoS 2 when it comes first, and its packet id is known until released.
     pub fn receive(&mut self, conn: &mut Connection<'_>, qos_pid: QosPid) -> bool {
         let (answer, is_new) = match qos_pid {
             QosPid::Level0 => return true,

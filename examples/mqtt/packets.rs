@@ -5,41 +5,31 @@
 
 use std::rc::Rc;
 
-use heirloom::carried;
-use mqtt_proto::{
-    Error, Pid, PollHeader, Protocol, QoS, QosPid,
-    v3::{Connect, Header, Packet, Suback},
-};
+use heirloom::{carried, codec, codec::Prefix};
+use mqtt_proto::v3::{Connect, Header, Packet, Publish};
+use mqtt_proto::{Error, Pid, PollHeader, Protocol, QoS, QosPid};
 use serde::{Deserialize, Serialize};
 
-/// Of one packet, in bytes, with its header.
-pub const MAX_PACKET: usize = 256 * 1024;
-
-/// Levels of a topic, as mosquitto has it: each is a step of a recursion.
-const MAX_LEVELS: usize = 201;
+pub const MAX_PACKET: usize = 256 * 1024; // in bytes, with its header
+const MAX_LEVELS: usize = 201; // of a topic, as mosquitto has it: each is a step of a recursion
 
 /// The first packet of `input` and its length, if all of it is there. What only servers say is an error.
 pub fn next(input: &[u8]) -> Result<Option<(Packet, usize)>, Error> {
-    let header = match Header::decode(input) {
-        Err(why) if why.is_eof() => return Ok(None),
-        header => header?,
-    };
-    // A length goes on with each byte that has its highest bit set.
-    let mut at = 2 + input[1..].iter().take_while(|&&byte| byte >= 0x80).count();
-    let (body, end) = (at, at + header.remaining_len as usize);
-    if end > MAX_PACKET {
-        return Err(Error::InvalidRemainingLength);
-    }
-    let Some(frame) = input.get(..end) else { return Ok(None) };
+    let Some((&first, rest)) = input.split_first() else { return Ok(None) };
+    let (mut header, mut at) = (Header::new_with(first, 0, 0)?, 0);
+    let framed = codec::length(rest, Prefix::Varint, MAX_PACKET - 5);
+    let framed = framed.map_err(|_| Error::InvalidRemainingLength)?;
+    let Some((body, taken)) = framed else { return Ok(None) };
+    header.remaining_len = body.len() as u32;
     let packet = match header.build_empty_packet() {
         Some(packet) => packet,
-        None => header.decode_buffer(frame, &mut at)?,
+        None => header.decode_buffer(body, &mut at)?,
     };
     match packet {
         Packet::Connect(Connect { protocol: older @ Protocol::V310, .. }) => {
             Err(Error::UnexpectedProtocol(older))
         }
-        packet if at == end && is_acceptable(&packet, &frame[body..]) => Ok(Some((packet, end))),
+        packet if at == body.len() && is_acceptable(&packet, body) => Ok(Some((packet, 1 + taken))),
         _ => Err(Error::InvalidHeader),
     }
 }
@@ -64,10 +54,8 @@ fn is_acceptable(packet: &Packet, body: &[u8]) -> bool {
 
 /// One that has an answer of its own.
 pub fn is_other_version(error: &Error) -> bool {
-    match error {
-        Error::InvalidProtocol(name, _) => matches!(&**name, "MQTT" | "MQIsdp"),
-        error => matches!(error, Error::UnexpectedProtocol(_)),
-    }
+    matches!(error, Error::UnexpectedProtocol(_))
+        || matches!(error, Error::InvalidProtocol(name, _) if ["MQTT", "MQIsdp"].contains(&&**name))
 }
 
 /// Whether a name or a filter is there at all and has few enough levels.
@@ -77,11 +65,11 @@ pub fn is_topic(name: &str) -> bool {
 
 /// The crate would write a failure as 3, where the standard has 0x80.
 pub fn suback(pid: Pid, codes: &[u8]) -> Vec<u8> {
-    let packet = Packet::from(Suback::new(pid, vec![QoS::Level0.into(); codes.len()]));
-    let mut bytes = packet.encode().expect("shorter than its SUBSCRIBE").as_ref().to_vec();
-    let at = bytes.len() - codes.len();
-    bytes[at..].copy_from_slice(codes);
-    bytes
+    let mut packet = vec![0x90];
+    Prefix::Varint.put(2 + codes.len(), &mut packet);
+    packet.extend(pid.value().to_be_bytes());
+    packet.extend(codes);
+    packet
 }
 
 /// A message; many may wait for it, and all have the same topic and payload, also in the next program.
@@ -100,19 +88,20 @@ impl Message {
         Message { topic: topic.into(), payload: payload.into(), qos: qos as u8, retain }
     }
 
+    pub fn of(publish: &Publish) -> Message {
+        let (topic, qos) = (&publish.topic_name, publish.qos_pid.qos());
+        Message::new(topic, &publish.payload, qos, publish.retain)
+    }
+
     /// Its packet up to the payload, so that this need not be copied for each who gets it.
     pub fn head(&self, dup: bool, pid: u16) -> Vec<u8> {
-        let pid = (self.qos > 0).then_some(pid.to_be_bytes());
-        let mut length = 2 + self.topic.len() + pid.map_or(0, |pid| pid.len()) + self.payload.len();
         let mut head = vec![0x30 | u8::from(dup) << 3 | self.qos << 1 | u8::from(self.retain)];
-        while length >= 0x80 {
-            head.push(length as u8 | 0x80);
-            length >>= 7;
-        }
-        head.push(length as u8);
-        head.extend((self.topic.len() as u16).to_be_bytes());
+        let pid = (self.qos > 0).then_some(pid.to_be_bytes()).into_iter().flatten();
+        let length = 2 + self.topic.len() + pid.clone().count() + self.payload.len();
+        Prefix::Varint.put(length, &mut head);
+        Prefix::U16.put(self.topic.len(), &mut head);
         head.extend(self.topic.as_bytes());
-        head.extend(pid.into_iter().flatten());
+        head.extend(pid);
         head
     }
 }

@@ -175,7 +175,9 @@ fn what_many_wait_for_is_there_once_and_goes_with_the_last_of_them() {
     }
     let waiting = |harness: &mut Harness<Broker>| {
         let clients = harness.service().clients.values();
-        let payloads = clients.flat_map(|client| client.waiting().map(|m| Rc::as_ptr(&m.payload)));
+        let payloads = clients.flat_map(|client| {
+            client.letters.iter().map(|letter| Rc::as_ptr(&letter.message.payload))
+        });
         let all: Vec<_> = payloads.collect();
         (all.len(), all.iter().collect::<HashSet<_>>().len())
     };
@@ -218,6 +220,6 @@ fn wills_are_due_for_those_who_are_lost_with_a_new_process() {
     let mut empty = Harness::new(Broker::default());
     broker.on_start(empty.net(), Start::Resumed { gone: Vec::new() });
     let waiting: Vec<_> =
-        broker.clients.iter().map(|(name, client)| (&**name, client.waiting().count())).collect();
+        broker.clients.iter().map(|(name, client)| (&**name, client.letters.len())).collect();
     assert_eq!(waiting, [("heir", 1)]); // the will
 }

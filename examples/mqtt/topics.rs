@@ -26,18 +26,14 @@ impl Topics {
         node.here.insert(client.to_owned(), qos);
     }
 
-    pub fn unsubscribe(&mut self, filter: &str, client: &str) {
-        self.remove(filter.split('/'), client);
-    }
-
-    /// Takes one subscription out, and each level that is empty then.
-    fn remove(&mut self, mut levels: Split<'_, char>, client: &str) {
+    /// Takes a filter's subscription out, and each level that is empty then.
+    pub fn unsubscribe(&mut self, mut levels: Split<'_, char>, client: &str) {
         let Some(level) = levels.next() else {
             self.here.remove(client);
             return;
         };
         if let Some(below) = self.below.get_mut(level) {
-            below.remove(levels, client);
+            below.unsubscribe(levels, client);
             if below.here.is_empty() && below.below.is_empty() {
                 self.below.remove(level);
             }
@@ -48,26 +44,20 @@ impl Topics {
     pub fn find(&self, topic: &str) -> Vec<(&str, u8)> {
         let mut found = Vec::new();
         // A first level that begins with `$` is found by its name only ([MQTT-4.7.2-1]).
-        self.collect(topic.split('/'), !topic.starts_with('$'), &mut found);
+        self.visit(topic.split('/'), !topic.starts_with('$'), &mut |node| {
+            found.extend(node.here.iter().map(|(client, &qos)| (&**client, qos)));
+        });
         found.sort_unstable_by_key(|&(client, qos)| (client, Reverse(qos)));
         found.dedup_by_key(|(client, _)| *client);
         found
     }
 
-    fn collect<'a>(
-        &'a self,
-        mut levels: Split<'_, char>,
-        wild: bool,
-        found: &mut Vec<(&'a str, u8)>,
-    ) {
-        let mut take = |node: &'a Topics| {
-            found.extend(node.here.iter().map(|(client, &qos)| (&**client, qos)))
-        };
+    fn visit<'a>(&'a self, mut levels: Split<char>, wild: bool, see: &mut impl FnMut(&'a Topics)) {
         let below = |level: &str| self.below.get(level);
-        below("#").filter(|_| wild).into_iter().for_each(&mut take);
-        let Some(level) = levels.next() else { return take(self) };
+        below("#").filter(|_| wild).into_iter().for_each(&mut *see);
+        let Some(level) = levels.next() else { return see(self) };
         for node in below(level).into_iter().chain(below("+").filter(|_| wild)) {
-            node.collect(levels.clone(), true, found);
+            node.visit(levels.clone(), true, see);
         }
     }
 }
