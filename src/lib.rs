@@ -96,10 +96,10 @@
 //!
 //! Features: `cli` (on by default) is the program `heirloom`; `proxy-protocol` (on by default) lets a listener's clients
 //! [come through a proxy](Listen::proxy_protocol); with `names` hosts can be dialed by name
-//! (`Net::dial_host`), which is looked up within the loop; with `serde` all that names something
-//! ([`ConnId`], [`Timer`], [`Alarm`], [`Watch`], [`PendingAlarm`], [`Deferred`], [`SocketId`], [`DatagramPeer`], [`Peer`],
-//! [`Origin`], [`Engine`], [`Backoff`]) can be part of what [`Service::save`] and [`Service::export`] write by
-//! [serde](https://serde.rs); with `carried` there is a macro of that name which writes both, and what reads them.
+//! (`Net::dial_host`), which is looked up within the loop; with `carried` (on by default) there is a macro of that name
+//! which writes down what [`Service::save`] and [`Service::export`] are to, by [serde](https://serde.rs), and what reads it;
+//! with `serde` alone all that names something ([`ConnId`], [`Timer`], [`Alarm`], [`Watch`], [`PendingAlarm`],
+//! [`Deferred`], [`SocketId`], [`DatagramPeer`], [`Peer`], [`Origin`], [`Engine`], [`Backoff`]) can be part of that.
 //!
 //! The examples, in this order: `echo`, `chat`, `kv`, `http`, `jobs`, `flows`; `lessons`, which shows every
 //! trap of a restart and the way out of it; `dashboard`, a page to watch one. ARCHITECTURE.md tells one turn

@@ -1,124 +1,104 @@
 //! What packets do: who comes and goes, who subscribes to what, and who gets a message.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    env,
-    ops::Bound::{Included, Unbounded},
-    rc::Rc,
-};
+use std::collections::{BTreeMap, HashMap};
 
-use heirloom::{Connection, Net, Result};
-use mqtt_proto::{
-    QosPid,
-    v3::{Connack, Connect, ConnectReturnCode as Code, Packet, Publish, Subscribe},
-};
+use heirloom::{ConnId, Connection, Net, Result};
+use mqtt_proto::v3::{Connack, Connect, ConnectReturnCode as Code, Packet, Subscribe};
 use serde::{Deserialize, Serialize};
-use slab::Slab;
 
-use super::{
-    clients::{Client, Messages, Will, send},
-    packets::{self, Message},
-    topics::{self, Key, Topics},
-};
+use super::clients::{Client, send};
+use super::packets::{self, Message};
+use super::topics::Topics;
 
-/// Clients with a session, connected or not. Who comes then is told that the server is not available.
-const MAX_CLIENTS: usize = 100_000;
+const MAX_CLIENTS: usize = 100_000; // connected or not: who comes then is told that the server is not available
+const MAX_SUBSCRIPTIONS: usize = 10_000; // of one client: one more is refused in SUBACK
+const MAX_RETAINED: usize = 10_000; // a message of one more topic is delivered and not kept
 
-/// Of one client. One more is refused in SUBACK.
-const MAX_SUBSCRIPTIONS: usize = 10_000;
-
-/// Topics with a retained message. That of one more is delivered and not kept.
-const MAX_RETAINED: usize = 10_000;
-
-/// A client with so many unsent bytes gets no more messages of QoS 0, which may be lost.
-pub const MAX_BACKLOG: usize = 8 * 1024 * 1024;
-
-/// All that outlives a connection: plain data, and numbers where something has to be found again.
+/// All that outlives a connection: plain data. Clients are by name.
 #[derive(Default, Serialize, Deserialize)]
 pub struct Broker {
-    pub clients: Slab<Client>,
-    by_name: HashMap<String, Key>,
+    pub clients: HashMap<String, Client>,
     topics: Topics,
-    pub messages: Messages,
-    retained: BTreeMap<String, (u8, Rc<[u8]>)>,
-    #[serde(skip)]
-    found: Vec<(Key, u8)>,
+    retained: BTreeMap<String, Message>,
 }
 
 impl Broker {
     /// Answers whose connection it is from now on.
-    pub fn connect(&mut self, conn: &mut Connection<'_>, connect: Connect) -> Result<Key> {
+    pub fn connect(&mut self, conn: &mut Connection<'_>, connect: Connect) -> Result<String> {
         let name = match &*connect.client_id {
             "" if connect.clean_session => format!("nameless-{:x}", conn.id().to_bits()),
             "" => return refuse(conn, Code::IdentifierRejected),
             name => name.to_owned(),
         };
-        if let Some(&key) = self.by_name.get(&name) {
-            if let Some(id) = self.clients[key as usize].conn {
-                conn.other(id).iter_mut().for_each(Connection::close); // [MQTT-3.1.4-2]
-                self.leave(conn.net, key);
-            }
-            if connect.clean_session && self.by_name.contains_key(&name) {
-                self.forget(key);
-            }
+        self.end(conn.net, &name);
+        let came = Packet::from(Connect::new(connect.client_id, 0));
+        tell(conn.net, || came.encode().expect("it is short"));
+        if connect.clean_session {
+            self.forget(&name);
         }
-        let known = self.by_name.get(&name).copied();
-        if known.is_none() && self.clients.len() >= MAX_CLIENTS {
+        let is_known = self.clients.contains_key(&name);
+        if !is_known && self.clients.len() >= MAX_CLIENTS {
             return refuse(conn, Code::ServerUnavailable);
         }
-        let key = known.unwrap_or_else(|| self.clients.insert(Client::named(&name)) as Key);
-        self.by_name.insert(name, key);
-        send(conn, &Connack::new(known.is_some(), Code::Accepted).into());
-        let client = &mut self.clients[key as usize];
+        send(conn, &Connack::new(is_known, Code::Accepted).into());
+        let client = self.clients.entry(name.clone()).or_default();
         client.conn = Some(conn.id());
         client.is_clean = connect.clean_session;
-        client.will = connect.last_will.map(|will| Will {
-            topic: will.topic_name.to_string(),
-            payload: will.message.to_vec(),
-            qos: will.qos as u8,
-            retain: will.retain,
-        });
-        client.resume(&self.messages, conn);
-        Ok(key)
+        client.will = connect
+            .last_will
+            .map(|will| Message::new(&will.topic_name, &will.message, will.qos, will.retain));
+        client.resume(conn);
+        Ok(name)
     }
 
-    /// A client has lost its connection: the will, if it still has one, is due ([MQTT-3.1.2-8]).
-    pub fn leave(&mut self, net: &mut Net, key: Key) {
-        let client = &mut self.clients[key as usize];
+    /// A client is somewhere else by now ([MQTT-3.1.4-2]).
+    pub fn end(&mut self, net: &mut Net, name: &str) {
+        if let Some(id) = self.clients.get(name).and_then(|client| client.conn) {
+            net.get(id).iter_mut().for_each(Connection::close);
+            self.leave(net, name, id);
+        }
+    }
+
+    /// A client has lost its connection, and has no other one: the will is due, if it still has one ([MQTT-3.1.2-8]).
+    pub fn leave(&mut self, net: &mut Net, name: &str, id: ConnId) {
+        let client = self.clients.get_mut(name).filter(|client| client.conn == Some(id));
+        let Some(client) = client else { return };
         client.conn = None;
         let will = client.will.take();
-        if client.is_clean {
-            self.forget(key);
+        if client.is_clean || net.is_draining() {
+            self.forget(name); // where a new process serves, that has the session
         }
-        if let Some(Will { topic, payload, qos, retain }) = will {
-            self.publish(net, &topic, &payload, qos, retain);
-        }
+        will.into_iter().for_each(|will| self.publish(net, will));
     }
 
-    fn forget(&mut self, key: Key) {
-        let client = self.clients.remove(key as usize);
-        self.by_name.remove(&client.name);
-        client.subscriptions.keys().for_each(|filter| self.topics.unsubscribe(filter, key));
-        client.end(&mut self.messages);
+    fn forget(&mut self, name: &str) {
+        let client = self.clients.remove(name).unwrap_or_default();
+        client.filters.iter().for_each(|filter| self.topics.unsubscribe(filter.split('/'), name));
     }
 
     /// What a client that is connected says.
-    pub fn serve(&mut self, conn: &mut Connection<'_>, key: Key, packet: Packet) -> Result {
-        let (client, all) = (&mut self.clients[key as usize], &mut self.messages);
+    pub fn serve(&mut self, conn: &mut Connection<'_>, name: &str, packet: &Packet) -> Result {
+        let client = self.clients.get_mut(name).ok_or("its client is forgotten")?;
         match packet {
-            Packet::Publish(publish) => self.receive(conn, key, &publish),
-            Packet::Puback(pid) => client.complete(all, conn, pid, 1)?,
-            Packet::Pubrec(pid) => client.release(conn, pid)?,
-            Packet::Pubcomp(pid) => client.complete(all, conn, pid, 2)?,
+            Packet::Publish(publish) => {
+                if client.receive(conn, publish.qos_pid) {
+                    self.publish(conn.net, Message::of(publish));
+                }
+            }
+            Packet::Puback(pid) | Packet::Pubcomp(pid) => client.acknowledge(conn, *pid, packet)?,
+            Packet::Pubrec(pid) => {
+                client.acknowledge(conn, *pid, packet)?;
+                send(conn, &Packet::Pubrel(*pid)); // even if it is not known, or it is said for ever
+            }
             Packet::Pubrel(pid) => {
                 client.received.remove(&pid.value());
-                send(conn, &Packet::Pubcomp(pid));
+                send(conn, &Packet::Pubcomp(*pid));
             }
-            Packet::Subscribe(subscribe) => self.subscribe(conn, key, subscribe),
+            Packet::Subscribe(subscribe) => self.subscribe(conn, name, subscribe),
             Packet::Unsubscribe(unsubscribe) => {
                 for filter in &unsubscribe.topics {
-                    client.subscriptions.remove(&**filter);
-                    self.topics.unsubscribe(filter, key);
+                    client.filters.remove(&**filter);
+                    self.topics.unsubscribe(filter.split('/'), name);
                 }
                 send(conn, &Packet::Unsuback(unsubscribe.pid));
             }
@@ -132,92 +112,59 @@ impl Broker {
         Ok(())
     }
 
-    /// A message of QoS 2 is passed on when it comes first; its packet id is known until it is released.
-    fn receive(&mut self, conn: &mut Connection<'_>, key: Key, publish: &Publish) {
-        let is_new = match publish.qos_pid {
-            QosPid::Level2(pid) => self.clients[key as usize].received.insert(pid.value()),
-            _ => true,
-        };
-        match publish.qos_pid {
-            QosPid::Level0 => {}
-            QosPid::Level1(pid) => send(conn, &Packet::Puback(pid)),
-            QosPid::Level2(pid) => send(conn, &Packet::Pubrec(pid)),
+    fn publish(&mut self, net: &mut Net, message: Message) {
+        tell(net, || [&*message.head(false, 1), &*message.payload].concat());
+        self.deliver(net, message);
+    }
+
+    /// To those who are here or away, but not where a new process serves: there they come back.
+    pub fn deliver(&mut self, net: &mut Net, message: Message) {
+        for (name, wanted) in self.topics.find(&message.topic) {
+            let client = self.clients.get_mut(name).expect("who has subscriptions is known");
+            if client.conn.is_some() || !net.is_draining() {
+                let qos = message.qos.min(wanted);
+                client.give(net, Message { qos, retain: false, ..message.clone() });
+            }
         }
-        if is_new {
-            let qos = publish.qos_pid.qos() as u8;
-            self.publish(conn.net, &publish.topic_name, &publish.payload, qos, publish.retain);
+        if message.retain {
+            self.retained.remove(&*message.topic);
+            if !message.payload.is_empty() && self.retained.len() < MAX_RETAINED {
+                self.retained.insert(message.topic.to_string(), message);
+            }
         }
     }
 
-    fn publish(&mut self, net: &mut Net, topic: &str, payload: &[u8], qos: u8, retain: bool) {
-        if retain && payload.is_empty() {
-            self.retained.remove(topic);
-        } else if retain
-            && (self.retained.len() < MAX_RETAINED || self.retained.contains_key(topic))
-        {
-            self.retained.insert(topic.to_owned(), (qos, payload.into()));
-        }
-        let mut found = std::mem::take(&mut self.found);
-        self.topics.find(topic, &mut found);
-        let mut parcel = Parcel { topic, payload, retain: false, plain: None, message: None };
-        for (key, wanted) in found.drain(..) {
-            parcel.give(net, &mut self.clients[key as usize], &mut self.messages, qos.min(wanted));
-        }
-        self.found = found;
-    }
-
-    fn subscribe(&mut self, conn: &mut Connection<'_>, key: Key, subscribe: Subscribe) {
-        let client = &mut self.clients[key as usize];
-        let (mut codes, mut accepted) = (Vec::new(), Vec::new());
-        for (filter, qos) in subscribe.topics {
-            let is_one_more = !client.subscriptions.contains_key(&*filter);
-            let is_too_many = is_one_more && client.subscriptions.len() >= MAX_SUBSCRIPTIONS;
-            let is_forbidden = env::var("MQTT_REFUSE").is_ok_and(|refused| refused == *filter);
-            if is_too_many || is_forbidden || !packets::is_topic(&filter) {
+    fn subscribe(&mut self, conn: &mut Connection<'_>, name: &str, subscribe: &Subscribe) {
+        let client = self.clients.get_mut(name).expect("it is served");
+        let (mut codes, mut accepted) = (Vec::new(), Topics::default());
+        for (filter, qos) in &subscribe.topics {
+            let is_full = client.filters.len() >= MAX_SUBSCRIPTIONS;
+            let is_too_many = is_full && !client.filters.contains(&**filter);
+            let is_forbidden =
+                std::env::var("MQTT_REFUSE").is_ok_and(|refused| refused == **filter);
+            if is_too_many || is_forbidden || !packets::is_topic(filter) {
                 codes.push(0x80);
                 continue;
             }
-            client.subscriptions.insert(filter.to_string(), qos as u8);
-            self.topics.subscribe(&filter, key, qos as u8);
-            codes.push(qos as u8);
-            accepted.push((filter, qos as u8));
+            client.filters.insert(filter.to_string());
+            self.topics.subscribe(filter, name, *qos as u8);
+            accepted.subscribe(filter, name, *qos as u8);
+            codes.push(*qos as u8);
         }
         conn.send(&packets::suback(subscribe.pid, &codes));
-        for (filter, wanted) in &accepted {
-            let start = topics::start(filter);
-            let near = self.retained.range::<str, _>((Included(start), Unbounded));
-            let near = near.take_while(|(topic, _)| topic.starts_with(start));
-            for (topic, (qos, payload)) in near.filter(|(topic, _)| topics::matches(filter, topic))
-            {
-                let mut parcel =
-                    Parcel { topic, payload, retain: true, plain: None, message: None };
-                parcel.give(conn.net, client, &mut self.messages, (*qos).min(*wanted));
+        for kept in self.retained.values() {
+            for (_, wanted) in accepted.find(&kept.topic) {
+                client.give(conn.net, Message { qos: kept.qos.min(wanted), ..kept.clone() });
             }
         }
     }
 }
 
-/// A message for one client or for many: encoded when somebody wants it, and once.
-struct Parcel<'a> {
-    topic: &'a str,
-    payload: &'a [u8],
-    retain: bool,
-    plain: Option<Rc<[u8]>>,
-    message: Option<u32>,
-}
-
-impl Parcel<'_> {
-    fn give(&mut self, net: &mut Net, client: &mut Client, all: &mut Messages, qos: u8) {
-        let (topic, payload) = (self.topic, self.payload);
-        let conn = client.conn.and_then(|id| net.get(id));
-        if qos > 0 && client.has_room() {
-            let add = || all.add(Message::new(topic, payload));
-            let message = *self.message.get_or_insert_with(add);
-            client.push(all, message, qos, self.retain);
-            conn.into_iter().for_each(|mut conn| client.pump(all, &mut conn));
-        } else if let Some(mut conn) = conn.filter(|conn| qos == 0 && conn.queued() < MAX_BACKLOG) {
-            let encode = || packets::plain(topic, payload, self.retain);
-            conn.send_shared(Rc::clone(self.plain.get_or_insert_with(encode)));
+/// Tells the brokers of other generations, which have clients of their own, what they are to heed as well.
+fn tell<T: AsRef<[u8]>>(net: &mut Net, packet: impl Fn() -> T) {
+    for other in net.generations() {
+        if let Err(why) = net.tell(other.number, packet()) {
+            log::warn!("{why}");
         }
     }
 }

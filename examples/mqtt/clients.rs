@@ -1,168 +1,115 @@
 //! One client, connected or not: what it has subscribed to, and what is on its way to it and from it.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    rc::Rc,
-};
+use std::collections::{BTreeSet, VecDeque};
+use std::rc::Rc;
 
-use heirloom::{ConnId, Connection, Result};
-use mqtt_proto::{Pid, v3::Packet};
+use heirloom::{ConnId, Connection, Net, Result};
+use mqtt_proto::{Pid, QosPid, v3::Packet};
 use serde::{Deserialize, Serialize};
-use slab::Slab;
 
 use super::packets::Message;
 
-/// Messages with an acknowledgement that one client may have outstanding. The others wait.
-const WINDOW: usize = 64;
-
-/// Messages that wait for one client. A new one is dropped then, as by mosquitto: the others were there first.
-const MAX_WAITING: usize = 10_000;
+const WINDOW: usize = 64; // messages with an acknowledgement that a client may have outstanding: the others wait
+const MAX_WAITING: usize = 10_000; // a new one is dropped then, as by mosquitto: the others were there first
+pub const MAX_BACKLOG: usize = 8 * 1024 * 1024; // of unsent bytes: what may be lost is lost then (QoS 0)
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Client {
-    pub name: String,
     /// It is forgotten when its connection ends.
     pub is_clean: bool,
-    /// In a new program it says so itself.
-    #[serde(skip)]
     pub conn: Option<ConnId>,
-    pub will: Option<Will>,
-    pub subscriptions: BTreeMap<String, u8>,
+    /// Is published when it is gone without a DISCONNECT.
+    pub will: Option<Message>,
+    pub filters: BTreeSet<String>,
     /// Packet ids of its messages of QoS 2 that were passed on and are not released.
     pub received: BTreeSet<u16>,
     /// To it, in order. The first `sent` of them are on their way.
-    letters: VecDeque<Letter>,
+    pub letters: VecDeque<Letter>,
     sent: usize,
     last_pid: u16,
 }
 
-/// Is published when a client is gone without a DISCONNECT.
+/// A message for one client; without an acknowledgement it does not wait.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Will {
-    pub topic: String,
-    pub payload: Vec<u8>,
-    pub qos: u8,
-    pub retain: bool,
-}
-
-/// A message on its way to one client.
-#[derive(Debug, Serialize, Deserialize)]
-struct Letter {
-    message: u32,
+pub struct Letter {
+    pub message: Message,
     pid: u16,
-    qos: u8,
-    retain: bool,
     /// The client has it and may forget its packet id.
     is_released: bool,
 }
 
-/// Messages that somebody waits for, by number, each with how many do. They are written down once.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub struct Messages(Slab<(u32, Message)>);
-
-impl Messages {
-    pub fn add(&mut self, message: Message) -> u32 {
-        self.0.insert((0, message)) as u32
-    }
-
-    #[cfg(test)]
-    pub fn count(&self) -> usize {
-        self.0.len()
-    }
-
-    fn release(&mut self, letter: &Letter) {
-        let at = letter.message as usize;
-        self.0[at].0 -= 1;
-        if self.0[at].0 == 0 {
-            self.0.remove(at);
-        }
-    }
-}
-
 impl Client {
-    pub fn named(name: &str) -> Client {
-        Client { name: name.to_owned(), ..Client::default() }
-    }
-
-    pub fn has_room(&self) -> bool {
-        self.letters.len() - self.sent < MAX_WAITING
-    }
-
-    pub fn push(&mut self, all: &mut Messages, message: u32, qos: u8, retain: bool) {
-        all.0[message as usize].0 += 1;
-        self.letters.push_back(Letter { message, pid: 0, qos, retain, is_released: false });
+    /// A message for it, which goes at once, waits, or is lost where it may be or there are too many.
+    pub fn give(&mut self, net: &mut Net, message: Message) {
+        let conn = self.conn.and_then(|id| net.get(id));
+        let letter = Letter { message, pid: 0, is_released: false };
+        match (letter.message.qos, conn) {
+            (0, Some(mut conn)) if conn.queued() < MAX_BACKLOG => letter.send(&mut conn, false),
+            (1.., conn) if self.letters.len() - self.sent < MAX_WAITING => {
+                self.letters.push_back(letter);
+                conn.into_iter().for_each(|mut conn| self.pump(&mut conn));
+            }
+            _ => {}
+        }
     }
 
     /// Sends what the window has room for.
-    pub fn pump(&mut self, all: &Messages, conn: &mut Connection<'_>) {
+    fn pump(&mut self, conn: &mut Connection<'_>) {
         while self.sent < WINDOW && self.sent < self.letters.len() {
             let mut next = (1..=u16::MAX).map(|step| self.last_pid.wrapping_add(step));
             let is_free = |pid: &u16| *pid != 0 && self.on_its_way(*pid).is_none();
             self.last_pid = next.find(is_free).expect("the window is smaller");
             self.letters[self.sent].pid = self.last_pid;
-            self.letters[self.sent].send(all, conn, false);
+            self.letters[self.sent].send(conn, false);
             self.sent += 1;
         }
     }
 
     /// Sends again what was not acknowledged on an earlier connection ([MQTT-4.4.0-1]), in the same order.
-    pub fn resume(&mut self, all: &Messages, conn: &mut Connection<'_>) {
-        self.letters.iter().take(self.sent).for_each(|letter| letter.send(all, conn, true));
-        self.pump(all, conn);
+    pub fn resume(&mut self, conn: &mut Connection<'_>) {
+        self.letters.iter().take(self.sent).for_each(|letter| letter.send(conn, true));
+        self.pump(conn);
     }
 
     fn on_its_way(&self, pid: u16) -> Option<usize> {
         self.letters.iter().take(self.sent).position(|letter| letter.pid == pid)
     }
 
-    /// PUBACK of QoS 1, PUBCOMP of QoS 2: the client has it for good. One that is not known was said twice.
-    pub fn complete(
-        &mut self,
-        all: &mut Messages,
-        conn: &mut Connection<'_>,
-        pid: Pid,
-        qos: u8,
-    ) -> Result {
+    /// Whether a message is to be passed on: of QoS 2 when it comes first, and its packet id is known until released.
+    pub fn receive(&mut self, conn: &mut Connection<'_>, qos_pid: QosPid) -> bool {
+        let (answer, is_new) = match qos_pid {
+            QosPid::Level0 => return true,
+            QosPid::Level1(pid) => (Packet::Puback(pid), true),
+            QosPid::Level2(pid) => (Packet::Pubrec(pid), self.received.insert(pid.value())),
+        };
+        send(conn, &answer);
+        is_new
+    }
+
+    /// PUBACK, PUBREC or PUBCOMP. One that nothing waits for was said twice.
+    pub fn acknowledge(&mut self, conn: &mut Connection<'_>, pid: Pid, packet: &Packet) -> Result {
         let Some(at) = self.on_its_way(pid.value()) else { return Ok(()) };
-        let letter = &self.letters[at];
-        if letter.qos != qos || letter.is_released != (qos == 2) {
-            return Err("an acknowledgement of another kind".into());
-        }
-        all.release(letter);
-        self.letters.remove(at);
-        self.sent -= 1;
-        self.pump(all, conn);
-        Ok(())
-    }
-
-    /// PUBREC. One that is not known gets an answer, too, or it would be said for ever.
-    pub fn release(&mut self, conn: &mut Connection<'_>, pid: Pid) -> Result {
-        if let Some(at) = self.on_its_way(pid.value()) {
-            if self.letters[at].qos != 2 {
-                return Err("an acknowledgement of another kind".into());
+        let letter = &mut self.letters[at];
+        match (packet, letter.message.qos, letter.is_released) {
+            (Packet::Puback(_), 1, _) | (Packet::Pubcomp(_), 2, true) => {
+                self.letters.remove(at);
+                self.sent -= 1;
+                self.pump(conn);
             }
-            self.letters[at].is_released = true;
+            (Packet::Pubrec(_), 2, _) => letter.is_released = true,
+            _ => return Err("an acknowledgement of another kind".into()),
         }
-        send(conn, &Packet::Pubrel(pid));
         Ok(())
-    }
-
-    /// It is forgotten, and so is what only this one has waited for.
-    pub fn end(self, all: &mut Messages) {
-        self.letters.iter().for_each(|letter| all.release(letter));
     }
 }
 
 impl Letter {
-    fn send(&self, all: &Messages, conn: &mut Connection<'_>, again: bool) {
-        let Message { head, payload } = &all.0[self.message as usize].1;
+    fn send(&self, conn: &mut Connection<'_>, dup: bool) {
         if self.is_released {
             return send(conn, &Packet::Pubrel(self.pid.try_into().expect("it is on its way")));
         }
-        conn.send(&[0x30 | u8::from(again) << 3 | self.qos << 1 | u8::from(self.retain)]);
-        conn.send(head);
-        conn.send(&self.pid.to_be_bytes());
-        conn.send_shared(Rc::clone(payload));
+        conn.send(&self.message.head(dup, self.pid));
+        conn.send_shared(Rc::clone(&self.message.payload));
     }
 }
 

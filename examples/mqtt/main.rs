@@ -11,12 +11,14 @@
 //!
 //! QoS 0, 1 and 2 both ways, retained messages, wills, sessions that outlive their connection, takeover of a
 //! client id, wildcards, keep-alive. Clients talk to each other through what is in memory, so a restart moves
-//! them all, with what they have not acknowledged. With `--no-move` who was connected stays with the old process,
-//! and there are two brokers from then on. When the service ends, sessions and retained messages end with it.
+//! them all, with what they have not acknowledged. When the service ends, sessions and retained messages end with it.
+//!
+//! With `--no-move` who is connected stays with the old process, and there are two brokers, which tell each other each
+//! message (of up to 32 KiB) and each client that comes: it is ended in the other one. Its session is in the new one all
+//! the while, and has what was published meanwhile: at least once, whatever the QoS.
 //!
 //! This file knows when the reactor calls. `broker` is what packets do, `clients` what is on its way to each,
 //! `topics` who wants what, `packets` are bytes. The filter in the variable `MQTT_REFUSE` is refused to all.
-//!
 //! Left out: passwords (everybody may do everything), TLS, MQTT 5, bridges, `$SYS`, files.
 
 mod broker;
@@ -26,11 +28,7 @@ mod common;
 mod packets;
 mod topics;
 
-use std::{
-    io::{BufRead, BufWriter, Write},
-    process::ExitCode,
-    time::Duration,
-};
+use std::{process::ExitCode, time::Duration};
 
 use heirloom::{
     ConnId, Connection, Drain, Error, Leaving, Net, Origin, Reason, Result, Service, Start,
@@ -38,126 +36,79 @@ use heirloom::{
 use mqtt_proto::v3::{ConnectReturnCode, Packet};
 
 use self::{
-    broker::{Broker, MAX_BACKLOG},
-    packets::MAX_PACKET,
-    topics::Key,
+    broker::Broker,
+    clients::MAX_BACKLOG,
+    packets::{MAX_PACKET, Message},
 };
 
-/// Unsent output of one client: what is dropped beyond, and all that it may have to acknowledge.
-const MAX_OUTPUT: usize = MAX_BACKLOG + 24 * 1024 * 1024;
+const MAX_OUTPUT: usize = MAX_BACKLOG + 24 * 1024 * 1024; // what may be lost, and all that is to be acknowledged
 
-/// Of what goes to the next program. Another one is refused there: this format does not know the names of fields.
-const VERSION: u16 = 1;
+/// Whose connection it is; nobody's, before CONNECT. What others must reach is in the broker.
+type Name = Option<String>;
 
 impl Service for Broker {
-    /// Whose connection it is; nobody's, before CONNECT. What others must reach is in the broker.
-    type Session = Option<Key>;
+    type Session = Name;
 
-    fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result<Option<Key>> {
+    heirloom::carried! { version 1 }
+
+    fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result<Name> {
         Ok(None)
     }
 
-    fn on_data(
-        &mut self,
-        conn: &mut Connection<'_>,
-        session: &mut Option<Key>,
-        input: &[u8],
-    ) -> Result<usize> {
+    fn on_data(&mut self, conn: &mut Connection, name: &mut Name, input: &[u8]) -> Result<usize> {
         let (packet, taken) = match packets::next(input) {
             Ok(None) => return Ok(0),
             Ok(Some(whole)) => whole,
-            Err(why) if session.is_none() && packets::is_other_version(&why) => {
+            Err(why) if name.is_none() && packets::is_other_version(&why) => {
                 return broker::refuse(conn, ConnectReturnCode::UnacceptableProtocolVersion);
             }
             Err(why) => return Err(Error::other(why)),
         };
-        match (*session, packet) {
-            (Some(key), packet) if self.is_at(key, conn.id()) => self.serve(conn, key, packet)?,
+        match (&*name, packet) {
+            (Some(name), packet) => self.serve(conn, name, &packet)?,
             (None, Packet::Connect(connect)) => {
                 // One and a half times what it promises; zero: it may be silent for ever ([MQTT-3.1.2-24]).
                 let limit = Duration::from_millis(1500) * u32::from(connect.keep_alive);
-                *session = Some(self.connect(conn, connect)?);
+                *name = Some(self.connect(conn, connect)?);
                 conn.set_read_idle(Some(limit).filter(|limit| !limit.is_zero()));
             }
             (None, _) => return Err("a packet before CONNECT".into()),
-            (Some(_), _) => return Err("its client is elsewhere".into()),
         }
         Ok(taken)
     }
 
     /// At a restart nobody needs to know; at a stop it is better to hear a FIN than a reset.
-    fn on_drain(
-        &mut self,
-        conn: &mut Connection<'_>,
-        _: &mut Option<Key>,
-        leaving: &Leaving,
-    ) -> Result {
-        if leaving.is_stop() {
+    fn on_drain(&mut self, conn: &mut Connection<'_>, _: &mut Name, why: &Leaving) -> Result {
+        if why.is_stop() {
             conn.close();
         }
         Ok(())
     }
 
-    /// Of a client that is elsewhere by now nothing has ended.
-    fn on_close(&mut self, net: &mut Net, id: ConnId, session: Option<Key>, _why: Reason) {
-        if let Some(key) = session.filter(|&key| self.is_at(key, id)) {
-            self.leave(net, key);
-        }
+    fn on_close(&mut self, net: &mut Net, id: ConnId, name: Name, _why: Reason) {
+        name.iter().for_each(|name| self.leave(net, name, id));
     }
 
-    /// What changes is not noted, and clients wait meanwhile: a million messages for a hundred clients that are away
-    /// took 0.16 s, since what many wait for is written once.
-    fn save(&self, out: &mut dyn Write) -> Result {
-        let out = postcard::to_io(&(VERSION, self), BufWriter::new(out)).map_err(Error::other)?;
-        Ok(out.into_inner().map(drop).map_err(|e| e.into_error())?)
-    }
-
-    fn load(&mut self, saved: &mut dyn BufRead) -> Result {
-        let mut bytes = Vec::new();
-        saved.read_to_end(&mut bytes)?;
-        *self = read(&bytes)?;
-        Ok(())
-    }
-
-    fn export(&self, session: &Option<Key>) -> Option<Vec<u8>> {
-        postcard::to_stdvec(&(VERSION, session)).ok()
-    }
-
-    fn import(&mut self, conn: &mut Connection<'_>, saved: &[u8]) -> Result<Option<Key>> {
-        let key = read::<Option<Key>>(saved)?;
-        if let Some(key) = key {
-            self.clients.get_mut(key as usize).ok_or("nobody's session")?.conn = Some(conn.id());
-        }
-        Ok(key)
-    }
-
-    /// Who is not here has stayed with the old process, and is served there; but where the new process is gone,
-    /// who was with it is gone, too.
+    /// Who is not here has stayed with the old process, and is served there; but where the new process is gone, who
+    /// was with it is gone, too.
     fn on_start(&mut self, net: &mut Net, start: Start) {
-        let gone = self.clients.iter().filter(|(_, client)| match client.conn {
-            Some(id) => net.get(id).is_none(),
-            None => client.is_clean || client.will.is_some(),
+        let absent = self.clients.iter_mut().filter_map(|(name, client)| {
+            let id = client.conn.filter(|&id| net.get(id).is_none())?;
+            client.will.take_if(|_| !start.is_resumed());
+            Some((name.clone(), id))
         });
-        for key in gone.map(|(key, _)| key as Key).collect::<Vec<_>>() {
-            let client = &mut self.clients[key as usize];
-            if !start.is_resumed() || client.conn.is_none() {
-                client.will = None;
-            }
-            self.leave(net, key);
+        for (name, id) in absent.collect::<Vec<_>>() {
+            self.leave(net, &name, id);
         }
     }
-}
 
-impl Broker {
-    fn is_at(&self, key: Key, id: ConnId) -> bool {
-        self.clients.get(key as usize).is_some_and(|client| client.conn == Some(id))
-    }
-}
-
-fn read<T: for<'a> serde::Deserialize<'a>>(saved: &[u8]) -> Result<T> {
-    match postcard::take_from_bytes::<u16>(saved).map_err(Error::other)? {
-        (VERSION, rest) => postcard::from_bytes(rest).map_err(Error::other),
-        (version, _) => Err(format!("format {version}, this program reads {VERSION}").into()),
+    /// The broker of another generation has told all others what a client of its own has said: nobody passes it on.
+    fn on_word(&mut self, net: &mut Net, _from: u64, packet: &[u8]) {
+        match packets::next(packet) {
+            Ok(Some((Packet::Publish(publish), _))) => self.deliver(net, Message::of(&publish)),
+            Ok(Some((Packet::Connect(connect), _))) => self.end(net, &connect.client_id),
+            other => log::warn!("not what brokers tell each other: {other:?}"),
+        }
     }
 }
 

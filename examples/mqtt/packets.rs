@@ -5,91 +5,57 @@
 
 use std::rc::Rc;
 
-use mqtt_proto::{
-    Encodable, Error, Pid, Protocol, QoS, QosPid,
-    v3::{Connect, Header, Packet, PacketType, Publish, Suback, Subscribe, Unsubscribe},
-};
+use heirloom::{carried, codec, codec::Prefix};
+use mqtt_proto::v3::{Connect, Header, Packet, Publish};
+use mqtt_proto::{Error, Pid, PollHeader, Protocol, QoS, QosPid};
 use serde::{Deserialize, Serialize};
 
-/// Of one packet, in bytes, with its header.
-pub const MAX_PACKET: usize = 256 * 1024;
-
-/// Levels of a topic, as mosquitto has it: each is a step of a recursion.
-const MAX_LEVELS: usize = 201;
+pub const MAX_PACKET: usize = 256 * 1024; // in bytes, with its header
+const MAX_LEVELS: usize = 201; // of a topic, as mosquitto has it: each is a step of a recursion
 
 /// The first packet of `input` and its length, if all of it is there. What only servers say is an error.
 pub fn next(input: &[u8]) -> Result<Option<(Packet, usize)>, Error> {
-    let Some((start, end)) = lengths(input)? else { return Ok(None) };
-    if end > MAX_PACKET {
-        return Err(Error::InvalidRemainingLength);
-    }
-    let header = Header::new_with(input[0], (end - start) as u32, end as u32)?;
-    let Some(frame) = input.get(..end) else { return Ok(None) };
-    let mut at = start;
-    let mut pid = || -> Result<Pid, Error> {
-        at += 2;
-        let bytes = frame[start..].first_chunk().ok_or(Error::InvalidRemainingLength)?;
-        Pid::try_from(u16::from_be_bytes(*bytes))
+    let Some((&first, rest)) = input.split_first() else { return Ok(None) };
+    let (mut header, mut at) = (Header::new_with(first, 0, 0)?, 0);
+    let framed = codec::length(rest, Prefix::Varint, MAX_PACKET - 5);
+    let framed = framed.map_err(|_| Error::InvalidRemainingLength)?;
+    let Some((body, taken)) = framed else { return Ok(None) };
+    header.remaining_len = body.len() as u32;
+    let packet = match header.build_empty_packet() {
+        Some(packet) => packet,
+        None => header.decode_buffer(body, &mut at)?,
     };
-    let packet = match header.typ {
-        PacketType::Puback => Packet::Puback(pid()?),
-        PacketType::Pubrec => Packet::Pubrec(pid()?),
-        PacketType::Pubrel => Packet::Pubrel(pid()?),
-        PacketType::Pubcomp => Packet::Pubcomp(pid()?),
-        PacketType::Pingreq => Packet::Pingreq,
-        PacketType::Disconnect => Packet::Disconnect,
-        PacketType::Publish => checked(Publish::decode(frame, &mut at, header)?)?.into(),
-        PacketType::Connect => {
-            acceptable(Connect::decode(frame, &mut at)?, &frame[start..])?.into()
+    match packet {
+        Packet::Connect(Connect { protocol: older @ Protocol::V310, .. }) => {
+            Err(Error::UnexpectedProtocol(older))
         }
-        PacketType::Subscribe => Subscribe::decode(frame, &mut at, header)?.into(),
-        PacketType::Unsubscribe => Unsubscribe::decode(frame, &mut at, header)?.into(),
-        _ => return Err(Error::InvalidHeader),
-    };
-    if at == end { Ok(Some((packet, end))) } else { Err(Error::InvalidRemainingLength) }
+        packet if at == body.len() && is_acceptable(&packet, body) => Ok(Some((packet, 1 + taken))),
+        _ => Err(Error::InvalidHeader),
+    }
 }
 
-/// Where the first packet's body begins and ends, once its header is there.
-fn lengths(input: &[u8]) -> Result<Option<(usize, usize)>, Error> {
-    let mut body = 0;
-    for (at, &byte) in input.iter().skip(1).take(4).enumerate() {
-        body |= usize::from(byte & 0x7f) << (7 * at);
-        if byte < 0x80 {
-            return Ok(Some((2 + at, 2 + at + body)));
+/// Refuses what the crate lets pass: see [MQTT-3.3.1-2], [MQTT-1.5.3-2] and [MQTT-3.1.2-22].
+fn is_acceptable(packet: &Packet, body: &[u8]) -> bool {
+    match packet {
+        Packet::Publish(publish) => {
+            is_topic(&publish.topic_name) && !(publish.dup && publish.qos_pid == QosPid::Level0)
         }
-    }
-    if input.len() > 4 { Err(Error::InvalidVarByteInt) } else { Ok(None) }
-}
-
-/// Refuses what the crate lets pass: a copy of what is sent once ([MQTT-3.3.1-2]), and a topic that is none.
-fn checked(publish: Publish) -> Result<Publish, Error> {
-    let is_copy = publish.dup && publish.qos_pid == QosPid::Level0;
-    if is_copy || !is_topic(&publish.topic_name) { Err(Error::InvalidHeader) } else { Ok(publish) }
-}
-
-/// A CONNECT that would be written otherwise has flags without their fields; and see [MQTT-3.1.2-22].
-fn acceptable(connect: Connect, body: &[u8]) -> Result<Connect, Error> {
-    let mut again = Vec::with_capacity(body.len());
-    connect.encode(&mut again)?;
-    let password_alone = connect.password.is_some() && connect.username.is_none();
-    let has_nul = connect.client_id.contains('\0')
-        || connect.username.as_ref().is_some_and(|name| name.contains('\0'));
-    let bad_will = connect.last_will.as_ref().is_some_and(|will| !is_topic(&will.topic_name));
-    if again != body || password_alone || bad_will || has_nul {
-        return Err(Error::InvalidHeader);
-    }
-    match connect.protocol {
-        Protocol::V311 => Ok(connect),
-        other => Err(Error::UnexpectedProtocol(other)),
+        Packet::Connect(Connect { client_id, username, password, last_will, .. }) => {
+            // One that would be written otherwise has flags without their fields.
+            packet.encode().is_ok_and(|again| again.as_ref().ends_with(body))
+                && !username.iter().chain([client_id]).any(|text| text.contains('\0'))
+                && (password.is_none() || username.is_some())
+                && last_will.as_ref().is_none_or(|will| is_topic(&will.topic_name))
+        }
+        Packet::Connack(_) | Packet::Suback(_) | Packet::Unsuback(_) | Packet::Pingresp => false,
+        _ => true,
     }
 }
 
 /// One that has an answer of its own.
 pub fn is_other_version(error: &Error) -> bool {
-    match error {
-        Error::InvalidProtocol(name, _) => matches!(&**name, "MQTT" | "MQIsdp"),
-        error => matches!(error, Error::UnexpectedProtocol(_)),
-    }
+    matches!(error, Error::UnexpectedProtocol(_))
+        || matches!(error, Error::InvalidProtocol(name, _) if ["MQTT", "MQIsdp"].contains(&&**name))
 }
 
 /// Whether a name or a filter is there at all and has few enough levels.
@@ -97,51 +63,47 @@ pub fn is_topic(name: &str) -> bool {
     !name.is_empty() && name.bytes().filter(|&byte| byte == b'/').count() < MAX_LEVELS
 }
 
-/// A message with an acknowledgement, as all get it who do: they differ in the first byte and the packet id,
-/// which stands between these two.
-#[derive(Debug, Serialize, Deserialize)]
+/// The crate would write a failure as 3, where the standard has 0x80.
+pub fn suback(pid: Pid, codes: &[u8]) -> Vec<u8> {
+    let mut packet = vec![0x90];
+    Prefix::Varint.put(2 + codes.len(), &mut packet);
+    packet.extend(pid.value().to_be_bytes());
+    packet.extend(codes);
+    packet
+}
+
+/// A message; many may wait for it, and all have the same topic and payload, also in the next program.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Message {
-    /// The length of the packet, and the topic.
-    #[serde(with = "serde_bytes")]
-    pub head: Vec<u8>,
+    #[serde(with = "carried::shared")]
+    pub topic: Rc<str>,
+    #[serde(with = "carried::shared")]
     pub payload: Rc<[u8]>,
+    pub qos: u8,
+    pub retain: bool,
 }
 
 impl Message {
-    pub fn new(topic: &str, payload: &[u8]) -> Message {
-        let mut head = Vec::new();
-        put_head(&mut head, topic, 2 + payload.len());
-        Message { head, payload: payload.into() }
+    pub fn new(topic: &str, payload: &[u8], qos: QoS, retain: bool) -> Message {
+        Message { topic: topic.into(), payload: payload.into(), qos: qos as u8, retain }
     }
-}
 
-/// The crate would write a failure as 3, where the standard has 0x80.
-pub fn suback(pid: Pid, codes: &[u8]) -> Vec<u8> {
-    let packet = Packet::from(Suback::new(pid, vec![QoS::Level0.into(); codes.len()]));
-    let mut bytes = packet.encode().expect("shorter than its SUBSCRIBE").as_ref().to_vec();
-    let at = bytes.len() - codes.len();
-    bytes[at..].copy_from_slice(codes);
-    bytes
-}
-
-/// A message without an acknowledgement: the same bytes for all.
-pub fn plain(topic: &str, payload: &[u8], retain: bool) -> Rc<[u8]> {
-    let mut packet = vec![0x30 | u8::from(retain)];
-    put_head(&mut packet, topic, payload.len());
-    packet.extend_from_slice(payload);
-    packet.into()
-}
-
-fn put_head(out: &mut Vec<u8>, topic: &str, behind: usize) {
-    let mut length = 2 + topic.len() + behind;
-    out.reserve(6 + length);
-    while length >= 0x80 {
-        out.push(length as u8 | 0x80);
-        length >>= 7;
+    pub fn of(publish: &Publish) -> Message {
+        let (topic, qos) = (&publish.topic_name, publish.qos_pid.qos());
+        Message::new(topic, &publish.payload, qos, publish.retain)
     }
-    out.push(length as u8);
-    out.extend_from_slice(&(topic.len() as u16).to_be_bytes());
-    out.extend_from_slice(topic.as_bytes());
+
+    /// Its packet up to the payload, so that this need not be copied for each who gets it.
+    pub fn head(&self, dup: bool, pid: u16) -> Vec<u8> {
+        let mut head = vec![0x30 | u8::from(dup) << 3 | self.qos << 1 | u8::from(self.retain)];
+        let pid = (self.qos > 0).then_some(pid.to_be_bytes()).into_iter().flatten();
+        let length = 2 + self.topic.len() + pid.clone().count() + self.payload.len();
+        Prefix::Varint.put(length, &mut head);
+        Prefix::U16.put(self.topic.len(), &mut head);
+        head.extend(self.topic.as_bytes());
+        head.extend(pid);
+        head
+    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use mqtt_proto::{
     TopicFilter, TopicName,
-    v3::{LastWill, Unsubscribe},
+    v3::{LastWill, Publish, Subscribe, Unsubscribe},
 };
 use proptest::prelude::*;
 
@@ -107,15 +107,17 @@ fn what_goes_to_many_is_what_the_crate_would_write() {
     for length in
         [0, 1, 100, 119, 120, 121, 122, 123, 16_000, 16_376, 16_377, 16_378, 16_379, 100_000]
     {
-        let (topic, payload) = ("a/b", vec![7; length]);
-        let expected = bytes(&publish_of(QosPid::Level0, topic, &payload));
-        assert_eq!(*plain(topic, &payload, false), *expected);
-        let pid = Pid::try_from(0x1234).expect("not 0");
-        let expected = bytes(&publish_of(QosPid::Level1(pid), topic, &payload));
-        let Message { head, payload } = Message::new(topic, &payload);
-        assert_eq!([&[0x32], &*head, &[0x12, 0x34], &payload].concat(), expected, "{length}");
+        for (level, qos_pid) in [
+            (QoS::Level0, QosPid::Level0),
+            (QoS::Level1, QosPid::Level1(Pid::try_from(0x1234).expect("not 0"))),
+        ] {
+            let expected = bytes(&publish_of(qos_pid, "a/b", &vec![7; length]));
+            let message = Message::new("a/b", &vec![7; length], level, false);
+            let written = [&*message.head(false, 0x1234), &*message.payload].concat();
+            assert_eq!(written, expected, "{length}");
+        }
     }
-    assert_eq!(plain("a", b"", true)[0], 0x31);
+    assert_eq!(Message::new("a", b"", QoS::Level2, true).head(true, 1)[0], 0b0011_1101);
 }
 
 proptest! {

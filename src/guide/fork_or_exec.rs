@@ -130,7 +130,7 @@
 //! # Ok::<(), heirloom::Error>(())
 //! ```
 //!
-//! Where state and sessions are plain data, one line writes all four: with the feature `carried`,
+//! Where state and sessions are plain data, one line writes all four: with the feature `carried` (on by default),
 //! `heirloom::carried! { version 1, state }` has them written down by [serde](https://serde.rs), and converts what an
 //! older version has written.
 //!

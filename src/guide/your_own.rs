@@ -69,8 +69,9 @@
 //!
 //! # State that survives an upgrade
 //!
-//! Where all that is to survive is plain data in one field, `heirloom::carried! { version 1, field }` in the
-//! `impl Service` is all of what follows, for the sessions as well (feature `carried`; `cargo doc --all-features` has it). By hand:
+//! Where all that is to survive is plain data, in one field or as the service itself, `heirloom::carried! { version 1, field }`
+//! or `heirloom::carried! { version 1 }` in the `impl Service` is all of what follows, for the sessions as well (feature
+//! `carried`, on by default; the example `mqtt` is written so). By hand:
 //!
 //! These two in `impl Service for Lines`, and the count goes on after `USR2`, too:
 //!

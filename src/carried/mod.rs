@@ -8,6 +8,9 @@
 //!
 //! CBOR has the names of fields in it, so a new version may have more of them (`#[serde(default)]`) or fewer
 //! without another number. A number is for what serde alone cannot read: fields that mean something else.
+//! What many places hold by `Rc` is [`shared`].
+
+pub mod shared;
 
 use std::io::{BufRead, Read, Write};
 
@@ -21,7 +24,7 @@ use crate::error::{Error, Result};
 /// Where `out` fails, or the value cannot be serialised.
 pub fn write<T: Serialize>(version: u32, value: &T, out: &mut dyn Write) -> Result {
     out.write_all(&version.to_le_bytes())?;
-    ciborium::into_writer(value, out).map_err(|e| not("write down", e))
+    shared::within(|| ciborium::into_writer(value, out)).map_err(|e| not("write down", e))
 }
 
 /// The version that was [written](write()) in front.
@@ -40,7 +43,7 @@ pub fn version(saved: &mut dyn BufRead) -> Result<u32> {
 /// Where `saved` ends before it, fails, or has something else.
 pub fn read<T: DeserializeOwned>(saved: &mut dyn BufRead) -> Result<T> {
     // By value: `from_reader` asks for a reader that has a size.
-    ciborium::from_reader(Sized(saved)).map_err(|e| not("read", e))
+    shared::within(|| ciborium::from_reader(Sized(saved))).map_err(|e| not("read", e))
 }
 
 /// Writes a session down, as [`write()`] does.
@@ -73,15 +76,17 @@ impl Read for Sized<'_> {
 }
 
 /// Within an `impl Service`: [`save`](crate::Service::save), [`load`](crate::Service::load),
-/// [`export`](crate::Service::export) and [`import`](crate::Service::import) by serde, where one field of the service
-/// holds all that the next program is to know, and the field and the sessions are `Serialize` and `DeserializeOwned`.
+/// [`export`](crate::Service::export) and [`import`](crate::Service::import) by serde, where one field of the service,
+/// or the service itself, is all that the next program is to know, and that and the sessions are `Serialize` and
+/// `DeserializeOwned`.
 ///
 /// ```text
 /// heirloom::carried! { version 1, FIELD }
+/// heirloom::carried! { version 1 }
 /// heirloom::carried! { version 2, FIELD, from 1 = (OldState, OldSession) }
 /// ```
 ///
-/// The second form reads what a program of version 1 has written: the field's type is `From<OldState>`, and
+/// The second form carries all of the service. The third one reads what a program of version 1 has written: the field's type is `From<OldState>`, and
 /// that of the sessions `From<OldSession>`. There may be several such. A version that is not named ends
 /// the restart with an error, and the old process serves on: so a roll back to a program that reads version 1 alone
 /// needs one of version 1 to have committed. Fields that come or go need no new version: see
@@ -149,16 +154,24 @@ impl Read for Sized<'_> {
 #[macro_export]
 macro_rules! carried {
     (version $version:literal, $field:ident $(, from $older:literal = ($State:ty, $Session:ty))* $(,)?) => {
+        $crate::carried! { @methods $version, [.$field] $(, $older = ($State, $Session))* }
+    };
+    (version $version:literal $(, from $older:literal = ($State:ty, $Session:ty))* $(,)?) => {
+        $crate::carried! { @methods $version, [] $(, $older = ($State, $Session))* }
+    };
+    (@methods $version:literal, [$($field:tt)*] $(, $older:literal = ($State:ty, $Session:ty))*) => {
         fn save(&self, out: &mut dyn ::std::io::Write) -> $crate::Result {
-            $crate::carried::write($version, &self.$field, out)
+            let state = &(*self) $($field)*;
+            $crate::carried::write($version, state, out)
         }
 
         fn load(&mut self, saved: &mut dyn ::std::io::BufRead) -> $crate::Result {
-            self.$field = match $crate::carried::version(saved)? {
+            let state = match $crate::carried::version(saved)? {
                 $version => $crate::carried::read(saved)?,
                 $($older => $crate::carried::read::<$State>(saved)?.into(),)*
                 other => return Err($crate::carried::unknown(other, &[$version $(, $older)*])),
             };
+            (*self) $($field)* = state;
             Ok(())
         }
 
