@@ -76,7 +76,7 @@
 //! once, and in the order in which it was told. The links are there already, so it costs no socket.
 //!
 //! ```
-//! # use heirloom::{Net, Service};
+//! # use heirloom::Net;
 //! # struct Feed;
 //! # impl Feed { fn publish(&mut self, net: &mut Net, line: &[u8]) {} }
 //! # impl Feed {
