@@ -135,6 +135,8 @@ mod tasks;
 pub mod testing;
 mod timeouts;
 pub mod timer;
+#[cfg(feature = "tls")]
+pub mod tls;
 mod turn;
 mod verdict;
 
