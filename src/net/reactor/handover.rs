@@ -20,7 +20,7 @@ impl ConnState {
     /// Whether it can go to another process at all. One that is closing has not long to go.
     pub(crate) fn can_move(&self) -> bool {
         let has_time = matches!(self.phase, Phase::Open | Phase::Dialing | Phase::AwaitsHeader);
-        has_time && !self.flags.control
+        has_time && !self.flags.control && self.stream.secure().is_none()
     }
 
     /// Whether the service knows of it, by `on_open` and not yet by `on_close`.
