@@ -340,10 +340,7 @@ impl World {
             (New, Message::Answer(_, false)) => self.happen(New, Event::NotTaken),
             (Old, Message::Garbage | Message::End) => self.give_up(),
             (New, Message::Garbage) => {} // skipped: the old side's silence is what counts
-            (
-                _,
-                Message::Back(_) | Message::Answer(..) | Message::Applied | Message::TakenOver,
-            )
+            (_, Message::Back(_) | Message::Answer(..) | Message::Applied | Message::TakenOver)
             | (Old, Message::Snapshot | Message::Changes | Message::Copied | Message::Handed) => {
                 unreachable!("nobody says that to {who:?}")
             }

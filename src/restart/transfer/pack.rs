@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    record::{AWAITS_FROM, Part, Record},
+    record::{AWAITS_FROM, Part, Record, TLS_FROM},
     shared::SharedBuffers,
     silence::Silence,
 };
@@ -39,6 +39,7 @@ pub(crate) fn pack(
             (via.destination.map(|address| address.to_string()), via.tlvs.to_vec())
         }),
         destination: conn.destination().map(|destination| destination.to_string()),
+        tls: None, // it is not written without what is secret about it
         input: conn.input.clone(),
         output,
         at_least: conn.at_least as u64,
@@ -108,7 +109,9 @@ pub(crate) fn unpack(
 
 /// Whether a program that reads records up to this version can make the connection again.
 pub(crate) fn is_readable(conn: &ConnState, records: u64) -> bool {
-    conn.phase != Phase::AwaitsHeader || records >= AWAITS_FROM
+    let has_keys = conn.stream.secure().is_none_or(Secure::can_be_carried);
+    (conn.phase != Phase::AwaitsHeader || records >= AWAITS_FROM)
+        && (conn.stream.secure().is_none() || (records >= TLS_FROM && has_keys))
 }
 
 fn silence_of(conn: &ConnState, stamp: Stamp) -> Silence {
