@@ -137,6 +137,9 @@ mod timeouts;
 pub mod timer;
 #[cfg(feature = "tls")]
 pub mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "no_tls.rs"]
+mod tls;
 mod turn;
 mod verdict;
 

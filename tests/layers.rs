@@ -15,7 +15,7 @@ use imports::Imports;
 /// Every room of `src` and which others it may name, bottom up. A room is a folder, or a file of
 /// `src` itself; what lies in a folder beside its rooms is the folder's own. Items count where they are
 /// made, not where they are re-exported.
-const ROOMS: [(&str, &[&str]); 44] = [
+const ROOMS: [(&str, &[&str]); 45] = [
     // Plain values.
     ("limits", &[]),
     ("log_target", &[]),
@@ -31,8 +31,10 @@ const ROOMS: [(&str, &[&str]); 44] = [
     ("clock", &[]),
     ("timer", &["clock", "limits"]),
     ("codec", &["error"]),
-    // Keys and records; it knows no socket.
-    ("tls", &[]),
+    // Keys, records and handshakes; it knows no socket.
+    ("tls", &["error"]),
+    // What stands there without it.
+    ("no_tls", &[]),
     // The system around a server.
     ("system", &["error", "inventory", "limits", "log_target"]),
     ("system/huge", &["prepare"]),
@@ -43,8 +45,8 @@ const ROOMS: [(&str, &[&str]); 44] = [
     // What is known of names, and whom to ask.
     ("names", &["clock", "limits"]),
     // Sockets, from one stream to all that a process has.
-    ("net", &["error", "limits", "timeouts"]),
-    ("net/stream", &["net"]),
+    ("net", &["error", "limits", "timeouts", "tls"]),
+    ("net/stream", &["limits", "net", "tls"]),
     ("net/proxy", &["limits", "net/stream"]),
     (
         "net/listen",
@@ -58,6 +60,7 @@ const ROOMS: [(&str, &[&str]); 44] = [
             "net/stream",
             "system",
             "timeouts",
+            "tls",
         ],
     ),
     ("net/datagram", &["limits", "log_target", "net", "net/listen"]),
@@ -87,6 +90,7 @@ const ROOMS: [(&str, &[&str]); 44] = [
             "tasks",
             "timeouts",
             "timer",
+            "tls",
         ],
     ),
     // A macro that writes methods of a service.
@@ -287,6 +291,7 @@ const ROOMS: [(&str, &[&str]); 44] = [
             "system",
             "tasks",
             "timeouts",
+            "tls",
             "turn",
             "turn/generation",
         ],

@@ -1,7 +1,7 @@
 //! What the environment says: limits, ways to restart and to drain, and what is to go wrong. Knows no
 //! request.
 //!
-//! `LAB_*` variables, in milliseconds (or `never`), bytes and counts: IDLE READ_IDLE WRITE_IDLE FIRST WRITE CLOSE READY
+//! `LAB_*` variables, in milliseconds (or `never`), bytes and counts: IDLE READ_IDLE WRITE_IDLE FIRST WRITE CLOSE HANDSHAKE READY
 //! PROBATION COPY MAX_DOWNTIME CONNECTIONS MAX_MOVED MESSAGE OUTPUT, DRAIN DRAIN_SPREAD STOP STOP_SPREAD GENERATIONS DISMISS, DIAL
 //! PER_DESTINATION; `LAB_PREPARE="FROM WITHIN PAUSE"` (bytes,
 //! and milliseconds); and `LAB_OR_FORK_EXEC=1`, `LAB_MOVE=1` (as `--move`), `LAB_IF_SHARED=refuse` (or `fork-exec`), `LAB_CHECKED=1`, `LAB_MAILBOX=1` (2: with
@@ -22,6 +22,7 @@
 //! - `LAB_PANICS=1`: a panic ends the process.
 //! - `LAB_ALSO=FILE`: it also listens on each line of it, or reads `datagrams ADDRESS`.
 //! - `LAB_LISTEN_ON=FILE`: it also listens on each line of it, with options (see `sockets`).
+//! - `LAB_TLS=FILE`: certificates, and whom it trusts (see `tls`).
 //! - `LAB_JOURNAL=FILE`: all generations write down there which alarms, pieces and messages came.
 //! - `LAB_CALLBACKS=FILE`: all generations write down there which callbacks of a restart came.
 //! - `LAB_UPSTREAM=ADDRESS`: where `up` connects to; `LAB_NAMED=1`: it says which descriptors it has.

@@ -4,11 +4,17 @@
 //! In reading order: `suite` is what two peers have agreed on, `secret` bytes that are wiped, `keys` what a
 //! handshake ends with, `cipher` one key at work, `seal` and `open` one record, `messages` what comes in
 //! records and is no data, `records` both directions of a connection, `carry` the same as bytes, and `alert` how a peer is
-//! told what is wrong. It knows no connection, no time and no configuration.
+//! told what is wrong. `config` is what an author says, and `files` where it is read; `handshake` goes on from there to the keys, `info` is what
+//! it has found out, and `error` why there is no more. It knows no connection and no time.
 
 mod alert;
 mod carry;
 mod cipher;
+mod config;
+mod error;
+mod files;
+mod handshake;
+mod info;
 mod keys;
 mod messages;
 #[cfg(test)]
@@ -28,9 +34,13 @@ mod violations_tests;
 
 pub use rustls;
 
-pub use self::{alert::Alert, ticketer::Ticketer};
+pub use self::{
+    alert::Alert, error::TlsError, files::server_config, info::TlsInfo, ticketer::Ticketer,
+};
 pub(crate) use self::{
-    carry::Malformed,
+    carry::{Malformed, Rest},
+    config::{ClientTerms, ServerTerms},
+    handshake::{Handshake, Progress},
     keys::{Direction, Exporter, Secrets, Unfit},
     messages::AfterHandshake,
     records::{End, Opened, Records, Unsealed},

@@ -4,7 +4,8 @@
 //!
 //! This file has the data and the look-ups. A connection comes by `accept` (through a proxy, by `header`, too) or
 //! `dial` (`names`, where it is by name), its bytes by `flow`, its deadlines are watched in `timeouts` (`checks` says when), its silence is judged in `idle`, it goes by `close` or, whole, by `handover`; `connection` is
-//! what a callback may do with it, `sessions` with what others remember. `paths` is about Unix sockets that nobody finds, `datagrams` and `tasks`
+//! what a callback may do with it, `sessions` with what others remember, `secure` what is different with TLS (`upgrade`: in
+//! mid-conversation). `paths` is about Unix sockets that nobody finds, `datagrams` and `tasks`
 //! about what is no connection, `watches` about descriptors of others (`watched` has them), `process`, `request`, `deadline` and `said` about the process; `time` says
 //! what time it is, and by `hearing` when a deadline may be judged; `inventory` says
 //! which descriptors are ours.
@@ -28,10 +29,14 @@ mod paths;
 mod process;
 mod request;
 mod said;
+#[cfg_attr(not(feature = "tls"), path = "insecure.rs")]
+mod secure;
 mod sessions;
 mod tasks;
 mod time;
 mod timeouts;
+#[cfg(feature = "tls")]
+mod upgrade;
 mod watched;
 mod watches;
 
@@ -152,6 +157,8 @@ pub struct Net {
     dirty: Vec<ConnId>,
     writable: Vec<ConnId>,
     ended: Vec<ConnId>,
+    /// Whose handshake can go on. Some of them do in this turn, and the others wait.
+    shaking: VecDeque<ConnId>,
     /// Dials that never became a connection: told in phase 3, `accept`.
     refused_dials: Vec<(u64, std::io::Error)>,
     /// Dials to hosts by name.
@@ -232,6 +239,7 @@ impl Net {
             dirty: Vec::new(),
             writable: Vec::new(),
             ended: Vec::new(),
+            shaking: VecDeque::new(),
             refused_dials: Vec::new(),
             names: Resolver::default(),
             staged: Staged::default(),

@@ -10,7 +10,8 @@ use super::{
 use crate::{
     clock::Stamp,
     net::{
-        CameBy, ConnId, ConnState, Destination, Flags, NamedDial, Peer, Phase, Stream, Timer, Via,
+        CameBy, ConnId, ConnState, Destination, Flags, NamedDial, Peer, Phase, Secure, Stream,
+        Timer, Via,
     },
     restart::link::wire::Malformed,
 };
@@ -104,6 +105,12 @@ pub(crate) fn unpack(
     keep_silence(&mut conn, &record.silence, stamp);
     (conn.bytes_in, conn.bytes_out) = (record.bytes_in, record.bytes_out);
     conn.flags = from_bits(record.flags);
+    if let Some(tls) = conn.stream.secure() {
+        if tls.promised() > conn.output.len() {
+            return Err(Malformed::Field("more is sealed than is to be sent"));
+        }
+        conn.flags.readable = tls.has_more();
+    }
     Ok((conn, record.session))
 }
 

@@ -10,7 +10,7 @@ use crate::{
     error::Result,
     limits::{BATCH_BYTES, BATCH_MAX},
     log_target::RESTART,
-    net::{ConnId, Connection, Peer, Reason, Stream},
+    net::{ConnId, Connection, Peer, Reason, Secure, Stream},
     restart::{
         Event, Phase,
         fault::{self, Step},
@@ -67,6 +67,9 @@ impl<S: Service> Turn<S> {
                 let session = net.sessions.get::<S::Session>(slot);
                 let goes = session.is_none_or(|session| service.on_move(session) == Move::Yes);
                 conn.flags.moves = goes && conn.can_move();
+                if conn.flags.moves {
+                    conn.stream.give_away();
+                }
             }
         })
     }
@@ -176,7 +179,8 @@ impl<S: Service> Turn<S> {
             let Some(shipment) = self.succession.shipment() else { break };
             let Some(id) = shipment.outgoing.pop_front() else { break };
             let conn = &self.net.conns[id.slot()];
-            let kept = conn.input.len() + shipment.sharing.cost(&conn.output);
+            let sealed = conn.stream.secure().map_or(0, Secure::kept);
+            let kept = conn.input.len() + sealed + shipment.sharing.cost(&conn.output);
             let fits = shipment.allowance.has_room_for(kept);
             // What has no room without its session is not written down for nothing.
             let exported = if fits { self.export(id)? } else { None };
