@@ -8,6 +8,8 @@
 //! each of the others = length u32  bytes                       (numbers are little-endian)
 //! ```
 
+use std::fmt;
+
 use super::{
     cipher::NONCE,
     keys::{Direction, Exporter, Secrets},
@@ -22,6 +24,12 @@ const VERSION: u8 = 1;
 /// Bytes that are no records of a connection, or of one that this program does not know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Malformed(pub &'static str);
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "malformed: {}", self.0)
+    }
+}
 
 impl Records {
     /// Appends all there is to know. Whoever reads it may seal, so this side gives the connection away before the other
@@ -45,9 +53,10 @@ impl Records {
         put(out, &self.message);
     }
 
-    /// The same again; every field is checked against the suite.
+    /// The same again; every field is checked against the suite. It seals nothing before it is
+    /// [taken back](Self::take_back): the other side may still go on with what it has.
     pub fn decode(bytes: &[u8]) -> Result<Records, Malformed> {
-        let mut rest = Rest(bytes);
+        let mut rest = Rest::of(bytes);
         if rest.array::<1>()? != [VERSION] {
             return Err(Malformed("version"));
         }
@@ -64,11 +73,12 @@ impl Records {
             },
         };
         let message = rest.field()?.to_vec();
-        if !rest.0.is_empty() {
+        if !rest.is_empty() {
             return Err(Malformed("more than a connection has"));
         }
         let secrets = Secrets { suite, is_client: flag(0), sending, receiving, exporter };
         let mut records = Records::new(secrets);
+        records.give_away();
         records.owes = Owes { update: flag(1), refusal: flag(2) };
         (records.said_last, records.heard_last) = (flag(3), flag(4));
         (records.without_data, records.message) = (without_data, message);
@@ -82,16 +92,25 @@ fn put(out: &mut Wiped, field: &[u8]) {
 }
 
 /// What is left to read.
-struct Rest<'a>(&'a [u8]);
+pub(crate) struct Rest<'a>(&'a [u8]);
 
 impl<'a> Rest<'a> {
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
+    pub fn of(bytes: &'a [u8]) -> Rest<'a> {
+        Rest(bytes)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
         let (array, rest) = self.0.split_first_chunk::<N>().ok_or(Malformed("it is cut short"))?;
         self.0 = rest;
         Ok(*array)
     }
 
-    fn field(&mut self) -> Result<&'a [u8], Malformed> {
+    /// A length, and as many bytes.
+    pub fn field(&mut self) -> Result<&'a [u8], Malformed> {
         let length = u32::from_le_bytes(self.array()?);
         let split = self.0.split_at_checked(length as usize);
         let (field, rest) = split.ok_or(Malformed("it is cut short"))?;

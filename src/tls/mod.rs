@@ -38,7 +38,7 @@ pub use self::{
     alert::Alert, error::TlsError, files::server_config, info::TlsInfo, ticketer::Ticketer,
 };
 pub(crate) use self::{
-    carry::Malformed,
+    carry::{Malformed, Rest},
     config::{ClientTerms, ServerTerms},
     handshake::{Handshake, Progress},
     keys::{Direction, Exporter, Secrets, Unfit},

@@ -96,6 +96,8 @@ fn shake(number: u16, caught: &Arc<Caught>) -> (Connection, Connection, Vec<u8>)
             server_random = said[11..43].to_vec(); // behind the headers of record and message, and the version
         }
     }
+    client.set_buffer_limit(None);
+    server.set_buffer_limit(None);
     (server, client, server_random)
 }
 

@@ -32,6 +32,7 @@ fn again(records: &mut Records) {
     let there = Records::decode(carried.bytes()).expect("what was written");
     records.give_away();
     *records = there;
+    records.take_back();
 }
 
 fn both_ways(records: &mut Records, peer: &mut Peer, text: &[u8]) {
@@ -211,6 +212,9 @@ fn a_second_writer_would_be_noticed() {
     let mut carried = Wiped::default();
     records.encode(&mut carried);
     let mut there = Records::decode(carried.bytes()).expect("what was written");
+    let sealed = there.seal(&[&b"text"[..]], 0, &mut Vec::new());
+    assert_eq!(sealed, Err(Unsealed::GivenAway), "it has not said yet that it writes");
+    there.take_back();
     seal(&mut there, b"one writer");
     seal(&mut records, b"another");
 }

@@ -1,8 +1,10 @@
 //! One byte stream and who is at its other end. Knows no connection.
 //!
 //! `socket` is the stream that the reactor uses, of whatever kind; `memory` the kind that tests have, and `secure` TLS on
-//! either.
+//! either, `carried` where that goes to another process.
 
+#[cfg(feature = "tls")]
+mod carried;
 pub(crate) mod memory;
 mod peer;
 #[cfg_attr(not(feature = "tls"), path = "no_secure.rs")]

@@ -28,24 +28,24 @@ thread_local! {
 
 /// One connection's TLS.
 pub(crate) struct Secure {
-    state: State,
+    pub(super) state: State,
     /// Read, and the start of a record.
-    partial: Vec<u8>,
+    pub(super) partial: Vec<u8>,
     /// Sealed, and not sent.
-    sealed: Vec<u8>,
+    pub(super) sealed: Vec<u8>,
     /// How many of the bytes that are written next are in `sealed` already.
-    promised: usize,
+    pub(super) promised: usize,
     /// What the peer has ended with, behind all that was read.
-    end: Option<End>,
+    pub(super) end: Option<End>,
     /// There may be more to read.
-    more: bool,
+    pub(super) more: bool,
     /// Bytes have gone out since somebody asked.
-    has_sent: bool,
+    pub(super) has_sent: bool,
     /// What comes is thrown away unopened: nobody listens any more.
-    is_deaf: bool,
+    pub(super) is_deaf: bool,
 }
 
-enum State {
+pub(super) enum State {
     Shaking(Box<Handshake>),
     Open(Box<(Records, TlsInfo)>),
     /// The handshake has failed.
@@ -84,8 +84,12 @@ impl Secure {
     }
 
     fn of(handshake: Handshake) -> Secure {
+        Secure::new(State::Shaking(Box::new(handshake)))
+    }
+
+    pub(super) fn new(state: State) -> Secure {
         Secure {
-            state: State::Shaking(Box::new(handshake)),
+            state,
             partial: Vec::new(),
             sealed: Vec::new(),
             promised: 0,

@@ -19,6 +19,8 @@ use nix::sys::socket::{
 
 use super::{memory::Pipe, peer::Peer, secure::Secure};
 use crate::net::{address::Address, sockopt::TCP_FASTOPEN_CONNECT};
+#[cfg(feature = "tls")]
+use crate::tls::Malformed;
 
 /// A non-blocking byte stream.
 #[derive(Debug)]
@@ -300,6 +302,27 @@ impl Stream {
 
     pub fn secure(&self) -> Option<&Secure> {
         if let Stream::Tls(secured) = self { Some(&secured.tls) } else { None }
+    }
+
+    /// The same, with TLS that has come from another process: what is secret about it, and what is `open`.
+    #[cfg(feature = "tls")]
+    pub fn secure_again(&mut self, open: &[u8], secrets: &[u8]) -> Result<(), Malformed> {
+        self.secure_by(Secure::read_back(open, secrets)?);
+        Ok(())
+    }
+
+    /// From here on another process may write, and this one seals nothing.
+    pub fn give_away(&mut self) {
+        if let Stream::Tls(secured) = self {
+            secured.tls.give_away();
+        }
+    }
+
+    /// This process is the one that writes.
+    pub fn take_back(&mut self) {
+        if let Stream::Tls(secured) = self {
+            secured.tls.take_back();
+        }
     }
 
     #[cfg(feature = "tls")]

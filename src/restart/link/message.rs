@@ -59,7 +59,8 @@ pub(crate) enum Message {
     /// Old to new: that was all of the state; and the number of the connection that came last by then. From here
     /// on the new side has what it needs to serve, should this be the last word.
     Copied { last_serial: u64 },
-    /// Old to new, or back: this many connections: a memfd with their records, and their sockets.
+    /// Old to new, or back: this many connections: their sockets, what holds the keys of those with TLS if there are any, and
+    /// a memfd with their records.
     Connections { count: u64 },
     /// In answer: I have taken a batch of them.
     Taken,

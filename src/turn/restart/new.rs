@@ -244,7 +244,8 @@ impl<S: Service> Turn<S> {
             }
             Message::Changes => self.apply_changes(fds)?,
             Message::Copied { last_serial } => self.net.last_serial = last_serial,
-            _ => self.receive(fds)?,
+            Message::Connections { count } => self.receive(count, fds)?,
+            _ => {}
         }
         self.succession.arrivals.has = has;
         Ok(())

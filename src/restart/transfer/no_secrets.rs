@@ -1,0 +1,28 @@
+//! What stands in the place of secrets without the feature `tls`: no connection has any.
+
+use std::{io, os::fd::OwnedFd};
+
+use crate::net::{ConnState, Stream};
+
+#[derive(Debug, Default)]
+pub(crate) struct Secrets;
+
+impl Secrets {
+    pub fn write(&mut self, _: &ConnState) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// # Errors
+    /// When there should be some.
+    pub fn read(&mut self, _: &mut Stream, tls: Option<&[u8]>) -> Result<(), String> {
+        tls.map_or(Ok(()), |_| Err("this program has no TLS".to_owned()))
+    }
+
+    pub fn fill(self) -> io::Result<Option<OwnedFd>> {
+        Ok(None)
+    }
+
+    pub fn empty(_: OwnedFd) -> io::Result<Secrets> {
+        Ok(Secrets)
+    }
+}
