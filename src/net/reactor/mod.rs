@@ -80,6 +80,7 @@ use crate::{
     system::reserve::Reserve,
     tasks::{AlarmChange, Alarms, DeferredQueue, Holds},
     timer::TimerQueue,
+    tls::Ticketer,
 };
 
 /// What a process in memory does not do.
@@ -139,6 +140,9 @@ pub struct Net {
     full: bool,
     /// What operators and restarts have when clients have all other descriptors.
     pub(crate) reserve: Reserve,
+
+    /// Whose keys the next generation has as well.
+    pub(crate) tickets: Option<Ticketer>,
 
     // The connections.
     pub(crate) conns: Slots,
@@ -240,6 +244,7 @@ impl Net {
             writable: Vec::new(),
             ended: Vec::new(),
             shaking: VecDeque::new(),
+            tickets: None,
             refused_dials: Vec::new(),
             names: Resolver::default(),
             staged: Staged::default(),
