@@ -4,7 +4,11 @@ mod common;
 #[path = "common/tls.rs"]
 mod tls;
 
-use std::{io::Write, net::TcpListener, thread};
+use std::{
+    io::{Read, Write},
+    net::TcpListener,
+    thread,
+};
 
 use common::{Client, DEADLINE, stat, wait_for};
 use heirloom::tls::rustls::{
@@ -77,6 +81,7 @@ fn both_sides_derive_the_same_secrets() {
 fn keys_that_are_updated_in_mid_conversation_change_nothing() {
     let lab = Secured::start();
     let mut client = lab.connect_by(lab.pki.client(&[&TLS13]));
+    client.shake().expect("hands are shaken");
     for round in 0..20 {
         // The server is asked for new keys, too.
         client.tls().refresh_traffic_keys().expect("TLS 1.3");
@@ -156,15 +161,26 @@ fn a_dial_that_cannot_trust_its_peer_fails_with_the_reason() {
     assert!(got.ends_with("(bad_certificate was sent)"), "{got}");
     // And the other side, which is the same server, hears it.
     lab.server.wait_line("reason=\"TLS: the peer has sent bad_certificate\"");
-    let got = client.ask(&format!("dial_tls {} localhost", lab.server.address));
+    let plain = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = plain.local_addr().expect("an address");
+    let greeted = thread::spawn(move || {
+        let (mut stream, _) = plain.accept().expect("it dials");
+        stream.write_all(b"220 mail.example\r\n").expect("it listens");
+        std::io::copy(&mut stream, &mut std::io::sink()).map(drop)
+    });
+    let got = client.ask(&format!("dial_tls {address} localhost"));
+    greeted.join().expect("no panic").expect("an orderly end, behind the alert");
     assert_eq!(got, "dial failed: invalid data: what came is no TLS (decode_error was sent)");
     let silent = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = silent.local_addr().expect("an address");
-    let cut = thread::spawn(move || drop(silent.accept()));
+    let cut = thread::spawn(move || {
+        let (mut stream, _) = silent.accept().expect("it dials");
+        stream.read(&mut [0; 4096]).expect("a hello") // or the end would be a reset
+    });
     let got = client.ask(&format!("dial_tls {address} localhost"));
     assert_eq!(got, "dial failed: unexpected end of file: the peer has left during the handshake");
     cut.join().expect("no panic");
-    wait_for("both to be gone", || stat(&mut client, "connections:") == 1);
+    wait_for("both to be gone", || stat(&mut client, "connections") == 1);
 }
 
 #[test]

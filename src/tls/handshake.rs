@@ -404,6 +404,9 @@ fn words(e: &Error) -> Cow<'static, str> {
         Error::PeerIncompatible(PeerIncompatible::NoKxGroupsInCommon) => {
             "no group for the key exchange in common".into()
         }
+        Error::PeerIncompatible(PeerIncompatible::SignatureAlgorithmsExtensionRequired) => {
+            "the client names no signature algorithm, as before TLS 1.2".into()
+        }
         Error::NoApplicationProtocol => "no application protocol in common".into(),
         Error::NoCertificatesPresented => "the client has no certificate".into(),
         Error::PeerMisbehaved(PeerMisbehaved::SelectedUnofferedApplicationProtocol) => {

@@ -147,6 +147,7 @@ impl Net {
     /// One step of a handshake. `Some` when that is over and the service has yet to hear of the connection.
     pub(crate) fn shake(&mut self, id: ConnId, buffer: &mut [u8]) -> Option<Origin> {
         self.stats.reads += 1;
+        self.stats.handshake_steps += 1;
         let conn = self.conn(id)?;
         let Stream::Tls(secured) = &mut conn.stream else { return None };
         if !conn.input.is_empty() {
