@@ -163,6 +163,8 @@ pub struct Net {
     ended: Vec<ConnId>,
     /// Whose handshake can go on. Some of them do in this turn, and the others wait.
     shaking: VecDeque<ConnId>,
+    /// Who has ciphers that are ready, in the order in which they were made.
+    warm: VecDeque<ConnId>,
     /// Dials that never became a connection: told in phase 3, `accept`.
     refused_dials: Vec<(u64, std::io::Error)>,
     /// Dials to hosts by name.
@@ -244,6 +246,7 @@ impl Net {
             writable: Vec::new(),
             ended: Vec::new(),
             shaking: VecDeque::new(),
+            warm: VecDeque::new(),
             tickets: None,
             refused_dials: Vec::new(),
             names: Resolver::default(),
