@@ -9,6 +9,10 @@ pub enum TlsError {}
 #[derive(Clone, Debug)]
 pub(crate) enum ServerTerms {}
 
+/// Whose keys generations would share.
+#[derive(Clone, Debug)]
+pub(crate) enum Ticketer {}
+
 impl ServerTerms {
     pub fn check(&self) -> Result<(), TlsError> {
         match *self {}

@@ -1,11 +1,15 @@
 //! Without the feature `tls` the lab has none.
 
-use heirloom::{ConnId, Connection, Listen, Net, Result, Timeouts};
+use heirloom::{ConnId, Connection, Listen, Net, Result, Server, Service, Timeouts};
 
 const WHY: &str = "the lab is built without the feature tls";
 
 pub fn timeouts(timeouts: Timeouts) -> Timeouts {
     timeouts
+}
+
+pub fn tune<S: Service>(server: Server<S>) -> Server<S> {
+    server
 }
 
 pub fn listen(_listen: Listen) -> Result<Listen> {

@@ -47,7 +47,7 @@ use nix::{
     unistd::daemon,
 };
 
-use crate::{Lab, idle, names, outside, sockets};
+use crate::{Lab, idle, names, outside, sockets, tls};
 
 /// A number from the environment.
 pub fn setting<N: FromStr>(name: &str) -> Option<N> {
@@ -134,7 +134,7 @@ pub fn tune(mut server: Server<Lab>) -> Server<Lab> {
         server = server.propagate_panics();
     }
     let server = names::tune(listen_also(outside::claim(server)));
-    let server = idle::tune_listener(sockets::listen_on(server));
+    let server = tls::tune(idle::tune_listener(sockets::listen_on(server)));
     if let Some(how) = told().filter(|how| how.starts_with("daemon")) {
         daemon(true, true).expect("a fork"); // the process that was started ends here
         if how.ends_with("hang") {

@@ -1,17 +1,23 @@
 //! TLS, with the feature `tls`: what `LAB_TLS=FILE` says, each time that it is asked for, and requests about it.
 //!
 //! - `certificate CERT KEY` (files) for whoever asks for no other, `name NAME CERT KEY` for who asks for this name;
-//!   `clients CA`: they have to show a certificate by this one; `alpn A,B`; `tls12`: nothing newer.
+//!   `clients CA`: they have to show a certificate by this one; `alpn A,B`; `tls12`: nothing newer; `tickets SECONDS`.
 //! - Of dials: `trust CA`, `show CERT KEY`.
 //!
 //! `tls` tells what was agreed on, `export LABEL CONTEXT` a secret of both sides; `starttls` answers `ok` and puts TLS on
 //! the connection, `starttls-dialed NAME` on the one that was dialed last. `dial_tls ADDRESS NAME` and `dial_host_tls`
 //! answer as `dial_host` does. `renew LISTENER` reads the file again.
 
-use std::{collections::BTreeMap, env, fs, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use heirloom::{
-    ConnId, Connection, Error, Listen, Net, Result, Timeouts,
+    ConnId, Connection, Error, Listen, Net, Result, Server, Service, Timeouts,
+    tls::Ticketer,
     tls::rustls::{
         ClientConfig, RootCertStore, ServerConfig,
         crypto::ring::{default_provider, sign::any_supported_type},
@@ -35,6 +41,17 @@ impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let named = hello.server_name().and_then(|name| self.named.get(name));
         named.or(self.other.as_ref()).cloned()
+    }
+}
+
+/// One for all configurations.
+static TICKETS: OnceLock<Ticketer> = OnceLock::new();
+
+/// Once it listens.
+pub fn tune<S: Service>(server: Server<S>) -> Server<S> {
+    match TICKETS.get() {
+        Some(tickets) => server.tickets(tickets),
+        None => server,
     }
 }
 
@@ -69,6 +86,7 @@ fn roots(path: &str) -> Result<RootCertStore> {
 fn server() -> Result<Arc<ServerConfig>> {
     let (mut certificates, mut clients) = (Certificates::default(), None);
     let (mut protocols, mut versions) = (Vec::new(), vec![&TLS13, &TLS12]);
+    let mut tickets = None;
     for line in lines()? {
         match line.iter().map(String::as_str).collect::<Vec<_>>()[..] {
             ["certificate", certificate, key] => {
@@ -82,6 +100,10 @@ fn server() -> Result<Arc<ServerConfig>> {
                 protocols = list.split(',').map(|it| it.as_bytes().to_vec()).collect()
             }
             ["tls12"] => versions = vec![&TLS12],
+            ["tickets", seconds] => {
+                let lifetime = Duration::from_secs(number(seconds)?);
+                tickets = Some(TICKETS.get_or_init(|| Ticketer::new(lifetime)).clone());
+            }
             _ => {}
         }
     }
@@ -97,6 +119,9 @@ fn server() -> Result<Arc<ServerConfig>> {
     };
     let mut config = builder.with_cert_resolver(Arc::new(certificates));
     config.alpn_protocols = protocols;
+    if let Some(tickets) = tickets {
+        config.ticketer = Arc::new(tickets);
+    }
     Ok(config.into())
 }
 

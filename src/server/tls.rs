@@ -3,7 +3,12 @@
 use std::sync::Arc;
 
 use super::Server;
-use crate::{error::Result, net::Listen, service::Service, tls::rustls::ServerConfig};
+use crate::{
+    error::Result,
+    net::Listen,
+    service::Service,
+    tls::{Ticketer, rustls::ServerConfig},
+};
 
 impl<S: Service> Server<S> {
     /// [Listens](Self::listen) for clients that speak TLS 1.3 or 1.2, as `config` says: which certificate is shown for which
@@ -30,5 +35,26 @@ impl<S: Service> Server<S> {
     /// ```
     pub fn listen_tls(self, address: &str, config: Arc<ServerConfig>) -> Result<Server<S>> {
         self.listen_on(Listen::new(address).tls(config))
+    }
+
+    /// Has the keys of these tickets go along in a restart by fork-exec, and come back in a roll back: whoever has begun a session
+    /// with one generation resumes it with the next. (By fork they are in the heap.) A server has one ticketer, for all
+    /// of its configurations.
+    ///
+    /// ```no_run
+    /// use std::{sync::Arc, time::Duration};
+    ///
+    /// use heirloom::{Result, Server, Service, tls, tls::Ticketer};
+    ///
+    /// fn open<S: Service>(server: Server<S>) -> Result<Server<S>> {
+    ///     let tickets = Ticketer::new(Duration::from_secs(12 * 60 * 60));
+    ///     let mut config = tls::server_config("/etc/app/cert.pem", "/etc/app/key.pem")?;
+    ///     config.ticketer = Arc::new(tickets.clone());
+    ///     server.tickets(&tickets).listen_tls("0.0.0.0:7443", config.into())
+    /// }
+    /// ```
+    pub fn tickets(mut self, tickets: &Ticketer) -> Server<S> {
+        self.net.tickets = Some(tickets.clone());
+        self
     }
 }

@@ -37,6 +37,8 @@ pub(crate) struct Records {
     /// The peer has.
     pub(super) heard_last: bool,
     given_away: bool,
+    /// Ciphers were made since somebody asked.
+    warmed: bool,
     rustls: Option<Box<dyn AfterHandshake>>,
 }
 
@@ -104,6 +106,7 @@ impl Records {
             said_last: false,
             heard_last: false,
             given_away: false,
+            warmed: false,
             rustls: None,
         }
     }
@@ -146,6 +149,7 @@ impl Records {
         let Some(length) = length.filter(|length| input.len() - from >= *length) else {
             return Ok(false);
         };
+        self.warmed |= !self.has_ciphers();
         let text =
             self.receiving.record(self.suite, &mut input[front..from + length], from - front)?;
         opened.used += length;
@@ -241,6 +245,7 @@ impl Records {
                 return Err(Unsealed::Worn); // one is left, for the close_notify
             }
         }
+        self.warmed |= !self.has_ciphers();
         Ok(self.sending.record(self.suite, DATA, plain, skip, out))
     }
 
@@ -329,6 +334,11 @@ impl Records {
     pub fn drop_ciphers(&mut self) {
         self.sending.cipher = None;
         self.receiving.cipher = None;
+    }
+
+    /// Whether some were made since the last call, where there were none.
+    pub fn take_warmed(&mut self) -> bool {
+        std::mem::take(&mut self.warmed)
     }
 
     /// Whether there are any.

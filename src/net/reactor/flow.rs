@@ -145,6 +145,7 @@ impl Net {
         if self.conns[id.slot()].stream.owes() {
             self.mark_dirty(id);
         }
+        self.keep_ciphers(id);
     }
 
     /// Reads and throws away what a peer sends after we have closed, until its FIN.

@@ -166,6 +166,7 @@ impl Net {
             (self.timers, self.checks) = (old.timers, old.checks);
         }
         self.alarms.suspend_all();
+        self.tickets = old.tickets;
         self.inherit_names(old.names);
         self.keep(conns).map_err(|e| Error::io("wait for", "connections", e))
     }

@@ -22,6 +22,8 @@ impl Net {
 
     pub(super) fn flush_secure(&mut self, _: ConnId) {}
 
+    pub(super) fn keep_ciphers(&mut self, _: ConnId) {}
+
     pub(super) fn break_off(&mut self, id: ConnId, e: io::Error) {
         self.kill(id, Reason::Broken(e));
     }

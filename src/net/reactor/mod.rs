@@ -80,6 +80,7 @@ use crate::{
     system::reserve::Reserve,
     tasks::{AlarmChange, Alarms, DeferredQueue, Holds},
     timer::TimerQueue,
+    tls::Ticketer,
 };
 
 /// What a process in memory does not do.
@@ -140,6 +141,9 @@ pub struct Net {
     /// What operators and restarts have when clients have all other descriptors.
     pub(crate) reserve: Reserve,
 
+    /// Whose keys the next generation has as well.
+    pub(crate) tickets: Option<Ticketer>,
+
     // The connections.
     pub(crate) conns: Slots,
     /// What those of them that are in service remember, but for what is lent to a callback.
@@ -159,6 +163,8 @@ pub struct Net {
     ended: Vec<ConnId>,
     /// Whose handshake can go on. Some of them do in this turn, and the others wait.
     shaking: VecDeque<ConnId>,
+    /// Who has ciphers that are ready, in the order in which they were made.
+    warm: VecDeque<ConnId>,
     /// Dials that never became a connection: told in phase 3, `accept`.
     refused_dials: Vec<(u64, std::io::Error)>,
     /// Dials to hosts by name.
@@ -240,6 +246,8 @@ impl Net {
             writable: Vec::new(),
             ended: Vec::new(),
             shaking: VecDeque::new(),
+            warm: VecDeque::new(),
+            tickets: None,
             refused_dials: Vec::new(),
             names: Resolver::default(),
             staged: Staged::default(),

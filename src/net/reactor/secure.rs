@@ -8,6 +8,7 @@ use rustls::{ClientConfig, ServerConfig, pki_types::ServerName};
 use super::Net;
 use crate::{
     error::{Error, Result},
+    limits::CIPHERS_KEPT,
     log_target::NET,
     net::{
         conn::{ConnState, Phase},
@@ -221,6 +222,7 @@ impl Net {
         }
         if !conn.output.is_empty() {
             self.write(id);
+            self.keep_ciphers(id);
             let conn = &mut self.conns[id.slot()];
             let worn = conn.stream.secure().is_some_and(Secure::is_worn);
             if worn && conn.phase == Phase::Open {
@@ -262,6 +264,20 @@ impl Net {
                 self.break_off(id, e);
                 false
             }
+        }
+    }
+
+    /// It may have made ciphers. So many connections have some, those that made them last.
+    pub(super) fn keep_ciphers(&mut self, id: ConnId) {
+        let conn = &mut self.conns[id.slot()];
+        if conn.stream.secure_mut().is_some_and(Secure::take_warmed) {
+            self.warm.push_back(id);
+        }
+        if self.warm.len() > CIPHERS_KEPT
+            && let Some(first) = self.warm.pop_front()
+            && let Some(conn) = self.conn(first)
+        {
+            conn.stream.secure_mut().into_iter().for_each(Secure::cool);
         }
     }
 

@@ -1,5 +1,5 @@
-//! A TLS connection that goes to another process: who may seal, and all there is to know of it as bytes, what is secret
-//! apart from the rest.
+//! A TLS connection that is idle, or goes to another process: who may seal, and all there is to know of it as bytes, what is
+//! secret apart from the rest.
 //!
 //! ```text
 //! open = version u8  flags u8  end u8  alert u8  promised u64  tls u16  suite u16
@@ -36,6 +36,21 @@ impl Secure {
     pub fn take_back(&mut self) {
         if let State::Open(open) = &mut self.state {
             open.0.take_back();
+        }
+    }
+
+    /// Whether ciphers were made since the last call: they are as large as the rest of an idle connection.
+    pub fn take_warmed(&mut self) -> bool {
+        match &mut self.state {
+            State::Open(open) => open.0.take_warmed(),
+            _ => false,
+        }
+    }
+
+    /// They are made again when they are needed.
+    pub fn cool(&mut self) {
+        if let State::Open(open) = &mut self.state {
+            open.0.drop_ciphers();
         }
     }
 

@@ -107,6 +107,8 @@ pub(crate) enum Message {
     Ended { pid: u32, code: u8 },
     /// The newest to an older one: these are of your flows.
     Datagrams { forwarded: Vec<Forwarded> },
+    /// Old to new, or back: the keys of the tickets that were given out. With it: what holds them.
+    TicketKeys,
     /// Old to new, before the state: my alarms. New to old, until it has committed: what is new about them.
     Alarms(Vec<AlarmWord>),
 }
@@ -141,6 +143,7 @@ const RETIRING: u16 = 27;
 const SERVING: u16 = 28;
 const DATAGRAMS: u16 = 30;
 const ALARMS: u16 = 40;
+const TICKET_KEYS: u16 = 50;
 const SNAPSHOT: u16 = 60;
 const LOADED: u16 = 61;
 const CHANGES: u16 = 62;
@@ -223,6 +226,7 @@ impl Message {
             | Message::Committed
             | Message::Resumed
             | Message::GivenUp
+            | Message::TicketKeys
             | Message::Ask => {}
         }
         out
@@ -279,6 +283,7 @@ impl Message {
             Message::Ended { .. } => ENDED,
             Message::Datagrams { .. } => DATAGRAMS,
             Message::Alarms(_) => ALARMS,
+            Message::TicketKeys => TICKET_KEYS,
         }
     }
 
@@ -339,6 +344,7 @@ impl Message {
             LEAVING => Message::Leaving { pid: pid(fields)? },
             ENDED => Message::Ended { pid: pid(fields)?, code: code(fields)? },
             DATAGRAMS => Message::Datagrams { forwarded: forwarded(fields)? },
+            TICKET_KEYS => Message::TicketKeys,
             ALARMS => Message::Alarms(AlarmWord::all_of(fields, ALARM)?),
             _ => return Ok(Rollback::of(kind, fields)?.map(Message::Rollback)),
         }))

@@ -5,13 +5,14 @@
 //! secrets = (length u32  keys)*
 //! ```
 
-use std::{io, os::fd::OwnedFd};
+use std::{io, os::fd::OwnedFd, time::Instant};
 
 use super::vessel;
+
 use crate::{
     limits::BATCH_MAX,
     net::{ConnState, Stream},
-    tls::Wiped,
+    tls::{Ticketer, Wiped},
 };
 
 /// Those of a batch, to be sent or as they came.
@@ -63,4 +64,19 @@ impl Secrets {
     pub fn empty(fd: OwnedFd) -> io::Result<Secrets> {
         Ok(Secrets { all: vessel::empty(fd, BATCH_MAX)?, read: 0 })
     }
+}
+
+/// A descriptor that holds the keys of a ticketer.
+pub(crate) fn fill_with_tickets(tickets: &Ticketer, now: Instant) -> io::Result<OwnedFd> {
+    let mut keys = Wiped::default();
+    tickets.encode(now, &mut keys);
+    vessel::fill(&keys)
+}
+
+/// Has a ticketer take over the keys that such a descriptor holds.
+pub(crate) fn empty_of_tickets(tickets: &Ticketer, now: Instant, fd: OwnedFd) -> io::Result<()> {
+    let keys = vessel::empty(fd, BATCH_MAX)?;
+    tickets
+        .adopt(now, keys.bytes())
+        .map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e.to_string()))
 }

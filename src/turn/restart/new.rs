@@ -196,6 +196,7 @@ impl<S: Service> Turn<S> {
                     self.await_handover();
                 }
                 Ok(Some((Message::Alarms(words), _))) => self.inherit_alarms(words),
+                Ok(Some((Message::TicketKeys, fds))) => self.inherit_tickets(fds),
                 Ok(Some((Message::Handed { last_serial, slots }, _))) if !self.succession.ready => {
                     self.handed(last_serial, slots)?;
                 }
@@ -274,6 +275,7 @@ impl<S: Service> Turn<S> {
             // Before anything is done to them: both sides have them until this is said.
             let _ = old.link.send(&Message::TakenOver, Vec::new());
         }
+        self.insist()?;
         let taken_over = self.net.clock.now();
         self.net.alarms.resume_all();
         let moved = self.net.connections();

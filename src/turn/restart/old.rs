@@ -151,6 +151,7 @@ impl<S: Service> Turn<S> {
             Message::TakenOver => self.taken_over(),
             Message::Serving { after } => self.new_side_serves(after),
             Message::Alarms(words) => self.handle_alarms(words),
+            Message::TicketKeys => self.inherit_tickets(fds),
             // It was told to stop, and so the service was: also if it has left by now.
             Message::Dismissed { within, .. } => return self.dismissed(within),
             Message::Claim { .. } => return self.take_step(Event::Claimed),
