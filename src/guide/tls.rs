@@ -97,6 +97,45 @@
 //! [four steps](crate::limits::HANDSHAKE_BUDGET) of them at most, after it has served who is here already, and the others have their
 //! turn in order. A client has [10 s](crate::Timeouts::handshake) for it; the time in which it waits for us does not count.
 //!
+//! # At a restart
+//!
+//! A connection with TLS is a connection like any other: it stays and drains, or [moves](crate::Restart::move_connections), by
+//! either engine, in the middle of whatever record it is in, and its client shakes hands once in its life. What was agreed on, the
+//! numbers of the records, half-read and half-sent ones go along. Exactly one process writes at any time, since two that seal by
+//! the same number would give the key away: what is frozen seals nothing, and what has gone to another process never will again. A handshake
+//! that is under way stays in the old process. So does, with a line in the log, a connection of a provider whose secrets cannot be
+//! written down.
+//!
+//! # Who could read what
+//!
+//! Whoever can read the memory of a server has the keys of its connections and, mostly, the private key of its certificate;
+//! that is so with every TLS library. The question is what a restart adds.
+//!
+//! | | what holds keys | who could read it |
+//! |---|---|---|
+//! | a fork | the heap of both processes, as of any fork; what stays with the old one is wiped in the new one, piece by piece | who can read either's memory: root, and programs of the same user where `ptrace(2)` lets them |
+//! | a fork-exec with moves | for some milliseconds a memfd of its own, beside the one with the records: secrets and numbers, of established connections only. The private key is not in it: the new program reads its own | the same; it has no name in a file system, goes from process to process over a private socket pair, and is mapped by nobody |
+//! | after it | nothing: its reader wipes it before it is closed, and the buffers on both sides are wiped as they go | |
+//! | the log, errors, a core dump | no secret is ever formatted; a core dump of a server has its heap, and so its keys, moves or not | |
+//! | swap | the memfd and the heap may be swapped out as all memory may: encrypt it, or have none | who has the disk |
+//!
+//! Two things are worth knowing before connections move. The **new program has the keys**: an upgrade to a program that you do not
+//! trust with what its clients say was never one. And **forward secrecy counts from the end of the connection**, not from the
+//! handshake: one that lives for a month across ten upgrades has keys in memory for a month (TLS 1.3 changes them on the way,
+//! when either side asks). Who does not want that lets them stay:
+//!
+//! ```
+//! use heirloom::Move;
+//!
+//! /// What a service remembers of a connection: `on_open` is told by which listener it came.
+//! struct Session { listener: usize }
+//!
+//! /// Of `Service::on_move`: those of listener 1 shake hands again with the new process.
+//! fn on_move(session: &Session) -> Move {
+//!     if session.listener == 1 { Move::Stay } else { Move::Yes }
+//! }
+//! ```
+//!
 //! # Kernel TLS
 //!
 //! Linux can seal and open records itself (`tls(7)`, `TCP_ULP`), where it is built so. heirloom does not use it, and has a place for it: the one
