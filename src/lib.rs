@@ -19,7 +19,7 @@
 //!
 //! Non-goals:
 //! - more than one thread, or work that blocks: one process is one core;
-//! - TLS, HTTP, QUIC: what a service does with its bytes is its own business;
+//! - HTTP, QUIC: what a service does with its bytes is its own business;
 //! - systems other than 64-bit Linux;
 //! - keeping state over a crash.
 //!
@@ -73,6 +73,7 @@
 //! - [tasks and messages](guide::tasks_and_messages), what is no connection;
 //! - [datagrams](guide::datagrams);
 //! - [sockets](guide::sockets): their options, and clients that come through a proxy;
+//! - [TLS](guide::tls);
 //! - [testing](guide::testing), whole conversations through every restart.
 //!
 //! And to run one:
@@ -96,7 +97,8 @@
 //!
 //! Features: `cli` (on by default) is the program `heirloom`; `proxy-protocol` (on by default) lets a listener's clients
 //! [come through a proxy](Listen::proxy_protocol); with `names` hosts can be dialed by name
-//! (`Net::dial_host`), which is looked up within the loop; with `carried` (on by default) there is a macro of that name
+//! (`Net::dial_host`), which is looked up within the loop; with `tls` connections are encrypted (`Server::listen_tls`), also
+//! where they move; with `carried` (on by default) there is a macro of that name
 //! which writes down what [`Service::save`] and [`Service::export`] are to, by [serde](https://serde.rs), and what reads it;
 //! with `serde` alone all that names something ([`ConnId`], [`Timer`], [`Alarm`], [`Watch`], [`PendingAlarm`],
 //! [`Deferred`], [`SocketId`], [`DatagramPeer`], [`Peer`], [`Origin`], [`Engine`], [`Backoff`]) can be part of that.
@@ -136,6 +138,11 @@ mod tasks;
 pub mod testing;
 mod timeouts;
 pub mod timer;
+#[cfg(feature = "tls")]
+pub mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "no_tls.rs"]
+mod tls;
 mod turn;
 mod verdict;
 

@@ -350,6 +350,18 @@ pub const TIMEOUT_MIN: Duration = Duration::from_millis(1);
 /// for a whole head).
 pub const FIRST_MESSAGE: Duration = Duration::from_secs(10);
 
+/// A TLS handshake has to be over within this time, unless told otherwise: two round trips and some computing (nginx and
+/// HAProxy have 60 s and the time for a request, Envoy 15 s).
+pub const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// Steps of TLS handshakes in one turn. One takes 70 to 500 us, which is the time of some dozen requests, so who is here
+/// already waits for no more than that many, however many clients come at once; those have the next turn, which follows at once.
+pub const HANDSHAKE_BUDGET: usize = 4;
+
+/// So many TLS connections keep ciphers that are ready, those that made them last: some 1.2 kB each, twice what an idle
+/// connection has else, and made again within a microsecond. Most servers have fewer that speak within a second.
+pub const CIPHERS_KEPT: usize = 1024;
+
 /// Output that the peer does not take at all for this long ends a connection, unless told otherwise (nginx: 60 s).
 pub const WRITE_STALL: Duration = Duration::from_secs(30);
 

@@ -19,6 +19,10 @@ pub struct Stats {
     pub accepted: u64,
     /// Connections dialed and established.
     pub dialed: u64,
+    /// TLS handshakes that were made, of either kind.
+    pub handshakes: u64,
+    /// And the steps that were made for them, each with one `read`.
+    pub handshake_steps: u64,
     /// Connections that came from an older generation.
     pub moved_in: u64,
     /// Connections that went to a newer generation.

@@ -2,7 +2,9 @@
 
 use std::{fmt, time::Duration};
 
-use crate::limits::{CLOSE, CONTROL_SILENCE, FAR_FUTURE, FIRST_MESSAGE, TIMEOUT_MIN, WRITE_STALL};
+use crate::limits::{
+    CLOSE, CONTROL_SILENCE, FAR_FUTURE, FIRST_MESSAGE, HANDSHAKE, TIMEOUT_MIN, WRITE_STALL,
+};
 
 /// How long a connection may be silent, and how long each step of it may take.
 ///
@@ -34,6 +36,7 @@ pub struct Timeouts {
     pub(crate) first_message: Option<Duration>,
     pub(crate) write_stall: Option<Duration>,
     pub(crate) close: Duration,
+    pub(crate) handshake: Duration,
 }
 
 impl Timeouts {
@@ -47,6 +50,7 @@ impl Timeouts {
             first_message: Some(FIRST_MESSAGE),
             write_stall: Some(WRITE_STALL),
             close: CLOSE,
+            handshake: HANDSHAKE,
         }
     }
 
@@ -104,6 +108,16 @@ impl Timeouts {
     /// [`Reason::NoFin`](crate::Reason::NoFin) of a peer that did not send any.
     pub fn close(self, limit: Duration) -> Timeouts {
         Timeouts { close: limit.clamp(TIMEOUT_MIN, FAR_FUTURE), ..self }
+    }
+
+    /// A TLS handshake has to be over after this long (10 s unless told), from when the connection came, stands, or
+    /// was [upgraded](crate::Connection::start_tls) on. What then follows has the other limits, from then on.
+    ///
+    /// The reason is [`TlsError::HandshakeTimeout`](crate::tls::TlsError::HandshakeTimeout). A client that waits for us is
+    /// not meant: however many handshakes there are to be made, each has its time to speak.
+    #[cfg(feature = "tls")]
+    pub fn handshake(self, limit: Duration) -> Timeouts {
+        Timeouts { handshake: limit.clamp(TIMEOUT_MIN, FAR_FUTURE), ..self }
     }
 
     /// How long a silence in this direction may be.

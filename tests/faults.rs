@@ -2,17 +2,21 @@
 //! load: afterwards one generation accepts, nothing is left over, and the next restart works.
 
 mod common;
+#[cfg_attr(feature = "tls", path = "common/held_tls.rs")]
+#[cfg_attr(not(feature = "tls"), path = "common/held.rs")]
+mod held;
 
 use std::{fs, thread, time::Duration};
 
 use common::{
-    Client, Dir,
+    Dir,
     churn::{Churn, LAB, assert_only_cut, converse_with_lab},
     open_fds,
     ops::{names, restart_to_the_end, wait_settled},
     restart::{Engine, Lab, is_stopped, wait_for_events},
     wait_for,
 };
+use held::Held;
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -93,6 +97,14 @@ fn scenario_03_a_fault_at_every_step_of_a_move() {
     walk_all(Mode::Move);
 }
 
+/// No client may ever hear a record twice, or one that another process has sealed by the same nonce.
+#[test]
+#[cfg(feature = "tls")]
+#[cfg_attr(not(debug_assertions), ignore = "faults are in debug builds only")]
+fn scenario_03_a_fault_at_every_step_of_a_move_with_tls() {
+    walk_all(Mode::Tls);
+}
+
 #[test]
 #[cfg_attr(not(debug_assertions), ignore = "faults are in debug builds only")]
 fn scenario_03_a_fault_at_every_step_of_a_copy_of_what_changes() {
@@ -105,7 +117,10 @@ enum Mode {
     Stay,
     /// Connections move.
     Move,
-    /// The same, and the service notes what changes.
+    /// They have TLS, and each is in the middle of a record.
+    #[cfg_attr(not(feature = "tls"), allow(dead_code))]
+    Tls,
+    /// Connections move, and the service notes what changes.
     Track,
 }
 
@@ -128,6 +143,8 @@ struct Walk {
     engine: Engine,
     fault: &'static str,
     mode: Mode,
+    /// Who connects to it as those who are held.
+    held: held::Connecting,
     /// Where the control socket is, and the file that asks for a fault.
     files: Dir,
     /// Descriptors of a process that has nobody to serve.
@@ -138,7 +155,9 @@ impl Walk {
     fn begin(engine: Engine, fault: &'static str, mode: Mode) -> Walk {
         let files = Dir::new();
         let control = files.path("control").display().to_string();
-        let lab = Lab::with(|mut setup| {
+        let held = held::Connecting::new(mode == Mode::Tls);
+        let lab = Lab::with(|setup| {
+            let mut setup = held.adjust(setup);
             if mode != Mode::Stay {
                 setup = setup.env("LAB_MOVE", 1);
             }
@@ -155,7 +174,7 @@ impl Walk {
         });
         wait_for_events(lab.pid());
         let fds = open_fds(lab.pid());
-        Walk { lab, engine, fault, mode, files, fds }
+        Walk { lab, engine, fault, mode, held, files, fds }
     }
 
     fn walk(mut self) {
@@ -188,8 +207,8 @@ impl Walk {
     fn take(&mut self, step: &str) -> Left {
         let traffic = Churn::start(&self.lab.address, LAB);
         let held = if self.mode == Mode::Stay { 0 } else { HELD };
-        let mut held: Vec<_> = (0..held).map(|_| self.lab.connect()).collect();
-        held.iter_mut().for_each(|client| drop(client.who()));
+        let mut held: Vec<_> = (0..held).map(|_| self.held.connect(&self.lab)).collect();
+        held.iter_mut().for_each(Held::begin);
         if BACK.contains(&step) {
             self.lab.break_programs("roll back");
         }
@@ -273,7 +292,7 @@ impl Walk {
     }
 
     /// Connections that move are lost only with a process that was killed while it had them.
-    fn assert_kept(&self, step: &str, mut client: Client) {
+    fn assert_kept(&self, step: &str, client: Held) {
         let new_had_them =
             ["NewReleased", "NewServing", "NewSavedBack", "NewCommitted"].contains(&step);
         let old_had_them = match step {
@@ -288,9 +307,7 @@ impl Walk {
             // It is found out, and killed, when it may have begun to serve.
             _ => new_had_them || step == "NewReady",
         };
-        if !killed {
-            client.who();
-        }
+        client.end(killed);
     }
 
     /// The one that both have agreed upon has died. If the other one has heard of both at once, it has

@@ -172,6 +172,11 @@ impl Service for Chat {
         Ok(())
     }
 
+    /// A certificate that was renewed is shown from here on.
+    fn after_fork_in_child(&mut self, net: &mut Net) -> Result {
+        common::tls::renew(net)
+    }
+
     /// It owns nothing but memory.
     fn discard(&mut self, session: String) {
         drop(session);

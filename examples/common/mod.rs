@@ -3,8 +3,12 @@
 //! `--listen ADDR`, `--datagrams ADDR` (both repeatable), `--pid-file PATH`, `--control PATH`,
 //! `--probation SECONDS`; `--move`: established connections go to the new process at a restart, `--no-move`:
 //! they stay with the old one; `--supervised` puts a process with a stable pid in front; `--check` only looks
-//! whether the rest makes sense. HUP restarts by fork, USR2 by fork-exec, TERM and INT drain and exit, a second one exits
+//! whether the rest makes sense. With `--tls-cert PATH --tls-key PATH`, or `--tls-self-signed` to try it, clients shake hands
+//! by TLS: those of `--listen-tls ADDR`, or, where there is none, all. HUP restarts by fork, USR2 by fork-exec, TERM and INT drain and exit, a second one exits
 //! now. `RUST_LOG` sets how much is logged (`info`).
+
+#[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
+pub mod tls;
 
 use std::{ffi::OsString, io::Write, path::PathBuf, process, process::ExitCode, time::Duration};
 
@@ -35,6 +39,16 @@ struct Options {
     check: bool,
     probation: Option<Duration>,
     supervised: bool,
+    tls: TlsOptions,
+}
+
+/// The part of it that is about TLS.
+#[derive(Clone, Default)]
+pub struct TlsOptions {
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+    self_signed: bool,
+    listen: Vec<String>,
 }
 
 /// Serves as the command line says; `tune` has the last word about the server.
@@ -52,6 +66,7 @@ pub fn serve<S: Service>(
                 "usage: {name} [--listen HOST:PORT|unix:PATH|unix:@NAME]... \
                  [--datagrams HOST:PORT|unix:PATH|unix:@NAME]... \
                  [--pid-file PATH] [--control PATH] [--probation SECONDS] [--move|--no-move] \
+                 [--listen-tls ADDRESS]... [--tls-cert PATH --tls-key PATH|--tls-self-signed] \
                  [--supervised] [--check]"
             );
             let _ = writeln!(std::io::stdout(), "{usage}"); // its reader may have left
@@ -59,7 +74,7 @@ pub fn serve<S: Service>(
         }
         Err(e) => return fail(EXIT_USAGE, &e),
     };
-    if options.listen.is_empty() {
+    if options.listen.is_empty() && options.tls.listen.is_empty() {
         options.listen.push(defaults.listen.to_owned());
     }
     match build(service, options) {
@@ -91,6 +106,10 @@ fn parse(
                 })?;
                 options.probation = Some(seconds);
             }
+            Arg::Long("listen-tls") => options.tls.listen.push(parser.value()?.string()?),
+            Arg::Long("tls-cert") => options.tls.certificate = Some(parser.value()?.into()),
+            Arg::Long("tls-key") => options.tls.key = Some(parser.value()?.into()),
+            Arg::Long("tls-self-signed") => options.tls.self_signed = true,
             Arg::Long("supervised") => options.supervised = true,
             Arg::Long("move") => options.moves = true,
             Arg::Long("no-move") => options.moves = false,
@@ -108,12 +127,10 @@ fn build<S: Service>(service: S, options: Options) -> Result<Server<S>> {
         let how = if options.moves { how.move_connections() } else { how };
         options.probation.map_or(how.clone(), |time| how.probation(time))
     };
-    let mut server = server
+    let server = server
         .restart_on(libc::SIGHUP, how(Restart::fork()))
         .restart_on(libc::SIGUSR2, how(Restart::fork_exec().checked("--check")));
-    for address in &options.listen {
-        server = server.listen(address)?;
-    }
+    let mut server = tls::listen(server, &options.listen, &options.tls)?;
     for address in &options.datagrams {
         server = server.datagrams(address)?;
     }

@@ -4,12 +4,13 @@
 //! cargo run --release --example echo -- --move --pid-file /tmp/echo.pid    # then, elsewhere:
 //! nc 127.0.0.1 7777                              # a line comes back
 //! kill -HUP $(cat /tmp/echo.pid)                 # a new generation; your session goes along
+//! cargo run --release --features tls --example echo -- --tls-self-signed   # then: openssl s_client localhost:7777
 //! ```
 
 #[path = "../common/mod.rs"]
 mod common;
 
-use heirloom::{Connection, Origin, Result, Service};
+use heirloom::{Connection, Net, Origin, Result, Service};
 use std::process::ExitCode;
 
 /// Echo shares nothing between its connections, so it has no fields.
@@ -41,6 +42,11 @@ impl Service for Echo {
 
     fn import(&mut self, _conn: &mut Connection<'_>, _saved: &[u8]) -> Result<()> {
         Ok(())
+    }
+
+    /// A certificate that was renewed is shown from here on.
+    fn after_fork_in_child(&mut self, net: &mut Net) -> Result<()> {
+        common::tls::renew(net)
     }
 }
 

@@ -10,6 +10,7 @@ use crate::{
     requests::number,
     say,
     settings::{millis, setting},
+    tls,
 };
 
 /// What the environment says.
@@ -18,7 +19,7 @@ pub fn timeouts() -> Timeouts {
         Some("never") => None,
         _ => millis(name).or(default.map(Duration::from_secs)),
     };
-    Timeouts::new()
+    tls::timeouts(Timeouts::new())
         .all_idle(limit("IDLE", None))
         .read_idle(limit("READ_IDLE", None))
         .write_idle(limit("WRITE_IDLE", None))

@@ -27,6 +27,8 @@ mod session;
 mod settings;
 mod socket;
 mod sockets;
+#[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
+mod tls;
 mod whence;
 mod witness;
 mod words;
@@ -87,6 +89,8 @@ struct Lab {
     events: Vec<String>,
     /// Connections closed, with their reasons, for `closes`.
     closes: Vec<String>,
+    /// The connection that was dialed last.
+    dialed: Option<ConnId>,
     /// Tells when the service is dropped.
     witness: Witness,
 }
@@ -109,6 +113,7 @@ impl Service for Lab {
         settings::linger("open");
         panic_if_told("on_open");
         if let Origin::Dialed { tag } = origin {
+            self.dialed = Some(conn.id());
             let text = format!("dialed {}", conn.peer());
             self.answer(conn.net, tag, &text);
         }
@@ -287,8 +292,9 @@ impl Service for Lab {
         let _ = own::enter("after_fork_in_parent");
     }
 
-    fn after_fork_in_child(&mut self, _net: &mut Net) -> Result {
+    fn after_fork_in_child(&mut self, net: &mut Net) -> Result {
         own::enter("after_fork_in_child")?;
+        common::tls::renew(net)?;
         self.own.reseed()
     }
 

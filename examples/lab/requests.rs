@@ -18,7 +18,7 @@ use crate::{
     ALARM, DIAL, Lab, RESTART, UNHOLD, WAIT, idle, names, say,
     session::{self, Fails, Fate, Session},
     settings::adjust,
-    socket, sockets, words,
+    socket, sockets, tls, words,
 };
 
 /// The heap of `heap` is made of such blocks, too small for the allocator to map each by itself.
@@ -217,7 +217,33 @@ impl Lab {
                 self.answer(conn.net, WAIT, rest);
                 return Ok(Some("ok".to_owned()));
             }
+            _ => return self.handle_others(conn, session, verb, rest),
+        }
+        Ok(None)
+    }
+
+    /// The requests that other files are about.
+    fn handle_others(
+        &mut self,
+        conn: &mut Connection<'_>,
+        session: &mut Session,
+        verb: &str,
+        rest: &str,
+    ) -> Result<Option<String>> {
+        match verb {
+            "dial_tls" | "dial_host_tls" => {
+                let tag = names::tag(conn.id());
+                tls::dial(conn.net, verb, rest, tag)?;
+                self.wait(conn, tag);
+            }
+            "starttls" => {
+                say(conn, "ok"); // the last plain bytes
+                tls::upgrade(conn)?;
+            }
             _ => {
+                if let Some(answer) = tls::handle(conn, &self.dialed, verb, rest)? {
+                    return Ok(Some(answer));
+                }
                 if let Some(answer) = sockets::handle(conn, verb, rest)? {
                     return Ok(Some(answer));
                 }

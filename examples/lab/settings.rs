@@ -1,7 +1,7 @@
 //! What the environment says: limits, ways to restart and to drain, and what is to go wrong. Knows no
 //! request.
 //!
-//! `LAB_*` variables, in milliseconds (or `never`), bytes and counts: IDLE READ_IDLE WRITE_IDLE FIRST WRITE CLOSE READY
+//! `LAB_*` variables, in milliseconds (or `never`), bytes and counts: IDLE READ_IDLE WRITE_IDLE FIRST WRITE CLOSE HANDSHAKE READY
 //! PROBATION COPY MAX_DOWNTIME CONNECTIONS MAX_MOVED MESSAGE OUTPUT, DRAIN DRAIN_SPREAD STOP STOP_SPREAD GENERATIONS DISMISS, DIAL
 //! PER_DESTINATION; `LAB_PREPARE="FROM WITHIN PAUSE"` (bytes,
 //! and milliseconds); and `LAB_OR_FORK_EXEC=1`, `LAB_MOVE=1` (as `--move`), `LAB_IF_SHARED=refuse` (or `fork-exec`), `LAB_CHECKED=1`, `LAB_MAILBOX=1` (2: with
@@ -22,6 +22,7 @@
 //! - `LAB_PANICS=1`: a panic ends the process.
 //! - `LAB_ALSO=FILE`: it also listens on each line of it, or reads `datagrams ADDRESS`.
 //! - `LAB_LISTEN_ON=FILE`: it also listens on each line of it, with options (see `sockets`).
+//! - `LAB_TLS=FILE`: certificates, and whom it trusts (see `tls`).
 //! - `LAB_JOURNAL=FILE`: all generations write down there which alarms, pieces, messages and words came.
 //! - `LAB_TELLS=1`: it tells all others as it begins (see `words`).
 //! - `LAB_CALLBACKS=FILE`: all generations write down there which callbacks of a restart came.
@@ -47,7 +48,7 @@ use nix::{
     unistd::daemon,
 };
 
-use crate::{Lab, idle, names, outside, sockets};
+use crate::{Lab, idle, names, outside, sockets, tls};
 
 /// A number from the environment.
 pub fn setting<N: FromStr>(name: &str) -> Option<N> {
@@ -134,7 +135,7 @@ pub fn tune(mut server: Server<Lab>) -> Server<Lab> {
         server = server.propagate_panics();
     }
     let server = names::tune(listen_also(outside::claim(server)));
-    let server = idle::tune_listener(sockets::listen_on(server));
+    let server = tls::tune(idle::tune_listener(sockets::listen_on(server)));
     if let Some(how) = told().filter(|how| how.starts_with("daemon")) {
         daemon(true, true).expect("a fork"); // the process that was started ends here
         if how.ends_with("hang") {

@@ -6,7 +6,7 @@
 //! - of connections, also behind `dial ADDRESS`: `keepalive=off`, `keepalive=60,10,3` (seconds, and how often),
 //!   `user_timeout=` (milliseconds), `rcvbuf=`, `sndbuf=` (bytes), `dscp=`, `fastopen` (of a dial);
 //! - of a listener: `backlog=`, `reuseport`, `v6only=0`, `defer=` (milliseconds), `fastopen=`, `proxy`,
-//!   `proxy=10.0.0.0/8,::1`.
+//!   `proxy=10.0.0.0/8,::1`, `tls` (see `tls`).
 #![allow(unsafe_code)] // descriptors by number, and options by theirs
 
 use std::{
@@ -22,7 +22,7 @@ use nix::sys::socket::{
     SockaddrStorage, getpeername, getsockname, getsockopt, sockopt::AcceptConn,
 };
 
-use crate::{Lab, requests::number};
+use crate::{Lab, requests::number, tls};
 
 /// Listens as the file says by now; it ends the program if it cannot.
 pub fn listen_on(mut server: Server<Lab>) -> Server<Lab> {
@@ -53,6 +53,7 @@ fn listen(line: &str) -> Result<Listen> {
                 let networks = value.split(',').filter(|network| !network.is_empty());
                 listen.proxy_protocol(ProxyProtocol::new().from(networks))
             }
+            "tls" => tls::listen(listen)?,
             _ => {
                 of_connections.push(word);
                 listen

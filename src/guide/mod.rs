@@ -10,7 +10,8 @@
 //! 5. [Tasks and messages](tasks_and_messages): alarms, jobs in hand, long work, mail from threads.
 //! 6. [Datagrams](datagrams): UDP and Unix datagram sockets, and flows.
 //! 7. [Sockets](sockets): options of listeners and dials, and clients that come through a proxy.
-//! 8. [Testing](testing): whole conversations at every byte and through every restart, in memory.
+//! 8. [TLS](tls): certificates, dials, `STARTTLS`, how it ends, who could read what.
+//! 9. [Testing](testing): whole conversations at every byte and through every restart, in memory.
 //!
 //! To run one:
 //!
@@ -33,6 +34,8 @@ pub mod sockets;
 pub mod systemd_and_containers;
 pub mod tasks_and_messages;
 pub mod testing;
+#[cfg(feature = "tls")]
+pub mod tls;
 pub mod what_a_service_holds;
 pub mod what_it_costs;
 pub mod your_own;

@@ -32,7 +32,7 @@ pub(crate) use self::{
     listen::{BY_NAME, CONTROL, ListenOptions, Listener, obtain},
     proxy::read as read_header,
     reactor::{Deadline, Expired, Request},
-    stream::Stream,
+    stream::{Secure, Stream},
 };
 pub use self::{
     datagram::{DatagramPeer, SocketId},

@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt, io};
 
 use log::Level;
 
-use crate::{error::Error, timeouts::Idle};
+use crate::{error::Error, timeouts::Idle, tls::TlsError};
 
 /// How a connection came to be.
 ///
@@ -76,6 +76,9 @@ pub enum Reason {
     /// A connection of a listener with [`ProxyProtocol`](crate::ProxyProtocol) has no header that can be read, in time, or
     /// comes from an address that may send none. Only the log hears it: the service has not heard of the connection.
     BadHeader(&'static str),
+    /// TLS has ended it: by an alert of either side, by a FIN without a `close_notify`, in the handshake. Of a handshake that
+    /// fails before [`on_open`](crate::Service::on_open) only the log hears.
+    Tls(TlsError),
     /// The peer took nothing of what was sent [within its time](crate::Timeouts::write_stall).
     NoProgress,
     /// The peer did not close its side [within its time](crate::Timeouts::close) after we closed ours. Only the log hears
@@ -118,6 +121,7 @@ impl Reason {
             Reason::Idle(_) => "close idle",
             Reason::NoFirstMessage => "close no first message",
             Reason::BadHeader(_) => "close bad header",
+            Reason::Tls(_) => "close tls",
             Reason::NoProgress => "close no progress",
             Reason::NoFin => "close no fin",
             Reason::DrainDeadline => "close drain deadline",
@@ -139,6 +143,7 @@ impl Reason {
             Reason::TooSlow => "output over its limit, the peer reads too slowly",
             Reason::NoFirstMessage => "no first message in time",
             Reason::BadHeader(why) => return format!("no PROXY header: {why}").into(),
+            Reason::Tls(why) => return format!("TLS: {why}").into(),
             Reason::NoProgress => "write timeout, the peer reads nothing",
             Reason::NoFin => "close timeout, the peer did not close its side",
             Reason::DrainDeadline => "drain deadline",

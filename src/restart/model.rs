@@ -80,6 +80,8 @@ pub(super) struct Process {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Message {
     Is(Event),
+    /// What moves is the new side's from here on: it has not written so far.
+    TakenOver,
     /// Everything, handed back for the so manieth time; and whether that could be taken.
     Back(u8),
     Answer(u8, bool),
@@ -117,6 +119,12 @@ pub(super) struct World {
     has_copies: bool,
     old_serves: bool,
     new_serves: bool,
+    /// The old side still has what it froze, and would go on with that.
+    has_originals: bool,
+    /// The new side has served them since it was given them, or has handed them back last. Whoever goes on with
+    /// what was before writes what was written, for TLS with the same nonces.
+    is_stale: bool,
+    two_writers: bool,
     /// The new side has taken the old one's silence for its end.
     stood_in: bool,
     /// Somebody has asked for the end of the service.
@@ -174,6 +182,9 @@ impl World {
             has_copies: false,
             old_serves: false,
             new_serves: false,
+            has_originals: true,
+            is_stale: false,
+            two_writers: false,
             stood_in: false,
             told_to_stop: false,
             bereft: false,
@@ -229,18 +240,25 @@ impl World {
             match action {
                 Action::Release => self.send(who, Message::Is(Event::Released)),
                 Action::Commit => self.send(who, Message::Is(Event::Committed)),
-                Action::Serve => self.new_serves = true,
+                Action::Serve => {
+                    self.send(who, Message::TakenOver);
+                    (self.new_serves, self.is_stale) = (true, true);
+                }
                 Action::HandBack => {
-                    (self.new_serves, self.tries) = (false, self.tries + 1);
+                    (self.new_serves, self.is_stale, self.tries) = (false, false, self.tries + 1);
                     self.send(who, Message::Back(self.tries));
                 }
                 Action::Keep => {
-                    self.new_serves = true;
+                    (self.new_serves, self.is_stale) = (true, true);
                     self.send(who, Message::Is(Event::Kept));
                 }
                 Action::LetGo => self.send(who, Message::Is(Event::HandedBack)),
                 Action::Forget => self.has_copies = false,
-                Action::Resume => self.old_serves = self.has_copies,
+                Action::Resume => {
+                    self.go_on();
+                    self.old_serves = self.has_copies;
+                }
+                Action::Thaw => self.go_on(),
                 Action::Return => self.send(who, Message::Is(Event::Resumed)),
                 Action::Drain => self.send(who, Message::Is(Event::Dismissed)),
                 Action::Abandon => self.end_new(),
@@ -254,6 +272,13 @@ impl World {
         if next == Phase::Ended {
             self.die(who);
         }
+    }
+
+    /// The old side thaws whatever it has of them.
+    fn go_on(&mut self) {
+        let has_any = self.has_originals || self.has_copies;
+        // Who cannot be killed and was given up has served nobody: it was not let in (`check_speaker`).
+        self.two_writers |= has_any && self.is_stale && self.kill_reaches;
     }
 
     /// The old side ends the new one.
@@ -280,6 +305,7 @@ impl World {
                 match message {
                     Message::Back(_) => self.has_copies = self.can_take_back,
                     Message::Is(Event::Kept) => self.has_copies = false,
+                    Message::TakenOver => self.has_originals = false,
                     _ => {}
                 }
             }
@@ -299,6 +325,7 @@ impl World {
                 self.take_in(message);
             }
             (Old, Message::Applied) => self.changes_applied(),
+            (Old, Message::TakenOver) => self.has_originals = false,
             (Old, Message::Is(event @ (Event::Claimed | Event::Loaded | Event::Ready)))
                 if self.old.phase.is_some_and(|phase| step(phase, event).0 == phase) =>
             {
@@ -313,7 +340,7 @@ impl World {
             (New, Message::Answer(_, false)) => self.happen(New, Event::NotTaken),
             (Old, Message::Garbage | Message::End) => self.give_up(),
             (New, Message::Garbage) => {} // skipped: the old side's silence is what counts
-            (_, Message::Back(_) | Message::Answer(..) | Message::Applied)
+            (_, Message::Back(_) | Message::Answer(..) | Message::Applied | Message::TakenOver)
             | (Old, Message::Snapshot | Message::Changes | Message::Copied | Message::Handed) => {
                 unreachable!("nobody says that to {who:?}")
             }
@@ -515,6 +542,7 @@ impl World {
         // What a kill does not reach was never let in (`check_speaker`).
         let twice = self.old_serves && self.new_serves && self.kill_reaches;
         assert!(!twice, "both serve the same connections: {self:#?}");
+        assert!(!self.two_writers, "what the other side has written is written again: {self:#?}");
         let new_accepts = self.new.phase.is_some_and(Phase::accepts);
         let has = self.copy.has.may_serve();
         assert!(!new_accepts || has, "it serves what it does not know: {self:#?}");

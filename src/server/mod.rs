@@ -5,6 +5,8 @@ mod listen;
 mod names;
 mod options;
 mod signals;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::{path::PathBuf, time::Instant};
 

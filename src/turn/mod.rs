@@ -215,6 +215,7 @@ impl<S: Service> Turn<S> {
             self.serve(id);
         }
         self.net.recycle_readable(list);
+        self.shake_hands();
     }
 
     /// 5. Timers and alarms, of the time up to which all that has come was used.

@@ -145,7 +145,7 @@ impl<S: Service> Turn<S> {
                 Action::HandBack => self.hand_back()?,
                 Action::TakeBack => self.take_back()?,
                 Action::LetGo => self.let_go_back(),
-                Action::Keep => self.keep(),
+                Action::Keep => self.keep()?,
                 Action::Forget => self.forget_taken_back(),
                 Action::Reopen => self.reopen()?,
                 Action::Release => self.release()?,

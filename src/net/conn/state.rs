@@ -28,6 +28,8 @@ pub(crate) enum Phase {
     Dialing,
     /// Accepted from a proxy that has not said yet for whom: nothing to the service so far.
     AwaitsHeader,
+    /// Established, and shaking hands by TLS: nothing to the service so far.
+    Handshaking,
     /// In service.
     Open,
     /// To be closed when its output is sent; input is thrown away.
@@ -132,6 +134,8 @@ pub(crate) struct Flags {
     pub watches_output: bool,
     /// `on_writable` is owed.
     pub writable_due: bool,
+    /// In service, and shaking hands by TLS: nothing is offered, and what is queued waits.
+    pub upgrades: bool,
     /// Goes to the new side of the restart in progress.
     pub moves: bool,
     /// Of the control socket: no business of the service.
@@ -217,16 +221,18 @@ impl ConnState {
 
     /// Whether `on_data` may be called.
     pub fn takes_input(&self) -> bool {
-        self.phase == Phase::Open && !self.flags.paused && !self.flags.congested
+        let Flags { paused, congested, upgrades, .. } = self.flags;
+        self.phase == Phase::Open && !(paused || congested || upgrades)
     }
 
     /// Whether there is anything to do for it in the read phase.
     pub fn needs_reading(&self) -> bool {
         match self.phase {
             Phase::Dialing | Phase::Dead => false,
-            Phase::AwaitsHeader | Phase::Flushing | Phase::Lingering => {
+            Phase::AwaitsHeader | Phase::Handshaking | Phase::Flushing | Phase::Lingering => {
                 self.flags.readable && !self.flags.eof
             }
+            Phase::Open if self.flags.upgrades => self.flags.readable,
             Phase::Open => {
                 self.takes_input()
                     && ((self.flags.readable && !self.flags.eof)
@@ -243,7 +249,12 @@ impl ConnState {
 
     /// Whether there is something to send: bytes, or the FIN behind them.
     pub fn owes_output(&self) -> bool {
-        !self.output.is_empty() || (self.flags.half_close && !self.flags.fin_sent)
+        self.has_unsent() || (self.flags.half_close && !self.flags.fin_sent)
+    }
+
+    /// Whether bytes wait to be sent.
+    pub fn has_unsent(&self) -> bool {
+        !self.output.is_empty() || self.stream.owes()
     }
 
     /// Whether all input was offered and the service does not know yet that no more will come.

@@ -16,6 +16,7 @@ use crate::{
 pub(crate) enum Watched {
     Dial,
     ProxyHeader,
+    Handshake,
     FirstMessage,
     WriteStall,
     Close,
@@ -123,7 +124,9 @@ impl ConnState {
             }
             Phase::Lingering => Some((self.written_at + timeouts.close, Watched::Close)),
             Phase::Flushing => self.stall_deadline(timeouts),
-            Phase::Open => {
+            // Nothing that is read meanwhile counts as read.
+            _ if self.is_shaking() => Some((self.read_at + timeouts.handshake, Watched::Handshake)),
+            Phase::Handshaking | Phase::Open => {
                 let idle = Direction::EACH.map(|direction| self.idle_deadline(direction, timeouts));
                 let others = [self.stall_deadline(timeouts), self.first_deadline(timeouts)];
                 others.into_iter().chain(idle).flatten().min_by_key(|&(at, _)| at)
@@ -132,7 +135,7 @@ impl ConnState {
     }
 
     fn stall_deadline(&self, timeouts: &Timeouts) -> Option<(Stamp, Watched)> {
-        let limit = timeouts.write_stall.filter(|_| !self.output.is_empty())?;
+        let limit = timeouts.write_stall.filter(|_| self.has_unsent())?;
         Some((self.written_at + limit, Watched::WriteStall))
     }
 
@@ -157,6 +160,7 @@ impl ConnState {
         match watched {
             Watched::WriteStall => self.flags.dirty,
             Watched::ProxyHeader
+            | Watched::Handshake
             | Watched::FirstMessage
             | Watched::Idle(Direction::Read | Direction::All) => self.flags.listed,
             // Nothing that the peer does makes us say anything; who sends without end after our FIN is not
@@ -176,7 +180,7 @@ impl ConnState {
         match watched {
             Watched::ProxyHeader => Reason::BadHeader("it has not come in time"),
             Watched::FirstMessage => Reason::NoFirstMessage,
-            Watched::Dial | Watched::WriteStall => Reason::NoProgress,
+            Watched::Dial | Watched::Handshake | Watched::WriteStall => Reason::NoProgress,
             Watched::Close => Reason::NoFin,
             Watched::Idle(direction) => Reason::Idle(self.idle(direction, timeouts, now)),
         }

@@ -13,6 +13,7 @@ use crate::{
         sockopt::{IPV6_V6ONLY, SO_REUSEPORT, Setting, TCP_DEFER_ACCEPT, TCP_FASTOPEN},
     },
     timeouts::Timeouts,
+    tls::ServerTerms,
 };
 
 /// An address to listen on, and how: for [`Server::listen_on`](crate::Server::listen_on).
@@ -61,6 +62,7 @@ pub(crate) struct ListenOptions {
     defer_accept: Option<Duration>,
     fast_open: Option<u32>,
     proxy: Option<ProxyProtocol>,
+    tls: Option<ServerTerms>,
 }
 
 impl Listen {
@@ -166,6 +168,14 @@ impl Listen {
         self.options.proxy = Some(from);
         self
     }
+
+    /// Its clients shake hands by TLS before the service hears of them; behind the header of a
+    /// [proxy](Self::proxy_protocol), if there is to be one. See [`Server::listen_tls`](crate::Server::listen_tls).
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, config: std::sync::Arc<crate::tls::rustls::ServerConfig>) -> Listen {
+        self.options.tls = Some(ServerTerms::of(&config));
+        self
+    }
 }
 
 impl ListenOptions {
@@ -185,6 +195,17 @@ impl ListenOptions {
     /// Whether its clients come through a proxy that says so.
     pub fn proxy(&self) -> Option<&ProxyProtocol> {
         self.proxy.as_ref()
+    }
+
+    /// How its clients shake hands, if they do.
+    pub fn tls(&self) -> Option<&ServerTerms> {
+        self.tls.as_ref()
+    }
+
+    /// The same, to be changed.
+    #[cfg(feature = "tls")]
+    pub fn tls_mut(&mut self) -> Option<&mut ServerTerms> {
+        self.tls.as_mut()
     }
 
     /// What is to be set on a new socket at this address, before it is bound.
@@ -222,6 +243,7 @@ impl ListenOptions {
             settings.clear(); // nobody would inherit it
         }
         self.proxy.iter().try_for_each(|proxy| proxy.check(is_tcp))?;
+        self.tls.iter().try_for_each(|tls| tls.check().map_err(|why| format!("TLS: {why}")))?;
         settings.extend(self.defer_accept.map(|time| (TCP_DEFER_ACCEPT, whole_seconds(time))));
         if let Some(pending) = self.fast_open {
             let why = |_| format!("so many cannot be pending: {pending}");

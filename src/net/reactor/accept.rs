@@ -13,7 +13,7 @@ use crate::{
         id::{ConnId, Source},
         listen::Listener,
         reason::Reason,
-        stream::{Peer, Stream},
+        stream::{Peer, Secure, Stream},
     },
 };
 
@@ -87,16 +87,23 @@ impl Net {
         // Clients that are gone are skipped, but an error that looks like one and never ends must not
         // hold up everybody.
         let Listener { is_control, number, .. } = self.listeners[index];
-        let phase = match self.listeners[index].options.proxy() {
-            Some(_) => Phase::AwaitsHeader,
-            None => Phase::Open,
+        let options = &self.listeners[index].options;
+        let phase = match (options.proxy(), options.tls()) {
+            (Some(_), _) => Phase::AwaitsHeader,
+            (None, Some(_)) => Phase::Handshaking,
+            (None, None) => Phase::Open,
         };
         for _ in 0..ACCEPT_BUDGET {
             if !self.may_accept(index) {
                 break;
             }
-            let result = self.listeners[index].accept().and_then(|(stream, peer)| {
+            let result = self.listeners[index].accept().and_then(|(mut stream, peer)| {
                 stream.set_nodelay()?;
+                if phase == Phase::Handshaking
+                    && let Some(terms) = self.listeners[index].options.tls()
+                {
+                    stream.secure_by(Secure::accept(terms)?);
+                }
                 match is_control {
                     true => self.insert_control(stream, peer),
                     false => self.insert_accepted(stream, peer, phase, number),

@@ -24,6 +24,7 @@ impl Net {
             return;
         }
         conn.phase = Phase::Flushing;
+        conn.stream.stop_listening();
         conn.rare_mut().reason.get_or_insert(reason);
         let input = std::mem::take(&mut conn.input);
         self.pool.give(input);
@@ -40,7 +41,8 @@ impl Net {
             let (is_cut, was_dialing) = (!conn.output.is_empty(), conn.phase == Phase::Dialing);
             conn.phase = Phase::Dead;
             let rare = conn.rare_mut();
-            (rare.cut, rare.stillborn) = (is_cut, was_dialing);
+            rare.cut = is_cut;
+            rare.stillborn |= was_dialing;
             rare.reason.get_or_insert(reason);
             self.mark_ended(id);
         }

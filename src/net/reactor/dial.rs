@@ -15,7 +15,7 @@ use crate::{
         options::SocketOptions,
         reason::{Origin, Reason},
         sockopt::set_all,
-        stream::{Peer, Stream},
+        stream::{Peer, Secure, Stream},
     },
 };
 
@@ -55,6 +55,17 @@ impl Net {
     /// As [`dial`](Self::dial) does; and when an option makes no sense for this address, or is refused by the
     /// kernel.
     pub fn dial_with(&mut self, address: &str, tag: u64, options: &SocketOptions) -> Result {
+        self.dial_by(address, tag, options, None)
+    }
+
+    /// The same, with TLS or without.
+    pub(super) fn dial_by(
+        &mut self,
+        address: &str,
+        tag: u64,
+        options: &SocketOptions,
+        tls: Option<Secure>,
+    ) -> Result {
         let target = Address::literal("dial", address)?;
         let settings = options.settings(&target);
         let settings = settings.map_err(|why| Error::invalid("dial", address, why))?;
@@ -69,7 +80,7 @@ impl Net {
                     // Without it a connection is as good until its peer dies.
                     let _ = ask_the_silent(&socket, &target);
                 }
-                self.begin_dial(socket, target, tag)
+                self.begin_dial(socket, target, tag, tls)
             }
             Err(e) => Err(e),
         };
@@ -84,8 +95,16 @@ impl Net {
         Stream::unconnected(target)
     }
 
-    fn begin_dial(&mut self, socket: OwnedFd, target: Address, tag: u64) -> io::Result<()> {
-        let id = self.insert(Stream::connect(socket, &target)?, Peer::Unknown, Phase::Dialing)?;
+    fn begin_dial(
+        &mut self,
+        socket: OwnedFd,
+        target: Address,
+        tag: u64,
+        tls: Option<Secure>,
+    ) -> io::Result<()> {
+        let mut stream = Stream::connect(socket, &target)?;
+        tls.into_iter().for_each(|tls| stream.secure_by(tls));
+        let id = self.insert(stream, Peer::Unknown, Phase::Dialing)?;
         let destination = Destination::Address(target);
         let conn = &mut self.conns[id.slot()];
         let rare = conn.rare_mut();
@@ -104,7 +123,7 @@ impl Net {
         Err(io::Error::new(io::ErrorKind::QuotaExceeded, why))
     }
 
-    /// Decides a dial that has seen an event. `Some` when the connection stands.
+    /// Decides a dial that has seen an event. `Some` when the connection stands; with TLS it has yet to shake hands.
     pub(crate) fn finish_dial(&mut self, id: ConnId) -> Option<Origin> {
         let now = self.stamp;
         let conn = self.conn(id).filter(|conn| conn.phase == Phase::Dialing)?;
@@ -112,7 +131,8 @@ impl Net {
         match conn.stream.connected()? {
             Ok(()) => {
                 let _ = conn.stream.set_nodelay();
-                conn.phase = Phase::Open;
+                let is_tls = conn.stream.secure().is_some();
+                conn.phase = if is_tls { Phase::Handshaking } else { Phase::Open };
                 conn.peer = match (conn.stream.peer(), conn.destination()) {
                     (Peer::Unknown, Some(Destination::Address(Address::Tcp(there)))) => {
                         Peer::Tcp(*there)
@@ -120,9 +140,12 @@ impl Net {
                     (peer, _) => peer,
                 };
                 (conn.read_at, conn.written_at) = (now, now);
-                self.stats.dialed += 1;
+                self.stats.dialed += u64::from(!is_tls);
                 self.schedule_check(id);
-                Some(Origin::Dialed { tag })
+                if is_tls {
+                    self.mark_dirty(id);
+                }
+                (!is_tls).then_some(Origin::Dialed { tag })
             }
             Err(e) => {
                 self.refused_dials.push((tag, e));

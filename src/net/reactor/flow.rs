@@ -81,6 +81,14 @@ impl Net {
         }
     }
 
+    /// Puts a connection on the list of those whose handshake can go on, once.
+    pub(crate) fn queue_handshake(&mut self, id: ConnId) {
+        let conn = &mut self.conns[id.slot()];
+        if !std::mem::replace(&mut conn.flags.listed, true) {
+            self.shaking.push_back(id);
+        }
+    }
+
     /// Takes the list of those to be read: the leftovers of the last turn, then this turn's edges.
     pub(crate) fn take_readable(&mut self) -> Vec<ConnId> {
         std::mem::take(&mut self.readable)
@@ -105,24 +113,39 @@ impl Net {
             }
             Ok(count) => {
                 // A short read has drained the socket, unless the FIN rode along (or urgent data did).
-                conn.flags.readable = count == buffer.len() || conn.flags.fin;
+                let more = conn.stream.has_more(count == buffer.len());
+                conn.flags.readable = more || conn.flags.fin;
                 conn.bytes_in += count as u64;
                 self.stats.bytes_in += count as u64;
                 if conn.phase == Phase::Open {
                     conn.read_at = self.stamp;
                 }
+                self.answer_records(id);
                 Some(count)
             }
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
                 conn.flags.readable = false;
                 None
             }
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => None,
+            // Or records have come, and no data in them.
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {
+                conn.flags.readable = conn.stream.has_more(true) || conn.flags.fin;
+                self.answer_records(id);
+                None
+            }
             Err(e) => {
-                self.kill(id, Reason::Broken(e));
+                self.break_off(id, e);
                 None
             }
         }
+    }
+
+    /// What has come may ask for an answer that is no business of the service.
+    fn answer_records(&mut self, id: ConnId) {
+        if self.conns[id.slot()].stream.owes() {
+            self.mark_dirty(id);
+        }
+        self.keep_ciphers(id);
     }
 
     /// Reads and throws away what a peer sends after we have closed, until its FIN.
@@ -166,6 +189,10 @@ impl Net {
             if conn.phase == Phase::Dead {
                 continue;
             }
+            if conn.stream.secure().is_some() {
+                self.flush_secure(id);
+                continue;
+            }
             if !conn.output.is_empty() {
                 self.write(id);
             }
@@ -179,7 +206,7 @@ impl Net {
     }
 
     /// One `write` of at most the budget. A short one means that the socket is full.
-    fn write(&mut self, id: ConnId) {
+    pub(super) fn write(&mut self, id: ConnId) {
         let conn = &mut self.conns[id.slot()];
         self.stats.writes += 1;
         let (offered, result) = match conn.output.only() {
@@ -200,7 +227,7 @@ impl Net {
             // The first write of a dial with fast open, where the peer has taken back its cookie.
             Err(e) if e.raw_os_error() == Some(libc::EINPROGRESS) => 0,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => return self.mark_dirty(id),
-            Err(e) => return self.kill(id, Reason::Broken(e)),
+            Err(e) => return self.break_off(id, e),
         };
         conn.output.advance(written, &mut self.pool);
         conn.bytes_out += written as u64;
@@ -215,19 +242,24 @@ impl Net {
             self.schedule_check(id);
         }
         if written < offered {
-            let conn = &mut self.conns[id.slot()];
-            conn.flags.blocked = true;
-            if let Err(e) = Net::with_registry(&self.poll, |registry| conn.await_room(registry)) {
-                return self.kill(id, Reason::Broken(e));
-            }
-            self.schedule_check(id);
+            self.await_room(id);
         } else if !self.conns[id.slot()].output.is_empty() {
             self.mark_dirty(id);
         }
     }
 
+    /// The socket is full.
+    pub(super) fn await_room(&mut self, id: ConnId) {
+        let conn = &mut self.conns[id.slot()];
+        conn.flags.blocked = true;
+        match Net::with_registry(&self.poll, |registry| conn.await_room(registry)) {
+            Ok(()) => self.schedule_check(id),
+            Err(e) => self.kill(id, Reason::Broken(e)),
+        }
+    }
+
     /// All output is sent: what was to follow it?
-    fn after_output(&mut self, id: ConnId) {
+    pub(super) fn after_output(&mut self, id: ConnId) {
         let conn = &mut self.conns[id.slot()];
         match conn.phase {
             Phase::Flushing if conn.flags.eof => self.kill(id, Reason::Closed),

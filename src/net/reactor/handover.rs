@@ -12,15 +12,17 @@ use crate::{
         conn::{ConnState, Phase, Slots},
         datagram::Datagrams,
         id::ConnId,
+        stream::Secure,
     },
     plan::Engine,
 };
 
 impl ConnState {
-    /// Whether it can go to another process at all. One that is closing has not long to go.
+    /// Whether it can go to another process at all. One that is closing has not long to go, nor has one that shakes hands,
+    /// of which nobody but rustls knows all.
     pub(crate) fn can_move(&self) -> bool {
         let has_time = matches!(self.phase, Phase::Open | Phase::Dialing | Phase::AwaitsHeader);
-        has_time && !self.flags.control
+        has_time && !self.flags.control && self.stream.secure().is_none_or(Secure::is_open)
     }
 
     /// Whether the service knows of it, by `on_open` and not yet by `on_close`.
@@ -48,6 +50,7 @@ impl Net {
             let conn = &mut self.conns[slot];
             let id = conn.id;
             conn.flags.moves = false;
+            conn.stream.take_back();
             if std::mem::take(&mut conn.flags.writable_due) {
                 self.writable.push(id);
             }
@@ -168,6 +171,7 @@ impl Net {
             (self.timers, self.checks) = (old.timers, old.checks);
         }
         self.alarms.suspend_all();
+        self.tickets = old.tickets;
         self.inherit_names(old.names);
         self.keep(conns).map_err(|e| Error::io("wait for", "connections", e))
     }

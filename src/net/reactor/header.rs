@@ -9,7 +9,7 @@ use crate::net::{
     listen::Listener,
     proxy::{Header, Via},
     reason::{Origin, Reason},
-    stream::Peer,
+    stream::{Peer, Secure},
 };
 
 impl Net {
@@ -32,7 +32,6 @@ impl Net {
         if conn.input.is_empty() {
             self.pool.give(std::mem::take(&mut conn.input));
         }
-        conn.phase = Phase::Open;
         conn.read_at = self.stamp;
         let (client, destination) = header.addresses.unzip();
         let proxy = conn.peer;
@@ -40,8 +39,26 @@ impl Net {
         let rare = conn.rare_mut();
         rare.via = Some(Box::new(Via { proxy, destination, tlvs: header.tlvs }));
         let listener = rare.came_by.take().map_or(0, |came_by| came_by.number);
+        self.begin_service(id, listener);
         self.schedule_check(id);
         Origin::Accepted { listener }
+    }
+
+    /// It is the service's, or shakes hands before. What is read of it already is the beginning of that.
+    fn begin_service(&mut self, id: ConnId, listener: usize) {
+        let conn = &mut self.conns[id.slot()];
+        let mut tls = self.listeners.iter().filter(|it| it.number == listener);
+        let Some(terms) = tls.find_map(|it| it.options.tls()) else {
+            conn.phase = Phase::Open;
+            return;
+        };
+        match Secure::accept(terms) {
+            Ok(secure) => {
+                conn.stream.secure_by(secure);
+                (conn.phase, conn.flags.readable) = (Phase::Handshaking, true);
+            }
+            Err(e) => self.kill(id, Reason::Broken(e)),
+        }
     }
 
     /// Where another program has accepted it, the listener has the number that this one gave to that name.

@@ -4,7 +4,8 @@
 //!
 //! This file has the data and the look-ups. A connection comes by `accept` (through a proxy, by `header`, too) or
 //! `dial` (`names`, where it is by name), its bytes by `flow`, its deadlines are watched in `timeouts` (`checks` says when), its silence is judged in `idle`, it goes by `close` or, whole, by `handover`; `connection` is
-//! what a callback may do with it, `sessions` with what others remember. `paths` is about Unix sockets that nobody finds, `datagrams`, `tasks` and `words`
+//! what a callback may do with it, `sessions` with what others remember, `secure` what is different with TLS (`upgrade`: in
+//! mid-conversation). `paths` is about Unix sockets that nobody finds, `datagrams`, `tasks` and `words`
 //! about what is no connection, `watches` about descriptors of others (`watched` has them), `process`, `request`, `deadline` and `said` about the process; `time` says
 //! what time it is, and by `hearing` when a deadline may be judged; `inventory` says
 //! which descriptors are ours.
@@ -28,10 +29,14 @@ mod paths;
 mod process;
 mod request;
 mod said;
+#[cfg_attr(not(feature = "tls"), path = "insecure.rs")]
+mod secure;
 mod sessions;
 mod tasks;
 mod time;
 mod timeouts;
+#[cfg(feature = "tls")]
+mod upgrade;
 mod watched;
 mod watches;
 mod words;
@@ -77,6 +82,7 @@ use crate::{
     system::reserve::Reserve,
     tasks::{AlarmChange, Alarms, DeferredQueue, Holds, Words},
     timer::TimerQueue,
+    tls::Ticketer,
 };
 
 /// What a process in memory does not do.
@@ -139,6 +145,9 @@ pub struct Net {
     /// What operators and restarts have when clients have all other descriptors.
     pub(crate) reserve: Reserve,
 
+    /// Whose keys the next generation has as well.
+    pub(crate) tickets: Option<Ticketer>,
+
     // The connections.
     pub(crate) conns: Slots,
     /// What those of them that are in service remember, but for what is lent to a callback.
@@ -156,6 +165,10 @@ pub struct Net {
     dirty: Vec<ConnId>,
     writable: Vec<ConnId>,
     ended: Vec<ConnId>,
+    /// Whose handshake can go on. Some of them do in this turn, and the others wait.
+    shaking: VecDeque<ConnId>,
+    /// Who has ciphers that are ready, in the order in which they were made.
+    warm: VecDeque<ConnId>,
     /// Dials that never became a connection: told in phase 3, `accept`.
     refused_dials: Vec<(u64, std::io::Error)>,
     /// Dials to hosts by name.
@@ -240,6 +253,9 @@ impl Net {
             dirty: Vec::new(),
             writable: Vec::new(),
             ended: Vec::new(),
+            shaking: VecDeque::new(),
+            warm: VecDeque::new(),
+            tickets: None,
             refused_dials: Vec::new(),
             names: Resolver::default(),
             staged: Staged::default(),

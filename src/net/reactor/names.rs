@@ -12,8 +12,9 @@ use crate::{
         conn::Phase,
         destination::{Destination, NamedDial},
         id::Source,
+        options::SocketOptions,
         resolver::{Dial, Ended, Moment, Resolver},
-        stream::Peer,
+        stream::{Peer, Secure},
     },
 };
 
@@ -51,8 +52,13 @@ impl Net {
     /// }
     /// ```
     pub fn dial_host(&mut self, address: &str, tag: u64) -> Result {
+        self.dial_host_by(address, tag, None)
+    }
+
+    /// The same, with TLS or without.
+    pub(super) fn dial_host_by(&mut self, address: &str, tag: u64, tls: Option<Secure>) -> Result {
         let Destination::Name(host, port) = Destination::parse("dial", address)? else {
-            return self.dial(address, tag);
+            return self.dial_by(address, tag, &SocketOptions::new(), tls);
         };
         let host = HostName::parse(&host);
         let host = host.ok_or_else(|| Error::invalid("dial", address, "it is no host name"))?;
@@ -60,7 +66,8 @@ impl Net {
             self.staged.dials.push((address.to_owned(), tag));
             return Ok(());
         }
-        let dial = Dial::new(host, port, tag, self.stamp, self.stamp + self.limits.dial);
+        let mut dial = Dial::new(host, port, tag, self.stamp, self.stamp + self.limits.dial);
+        dial.tls = tls;
         let destination = dial.destination();
         match self.may_dial(&destination) {
             Ok(()) => {

@@ -25,6 +25,7 @@ impl Net {
             && self.dirty.is_empty()
             && self.writable.is_empty()
             && self.ended.is_empty()
+            && self.shaking.is_empty()
             && self.refused_dials.is_empty()
             && !self.is_busy_with_names()
             && self.requests.is_empty()
@@ -169,6 +170,7 @@ impl Net {
             }
             // These owe nothing to the peer, so it gets a FIN rather than a reset.
             (Watched::Idle(_) | Watched::FirstMessage, reason) => self.finish(id, reason),
+            (Watched::Handshake, _) => self.handshake_overdue(id),
             (Watched::Dial, reason) => {
                 let tag = conn.rare_mut().tag;
                 self.refused_dials.push((tag, std::io::ErrorKind::TimedOut.into()));

@@ -8,7 +8,10 @@ use std::{
 use crate::{
     clock::Stamp,
     names::{HostName, Race},
-    net::{destination::Destination, stream::Stream},
+    net::{
+        destination::Destination,
+        stream::{Secure, Stream},
+    },
 };
 
 /// A dial to a name.
@@ -28,6 +31,8 @@ pub(crate) struct Dial {
     pub tokens: Vec<usize>,
     /// What the last address said.
     pub error: Option<(SocketAddr, io::Error)>,
+    /// What is to be put on its stream.
+    pub tls: Option<Secure>,
 }
 
 /// What has become of a dial.
@@ -35,13 +40,15 @@ pub(crate) struct Dial {
 pub(crate) struct Ended {
     pub destination: Destination,
     pub tag: u64,
+    /// With TLS on it, if there is to be.
     pub result: io::Result<Stream>,
 }
 
 impl Dial {
     pub fn new(host: HostName, port: u16, tag: u64, begun: Stamp, give_up: Stamp) -> Dial {
         let (race, tokens) = (Race::default(), Vec::new());
-        Dial { host, port, tag, begun, give_up, moves: false, race, tokens, error: None }
+        let (moves, error, tls) = (false, None, None);
+        Dial { host, port, tag, begun, give_up, moves, race, tokens, error, tls }
     }
 
     /// The same, as if nothing had been done for it.

@@ -49,9 +49,9 @@ impl Resolver {
         written.collect()
     }
 
-    /// Connections are about to move, and dials with them.
+    /// Connections are about to move, and dials with them; those that have begun to shake hands stay.
     pub fn mark(&mut self, moves: bool) {
-        self.dials.values_mut().for_each(|dial| dial.moves = moves);
+        self.dials.values_mut().for_each(|dial| dial.moves = moves && dial.tls.is_none());
     }
 
     /// Those that have moved are another process's. Answers where they lead.
@@ -203,6 +203,10 @@ impl Resolver {
     fn end(&mut self, number: u64, result: io::Result<Stream>) {
         if let Some(dial) = self.remove(number) {
             let destination = dial.destination();
+            let result = result.map(|mut stream| {
+                dial.tls.into_iter().for_each(|tls| stream.secure_by(tls));
+                stream
+            });
             self.ended.push(Ended { destination, tag: dial.tag, result });
         }
     }

@@ -1,4 +1,4 @@
-//! One byte stream, of whatever kind: TCP, Unix, or in memory. Knows no connection.
+//! One byte stream, of whatever kind: TCP, Unix, or in memory; with TLS on it, or without. Knows no connection.
 #![allow(unsafe_code)] // connect(2) to nobody
 
 use std::{
@@ -17,8 +17,10 @@ use nix::sys::socket::{
     connect, getsockname, getsockopt, socket, sockopt::PeerCredentials,
 };
 
-use super::{memory::Pipe, peer::Peer};
+use super::{memory::Pipe, peer::Peer, secure::Secure};
 use crate::net::{address::Address, sockopt::TCP_FASTOPEN_CONNECT};
+#[cfg(feature = "tls")]
+use crate::tls::Malformed;
 
 /// A non-blocking byte stream.
 #[derive(Debug)]
@@ -26,6 +28,14 @@ pub(crate) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
     Memory(Pipe),
+    Tls(Box<Secured>),
+}
+
+/// One of the others, and TLS on it.
+#[derive(Debug)]
+pub(crate) struct Secured {
+    pub plain: Stream,
+    pub tls: Secure,
 }
 
 impl Stream {
@@ -97,12 +107,19 @@ impl Stream {
             Stream::Unix(stream) => {
                 *self = Stream::Unix(UnixStream::from_std(OwnedFd::from(stream).into()));
             }
+            Stream::Tls(mut secured) => {
+                secured.plain.rewrap();
+                *self = Stream::Tls(secured);
+            }
             memory => *self = memory,
         }
     }
 
     /// Asks how [`connect`](Self::connect) went: `None` while that is open.
     pub fn connected(&self) -> Option<io::Result<()>> {
+        if let Stream::Tls(secured) = self {
+            return secured.plain.connected();
+        }
         match (self.take_error(), self) {
             (Some(e), _) => Some(Err(e)),
             // Writable without an error may still be a spurious wake-up.
@@ -127,6 +144,7 @@ impl Stream {
             Stream::Tcp(stream) => stream.take_error().unwrap_or_else(Some),
             Stream::Unix(stream) => stream.take_error().unwrap_or_else(Some),
             Stream::Memory(_) => None,
+            Stream::Tls(secured) => secured.plain.take_error(),
         }
     }
 
@@ -135,7 +153,8 @@ impl Stream {
     pub fn set_nodelay(&self) -> io::Result<()> {
         match self {
             Stream::Tcp(stream) => stream.set_nodelay(true),
-            _ => Ok(()),
+            Stream::Tls(secured) => secured.plain.set_nodelay(),
+            Stream::Unix(_) | Stream::Memory(_) => Ok(()),
         }
     }
 
@@ -148,6 +167,7 @@ impl Stream {
                 })
             }
             Stream::Memory(pipe) => Peer::Memory(pipe.number()),
+            Stream::Tls(secured) => secured.plain.peer(),
         }
     }
 
@@ -155,7 +175,8 @@ impl Stream {
     pub fn local(&self) -> Option<InetAddr> {
         match self {
             Stream::Tcp(stream) => stream.local_addr().ok(),
-            _ => None,
+            Stream::Tls(secured) => secured.plain.local(),
+            Stream::Unix(_) | Stream::Memory(_) => None,
         }
     }
 
@@ -164,6 +185,7 @@ impl Stream {
             Stream::Tcp(stream) => stream.read(buffer),
             Stream::Unix(stream) => stream.read(buffer),
             Stream::Memory(pipe) => pipe.read(buffer),
+            Stream::Tls(secured) => secured.tls.read(&mut secured.plain, buffer),
         }
     }
 
@@ -172,6 +194,7 @@ impl Stream {
             Stream::Tcp(stream) => stream.write(bytes),
             Stream::Unix(stream) => stream.write(bytes),
             Stream::Memory(pipe) => pipe.write(&[IoSlice::new(bytes)]),
+            Stream::Tls(secured) => secured.write_vectored(&[IoSlice::new(bytes)]),
         }
     }
 
@@ -180,6 +203,7 @@ impl Stream {
             Stream::Tcp(stream) => stream.write_vectored(slices),
             Stream::Unix(stream) => stream.write_vectored(slices),
             Stream::Memory(pipe) => pipe.write(slices),
+            Stream::Tls(secured) => secured.write_vectored(slices),
         }
     }
 
@@ -191,6 +215,10 @@ impl Stream {
             Stream::Tcp(stream) => stream.shutdown(how),
             Stream::Unix(stream) => stream.shutdown(how),
             Stream::Memory(pipe) => pipe.shutdown(how),
+            Stream::Tls(secured) => {
+                secured.plain.shutdown(how);
+                Ok(())
+            }
         };
     }
 
@@ -205,6 +233,7 @@ impl Stream {
             Stream::Tcp(stream) => dissolve(stream.as_fd()),
             Stream::Unix(_) => {}
             Stream::Memory(pipe) => pipe.reset(),
+            Stream::Tls(secured) => secured.plain.reset(),
         }
     }
 
@@ -214,6 +243,7 @@ impl Stream {
             Stream::Tcp(stream) => Some(stream),
             Stream::Unix(stream) => Some(stream),
             Stream::Memory(_) => None,
+            Stream::Tls(secured) => secured.plain.source(),
         }
     }
 
@@ -248,6 +278,7 @@ impl Stream {
             Stream::Tcp(stream) => Some(stream.as_raw_fd()),
             Stream::Unix(stream) => Some(stream.as_raw_fd()),
             Stream::Memory(_) => None,
+            Stream::Tls(secured) => secured.plain.raw_fd(),
         }
     }
 
@@ -257,7 +288,85 @@ impl Stream {
             Stream::Tcp(stream) => drop(stream.into_raw_fd()),
             Stream::Unix(stream) => drop(stream.into_raw_fd()),
             Stream::Memory(_) => {}
+            Stream::Tls(secured) => secured.plain.forget(),
         }
+    }
+
+    // TLS. Whatever has none answers as if all were sent and read by now.
+
+    /// Puts TLS on it.
+    pub fn secure_by(&mut self, tls: Secure) {
+        let plain = std::mem::replace(self, Stream::Memory(Pipe::new(0)));
+        *self = Stream::Tls(Box::new(Secured { plain, tls }));
+    }
+
+    pub fn secure(&self) -> Option<&Secure> {
+        if let Stream::Tls(secured) = self { Some(&secured.tls) } else { None }
+    }
+
+    /// The same, with TLS that has come from another process: what is secret about it, and what is `open`.
+    #[cfg(feature = "tls")]
+    pub fn secure_again(&mut self, open: &[u8], secrets: &[u8]) -> Result<(), Malformed> {
+        self.secure_by(Secure::read_back(open, secrets)?);
+        Ok(())
+    }
+
+    /// From here on another process may write, and this one seals nothing.
+    pub fn give_away(&mut self) {
+        if let Stream::Tls(secured) = self {
+            secured.tls.give_away();
+        }
+    }
+
+    /// This process is the one that writes.
+    pub fn take_back(&mut self) {
+        if let Stream::Tls(secured) = self {
+            secured.tls.take_back();
+        }
+    }
+
+    #[cfg(feature = "tls")]
+    pub fn secure_mut(&mut self) -> Option<&mut Secure> {
+        if let Stream::Tls(secured) = self { Some(&mut secured.tls) } else { None }
+    }
+
+    /// Whether there may be more to read after a read, which has `filled` the buffer or not.
+    pub fn has_more(&self, filled: bool) -> bool {
+        self.secure().map_or(filled, Secure::has_more)
+    }
+
+    /// Whether something waits to be sent that is nobody's output.
+    pub fn owes(&self) -> bool {
+        self.secure().is_some_and(Secure::owes)
+    }
+
+    /// Nobody is interested any more in what comes.
+    pub fn stop_listening(&mut self) {
+        if let Stream::Tls(secured) = self {
+            secured.tls.stop_listening();
+        }
+    }
+}
+
+impl Secured {
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.tls.write_vectored(&mut self.plain, slices)
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        Stream::read(self, buffer)
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Stream::write(self, bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -183,6 +183,17 @@ impl Link {
         !self.outbox.is_empty()
     }
 
+    /// Waits until nothing does, or the other side is gone. `false`: for so many milliseconds it has taken nothing.
+    pub fn has_sent_within(&mut self, millis: u16) -> bool {
+        while self.flush().is_ok() && self.has_unsent() {
+            let mut fds = [PollFd::new(self.as_fd(), PollFlags::POLLOUT)];
+            if poll(&mut fds, PollTimeout::from(millis)) == Ok(0) {
+                return false;
+            }
+        }
+        true
+    }
+
     /// The next message of a kind that is known, or `None` when there is none for now.
     pub fn receive(&mut self) -> Result<Option<Parcel<Message>>, LinkError> {
         for _ in 0..UNKNOWN_MAX {
@@ -305,6 +316,7 @@ mod tests {
             old.send(&Message::Ready { pid }, Vec::new()).unwrap();
         }
         assert!(!old.outbox.is_empty(), "the socket took everything: the test tests nothing");
+        assert!(!old.has_sent_within(1), "nobody reads");
         for pid in 0..count {
             let message = loop {
                 match new.receive().unwrap() {
@@ -314,5 +326,6 @@ mod tests {
             };
             assert_eq!(message, Message::Ready { pid });
         }
+        assert!(old.has_sent_within(1));
     }
 }

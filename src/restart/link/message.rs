@@ -60,7 +60,8 @@ pub(crate) enum Message {
     /// Old to new: that was all of the state; and the number of the connection that came last by then. From here
     /// on the new side has what it needs to serve, should this be the last word.
     Copied { last_serial: u64 },
-    /// Old to new, or back: this many connections: a memfd with their records, and their sockets.
+    /// Old to new, or back: this many connections: their sockets, what holds the keys of those with TLS if there are any, and
+    /// a memfd with their records.
     Connections { count: u64 },
     /// In answer: I have taken a batch of them.
     Taken,
@@ -107,6 +108,8 @@ pub(crate) enum Message {
     Ended { pid: u32, code: u8 },
     /// The newest to an older one: these are of your flows.
     Datagrams { forwarded: Vec<Forwarded> },
+    /// Old to new, or back: the keys of the tickets that were given out. With it: what holds them.
+    TicketKeys,
     /// Old to new, before the state: my alarms. New to old, until it has committed: what is new about them.
     Alarms(Vec<AlarmWord>),
     /// Of what services tell each other.
@@ -143,6 +146,7 @@ const RETIRING: u16 = 27;
 const SERVING: u16 = 28;
 const DATAGRAMS: u16 = 30;
 const ALARMS: u16 = 40;
+const TICKET_KEYS: u16 = 50;
 const SNAPSHOT: u16 = 60;
 const LOADED: u16 = 61;
 const CHANGES: u16 = 62;
@@ -226,6 +230,7 @@ impl Message {
             | Message::Committed
             | Message::Resumed
             | Message::GivenUp
+            | Message::TicketKeys
             | Message::Ask => {}
         }
         out
@@ -283,6 +288,7 @@ impl Message {
             Message::Ended { .. } => ENDED,
             Message::Datagrams { .. } => DATAGRAMS,
             Message::Alarms(_) => ALARMS,
+            Message::TicketKeys => TICKET_KEYS,
         }
     }
 
@@ -343,6 +349,7 @@ impl Message {
             LEAVING => Message::Leaving { pid: pid(fields)? },
             ENDED => Message::Ended { pid: pid(fields)?, code: code(fields)? },
             DATAGRAMS => Message::Datagrams { forwarded: forwarded(fields)? },
+            TICKET_KEYS => Message::TicketKeys,
             ALARMS => Message::Alarms(AlarmWord::all_of(fields, ALARM)?),
             _ => return other(kind, fields),
         }))

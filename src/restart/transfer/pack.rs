@@ -3,14 +3,15 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    record::{AWAITS_FROM, Part, Record},
+    record::{AWAITS_FROM, Part, Record, TLS_FROM},
     shared::SharedBuffers,
     silence::Silence,
 };
 use crate::{
     clock::Stamp,
     net::{
-        CameBy, ConnId, ConnState, Destination, Flags, NamedDial, Peer, Phase, Stream, Timer, Via,
+        CameBy, ConnId, ConnState, Destination, Flags, NamedDial, Peer, Phase, Secure, Stream,
+        Timer, Via,
     },
     restart::link::wire::Malformed,
 };
@@ -39,6 +40,7 @@ pub(crate) fn pack(
             (via.destination.map(|address| address.to_string()), via.tlvs.to_vec())
         }),
         destination: conn.destination().map(|destination| destination.to_string()),
+        tls: None, // it is not written without what is secret about it
         input: conn.input.clone(),
         output,
         at_least: conn.at_least as u64,
@@ -103,12 +105,20 @@ pub(crate) fn unpack(
     keep_silence(&mut conn, &record.silence, stamp);
     (conn.bytes_in, conn.bytes_out) = (record.bytes_in, record.bytes_out);
     conn.flags = from_bits(record.flags);
+    if let Some(tls) = conn.stream.secure() {
+        if tls.promised() > conn.output.len() {
+            return Err(Malformed::Field("more is sealed than is to be sent"));
+        }
+        conn.flags.readable = tls.has_more();
+    }
     Ok((conn, record.session))
 }
 
 /// Whether a program that reads records up to this version can make the connection again.
 pub(crate) fn is_readable(conn: &ConnState, records: u64) -> bool {
-    conn.phase != Phase::AwaitsHeader || records >= AWAITS_FROM
+    let has_keys = conn.stream.secure().is_none_or(Secure::can_be_carried);
+    (conn.phase != Phase::AwaitsHeader || records >= AWAITS_FROM)
+        && (conn.stream.secure().is_none() || (records >= TLS_FROM && has_keys))
 }
 
 fn silence_of(conn: &ConnState, stamp: Stamp) -> Silence {

@@ -18,15 +18,19 @@ use crate::restart::link::wire::{
 };
 
 /// What this program reads and writes: in version 2 output may be of a buffer that others have as well, in version 3
-/// a connection may await the header of a proxy, and a record may be of a dial. A program that does not say what it reads
+/// a connection may await the header of a proxy, and a record may be of a dial; in version 4, which is that of a program with
+/// the feature `tls`, it may have TLS. A program that does not say what it reads
 /// means version 1.
-pub(crate) const VERSION: u64 = 3;
+pub(crate) const VERSION: u64 = if cfg!(feature = "tls") { TLS_FROM } else { 3 };
 
 /// Who reads an earlier version is sent the whole output of each connection in its own record.
 pub(crate) const SHARES_FROM: u64 = 2;
 
 /// A connection that awaits the header of a proxy stays where it is, if the reader knows no such thing.
 pub(crate) const AWAITS_FROM: u64 = 3;
+
+/// A connection with TLS stays where it is, if the reader knows no such thing.
+pub(crate) const TLS_FROM: u64 = 4;
 
 /// Who reads an earlier version is sent no dial: it stays, and ends where it is.
 pub(crate) const DIALS_FROM: u64 = 3;
@@ -65,6 +69,8 @@ pub(crate) struct Record {
     pub proxy_said: (Option<String>, Vec<u8>),
     /// Where it was dialed to, if it was.
     pub destination: Option<String>,
+    /// What of its TLS is no secret, if it has any: see [`Secrets`](super::secrets::Secrets).
+    pub tls: Option<Vec<u8>>,
     /// Read and not taken.
     pub input: Vec<u8>,
     /// Queued and not sent, in this order.
@@ -106,6 +112,7 @@ const PROXY: u16 = 22;
 /// Of the proxy: where its client has connected to, and the fields of its header.
 const PROXY_DESTINATION: u16 = 23;
 const PROXY_FIELDS: u16 = 24;
+const TLS: u16 = 60;
 const NEW_BUFFER: u16 = 90;
 const SHARED: u16 = 91;
 
@@ -126,6 +133,9 @@ impl Record {
             put(out, DESTINATION, address.as_bytes());
         }
         self.put_proxy(out);
+        if let Some(tls) = &self.tls {
+            put(out, TLS, tls);
+        }
         if !self.input.is_empty() {
             put(out, INPUT, &self.input);
         }
@@ -214,6 +224,7 @@ impl Record {
                 self.proxy_said.0 = Some(String::from_utf8_lossy(value).into_owned());
             }
             PROXY_FIELDS => self.proxy_said.1 = value.to_vec(),
+            TLS => self.tls = Some(value.to_vec()),
             INPUT => self.input = value.to_vec(),
             OUTPUT => self.output.push(Part::Own(value.to_vec())),
             NEW_BUFFER => {

@@ -1,8 +1,9 @@
 //! What comes from outside and is the service's: bytes of a connection (`offer`), what a proxy puts before them
-//! (`header`), datagrams (`datagram`), mail from other threads (`mail`), words from other generations (`words`), signals
-//! (`signals`), and descriptors that it has watched (`ready`).
+//! (`header`), a handshake that is to be made first (`handshake`), datagrams (`datagram`), mail from other threads (`mail`),
+//! words from other generations (`words`), signals (`signals`), and descriptors that it has watched (`ready`).
 
 mod datagram;
+mod handshake;
 mod header;
 mod mail;
 mod offer;

@@ -66,11 +66,14 @@ impl<S: Service> Turn<S> {
         self.tell_draining(id, end);
     }
 
-    /// One that awaits the header of a proxy is told when it is opened.
+    /// One that awaits the header of a proxy, or shakes hands, is told when it is opened.
     fn tell_draining(&mut self, id: ConnId, end: Option<Instant>) {
         let Some(conn) = self.net.conn(id) else { return };
         if conn.phase == Phase::AwaitsHeader {
             return self.hear(id);
+        }
+        if conn.phase == Phase::Handshaking {
+            return;
         }
         if std::mem::replace(&mut conn.flags.told_to_drain, true) {
             return;

@@ -235,7 +235,9 @@ impl<S: Service> Turn<S> {
             self.choose_outgoing();
         }
         let last_serial = self.net.last_serial;
-        let sent = self.send_across(&Message::Copied { last_serial }, Vec::new());
+        let sent = self.hand_over_tickets();
+        let copied = Message::Copied { last_serial };
+        let sent = sent.and_then(|()| self.send_across(&copied, Vec::new()));
         fault::point(Step::OldSaved, self.succession.link_to_new());
         let sent = sent.and_then(|()| self.send_connections());
         self.give_up_unless(sent)

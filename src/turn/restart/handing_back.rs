@@ -98,6 +98,7 @@ impl<S: Service> Turn<S> {
             return Ok(()); // in a test
         }
         self.send_state_back()?;
+        self.hand_over_tickets()?;
         self.send_connections()
     }
 
@@ -228,17 +229,18 @@ impl<S: Service> Turn<S> {
     }
 
     /// Nothing has gone back: this side goes on with everything.
-    pub(in crate::turn) fn keep(&mut self) {
+    pub(in crate::turn) fn keep(&mut self) -> Result {
         if let Some(old) = &mut self.succession.old {
             old.link.forget_lent(); // which is this side's, and may be closed
             let _ = old.link.send(&Message::Rollback(Rollback::Kept), Vec::new());
         }
+        self.insist()?;
         self.succession.unfit = None;
         self.net.alarms.resume_all();
         if self.net.frozen {
             self.net.thaw();
         }
-        let Some(handback) = &mut self.succession.handback else { return };
+        let Some(handback) = &mut self.succession.handback else { return Ok(()) };
         handback.shipment = None;
         let why = std::mem::take(&mut handback.failure);
         if self.succession.phase == Phase::Probation {
@@ -247,6 +249,7 @@ impl<S: Service> Turn<S> {
             let generation = self.net.generation();
             self.answer_roll_back(&format!("error: generation {generation} stays: {why}"));
         }
+        Ok(())
     }
 
     /// The old side could serve. From here on everything is its own.

@@ -21,6 +21,7 @@ pub(super) fn is_step(word: &Message) -> bool {
             | Connections { .. }
             | Serving { .. }
             | Alarms(_)
+            | TicketKeys
             | Dismissed { .. }
             | Ask
             | Talk(_)

@@ -10,7 +10,7 @@ use crate::{
     error::Result,
     limits::{BATCH_BYTES, BATCH_MAX},
     log_target::RESTART,
-    net::{ConnId, Connection, Peer, Reason, Stream},
+    net::{ConnId, Connection, Peer, Reason, Secure, Stream},
     restart::{
         Event, Phase,
         fault::{self, Step},
@@ -20,6 +20,7 @@ use crate::{
             memfd,
             pack::{is_readable, pack, pack_dial, unpack, unpack_dial},
             record::{self, DIALS_FROM, Record},
+            secrets::Secrets,
             shared::Sharing,
         },
     },
@@ -66,6 +67,9 @@ impl<S: Service> Turn<S> {
                 let session = net.sessions.get::<S::Session>(slot);
                 let goes = session.is_none_or(|session| service.on_move(session) == Move::Yes);
                 conn.flags.moves = goes && conn.can_move();
+                if conn.flags.moves {
+                    conn.stream.give_away();
+                }
             }
         })
     }
@@ -140,10 +144,12 @@ impl<S: Service> Turn<S> {
                     None => self.ask_to_take_back(),
                 };
             }
-            let (records, mut fds) = self.pack_batch()?;
+            let (records, mut fds, secrets) = self.pack_batch()?;
             let count = fds.len() as u64;
             if !records.is_empty() {
                 let written = records.len();
+                let secrets = self.net.reserve.lend(|| secrets.fill());
+                fds.extend(secrets.map_err(|e| format!("keep keys: {e}"))?.map(Fd::Owned));
                 let records = self.net.reserve.lend(|| memfd::seal(&records));
                 fds.push(records.map_err(|e| format!("seal connections: {e}"))?.into());
                 self.succession.shipment().into_iter().for_each(|it| it.in_flight += 1);
@@ -166,14 +172,15 @@ impl<S: Service> Turn<S> {
     }
 
     /// The sockets are lent: they stay here, frozen, until the other side has served.
-    fn pack_batch(&mut self) -> std::result::Result<(Vec<u8>, Vec<Fd>), Hitch> {
-        let (mut records, mut fds) = (Vec::new(), Vec::new());
+    fn pack_batch(&mut self) -> std::result::Result<(Vec<u8>, Vec<Fd>, Secrets), Hitch> {
+        let (mut records, mut fds, mut secrets) = (Vec::new(), Vec::new(), Secrets::default());
         let mut now = self.net.clock.now();
-        while fds.len() < FDS_PER_MESSAGE - 1 && records.len() < BATCH_BYTES {
+        while fds.len() < FDS_PER_MESSAGE - 2 && records.len() < BATCH_BYTES {
             let Some(shipment) = self.succession.shipment() else { break };
             let Some(id) = shipment.outgoing.pop_front() else { break };
             let conn = &self.net.conns[id.slot()];
-            let kept = conn.input.len() + shipment.sharing.cost(&conn.output);
+            let sealed = conn.stream.secure().map_or(0, Secure::kept);
+            let kept = conn.input.len() + sealed + shipment.sharing.cost(&conn.output);
             let fits = shipment.allowance.has_room_for(kept);
             // What has no room without its session is not written down for nothing.
             let exported = if fits { self.export(id)? } else { None };
@@ -185,14 +192,15 @@ impl<S: Service> Turn<S> {
             }
             let conn = &self.net.conns[id.slot()];
             let output = shipment.sharing.write(&conn.output);
-            pack(conn, exported.flatten(), output, self.net.stamp(), now).encode(&mut records);
+            let record = pack(conn, exported.flatten(), output, self.net.stamp(), now);
+            Record { tls: secrets.write(conn), ..record }.encode(&mut records);
             fds.extend(conn.stream.raw_fd().map(Fd::Lent));
             now = self.has_saved(now)?;
         }
         if let Some(shipment) = self.succession.shipment() {
             records.append(&mut shipment.dials);
         }
-        Ok((records, fds))
+        Ok((records, fds, secrets))
     }
 
     /// A session, written down if the service can do that. The outer `None`: there is none.
@@ -259,9 +267,10 @@ impl<S: Service> Turn<S> {
     /// Connections, on their way in.
     pub(in crate::turn) fn receive(
         &mut self,
+        count: u64,
         fds: Vec<OwnedFd>,
     ) -> std::result::Result<(), String> {
-        self.receive_batch(fds)?;
+        self.receive_batch(count, fds)?;
         if let Some(old) = &mut self.succession.old {
             let _ = old.link.send(&Message::Taken, Vec::new());
             fault::point(Step::NewTaken, Some(&mut old.link));
@@ -269,12 +278,16 @@ impl<S: Service> Turn<S> {
         Ok(())
     }
 
-    /// Connections, behind them the memfd with their records.
+    /// So many connections, behind them what holds their secrets, if there are any, and the memfd with their records.
     pub(super) fn receive_batch(
         &mut self,
+        count: u64,
         mut fds: Vec<OwnedFd>,
     ) -> std::result::Result<(), String> {
         let memfd = fds.pop().ok_or("no memfd came along")?;
+        let vessel = if fds.len() as u64 > count { fds.pop() } else { None };
+        let secrets = vessel.map_or(Ok(Secrets::default()), Secrets::empty);
+        let mut secrets = secrets.map_err(|e| format!("keys of connections: {e}"))?;
         let records = memfd::open(memfd, BATCH_MAX).map_err(|e| format!("connections: {e}"))?;
         let mut records = records.as_slice();
         for fd in fds {
@@ -283,10 +296,11 @@ impl<S: Service> Turn<S> {
             let record = record.ok_or("fewer records than sockets")?;
             let at_its_end = record.proxy.as_ref().unwrap_or(&record.peer);
             let stream = Stream::adopt(fd, Peer::from_bytes(at_its_end));
-            let stream = stream.map_err(|e| e.to_string());
-            stream
-                .and_then(|stream| self.expect(record, stream))
-                .map_err(|e| format!("take over a connection: {e}"))?;
+            let expected = stream.map_err(|e| e.to_string()).and_then(|mut stream| {
+                secrets.read(&mut stream, record.tls.as_deref())?;
+                self.expect(record, stream)
+            });
+            expected.map_err(|e| format!("take over a connection: {e}"))?;
         }
         while let Some(record) = Record::decode(&mut records).map_err(|e| format!("dial: {e}"))? {
             let dial = unpack_dial(&record).map_err(|_| "more records than sockets")?;

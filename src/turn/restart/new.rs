@@ -163,6 +163,7 @@ impl<S: Service> Turn<S> {
                     self.await_handover();
                 }
                 Ok(Some((Message::Alarms(words), _))) => self.inherit_alarms(words),
+                Ok(Some((Message::TicketKeys, fds))) => self.inherit_tickets(fds),
                 Ok(Some((Message::Handed { last_serial, slots }, _))) if !self.succession.ready => {
                     self.handed(last_serial, slots)?;
                 }
@@ -212,7 +213,8 @@ impl<S: Service> Turn<S> {
             }
             Message::Changes => self.apply_changes(fds)?,
             Message::Copied { last_serial } => self.net.last_serial = last_serial,
-            _ => self.receive(fds)?,
+            Message::Connections { count } => self.receive(count, fds)?,
+            _ => {}
         }
         self.succession.arrivals.has = has;
         Ok(())
@@ -241,6 +243,7 @@ impl<S: Service> Turn<S> {
             // Before anything is done to them: both sides have them until this is said.
             let _ = old.link.send(&Message::TakenOver, Vec::new());
         }
+        self.insist()?;
         self.make_known(true);
         let taken_over = self.net.clock.now();
         self.net.alarms.resume_all();

@@ -159,6 +159,7 @@ impl<S: Service> Turn<S> {
                 let why = "it told something before it serves";
                 return self.give_up(|attempt| attempt.failed(why.to_owned()));
             }
+            Message::TicketKeys => self.inherit_tickets(fds),
             // It was told to stop, and so the service was: also if it has left by now.
             Message::Dismissed { within, .. } => return self.dismissed(within),
             Message::Claim { .. } => return self.take_step(Event::Claimed),

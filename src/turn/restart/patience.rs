@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::{
     error::{Error, Result},
-    limits::{HANDOVER_PATIENCE, LAST_WORDS},
+    limits::{HANDOVER_PATIENCE, LAST_WORDS, RELEASE_PATIENCE},
     log_target::RESTART,
     net::Deadline,
     restart::{
@@ -104,6 +104,21 @@ impl<S: Service> Turn<S> {
                 Ok(())
             }
         }
+    }
+
+    /// Connections that both sides have are about to be served here, and the old one was told so. That word has to be out
+    /// before: should this process die with it unsaid, the old one would go on with what it has, and write once more
+    /// what was written here (with TLS: by the same nonces). An old side that takes no word is ended.
+    pub(super) fn insist(&mut self) -> Result {
+        let Some(old) = self.succession.old.as_mut().filter(|_| self.net.frozen) else {
+            return Ok(());
+        };
+        if old.link.has_sent_within(RELEASE_PATIENCE.as_millis() as u16) {
+            return Ok(());
+        }
+        log::warn!(target: RESTART, "the old side hears nothing and has connections of this one: killed");
+        let killed = old.process.as_ref().map_or(Ok(()), Process::kill);
+        killed.map_err(|e| Error::io("kill", "the old side", e))
     }
 
     /// The old side may be busy with what it hands over for as long as it would wait for this one.

@@ -37,7 +37,8 @@ impl<S: Service> Turn<S> {
             Message::Rollback(Rollback::State { piece, last_serial }) => {
                 self.receive_state(piece, last_serial, fds)
             }
-            _ => self.receive_batch(fds),
+            Message::Connections { count } => self.receive_batch(count, fds),
+            _ => Ok(()),
         };
         if let Err(why) = received {
             self.succession.returned.flaw.get_or_insert(why);

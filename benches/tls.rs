@@ -1,0 +1,223 @@
+//! What TLS costs a request, in memory: our records beside rustls' own with its buffers, by each cipher. Opens the
+//! records of a request, which its client has sealed before, and seals the answer; counts allocations.
+//!
+//! ```sh
+//! cargo bench --features tls --bench tls
+//! ```
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    hint::black_box,
+    io::{Read, Write},
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::{Duration, Instant},
+};
+
+/// The room itself: what it offers is for the crate alone.
+#[path = "../src/tls"]
+#[allow(dead_code, unreachable_pub, unused_imports)]
+mod tls {
+    mod alert;
+    mod carry;
+    mod cipher;
+    mod keys;
+    mod messages;
+    mod open;
+    pub mod peer_tests;
+    mod records;
+    mod seal;
+    mod secret;
+    mod suite;
+
+    pub use self::{alert::Alert, keys::*, records::*, secret::*, suite::*};
+}
+
+use tls::{
+    Records, Wiped,
+    peer_tests::{Peer, pair},
+};
+
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+
+struct Counting;
+
+// SAFETY: everything is the system allocator's work.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Relaxed);
+        // SAFETY: as promised by our caller.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: as promised by our caller.
+        unsafe { System.dealloc(block, layout) }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Relaxed);
+        // SAFETY: as promised by our caller.
+        unsafe { System.realloc(block, layout, size) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+const SUITES: [(u16, &str); 4] = [
+    (0x1301, "TLS 1.3 AES-128-GCM"),
+    (0x1302, "TLS 1.3 AES-256-GCM"),
+    (0x1303, "TLS 1.3 CHACHA20"),
+    (0xc02b, "TLS 1.2 AES-128-GCM"),
+];
+
+/// How long a request is, and how many come in one read.
+const SHAPES: [(&str, usize, usize); 4] =
+    [("64 B", 64, 1), ("64 B x 16", 64, 16), ("1 KiB", 1 << 10, 1), ("16 KiB", 1 << 14, 1)];
+
+/// Rounds, of which the fastest counts: what else the machine does only makes them slower.
+const ROUNDS: usize = 7;
+
+/// Bytes of requests in a round.
+const BYTES: usize = 8 << 20;
+
+/// A read buffer, as a server has one for all its connections.
+const BUFFER: usize = 64 << 10;
+
+struct Figures {
+    each: Duration,
+    allocations: f64,
+}
+
+/// Has `serve` answer reads of `depth` requests each; the fastest round.
+fn measure(peer: &mut Peer, length: usize, depth: usize, mut serve: impl FnMut(&[u8])) -> Figures {
+    let request = vec![7; length];
+    let reads = (BYTES / (length * depth)).min(20_000);
+    let mut best = Figures { each: Duration::MAX, allocations: 0.0 };
+    for _ in 0..ROUNDS {
+        let read = |_| (0..depth).flat_map(|_| peer.says(&request)).collect::<Vec<u8>>();
+        let sealed: Vec<_> = (0..reads).map(read).collect();
+        let (allocated, begun) = (ALLOCATIONS.load(Relaxed), Instant::now());
+        sealed.iter().for_each(|read| serve(read));
+        let (took, count) = (begun.elapsed(), (reads * depth) as u32);
+        if took / count < best.each {
+            let allocated = ALLOCATIONS.load(Relaxed) - allocated;
+            best = Figures { each: took / count, allocations: allocated as f64 / f64::from(count) };
+        }
+    }
+    best
+}
+
+/// Our records: in place in the read buffer, and one record for all answers to a read.
+fn ours(suite: u16, length: usize, depth: usize) -> Figures {
+    let (mut records, mut peer) = pair(suite, false);
+    let (mut buffer, mut scratch, mut output) = (vec![0; BUFFER], Vec::new(), Vec::new());
+    let mut check = Vec::new();
+    let figures = measure(&mut peer, length, depth, |read| {
+        buffer[..read.len()].copy_from_slice(read);
+        let opened = records.open(&mut buffer[..read.len()]);
+        assert_eq!(opened.plain, length * depth);
+        output.clear();
+        for request in buffer[..opened.plain].chunks(length) {
+            output.extend_from_slice(request);
+        }
+        scratch.clear();
+        let mut sealed = 0;
+        while sealed < output.len() {
+            sealed += records.seal(&[&output[..]], sealed, &mut scratch).expect("one writer");
+        }
+        black_box(&scratch);
+        if check.is_empty() {
+            check = scratch.clone();
+        }
+    });
+    assert_eq!(peer.hears(&check).expect("authentic").len(), length * depth);
+    figures
+}
+
+/// rustls with its buffers, as most servers have it.
+fn rustls(suite: u16, length: usize, depth: usize) -> Figures {
+    let (mut ours, mut client) = tls::peer_tests::both(suite);
+    let (mut buffer, mut scratch) = (vec![0; BUFFER], Vec::new());
+    measure(&mut client, length, depth, |mut read| {
+        while !read.is_empty() {
+            ours.0.read_tls(&mut read).expect("room");
+            ours.0.process_new_packets().expect("authentic");
+        }
+        let mut filled = 0;
+        while filled < length * depth {
+            filled += ours.0.reader().read(&mut buffer[filled..]).expect("some");
+        }
+        for request in buffer[..filled].chunks(length) {
+            ours.0.writer().write_all(request).expect("a vector takes all");
+        }
+        scratch.clear();
+        while ours.0.wants_write() {
+            ours.0.write_tls(&mut scratch).expect("a vector takes all");
+        }
+        black_box(&scratch);
+    })
+}
+
+fn time(count: u32, mut what: impl FnMut()) -> Duration {
+    let round = |what: &mut dyn FnMut()| {
+        let begun = Instant::now();
+        (0..count).for_each(|_| what());
+        begun.elapsed() / count
+    };
+    (0..ROUNDS).map(|_| round(&mut what)).min().unwrap_or_default()
+}
+
+/// What is done once for a connection, when it moves or wakes up.
+fn moves(suite: u16) -> [Duration; 4] {
+    let (mut records, mut peer) = pair(suite, false);
+    let mut carried = Wiped::default();
+    records.encode(&mut carried);
+    let write = time(10_000, || {
+        let mut out = Wiped::default();
+        records.encode(&mut out);
+        black_box(&out);
+    });
+    let read = time(10_000, || {
+        black_box(Records::decode(carried.bytes()).expect("what was written"));
+    });
+    let request = peer.says(b"x");
+    // The record is spoilt and not taken, but for the first: what is measured is a cipher that is made for it.
+    let fresh = time(10_000, || {
+        let mut records = Records::decode(carried.bytes()).expect("what was written");
+        black_box(records.open(&mut request.clone()));
+    });
+    let mut sink = Vec::new();
+    let update = match records.suite().is_tls13() {
+        true => time(1000, || {
+            sink.clear();
+            records.update_sending(&mut sink).expect("one writer");
+        }),
+        false => Duration::ZERO,
+    };
+    [write, read, fresh - read.min(fresh), update]
+}
+
+fn main() {
+    println!("us per request (allocations): ours, rustls with buffers, ratio");
+    for (suite, name) in SUITES {
+        for (shape, length, depth) in SHAPES {
+            let (ours, theirs) = (ours(suite, length, depth), rustls(suite, length, depth));
+            let us = |figures: &Figures| figures.each.as_secs_f64() * 1e6;
+            println!(
+                "{name:20} {shape:10} {:7.3} ({:.1}) {:7.3} ({:.1})  {:.2}",
+                us(&ours),
+                ours.allocations,
+                us(&theirs),
+                theirs.allocations,
+                us(&ours) / us(&theirs)
+            );
+        }
+    }
+    println!("ns: written down, made again, first record after that, key update");
+    for (suite, name) in SUITES {
+        let [write, read, fresh, update] = moves(suite).map(|time| time.as_nanos());
+        println!("{name:20} {write:6} {read:6} {fresh:6} {update:6}");
+    }
+    println!("bytes: {} a connection", size_of::<Records>());
+}

@@ -1,0 +1,71 @@
+//! One key at work: the AEAD of a direction, in place.
+
+use std::mem::MaybeUninit;
+
+use ring::aead::{Aad, Algorithm, LessSafeKey, Nonce, UnboundKey};
+use zeroize::Zeroize;
+
+pub(super) const NONCE: usize = 12;
+pub(super) const TAG: usize = 16;
+
+/// A cipher that is ready, some 500 bytes. ring leaves the schedule of a key in memory, and the beginning of one of
+/// AES is the key itself: so it is kept where it can be wiped.
+pub(super) struct Cipher {
+    ring: MaybeUninit<LessSafeKey>,
+    /// What tells this key from others, for the test that nothing is sealed twice by one nonce.
+    #[cfg(test)]
+    key: Vec<u8>,
+}
+
+// What is wiped is not dropped, which is all right for what has nothing to drop.
+const _: () = assert!(!std::mem::needs_drop::<LessSafeKey>());
+
+impl Cipher {
+    /// # Panics
+    /// When the key is not as long as those of the algorithm, which `keys` sees to.
+    pub fn new(algorithm: &'static Algorithm, key: &[u8]) -> Box<Cipher> {
+        let unbound = UnboundKey::new(algorithm, key).expect("a key of its length");
+        Box::new(Cipher {
+            ring: MaybeUninit::new(LessSafeKey::new(unbound)),
+            #[cfg(test)]
+            key: key.to_vec(),
+        })
+    }
+
+    #[allow(unsafe_code)]
+    fn ring(&self) -> &LessSafeKey {
+        // SAFETY: `new` has written it, and nothing but `drop`, behind which nobody has a reference, wipes it.
+        unsafe { self.ring.assume_init_ref() }
+    }
+
+    /// Seals `text` where it stands; `None` for more than any record has.
+    pub fn seal(&self, nonce: [u8; NONCE], aad: &[u8], text: &mut [u8]) -> Option<[u8; TAG]> {
+        #[cfg(test)]
+        super::nonces_tests::note(&self.key, nonce);
+        let nonce = Nonce::assume_unique_for_key(nonce);
+        let tag = self.ring().seal_in_place_separate_tag(nonce, Aad::from(aad), text).ok()?;
+        tag.as_ref().try_into().ok()
+    }
+
+    /// Opens what begins at `from` in `sealed`, a tag at its end; the plain text, which stands at the front then, is as
+    /// long as is answered. `None`: it is not authentic, and the bytes are spoilt.
+    pub fn open(
+        &self,
+        nonce: [u8; NONCE],
+        aad: &[u8],
+        sealed: &mut [u8],
+        from: usize,
+    ) -> Option<usize> {
+        let nonce = Nonce::assume_unique_for_key(nonce);
+        let plain = self.ring().open_within(nonce, Aad::from(aad), sealed, from..).ok()?;
+        Some(plain.len())
+    }
+}
+
+impl Drop for Cipher {
+    fn drop(&mut self) {
+        self.ring.zeroize();
+        #[cfg(test)]
+        self.key.zeroize();
+    }
+}

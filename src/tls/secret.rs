@@ -1,0 +1,97 @@
+//! Bytes that are wiped when nobody needs them any more, and shown to nobody.
+
+use std::fmt;
+
+use zeroize::Zeroize;
+
+/// As long as anything that is derived is: what SHA-384 answers, and the master secret of TLS 1.2.
+const LONGEST: usize = 48;
+
+/// A secret or a key, in place: no heap has a copy of it.
+pub(crate) struct Secret {
+    bytes: [u8; LONGEST],
+    length: u8,
+}
+
+impl Secret {
+    /// None: what a handshake of another kind has.
+    pub const NONE: Secret = Secret { bytes: [0; LONGEST], length: 0 };
+
+    /// Of these bytes; `None` if they are longer than any secret is.
+    pub fn of(bytes: &[u8]) -> Option<Secret> {
+        (bytes.len() <= LONGEST)
+            .then(|| Secret::filled(bytes.len(), |out| out.copy_from_slice(bytes)))
+    }
+
+    /// Of as many bytes as `fill` writes.
+    pub fn filled(length: usize, fill: impl FnOnce(&mut [u8])) -> Secret {
+        let mut secret = Secret { bytes: [0; LONGEST], length: length as u8 };
+        fill(&mut secret.bytes[..length]);
+        secret
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.length as usize]
+    }
+
+    pub fn is_none(&self) -> bool {
+        self.length == 0
+    }
+}
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        self.bytes.zeroize();
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a secret")
+    }
+}
+
+/// Bytes on their way from one process to another. It leaves nothing behind where it grows or ends.
+#[derive(Default)]
+pub(crate) struct Wiped(Vec<u8>);
+
+impl Wiped {
+    pub fn of_zeros(length: usize) -> Wiped {
+        Wiped(vec![0; length])
+    }
+
+    /// Makes room for as many bytes more.
+    pub fn reserve(&mut self, more: usize) {
+        if self.0.capacity() - self.0.len() < more {
+            let mut larger = Vec::with_capacity((self.0.len() + more).next_power_of_two());
+            larger.extend_from_slice(&self.0);
+            self.0.zeroize();
+            self.0 = larger;
+        }
+    }
+
+    pub fn extend(&mut self, bytes: &[u8]) {
+        self.reserve(bytes.len());
+        self.0.extend_from_slice(bytes);
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.0
+    }
+}
+
+impl Drop for Wiped {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl fmt::Debug for Wiped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} secret bytes", self.0.len())
+    }
+}

@@ -1,0 +1,214 @@
+//! A TLS session goes to the new process as it is, by either engine: no client shakes hands again, in whatever state
+//! its connection is, and no byte is wrong. And nobody but the new process has its keys then.
+
+mod common;
+#[path = "common/tls.rs"]
+mod tls;
+
+use std::{
+    io::Write,
+    net::{Shutdown, TcpListener},
+    thread,
+};
+
+use common::{Setup, pattern, stat, wait_for};
+use heirloom::tls::rustls::version::{TLS12, TLS13};
+use nix::sys::{
+    signal::Signal,
+    socket::{setsockopt, sockopt::Linger},
+};
+use tls::{BOTH, Secured, TlsClient, read_line, serve};
+
+const ENGINES: [Signal; 2] = [Signal::SIGHUP, Signal::SIGUSR2];
+
+/// A lab with TLS whose connections move, and whose new sides prove themselves at once.
+fn lab() -> Secured {
+    Secured::with("tls", "alpn x/1", moving)
+}
+
+fn moving(setup: Setup) -> Setup {
+    setup.arg("--move").env("LAB_PROBATION", 0).env("LAB_IDLE", 600_000)
+}
+
+fn pid(client: &mut TlsClient) -> i32 {
+    let who = client.ask("who");
+    who.split(' ').nth(1).and_then(|pid| pid.parse().ok()).unwrap_or_else(|| panic!("{who:?}"))
+}
+
+/// Reads `count` bytes of a pattern from `position` on, and compares each.
+fn read_pattern(client: &mut TlsClient, seed: u64, position: u64, count: usize) {
+    let mut expected = vec![0; count];
+    pattern::fill(seed, position, &mut expected);
+    let got = client.read_exact(count);
+    if let Some(at) = (0..count).find(|&at| got[at] != expected[at]) {
+        panic!("byte {at} of {count} from {position} on is wrong");
+    }
+}
+
+/// The records of this, which are on their way to nobody yet.
+fn sealed(client: &mut TlsClient, text: &str) -> Vec<u8> {
+    client.tls().writer().write_all(text.as_bytes()).expect("a buffer");
+    let mut sealed = Vec::new();
+    while client.tls().wants_write() {
+        client.tls().write_tls(&mut sealed).expect("a vector takes all");
+    }
+    sealed
+}
+
+#[test]
+fn a_session_lives_through_twenty_restarts_in_mid_record_both_ways() {
+    for version in BOTH {
+        let lab = lab();
+        let mut client = lab.connect_by(lab.pki.client(&[version]));
+        let told = client.ask("tls");
+        let exported = client.ask("export EXPORTER-heirloom context");
+        let id = client.ask("id");
+        for round in 0..20_u64 {
+            client.send(format!("reply 1048576 {round}\n"));
+            read_pattern(&mut client, round, 0, 1000);
+            // Half of the next request's record is there, and half of the reply is read.
+            let record = sealed(&mut client, &format!("echo {round}\n"));
+            let (before, behind) = record.split_at(record.len() * (round as usize % 5 + 1) / 6);
+            client.wire().write_all(before).expect("the server takes it");
+            if round % 2 == 0 {
+                read_pattern(&mut client, round, 1000, 500_000);
+            }
+            let new = lab.server.restart(ENGINES[round as usize % 2]);
+            let read = if round % 2 == 0 { 501_000 } else { 1000 };
+            read_pattern(&mut client, round, read, (1 << 20) - read as usize);
+            client.wire().write_all(behind).expect("the server takes it");
+            assert_eq!(client.line(), round.to_string());
+            assert_eq!(pid(&mut client), new);
+        }
+        assert_eq!(client.ask("tls"), told, "what was agreed on");
+        assert_eq!(client.ask("export EXPORTER-heirloom context"), exported);
+        assert_eq!(client.ask("id"), id);
+        // Of all of them no more than one was made.
+        assert_eq!(stat(&mut lab.server.connect(), "handshakes"), 0, "none here");
+    }
+}
+
+#[test]
+fn keys_are_updated_by_both_before_and_after() {
+    let lab = lab();
+    let mut client = lab.connect_by(lab.pki.client(&[&TLS13]));
+    client.ask("who");
+    for round in 0..12 {
+        client.tls().refresh_traffic_keys().expect("TLS 1.3 has it");
+        if round % 3 == 0 {
+            // The update is on its way while nobody serves, and is answered by the new side.
+            let update = sealed(&mut client, "");
+            lab.server.signal(ENGINES[round % 2]);
+            client.wire().write_all(&update).expect("the server takes it");
+            lab.server.wait_lines("restart: done", round / 3 + 1);
+        }
+        for _ in 0..50 {
+            assert_eq!(client.ask(&format!("echo {round}")), round.to_string());
+        }
+    }
+}
+
+#[test]
+fn a_client_that_closes_or_resets_meanwhile_is_heard() {
+    for engine in ENGINES {
+        let lab = lab();
+        let (mut closes, mut leaves) = (lab.connect(), lab.connect());
+        let (mut cuts, mut stays) = (lab.connect(), lab.connect());
+        for client in [&mut closes, &mut leaves, &mut cuts, &mut stays] {
+            client.ask("who");
+        }
+        lab.server.signal(engine);
+        closes.send("echo last\n");
+        closes.close_notify();
+        leaves.wire().shutdown(Shutdown::Write).expect("a FIN");
+        reset(cuts);
+        assert_eq!(closes.line(), "last");
+        assert_eq!(closes.read_to_end().expect("an orderly end"), b"");
+        lab.server.wait_line("the peer's FIN came before its close_notify");
+        assert_eq!(stays.ask("echo here"), "here");
+        lab.server.wait_line("restart: done");
+        let mut plain = lab.server.connect();
+        wait_for("all others to be gone", || stat(&mut plain, "connections") == 2);
+    }
+}
+
+/// Ends a connection without a FIN.
+fn reset(mut client: TlsClient) {
+    let linger = libc::linger { l_onoff: 1, l_linger: 0 };
+    setsockopt(&*client.wire(), Linger, &linger).expect("an option of TCP");
+}
+
+/// rustls alone knows all of it, so it stays where it has begun.
+#[test]
+fn a_handshake_that_is_under_way_is_finished_by_the_old_process() {
+    for engine in ENGINES {
+        let lab = lab();
+        let mut cut = lab.connect();
+        let mut hello = Vec::new();
+        cut.tls().write_tls(&mut hello).expect("a vector takes all");
+        cut.wire().write_all(&hello[..100]).expect("the server takes it");
+        let old = lab.server.pid();
+        let mut other = lab.connect();
+        assert_eq!(pid(&mut other), old);
+        let new = lab.server.restart(engine);
+        cut.wire().write_all(&hello[100..]).expect("the server takes it");
+        cut.shake().expect("a handshake");
+        assert_eq!(pid(&mut cut), old);
+        assert_eq!(pid(&mut other), new);
+    }
+}
+
+#[test]
+fn a_session_that_was_dialed_goes_along() {
+    let lab = lab();
+    let upstream = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = upstream.local_addr().expect("an address");
+    let config = lab.pki.server("localhost");
+    let (mut far, greeted) = thread::scope(|scope| {
+        let far = scope.spawn(move || {
+            let (stream, _) = upstream.accept().expect("it dials");
+            let mut far = serve(stream, config);
+            far.write_all(b"tls\n").expect("hands are shaken");
+            let greeted = read_line(&mut far);
+            (far, greeted)
+        });
+        let mut client = lab.server.connect();
+        let dialed = client.ask(&format!("dial_tls {address} localhost"));
+        assert_eq!(dialed, format!("dialed {address}"));
+        far.join().expect("no panic")
+    });
+    for round in 0..10 {
+        // A ticket and a key update on the way.
+        far.conn.refresh_traffic_keys().expect("TLS 1.3 has it");
+        let new = lab.server.restart(ENGINES[round % 2]).to_string();
+        far.write_all(b"tls\nwho\n").expect("the lab takes it");
+        assert_eq!(read_line(&mut far), greeted);
+        assert_eq!(read_line(&mut far).split(' ').nth(1), Some(new.as_str()));
+    }
+}
+
+#[test]
+fn what_is_rolled_back_comes_back_with_its_keys() {
+    for engine in ENGINES {
+        let lab = Secured::with("tls", "", |setup| moving(setup).env("LAB_PROBATION", 600_000));
+        let client = |version| lab.connect_by(lab.pki.client(&[version]));
+        let mut clients = [client(&TLS13), client(&TLS12)];
+        let old = pid(&mut clients[0]);
+        assert_eq!(pid(&mut clients[1]), old);
+        for _ in 0..3 {
+            lab.server.signal(engine);
+            for client in &mut clients {
+                wait_for("the new process to serve", || pid(client) != old);
+                assert_eq!(client.ask("echo there"), "there");
+            }
+            let record = sealed(&mut clients[1], "echo cut\n");
+            let (before, behind) = record.split_at(10);
+            clients[1].wire().write_all(before).expect("the server takes it");
+            assert_eq!(clients[0].ask("roll-back unfit"), "ok");
+            wait_for("the old process to serve", || pid(&mut clients[0]) == old);
+            clients[1].wire().write_all(behind).expect("the server takes it");
+            assert_eq!(clients[1].line(), "cut");
+            assert_eq!(pid(&mut clients[1]), old);
+        }
+    }
+}

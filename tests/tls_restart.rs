@@ -1,0 +1,100 @@
+//! Certificates that are renewed, and what a restart is to who has shaken hands.
+
+mod common;
+#[path = "common/tls.rs"]
+mod tls;
+
+use std::fs;
+
+use common::{Server, restart::Engine};
+use nix::sys::signal::Signal;
+use tls::{BOTH, Pki, TlsClient};
+
+/// An echo whose certificate is in the files of `localhost`.
+fn echo(pki: &Pki) -> Server {
+    let echo = Server::of("echo").arg("--tls-cert").arg(pki.path("localhost.pem"));
+    echo.arg("--tls-key").arg(pki.path("localhost.key")).start()
+}
+
+fn connect(pki: &Pki, echo: &Server) -> TlsClient {
+    TlsClient::connect(&echo.address, pki.client(BOTH).into(), "localhost")
+}
+
+/// The certificate that a new client is shown.
+fn shown(pki: &Pki, echo: &Server) -> Vec<u8> {
+    let mut client = connect(pki, echo);
+    assert_eq!(client.ask("hello"), "hello");
+    client.tls().peer_certificates().expect("one")[0].to_vec()
+}
+
+#[test]
+fn a_restart_by_either_engine_shows_what_is_in_the_files_by_then() {
+    let pki = Pki::new();
+    pki.make("localhost");
+    let echo = echo(&pki);
+    let mut before = connect(&pki, &echo);
+    assert_eq!(before.ask("one"), "one");
+    let mut last = shown(&pki, &echo);
+    for signal in [Signal::SIGHUP, Signal::SIGUSR2, Signal::SIGHUP] {
+        assert_eq!(shown(&pki, &echo), last);
+        pki.make("localhost");
+        assert_eq!(shown(&pki, &echo), last, "nobody has asked for it yet");
+        echo.restart(signal);
+        let next = shown(&pki, &echo);
+        assert_ne!(next, last);
+        last = next;
+        assert_eq!(before.ask("on"), "on", "who is here goes on");
+    }
+}
+
+#[test]
+fn a_bad_certificate_fails_the_restart_and_not_the_service() {
+    let pki = Pki::new();
+    ["localhost", "other"].iter().for_each(|name| pki.make(name));
+    let echo = echo(&pki);
+    let pid = echo.pid();
+    let good = shown(&pki, &echo);
+    fs::copy(pki.path("other.key"), pki.path("localhost.key")).expect("a file");
+    let why = format!(
+        "use key {}: it is not the key of the certificate in {}",
+        pki.path("localhost.key"),
+        pki.path("localhost.pem")
+    );
+    for signal in [Signal::SIGHUP, Signal::SIGUSR2] {
+        let before = echo.count_lines("restart: the ");
+        echo.signal(signal);
+        let line = echo.wait_lines("restart: the ", before + 1).pop().expect("a line");
+        assert!(echo.log().contains(&why), "{line}");
+        assert_eq!((echo.pid(), shown(&pki, &echo)), (pid, good.clone()));
+    }
+}
+
+/// Wherever they are then.
+#[test]
+fn who_has_shaken_hands_goes_on_through_restarts() {
+    let pki = Pki::new();
+    pki.make("localhost");
+    for moves in ["--move", "--no-move"] {
+        let echo = Server::of("echo").arg("--tls-cert").arg(pki.path("localhost.pem"));
+        let echo = echo.arg("--tls-key").arg(pki.path("localhost.key")).arg(moves).start();
+        let mut clients: Vec<_> = BOTH
+            .iter()
+            .map(|version| {
+                TlsClient::connect(&echo.address, pki.client(&[version]).into(), "localhost")
+            })
+            .collect();
+        for (round, engine) in [Engine::Fork, Engine::ForkExec, Engine::Fork].iter().enumerate() {
+            for client in &mut clients {
+                assert_eq!(client.ask(&format!("before {round}")), format!("before {round}"));
+                client.send("half a ");
+                assert_eq!(client.read_exact(7), b"half a ");
+            }
+            echo.restart(engine.signal());
+            for client in &mut clients {
+                assert_eq!(client.ask("line"), "line");
+                let text = "x".repeat(300_000);
+                assert!(client.ask(&text) == text);
+            }
+        }
+    }
+}
