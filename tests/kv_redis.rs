@@ -74,7 +74,7 @@ fn raw_inputs() -> Vec<Vec<u8>> {
           client id\r\nNOSUCH\r\nget\r\nPUNSUBSCRIBE n* x\r\nUNSUBSCRIBE\r\nPUNSUBSCRIBE\r\nPING\r\n",
         b"SUBSCRIBE a\r\nUNSUBSCRIBE zz\r\nRESET\r\nPING\r\n",
         b"HELLO 3 SETNAME\r\nCLIENT REPLY SKIP\r\nHELLO 3\r\nGET nosuch\r\nMGET nosuch k\r\nCONFIG GET save\r\nCONFIG GET nosuch\r\n\
-          SUBSCRIBE a b\r\nPING\r\nPING hi\r\nPUBLISH a hi\r\nPSUBSCRIBE *\r\nPUBLISH b x\r\nPUBSUB NUMSUB a\r\nUNSUBSCRIBE\r\n\
+          SUBSCRIBE a b\r\nPING\r\nPING hi\r\nPUBLISH a hi\r\nPSUBSCRIBE *\r\nPUBLISH b x\r\nPUBSUB NUMSUB a\r\nUNSUBSCRIBE b a\r\n\
           PUNSUBSCRIBE\r\nPUNSUBSCRIBE\r\nWATCH k\r\nSET k 1\r\nMULTI\r\nEXEC\r\nINFO nosuch\r\nRESET\r\nGET nosuch\r\n",
         b"CLIENT REPLY OFF\r\nPING\r\nSUBSCRIBE a\r\nPING\r\nUNSUBSCRIBE\r\nCLIENT REPLY ON\r\nCLIENT REPLY SKIP\r\nPING\r\nECHO x\r\n",
         b"MULTI\r\nSET k 1\r\nSUBSCRIBE a\r\nEXEC\r\nMULTI\r\nGET\r\nQUIT\r\nPING\r\n",

@@ -62,8 +62,6 @@ struct Filter<'a> {
     address: Option<&'a [u8]>,
     local: Option<&'a [u8]>,
     kind: Option<&'static str>,
-    /// Nobody is another user than the default one.
-    is_nobody: bool,
     spares_me: bool,
 }
 
@@ -83,7 +81,9 @@ impl<'a> Filter<'a> {
                 (b"ADDR", true) => filter.address = Some(value),
                 (b"LADDR", true) => filter.local = Some(value),
                 (b"USER", true) if value == b"default" => {}
-                (b"USER", true) => filter.is_nobody = true,
+                (b"USER", true) => {
+                    return Err([b"ERR No such user '", value, b"'"].concat().into());
+                }
                 (b"SKIPME", true) => {
                     filter.spares_me = match Capitals::of(value).as_bytes() {
                         b"YES" => true,
@@ -99,7 +99,7 @@ impl<'a> Filter<'a> {
 
     fn takes(&self, seen: &Seen) -> bool {
         let is = |wanted: Option<&[u8]>, text: &str| wanted.is_none_or(|w| w == text.as_bytes());
-        !(self.is_nobody || self.spares_me && seen.is_me)
+        !(self.spares_me && seen.is_me)
             && self.ids.as_ref().is_none_or(|ids| ids.contains(&(seen.number as i64)))
             && self.kind.is_none_or(|kind| kind == seen.kind)
             && is(self.address, &seen.address)
@@ -173,8 +173,8 @@ impl Seen {
             address = self.address,
             local = self.local,
             name = text(&session.name),
-            age = (now - session.since) / 1000,
-            idle = (now - session.active) / 1000,
+            age = now.saturating_sub(session.since) / 1000,
+            idle = now.saturating_sub(session.active) / 1000,
             flags = flags(session),
             multi = queue.map_or(-1, |queue| queue.len as i64),
             memory = queue.map_or(0, Transaction::size),
