@@ -13,6 +13,7 @@ use std::{
 
 use common::{Client, Dir, Server, example, run_to_end, wait_gone, with_own_temp};
 use http::{Reply, ask, read_head};
+use nix::sys::signal::Signal;
 
 /// "At once", on a loaded machine. The observer's patience with a silent server is twice as long.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -21,10 +22,14 @@ fn start(probation: &str) -> Server {
     Server::of("dashboard").arg("--probation").arg(probation).start_as(with_own_temp)
 }
 
+/// A head with these fields beside `Host`, each with its end.
+fn request(server: &Server, method: &str, path: &str, fields: &str) -> String {
+    format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n{fields}\r\n", server.address)
+}
+
 /// One button, on a connection of its own: which process answers is no matter.
 fn press(server: &Server, path: &str) {
-    let request = format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
-    let reply = ask(&mut server.connect(), &request);
+    let reply = ask(&mut server.connect(), &request(server, "POST", path, ""));
     assert!(reply.head.starts_with("HTTP/1.1 200 "), "{path}: {reply:?}");
 }
 
@@ -37,7 +42,7 @@ struct Stream {
 impl Stream {
     fn open(server: &Server) -> Stream {
         let mut client = server.connect();
-        client.send("GET /events HTTP/1.1\r\nHost: a\r\n\r\n");
+        client.send(request(server, "GET", "/events", ""));
         let head: Reply = read_head(&mut client);
         assert_eq!(head.field("Content-Type"), Some("text/event-stream"));
         Stream { client, last: None }
@@ -130,13 +135,160 @@ fn its_first_line_is_the_address_to_open() {
 fn the_page_is_served_whole() {
     let server = start("0.05");
     let mut client = server.connect();
-    let page = ask(&mut client, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    let page = ask(&mut client, &request(&server, "GET", "/", ""));
     assert_eq!(page.field("Content-Type"), Some("text/html; charset=utf-8"));
-    assert_eq!(page.body, include_bytes!("../examples/dashboard/page.html"));
-    let wrong = ask(&mut client, "GET /doom HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert!(page.field("Date").is_some(), "{}", page.head);
+    let body = String::from_utf8(page.body).expect("text");
+    assert!(body.starts_with("<!doctype html>") && body.ends_with("</html>\n"));
+    for part in [
+        include_str!("../examples/dashboard/page/style.css"),
+        include_str!("../examples/dashboard/page/body.html"),
+        include_str!("../examples/dashboard/page/picture.js"),
+        include_str!("../examples/dashboard/page/charts.js"),
+        include_str!("../examples/dashboard/page/page.js"),
+    ] {
+        assert_eq!(body.matches(part).count(), 1);
+    }
+    let elsewhere = ["src=", "href=\"http", "url(", "@import"];
+    assert!(elsewhere.iter().all(|how| !body.contains(how)), "it needs nothing from elsewhere");
+    let wrong = ask(&mut client, &request(&server, "GET", "/doom", ""));
     assert_eq!(wrong.field("Allow"), Some("POST"));
-    let none = ask(&mut client, "GET /none HTTP/1.1\r\nHost: a\r\n\r\n");
+    let none = ask(&mut client, &request(&server, "GET", "/none", ""));
     assert!(none.head.starts_with("HTTP/1.1 404 "), "{none:?}");
+    // A reply to HEAD is a head, whatever it says: the next one comes right behind it.
+    for path in ["/", "/none", "/doom"] {
+        client.send(request(&server, "HEAD", path, ""));
+        assert!(read_head(&mut client).head.starts_with("HTTP/1.1 "), "{path}");
+    }
+    ask(&mut client, &request(&server, "GET", "/", ""));
+}
+
+/// Any page in the user's browser can send a POST here, and any name can be made to lead here.
+#[test]
+fn no_other_page_presses_a_button() {
+    let server = start("0.05");
+    let mut stream = Stream::open(&server);
+    stream.until("picture", |data| clients(data, 0) == 100);
+    let own = server.address.clone();
+    let port = own.rsplit(':').next().expect("a port");
+    let foreign = |origin: &str| (own.clone(), format!("Origin: {origin}\r\n"));
+    let named = |host: String| (host, String::new());
+    for (host, fields) in [
+        foreign("http://evil.example"),
+        foreign("null"),
+        foreign("http://127.0.0.1"),
+        foreign(&format!("http://localhost:{port}")),
+        named(format!("evil.example:{port}")),
+        (format!("evil.example:{port}"), format!("Origin: http://evil.example:{port}\r\n")),
+    ] {
+        for (method, path) in [
+            ("POST", "/restart/fork"),
+            ("POST", "/clients/clear"),
+            ("GET", "/events"),
+            ("GET", "/"),
+        ] {
+            let request = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n{fields}\r\n");
+            let reply = ask(&mut server.connect(), &request);
+            assert!(reply.head.starts_with("HTTP/1.1 403 "), "{request}: {reply:?}");
+        }
+    }
+    // A form, which has a body.
+    let form = "Origin: http://evil.example\r\nContent-Length: 3\r\n";
+    let reply = ask(&mut server.connect(), &(request(&server, "POST", "/doom", form) + "a=b"));
+    assert!(reply.head.starts_with("HTTP/1.1 403 "), "{reply:?}");
+    let later = stream.until("picture", |_| true);
+    assert_eq!(clients(&later, 0), 100, "{later}");
+    // Its own page may.
+    let own = format!("Origin: http://{own}\r\n");
+    let reply = ask(&mut server.connect(), &request(&server, "POST", "/clients/add", &own));
+    assert!(reply.head.starts_with("HTTP/1.1 200 "), "{reply:?}");
+    stream.until("picture", |data| clients(data, 0) == 200);
+    // And nobody shows it in a frame, over which he could lay buttons of his own.
+    let page = ask(&mut server.connect(), &request(&server, "GET", "/", ""));
+    let policy = page.field("Content-Security-Policy").expect("a policy");
+    assert!(policy.contains("frame-ancestors 'none'"), "{policy}");
+}
+
+/// Who comes late sees it, too: the observer has kept it.
+#[test]
+fn the_journal_names_who_came_who_stays_and_who_failed() {
+    let server = start("0.05");
+    let mut stream = Stream::open(&server);
+    stream.until("picture", |data| clients(data, 0) == 100);
+    let first = server.pid();
+    press(&server, "/restart/fork-exec/move");
+    stream.settled(1);
+    wait_gone(first);
+    let second = server.pid();
+    press(&server, "/doom");
+    press(&server, "/restart/fork");
+    stream.until("failed", |_| true);
+    let told = [
+        format!("Generation 0, pid {first}, serves."),
+        format!("Generation 1, pid {second}, made by fork-exec, serves: on probation for 0.05 s."),
+        format!("Generation 1, pid {second}, stays. Connections that moved stood still for "),
+        format!("Generation 0, pid {first}, has ended."),
+        "The next new generation is to fail.".to_owned(),
+        "Generation 2, by fork, failed: after_fork_in_child: it was doomed to fail by the page. \
+         Generation 1 serves on."
+            .to_owned(),
+    ];
+    let mut late = Stream::open(&server);
+    let picture = late.until("picture", |data| told.iter().all(|line| data.contains(line)));
+    assert!(
+        !picture.contains("Generation 2, pid"),
+        "the one that failed has not served: {picture}"
+    );
+    nothing_failed(&picture);
+}
+
+/// What the old process alone knows, which has no page left to tell it to.
+#[test]
+fn the_page_knows_how_the_last_restart_went() {
+    let server = start("0.05");
+    let mut stream = Stream::open(&server);
+    stream.until("picture", |data| data.contains("\"restart\":null") && clients(data, 0) == 100);
+    press(&server, "/restart/fork-exec/move");
+    let own = "\"restart\":{\"generation\":1,\"engine\":\"fork-exec\",\"stays\":true,\"took\":";
+    let picture = stream.until("picture", |data| data.contains(own));
+    let (_, rest) = picture.split_once(own).expect("it is there");
+    assert!(rest.contains(" KiB by a scribe in ") && rest.contains(" round"), "{rest}");
+    assert!(!rest.contains("\"still\":null") && !rest.contains("\"moved\":null"), "{rest}");
+    stream.settled(1);
+    press(&server, "/restart/fork");
+    let own = "\"restart\":{\"generation\":2,\"engine\":\"fork\",\"stays\":true,";
+    let picture = stream.until("picture", |data| data.contains(own));
+    assert!(picture.contains("\"state\":null}"), "memory is not copied: {picture}");
+    // A signal asks for it as well as a button.
+    stream.settled(2);
+    server.restart(Signal::SIGUSR2);
+    stream.until("picture", |data| data.contains("\"restart\":{\"generation\":3,"));
+}
+
+/// One client is one dot, while they come, stay, go along, and drain.
+#[test]
+fn three_hundred_clients_are_three_hundred() {
+    let server = start("0.05");
+    let mut stream = Stream::open(&server);
+    press(&server, "/clients/add");
+    press(&server, "/clients/add");
+    stream.until("picture", |data| clients(data, 0) == 300);
+    for (generation, path) in
+        [(1, "/restart/fork/move"), (2, "/restart/fork-exec"), (3, "/restart/fork")]
+    {
+        press(&server, path);
+        let until = Instant::now() + common::DEADLINE;
+        loop {
+            let picture = stream.until("picture", |_| true);
+            let all: usize = (0..=generation).map(|it| clients(&picture, it)).sum();
+            assert!(all <= 300, "{all} are shown: {picture}");
+            nothing_failed(&picture);
+            if clients(&picture, generation) == 300 {
+                break;
+            }
+            assert!(Instant::now() < until, "{picture}");
+        }
+    }
 }
 
 #[test]
@@ -194,7 +346,7 @@ fn a_new_generation_that_fails_costs_nobody_anything() {
     let mut stream = Stream::open(&server);
     stream.until("picture", |data| clients(data, 0) == 100);
     let failures = [
-        ("/restart/fork", "in its probation: exit status 70"),
+        ("/restart/fork", "it was doomed to fail by the page"),
         ("/restart/fork-exec/move", "it was doomed to fail by the page"),
     ];
     for (path, why) in failures {
@@ -207,7 +359,7 @@ fn a_new_generation_that_fails_costs_nobody_anything() {
         nothing_failed(&after);
     }
     press(&server, "/restart/fork");
-    stream.settled(2); // the next one does not; the one that died on probation had number 1
+    stream.settled(1); // the next one does not; those that were never ready had this number
 }
 
 #[test]
@@ -216,7 +368,8 @@ fn a_generation_on_probation_is_rolled_back() {
     let mut stream = Stream::open(&server);
     stream.until("picture", |data| clients(data, 0) == 100);
     let mut kept = server.connect();
-    ask(&mut kept, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    let page = request(&server, "GET", "/", "");
+    ask(&mut kept, &page);
     press(&server, "/restart/fork/move");
     stream.until("picture", |data| {
         data.contains("\"phase\":\"probation\"") && clients(data, 1) == 100
@@ -224,7 +377,7 @@ fn a_generation_on_probation_is_rolled_back() {
     press(&server, "/roll-back");
     // Clients and page are handed back: the stream goes on, and the connection of the page as well.
     nothing_failed(&stream.until("picture", |data| clients(data, 0) == 100));
-    let reply = ask(&mut kept, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    let reply = ask(&mut kept, &page);
     assert!(reply.head.starts_with("HTTP/1.1 200"), "{reply:?}");
     // What is pressed now is done by the generation that serves, and the page sees it.
     press(&server, "/restart/fork/move");

@@ -1,232 +1,86 @@
-//! The dashboard in a real browser: each button is clicked, and the page shows what came of it. Speaks
-//! WebDriver, which is HTTP and JSON, to chromium's own driver.
+//! The dashboard in a real browser: each button is clicked, and the page shows what came of it, whatever its width
+//! and colours are, to everybody.
 
+#[path = "common/browser.rs"]
+mod browser;
 mod common;
 
-use std::{
-    io::{BufRead, BufReader, Read, Write},
-    net::{TcpListener, TcpStream},
-    process::{Child, Command, Stdio},
-    time::{Duration, Instant},
-};
+use std::fs;
 
-use common::{DEADLINE, Dir, Server, wait_for, with_own_temp};
+use browser::Browser;
+use common::{Server, with_own_temp};
+use nix::sys::signal::Signal::SIGKILL;
 
-/// A browser with one page, and the driver process that has started it.
-struct Browser {
-    driver: Child,
-    port: u16,
-    session: String,
-    _profile: Dir,
-}
-
-impl Browser {
-    fn open(url: &str, scheme: &str) -> Browser {
-        let profile = Dir::new();
-        let free = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("one");
-        let driver = Command::new("chromedriver")
-            .arg(format!("--port={}", free.port()))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("chromedriver starts");
-        let mut browser =
-            Browser { driver, port: free.port(), session: String::new(), _profile: profile };
-        wait_for("the driver", || TcpStream::connect(free).is_ok());
-        let data = format!("--user-data-dir={}", browser._profile.path("profile").display());
-        let scheme =
-            format!("--blink-settings=preferredColorScheme={}", u8::from(scheme != "dark"));
-        let flags = [
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-quic",
-            "--no-first-run",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-            "--window-size=1200,1100",
-            &data,
-            &scheme,
-        ];
-        let flags = flags.map(|flag| format!("\"{flag}\"")).join(",");
-        let reply = browser.call(
-            "POST",
-            "/session",
-            &format!(
-                "{{\"capabilities\":{{\"alwaysMatch\":{{\"browserName\":\"chrome\",\
-                 \"goog:chromeOptions\":{{\"args\":[{flags}]}}}}}}}}"
-            ),
-        );
-        browser.session = after(&reply, "\"sessionId\":\"").to_owned();
-        browser.command("/url", &format!("{{\"url\":\"{url}\"}}"));
-        browser
-    }
-
-    /// One request to the driver on a connection of its own, and the body of the reply.
-    fn call(&self, method: &str, path: &str, body: &str) -> String {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("the driver");
-        stream.set_read_timeout(Some(DEADLINE)).expect("a timeout");
-        let port = self.port;
-        let length = body.len();
-        write!(
-            stream,
-            "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\
-             Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
-        )
-        .expect("the driver takes it");
-        // The driver keeps the connection, whatever it is asked: the length tells where the reply ends.
-        let mut reader = BufReader::new(stream);
-        let (mut head, mut length) = (String::new(), 0);
-        while !head.ends_with("\r\n\r\n") {
-            let from = head.len();
-            assert!(reader.read_line(&mut head).expect("a reply in time") > 0, "no reply: {head}");
-            let line = head[from..].to_ascii_lowercase();
-            if let Some(value) = line.strip_prefix("content-length:") {
-                length = value.trim().parse().expect("a length");
-            }
-        }
-        let mut reply = vec![0; length];
-        reader.read_exact(&mut reply).expect("a body in time");
-        let reply = String::from_utf8(reply).expect("JSON");
-        assert!(head.starts_with("HTTP/1.1 200"), "{path} {body}: {reply}");
-        reply
-    }
-
-    fn command(&self, command: &str, body: &str) -> String {
-        self.call("POST", &format!("/session/{}{command}", self.session), body)
-    }
-
-    /// The value of a script's expression, which is to be a string.
-    fn eval(&self, expression: &str) -> String {
-        let script =
-            format!("return String({expression})").replace('\\', "\\\\").replace('"', "\\\"");
-        let reply =
-            self.command("/execute/sync", &format!("{{\"script\":\"{script}\",\"args\":[]}}"));
-        after(&reply, "\"value\":\"").to_owned()
-    }
-
-    /// Clicks a button as a person would: it must be there, visible, and enabled.
-    fn click(&self, text: &str) {
-        let enabled = format!(
-            "[...document.querySelectorAll('button')].some(b => b.textContent === '{text}' && !b.disabled)"
-        );
-        self.wait(&enabled, "true");
-        let query = format!("{{\"using\":\"xpath\",\"value\":\"//button[.='{text}']\"}}");
-        let found = self.command("/element", &query);
-        let (_, element) = found.split_once("\":{\"").expect("an element");
-        let element = after(element, "\":\"");
-        self.command(&format!("/element/{element}/click"), "{}");
-    }
-
-    /// Waits until the page shows it.
-    fn wait(&self, expression: &str, value: &str) {
-        let until = Instant::now() + DEADLINE;
-        loop {
-            let found = self.eval(expression);
-            if found == value {
-                return;
-            }
-            assert!(Instant::now() < until, "{expression} is {found:?} and not {value:?}");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
-    /// Keeps a picture of the page, if `HEIRLOOM_SCREENSHOTS` names a directory for it.
-    fn screenshot(&self, name: &str) {
-        let Some(dir) = std::env::var_os("HEIRLOOM_SCREENSHOTS") else { return };
-        let reply = self.call("GET", &format!("/session/{}/screenshot", self.session), "");
-        let image = base64(after(&reply, "\"value\":\""));
-        std::fs::write(std::path::Path::new(&dir).join(name), image).expect("a file");
-    }
-}
-
-impl Drop for Browser {
-    fn drop(&mut self) {
-        if !self.session.is_empty() && !std::thread::panicking() {
-            self.call("DELETE", &format!("/session/{}", self.session), "");
-        }
-        let _ = self.driver.kill();
-        let _ = self.driver.wait();
-    }
-}
-
-/// What comes after `start`, up to the next quotation mark.
-fn after<'a>(text: &'a str, start: &str) -> &'a str {
-    let (_, rest) = text.split_once(start).unwrap_or_else(|| panic!("no {start} in {text}"));
-    rest.split('"').next().unwrap_or_default()
-}
-
-fn base64(text: &str) -> Vec<u8> {
-    let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let values = text.bytes().filter_map(|byte| letters.iter().position(|&letter| letter == byte));
-    let (mut bytes, mut bits, mut count) = (Vec::new(), 0_usize, 0);
-    for value in values {
-        (bits, count) = ((bits << 6 | value) & 0xffff, count + 6);
-        if count >= 8 {
-            count -= 8;
-            bytes.push((bits >> count) as u8);
-        }
-    }
-    bytes
-}
-
-/// Dots of a generation: its colour is its own among six.
 fn dots(generation: u64) -> String {
-    format!(
-        "[...document.querySelectorAll('.dot')].filter(d => d.style.fill === 'var(--g{generation})' \
-         && d.style.opacity !== '0').length"
-    )
+    format!("picture.count({generation})")
 }
 
 fn box_of(generation: u64) -> String {
-    format!("document.querySelector('.box[data-generation=\\'{generation}\\']')?.dataset.phase")
+    format!("document.querySelector('.box[data-generation=\"{generation}\"]')?.dataset.phase")
 }
 
-fn click_through(scheme: &str) {
-    let server = Server::of("dashboard").arg("--probation").arg("3").start_as(with_own_temp);
+fn start(probation: &str) -> Server {
+    Server::of("dashboard").arg("--probation").arg(probation).start_as(with_own_temp)
+}
+
+fn open(server: &Server, scheme: &str) -> Browser {
     let page = Browser::open(&format!("http://{}/", server.address), scheme);
     let is_dark = "matchMedia('(prefers-color-scheme: dark)').matches";
     page.wait(is_dark, if scheme == "dark" { "true" } else { "false" });
     page.wait(&dots(0), "100");
+    page
+}
+
+/// Whether clients are to go along with the restarts to come.
+fn choose(page: &Browser, moves: bool) {
+    let text = if moves { "Clients move along" } else { "Clients stay, and drain" };
+    page.click_at(&format!("//label[normalize-space(.)='{text}']"));
+}
+
+/// From now on each frame is looked at: `overlapped` counts those in which boxes are drawn over each other.
+fn watch_boxes(page: &Browser) {
+    page.run(
+        "sync",
+        "window.overlapped = 0; const look = () => { overlapped += picture.overlaps() ? 1 : 0; requestAnimationFrame(look); }; \
+         look(); return ''",
+    );
+}
+
+fn click_through(scheme: &str) {
+    let server = start("0.5");
+    let page = open(&server, scheme);
+    watch_boxes(&page);
     page.click("Add 100 clients");
     page.wait(&dots(0), "200");
-    page.screenshot(&format!("{scheme}-clients.png"));
     page.click("Restart by fork");
-    page.wait(&box_of(1), "probation");
-    page.screenshot(&format!("{scheme}-probation.png"));
     page.wait(&format!("{} > 20", dots(1)), "true");
-    page.screenshot(&format!("{scheme}-draining.png"));
     page.wait(&dots(1), "200");
     page.click("Restart by fork-exec");
     page.wait(&dots(2), "200");
-    page.click("Fork, with move");
+    choose(&page, true);
+    page.click("Restart by fork");
     page.wait(&dots(3), "200");
-    page.screenshot(&format!("{scheme}-moved.png"));
-    page.click("Fork-exec, with move");
+    page.click("Restart by fork-exec");
     page.wait(&dots(4), "200");
     page.wait(&box_of(4), "serving");
-    page.click("Make the next one fail");
+    page.click("Let the next one fail");
     page.wait("document.getElementById('doom').getAttribute('aria-pressed')", "true");
+    choose(&page, false);
     page.click("Restart by fork-exec");
     page.wait("document.querySelectorAll('#journal .failed').length", "1");
+    page.wait("document.getElementById('doom').getAttribute('aria-pressed')", "false");
     page.wait(&box_of(4), "serving");
     page.wait(&dots(4), "200");
-    page.screenshot(&format!("{scheme}-failed.png"));
-    page.wait("document.getElementById('opened').textContent", "1"); // so far no restart has ended it
-    page.click("Restart by fork");
-    page.click("Roll back");
-    page.wait(&dots(4), "200");
-    let newest = "document.querySelector('#journal li').textContent";
-    page.screenshot(&format!("{scheme}-back.png"));
-    page.click("Fork-exec, with move");
-    page.wait(&dots(0), "200"); // six has the colour of zero
-    page.wait(&format!("{newest}.includes('Generation 6, ')"), "true");
+    page.wait("seen.opened", "1"); // so far no restart has ended it
+    choose(&page, true);
+    page.click("Restart by fork-exec");
+    page.wait(&dots(5), "200");
+    page.wait("[...document.querySelectorAll('#journal .started')].some(it => it.textContent.includes('Generation 5, '))", "true");
     page.click("Send clients home");
-    page.wait("document.querySelectorAll('.dot').length", "0");
+    page.wait(&dots(5), "0");
     page.wait("document.getElementById('failed').textContent", "0");
     page.wait("document.getElementById('gaps').textContent", "0");
+    page.wait("overlapped", "0");
 }
 
 #[test]
@@ -239,4 +93,163 @@ fn each_button_does_what_it_says_in_light() {
 #[ignore = "needs chromium"]
 fn each_button_does_what_it_says_in_dark() {
     click_through("dark");
+}
+
+#[test]
+#[ignore = "needs chromium"]
+fn a_roll_back_is_seen() {
+    let server = start("600");
+    let page = open(&server, "light");
+    watch_boxes(&page);
+    page.click("Restart by fork");
+    page.wait(&box_of(1), "probation");
+    page.wait("document.querySelector('.box.serves').dataset.generation", "1");
+    page.click("Add 100 clients");
+    page.wait(&dots(1), "100");
+    page.click("Roll back");
+    page.wait("document.querySelectorAll('#journal .back').length", "1");
+    // The thick frame is where clients are accepted, and all of them end there.
+    page.wait("document.querySelector('.box.serves').dataset.generation", "0");
+    page.wait(&dots(0), "200");
+    page.wait("document.getElementById('failed').textContent", "0");
+    page.wait("document.getElementById('gaps').textContent", "0");
+    page.wait("overlapped", "0");
+}
+
+/// The widths of a telephone, a tablet, a desk.
+const WIDTHS: [u32; 3] = [390, 820, 1280];
+
+fn fit_to(page: &Browser, width: u32) {
+    page.resize(width, 900);
+    let height = page.eval("document.documentElement.scrollHeight").parse().expect("a number");
+    page.resize(width, height);
+}
+
+#[test]
+#[ignore = "needs chromium"]
+fn everything_has_its_place_in_every_width() {
+    let server = start("0.05");
+    let page = open(&server, "light");
+    for all in ["200", "300", "400", "500"] {
+        page.click("Add 100 clients");
+        page.wait(&dots(0), all);
+    }
+    for width in WIDTHS {
+        fit_to(&page, width);
+        page.wait("document.documentElement.scrollWidth", &width.to_string());
+        page.wait("picture.strays()", "0"); // all 500 are in their box
+        page.wait("picture.overlaps()", "false");
+        let small = "[...document.querySelectorAll('button, label, summary')]\
+            .filter(it => it.getBoundingClientRect().height < 44).length";
+        page.wait(small, "0");
+        let unreadable = "[...document.querySelectorAll('body *')].filter(it => it.textContent.trim() \
+            && parseFloat(getComputedStyle(it).fontSize) < 12).map(it => it.outerHTML).join()";
+        page.wait(unreadable, "");
+        page.wait(
+            "document.querySelector('.box .name').getBoundingClientRect().height > 17",
+            "true",
+        );
+        page.wait("document.querySelectorAll('[title]').length", "0");
+        let lonely = "(() => { const tops = [...document.querySelectorAll('#tiles > div')].map(it => it.offsetTop); \
+            return tops.filter(top => tops.filter(other => other === top).length === 1).length })()";
+        page.wait(lonely, "0");
+    }
+    // Every explanation is there without a pointer, and every control has its place in the order of the keyboard.
+    page.wait(
+        "[...document.querySelectorAll('button')].every(it => it.querySelector('small').innerText)",
+        "true",
+    );
+    page.wait("[...document.querySelectorAll('button')].every(it => it.tabIndex === 0)", "true");
+}
+
+#[test]
+#[ignore = "needs chromium"]
+fn who_comes_late_sees_what_has_happened() {
+    let server = start("0.05");
+    let page = open(&server, "light");
+    page.click("Restart by fork");
+    page.wait("document.querySelectorAll('#journal .stays').length", "1");
+    page.run("sync", "location.reload(); return ''");
+    page.wait("document.querySelectorAll('#journal .stays').length", "1");
+    page.wait("document.getElementById('last-who').textContent", "1, by fork: stays");
+}
+
+#[test]
+#[ignore = "needs chromium"]
+fn a_server_that_is_gone_is_told() {
+    let mut server = start("0.05");
+    let page = open(&server, "dark");
+    let off = "[...document.querySelectorAll('button')].filter(it => it.getAttribute('aria-disabled') === 'true').length";
+    page.wait(off, "1"); // nothing can be rolled back
+    page.wait("document.body.dataset.state", "live");
+    server.signal(SIGKILL);
+    page.wait("document.body.dataset.state", "gone");
+    page.wait("document.getElementById('gone').innerText.startsWith('The server is gone: nothing has answered since ')", "true");
+    page.wait(off, "6");
+    fit_to(&page, 1280);
+    page.screenshot("gone-dark-1280.png");
+    server.wait_exit();
+}
+
+/// What axe-core finds wrong, as text: nothing.
+fn audit(page: &Browser, axe: &str, when: &str) {
+    page.run("sync", &format!("{axe}; return ''"));
+    let found = page.run(
+        "async",
+        "const done = arguments[arguments.length - 1]; \
+         axe.run({ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }) \
+         .then(({ violations }) => done(violations.map(it => `${it.id}: ${it.help}: ` \
+         + it.nodes.map(node => node.html + node.failureSummary).join(' | ')).join('\\n')))",
+    );
+    assert_eq!(found, "", "{when}");
+}
+
+/// WCAG 2.2, level AA, as far as a program can tell, in each state that the page can be in.
+fn is_for_everybody(scheme: &str) {
+    let axe = "target/axe/node_modules/axe-core/axe.min.js";
+    let axe = fs::read_to_string(axe).expect("axe-core: .ci/run has the line that installs it");
+    let mut server = start("600"); // until it is rolled back, however long the looking takes
+    let page = open(&server, scheme);
+    let all = |state: &str| {
+        for width in WIDTHS {
+            fit_to(&page, width);
+            page.wait("picture.strays()", "0");
+            page.screenshot(&format!("{state}-{scheme}-{width}.png"));
+            audit(&page, &axe, &format!("{state}, {scheme}, {width} px"));
+        }
+    };
+    page.click("Add 100 clients");
+    page.click("Add 100 clients");
+    page.wait(&dots(0), "300");
+    all("quiet");
+    choose(&page, true);
+    page.click("Restart by fork-exec");
+    page.wait(&box_of(1), "probation");
+    page.wait(&dots(1), "300");
+    all("probation");
+    page.click("Roll back");
+    page.wait(&dots(0), "300");
+    page.wait(&box_of(0), "serving");
+    all("back");
+    page.click("Let the next one fail");
+    page.click("Restart by fork");
+    page.wait("document.querySelectorAll('#journal .failed').length", "1");
+    page.wait(&box_of(0), "serving");
+    all("failed");
+    server.signal(SIGKILL);
+    page.wait("document.body.dataset.state", "gone");
+    all("gone");
+    server.wait_exit();
+}
+
+#[test]
+#[ignore = "needs chromium and axe-core"]
+fn it_is_for_everybody_in_light() {
+    is_for_everybody("light");
+}
+
+#[test]
+#[ignore = "needs chromium and axe-core"]
+fn it_is_for_everybody_in_dark() {
+    is_for_everybody("dark");
 }

@@ -16,15 +16,18 @@
 //!
 //! The page's stream goes along with every restart, also when the demo clients stay (`Service::on_move`).
 //!
-//! This file knows the command line; `route` is what there is over HTTP, `state` is what goes to the next
-//! program, `generations` reads a status, `clients` counts answers, `picture` writes it all down, `event` is how
-//! that is sent.
+//! This file knows the command line. Of the server, `route` is what there is over HTTP and `guard` who may ask for
+//! it, `state` and `table` are what goes to the next program, `word` says what has become of a restart. Of the observer,
+//! `generations` reads a status, `clients` counts answers, `journal` keeps what has happened, `picture` writes it all down.
+//! `event` is how that is sent to the page, and `page/` is the page.
 
 mod clients;
 #[path = "../http/date.rs"]
 mod date;
 mod event;
 mod generations;
+mod guard;
+mod journal;
 mod observer;
 mod options;
 mod picture;
@@ -36,6 +39,8 @@ mod request;
 mod route;
 mod service;
 mod state;
+mod table;
+mod word;
 
 use std::{io::Write, process, process::ExitCode};
 

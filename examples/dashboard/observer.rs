@@ -21,6 +21,7 @@ use heirloom::{
 use super::{
     clients::Clients,
     generations::{self, Generation},
+    journal::{self, Journal},
     options::Options,
     picture,
 };
@@ -56,6 +57,9 @@ struct Observer<'a> {
     status: &'a mut ExitCode,
     clients: Clients,
     generations: Vec<Generation>,
+    journal: Journal,
+    /// The last restart, as the process has put it that was to be replaced.
+    restart: Option<String>,
     /// Server processes that want pictures.
     feeds: Vec<ConnId>,
     /// Ticks without an answer of the control socket.
@@ -91,6 +95,8 @@ fn observe(options: &Options, dir: &Path) -> Result<ExitCode> {
         status: &mut status,
         clients: Clients::new(MORE),
         generations: Vec::new(),
+        journal: Journal::default(),
+        restart: None,
         feeds: Vec::new(),
         silent: 0,
     };
@@ -112,6 +118,7 @@ fn start_server(options: &Options, dir: &Path) -> Result<Child> {
     let mut command = Command::new(program);
     command.arg("--serve").arg(dir).args(["--listen", &options.listen]);
     command.arg("--probation").arg(options.probation.as_secs_f64().to_string());
+    command.arg("--state").arg(options.state.to_string());
     if let Some(path) = &options.pid_file {
         command.arg("--pid-file").arg(path);
     }
@@ -160,7 +167,8 @@ impl Observer<'_> {
         for generation in &mut self.generations {
             generation.memory = generations::memory(generation.pid);
         }
-        let picture = picture::lay_out(&self.generations, &mut self.clients);
+        let Observer { generations, clients, journal, restart, .. } = self;
+        let picture = picture::lay_out(generations, clients, journal, restart, journal::now());
         for &feed in &self.feeds {
             if let Some(mut conn) = net.get(feed) {
                 conn.send(picture.as_bytes());
@@ -168,18 +176,26 @@ impl Observer<'_> {
         }
     }
 
-    /// An order of the page, by way of the server.
-    fn obey(&mut self, net: &mut Net, order: &[u8]) {
-        match order {
-            b"add" => self.clients.wanted = MOST.min(self.clients.wanted + MORE),
-            b"clear" => {
+    /// What a process of the server says: an order of the page, or what has happened to it.
+    fn obey(&mut self, net: &mut Net, order: &str) {
+        match order.split_once(' ').unwrap_or((order, "")) {
+            ("add", _) => {
+                self.clients.wanted = MOST.min(self.clients.wanted + MORE);
+                let all = self.clients.wanted;
+                self.journal
+                    .note("clients", &format!("More clients were asked for: {all} in all."));
+            }
+            ("clear", _) => {
                 self.clients.wanted = 0;
                 let here: Vec<_> = net.ids();
                 for id in here.into_iter().filter(|id| !self.feeds.contains(id)) {
                     net.get(id).iter_mut().for_each(Connection::close);
                 }
+                self.journal.note("clients", "All clients were sent home.");
             }
-            other => log::error!("{:?} is no order", String::from_utf8_lossy(other)),
+            ("note", line) => self.journal.take(line),
+            ("restart", numbers) => self.restart = Some(numbers.to_owned()),
+            _ => log::error!("{order:?} is no order"),
         }
         self.complete(net);
     }
@@ -241,7 +257,7 @@ impl Service for Observer<'_> {
     ) -> Result<usize> {
         let Some((line, taken)) = codec::line(input, MAX_LINE)? else { return Ok(0) };
         match session {
-            Session::Feed => self.obey(conn.net, line),
+            Session::Feed => self.obey(conn.net, &String::from_utf8_lossy(line)),
             Session::Status(_) if line.is_empty() => conn.close(),
             Session::Status(reply) => {
                 reply.push_str(&String::from_utf8_lossy(line));
@@ -274,6 +290,7 @@ impl Service for Observer<'_> {
             Session::Status(reply) => {
                 let generations = generations::parse(&reply);
                 if !generations.is_empty() {
+                    self.journal.compare(&self.generations, &generations);
                     (self.generations, self.silent) = (generations, 0);
                 }
             }
@@ -282,6 +299,7 @@ impl Service for Observer<'_> {
                 if asked.is_some() && !was_sent_home {
                     self.clients.failed += 1;
                     log::warn!("client {number} had no answer: {why}");
+                    self.journal.failed(number, &why.to_string());
                 }
                 self.clients.gone(number);
                 if !net.is_draining() {
@@ -294,7 +312,10 @@ impl Service for Observer<'_> {
     fn on_dial_failed(&mut self, _net: &mut Net, tag: u64, why: std::io::Error) {
         if tag != STATUS {
             // Before the server has been seen at all it is not late, it is not there yet.
-            self.clients.failed += u64::from(!self.generations.is_empty());
+            if !self.generations.is_empty() {
+                self.clients.failed += 1;
+                self.journal.failed(tag, &why.to_string());
+            }
             self.clients.gone(tag);
             log::info!("client {tag}: {why}");
         }

@@ -5,10 +5,13 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 use lexopt::{Arg, Error, Parser, ValueExt};
 
 pub const USAGE: &str =
-    "usage: dashboard [--listen HOST:PORT] [--pid-file PATH] [--probation SECONDS]";
+    "usage: dashboard [--listen HOST:PORT] [--pid-file PATH] [--probation SECONDS] [--state MIB]";
 
 /// Long enough to see a new generation on probation, and to roll it back by hand.
 const PROBATION: Duration = Duration::from_secs(4);
+
+/// Enough state that it is seen to be copied, and little enough for any machine.
+const STATE: u16 = 8;
 
 /// Who this process is to be.
 pub enum Role {
@@ -22,12 +25,18 @@ pub struct Options {
     pub listen: String,
     pub pid_file: Option<PathBuf>,
     pub probation: Duration,
+    /// In MiB.
+    pub state: u16,
 }
 
 /// `None`: help was asked for.
 pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Option<(Options, Role)>, Error> {
-    let mut options =
-        Options { listen: "127.0.0.1:8090".to_owned(), pid_file: None, probation: PROBATION };
+    let mut options = Options {
+        listen: "127.0.0.1:8090".to_owned(),
+        pid_file: None,
+        probation: PROBATION,
+        state: STATE,
+    };
     let mut role = Role::Observer;
     let mut parser = Parser::from_args(args);
     while let Some(arg) = parser.next()? {
@@ -40,6 +49,7 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Option<(Options, Ro
                     Duration::try_from_secs_f64(seconds).map_err(|_| "not a time")
                 })?;
             }
+            Arg::Long("state") => options.state = parser.value()?.parse()?,
             // For the observer, which starts the server so.
             Arg::Long("serve") => role = Role::Server { dir: parser.value()?.into() },
             Arg::Long("help") | Arg::Short('h') => return Ok(None),

@@ -1,18 +1,27 @@
 //! One picture as one line of JSON. Pure layout.
 //!
 //! ```text
-//! { "generations": [ { "number": 1, "pid": 4711, "engine": "fork", "phase": "serving", "age": 1.5,
+//! { "at": 1700000000000,                                                          ms: up to when it counts
+//!   "generations": [ { "number": 1, "pid": 4711, "engine": "fork", "phase": "serving", "age": 1.5,
 //!                      "connections": 102, "memory": 3400 } ],       newest first; null: not known
 //!   "clients": { "1": [1,2,3] },                                  by the generation that answered last
 //!   "answers": [ { "generation": 1, "count": 50, "median": 90, "longest": 400 } ],   microseconds
-//!   "answered": 5000, "failed": 0, "wanted": 100 }
+//!   "answered": 5000, "failed": 0, "wanted": 100,
+//!   "journal": [ { "number": 1, "at": 1700000000000, "kind": "started", "text": "..." } ],       oldest first
+//!   "restart": { ... } }                                          the last one, as `word` has it; or null
 //! ```
 
 use std::{collections::BTreeMap, fmt::Display};
 
-use super::{clients::Clients, generations::Generation};
+use super::{clients::Clients, generations::Generation, journal::Journal};
 
-pub fn lay_out(generations: &[Generation], clients: &mut Clients) -> String {
+pub fn lay_out(
+    generations: &[Generation],
+    clients: &mut Clients,
+    journal: &Journal,
+    restart: &Option<String>,
+    at: u128,
+) -> String {
     let mut dots: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
     for (&number, generation) in &clients.here {
         generation.iter().for_each(|generation| dots.entry(*generation).or_default().push(number));
@@ -26,14 +35,16 @@ pub fn lay_out(generations: &[Generation], clients: &mut Clients) -> String {
         )
     });
     format!(
-        "{{\"generations\":[{}],\"clients\":{{{}}},\"answers\":[{}],\"answered\":{},\"failed\":{},\
-         \"wanted\":{}}}\n",
+        "{{\"at\":{at},\"generations\":[{}],\"clients\":{{{}}},\"answers\":[{}],\"answered\":{},\"failed\":{},\
+         \"wanted\":{},\"journal\":[{}],\"restart\":{}}}\n",
         join(generations.iter().map(generation)),
         join(dots),
         join(answers),
         clients.answered,
         clients.failed,
-        clients.wanted
+        clients.wanted,
+        join(journal.lines()),
+        or_null(restart)
     )
 }
 

@@ -3,11 +3,12 @@
 //!
 //! ```text
 //! demo client   any line -> "GENERATION", or "GENERATION bye" where this process is leaving
-//! feed          the observer sends a picture per line; we say "add" and "clear"
+//! feed          the observer sends a picture per line; we say "add", "clear", "note KIND TEXT", "restart JSON"
 //! stream        "id: SEQUENCE", "event: hello|picture|started|failed|leaving", "data: JSON"
 //! ```
 
 mod feed;
+mod web;
 
 use std::{
     io::{self, BufRead, Write},
@@ -17,23 +18,19 @@ use std::{
 };
 
 use heirloom::{
-    Alarm, ConnId, Connection, Drain, Engine, Leaving, Move, Net, Origin, Reason, Restart, Result,
-    Server, Service, Start, Timeouts, Verdict, codec,
+    Alarm, ConnId, Connection, Drain, Leaving, Move, Net, Origin, Reason, Restart, Result, Server,
+    Service, Start, Timeouts, Verdict, codec,
 };
 
 use super::{
     date::Calendar,
     event::{self, json},
     options::Options,
-    reply::{After, Extent, Head, JSON, LAST_CHUNK, Refusal, Status, TEXT},
-    request::{self, Framing, Method},
-    route::{Button, Route},
+    reply::LAST_CHUNK,
     state::{self, Session, State},
+    table::Table,
+    word,
 };
-
-const PAGE: &str = include_str!("page.html");
-const HTML: &str = "text/html; charset=utf-8";
-const EVENTS: &str = "text/event-stream";
 
 /// Which listener demo clients come to: the second.
 const FOR_CLIENTS: usize = 1;
@@ -52,18 +49,24 @@ const DRAIN_OVER: Duration = Duration::from_secs(4);
 const MAX_WORD: usize = 64;
 const MAX_PICTURE: usize = 256 * 1024;
 
-/// What a generation that was doomed ends with.
-const DOOMED: i32 = 70;
+/// Why a new generation ends that is not ready yet. So nobody has come along, nobody was accepted, nobody is lost.
+const DOOMED: &str = "it was doomed to fail by the page";
 
 struct Dashboard {
     state: State,
+    /// What was written last of it, while somebody has to hear of changes.
+    told: Option<State>,
+    table: Table,
     calendar: Calendar,
+    listen: String,
     /// Browsers' connections for requests, and event streams. Some may lead nowhere: they are found out
     /// when something is sent.
     pages: Vec<ConnId>,
     streams: Vec<ConnId>,
     feed: Option<ConnId>,
     feed_address: String,
+    /// One is being opened.
+    is_dialing: bool,
     /// What the observer has not been told yet.
     orders: String,
     probation: Duration,
@@ -75,11 +78,15 @@ pub fn run(options: &Options, dir: &Path) -> Result {
     let at = |name| format!("unix:{}", dir.join(name).display());
     let dashboard = Dashboard {
         state: State::default(),
+        told: None,
+        table: Table::of_mib(options.state),
         calendar: Calendar::new(SystemTime::now),
+        listen: options.listen.clone(),
         pages: Vec::new(),
         streams: Vec::new(),
         feed: None,
         feed_address: at("feed"),
+        is_dialing: false,
         orders: String::new(),
         probation: options.probation,
         who: String::new(),
@@ -101,117 +108,6 @@ pub fn run(options: &Options, dir: &Path) -> Result {
     server.run()
 }
 
-impl Dashboard {
-    fn take_request(
-        &mut self,
-        conn: &mut Connection<'_>,
-        session: &mut Session,
-        input: &[u8],
-    ) -> Result<usize> {
-        let (request, taken) = match request::parse(input) {
-            Ok(Some(found)) => found,
-            Ok(None) => return Ok(0),
-            Err(refusal) => {
-                self.refuse(conn, refusal, After::Close);
-                return Err(refusal.why.into());
-            }
-        };
-        let after = if conn.is_draining() { After::Close } else { request.after };
-        if request.framing != Framing::Length(0) {
-            let refusal = Refusal::new(Status::ContentTooLarge, "no request here has a body");
-            self.refuse(conn, refusal, After::Close);
-            return Err(refusal.why.into());
-        }
-        match Route::find(request.method, request.path) {
-            Ok(Route::Events) => {
-                self.respond(conn, Status::Ok, EVENTS, Extent::Chunked, after);
-                self.pages.retain(|&page| page != conn.id());
-                self.streams.push(conn.id());
-                let State { sequence, doomed, .. } = self.state;
-                conn.send(&event::greeting(sequence, &self.who, doomed));
-                *session = Session::Stream;
-                if conn.is_draining() {
-                    end_stream(conn);
-                }
-                return Ok(taken);
-            }
-            Ok(Route::Page) => {
-                let body = if request.method == Method::Head { "" } else { PAGE };
-                let extent = Extent::Length(PAGE.len() as u64);
-                self.respond(conn, Status::Ok, HTML, extent, after);
-                conn.send(body.as_bytes());
-            }
-            Ok(Route::Button(_)) if conn.is_draining() => {
-                // A client may repeat this one on a new connection (RFC 9110, section 15.5.9).
-                let refusal = Refusal::new(Status::RequestTimeout, "this process is leaving");
-                self.refuse(conn, refusal, after);
-            }
-            Ok(Route::Button(button)) => {
-                let body = format!("{{{}}}\n", self.who);
-                self.respond(conn, Status::Ok, JSON, Extent::Length(body.len() as u64), after);
-                conn.send(body.as_bytes());
-                self.press(conn.net, button);
-            }
-            Err(refusal) => self.refuse(conn, refusal, after),
-        }
-        if after == After::Close {
-            conn.close();
-        }
-        Ok(taken)
-    }
-
-    fn press(&mut self, net: &mut Net, button: Button) {
-        match button {
-            Button::Add => self.order(net, "add\n"),
-            Button::Clear => self.order(net, "clear\n"),
-            Button::Restart { engine, moves } => {
-                self.state.clients_move = moves;
-                let how = match engine {
-                    Engine::Fork => Restart::fork(),
-                    Engine::ForkExec => Restart::fork_exec(),
-                };
-                net.restart(how.move_connections().probation(self.probation));
-            }
-            Button::Doom => self.state.doomed = true,
-            Button::RollBack => net.roll_back("the page has asked for it"),
-        }
-    }
-
-    fn order(&mut self, net: &mut Net, order: &str) {
-        self.orders.push_str(order);
-        self.look_after_feed(net);
-    }
-
-    fn respond(
-        &self,
-        conn: &mut Connection<'_>,
-        status: Status,
-        content_type: &'static str,
-        extent: Extent,
-        after: After,
-    ) {
-        let generation = conn.net.generation();
-        let date = self.calendar.date();
-        let (allow, policy) = (None, None);
-        let head = Head { status, content_type, extent, date, generation, after, allow, policy };
-        // Writing to a connection cannot fail: it is queued.
-        let _ = write!(conn, "{head}");
-    }
-
-    fn refuse(
-        &self,
-        conn: &mut Connection<'_>,
-        Refusal { status, why, allow }: Refusal,
-        after: After,
-    ) {
-        let generation = conn.net.generation();
-        let extent = Extent::Length(why.len() as u64);
-        let (content_type, date, policy) = (TEXT, self.calendar.date(), None);
-        let head = Head { status, content_type, extent, date, generation, after, allow, policy };
-        let _ = write!(conn, "{head}{why}");
-    }
-}
-
 impl Service for Dashboard {
     type Session = Session;
 
@@ -219,7 +115,8 @@ impl Service for Dashboard {
         Ok(match origin {
             Origin::Accepted { listener: FOR_CLIENTS } => Session::Client { leaving: false },
             Origin::Dialed { .. } => {
-                self.feed = Some(conn.id());
+                (self.feed, self.is_dialing) = (Some(conn.id()), false);
+                self.use_feed(conn);
                 Session::Feed
             }
             _ => {
@@ -243,6 +140,7 @@ impl Service for Dashboard {
             Session::Stream => Ok(input.len()), // a browser has nothing to say there
             Session::Client { leaving } => {
                 let Some((_, taken)) = codec::line(input, MAX_WORD)? else { return Ok(0) };
+                self.table.count();
                 let generation = conn.net.generation();
                 let bye = if *leaving { " bye" } else { "" };
                 writeln!(conn, "{generation}{bye}")?;
@@ -255,6 +153,7 @@ impl Service for Dashboard {
                 let Some((line, taken)) = codec::line(input, MAX_PICTURE)? else { return Ok(0) };
                 let picture = String::from_utf8_lossy(line);
                 self.tell(conn.net, "picture", &picture);
+                self.use_feed(conn);
                 Ok(taken)
             }
         }
@@ -271,7 +170,7 @@ impl Service for Dashboard {
             Session::Client { leaving } => *leaving = true,
             Session::Page => conn.close(),
             Session::Stream => end_stream(conn),
-            Session::Feed => self.look_after_feed(conn.net),
+            Session::Feed => self.use_feed(conn),
         }
         Ok(())
     }
@@ -288,6 +187,11 @@ impl Service for Dashboard {
         }
     }
 
+    fn on_dial_failed(&mut self, _net: &mut Net, _tag: u64, why: io::Error) {
+        self.is_dialing = false;
+        log::debug!("the observer is not to be reached: {why}"); // nobody looks any more
+    }
+
     fn on_alarm(&mut self, net: &mut Net, _key: Alarm) {
         self.look_after_feed(net);
         self.dial_feed(net);
@@ -295,10 +199,6 @@ impl Service for Dashboard {
     }
 
     fn on_start(&mut self, net: &mut Net, start: Start) {
-        if self.state.doomed && start.is_forked() {
-            // Nobody has come along, and nobody was accepted yet: nobody is lost.
-            process::exit(DOOMED);
-        }
         if start == Start::Fresh
             && let Some(address) = net.addresses().iter().find(|address| !address.contains('/'))
         {
@@ -306,9 +206,26 @@ impl Service for Dashboard {
             let _ = writeln!(io::stdout(), "open http://{address}/");
         }
         let engine = net.engine().map_or("none".to_owned(), |engine| engine.to_string());
-        self.who = format!("\"generation\":{},\"pid\":{}", net.generation(), process::id());
-        self.tell(net, "started", &json(engine));
+        let (generation, pid) = (net.generation(), process::id());
+        self.who = format!("\"generation\":{generation},\"pid\":{pid}");
+        self.tell(net, "started", &json(&engine));
+        let note = match start {
+            Start::Fresh => format!("Generation {generation}, pid {pid}, serves."),
+            Start::Resumed { .. } => format!("Generation {generation}, pid {pid}, accepts again."),
+            _ => format!(
+                "Generation {generation}, pid {pid}, made by {engine}, serves: on probation for {} s.",
+                self.probation.as_secs_f64()
+            ),
+        };
+        self.note(net, "started", &note);
         net.set_alarm(LOOK, Duration::ZERO);
+    }
+
+    /// What the old process has not told yet it tells itself.
+    fn after_fork_in_child(&mut self, _net: &mut Net) -> Result {
+        self.orders.clear();
+        self.is_dialing = false;
+        if self.state.doomed { Err(DOOMED.into()) } else { Ok(()) }
     }
 
     fn on_retire(&mut self, net: &mut Net) {
@@ -325,18 +242,37 @@ impl Service for Dashboard {
     }
 
     fn save(&self, out: &mut dyn Write) -> Result {
-        out.write_all(&state::write(&self.state)?)?;
-        Ok(())
+        state::write_line(&self.state, out)?;
+        self.table.save(out)
     }
 
     fn load(&mut self, saved: &mut dyn BufRead) -> Result {
-        let mut bytes = Vec::new();
-        saved.read_to_end(&mut bytes)?;
-        self.state = state::read(&bytes)?;
+        self.state = state::read_line(saved)?;
         if self.state.doomed {
-            return Err("it was doomed to fail by the page".into());
+            return Err(DOOMED.into());
         }
-        Ok(())
+        self.table.load(saved)
+    }
+
+    fn track_changes(&mut self, on: bool) -> bool {
+        self.told = None;
+        self.table.track(on);
+        true
+    }
+
+    /// Beside counters there is one change more to tell while what `State` has is not what was told last.
+    fn save_changes(&mut self, out: &mut dyn Write, most: usize) -> Result<usize> {
+        if most > 0 {
+            state::write_line(&self.state, out)?;
+            self.told = Some(self.state);
+            self.table.save_changes(out, most)?;
+        }
+        Ok(self.table.left() + usize::from(self.told != Some(self.state)))
+    }
+
+    fn load_changes(&mut self, saved: &mut dyn BufRead) -> Result {
+        self.state = state::read_line(saved)?;
+        self.table.load_changes(saved)
     }
 
     fn export(&self, session: &Session) -> Option<Vec<u8>> {
@@ -359,6 +295,9 @@ impl Service for Dashboard {
             self.state.doomed = false;
             self.tell(net, "failed", &json(why));
         }
+        let (kind, text) = word::say(verdict, net.generation());
+        self.note(net, kind, &text);
+        self.order(net, &format!("restart {}\n", word::numbers(verdict)));
     }
 }
 

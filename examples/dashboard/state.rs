@@ -1,6 +1,8 @@
 //! What the server knows of its connections and of itself, and how both are written down for the next
 //! program. Pure: knows no socket.
 
+use std::io::{BufRead, Write};
+
 use heirloom::{Error, Move, Result};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -21,7 +23,7 @@ pub enum Session {
     Feed,
 }
 
-/// What a restart takes along beside the connections.
+/// What a restart takes along beside the connections and the table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct State {
@@ -40,6 +42,19 @@ impl Session {
         let stays = state.doomed || matches!(self, Session::Client { .. }) && !state.clients_move;
         if stays { Move::Stay } else { Move::Yes }
     }
+}
+
+/// One line, with more behind it that is not text.
+pub fn write_line(state: &State, out: &mut dyn Write) -> Result {
+    out.write_all(&write(state)?)?;
+    out.write_all(b"\n")?;
+    Ok(())
+}
+
+pub fn read_line(saved: &mut dyn BufRead) -> Result<State> {
+    let mut line = Vec::new();
+    saved.read_until(b'\n', &mut line)?;
+    read(&line)
 }
 
 /// As text that names its fields: one more or one less is no other format.

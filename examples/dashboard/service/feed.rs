@@ -33,16 +33,36 @@ impl Dashboard {
         }
     }
 
-    /// Tells the observer what it has to be told, and lets go of it where nobody looks any more.
+    /// Something for the journal, which the observer keeps: it has seen all generations.
+    pub(super) fn note(&mut self, net: &mut Net, kind: &str, text: &str) {
+        let text: String =
+            text.chars().map(|it| if it < ' ' { ' ' } else { it }).take(600).collect();
+        self.order(net, &format!("note {kind} {text}\n"));
+    }
+
+    /// Something for the observer. It has been told when the feed is there; one that has moved along is gone from
+    /// here, so that who has retired opens another one for its last words.
+    pub(super) fn order(&mut self, net: &mut Net, order: &str) {
+        self.orders.push_str(order);
+        self.look_after_feed(net);
+        self.dial_feed(net);
+    }
+
+    /// Looks after the feed, if there is one.
     pub(super) fn look_after_feed(&mut self, net: &mut Net) {
-        let Some(mut conn) = self.feed.and_then(|feed| net.get(feed)) else {
-            self.feed = None;
-            return;
-        };
+        match self.feed.and_then(|feed| net.get(feed)) {
+            Some(mut conn) => self.use_feed(&mut conn),
+            None => self.feed = None,
+        }
+    }
+
+    /// Tells the observer what it has to be told, and lets go of it where nobody looks any more: a process that is leaving
+    /// does not stay for its own sake. Streams that have moved along are not looked at here.
+    pub(super) fn use_feed(&mut self, conn: &mut Connection<'_>) {
         if !self.orders.is_empty() {
             conn.send(std::mem::take(&mut self.orders).as_bytes());
         }
-        // A process that is leaving does not stay for its own sake.
+        self.streams.retain(|&stream| conn.net.get(stream).is_some());
         if conn.is_draining() && self.streams.is_empty() {
             conn.close();
         }
@@ -50,12 +70,13 @@ impl Dashboard {
 
     /// Asks the observer for pictures.
     pub(super) fn dial_feed(&mut self, net: &mut Net) {
-        let is_of_use = !net.is_draining() || !self.streams.is_empty();
-        if self.feed.is_none()
-            && is_of_use
-            && let Err(e) = net.dial(&self.feed_address, FEED)
-        {
-            log::error!("{e}");
+        let is_of_use = !net.is_draining() || !self.streams.is_empty() || !self.orders.is_empty();
+        if self.feed.is_some() || self.is_dialing || !is_of_use {
+            return;
+        }
+        match net.dial(&self.feed_address, FEED) {
+            Ok(_) => self.is_dialing = true,
+            Err(e) => log::error!("{e}"),
         }
     }
 }

@@ -1,0 +1,71 @@
+//! What a restart has come to, in words and in numbers. Pure.
+
+use std::time::Duration;
+
+use heirloom::{Engine, RestartError, Verdict};
+
+use super::event::json;
+
+/// The kind of a line of the journal, and the line. `serving` is the generation that says it.
+pub fn say(verdict: &Verdict, serving: u64) -> (&'static str, String) {
+    let Verdict { generation, engine, steps, outcome, .. } = verdict;
+    match outcome {
+        Ok(pid) => {
+            let mut text = format!("Generation {generation}, pid {pid}, stays.");
+            if let Some(moved) = steps.downtime {
+                text += &format!(" Connections that moved stood still for {:.1} ms.", ms(moved));
+            }
+            if let Some(still) = standstill(verdict) {
+                text += &format!(" Those that stayed, for {:.1} ms.", ms(still));
+            }
+            if let Some(copied) = steps.copied {
+                text += &format!(" State: {copied}.");
+            }
+            ("stays", text)
+        }
+        Err(RestartError::RolledBack { reason }) => {
+            let text = format!(
+                "Generation {generation}, by {engine}, was rolled back: {reason}. Generation {serving} serves again."
+            );
+            ("back", text)
+        }
+        Err(why) => {
+            let why = why.to_string();
+            let why =
+                why.trim_start_matches("restart: ").trim_start_matches("the new side failed: ");
+            let text = format!(
+                "Generation {generation}, by {engine}, failed: {why}. Generation {serving} serves on."
+            );
+            ("failed", text)
+        }
+    }
+}
+
+/// The members of a JSON object. Times in milliseconds.
+pub fn numbers(verdict: &Verdict) -> String {
+    let Verdict { generation, engine, took, steps, outcome, .. } = verdict;
+    let or_null = |value: Option<String>| value.unwrap_or("null".to_owned());
+    let time = |time: Option<Duration>| or_null(time.map(|time| format!("{:.2}", ms(time))));
+    format!(
+        "{{\"generation\":{generation},\"engine\":\"{engine}\",\"stays\":{},\"took\":{},\"still\":{},\
+         \"moved\":{},\"state\":{}}}",
+        outcome.is_ok(),
+        time(Some(*took)),
+        time(standstill(verdict)),
+        time(steps.downtime),
+        or_null(steps.copied.map(json))
+    )
+}
+
+/// For how long the old process has served nobody, not even those that stay with it: it can do nothing else while it
+/// makes a new one, or writes down the last changes for it.
+fn standstill(Verdict { engine, steps, .. }: &Verdict) -> Option<Duration> {
+    match engine {
+        Engine::Fork => steps.made,
+        Engine::ForkExec => steps.saved,
+    }
+}
+
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}
