@@ -157,6 +157,9 @@ impl Ground {
         let mut command = Command::new(before.unwrap_or(&self.examples).join(name));
         command.args(["--listen", address, "--probation", "0.05", "--pid-file"]);
         command.arg(self.pid_file(peer)).env("RUST_LOG", "warn");
+        if protocol == "http" {
+            command.arg("--no-move"); // its rivals drain as well
+        }
         command
     }
 

@@ -116,11 +116,7 @@ impl Service for Dashboard {
             Origin::Accepted { listener: FOR_CLIENTS } => Session::Client { leaving: false },
             Origin::Dialed { .. } => {
                 (self.feed, self.is_dialing) = (Some(conn.id()), false);
-                conn.send(std::mem::take(&mut self.orders).as_bytes());
-                // A process that has come for a last word.
-                if conn.is_draining() && self.streams.is_empty() {
-                    conn.close();
-                }
+                self.use_feed(conn);
                 Session::Feed
             }
             _ => {
@@ -157,6 +153,7 @@ impl Service for Dashboard {
                 let Some((line, taken)) = codec::line(input, MAX_PICTURE)? else { return Ok(0) };
                 let picture = String::from_utf8_lossy(line);
                 self.tell(conn.net, "picture", &picture);
+                self.use_feed(conn);
                 Ok(taken)
             }
         }
@@ -173,7 +170,7 @@ impl Service for Dashboard {
             Session::Client { leaving } => *leaving = true,
             Session::Page => conn.close(),
             Session::Stream => end_stream(conn),
-            Session::Feed => self.look_after_feed(conn.net),
+            Session::Feed => self.use_feed(conn),
         }
         Ok(())
     }

@@ -48,16 +48,21 @@ impl Dashboard {
         self.dial_feed(net);
     }
 
-    /// Tells the observer what it has to be told, and lets go of it where nobody looks any more.
+    /// Looks after the feed, if there is one.
     pub(super) fn look_after_feed(&mut self, net: &mut Net) {
-        let Some(mut conn) = self.feed.and_then(|feed| net.get(feed)) else {
-            self.feed = None;
-            return;
-        };
+        match self.feed.and_then(|feed| net.get(feed)) {
+            Some(mut conn) => self.use_feed(&mut conn),
+            None => self.feed = None,
+        }
+    }
+
+    /// Tells the observer what it has to be told, and lets go of it where nobody looks any more: a process that is leaving
+    /// does not stay for its own sake. Streams that have moved along are not looked at here.
+    pub(super) fn use_feed(&mut self, conn: &mut Connection<'_>) {
         if !self.orders.is_empty() {
             conn.send(std::mem::take(&mut self.orders).as_bytes());
         }
-        // A process that is leaving does not stay for its own sake.
+        self.streams.retain(|&stream| conn.net.get(stream).is_some());
         if conn.is_draining() && self.streams.is_empty() {
             conn.close();
         }
