@@ -145,6 +145,30 @@ fn a_retained_message_is_kept_in_all_of_them(engine: Engine) {
     }
 }
 
+/// The process before still has what it knew when they moved, and could still take over again.
+#[test]
+fn where_clients_move_the_process_before_has_no_word_in_it() {
+    for engine in [Engine::Fork, Engine::ForkExec] {
+        let server = Server::of("mqtt").arg("--probation").arg("60").start();
+        let mut watcher = Mqtt::connect(&server, "watcher");
+        watcher.subscribe("wills", 1);
+        let connect = || with_will(lasting("roamer"), "wills", "gone");
+        let (mut roamer, _) = Mqtt::join(&server, connect());
+        server.signal(engine.signal());
+        server.wait_line("ready: generation 1");
+        for _ in 0..3 {
+            roamer.send(Packet::Disconnect);
+            roamer.is_over();
+            roamer = Mqtt::join(&server, connect()).0;
+            watcher.ping(); // and no will
+        }
+        roamer.ping();
+        drop(roamer);
+        assert_eq!(watcher.text(), "gone");
+        watcher.ping();
+    }
+}
+
 /// It is told nothing more, and those who are left are served.
 #[test]
 fn a_generation_that_dies_is_missed_by_nobody() {

@@ -30,7 +30,9 @@ impl Broker {
             "" => return refuse(conn, Code::IdentifierRejected),
             name => name.to_owned(),
         };
-        self.end(conn.net, &name);
+        if let Some(id) = self.end(conn.net, &name) {
+            self.leave(conn.net, &name, id);
+        }
         let came = Packet::from(Connect::new(connect.client_id, 0));
         tell(conn.net, || came.encode().expect("it is short"));
         if connect.clean_session {
@@ -51,12 +53,11 @@ impl Broker {
         Ok(name)
     }
 
-    /// A client is somewhere else by now ([MQTT-3.1.4-2]).
-    pub fn end(&mut self, net: &mut Net, name: &str) {
-        if let Some(id) = self.clients.get(name).and_then(|client| client.conn) {
-            net.get(id).iter_mut().for_each(Connection::close);
-            self.leave(net, name, id);
-        }
+    /// A client is somewhere else by now ([MQTT-3.1.4-2]). Its connection ends, unless that has moved to another process.
+    pub fn end(&self, net: &mut Net, name: &str) -> Option<ConnId> {
+        let id = self.clients.get(name)?.conn?;
+        net.get(id).iter_mut().for_each(Connection::close);
+        Some(id)
     }
 
     /// A client has lost its connection, and has no other one: the will is due, if it still has one ([MQTT-3.1.2-8]).

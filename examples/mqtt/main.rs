@@ -106,7 +106,7 @@ impl Service for Broker {
     fn on_word(&mut self, net: &mut Net, _from: u64, packet: &[u8]) {
         match packets::next(packet) {
             Ok(Some((Packet::Publish(publish), _))) => self.deliver(net, Message::of(&publish)),
-            Ok(Some((Packet::Connect(connect), _))) => self.end(net, &connect.client_id),
+            Ok(Some((Packet::Connect(connect), _))) => drop(self.end(net, &connect.client_id)),
             other => log::warn!("not what brokers tell each other: {other:?}"),
         }
     }

@@ -8,8 +8,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-/// Subscriptions from one level on. Each level of a topic is looked up, so what others have subscribed to costs
-/// nothing.
+/// Subscriptions from one level on: each level of a topic is looked up, so what others want costs nothing.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Topics {
     below: HashMap<Box<str>, Topics>,
