@@ -59,8 +59,8 @@ impl Peer {
 
 /// Where everything is.
 pub struct Ground {
-    /// The release build of the examples.
-    examples: PathBuf,
+    /// What was built, in the profile of this program: release, unless cargo was told another one.
+    built: PathBuf,
     /// Where configurations and the C program go.
     folder: PathBuf,
 }
@@ -70,14 +70,18 @@ impl Ground {
     pub fn prepare() -> io::Result<Ground> {
         let me = env::current_exe()?; // target/release/deps/peers-...
         let target = me.ancestors().nth(3).ok_or_else(|| io::Error::other("no target folder"))?;
+        let built = me.ancestors().nth(2).unwrap_or(target);
+        let profile = built.file_name().filter(|name| *name != "debug");
         let folder = target.join("peers");
         fs::create_dir_all(&folder)?;
-        let built = Command::new(env!("CARGO"))
-            .args(["build", "--release", "--quiet", "--examples", "--target-dir"])
+        let build = Command::new(env!("CARGO"))
+            .args(["build", "--quiet", "--bins", "--examples", "--profile"])
+            .arg(profile.unwrap_or("dev".as_ref()))
+            .arg("--target-dir")
             .arg(target)
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .status()?;
-        if !built.success() {
+        if !build.success() {
             return Err(io::Error::other("the examples do not build"));
         }
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peers/libevent.c");
@@ -86,7 +90,7 @@ impl Ground {
             .arg(folder.join("libevent"))
             .stderr(Stdio::null())
             .status();
-        Ok(Ground { examples: target.join("release/examples"), folder })
+        Ok(Ground { built: built.to_owned(), folder })
     }
 
     /// Why a peer cannot take part.
@@ -140,13 +144,13 @@ impl Ground {
         }
     }
 
-    fn log(&self, peer: Peer) -> io::Result<fs::File> {
+    pub fn log(&self, peer: Peer) -> io::Result<fs::File> {
         fs::File::create(self.folder.join(format!("{}.log", peer.name())))
     }
 
     fn heirloom(&self, protocol: &str, address: &str) -> Command {
         let name = if protocol == "resp" { "kv" } else { protocol };
-        let mut command = Command::new(self.examples.join(name));
+        let mut command = Command::new(self.example(name));
         command.args(["--listen", address, "--probation", "0.05", "--pid-file"]);
         command.arg(self.pid_file(Peer::Heirloom)).env("RUST_LOG", "warn");
         command
@@ -189,7 +193,11 @@ impl Ground {
     }
 
     pub fn example(&self, name: &str) -> PathBuf {
-        self.examples.join(name)
+        self.built.join("examples").join(name)
+    }
+
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.built.join(name)
     }
 
     pub fn pid_file(&self, peer: Peer) -> PathBuf {
