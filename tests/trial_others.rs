@@ -73,7 +73,8 @@ fn nginx_is_reloaded_and_its_new_workers_are_seen() {
     assert_handed_over(&trial(&address, &line, &[&HTTP[..], &how].concat()));
 }
 
-/// It goes on as a daemon, whose first process has ended long ago; all of it ends with the trial.
+/// It goes on as a daemon, whose first process has ended long ago; all of it ends with the trial. Who is still the child
+/// of an old one takes no part in another upgrade.
 #[test]
 #[ignore = "needs nginx"]
 fn nginx_is_upgraded_by_a_command_and_its_new_pid_is_seen() {
@@ -84,7 +85,8 @@ fn nginx_is_upgraded_by_a_command_and_its_new_pid_is_seen() {
         format!("\"$(command -v nginx)\" {}", line.strip_prefix("nginx ").expect("its name"));
     let command = format!(
         "old=$(cat {pid}); kill -USR2 $old; \
-         while [ \"$(cat {pid} 2> /dev/null || echo $old)\" = $old ]; do sleep 0.01; done; kill -QUIT $old"
+         while [ \"$(cat {pid} 2> /dev/null || echo $old)\" = $old ]; do sleep 0.01; done; \
+         kill -QUIT $old; while kill -0 $old 2> /dev/null; do sleep 0.01; done"
     );
     let how = ["--restart", &command, "--pid-file", &pid];
     assert_handed_over(&trial(&address, &line, &[&HTTP[..], &how].concat()));

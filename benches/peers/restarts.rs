@@ -121,6 +121,8 @@ pub fn run(ground: &Ground, way: Way, plan: Plan, cores: Option<Cores>) -> io::R
     let mut trial = Command::new(ground.program("heirloom"));
     trial.args(["trial", "--address", &address, "--protocol", protocol, "--expect", expected]);
     trial.args(["--server", &line(&command, cores)]).args(way.how(&pid_file));
+    // HTTP lets a server close between two requests; who speaks RESP has lost its session then.
+    trial.args((way.work() == Work::Http).then_some("--may-close"));
     trial.args(["--new", &rate, "--restarts", &restarts, "--pause", &pause, "--format", "json"]);
     let log = ground.log(way.peer())?;
     let output = trial.env("RUST_LOG", "warn").stdin(Stdio::null()).stderr(log).output()?;

@@ -40,7 +40,7 @@ options:
 ";
 
 const COMMANDS: [&str; 8] =
-    ["status", "check", "restart", "rollback", "drain", "stop", "top", TRIAL];
+    ["status", "check", "restart", "rollback", "drain", "stop", "top", "trial"];
 
 /// It asks no control socket, and has options of its own.
 const TRIAL: &str = "trial";

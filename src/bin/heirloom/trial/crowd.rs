@@ -46,7 +46,7 @@ pub struct Load {
 /// Places in [`Tally::sorts`].
 pub const NEW: usize = 0;
 pub const HELD: usize = 1;
-pub const PIPELINED: usize = 2;
+const PIPELINED: usize = 2;
 
 /// How a run ended.
 pub struct Ending {

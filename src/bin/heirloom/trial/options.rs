@@ -50,6 +50,7 @@ const CLIENTS_MAX: u32 = 20_000;
 const RESTARTS_MAX: u32 = 100_000;
 const DEPTH_MAX: u32 = 10_000;
 const RATE_MAX: f64 = 10_000.0;
+const RATE_MIN: f64 = 0.001;
 /// Requests a second that one thread can be asked to keep count of.
 const TOTAL_MAX: f64 = 200_000.0;
 
@@ -139,6 +140,9 @@ fn check_load(load: &Load) -> Result<(), String> {
     let total = f64::from(load.new) + stay * load.rate;
     match () {
         () if load.depth == 0 => Err("--depth: a batch of no requests is none".into()),
+        () if load.rate > 0.0 && load.rate < RATE_MIN => {
+            Err(format!("--rate: {} is less than {RATE_MIN}", load.rate))
+        }
         () if total == 0.0 => Err("no client is to ask: say --new, --held or --pipelined".into()),
         () if total > TOTAL_MAX => {
             Err(format!("{total:.0} requests a second are too many: {TOTAL_MAX:.0} at most"))

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    crowd::{Ending, HELD, Load, NEW, PIPELINED},
+    crowd::{Ending, HELD, Load, NEW},
     notice::Notice,
     tally::{Gaps, Sort, Window, share},
 };
@@ -56,24 +56,21 @@ impl Report {
     ) -> Report {
         let Ending { mut tally, lasted, trouble } = ending;
         let noticed = tally.total();
-        let mut rows = Vec::new();
-        let apart =
-            |rate: f64| Duration::from_secs_f64(1.0 / rate.max(f64::MIN_POSITIVE).max(1e-3));
-        for (at, mut sort) in std::mem::take(&mut tally.sorts).into_iter().enumerate() {
-            let (name, clients, depth, rate) = match at {
-                NEW => ("new", load.new, 1, f64::from(load.new)),
-                HELD => ("held", load.held, 1, f64::from(load.held) * load.rate),
-                _ => {
-                    ("pipelined", load.pipelined, load.depth, f64::from(load.pipelined) * load.rate)
-                }
+        let held = (load.held, 1, f64::from(load.held) * load.rate);
+        let pipelined = (load.pipelined, load.depth, f64::from(load.pipelined) * load.rate);
+        let row = |(at, mut sort): (usize, Sort)| {
+            let (name, (clients, depth, rate)) = match at {
+                NEW => ("new", (load.new, 1, f64::from(load.new))),
+                HELD => ("held", held),
+                _ => ("pipelined", pipelined),
             };
-            debug_assert!(at <= PIPELINED);
             sort.in_restarts.sort_unstable();
             sort.calm.sort_unstable();
-            if clients > 0 {
-                rows.push(Row { name, clients, depth, step: apart(rate), sort });
-            }
-        }
+            let step = Duration::from_secs_f64(if rate > 0.0 { 1.0 / rate } else { 0.0 });
+            Row { name, clients, depth, step, sort }
+        };
+        let sorts = std::mem::take(&mut tally.sorts).into_iter().enumerate();
+        let rows: Vec<Row> = sorts.map(row).filter(|row| row.clients > 0).collect();
         let trouble = trouble.or_else(|| (!done).then(|| "a thread has panicked".to_owned()));
         Report {
             address,

@@ -5,7 +5,6 @@ use std::{
     ffi::OsString,
     fs,
     path::{Path, PathBuf},
-    process::ExitStatus,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -130,6 +129,7 @@ impl Restarter {
             if left.is_zero() {
                 return Ok(());
             }
+            self.server.iter().for_each(|server| server.reap_orphans(None));
             thread::sleep(left.min(NAP));
         }
         Err(STOPPED.to_owned())
@@ -142,12 +142,38 @@ impl Restarter {
                 kill(Pid::from_raw(pid), signal)
                     .map_err(|e| format!("send {signal} to process {pid}: {e}"))
             }
-            How::Command(line) => run(&line, self.plan.patience),
+            How::Command(line) => self.run_command(&line),
             How::Again(signal) => {
                 let server = self.server.as_mut().ok_or("no server was started")?;
                 server.stop(signal, self.plan.patience)?;
                 server.start_again().map_err(|e| format!("start the server again: {e}"))
             }
+        }
+    }
+
+    /// Runs a command line to its end, which has to be a good one.
+    fn run_command(&self, line: &OsString) -> Result<(), String> {
+        let command = server::shell(line).and_then(|mut command| command.spawn());
+        let mut child = command.map_err(|e| format!("start a shell: {e}"))?;
+        let begun = Instant::now();
+        let mut reaped = begun;
+        loop {
+            match child.try_wait().map_err(|e| format!("wait for it: {e}"))? {
+                Some(status) if status.success() => return Ok(()),
+                Some(status) => return Err(format!("the command has failed: {status}")),
+                None => {}
+            }
+            let is_stopped = self.stop.load(Ordering::Relaxed);
+            if is_stopped || begun.elapsed() > self.plan.patience {
+                let _ = killpg(Pid::from_raw(child.id() as i32), Signal::SIGKILL);
+                let _ = child.wait();
+                return Err(format!("the command has not ended after {:?}", self.plan.patience));
+            }
+            if reaped.elapsed() > NAP {
+                reaped = Instant::now();
+                self.server.iter().for_each(|server| server.reap_orphans(Some(child.id())));
+            }
+            thread::sleep(LOOK);
         }
     }
 
@@ -222,25 +248,4 @@ impl Restarter {
 pub fn read_pid(file: &Path) -> Option<i32> {
     let text = fs::read_to_string(file).ok()?;
     text.trim().parse().ok().filter(|&pid: &i32| pid > 0)
-}
-
-/// Runs a command line to its end, which has to be a good one.
-fn run(line: &OsString, limit: Duration) -> Result<(), String> {
-    let command = server::shell(line).and_then(|mut command| command.spawn());
-    let mut child = command.map_err(|e| format!("start a shell: {e}"))?;
-    let until = Instant::now() + limit;
-    loop {
-        let ended: Option<ExitStatus> =
-            child.try_wait().map_err(|e| format!("wait for it: {e}"))?;
-        match ended {
-            Some(status) if status.success() => return Ok(()),
-            Some(status) => return Err(format!("the command has failed: {status}")),
-            None if Instant::now() > until => {
-                let _ = killpg(Pid::from_raw(child.id() as i32), Signal::SIGKILL);
-                let _ = child.wait();
-                return Err(format!("the command has not ended after {limit:?}"));
-            }
-            None => thread::sleep(LOOK),
-        }
-    }
 }

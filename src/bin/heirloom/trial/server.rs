@@ -60,6 +60,16 @@ impl Server {
         self.child.try_wait().ok().flatten()
     }
 
+    /// Takes leave of orphans that have ended, so that nobody takes them for alive; of `but` somebody else does.
+    pub fn reap_orphans(&self, but: Option<u32>) {
+        let known = [self.child.id(), but.unwrap_or(0)];
+        for pid in children(process::id() as i32) {
+            if !known.contains(&(pid as u32)) {
+                let _ = waitpid(Pid::from_raw(pid), Some(WaitPidFlag::WNOHANG));
+            }
+        }
+    }
+
     /// Tells all its processes to end, and waits until the last one has.
     ///
     /// # Errors
