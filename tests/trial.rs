@@ -169,6 +169,11 @@ fn assert_all_noticed(manners: Manners, more: &[&str], expected: (&str, u64)) ->
     report
 }
 
+/// Behind the answer to the first request of the held client.
+fn closing(number: usize) -> Deed {
+    if number == 1 { Deed::Close } else { Deed::Answer }
+}
+
 fn at_fourth(number: usize, deed: Deed) -> Deed {
     if number == 3 { deed } else { Deed::Answer }
 }
@@ -187,10 +192,11 @@ fn an_end_before_that_of_the_answer_is_a_cut() {
 
 #[test]
 fn an_end_between_two_requests_is_counted_by_itself_and_may_be_allowed() {
-    let manners = |number| at_fourth(number, Deed::Close);
-    assert_noticed(manners, &[], "closed");
+    // Nothing else is due for a while, that could cross with it.
+    let (manners, rarely) = (closing as Manners, ["--rate", "1", "--pause", "1"]);
+    assert_noticed(manners, &rarely, "closed");
     let server = Rude::start(manners);
-    let (status, report) = held(&server.address, &["--may-close"]);
+    let (status, report) = held(&server.address, &[&rarely[..], &["--may-close"]].concat());
     assert_eq!(noticed(&report, "held"), [("closed", 1)]);
     assert_eq!((status, &report["noticed"], &report["ok"]), (Some(0), &0.into(), &true.into()));
     assert_eq!(client(&report, "held")["connects"], 2);
@@ -231,17 +237,14 @@ fn an_answer_that_takes_too_long_is_late_and_one_that_never_comes_is_none() {
 fn nobody_who_listens_is_refused() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("its address");
-    let server = Rude::at(address.to_string(), |number| match number {
-        3 => Deed::Close,
-        _ => Deed::Answer,
-    });
+    let server = Rude::at(address.to_string(), closing);
     // The question and the held client.
     let first = server.serve(listener, 2);
     let later = std::thread::spawn(move || {
         drop(first.join().expect("no panic"));
         wait_for("the port to be left", || TcpStream::connect(address).is_err());
     });
-    let (status, report) = held(&server.address, &[]);
+    let (status, report) = held(&server.address, &["--rate", "2", "--pause", "1"]);
     later.join().expect("no panic");
     let noticed = noticed(&report, "held");
     assert!(matches!(noticed[..], [("refused", 1..), ("closed", 1)]), "{report:#}");

@@ -147,7 +147,8 @@
 //! | after so many seconds, if nothing can be seen | `--until SECONDS` |
 //!
 //! A generation of ours refuses a restart while it is in its probation, so a signal needs a `--pause` that is longer; or let the
-//! operator's command wait for it: `--restart 'heirloom --control /run/app/control restart' --pid-file /run/app.pid`.
+//! operator's command wait for it: `--restart 'heirloom --control /run/app/control restart' --pid-file /run/app.pid`. So may others'
+//! need one: a master of haproxy has a new worker before it hears the next signal.
 //!
 //! `--server COMMAND` starts the server, one program; it and all that comes of it end with the trial. No other process is
 //! ended, nor signalled but the one that `--signal` is for.
