@@ -203,3 +203,43 @@ pub fn share(sorted: &[u32], share: f64) -> u32 {
     let at = (sorted.len() as f64 * share).ceil() as usize;
     sorted.get(at.saturating_sub(1)).copied().unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(time: u64) -> Duration {
+        Duration::from_millis(time)
+    }
+
+    #[test]
+    fn a_time_without_an_answer_is_of_the_restart_that_it_touches() {
+        let mut tally = Tally { sorts: vec![Sort::default()], ..Tally::default() };
+        [5, 10].into_iter().for_each(|at| tally.answered(0, ms(at), ms(at)));
+        tally.began(ms(12));
+        tally.was_late(ms(3));
+        tally.answered(0, ms(11), ms(40));
+        tally.ended(ms(41));
+        (3..=9).for_each(|at| tally.answered(0, ms(20 * at), ms(20 * at)));
+        for gaps in [&tally.gaps, &tally.sorts[0].gaps] {
+            let Gap { from, length, own } = gaps.restarts;
+            assert_eq!((from, length, own), (ms(10), ms(30), ms(3)));
+            assert_eq!((gaps.calm.from, gaps.calm.length), (ms(160), ms(20)));
+        }
+        assert_eq!((tally.windows[0].gap, tally.windows[0].noticed), (ms(30), 0));
+        // Those at 40 to 140.
+        assert_eq!((tally.sorts[0].in_restarts.len(), tally.sorts[0].calm.len()), (6, 4));
+        tally.end(ms(300));
+        assert_eq!(tally.gaps.calm.length, ms(120));
+    }
+
+    #[test]
+    fn what_counts_against_the_server_is_neither_untried_nor_allowed() {
+        let mut tally = Tally { sorts: vec![Sort::default()], ..Tally::default() };
+        Notice::ALL.into_iter().for_each(|notice| tally.noticed(0, notice, 2, "why", ms(1)));
+        assert_eq!(tally.total(), 16);
+        tally.may_close = true;
+        assert_eq!(tally.total(), 14);
+        assert_eq!((share(&[], 0.5), share(&[1, 2, 3, 4], 0.5), share(&[1, 2, 3], 1.0)), (0, 2, 3));
+    }
+}
