@@ -332,7 +332,7 @@ fn a_server_that_is_started_again_is_noticed_and_ends_with_the_trial() {
     let (status, report) = report(&[&how[..], &load].concat());
     assert_eq!((status, &report["done"]), (Some(1), &2.into()), "{report:#}");
     let held = noticed(&report, "held");
-    assert!(held.iter().any(|(name, _)| ["closed", "reset"].contains(name)), "{report:#}");
+    assert!(held.iter().any(|(name, _)| ["closed", "reset", "cut"].contains(name)), "{report:#}");
     assert!(TcpStream::connect(&address).is_err(), "it has outlived its trial");
 }
 
