@@ -2,6 +2,11 @@
 
 use std::{fmt::Write, fs, io, path::PathBuf};
 
+use svg::{begin, circle, line, text};
+
+#[path = "../../src/bin/heirloom/trial/svg.rs"]
+mod svg;
+
 const WIDTH: f64 = 760.0;
 const HEIGHT: f64 = 400.0;
 const LEFT: f64 = 80.0;
@@ -60,7 +65,7 @@ pub fn lines(title: &str, x_name: &str, y_name: &str, series: &[Series]) -> Stri
     let points = || series.iter().flat_map(|one| one.points.iter());
     let x = Axis::around(points().map(|point| point.0), LEFT, WIDTH - RIGHT);
     let y = Axis::around(points().map(|point| point.1), HEIGHT - BOTTOM, TOP);
-    let mut svg = begin(title, HEIGHT);
+    let mut svg = begin(title, (WIDTH, HEIGHT));
     for tick in y.ticks() {
         let at = y.place(tick);
         line(&mut svg, (LEFT, at), (WIDTH - RIGHT, at), "#dddddd");
@@ -113,7 +118,7 @@ pub fn ratios(title: &str, groups: &[(String, Vec<(String, f64)>)]) -> String {
     let low = all().fold(0.0, f64::min).floor();
     let high = all().fold(1.0, f64::max).ceil();
     let scale = |ratio: f64| START + (WIDTH - START - 30.0) * (ratio.log2() - low) / (high - low);
-    let mut svg = begin(title, bottom + 30.0);
+    let mut svg = begin(title, (WIDTH, bottom + 30.0));
     for (index, name) in names.iter().enumerate() {
         let at = 24.0 + (WIDTH - 40.0) / names.len() as f64 * index as f64;
         circle(&mut svg, at, TOP - 8.0, colour(index));
@@ -139,32 +144,4 @@ pub fn ratios(title: &str, groups: &[(String, Vec<(String, f64)>)]) -> String {
 
 fn colour(index: usize) -> &'static str {
     COLOURS[index % COLOURS.len()]
-}
-
-fn begin(title: &str, height: f64) -> String {
-    let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" \
-         font-family=\"sans-serif\" font-size=\"12\">\n\
-         <rect width=\"{WIDTH}\" height=\"{height}\" fill=\"white\"/>\n"
-    );
-    text(&mut svg, 16.0, 20.0, "start", title);
-    svg
-}
-
-fn line(svg: &mut String, from: (f64, f64), to: (f64, f64), colour: &str) {
-    let ((x1, y1), (x2, y2)) = (from, to);
-    let _ = writeln!(
-        svg,
-        "<line x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\" stroke=\"{colour}\"/>"
-    );
-}
-
-fn circle(svg: &mut String, x: f64, y: f64, colour: &str) {
-    let _ = writeln!(svg, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\" fill=\"{colour}\"/>");
-}
-
-fn text(svg: &mut String, x: f64, y: f64, anchor: &str, words: &str) {
-    let words = words.replace('&', "&amp;").replace('<', "&lt;");
-    let _ =
-        writeln!(svg, "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{words}</text>");
 }

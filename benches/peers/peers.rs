@@ -63,9 +63,9 @@ impl Peer {
 
 /// Where everything is.
 pub struct Ground {
-    /// The release build of the examples.
-    examples: PathBuf,
-    /// The same of an earlier tree, if that is to be compared.
+    /// What was built, in the profile of this program: release, unless cargo was told another one.
+    built: PathBuf,
+    /// The examples of an earlier tree, if that is to be compared.
     before: Option<PathBuf>,
     /// Where configurations and the C program go.
     folder: PathBuf,
@@ -76,14 +76,18 @@ impl Ground {
     pub fn prepare(before: Option<PathBuf>) -> io::Result<Ground> {
         let me = env::current_exe()?; // target/release/deps/peers-...
         let target = me.ancestors().nth(3).ok_or_else(|| io::Error::other("no target folder"))?;
+        let built = me.ancestors().nth(2).unwrap_or(target);
+        let profile = built.file_name().filter(|name| *name != "debug");
         let folder = target.join("peers");
         fs::create_dir_all(&folder)?;
-        let built = Command::new(env!("CARGO"))
-            .args(["build", "--release", "--quiet", "--examples", "--target-dir"])
+        let build = Command::new(env!("CARGO"))
+            .args(["build", "--quiet", "--bins", "--examples", "--profile"])
+            .arg(profile.unwrap_or("dev".as_ref()))
+            .arg("--target-dir")
             .arg(target)
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .status()?;
-        if !built.success() {
+        if !build.success() {
             return Err(io::Error::other("the examples do not build"));
         }
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peers/libevent.c");
@@ -92,7 +96,7 @@ impl Ground {
             .arg(folder.join("libevent"))
             .stderr(Stdio::null())
             .status();
-        Ok(Ground { examples: target.join("release/examples"), before, folder })
+        Ok(Ground { built: built.to_owned(), before, folder })
     }
 
     /// Why a peer cannot take part.
@@ -147,14 +151,14 @@ impl Ground {
         }
     }
 
-    fn log(&self, peer: Peer) -> io::Result<fs::File> {
+    pub fn log(&self, peer: Peer) -> io::Result<fs::File> {
         fs::File::create(self.folder.join(format!("{}.log", peer.name())))
     }
 
     fn heirloom(&self, peer: Peer, protocol: &str, address: &str) -> Command {
         let name = if protocol == "resp" { "kv" } else { protocol };
         let before = self.before.as_ref().filter(|_| peer == Peer::Before);
-        let mut command = Command::new(before.unwrap_or(&self.examples).join(name));
+        let mut command = Command::new(before.map_or(self.example(name), |it| it.join(name)));
         command.args(["--listen", address, "--probation", "0.05", "--pid-file"]);
         command.arg(self.pid_file(peer)).env("RUST_LOG", "warn");
         if protocol == "http" {
@@ -200,7 +204,11 @@ impl Ground {
     }
 
     pub fn example(&self, name: &str) -> PathBuf {
-        self.examples.join(name)
+        self.built.join("examples").join(name)
+    }
+
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.built.join(name)
     }
 
     pub fn pid_file(&self, peer: Peer) -> PathBuf {

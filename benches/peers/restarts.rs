@@ -1,73 +1,93 @@
-//! Restarts under load: new clients at a steady rate, each with one request, while the server is replaced
-//! again and again. Counts failures, and how long clients waited in the restart window.
-//!
-//! The loop is open: a client comes when it is due, however slow the server is, and its time counts from
-//! then on.
+//! Restarts under load, by `heirloom trial`: the same clients, the same restarts, whoever the server is. Each is
+//! restarted in its own way; who knows none is ended and started again.
 
 use std::{
-    fs, io, thread,
-    time::{Duration, Instant},
+    fs, io,
+    path::Path,
+    process::{Command, Stdio},
+    time::Duration,
 };
 
-use nix::{
-    sys::{
-        prctl::set_child_subreaper,
-        signal::{Signal, kill},
-        wait::{WaitPidFlag, waitpid},
-    },
-    unistd::Pid,
-};
+use serde_json::Value;
 
 use crate::{
-    common::process::{Cores, Running},
+    common::process::Cores,
     peers::{Ground, Peer, itself},
-    visits::{Visit, Visitors},
     work::Work,
 };
-
-/// The window of a restart, from the trigger on; longer if the restart itself takes longer.
-const WINDOW: Duration = Duration::from_millis(100);
-
-/// A restart that takes longer has failed.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A way to restart a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
     Fork,
     ForkExec,
-    Nginx,
+    Upgraded,
+    Reloaded,
     Haproxy,
     Command,
+    Redis,
+    Tokio,
 }
 
-pub const WAYS: [Way; 5] = [Way::Fork, Way::ForkExec, Way::Nginx, Way::Haproxy, Way::Command];
+pub const WAYS: [Way; 8] = [
+    Way::Fork,
+    Way::ForkExec,
+    Way::Upgraded,
+    Way::Reloaded,
+    Way::Haproxy,
+    Way::Command,
+    Way::Redis,
+    Way::Tokio,
+];
 
 impl Way {
     pub fn name(self) -> &'static str {
         match self {
             Way::Fork => "heirloom, fork",
             Way::ForkExec => "heirloom, fork-exec",
-            Way::Nginx => "nginx, USR2 and QUIT",
+            Way::Upgraded => "nginx, USR2 and QUIT",
+            Way::Reloaded => "nginx, HUP",
             Way::Haproxy => "haproxy, reload",
             Way::Command => "std Command with pre_exec",
+            Way::Redis => "redis, ended and started",
+            Way::Tokio => "tokio, ended and started",
         }
     }
 
     pub fn peer(self) -> Peer {
         match self {
             Way::Fork | Way::ForkExec => Peer::Heirloom,
-            Way::Nginx => Peer::Nginx,
+            Way::Upgraded | Way::Reloaded => Peer::Nginx,
             Way::Haproxy => Peer::Haproxy,
             Way::Command => Peer::Bare,
+            Way::Redis => Peer::Redis,
+            Way::Tokio => Peer::Tokio,
         }
     }
 
-    fn signal(self) -> Signal {
-        match self {
-            Way::Fork | Way::Command => Signal::SIGHUP,
-            Way::ForkExec | Way::Nginx | Way::Haproxy => Signal::SIGUSR2,
-        }
+    fn work(self) -> Work {
+        if self == Way::Redis { Work::Set } else { Work::Http }
+    }
+
+    /// What has it restart, and by what one sees that it has.
+    fn how(self, pid_file: &str) -> Vec<String> {
+        let words: &[&str] = match self {
+            Way::Fork | Way::Command => &["--signal", "HUP", "--pid-file", pid_file],
+            Way::ForkExec => &["--signal", "USR2", "--pid-file", pid_file],
+            Way::Reloaded => &["--signal", "HUP", "--pid-file", pid_file, "--until", "worker"],
+            Way::Haproxy => &["--signal", "USR2", "--until", "worker"],
+            Way::Redis | Way::Tokio => &["--again"],
+            Way::Upgraded => {
+                // As its manual has it: the operator ends the old one when the new one is there.
+                let command = format!(
+                    "old=$(cat '{pid_file}'); kill -USR2 $old; \
+                     while [ \"$(cat '{pid_file}' 2> /dev/null || echo $old)\" = $old ]; do sleep 0.001; done; \
+                     sleep 0.05; kill -QUIT $old"
+                );
+                return ["--pid-file", pid_file, "--restart", &command].map(str::to_owned).to_vec();
+            }
+        };
+        words.iter().map(|word| (*word).to_owned()).collect()
     }
 }
 
@@ -79,127 +99,50 @@ pub struct Plan {
     pub gap: Duration,
 }
 
-/// What came of it.
-#[derive(Debug, Default)]
-pub struct Story {
-    pub visits: u64,
-    pub failed: u64,
-    pub done: u32,
-    /// Microseconds, sorted: of visits in a restart's window, and of all others.
-    pub inside: Vec<u32>,
-    pub outside: Vec<u32>,
-}
-
-/// Runs one way to its end. All processes of the server end with it.
-pub fn run(ground: &Ground, way: Way, plan: Plan, cores: Option<Cores>) -> io::Result<Story> {
-    set_child_subreaper(true)?; // generations whose parents have ended are then ours
+/// Runs one way to its end; the report of the trial. All processes of the server end with it.
+pub fn run(ground: &Ground, way: Way, plan: Plan, cores: Option<Cores>) -> io::Result<Value> {
     let pid_file = ground.pid_file(way.peer());
     let _ = fs::remove_file(&pid_file);
-    let (mut command, address) = ground.restartable(way.peer())?;
-    if way == Way::Command {
-        command = itself("spawning", &pid_file.to_string_lossy(), &address)?;
-    }
-    let server = Running::start(command, &address, cores)?;
-    let life = plan.gap * (plan.restarts + 1);
-    let master = server.pid();
-    let restarter = thread::spawn(move || {
-        let windows = (0..plan.restarts).map(|_| {
-            thread::sleep(plan.gap);
-            let begun = Instant::now();
-            (begun, restart(way, master, &pid_file).then(Instant::now))
-        });
-        windows.collect::<Vec<_>>()
-    });
-    let visits = visit(&address, plan.rate, life);
-    let windows = restarter.join().map_err(|_| io::Error::other("the restarter has panicked"))?;
-    drop(server);
-    end_all();
-    Ok(tell(visits?, &windows))
-}
-
-fn visit(address: &str, rate: u32, life: Duration) -> io::Result<Vec<Visit>> {
-    let mut visitors = Visitors::new(address, Work::Http)?;
-    let (begun, step) = (Instant::now(), Duration::from_secs(1) / rate);
-    let (mut visits, mut next) = (Vec::new(), begun);
-    while next < begun + life || visitors.len() > 0 {
-        let now = Instant::now();
-        while next <= now && next < begun + life {
-            visits.extend(visitors.begin(next));
-            next += step;
-        }
-        // It never sleeps: epoll counts in milliseconds, and a client that begins late waits long.
-        visitors.attend(Duration::ZERO, |visit| visits.push(visit))?;
-        visitors.give_up(|visit| visits.push(visit));
-    }
-    Ok(visits)
-}
-
-/// Asks for a restart and waits until it is done.
-fn restart(way: Way, master: u32, pid_file: &std::path::Path) -> bool {
-    let read = || fs::read_to_string(pid_file).unwrap_or_default().trim().parse::<i32>().ok();
-    let workers = || {
-        let list = fs::read_to_string(format!("/proc/{master}/task/{master}/children"));
-        let list = list.unwrap_or_default();
-        list.split_whitespace().filter_map(|pid| pid.parse().ok()).max()
+    let pid_file = pid_file.to_string_lossy().into_owned();
+    let protocol = way.work().protocol();
+    let (mut command, address) = match way.peer() {
+        Peer::Nginx => ground.restartable(way.peer())?,
+        peer => ground.command(peer, protocol)?,
     };
-    let newest = || if way == Way::Haproxy { workers() } else { read() };
-    let Some(before) = newest() else { return false };
-    let target = if way == Way::Haproxy { master as i32 } else { before };
-    if kill(Pid::from_raw(target), way.signal()).is_err() {
-        return false;
+    if way == Way::Command {
+        command = itself("spawning", &pid_file, &address)?;
     }
-    let begun = Instant::now();
-    while newest().is_none_or(|pid| pid == before) {
-        if begun.elapsed() > PATIENCE {
-            return false;
-        }
-        thread::sleep(Duration::from_millis(1));
-    }
-    if way == Way::Nginx {
-        // As its manual has it: the operator ends the old one when the new one is there.
-        thread::sleep(Duration::from_millis(50));
-        return kill(Pid::from_raw(before), Signal::SIGQUIT).is_ok();
-    }
-    true
-}
-
-/// Ends all descendants of this process.
-fn end_all() {
-    let me = std::process::id();
-    for _ in 0..100 {
-        let tasks = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
-        let lists = tasks.map(|task| fs::read_to_string(task.path().join("children")));
-        let all: Vec<i32> = lists
-            .flat_map(|list| {
-                let list = list.unwrap_or_default();
-                list.split_whitespace().flat_map(str::parse).collect::<Vec<_>>()
-            })
-            .collect();
-        if all.is_empty() {
-            return;
-        }
-        for pid in all.into_iter().filter(|&pid| pid as u32 != me) {
-            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
-            let _ = waitpid(Pid::from_raw(pid), Some(WaitPidFlag::WNOHANG));
-        }
-        thread::sleep(Duration::from_millis(10));
+    let (protocol, expected) = match way.work() {
+        Work::Http => ("http", "hello, world\\n"),
+        _ => ("redis", "+PONG"),
+    };
+    let (rate, restarts) = (plan.rate.to_string(), plan.restarts.to_string());
+    let pause = plan.gap.as_secs_f64().to_string();
+    let mut trial = Command::new(ground.program("heirloom"));
+    trial.args(["trial", "--address", &address, "--protocol", protocol, "--expect", expected]);
+    trial.args(["--server", &line(&command, cores)]).args(way.how(&pid_file));
+    // HTTP lets a server close between two requests; who speaks RESP has lost its session then.
+    trial.args((way.work() == Work::Http).then_some("--may-close"));
+    trial.args(["--new", &rate, "--restarts", &restarts, "--pause", &pause, "--format", "json"]);
+    let log = ground.log(way.peer())?;
+    let output = trial.env("RUST_LOG", "warn").stdin(Stdio::null()).stderr(log).output()?;
+    let report: Value = serde_json::from_slice(&output.stdout)
+        .map_err(|e| io::Error::other(format!("{}: {e}", output.status)))?;
+    match report["trouble"].as_str() {
+        Some(why) => Err(io::Error::other(why.to_owned())),
+        None => Ok(report),
     }
 }
 
-fn tell(visits: Vec<Visit>, windows: &[(Instant, Option<Instant>)]) -> Story {
-    let done = windows.iter().filter(|(_, done)| done.is_some()).count() as u32;
-    let mut story = Story { done, ..Story::default() };
-    for visit in visits {
-        story.visits += 1;
-        story.failed += u64::from(visit.failed);
-        let is_inside = windows.iter().any(|&(begun, done)| {
-            let end = done.unwrap_or(begun + PATIENCE).max(begun + WINDOW);
-            visit.due + visit.took >= begun && visit.due < end
-        });
-        let list = if is_inside { &mut story.inside } else { &mut story.outside };
-        list.push(visit.took.as_micros() as u32);
+/// A command as a line for a shell, on the servers' core.
+fn line(command: &Command, cores: Option<Cores>) -> String {
+    let quoted = |word: &str| format!("'{}'", word.replace('\'', "'\\''"));
+    let mut words: Vec<String> = Vec::new();
+    if let Some(cores) = cores {
+        words.extend(["taskset".to_owned(), "-c".to_owned(), cores.server.to_string()]);
     }
-    story.inside.sort_unstable();
-    story.outside.sort_unstable();
-    story
+    let program = Path::new(command.get_program());
+    words.push(quoted(&program.to_string_lossy()));
+    words.extend(command.get_args().map(|arg| quoted(&arg.to_string_lossy())));
+    words.join(" ")
 }

@@ -1,6 +1,8 @@
 //! Numbers as Markdown: medians, ratios and their spread. Knows no server.
 
-use crate::{load::Outcome, restarts::Story};
+use serde_json::Value;
+
+use crate::load::Outcome;
 
 pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
@@ -54,28 +56,43 @@ pub fn print_memory(connections: usize, rows: &[(&str, &str, f64)]) {
     }
 }
 
-pub fn print_restarts(rate: u32, rows: &[(&str, Story)]) {
-    println!("\n### restarts, {rate} new connections a second, times in µs\n");
+/// What `heirloom trial` has reported. What an operator wants is in the table; all of it is in the reports.
+pub fn print_restarts(rate: u32, rows: &[(&str, Value)]) {
     println!(
-        "| way | restarts | requests | failed | steady p50 | p99 | max | in the window p50 | p99 | max | p99 / steady |"
+        "\n### restarts, {rate} new connections a second beside 50 held and 10 pipelined, times in ms\n"
     );
-    println!("|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|");
-    for (name, story) in rows {
-        let times = |list: &[u32]| [share(list, 0.5), share(list, 0.99), share(list, 1.0)];
-        let [p50, p99, max] = times(&story.outside);
-        let [p50_in, p99_in, max_in] = times(&story.inside);
+    println!(
+        "| way | restarts | answers | what clients noticed | nobody served for | in calm \
+         | new: p50 in calm | p99 | max | new: p50 in a restart | p99 | max |"
+    );
+    println!("|---|---:|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|");
+    for (name, report) in rows {
+        let new = &report["clients"][0]["latency"];
+        let times = |of: &str| ["p50", "p99", "max"].map(|it| new[of][it].to_string()).join(" | ");
+        let gap = |of: &str| report["nobody_served"][of]["ms"].to_string();
         println!(
-            "| {name} | {} | {} | {} | {p50} | {p99} | {max} | {p50_in} | {p99_in} | {max_in} | {:.2} |",
-            story.done,
-            story.visits,
-            story.failed,
-            f64::from(p99_in) / f64::from(p99.max(1)),
+            "| {name} | {} | {} | {} | {} | {} | {} | {} |",
+            report["done"],
+            report["answers"],
+            noticed(report),
+            gap("restarts"),
+            gap("calm"),
+            times("calm"),
+            times("restarts"),
         );
     }
 }
 
-/// What a share of all is not above; the list is sorted.
-fn share(sorted: &[u32], share: f64) -> u32 {
-    let at = (sorted.len() as f64 * share).ceil() as usize;
-    sorted.get(at.saturating_sub(1)).copied().unwrap_or(0)
+/// `refused 12, closed 50`, of all clients together.
+fn noticed(report: &Value) -> String {
+    let clients = report["clients"].as_array().map_or(&[][..], Vec::as_slice);
+    let Some(names) = clients.first().and_then(|first| first["noticed"].as_object()) else {
+        return String::new();
+    };
+    let count = |name: &String| -> u64 {
+        clients.iter().filter_map(|client| client["noticed"][name].as_u64()).sum()
+    };
+    let some = names.keys().map(|name| (name, count(name))).filter(|(_, count)| *count > 0);
+    let some: Vec<_> = some.map(|(name, count)| format!("{name} {count}")).collect();
+    if some.is_empty() { "nothing".to_owned() } else { some.join(", ") }
 }

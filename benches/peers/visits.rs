@@ -1,8 +1,7 @@
-//! Visits: connect, ask once, take the reply, leave. Used for churn, and while a server is restarted.
+//! Visits: connect, ask once, take the reply, leave.
 //!
-//! Not the load client of `examples/common`, which has a thread for each visit that is under way: visits begin when
-//! they are due, however many have not ended, on the one core that the load has. Nor the clients of `load`, which
-//! stay, and know each byte before: in a restart the reply may be another generation's, which names itself.
+//! Not the load client of `examples/common`, which has a thread for each visit that is under way: these have one core
+//! in common. Nor the clients of `load`, which stay.
 
 use std::{
     io::{self, Read, Write},
@@ -18,18 +17,9 @@ use crate::{common::process::Running, load::Outcome, work::Work};
 /// A visit that takes longer has failed.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How one visit ended.
-#[derive(Clone, Copy, Debug)]
-pub struct Visit {
-    /// When it was due to begin.
-    pub due: Instant,
-    pub took: Duration,
-    pub failed: bool,
-}
-
 struct Open {
     stream: TcpStream,
-    due: Instant,
+    begun: Instant,
     asked: bool,
     reply: Vec<u8>,
 }
@@ -60,47 +50,40 @@ impl Visitors {
         self.open.len()
     }
 
-    /// Begins one; what is wrong with it at once is told as its end.
-    pub fn begin(&mut self, due: Instant) -> Option<Visit> {
+    /// Begins one; whether that went well.
+    pub fn begin(&mut self) -> bool {
         let entry = self.open.vacant_entry();
         let stream = TcpStream::connect(self.address).and_then(|mut stream| {
             let interest = Interest::READABLE | Interest::WRITABLE;
             self.poll.registry().register(&mut stream, Token(entry.key()), interest)?;
             Ok(stream)
         });
-        match stream {
-            Ok(stream) => drop(entry.insert(Open { stream, due, asked: false, reply: Vec::new() })),
-            Err(_) => return Some(Visit { due, took: due.elapsed(), failed: true }),
-        }
-        None
+        let begun = Instant::now();
+        let open = |stream| Open { stream, begun, asked: false, reply: Vec::new() };
+        stream.map(|stream| entry.insert(open(stream))).is_ok()
     }
 
-    /// Lets visits go on for at most so long; tells of those that have ended.
-    pub fn attend(&mut self, wait: Duration, mut ended: impl FnMut(Visit)) -> io::Result<()> {
+    /// Lets visits go on for at most so long; of each that has ended, whether all bytes were right.
+    pub fn attend(&mut self, wait: Duration, mut ended: impl FnMut(bool)) -> io::Result<()> {
         self.poll.poll(&mut self.events, Some(wait))?;
-        let now = Instant::now();
         for event in &self.events {
             let number = event.token().0;
             let Some(visit) = self.open.get_mut(number) else { continue };
             let result = visit.go_on(self.work, &self.request);
             if let Some(is_right) = result.unwrap_or(Some(false)) {
-                let visit = self.open.remove(number);
-                ended(Visit { due: visit.due, took: now - visit.due, failed: !is_right });
+                self.open.remove(number);
+                ended(is_right);
             }
         }
-        Ok(())
-    }
-
-    /// Ends those that have taken too long.
-    pub fn give_up(&mut self, mut ended: impl FnMut(Visit)) {
+        // Those that have taken too long end, too.
         self.open.retain(|_, visit| {
-            let took = visit.due.elapsed();
-            let late = took > PATIENCE;
+            let late = visit.begun.elapsed() > PATIENCE;
             if late {
-                ended(Visit { due: visit.due, took, failed: true });
+                ended(false);
             }
             !late
         });
+        Ok(())
     }
 }
 
@@ -160,17 +143,15 @@ pub fn churn(
     let mut outcome = Outcome::default();
     while begun.elapsed() < time {
         while visitors.len() < at_a_time {
-            if visitors.begin(Instant::now()).is_some() {
+            if !visitors.begin() {
                 outcome.broken += 1;
                 break;
             }
         }
-        let mut count = |visit: Visit| {
-            outcome.requests += u64::from(!visit.failed);
-            outcome.broken += u64::from(visit.failed);
-        };
-        visitors.attend(Duration::from_millis(20), &mut count)?;
-        visitors.give_up(&mut count);
+        visitors.attend(Duration::from_millis(20), |is_right| {
+            outcome.requests += u64::from(is_right);
+            outcome.broken += u64::from(!is_right);
+        })?;
     }
     outcome.time = begun.elapsed();
     outcome.cpu = server.cpu_time().saturating_sub(cpu);

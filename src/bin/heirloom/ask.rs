@@ -69,7 +69,7 @@ pub fn ask(
 }
 
 /// Connects, and waits no longer than that for anything. The queue of a server that hangs may be full.
-fn dial(control: &Path, patience: Option<Duration>) -> io::Result<UnixStream> {
+pub fn dial(control: &Path, patience: Option<Duration>) -> io::Result<UnixStream> {
     let kind = SockType::Stream;
     let fd = socket(AddressFamily::Unix, kind, SockFlag::SOCK_CLOEXEC, None)?;
     if let Some(patience) = patience {

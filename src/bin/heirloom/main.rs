@@ -1,4 +1,5 @@
-//! The operator's end of the control socket: asks, waits for the answer, and prints it.
+//! The operator's end of the control socket: asks, waits for the answer, and prints it. And a trial of anybody's
+//! server, which needs none (`trial`).
 //!
 //! ```text
 //! heirloom [--control PATH] [--timeout SECONDS] status [--json]
@@ -6,6 +7,7 @@
 //! heirloom [--control PATH] [--timeout SECONDS] restart [--fork | --fork-exec] [--move]
 //! heirloom [--control PATH] [--timeout SECONDS] rollback | drain | stop
 //! heirloom [--control PATH] [--timeout SECONDS] top [--every SECONDS] [--count N]
+//! heirloom trial --address ADDR ...
 //! ```
 //!
 //! `HEIRLOOM_CONTROL` stands in for `--control`; `@name` is a socket in no file system. The timeout is for silence: a server that waits for a
@@ -17,6 +19,7 @@ mod check;
 mod finding;
 mod output;
 mod show;
+mod trial;
 
 use std::{env, fmt, io::IsTerminal, path::PathBuf, process::ExitCode, thread, time::Duration};
 
@@ -30,12 +33,17 @@ const USAGE: &str = "usage: heirloom [OPTIONS] status [--json]
        heirloom [OPTIONS] restart [--fork | --fork-exec] [--move]
        heirloom [OPTIONS] rollback | drain | stop
        heirloom [OPTIONS] top [--every SECONDS] [--count N]
+       heirloom trial --address ADDR ...  (trial --help: its own options)
 options:
        --control PATH     the server's control socket; HEIRLOOM_CONTROL stands in for it
        --timeout SECONDS  how long the server may be silent (10); 0: for ever
 ";
 
-const COMMANDS: [&str; 7] = ["status", "check", "restart", "rollback", "drain", "stop", "top"];
+const COMMANDS: [&str; 8] =
+    ["status", "check", "restart", "rollback", "drain", "stop", "top", "trial"];
+
+/// It asks no control socket, and has options of its own.
+const TRIAL: &str = "trial";
 
 /// The server was asked and refused, or failed.
 const EXIT_REFUSED: u8 = 1;
@@ -89,6 +97,10 @@ impl<E: fmt::Display> From<E> for Failure {
 }
 
 fn main() -> ExitCode {
+    let mut args = env::args_os().skip(1);
+    if args.next().is_some_and(|first| first == TRIAL) {
+        return trial::main(args);
+    }
     match parse().and_then(|options| options.as_ref().map_or(Ok(()), run)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure { status, why, .. }) => {
@@ -139,6 +151,9 @@ fn parse() -> Result<Option<Options>, Failure> {
     }
     if !COMMANDS.contains(&command) {
         return Err(format!("{command:?} is no command\n{}", USAGE.trim_end()).into());
+    }
+    if command == TRIAL {
+        return Err("trial comes first: heirloom trial --address ADDR ...".into());
     }
     if (engine.is_some() || moves.is_some()) && command != "restart" {
         return Err("--fork, --fork-exec and --move go with restart".into());
