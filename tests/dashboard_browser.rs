@@ -103,13 +103,13 @@ fn a_roll_back_is_seen() {
     watch_boxes(&page);
     page.click("Restart by fork");
     page.wait(&box_of(1), "probation");
-    page.wait("document.querySelector('.box.serves').dataset.generation", "1");
+    page.wait("document.querySelector('.box.serves')?.dataset.generation", "1");
     page.click("Add 100 clients");
     page.wait(&dots(1), "100");
     page.click("Roll back");
     page.wait("document.querySelectorAll('#journal .back').length", "1");
     // The thick frame is where clients are accepted, and all of them end there.
-    page.wait("document.querySelector('.box.serves').dataset.generation", "0");
+    page.wait("document.querySelector('.box.serves')?.dataset.generation", "0");
     page.wait(&dots(0), "200");
     page.wait("document.getElementById('failed').textContent", "0");
     page.wait("document.getElementById('gaps').textContent", "0");

@@ -65,7 +65,8 @@ impl Browser {
     /// One request to the driver on a connection of its own, and the body of the reply.
     fn call(&self, method: &str, path: &str, body: &str) -> String {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("the driver");
-        stream.set_read_timeout(Some(DEADLINE)).expect("a timeout");
+        // Beside heavy load a browser has taken more than 45 s to start.
+        stream.set_read_timeout(Some(3 * DEADLINE)).expect("a timeout");
         let port = self.port;
         let length = body.len();
         write!(
