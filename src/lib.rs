@@ -19,7 +19,7 @@
 //!
 //! Non-goals:
 //! - more than one thread, or work that blocks: one process is one core;
-//! - TLS, HTTP, QUIC: what a service does with its bytes is its own business;
+//! - HTTP, QUIC: what a service does with its bytes is its own business;
 //! - systems other than 64-bit Linux;
 //! - keeping state over a crash.
 //!
@@ -72,7 +72,8 @@
 //! - [what a service holds](guide::what_a_service_holds), and what a restart does to it;
 //! - [tasks and messages](guide::tasks_and_messages), what is no connection;
 //! - [datagrams](guide::datagrams);
-//! - [sockets](guide::sockets): their options, and clients that come through a proxy.
+//! - [sockets](guide::sockets): their options, and clients that come through a proxy;
+//! - [TLS](guide::tls).
 //!
 //! And to run one:
 //!
@@ -95,7 +96,7 @@
 //!
 //! Features: `cli` (on by default) is the program `heirloom`; `proxy-protocol` (on by default) lets a listener's clients
 //! [come through a proxy](Listen::proxy_protocol); with `names` hosts can be dialed by name
-//! (`Net::dial_host`), which is looked up within the loop; with `serde` all that names something
+//! (`Net::dial_host`), which is looked up within the loop; with `tls` connections are encrypted (`Server::listen_tls`); with `serde` all that names something
 //! ([`ConnId`], [`Timer`], [`Alarm`], [`Watch`], [`PendingAlarm`], [`Deferred`], [`SocketId`], [`DatagramPeer`], [`Peer`],
 //! [`Origin`], [`Engine`], [`Backoff`]) can be part of what [`Service::save`] and [`Service::export`] write by
 //! [serde](https://serde.rs); with `carried` there is a macro of that name which writes both, and what reads them.

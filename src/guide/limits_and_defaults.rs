@@ -5,6 +5,7 @@
 //! | nothing comes, nothing is sent, neither | no limit ([why](#silence)) | [`Timeouts::read_idle`](crate::Timeouts::read_idle), [`write_idle`](crate::Timeouts::write_idle), [`all_idle`](crate::Timeouts::all_idle) |
 //! | first whole message | 10 s | [`Timeouts::first_message`](crate::Timeouts::first_message) |
 //! | the header of a proxy | as the first message, 10 s where there is no limit; 4 KiB | [`Timeouts::first_message`](crate::Timeouts::first_message) |
+//! | a TLS handshake | 10 s; 4 steps of all of them in one turn | [`Timeouts::handshake`](crate::Timeouts::handshake) |
 //! | the peer takes no output | 30 s | [`Timeouts::write_stall`](crate::Timeouts::write_stall) |
 //! | the peer's FIN after ours | 5 s | [`Timeouts::close`](crate::Timeouts::close) |
 //! | TCP asks whether a silent peer is there | after 120 s, then every 30 s, six times | [`Listen::keep_alive`](crate::Listen::keep_alive), [`SocketOptions::keep_alive`](crate::SocketOptions::keep_alive) |

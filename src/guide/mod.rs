@@ -1,4 +1,4 @@
-//! A guide in twelve pages. There is nothing here but prose, and programs that were compiled and run.
+//! A guide in thirteen pages. There is nothing here but prose, and programs that were compiled and run.
 //!
 //! To write a server:
 //!
@@ -10,14 +10,15 @@
 //! 5. [Tasks and messages](tasks_and_messages): alarms, jobs in hand, long work, mail from threads.
 //! 6. [Datagrams](datagrams): UDP and Unix datagram sockets, and flows.
 //! 7. [Sockets](sockets): options of listeners and dials, and clients that come through a proxy.
+//! 8. [TLS](tls): certificates, dials, `STARTTLS`, how it ends, who could read what.
 //!
 //! To run one:
 //!
-//! 8. [Operating](operating): status, restart, roll back, signals, pid files, a stable pid.
-//! 9. [Under systemd and in containers](systemd_and_containers): a unit, activated sockets, process 1.
-//! 10. [Limits and defaults](limits_and_defaults): every number, and what changes it.
-//! 11. [What it costs](what_it_costs): beside other servers, in memory, in restarts, with the commands.
-//! 12. [Coming from nginx, tableflip or tokio](coming_from): the same things under other names.
+//! 9. [Operating](operating): status, restart, roll back, signals, pid files, a stable pid.
+//! 10. [Under systemd and in containers](systemd_and_containers): a unit, activated sockets, process 1.
+//! 11. [Limits and defaults](limits_and_defaults): every number, and what changes it.
+//! 12. [What it costs](what_it_costs): beside other servers, in memory, in restarts, with the commands.
+//! 13. [Coming from nginx, tableflip or tokio](coming_from): the same things under other names.
 //!
 //! Beside it stand the lessons, which show with real processes and sockets what goes wrong in a restart,
 //! and how it goes right: `cargo run --example lessons`.
@@ -31,6 +32,8 @@ pub mod operating;
 pub mod sockets;
 pub mod systemd_and_containers;
 pub mod tasks_and_messages;
+#[cfg(feature = "tls")]
+pub mod tls;
 pub mod what_a_service_holds;
 pub mod what_it_costs;
 pub mod your_own;

@@ -148,6 +148,9 @@
 //! | `--control PATH` | the operator's socket; `@name` is in no file system |
 //! | `--probation SECONDS` | how long a new generation serves before the old one lets go (2) |
 //! | `--move`, `--no-move` | established connections go along, or stay; `chat` and `kv`, whose clients share state, move them by default |
+//! | `--listen-tls ADDR` | as `--listen`, with TLS; repeatable |
+//! | `--tls-cert PATH`, `--tls-key PATH` | a certificate and its key (PEM), for `--listen-tls`, or where there is none for `--listen`; needs the feature `tls` |
+//! | `--tls-self-signed` | a certificate of our own in their place, to try it |
 //! | `--supervised` | a process with a stable pid in front |
 //! | `--check` | only look whether the rest makes sense; an upgrade runs the new program with it first |
 //!

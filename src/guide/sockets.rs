@@ -80,4 +80,4 @@
 //! A client is the same after it has moved, by either engine, and after a roll back. One whose header is half read
 //! moves like the others, and its `on_open` is called where the other half comes in.
 //!
-//! Next: [operating](super::operating).
+//! Next: TLS, or, without that, [operating](super::operating).

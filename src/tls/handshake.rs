@@ -1,11 +1,8 @@
 //! A handshake, record by record. rustls does it, whole; this feeds it no byte that comes after its end, hears what
 //! it tells beside, and says in the words of the protocol why it has failed.
 
-use std::borrow::Cow;
-
 use rustls::{
     CommonState, ConnectionTrafficSecrets, Error, ExtractedSecrets, HandshakeKind,
-    PeerIncompatible, PeerMisbehaved,
     client::UnbufferedClientConnection,
     pki_types::ServerName,
     server::UnbufferedServerConnection,
@@ -22,6 +19,7 @@ use super::{
     records::Records,
     secret::Secret,
     suite::Suite,
+    words::{alert_for, failed, words},
 };
 
 /// Type, version and length, RFC 8446, 5.1.
@@ -366,56 +364,4 @@ fn last_alert(out: &[u8]) -> Option<Alert> {
     let record = out.last_chunk::<{ HEADER + 2 }>()?;
     let [ALERT, 3, _, 0, 2, _, number] = *record else { return None };
     Some(Alert::from_number(number))
-}
-
-/// The alert that rustls sends for this, where it was encrypted.
-fn alert_for(e: &Error) -> Option<Alert> {
-    let number = match e {
-        Error::InvalidCertificate(why) => rustls::AlertDescription::from(why.clone()).into(),
-        Error::InvalidMessage(why) => rustls::AlertDescription::from(*why).into(),
-        Error::NoCertificatesPresented => return Some(Alert::CERTIFICATE_REQUIRED),
-        Error::NoApplicationProtocol => return Some(Alert::NO_APPLICATION_PROTOCOL),
-        Error::DecryptError => return Some(Alert::BAD_RECORD_MAC),
-        Error::PeerSentOversizedRecord => return Some(Alert::RECORD_OVERFLOW),
-        Error::InappropriateMessage { .. } | Error::InappropriateHandshakeMessage { .. } => {
-            return Some(Alert::UNEXPECTED_MESSAGE);
-        }
-        Error::PeerIncompatible(_) => return Some(Alert::HANDSHAKE_FAILURE),
-        Error::PeerMisbehaved(_) => return Some(Alert::ILLEGAL_PARAMETER),
-        _ => return None,
-    };
-    Some(Alert::from_number(number))
-}
-
-/// rustls names some causes by the names of its types.
-fn words(e: &Error) -> Cow<'static, str> {
-    match e {
-        Error::PeerIncompatible(PeerIncompatible::NoCipherSuitesInCommon) => {
-            "no cipher suite in common".into()
-        }
-        Error::PeerIncompatible(
-            PeerIncompatible::Tls12NotOffered
-            | PeerIncompatible::Tls12NotOfferedOrEnabled
-            | PeerIncompatible::Tls13RequiredForQuic
-            | PeerIncompatible::SupportedVersionsExtensionRequired
-            | PeerIncompatible::ServerDoesNotSupportTls12Or13
-            | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
-        ) => "no version in common".into(),
-        Error::PeerIncompatible(PeerIncompatible::NoKxGroupsInCommon) => {
-            "no group for the key exchange in common".into()
-        }
-        Error::PeerIncompatible(PeerIncompatible::SignatureAlgorithmsExtensionRequired) => {
-            "the client names no signature algorithm, as before TLS 1.2".into()
-        }
-        Error::NoApplicationProtocol => "no application protocol in common".into(),
-        Error::NoCertificatesPresented => "the client has no certificate".into(),
-        Error::PeerMisbehaved(PeerMisbehaved::SelectedUnofferedApplicationProtocol) => {
-            "the server has chosen a protocol that was not offered".into()
-        }
-        other => other.to_string().into(),
-    }
-}
-
-fn failed(e: &Error) -> TlsError {
-    TlsError::Failed(words(e))
 }

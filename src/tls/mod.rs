@@ -4,7 +4,7 @@
 //! In reading order: `suite` is what two peers have agreed on, `secret` bytes that are wiped, `keys` what a
 //! handshake ends with, `cipher` one key at work, `seal` and `open` one record, `messages` what comes in
 //! records and is no data, `records` both directions of a connection, `carry` the same as bytes, and `alert` how a peer is
-//! told what is wrong. `config` is what an author says, and `files` where it is read; `handshake` goes on from there to the keys, `info` is what
+//! told what is wrong. `config` is what an author says, and `files` where it is read; `handshake` goes on from there to the keys (`words` says why not), `info` is what
 //! it has found out, and `error` why there is no more. It knows no connection and no time.
 
 mod alert;
@@ -31,6 +31,7 @@ mod suite;
 mod ticketer;
 #[cfg(test)]
 mod violations_tests;
+mod words;
 
 pub use rustls;
 
@@ -41,9 +42,11 @@ pub(crate) use self::{
     carry::{Malformed, Rest},
     config::{ClientTerms, ServerTerms},
     handshake::{Handshake, Progress},
-    keys::{Direction, Exporter, Secrets, Unfit},
-    messages::AfterHandshake,
-    records::{End, Opened, Records, Unsealed},
+    records::{End, Records, Unsealed},
     secret::Wiped,
+};
+#[cfg(test)]
+use self::{
+    keys::{Direction, Exporter, Secrets, Unfit},
     suite::Suite,
 };

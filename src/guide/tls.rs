@@ -1,0 +1,108 @@
+//! TLS: who listens with it and dials with it, how it ends, and what a restart is to it.
+//!
+//! With the feature `tls` a listener's clients shake hands before the service hears of them. rustls does that, whole, by
+//! the author's own [`ServerConfig`](crate::tls::rustls::ServerConfig); the records that follow are sealed and opened by heirloom
+//! itself, with ring's ciphers, where bytes are read and written anyway. TLS 1.3 and 1.2 are spoken.
+//!
+//! ```no_run
+//! use heirloom::{Connection, Net, Origin, Restart, Result, Server, Service, tls};
+//!
+//! struct Echo;
+//!
+//! impl Service for Echo {
+//!     type Session = ();
+//!
+//!     /// Hands are shaken by now.
+//!     fn on_open(&mut self, conn: &mut Connection<'_>, _origin: Origin) -> Result {
+//!         if let Some(tls) = conn.tls() {
+//!             println!("{}: {:?}, {:?}, for {:?}", conn.peer(), tls.version(), tls.alpn(), tls.sni());
+//!         }
+//!         Ok(())
+//!     }
+//!
+//!     /// As ever.
+//!     fn on_data(&mut self, conn: &mut Connection<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+//!         conn.send(input);
+//!         Ok(input.len())
+//!     }
+//!
+//!     /// A reload by fork: the certificate that was renewed is shown from here on. If it is bad, the old process serves on.
+//!     fn after_fork_in_child(&mut self, net: &mut Net) -> Result {
+//!         net.set_tls(1, certificate()?.into())
+//!     }
+//! }
+//!
+//! fn certificate() -> Result<tls::rustls::ServerConfig> {
+//!     let mut config = tls::server_config("/etc/app/cert.pem", "/etc/app/key.pem")?;
+//!     config.alpn_protocols = vec![b"app/1".to_vec()];
+//!     Ok(config)
+//! }
+//!
+//! fn main() -> Result {
+//!     Server::new(Echo)?
+//!         .listen("127.0.0.1:7777")? // for those who are here, in plain text
+//!         .listen_tls("0.0.0.0:7443", certificate()?.into())?
+//!         .restart_on(libc::SIGHUP, Restart::fork())
+//!         .restart_on(libc::SIGUSR2, Restart::fork_exec().checked("--check"))
+//!         .run()
+//! }
+//! ```
+//!
+//! | | |
+//! |---|---|
+//! | [`Server::listen_tls`](crate::Server::listen_tls), [`Listen::tls`](crate::Listen::tls) | a listener; behind the header of a [proxy](super::sockets), if there is to be one |
+//! | [`Net::dial_tls`](crate::Net::dial_tls) (and `dial_host_tls`, by name) | a dial: [`on_open`](crate::Service::on_open) when the peer has proven who it is, [`on_dial_failed`](crate::Service::on_dial_failed) otherwise |
+//! | [`Connection::start_tls`](crate::Connection::start_tls), [`start_tls_as_client`](crate::Connection::start_tls_as_client) | `STARTTLS`: from here on, in mid-conversation |
+//! | [`Connection::tls`](crate::Connection::tls) | version, suite, ALPN, server name, the peer's certificates, whether it is resumed |
+//! | [`export_keying_material`](crate::Connection::export_keying_material) | a secret of both ends, to bind a login to |
+//! | [`Net::set_tls`](crate::Net::set_tls) | a certificate that was renewed |
+//!
+//! Certificates by name, certificates of clients, versions, suites, a key log: all of that is rustls' configuration, and taken as it
+//! is, of whatever provider. Two things are always off: early data, which may come twice, and renegotiation. The control socket never has
+//! TLS; only its own user may use it. In a [harness](crate::testing) peers are plain.
+//!
+//! # Certificates
+//!
+//! [`tls::server_config`](crate::tls::server_config) reads one from files. A file that is missing or empty, or a key that is another
+//! certificate's, is one error that names the file, before anything is bound:
+//!
+//! ```text
+//! echo: use key /etc/app/key.pem: it is not the key of the certificate in /etc/app/cert.pem
+//! ```
+//!
+//! So it fails `--check`, and with that an upgrade that is [checked](crate::Restart::checked); a reload by fork fails in
+//! `after_fork_in_child`. The service goes on with what it has, either way.
+//!
+//! # How it ends
+//!
+//! Who has no more to say says so by a `close_notify`, and so does heirloom, before each FIN: of
+//! [`close`](crate::Connection::close), of [`shutdown_write`](crate::Connection::shutdown_write), of a stop. Half-close works in both
+//! versions. Whatever else ends a connection is a [`Reason::Tls`](crate::Reason::Tls) that names it, in the words of RFC 8446:
+//!
+//! | what happens | the peer gets | `on_close`, or the log |
+//! |---|---|---|
+//! | `close_notify` | ours | [`on_eof`](crate::Service::on_eof), then [`PeerClosed`](crate::Reason::PeerClosed) |
+//! | a FIN without one | | `TLS: the peer's FIN came before its close_notify`: what has come may be a part |
+//! | a record that is forged, too long, out of place | an alert, then our FIN | `TLS: a record is not authentic (bad_record_mac was sent)` |
+//! | an alert | | `TLS: the peer has sent bad_certificate` |
+//! | no TLS at all, on this port | `decode_error` | `TLS: what came is no TLS (decode_error was sent)` |
+//! | nothing in common | `handshake_failure`, `protocol_version`, `no_application_protocol` | `TLS: no cipher suite in common (handshake_failure was sent)` |
+//! | silence in the handshake | a FIN | `TLS: the handshake was not over in time` |
+//!
+//! Before `on_open` only the log hears of it, one line for each; many of one kind are
+//! [counted](super::limits_and_defaults) and no more. A client that speaks TLS to a plain listener gets what any stranger gets: the `http` example says
+//! 400.
+//!
+//! **A handshake costs** 70 to 500 microseconds of the one core, as much as some dozen requests. So each turn makes
+//! [four steps](crate::limits::HANDSHAKE_BUDGET) of them at most, after it has served who is here already, and the others have their
+//! turn in order. A client has [10 s](crate::Timeouts::handshake) for it; the time in which it waits for us does not count.
+//!
+//! # Kernel TLS
+//!
+//! Linux can seal and open records itself (`tls(7)`, `TCP_ULP`), where it is built so. heirloom does not use it, and has a place for it: the one
+//! file that reads and writes records of a stream (`net/stream/secure.rs`). It would take the keys as they are there to
+//! `setsockopt(2)`, a control message for each record that is no data, and a kernel that follows key updates (6.14 for TLS 1.3). It
+//! would save a copy where files are sent, and a move would carry no keys, since the descriptor has them. For replies that are
+//! made in memory it costs about what it costs here: the cipher is the same.
+//!
+//! Next: [operating](super::operating).
