@@ -22,6 +22,18 @@ mod tls {
     mod cipher;
     mod keys;
     mod messages;
+    /// Nothing is counted here.
+    mod nonces_tests {
+        pub struct Used;
+
+        impl Used {
+            pub fn of(_: &[u8]) -> Used {
+                Used
+            }
+
+            pub fn note(&self, _: [u8; 12]) {}
+        }
+    }
     mod open;
     pub mod peer_tests;
     mod records;

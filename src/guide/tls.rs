@@ -97,6 +97,36 @@
 //! [four steps](crate::limits::HANDSHAKE_BUDGET) of them at most, after it has served who is here already, and the others have their
 //! turn in order. A client has [10 s](crate::Timeouts::handshake) for it; the time in which it waits for us does not count.
 //!
+//! # What a restart is to it
+//!
+//! Where [connections move](crate::Restart::move_connections), those with TLS do, by either engine: no client shakes hands
+//! again, in whatever state its connection is, with half a record received or sent, or keys that are just being updated. By fork
+//! a connection is in the heap. Another program is sent what it has to know: suite, keys, numbers of records, and what
+//! [`tls`](crate::Connection::tls) answers. What stays where it is, and drains:
+//!
+//! - a handshake that is under way, of which rustls alone knows all;
+//! - a connection whose keys cannot be followed, since its provider told no secrets; the log says so when it comes;
+//! - all of them, where the new program is built without the feature, or is older than it.
+//!
+//! Exactly one process may ever write with a key and a number: two that do give the plain text away. So both sides have the
+//! keys while they are on their way, and neither uses them; a record that is sealed all the same is an error that ends the
+//! connection, and no record. Who serves says so before it does, and sees to it that this was sent.
+//!
+//! **Who could read the keys.** They are in the memory of the process that serves, as with any server. On their way
+//! to another program they are in a memfd of their own, which nobody maps: no core dump has it, no path leads there, and no other
+//! process has a descriptor but the two sides of the restart. Whoever may read the memory of the server (root,
+//! and its own user, if `ptrace(2)` is allowed) could read it there, and nobody else. Who has read it overwrites it at once; copies
+//! in the heap are wiped when they go: those of the old side when the new one has taken over, those that a forked child has of what stays
+//! before it serves. Nothing secret is in the log, in an error, or in `Debug`. Swap is the
+//! system's business.
+//!
+//! Where that is too much, [`on_move`](crate::Service::on_move) answers [`Move::Stay`](crate::Move::Stay), for each connection or those
+//! of one listener: they drain where they are, and clients come again.
+//!
+//! **Tickets.** Clients that come again resume what they have begun, which is shorter. rustls' own ticketers, and its
+//! memory of sessions, end with the program; the keys of a [`Ticketer`](crate::tls::Ticketer) that is
+//! [registered](crate::Server::tickets) go along. A client that has dialed keeps tickets that come to the process that shook hands.
+//!
 //! # Kernel TLS
 //!
 //! Linux can seal and open records itself (`tls(7)`, `TCP_ULP`), where it is built so. heirloom does not use it, and has a place for it: the one
