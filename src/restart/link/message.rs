@@ -333,13 +333,7 @@ impl Message {
             ASK => Message::Ask,
             REPORT => Message::Report(Report::of(fields)?),
             SUPERVISOR => Message::Supervisor { pid: pid(fields)? },
-            MAIN => Message::Main {
-                who: Identity::of(fields)?,
-                maker: match fields.maybe(MAKER, "maker")? {
-                    Some(_) => Some(process_id(fields, MAKER, "maker")?),
-                    None => None,
-                },
-            },
+            MAIN => Message::Main { who: Identity::of(fields)?, maker: maker(fields)? },
             RETIRED => Message::Retired { pid: pid(fields)? },
             LEAVING => Message::Leaving { pid: pid(fields)? },
             ENDED => Message::Ended { pid: pid(fields)?, code: code(fields)? },
@@ -360,6 +354,11 @@ fn claim(fields: Fields<'_>) -> Result<Message, Malformed> {
 
 fn pid(fields: Fields<'_>) -> Result<u32, Malformed> {
     process_id(fields, PID, "pid")
+}
+
+fn maker(fields: Fields<'_>) -> Result<Option<u32>, Malformed> {
+    let is_said = fields.maybe(MAKER, "maker")?.is_some();
+    is_said.then(|| process_id(fields, MAKER, "maker")).transpose()
 }
 
 fn code(fields: Fields<'_>) -> Result<u8, Malformed> {
