@@ -232,6 +232,23 @@ fn a_dialed_conversation_goes_on_with_tls() {
     assert_eq!(read_line(&mut stream), "hello");
 }
 
+#[cfg(feature = "names")]
+#[test]
+fn a_host_is_dialed_by_name_and_has_to_prove_one() {
+    let dir = common::Dir::new();
+    std::fs::write(dir.path("hosts"), "127.0.0.1 db.example\n").expect("a file");
+    let lab =
+        Secured::with("tls", "", |setup| setup.env("LAB_HOSTS_FILE", dir.path("hosts").display()));
+    let port = lab.address.rsplit(':').next().expect("a port");
+    let mut client = lab.server.connect();
+    let dialed = format!("dialed {}", lab.address);
+    assert_eq!(client.ask(&format!("dial_host_tls db.example:{port} localhost")), dialed);
+    let got = client.ask(&format!("dial_host_tls db.example:{port} db.example"));
+    assert!(got.contains("invalid peer certificate: "), "{got}");
+    // An address is one, too.
+    assert_eq!(client.ask(&format!("dial_host_tls {} localhost", lab.address)), dialed);
+}
+
 /// Of a proxy that does not speak TLS itself.
 #[cfg(feature = "proxy-protocol")]
 #[test]

@@ -173,6 +173,9 @@ impl Handshake {
                 }
                 Step::Failed(e) => {
                     self.encode_alert(&mut input[used..], out);
+                    if out.len() == before {
+                        self.make_alert(&e, out);
+                    }
                     return (used, Err(self.why(&e, &out[before..])));
                 }
             }
@@ -189,6 +192,15 @@ impl Handshake {
             if !matches!(step, Step::Again) {
                 return;
             }
+        }
+    }
+
+    /// It says nothing about some failures. As long as nothing is encrypted, that can be made up for.
+    fn make_alert(&self, e: &Error, out: &mut Vec<u8>) {
+        if self.server_random.is_none()
+            && let Some(alert) = alert_for(e)
+        {
+            out.extend([ALERT, 3, 3, 0, 2, 2, alert.number()]);
         }
     }
 

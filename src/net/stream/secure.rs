@@ -366,3 +366,7 @@ fn would_block() -> io::Error {
 fn unsealed(why: crate::tls::Unsealed) -> io::Error {
     TlsError::Failed(why.to_string().into()).into()
 }
+
+#[cfg(test)]
+#[path = "secure_tests.rs"]
+mod tests;
