@@ -97,53 +97,51 @@
 //! [four steps](crate::limits::HANDSHAKE_BUDGET) of them at most, after it has served who is here already, and the others have their
 //! turn in order. A client has [10 s](crate::Timeouts::handshake) for it; the time in which it waits for us does not count.
 //!
-//! # What a restart is to it
+//! # At a restart
 //!
-//! Where [connections move](crate::Restart::move_connections), those with TLS do, by either engine: no client shakes hands
-//! again, in whatever state its connection is, with half a record received or sent, or keys that are just being updated. By fork
-//! a connection is in the heap. Another program is sent what it has to know: suite, keys, numbers of records, and what
-//! [`tls`](crate::Connection::tls) answers. What stays where it is, and drains:
+//! A connection with TLS is a connection like any other: it stays and drains, or [moves](crate::Restart::move_connections), by
+//! either engine, in the middle of whatever record it is in, and its client shakes hands once in its life. What was agreed on, the
+//! numbers of the records, half-read and half-sent ones go along. Exactly one process writes at any time, since two that seal by
+//! the same number would give the key away: what is frozen seals nothing, and what has gone to another process never will again. A handshake
+//! that is under way stays in the old process. So does, with a line in the log, a connection of a provider whose secrets cannot be
+//! written down.
 //!
-//! - a handshake that is under way, of which rustls alone knows all;
-//! - a connection whose keys cannot be followed, since its provider told no secrets; the log says so when it comes;
-//! - all of them, where the new program is built without the feature, or is older than it.
+//! # Who could read what
 //!
-//! Exactly one process may ever write with a key and a number: two that do give the plain text away. So both sides have the
-//! keys while they are on their way, and neither uses them; a record that is sealed all the same is an error that ends the
-//! connection, and no record. Who serves says so before it does, and sees to it that this was sent.
+//! Whoever can read the memory of a server has the keys of its connections and, mostly, the private key of its certificate;
+//! that is so with every TLS library. The question is what a restart adds.
 //!
-//! **Who could read the keys.** They are in the memory of the process that serves, as with any server. On their way
-//! to another program they are in a memfd of their own, which nobody maps: no core dump has it, no path leads there, and no other
-//! process has a descriptor but the two sides of the restart. Whoever may read the memory of the server (root,
-//! and its own user, if `ptrace(2)` is allowed) could read it there, and nobody else. Who has read it overwrites it at once; copies
-//! in the heap are wiped when they go: those of the old side when the new one has taken over, those that a forked child has of what stays
-//! before it serves. Nothing secret is in the log, in an error, or in `Debug`. Swap is the
-//! system's business.
+//! | | what holds keys | who could read it |
+//! |---|---|---|
+//! | a fork | the heap of both processes, as of any fork; what stays with the old one is wiped in the new one, piece by piece | who can read either's memory: root, and programs of the same user where `ptrace(2)` lets them |
+//! | a fork-exec with moves | for some milliseconds a memfd of its own, beside the one with the records: secrets and numbers, of established connections only. The private key is not in it: the new program reads its own | the same; it has no name in a file system, goes from process to process over a private socket pair, and is mapped by nobody |
+//! | after it | nothing: its reader wipes it before it is closed, and the buffers on both sides are wiped as they go | |
+//! | the log, errors, a core dump | no secret is ever formatted; a core dump of a server has its heap, and so its keys, moves or not | |
+//! | swap | the memfd and the heap may be swapped out as all memory may: encrypt it, or have none | who has the disk |
 //!
-//! Two things are worth knowing. **The new program has the keys**: one that is not to be trusted with what clients say is no
-//! upgrade. And **they are there as long as the connection is**: one that lives for a month has some in memory for a month, across
-//! all its restarts (in TLS 1.3 they change on the way, when either side asks). Where that is too much,
-//! [`on_move`](crate::Service::on_move) answers [`Move::Stay`](crate::Move::Stay), for each connection or those
-//! of one listener: they drain where they are, and clients come again.
+//! Two things are worth knowing before connections move. The **new program has the keys**: an upgrade to a program that you do not
+//! trust with what its clients say was never one. And **forward secrecy counts from the end of the connection**, not from the
+//! handshake: one that lives for a month across ten upgrades has keys in memory for a month (TLS 1.3 changes them on the way,
+//! when either side asks). Who does not want that lets them stay:
 //!
 //! ```
-//! use heirloom::{Connection, Move, Origin};
+//! use heirloom::Move;
 //!
-//! struct Session { stays: bool }
+//! /// What a service remembers of a connection: `on_open` is told by which listener it came.
+//! struct Session { listener: usize }
 //!
-//! /// Of `on_open`: those of listener 1 are worth a handshake at each restart.
-//! fn begin(conn: &Connection<'_>, origin: Origin) -> Session {
-//!     Session { stays: conn.tls().is_some() && origin == Origin::Accepted { listener: 1 } }
-//! }
-//!
+//! /// Of `Service::on_move`: those of listener 1 shake hands again with the new process.
 //! fn on_move(session: &Session) -> Move {
-//!     if session.stays { Move::Stay } else { Move::Yes }
+//!     if session.listener == 1 { Move::Stay } else { Move::Yes }
 //! }
 //! ```
 //!
-//! **Tickets.** Clients that come again resume what they have begun, which is shorter. rustls' own ticketers, and its
-//! memory of sessions, end with the program; the keys of a [`Ticketer`](crate::tls::Ticketer) that is
-//! [registered](crate::Server::tickets) go along. A client that has dialed keeps tickets that come to the process that shook hands.
+//! # Tickets
+//!
+//! A client that comes again resumes what it has begun, which takes both sides less. rustls' own ticketers, and its memory of
+//! sessions, end with the program; the keys of a [`Ticketer`](crate::tls::Ticketer) that is [registered](crate::Server::tickets)
+//! go along by either engine, and come back in a roll back. Of a connection that was dialed, tickets are kept while it is in the
+//! process that shook hands.
 //!
 //! # Kernel TLS
 //!
