@@ -109,6 +109,7 @@ const ROOMS: [(&str, &[&str]); 46] = [
             "net/stream",
             "restart/link",
             "timeouts",
+            "tls",
         ],
     ),
     (

@@ -6,13 +6,19 @@ mod common;
 mod tls;
 
 use std::{
+    fs::{self, File},
     io::Write,
     net::{Shutdown, TcpListener},
+    os::unix::fs::FileExt,
+    sync::{Arc, Mutex},
     thread,
 };
 
 use common::{Setup, pattern, stat, wait_for};
-use heirloom::tls::rustls::version::{TLS12, TLS13};
+use heirloom::tls::rustls::{
+    CipherSuite, KeyLog,
+    version::{TLS12, TLS13},
+};
 use nix::sys::{
     signal::Signal,
     socket::{setsockopt, sockopt::Linger},
@@ -210,5 +216,64 @@ fn what_is_rolled_back_comes_back_with_its_keys() {
             assert_eq!(clients[1].line(), "cut");
             assert_eq!(pid(&mut clients[1]), old);
         }
+    }
+}
+
+/// Every place in the memory of a process where these bytes are.
+fn places(pid: i32, secret: &[u8]) -> usize {
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).expect("it lives");
+    let memory = File::open(format!("/proc/{pid}/mem")).expect("it may be read");
+    let private =
+        maps.lines().filter(|line| line.split(' ').nth(1).is_some_and(|it| it.starts_with("rw")));
+    let found = private.map(|line| {
+        let range = line.split(' ').next().and_then(|range| range.split_once('-'));
+        let (from, to) = range.expect("a range");
+        let number = |text| u64::from_str_radix(text, 16).expect("an address");
+        let mut bytes = vec![0; (number(to) - number(from)) as usize];
+        // What is not there cannot be read, and has nothing.
+        let read = memory.read_at(&mut bytes, number(from)).unwrap_or(0);
+        bytes[..read].windows(secret.len()).filter(|window| *window == secret).count()
+    });
+    found.sum()
+}
+
+/// What a client's key log is told.
+#[derive(Debug, Default)]
+struct Told(Mutex<Vec<(String, Vec<u8>)>>);
+
+impl KeyLog for Told {
+    fn log(&self, label: &str, _: &[u8], secret: &[u8]) {
+        self.0.lock().expect("no panic").push((label.to_owned(), secret.to_vec()));
+    }
+}
+
+#[test]
+#[ignore = "needs to read the memory of other processes (ptrace)"]
+fn the_keys_are_where_the_connection_is_and_nowhere_else() {
+    let lab = lab();
+    let told = Arc::new(Told::default());
+    let mut config = lab.pki.client_with(CipherSuite::TLS13_AES_256_GCM_SHA384);
+    config.key_log = told.clone();
+    let mut client = lab.connect_by(config);
+    client.ask("who");
+    let told = told.0.lock().expect("no panic").clone();
+    let secrets = told.iter().filter(|(label, _)| label.ends_with("TRAFFIC_SECRET_0"));
+    let secrets: Vec<_> = secrets.map(|(_, secret)| secret.clone()).collect();
+    assert_eq!(secrets.len(), 2);
+    // Who has shaken hands has them where rustls has left them. Of the next ones each has a guest that stays.
+    let mut before = lab.server.restart(Signal::SIGUSR2);
+    client.ask("who");
+    let mut guests = Vec::new();
+    for engine in [Signal::SIGUSR2, Signal::SIGHUP, Signal::SIGUSR2] {
+        let mut guest = lab.server.connect();
+        assert_eq!(guest.ask("stay"), "ok");
+        guests.push(guest);
+        let after = lab.server.restart(engine);
+        assert_eq!(pid(&mut client), after);
+        for secret in &secrets {
+            assert_eq!(places(after, secret), 1, "where it belongs, {engine}");
+            wait_for("the old side to have none", || places(before, secret) == 0);
+        }
+        before = after;
     }
 }

@@ -136,6 +136,13 @@
 //! }
 //! ```
 //!
+//! # Tickets
+//!
+//! A client that comes again resumes what it has begun, which takes both sides less. rustls' own ticketers, and its memory of
+//! sessions, end with the program; the keys of a [`Ticketer`](crate::tls::Ticketer) that is [registered](crate::Server::tickets)
+//! go along by either engine, and come back in a roll back. Of a connection that was dialed, tickets are kept while it is in the
+//! process that shook hands.
+//!
 //! # Kernel TLS
 //!
 //! Linux can seal and open records itself (`tls(7)`, `TCP_ULP`), where it is built so. heirloom does not use it, and has a place for it: the one

@@ -14,7 +14,7 @@ pub(super) struct Cipher {
     ring: MaybeUninit<LessSafeKey>,
     /// What tells this key from others, for the test that nothing is sealed twice by one nonce.
     #[cfg(test)]
-    key: Vec<u8>,
+    used: super::nonces_tests::Used,
 }
 
 // What is wiped is not dropped, which is all right for what has nothing to drop.
@@ -28,7 +28,7 @@ impl Cipher {
         Box::new(Cipher {
             ring: MaybeUninit::new(LessSafeKey::new(unbound)),
             #[cfg(test)]
-            key: key.to_vec(),
+            used: super::nonces_tests::Used::of(key),
         })
     }
 
@@ -41,7 +41,7 @@ impl Cipher {
     /// Seals `text` where it stands; `None` for more than any record has.
     pub fn seal(&self, nonce: [u8; NONCE], aad: &[u8], text: &mut [u8]) -> Option<[u8; TAG]> {
         #[cfg(test)]
-        super::nonces_tests::note(&self.key, nonce);
+        self.used.note(nonce);
         let nonce = Nonce::assume_unique_for_key(nonce);
         let tag = self.ring().seal_in_place_separate_tag(nonce, Aad::from(aad), text).ok()?;
         tag.as_ref().try_into().ok()
@@ -65,7 +65,5 @@ impl Cipher {
 impl Drop for Cipher {
     fn drop(&mut self) {
         self.ring.zeroize();
-        #[cfg(test)]
-        self.key.zeroize();
     }
 }

@@ -5,7 +5,8 @@
 //! handshake ends with, `cipher` one key at work, `seal` and `open` one record, `messages` what comes in
 //! records and is no data, `records` both directions of a connection, `carry` the same as bytes, and `alert` how a peer is
 //! told what is wrong. `config` is what an author says, and `files` where it is read; `handshake` goes on from there to the keys (`words` says why not), `info` is what
-//! it has found out, and `error` why there is no more. It knows no connection and no time.
+//! it has found out, and `error` why there is no more. `ticketer` has the keys by which a later one is shorter. It knows no connection,
+//! and no time but what a ticketer asks for.
 
 mod alert;
 mod carry;
@@ -21,7 +22,7 @@ mod messages;
 mod nonces_tests;
 mod open;
 #[cfg(test)]
-mod peer_tests;
+pub(crate) mod peer_tests;
 mod records;
 #[cfg(test)]
 mod records_tests;
@@ -43,7 +44,7 @@ pub(crate) use self::{
     config::{ClientTerms, ServerTerms},
     handshake::{Handshake, Progress},
     records::{End, Records, Unsealed},
-    secret::Wiped,
+    secret::{Wiped, wipe_stack},
 };
 #[cfg(test)]
 use self::{

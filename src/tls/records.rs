@@ -116,10 +116,6 @@ impl Records {
         self.rustls = Some(rustls);
     }
 
-    pub fn suite(&self) -> Suite {
-        self.suite
-    }
-
     /// Whether another program can go on with it.
     pub fn can_be_carried(&self) -> bool {
         let Records { suite, sending, receiving, .. } = self;

@@ -90,6 +90,14 @@ impl Drop for Wiped {
     }
 }
 
+/// Overwrites what calls that have returned have left on the stack. A value that is moved, as into its box, leaves its bytes
+/// where it was.
+#[inline(never)]
+pub(crate) fn wipe_stack() {
+    let mut left = [0_u8; 16 * 1024]; // more than any call here takes
+    left.zeroize();
+}
+
 impl fmt::Debug for Wiped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} secret bytes", self.0.len())

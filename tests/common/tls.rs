@@ -1,4 +1,5 @@
 //! Certificates that nobody else vouches for, a lab that shows them, and clients and servers of rustls that talk to it.
+#![allow(dead_code)] // each test file uses its part of this
 
 use std::{
     fs,

@@ -135,3 +135,66 @@ impl Secure {
         Ok(Secure { partial, sealed, promised, end, more: end.is_some(), ..Secure::new(state) })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+    use crate::tls::peer_tests::{SUITES, pair};
+
+    fn secure(suite: u16) -> Secure {
+        let (records, _peer) = pair(suite, false);
+        let info = TlsInfo {
+            version: 0x0304,
+            suite,
+            alpn: Some(b"x/1"[..].into()),
+            sni: None,
+            certificates: [CertificateDer::from(vec![1, 2, 3]), CertificateDer::from(vec![])]
+                .into(),
+            is_resumed: true,
+        };
+        let open = State::Open(Box::new((records, info)));
+        let (partial, sealed) = (vec![23, 3, 3], b"the rest of a record".to_vec());
+        let end = Some(End::Received(Alert::HANDSHAKE_FAILURE));
+        Secure { partial, sealed, promised: 7, end, ..Secure::new(open) }
+    }
+
+    #[test]
+    fn it_is_again_what_it_was_and_writes_when_it_is_told_so() {
+        for suite in SUITES {
+            let before = secure(suite);
+            let mut secrets = Wiped::default();
+            let open = before.write(&mut secrets).expect("hands are shaken");
+            let mut after = Secure::read_back(&open, secrets.bytes()).expect("what was written");
+            assert_eq!(after.info(), before.info());
+            assert_eq!((&after.partial, &after.sealed), (&before.partial, &before.sealed));
+            assert_eq!((after.promised, after.end), (7, before.end));
+            assert!(after.has_more(), "the end is to be told");
+            // Neither writes before it is told so.
+            let mut wire = Vec::new();
+            let slices = [std::io::IoSlice::new(b"some text")];
+            wire.flush().expect("a vector");
+            assert!(after.write_vectored(&mut wire, &slices).is_err());
+            after.take_back();
+            assert_eq!(after.write_vectored(&mut Vec::new(), &slices).expect("its turn"), 9);
+        }
+    }
+
+    #[test]
+    fn what_is_cut_or_changed_is_refused_or_something_else() {
+        let mut secrets = Wiped::default();
+        let open = secure(0x1301).write(&mut secrets).expect("hands are shaken");
+        for length in 0..open.len() {
+            // At a border between certificates it is one with fewer.
+            let cut = Secure::read_back(&open[..length], secrets.bytes());
+            assert!(cut.is_err() || length >= open.len() - 11, "{length}");
+        }
+        for at in 0..open.len() {
+            let mut changed = open.clone();
+            changed[at] ^= 0xff;
+            let _ = Secure::read_back(&changed, secrets.bytes());
+        }
+        assert!(Secure::read_back(&open, &secrets.bytes()[1..]).is_err());
+    }
+}

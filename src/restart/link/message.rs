@@ -297,16 +297,7 @@ impl Message {
         let (kind, fields) = wire::open(bytes)?;
         Ok(Some(match kind {
             CONNECT => Message::Connect { pid: pid(fields)? },
-            HELLO => Message::Hello {
-                generation: fields.number(GENERATION, "generation")?,
-                engine: engine(fields.one(ENGINE, "engine")?)?,
-                probation: fields.time(PROBATION, "probation")?,
-                // An older program does not say.
-                ready_within: fields.maybe_time(READY_WITHIN, "time")?.unwrap_or_default(),
-                copy_within: fields.maybe_time(COPY_WITHIN, "time")?.unwrap_or_default(),
-                back: WayBack::read(fields)?,
-                old: Identity::of(fields)?,
-            },
+            HELLO => hello(fields)?,
             LISTENERS => Message::Listeners { sockets: sockets(fields)? },
             OLDER => Message::Older { who: Identity::of(fields)? },
             OFFERED => Message::Offered,
@@ -338,13 +329,7 @@ impl Message {
             ASK => Message::Ask,
             REPORT => Message::Report(Report::of(fields)?),
             SUPERVISOR => Message::Supervisor { pid: pid(fields)? },
-            MAIN => Message::Main {
-                who: Identity::of(fields)?,
-                maker: match fields.maybe(MAKER, "maker")? {
-                    Some(_) => Some(process_id(fields, MAKER, "maker")?),
-                    None => None,
-                },
-            },
+            MAIN => Message::Main { who: Identity::of(fields)?, maker: maker(fields)? },
             RETIRED => Message::Retired { pid: pid(fields)? },
             LEAVING => Message::Leaving { pid: pid(fields)? },
             ENDED => Message::Ended { pid: pid(fields)?, code: code(fields)? },
@@ -364,6 +349,19 @@ fn other(kind: u16, fields: Fields<'_>) -> Result<Option<Message>, Malformed> {
     }
 }
 
+/// An older program does not say how long it waits.
+fn hello(fields: Fields<'_>) -> Result<Message, Malformed> {
+    Ok(Message::Hello {
+        generation: fields.number(GENERATION, "generation")?,
+        engine: engine(fields.one(ENGINE, "engine")?)?,
+        probation: fields.time(PROBATION, "probation")?,
+        ready_within: fields.maybe_time(READY_WITHIN, "time")?.unwrap_or_default(),
+        copy_within: fields.maybe_time(COPY_WITHIN, "time")?.unwrap_or_default(),
+        back: WayBack::read(fields)?,
+        old: Identity::of(fields)?,
+    })
+}
+
 fn claim(fields: Fields<'_>) -> Result<Message, Malformed> {
     let unwanted = fields.numbers(UNWANTED, "unwanted")?;
     // The first programs did not say.
@@ -373,6 +371,11 @@ fn claim(fields: Fields<'_>) -> Result<Message, Malformed> {
 
 fn pid(fields: Fields<'_>) -> Result<u32, Malformed> {
     process_id(fields, PID, "pid")
+}
+
+fn maker(fields: Fields<'_>) -> Result<Option<u32>, Malformed> {
+    let is_said = fields.maybe(MAKER, "maker")?.is_some();
+    is_said.then(|| process_id(fields, MAKER, "maker")).transpose()
 }
 
 fn code(fields: Fields<'_>) -> Result<u8, Malformed> {

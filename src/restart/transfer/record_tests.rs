@@ -40,7 +40,7 @@ prop_compose! {
             proxy,
             proxy_said: said.clone(),
             destination,
-            tls: said.1.first().map(|_| bytes[3].clone()),
+            tls: said.1.first().map(|_| bytes[2].clone()),
             input: bytes[2].clone(),
             output,
             at_least: numbers[0],

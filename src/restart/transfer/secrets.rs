@@ -12,7 +12,7 @@ use super::vessel;
 use crate::{
     limits::BATCH_MAX,
     net::{ConnState, Stream},
-    tls::{Ticketer, Wiped},
+    tls::{Ticketer, Wiped, wipe_stack},
 };
 
 /// Those of a batch, to be sent or as they came.
@@ -63,6 +63,12 @@ impl Secrets {
     /// What such a descriptor holds, which it does not any more then.
     pub fn empty(fd: OwnedFd) -> io::Result<Secrets> {
         Ok(Secrets { all: vessel::empty(fd, BATCH_MAX)?, read: 0 })
+    }
+}
+
+impl Drop for Secrets {
+    fn drop(&mut self) {
+        wipe_stack(); // of those that were made of them
     }
 }
 

@@ -192,9 +192,12 @@ impl<S: Service> Turn<S> {
         if self.succession.phase != Phase::Released || self.net.frozen {
             return; // nothing was handed back yet, or everything was taken in
         }
-        if let Err(why) = self.try_take_back() {
-            log::error!(target: RESTART, "not taken back: {}", Escaped(why));
-            self.forget_taken_back();
+        match self.try_take_back() {
+            Ok(_) => self.net.thaw(), // nobody else has them now
+            Err(why) => {
+                log::error!(target: RESTART, "not taken back: {}", Escaped(why));
+                self.forget_taken_back();
+            }
         }
     }
 }
