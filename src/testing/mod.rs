@@ -74,6 +74,9 @@ struct Arrival {
 /// Every method that lets something happen turns the loop until nothing is left to do, with the same
 /// code that turns it in a server.
 ///
+/// Peers speak in plain text, whatever a listener of the server would have them speak: what TLS, or the header of a proxy, puts
+/// before the first byte is no business of a service.
+///
 /// # Panics
 /// When the service is still busy after 100,000 turns, or when a [`Peer`] of another harness is given.
 ///

@@ -129,8 +129,8 @@ impl Handshake {
                 Framed::Wrong => (rest.len(), false),
             };
             self.note_server_random(&rest[self.seen..end]);
-            let (discard, result) = self.process(&mut rest[..end], out);
             self.has_begun |= is_record;
+            let (discard, result) = self.process(&mut rest[..end], out);
             self.seen = end - discard;
             used += discard;
             match result {
