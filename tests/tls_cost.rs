@@ -11,7 +11,7 @@ mod tls;
 
 use std::{fs, net::TcpStream, sync::Arc};
 
-use common::{Client, restart::Engine};
+use common::restart::Engine;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tls::{BOTH, Secured, TlsClient};
 
@@ -44,11 +44,11 @@ fn an_idle_connection_and_a_move_cost_what_was_promised() {
     let plain = {
         let lab = lab(count);
         let before = memory(lab.server.pid());
-        let clients: Vec<Client> = (0..count)
+        let clients: Vec<TcpStream> = (0..count)
             .map(|_| {
                 let mut client = lab.server.connect();
                 client.ask("who");
-                client
+                client.stream
             })
             .collect();
         let each = (memory(lab.server.pid()) - before) / count;

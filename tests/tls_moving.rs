@@ -7,9 +7,10 @@ mod tls;
 
 use std::{
     fs::{self, File},
-    io::Write,
+    io::{BufRead, BufReader, Write},
     net::{Shutdown, TcpListener},
     os::unix::fs::FileExt,
+    process::{Command, Stdio},
     sync::{Arc, Mutex},
     thread,
 };
@@ -216,6 +217,45 @@ fn what_is_rolled_back_comes_back_with_its_keys() {
             assert_eq!(clients[1].line(), "cut");
             assert_eq!(pid(&mut clients[1]), old);
         }
+    }
+}
+
+/// openssl's own client, which updates the keys of both directions at a line with a `K`.
+#[test]
+#[ignore = "needs openssl"]
+fn openssl_notices_no_restart() {
+    for version in ["-tls1_3", "-tls1_2"] {
+        let lab = lab();
+        let command = format!(
+            "exec timeout 45 openssl s_client {version} -servername localhost -connect {} -CAfile {} \
+             -verify_return_error 2>&1",
+            lab.address,
+            lab.pki.path("ca.pem")
+        );
+        let mut client = Command::new("sh")
+            .args(["-c", &command])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("a shell");
+        let mut says = client.stdin.take().expect("a pipe");
+        let mut hears = BufReader::new(client.stdout.take().expect("a pipe")).lines();
+        let mut ask = |line: &str, answer: &str| {
+            says.write_all(line.as_bytes()).expect("it reads");
+            let found = hears.by_ref().map_while(Result::ok).find(|line| line == answer);
+            assert!(found.is_some(), "{version}: it has ended before {answer:?}");
+        };
+        ask("echo before\n", "before");
+        for round in 0..10 {
+            lab.server.restart(ENGINES[round % 2]);
+            ask(&format!("echo after {round}\n"), &format!("after {round}"));
+            if version == "-tls1_3" {
+                ask("K\n", "KEYUPDATE");
+            }
+            ask(&format!("echo again {round}\n"), &format!("again {round}"));
+        }
+        drop(says);
+        wait_for("it to end", || client.try_wait().expect("a child of ours").is_some());
     }
 }
 

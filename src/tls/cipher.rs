@@ -47,17 +47,11 @@ impl Cipher {
         tag.as_ref().try_into().ok()
     }
 
-    /// Opens what begins at `from` in `sealed`, a tag at its end; the plain text, which stands at the front then, is as
-    /// long as is answered. `None`: it is not authentic, and the bytes are spoilt.
-    pub fn open(
-        &self,
-        nonce: [u8; NONCE],
-        aad: &[u8],
-        sealed: &mut [u8],
-        from: usize,
-    ) -> Option<usize> {
+    /// Opens `sealed`, a tag at its end, where it stands; the plain text is as long as is answered. `None`: it is not authentic,
+    /// and the bytes are spoilt.
+    pub fn open(&self, nonce: [u8; NONCE], aad: &[u8], sealed: &mut [u8]) -> Option<usize> {
         let nonce = Nonce::assume_unique_for_key(nonce);
-        let plain = self.ring().open_within(nonce, Aad::from(aad), sealed, from..).ok()?;
+        let plain = self.ring().open_in_place(nonce, Aad::from(aad), sealed).ok()?;
         Some(plain.len())
     }
 }

@@ -102,6 +102,7 @@ fn shake(number: u16, caught: &Arc<Caught>) -> (Connection, Connection, Vec<u8>)
 }
 
 /// A server and a client of rustls.
+#[allow(dead_code)] // of the benchmark
 pub fn both(number: u16) -> (Peer, Peer) {
     let (server, client, _) = shake(number, &Arc::default());
     (Peer(server), Peer(client))

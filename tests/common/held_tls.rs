@@ -42,7 +42,7 @@ impl Connecting {
         let ready = lab.wait_line("ready: generation 0");
         let address = ready.trim_end().rsplit(", ").next().expect("two addresses").to_owned();
         self.connected.set(self.connected.get() + 1);
-        let version = if self.connected.get() % 2 == 0 { &TLS13 } else { &TLS12 };
+        let version = if self.connected.get().is_multiple_of(2) { &TLS13 } else { &TLS12 };
         let client = TlsClient::connect(&address, pki.client(&[version]).into(), "localhost");
         Held::Tls(Box::new(client), Vec::new())
     }

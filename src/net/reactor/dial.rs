@@ -144,6 +144,7 @@ impl Net {
                 self.schedule_check(id);
                 if is_tls {
                     self.mark_dirty(id);
+                    self.list(id); // who speaks first, or has left, has said so by the edge that this was
                 }
                 (!is_tls).then_some(Origin::Dialed { tag })
             }

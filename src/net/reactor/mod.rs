@@ -168,6 +168,7 @@ pub struct Net {
     /// Whose handshake can go on. Some of them do in this turn, and the others wait.
     shaking: VecDeque<ConnId>,
     /// Who has ciphers that are ready, in the order in which they were made.
+    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "nobody has any"))]
     warm: VecDeque<ConnId>,
     /// Dials that never became a connection: told in phase 3, `accept`.
     refused_dials: Vec<(u64, std::io::Error)>,

@@ -207,7 +207,8 @@ impl<S: Service> Turn<S> {
         })?;
         match word {
             Message::Snapshot => {
-                if !self.load_snapshot(fds)? {
+                let loaded = self.load_snapshot(fds)?;
+                if !loaded {
                     return Ok(()); // nor will anything else come
                 }
             }
