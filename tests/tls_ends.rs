@@ -95,11 +95,11 @@ fn an_abort_is_no_close() {
 
 #[test]
 fn a_peer_that_reads_slowly_gets_every_byte_and_one_that_reads_nothing_is_given_up() {
-    let lab = Secured::with("tls sndbuf=4096", "", |setup| setup.env("LAB_WRITE", 500));
+    let lab = Secured::with("tls sndbuf=4096", "", |setup| setup.env("LAB_WRITE", 5000));
     let mut client = lab.connect();
-    client.send("reply 3000000 9\nclose\n");
     let mut expected = vec![0; 3_000_000];
     common::pattern::fill(9, 0, &mut expected);
+    client.send("reply 3000000 9\nclose\n");
     let mut got = Vec::new();
     let mut piece = [0; 4099];
     while got.len() < expected.len() {
