@@ -350,8 +350,7 @@ pub const TIMEOUT_MIN: Duration = Duration::from_millis(1);
 /// for a whole head).
 pub const FIRST_MESSAGE: Duration = Duration::from_secs(10);
 
-/// A TLS handshake has to be over within this time, unless told otherwise: two round trips and some computing (nginx and
-/// HAProxy have 60 s and the time for a request, Envoy 15 s).
+/// A TLS handshake has to be over within this time, unless told otherwise (Envoy has 15 s, nginx 60 s).
 pub const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// Steps of TLS handshakes in one turn. One takes 70 to 500 us, which is the time of some dozen requests, so who is here

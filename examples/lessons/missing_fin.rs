@@ -12,7 +12,7 @@ pub const LESSON: Lesson = Lesson {
     teach,
     places: &[
         (
-            "src/turn/restart/new.rs",
+            "src/turn/restart/child.rs",
             "leave_to_parent",
             "the first thing that a forked child does: it closes its copies of the parent's connections",
         ),
