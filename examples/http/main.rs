@@ -200,6 +200,10 @@ impl Service for Http {
         saved::read(bytes)
     }
 
+    fn after_fork_in_child(&mut self, net: &mut Net) -> Result {
+        common::tls::renew(net)
+    }
+
     fn on_start(&mut self, net: &mut Net, _start: Start) {
         (self.generation, self.engine) = (net.generation(), net.engine());
         self.look_at_the_clock(net.now());

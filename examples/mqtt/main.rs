@@ -9,17 +9,15 @@
 //! mosquitto_pub -q 2 -t house/kitchen -m 21.6    # mosquitto_sub has noticed nothing
 //! ```
 //!
-//! QoS 0, 1 and 2 both ways, retained messages, wills, sessions that outlive their connection, takeover of a
-//! client id, wildcards, keep-alive. Clients talk to each other through what is in memory, so a restart moves
-//! them all, with what they have not acknowledged. When the service ends, sessions and retained messages end with it.
+//! QoS 0, 1 and 2 both ways, retained messages, wills, sessions that outlive their connection, takeover, wildcards, keep-alive.
+//! Clients talk to each other through what is in memory, so a restart moves them all, with what they have not acknowledged.
 //!
-//! With `--no-move` who is connected stays with the old process, and there are two brokers, which tell each other each
-//! message (of up to 32 KiB) and each client that comes: it is ended in the other one. Its session is in the new one all
-//! the while, and has what was published meanwhile: at least once, whatever the QoS.
+//! With `--no-move` who is connected stays with the old process, and two brokers tell each other each message (of up to 32 KiB)
+//! and each client that comes: it is ended in the other one. Its session is in the new one, where messages come at least once.
 //!
-//! This file knows when the reactor calls. `broker` is what packets do, `clients` what is on its way to each,
-//! `topics` who wants what, `packets` are bytes. The filter in the variable `MQTT_REFUSE` is refused to all.
-//! Left out: passwords (everybody may do everything), TLS, MQTT 5, bridges, `$SYS`, files.
+//! This file knows when the reactor calls. `broker` is what packets do, `clients` what is on its way to each, `topics` who
+//! wants what, `packets` are bytes. The filter in the variable `MQTT_REFUSE` is refused to all. Left out: passwords (everybody
+//! may do everything), MQTT 5, bridges, `$SYS`, files: when the service ends, sessions and retained messages end with it.
 
 mod broker;
 mod clients;
@@ -91,6 +89,10 @@ impl Service for Broker {
 
     /// Who is not here has stayed with the old process, and is served there; but where the new process is gone, who
     /// was with it is gone, too.
+    fn after_fork_in_child(&mut self, net: &mut Net) -> Result {
+        common::tls::renew(net)
+    }
+
     fn on_start(&mut self, net: &mut Net, start: Start) {
         let absent = self.clients.iter_mut().filter_map(|(name, client)| {
             let id = client.conn.filter(|&id| net.get(id).is_none())?;
