@@ -57,7 +57,7 @@ impl Connection<'_> {
     ///
     /// The service goes on as before: what it sends meanwhile waits until the handshake is over, and so does
     /// [`on_data`](crate::Service::on_data), which has [`tls`](Self::tls) then. A handshake that fails, or takes
-    /// [too long](crate::Timeouts::handshake), ends the connection with [`Reason::Tls`]. In a
+    /// [too long](crate::Timeouts::handshake), ends the connection with [`Reason::Tls`](crate::Reason::Tls). In a
     /// [harness](crate::testing) nothing happens, and what follows is plain.
     ///
     /// # Errors
