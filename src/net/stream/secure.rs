@@ -180,6 +180,7 @@ impl Secure {
             self.state = State::Open(Box::new(handshake.finish()?));
             // What came behind it are records.
             self.more |= !self.partial.is_empty();
+            trim(&mut self.partial);
         }
         Ok(())
     }
@@ -202,6 +203,7 @@ impl Secure {
         if opened.end.is_none() {
             self.partial.extend_from_slice(&buffer[opened.used..filled]);
         }
+        trim(&mut self.partial);
         // What has come may be less than there was room for, and the end of it behind.
         let is_drained = match &read {
             Ok(count) => *count > 0 && filled < buffer.len(),
@@ -339,12 +341,16 @@ impl fmt::Debug for Secure {
 fn fill(wire: &mut impl Read, kept: &mut Vec<u8>, buffer: &mut [u8]) -> (usize, io::Result<usize>) {
     let start = kept.len();
     buffer[..start].copy_from_slice(kept);
-    if start == 0 {
-        *kept = Vec::new(); // who is idle has none
-    }
     kept.clear();
     let read = wire.read(&mut buffer[start..]);
     (start + read.as_ref().copied().unwrap_or(0), read)
+}
+
+/// Gives back the memory of what was kept. Who is idle has none.
+fn trim(kept: &mut Vec<u8>) {
+    if kept.capacity() / 4 >= kept.len() {
+        kept.shrink_to_fit();
+    }
 }
 
 /// As much as the socket takes at once.

@@ -196,3 +196,41 @@ proptest! {
         prop_assert_eq!(ends[0].read(usize::MAX), Some(Err(TlsError::Truncated)));
     }
 }
+
+/// As far as the client: the server has yet to hear its last word.
+fn nearly_shaken(version: usize) -> [End; 2] {
+    let mut ends = pair(version);
+    while ends[1].is_shaking() {
+        ends.iter_mut().for_each(|end| end.flush(usize::MAX));
+        if ends[0].is_shaking() {
+            ends[0].read(usize::MAX);
+        }
+        ends[1].read(usize::MAX);
+    }
+    ends
+}
+
+/// A record that came in two pieces left the memory of its first one, and a handshake that of all behind it.
+#[test]
+fn who_is_idle_keeps_no_memory_for_what_has_come() {
+    for version in 0..2 {
+        let [mut server, mut client] = nearly_shaken(version);
+        let mut buffer = vec![0; 1 << 16];
+        client.flush(usize::MAX);
+        client.output = vec![1; 60_000];
+        client.flush(usize::MAX);
+        server.wire.gives = usize::MAX;
+        while server.is_shaking() {
+            server.tls.shake(&mut server.wire, &mut buffer).expect("all of it");
+        }
+        let count = server.tls.read(&mut server.wire, &mut buffer).expect("what came with it");
+        assert_eq!((count, server.tls.partial.capacity()), (60_000, 0));
+        client.output = vec![1; 1 << 14];
+        client.flush(usize::MAX);
+        assert_eq!(server.read(10_000), None);
+        assert!(!server.tls.partial.is_empty());
+        server.wire.gives = usize::MAX;
+        let count = server.tls.read(&mut server.wire, &mut buffer).expect("the rest");
+        assert_eq!((count, server.tls.partial.capacity()), (1 << 14, 0));
+    }
+}
