@@ -19,7 +19,7 @@ use rustls::{
 use super::{Secure, Shaken};
 use crate::{
     limits::WRITE_BUDGET,
-    tls::{ClientTerms, ServerTerms, TlsError},
+    tls::{Alert, ClientTerms, ServerTerms, TlsError},
 };
 
 /// One end of two queues, of which this much may be used.
@@ -233,4 +233,24 @@ fn who_is_idle_keeps_no_memory_for_what_has_come() {
         let count = server.tls.read(&mut server.wire, &mut buffer).expect("the rest");
         assert_eq!((count, server.tls.partial.capacity()), (1 << 14, 0));
     }
+}
+
+/// Each byte of it has a record of its own, so that what is kept is six times what is said.
+#[test]
+fn a_hello_that_takes_too_much_to_keep_is_refused() {
+    let [mut server, _] = pair(0);
+    let hello = [1, 0, 0xff, 0xff].into_iter().chain(std::iter::repeat_n(0, 0xffff));
+    let mut hello = hello.flat_map(|byte| [22, 3, 1, 0, 1, byte]);
+    let mut sent = 0;
+    let refused = loop {
+        server.wire.inbox.borrow_mut().extend(hello.by_ref().take(6000));
+        sent += 6000;
+        assert!(sent < 100_000);
+        server.wire.gives = usize::MAX;
+        if let Err(e) = server.tls.shake(&mut server.wire, &mut vec![0; 1 << 14]) {
+            break e.downcast::<TlsError>().expect("of TLS");
+        }
+    };
+    assert!(matches!(refused, TlsError::Sent(Alert::DECODE_ERROR, _)), "{refused:?}");
+    assert_eq!(server.tls.sealed, [21, 3, 3, 0, 2, 2, Alert::DECODE_ERROR.number()]);
 }
