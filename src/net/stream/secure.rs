@@ -271,7 +271,10 @@ impl Secure {
             open.0.seal_owed(&mut self.sealed).map_err(unsealed)?;
         }
         while !self.sealed.is_empty() {
-            let count = wire.write(&self.sealed)?;
+            let count = write_some(wire, &self.sealed)?;
+            if count == 0 {
+                return Err(would_block());
+            }
             self.has_sent = true;
             self.sealed.drain(..count);
         }
@@ -353,11 +356,17 @@ fn trim(kept: &mut Vec<u8>) {
     }
 }
 
-/// As much as the socket takes at once.
+/// As much as the socket takes at once, which may be nothing. What is sealed may not be sealed again, so an error is one
+/// that ends the connection.
 fn write_some(wire: &mut impl Write, bytes: &[u8]) -> io::Result<usize> {
-    match wire.write(bytes) {
-        Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(0),
-        result => result,
+    loop {
+        return match wire.write(bytes) {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(0),
+            // The first write of a dial with fast open, where the peer has taken back its cookie.
+            Err(e) if e.raw_os_error() == Some(libc::EINPROGRESS) => Ok(0),
+            result => result,
+        };
     }
 }
 

@@ -28,6 +28,8 @@ struct Wire {
     outbox: Rc<RefCell<VecDeque<u8>>>,
     gives: usize,
     takes: usize,
+    /// What a write is answered with, once.
+    fails: Option<io::Error>,
     has_ended: bool,
 }
 
@@ -48,6 +50,9 @@ impl Read for Wire {
 
 impl Write for Wire {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Some(e) = self.fails.take() {
+            return Err(e);
+        }
         let count = bytes.len().min(self.takes);
         if count == 0 {
             return Err(io::ErrorKind::WouldBlock.into());
@@ -149,6 +154,7 @@ fn pair(version: usize) -> [End; 2] {
             outbox: Rc::clone(outbox),
             gives: 0,
             takes: 0,
+            fails: None,
             has_ended: false,
         },
         output: Vec::new(),
@@ -253,4 +259,30 @@ fn a_hello_that_takes_too_much_to_keep_is_refused() {
     };
     assert!(matches!(refused, TlsError::Sent(Alert::DECODE_ERROR, _)), "{refused:?}");
     assert_eq!(server.tls.sealed, [21, 3, 3, 0, 2, 2, Alert::DECODE_ERROR.number()]);
+}
+
+/// What was sealed by then was thrown away, with its numbers used: the peer could open nothing that came behind it.
+#[test]
+fn a_write_that_goes_on_later_loses_no_record() {
+    let errors = [libc::EAGAIN, libc::EINTR, libc::EINPROGRESS].map(io::Error::from_raw_os_error);
+    let [mut server, mut client] = pair(0);
+    for error in errors {
+        // Of a handshake that has just begun, or an alert that is due.
+        client.wire.takes = usize::MAX;
+        client.tls.sealed.splice(0..0, *b"owed");
+        client.wire.fails = Some(io::Error::from_raw_os_error(error.raw_os_error().expect("one")));
+        let first = client.tls.flush(&mut client.wire);
+        assert!(first.is_ok() || first.is_err_and(|e| e.kind() == io::ErrorKind::WouldBlock));
+        client.tls.flush(&mut client.wire).expect("room");
+        let begins = server.wire.inbox.borrow_mut().drain(..).take(4).eq(*b"owed");
+        assert!(begins, "{error}");
+        // Of data.
+        [server, client] = nearly_shaken(0);
+        client.flush(usize::MAX);
+        client.output = vec![1; 40_000];
+        client.wire.fails = Some(error);
+        (0..3).for_each(|_| client.flush(usize::MAX));
+        (0..4).for_each(|_| assert_eq!(server.read(usize::MAX), None));
+        assert_eq!(server.input, [1; 40_000]);
+    }
 }
