@@ -257,6 +257,10 @@ impl Net {
         match result {
             Ok(()) => true,
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                // As with output: the peer is given its time from when it begins to wait.
+                if secured.tls.begins_to_wait() && conn.output.is_empty() {
+                    conn.written_at = stamp;
+                }
                 self.await_room(id);
                 false
             }
@@ -325,3 +329,7 @@ impl ConnState {
         self.phase == Phase::Handshaking || (self.phase == Phase::Open && self.flags.upgrades)
     }
 }
+
+#[cfg(test)]
+#[path = "secure_tests.rs"]
+mod tests;

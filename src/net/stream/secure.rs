@@ -41,6 +41,8 @@ pub(crate) struct Secure {
     pub(super) more: bool,
     /// Bytes have gone out since somebody asked.
     pub(super) has_sent: bool,
+    /// What is nobody's output waits for room.
+    pub(super) waits: bool,
     /// What comes is thrown away unopened: nobody listens any more.
     pub(super) is_deaf: bool,
 }
@@ -96,6 +98,7 @@ impl Secure {
             end: None,
             more: false,
             has_sent: false,
+            waits: false,
             is_deaf: false,
         }
     }
@@ -255,6 +258,11 @@ impl Secure {
         std::mem::take(&mut self.has_sent)
     }
 
+    /// It waits for room. `true` when it did not before.
+    pub fn begins_to_wait(&mut self) -> bool {
+        !std::mem::replace(&mut self.waits, true)
+    }
+
     /// Whether its key has sealed nearly as many records as it may, and there can be no other.
     pub fn is_worn(&self) -> bool {
         self.records().is_some_and(Records::is_worn)
@@ -279,6 +287,7 @@ impl Secure {
             self.sealed.drain(..count);
         }
         self.sealed = Vec::new();
+        self.waits = false;
         Ok(())
     }
 
