@@ -57,3 +57,32 @@ fn who_is_owed_a_record_has_its_time_from_then_on() {
     assert!(!later(&mut net, 2 * WRITE_STALL + WRITE_STALL / 2, true));
     assert!(later(&mut net, 3 * WRITE_STALL, false));
 }
+
+/// What says that more is behind a short read was taken for something to read, in each turn.
+#[test]
+fn urgent_data_in_a_handshake_is_looked_for_once() {
+    let (mut net, _, id) = client(Instant::now(), Phase::Handshaking);
+    net.note_stream(id, true, false, true);
+    assert!(net.shake(id, &mut [0; 100]).is_none());
+    assert!(!net.conns[id.slot()].needs_reading());
+}
+
+/// Under load its turn to shake hands comes late, and a byte is always there by then.
+#[test]
+fn who_sends_a_byte_a_turn_is_late_all_the_same() {
+    let start = Instant::now();
+    let (mut net, pipe, id) = client(start, Phase::Handshaking);
+    let limit = net.timeouts.of_all.handshake;
+    for (time, is_late) in [(limit / 2, false), (limit, true)] {
+        net.set_now(start + time);
+        net.catch_up();
+        pipe.feed(&[22]);
+        net.queue_handshake(id);
+        net.next_expired();
+        assert!(net.take_ended().is_none(), "its byte may be the last one");
+        assert_eq!(net.next_handshake(), Some(id));
+        assert!(net.shake(id, &mut [0; 100]).is_none());
+        assert_eq!(net.take_ended().is_some(), is_late);
+        pipe.feed(&[3]);
+    }
+}

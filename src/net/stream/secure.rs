@@ -59,6 +59,8 @@ pub(super) enum State {
 pub(crate) enum Shaken {
     /// The peer has to say something.
     Waits,
+    /// The same, and nothing has come.
+    HeardNothing,
     /// It is over: records follow.
     Done,
     /// The peer has left without a word.
@@ -150,7 +152,7 @@ impl Secure {
         let State::Shaking(handshake) = &mut self.state else { return Ok(Shaken::Waits) };
         let read = wire.read(buffer);
         let count = read.as_ref().copied().unwrap_or(0);
-        self.more = count == buffer.len();
+        self.more = count == buffer.len() || read.as_ref().is_err_and(|e| !would_wait(e));
         self.partial.extend_from_slice(&buffer[..count]);
         let (used, result) = handshake.feed(&mut self.partial, &mut self.sealed);
         self.partial.drain(..used);
@@ -167,6 +169,7 @@ impl Secure {
             (Ok(Progress::Done), _) => Ok(Shaken::Done),
             (Ok(Progress::Waits), Ok(0)) if is_silent => Ok(Shaken::Left),
             (Ok(Progress::Waits), Ok(0)) => Err(TlsError::HandshakeCut.into()),
+            (Ok(Progress::Waits), Err(e)) if would_wait(&e) => Ok(Shaken::HeardNothing),
             (Ok(Progress::Waits), Err(e)) if !is_only_empty(&e) => Err(e),
             (Ok(Progress::Waits), _) => Ok(Shaken::Waits),
         }
@@ -380,7 +383,11 @@ fn write_some(wire: &mut impl Write, bytes: &[u8]) -> io::Result<usize> {
 }
 
 fn is_only_empty(e: &io::Error) -> bool {
-    matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+    would_wait(e) || e.kind() == io::ErrorKind::Interrupted
+}
+
+fn would_wait(e: &io::Error) -> bool {
+    e.kind() == io::ErrorKind::WouldBlock
 }
 
 fn would_block() -> io::Error {
