@@ -6,12 +6,14 @@ mod tls;
 
 use std::{
     io::{Read, Write},
+    os::fd::AsRawFd,
     process::Command,
     time::{Duration, Instant},
 };
 
 use common::{Client, Server, example, run_to_end, stat, wait_for};
 use heirloom::tls::rustls::{CipherSuite, version::TLS13};
+use nix::sys::socket::{MsgFlags, send};
 use tls::{BOTH, Pki, Secured};
 
 /// Alert records, as long as nothing is encrypted.
@@ -204,6 +206,26 @@ fn a_handshake_that_is_not_over_in_time_is_given_up() {
     let mut other = lab.server.connect();
     wait_for("the limit to be over", || begun.elapsed() > 3 * limit && other.ask("echo x") == "x");
     assert_eq!(client.ask("echo still here"), "still here");
+}
+
+/// One byte of urgent data, and silence: the server span, and the time for the handshake was never over.
+#[test]
+fn urgent_data_in_a_handshake_keeps_nobody_busy() {
+    let lab = Secured::with("tls", "", |setup| setup.env("LAB_HANDSHAKE", 1000));
+    let mut asking = lab.server.connect();
+    let mut plain = lab.server.connect();
+    assert_eq!(plain.ask("starttls"), "ok");
+    let before = stat(&mut asking, "turns");
+    let mut conns = [lab.connect_plain(), plain];
+    for conn in &conns {
+        send(conn.stream.as_raw_fd(), b"!", MsgFlags::MSG_OOB).expect("urgent data");
+    }
+    lab.server.wait_lines("reason=\"TLS: the handshake was not over in time\"", 2);
+    let turns = stat(&mut asking, "turns") - before;
+    assert!(turns < 50, "{turns} turns");
+    for conn in &mut conns {
+        assert_eq!(conn.read_to_end().unwrap_or_default(), b"");
+    }
 }
 
 /// Each comes at the same moment, and has a signature to be made for it.

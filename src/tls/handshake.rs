@@ -2,7 +2,7 @@
 //! it tells beside, and says in the words of the protocol why it has failed.
 
 use rustls::{
-    CommonState, ConnectionTrafficSecrets, Error, ExtractedSecrets, HandshakeKind,
+    CommonState, ConnectionTrafficSecrets, Error, ExtractedSecrets, HandshakeKind, InvalidMessage,
     client::UnbufferedClientConnection,
     pki_types::ServerName,
     server::UnbufferedServerConnection,
@@ -26,6 +26,10 @@ use super::{
 const HEADER: usize = 5;
 /// The longest record of any version, RFC 5246, 6.2.3.
 const LONGEST: usize = (1 << 14) + 2048;
+
+/// So many bytes are kept of a handshake message that is not whole: rustls takes none above 64 KiB, and who cuts one into
+/// records of a byte each would have six times that kept.
+const MOST_KEPT: usize = (1 << 16) + LONGEST;
 
 const ALERT: u8 = 21;
 const HANDSHAKE: u8 = 22;
@@ -125,6 +129,12 @@ impl Handshake {
             let rest = &mut input[used..];
             let (end, is_record) = match framed(&rest[self.seen.min(rest.len())..]) {
                 Framed::Whole(length) => (self.seen + length, true),
+                Framed::Part if rest.len() > MOST_KEPT => {
+                    let e = Error::InvalidMessage(InvalidMessage::HandshakePayloadTooLarge);
+                    let before = out.len();
+                    self.make_alert(&e, out);
+                    return (used, Err(self.why(&e, &out[before..])));
+                }
                 Framed::Part => return (used, Ok(Progress::Waits)),
                 Framed::Wrong => (rest.len(), false),
             };

@@ -15,6 +15,10 @@ use super::{
 /// ones. BoringSSL has the same limit, Go one of 16; who sends more wants to keep somebody busy.
 const MAX_WITHOUT_DATA: u8 = 32;
 
+/// So many key updates may be in what is opened at once. Each makes keys and a cipher, and a byte of data between them
+/// costs nothing.
+const MAX_UPDATES: usize = 32;
+
 /// Records that are kept for the end, where a key has sealed nearly as many as it may and there is no other.
 const KEPT_FOR_THE_END: u64 = 1 << 10;
 
@@ -58,6 +62,8 @@ pub(crate) struct Opened {
     pub used: usize,
     /// What has come behind the plain text, if no more will.
     pub end: Option<End>,
+    /// Key updates among it.
+    updates: usize,
 }
 
 /// Why there will be no more.
@@ -172,11 +178,14 @@ impl Records {
                 Told::Failure(alert) => self.end(End::Received(alert), opened),
                 Told::Nothing => {}
             },
-            HANDSHAKE if self.suite.is_tls13() => self.take_messages(body)?,
+            HANDSHAKE if self.suite.is_tls13() => opened.updates += self.take_messages(body)?,
             HANDSHAKE if messages::is_renegotiation(self.is_client, body) => {
                 self.owes.refusal = true;
             }
             _ => return Err(Alert::UNEXPECTED_MESSAGE),
+        }
+        if opened.updates > MAX_UPDATES {
+            return Err(Alert::UNEXPECTED_MESSAGE);
         }
         Ok(true)
     }
@@ -186,8 +195,9 @@ impl Records {
         opened.end = Some(end);
     }
 
-    /// Handshake messages: one may go over several records, and several may be in one.
-    fn take_messages(&mut self, body: &[u8]) -> Result<(), Alert> {
+    /// Handshake messages: one may go over several records, and several may be in one. Answers how many were key updates.
+    fn take_messages(&mut self, body: &[u8]) -> Result<usize, Alert> {
+        let mut updates = 0;
         let mut bytes = std::mem::take(&mut self.message);
         bytes.extend_from_slice(body);
         let mut rest = bytes.as_slice();
@@ -198,7 +208,10 @@ impl Records {
                 Message::KeyUpdate { .. } if !rest.is_empty() => {
                     return Err(Alert::UNEXPECTED_MESSAGE);
                 }
-                Message::KeyUpdate { asked } => self.update_receiving(asked)?,
+                Message::KeyUpdate { asked } => {
+                    self.update_receiving(asked)?;
+                    updates += 1;
+                }
                 Message::Ticket(payload) => {
                     if let Some(rustls) = &mut self.rustls {
                         rustls.ticket(payload).map_err(|_| Alert::DECODE_ERROR)?;
@@ -209,7 +222,7 @@ impl Records {
         if !rest.is_empty() {
             self.message = rest.to_vec();
         }
-        Ok(())
+        Ok(updates)
     }
 
     fn update_receiving(&mut self, asked: bool) -> Result<(), Alert> {

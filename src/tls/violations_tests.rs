@@ -243,3 +243,24 @@ fn who_sends_no_data_for_long_is_asked_to_stop() {
         assert_eq!(between, (100, None));
     }
 }
+
+/// A byte of data between them makes no difference: each has cost keys and a cipher.
+#[test]
+fn who_updates_keys_all_the_time_is_asked_to_stop() {
+    let updates = |forger: &mut Forger, count: usize| {
+        let mut sealed = Vec::new();
+        for _ in 0..count {
+            sealed.extend(forger.record(HANDSHAKE, &[24, 0, 0, 1, 0]));
+            forger.keys = forger.keys.next(forger.suite).expect("TLS 1.3 has one");
+            sealed.extend(forger.record(DATA, b"1"));
+        }
+        sealed
+    };
+    let refused = (32, Some(End::Violated(Alert::UNEXPECTED_MESSAGE)));
+    assert_eq!(each(true, |it| updates(it, 33)), refused);
+    // What comes later is opened later.
+    let (mut records, mut forger) = Forger::pair(0x1301, false);
+    for _ in 0..3 {
+        assert_eq!(outcome(&mut records, &updates(&mut forger, 32)), (32, None));
+    }
+}

@@ -155,14 +155,19 @@ impl Net {
             secured.tls.begin_with(std::mem::take(&mut conn.input)); // behind the last plain message
         }
         let result = secured.tls.shake(&mut secured.plain, buffer);
-        conn.flags.readable = secured.tls.has_more() || conn.flags.fin;
+        let is_drained = matches!(result, Ok(Shaken::HeardNothing));
+        conn.flags.readable = secured.tls.has_more() || (conn.flags.fin && !is_drained);
         let owes = secured.tls.owes();
         if owes {
             self.mark_dirty(id);
         }
         match result {
             Ok(Shaken::Done) => return self.shaken(id),
-            Ok(Shaken::Waits) => {}
+            // Its time was over when its turn came, and that was its last: or who sends a byte a turn would never be late.
+            Ok(Shaken::Waits | Shaken::HeardNothing) if self.is_overdue(id) => {
+                self.handshake_overdue(id);
+            }
+            Ok(Shaken::Waits | Shaken::HeardNothing) => {}
             Ok(Shaken::Left) => self.kill(id, Reason::PeerClosed),
             Err(e) => self.break_off(id, e),
         }
@@ -257,6 +262,10 @@ impl Net {
         match result {
             Ok(()) => true,
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                // As with output: the peer is given its time from when it begins to wait.
+                if secured.tls.begins_to_wait() && conn.output.is_empty() {
+                    conn.written_at = stamp;
+                }
                 self.await_room(id);
                 false
             }
@@ -325,3 +334,7 @@ impl ConnState {
         self.phase == Phase::Handshaking || (self.phase == Phase::Open && self.flags.upgrades)
     }
 }
+
+#[cfg(test)]
+#[path = "secure_tests.rs"]
+mod tests;

@@ -181,6 +181,14 @@ impl Net {
         None
     }
 
+    /// Whether one of its timeouts has passed.
+    pub(super) fn is_overdue(&self, id: ConnId) -> bool {
+        let conn = &self.conns[id.slot()];
+        let timeouts = conn.timeouts(&self.timeouts);
+        let used = self.used_stamp();
+        conn.deadline(timeouts, self.limits.dial).is_some_and(|(at, _)| at <= used)
+    }
+
     /// Takes all deadlines of a connection out of the queue.
     pub(super) fn forget_deadlines(&mut self, conn: &ConnState) {
         for &(timer, at) in conn.timers() {

@@ -41,6 +41,8 @@ pub(crate) struct Secure {
     pub(super) more: bool,
     /// Bytes have gone out since somebody asked.
     pub(super) has_sent: bool,
+    /// What is nobody's output waits for room.
+    pub(super) waits: bool,
     /// What comes is thrown away unopened: nobody listens any more.
     pub(super) is_deaf: bool,
 }
@@ -57,6 +59,8 @@ pub(super) enum State {
 pub(crate) enum Shaken {
     /// The peer has to say something.
     Waits,
+    /// The same, and nothing has come.
+    HeardNothing,
     /// It is over: records follow.
     Done,
     /// The peer has left without a word.
@@ -96,6 +100,7 @@ impl Secure {
             end: None,
             more: false,
             has_sent: false,
+            waits: false,
             is_deaf: false,
         }
     }
@@ -147,7 +152,7 @@ impl Secure {
         let State::Shaking(handshake) = &mut self.state else { return Ok(Shaken::Waits) };
         let read = wire.read(buffer);
         let count = read.as_ref().copied().unwrap_or(0);
-        self.more = count == buffer.len();
+        self.more = count == buffer.len() || read.as_ref().is_err_and(|e| !would_wait(e));
         self.partial.extend_from_slice(&buffer[..count]);
         let (used, result) = handshake.feed(&mut self.partial, &mut self.sealed);
         self.partial.drain(..used);
@@ -164,6 +169,7 @@ impl Secure {
             (Ok(Progress::Done), _) => Ok(Shaken::Done),
             (Ok(Progress::Waits), Ok(0)) if is_silent => Ok(Shaken::Left),
             (Ok(Progress::Waits), Ok(0)) => Err(TlsError::HandshakeCut.into()),
+            (Ok(Progress::Waits), Err(e)) if would_wait(&e) => Ok(Shaken::HeardNothing),
             (Ok(Progress::Waits), Err(e)) if !is_only_empty(&e) => Err(e),
             (Ok(Progress::Waits), _) => Ok(Shaken::Waits),
         }
@@ -180,6 +186,7 @@ impl Secure {
             self.state = State::Open(Box::new(handshake.finish()?));
             // What came behind it are records.
             self.more |= !self.partial.is_empty();
+            trim(&mut self.partial);
         }
         Ok(())
     }
@@ -202,6 +209,7 @@ impl Secure {
         if opened.end.is_none() {
             self.partial.extend_from_slice(&buffer[opened.used..filled]);
         }
+        trim(&mut self.partial);
         // What has come may be less than there was room for, and the end of it behind.
         let is_drained = match &read {
             Ok(count) => *count > 0 && filled < buffer.len(),
@@ -253,6 +261,11 @@ impl Secure {
         std::mem::take(&mut self.has_sent)
     }
 
+    /// It waits for room. `true` when it did not before.
+    pub fn begins_to_wait(&mut self) -> bool {
+        !std::mem::replace(&mut self.waits, true)
+    }
+
     /// Whether its key has sealed nearly as many records as it may, and there can be no other.
     pub fn is_worn(&self) -> bool {
         self.records().is_some_and(Records::is_worn)
@@ -269,11 +282,15 @@ impl Secure {
             open.0.seal_owed(&mut self.sealed).map_err(unsealed)?;
         }
         while !self.sealed.is_empty() {
-            let count = wire.write(&self.sealed)?;
+            let count = write_some(wire, &self.sealed)?;
+            if count == 0 {
+                return Err(would_block());
+            }
             self.has_sent = true;
             self.sealed.drain(..count);
         }
         self.sealed = Vec::new();
+        self.waits = false;
         Ok(())
     }
 
@@ -339,24 +356,38 @@ impl fmt::Debug for Secure {
 fn fill(wire: &mut impl Read, kept: &mut Vec<u8>, buffer: &mut [u8]) -> (usize, io::Result<usize>) {
     let start = kept.len();
     buffer[..start].copy_from_slice(kept);
-    if start == 0 {
-        *kept = Vec::new(); // who is idle has none
-    }
     kept.clear();
     let read = wire.read(&mut buffer[start..]);
     (start + read.as_ref().copied().unwrap_or(0), read)
 }
 
-/// As much as the socket takes at once.
+/// Gives back the memory of what was kept. Who is idle has none.
+fn trim(kept: &mut Vec<u8>) {
+    if kept.capacity() / 4 >= kept.len() {
+        kept.shrink_to_fit();
+    }
+}
+
+/// As much as the socket takes at once, which may be nothing. What is sealed may not be sealed again, so an error is one
+/// that ends the connection.
 fn write_some(wire: &mut impl Write, bytes: &[u8]) -> io::Result<usize> {
-    match wire.write(bytes) {
-        Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(0),
-        result => result,
+    loop {
+        return match wire.write(bytes) {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(0),
+            // The first write of a dial with fast open, where the peer has taken back its cookie.
+            Err(e) if e.raw_os_error() == Some(libc::EINPROGRESS) => Ok(0),
+            result => result,
+        };
     }
 }
 
 fn is_only_empty(e: &io::Error) -> bool {
-    matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+    would_wait(e) || e.kind() == io::ErrorKind::Interrupted
+}
+
+fn would_wait(e: &io::Error) -> bool {
+    e.kind() == io::ErrorKind::WouldBlock
 }
 
 fn would_block() -> io::Error {

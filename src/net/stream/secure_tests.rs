@@ -19,7 +19,7 @@ use rustls::{
 use super::{Secure, Shaken};
 use crate::{
     limits::WRITE_BUDGET,
-    tls::{ClientTerms, ServerTerms, TlsError},
+    tls::{Alert, ClientTerms, ServerTerms, TlsError},
 };
 
 /// One end of two queues, of which this much may be used.
@@ -28,6 +28,8 @@ struct Wire {
     outbox: Rc<RefCell<VecDeque<u8>>>,
     gives: usize,
     takes: usize,
+    /// What a write is answered with, once.
+    fails: Option<io::Error>,
     has_ended: bool,
 }
 
@@ -48,6 +50,9 @@ impl Read for Wire {
 
 impl Write for Wire {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Some(e) = self.fails.take() {
+            return Err(e);
+        }
         let count = bytes.len().min(self.takes);
         if count == 0 {
             return Err(io::ErrorKind::WouldBlock.into());
@@ -96,7 +101,10 @@ impl End {
         let mut buffer = vec![0; 32 * 1024];
         if self.is_shaking() {
             let shaken = self.tls.shake(&mut self.wire, &mut buffer);
-            assert!(matches!(shaken, Ok(Shaken::Waits | Shaken::Done)), "{shaken:?}");
+            assert!(
+                matches!(shaken, Ok(Shaken::Waits | Shaken::HeardNothing | Shaken::Done)),
+                "{shaken:?}"
+            );
             return None;
         }
         loop {
@@ -149,6 +157,7 @@ fn pair(version: usize) -> [End; 2] {
             outbox: Rc::clone(outbox),
             gives: 0,
             takes: 0,
+            fails: None,
             has_ended: false,
         },
         output: Vec::new(),
@@ -194,5 +203,89 @@ proptest! {
         prop_assert_eq!(ends[1].read(usize::MAX), Some(Ok(())));
         ends[0].wire.has_ended = true;
         prop_assert_eq!(ends[0].read(usize::MAX), Some(Err(TlsError::Truncated)));
+    }
+}
+
+/// As far as the client: the server has yet to hear its last word.
+fn nearly_shaken(version: usize) -> [End; 2] {
+    let mut ends = pair(version);
+    while ends[1].is_shaking() {
+        ends.iter_mut().for_each(|end| end.flush(usize::MAX));
+        if ends[0].is_shaking() {
+            ends[0].read(usize::MAX);
+        }
+        ends[1].read(usize::MAX);
+    }
+    ends
+}
+
+/// A record that came in two pieces left the memory of its first one, and a handshake that of all behind it.
+#[test]
+fn who_is_idle_keeps_no_memory_for_what_has_come() {
+    for version in 0..2 {
+        let [mut server, mut client] = nearly_shaken(version);
+        let mut buffer = vec![0; 1 << 16];
+        client.flush(usize::MAX);
+        client.output = vec![1; 60_000];
+        client.flush(usize::MAX);
+        server.wire.gives = usize::MAX;
+        while server.is_shaking() {
+            server.tls.shake(&mut server.wire, &mut buffer).expect("all of it");
+        }
+        let count = server.tls.read(&mut server.wire, &mut buffer).expect("what came with it");
+        assert_eq!((count, server.tls.partial.capacity()), (60_000, 0));
+        client.output = vec![1; 1 << 14];
+        client.flush(usize::MAX);
+        assert_eq!(server.read(10_000), None);
+        assert!(!server.tls.partial.is_empty());
+        server.wire.gives = usize::MAX;
+        let count = server.tls.read(&mut server.wire, &mut buffer).expect("the rest");
+        assert_eq!((count, server.tls.partial.capacity()), (1 << 14, 0));
+    }
+}
+
+/// Each byte of it has a record of its own, so that what is kept is six times what is said.
+#[test]
+fn a_hello_that_takes_too_much_to_keep_is_refused() {
+    let [mut server, _] = pair(0);
+    let hello = [1, 0, 0xff, 0xff].into_iter().chain(std::iter::repeat_n(0, 0xffff));
+    let mut hello = hello.flat_map(|byte| [22, 3, 1, 0, 1, byte]);
+    let mut sent = 0;
+    let refused = loop {
+        server.wire.inbox.borrow_mut().extend(hello.by_ref().take(6000));
+        sent += 6000;
+        assert!(sent < 100_000);
+        server.wire.gives = usize::MAX;
+        if let Err(e) = server.tls.shake(&mut server.wire, &mut vec![0; 1 << 14]) {
+            break e.downcast::<TlsError>().expect("of TLS");
+        }
+    };
+    assert!(matches!(refused, TlsError::Sent(Alert::DECODE_ERROR, _)), "{refused:?}");
+    assert_eq!(server.tls.sealed, [21, 3, 3, 0, 2, 2, Alert::DECODE_ERROR.number()]);
+}
+
+/// What was sealed by then was thrown away, with its numbers used: the peer could open nothing that came behind it.
+#[test]
+fn a_write_that_goes_on_later_loses_no_record() {
+    let errors = [libc::EAGAIN, libc::EINTR, libc::EINPROGRESS].map(io::Error::from_raw_os_error);
+    let [mut server, mut client] = pair(0);
+    for error in errors {
+        // Of a handshake that has just begun, or an alert that is due.
+        client.wire.takes = usize::MAX;
+        client.tls.sealed.splice(0..0, *b"owed");
+        client.wire.fails = Some(io::Error::from_raw_os_error(error.raw_os_error().expect("one")));
+        let first = client.tls.flush(&mut client.wire);
+        assert!(first.is_ok() || first.is_err_and(|e| e.kind() == io::ErrorKind::WouldBlock));
+        client.tls.flush(&mut client.wire).expect("room");
+        let begins = server.wire.inbox.borrow_mut().drain(..).take(4).eq(*b"owed");
+        assert!(begins, "{error}");
+        // Of data.
+        [server, client] = nearly_shaken(0);
+        client.flush(usize::MAX);
+        client.output = vec![1; 40_000];
+        client.wire.fails = Some(error);
+        (0..3).for_each(|_| client.flush(usize::MAX));
+        (0..4).for_each(|_| assert_eq!(server.read(usize::MAX), None));
+        assert_eq!(server.input, [1; 40_000]);
     }
 }
