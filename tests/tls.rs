@@ -276,3 +276,69 @@ fn the_header_of_a_proxy_comes_before_the_handshake_wherever_it_is_cut() {
     plain.send(&hello);
     assert_eq!(client.ask("peer"), "192.0.2.1:4660");
 }
+
+#[cfg(feature = "proxy-protocol")]
+mod behind_a_proxy {
+    use std::fs;
+
+    use nix::sys::signal::Signal;
+
+    use super::*;
+    use crate::common::{restart::Engine, while_stopped};
+
+    const HEADER: &[u8] = b"PROXY TCP4 192.0.2.1 198.51.100.2 4660 80\r\n";
+
+    /// Sends the header from there on, and shakes hands.
+    fn shake_behind(mut half: Client, from: usize, lab: &Secured) -> TlsClient {
+        half.send(&HEADER[from..]);
+        let mut client = TlsClient::on(half.stream, lab.pki.client(BOTH).into(), "localhost");
+        client.shake().expect("a handshake, and no plain text");
+        client
+    }
+
+    fn bids_farewell(mut client: TlsClient) {
+        assert_eq!(client.line(), "farewell");
+        assert_eq!(client.read_to_end().expect("a close_notify"), b"");
+    }
+
+    #[test]
+    fn who_has_yet_to_send_its_header_shakes_hands_when_the_listeners_are_gone() {
+        for engine in [Engine::Fork, Engine::ForkExec] {
+            let lab = Secured::with("proxy tls", "", |setup| setup.env("LAB_FAREWELL", 1));
+            let mut half = Client::connect(&lab.address);
+            half.send(&HEADER[..20]);
+            lab.server.connect().ask("who"); // by then that was read
+            lab.server.restart(engine.signal());
+            bids_farewell(shake_behind(half, 20, &lab));
+        }
+        let lab = Secured::with("proxy tls", "", |setup| setup.env("LAB_FAREWELL", 1));
+        let mut half = Client::connect(&lab.address);
+        half.send(&HEADER[..20]);
+        lab.server.connect().ask("who");
+        let mut queued = None;
+        while_stopped(lab.server.pid(), || {
+            let mut client = Client::connect(&lab.address);
+            client.send(HEADER);
+            queued = Some(client);
+            lab.server.signal(Signal::SIGTERM);
+        });
+        lab.server.wait_line("draining: ");
+        bids_farewell(shake_behind(queued.expect("it has connected"), HEADER.len(), &lab));
+        bids_farewell(shake_behind(half, 20, &lab));
+    }
+
+    #[test]
+    fn where_a_program_has_no_such_listener_it_is_closed_and_never_heard_in_plain_text() {
+        let lab = Secured::with("proxy tls", "", |setup| {
+            setup.arg("--move").env("LAB_PROBATION", 0).env("LAB_IDLE", 600_000)
+        });
+        let mut half = Client::connect(&lab.address);
+        half.send(&HEADER[..20]);
+        lab.server.connect().ask("who");
+        fs::write(lab.pki.path("listen"), "").expect("a file");
+        lab.server.restart(Signal::SIGUSR2);
+        half.send([&HEADER[20..], b"who\n"].concat());
+        assert_eq!(half.read_to_end().unwrap_or_default(), b"");
+        lab.server.wait_line("its listener has TLS, and this process has no certificate for it");
+    }
+}
