@@ -6,11 +6,11 @@ mod tls;
 
 use std::{
     io::{Read, Write},
-    net::TcpListener,
+    net::{Shutdown, TcpListener},
     thread,
 };
 
-use common::{Client, DEADLINE, stat, wait_for};
+use common::{Client, DEADLINE, stat, wait_for, while_stopped};
 use heirloom::tls::rustls::{
     CipherSuite,
     version::{TLS12, TLS13},
@@ -183,6 +183,31 @@ fn a_dial_that_cannot_trust_its_peer_fails_with_the_reason() {
     wait_for("both to be gone", || stat(&mut client, "connections") == 1);
 }
 
+/// It has done so by the edge that tells of the connection, and there is no other.
+#[test]
+fn a_dialed_peer_that_has_spoken_or_left_before_anybody_looks_is_heard_at_once() {
+    let lab = Secured::start();
+    let (mut client, mut other) = (lab.server.connect(), lab.server.connect());
+    client.ask("who");
+    other.ask("who");
+    for (says, why) in [
+        (&b"220 mail.example\r\n"[..], "invalid data: what came is no TLS (decode_error was sent)"),
+        (b"", "unexpected end of file: the peer has left during the handshake"),
+    ] {
+        let upstream = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = upstream.local_addr().expect("an address");
+        while_stopped(lab.server.pid(), || {
+            client.send(format!("dial_tls {address} localhost\n"));
+            other.send("block 300\n");
+        });
+        let (mut stream, _) = upstream.accept().expect("it dials");
+        stream.write_all(says).expect("it listens");
+        stream.shutdown(Shutdown::Write).expect("a FIN");
+        assert_eq!(client.line(), format!("dial failed: {why}"));
+        other.line();
+    }
+}
+
 #[test]
 fn a_plain_conversation_goes_on_with_tls() {
     let lab = Secured::start();
@@ -284,7 +309,7 @@ mod behind_a_proxy {
     use nix::sys::signal::Signal;
 
     use super::*;
-    use crate::common::{restart::Engine, while_stopped};
+    use crate::common::restart::Engine;
 
     const HEADER: &[u8] = b"PROXY TCP4 192.0.2.1 198.51.100.2 4660 80\r\n";
 
