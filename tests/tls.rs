@@ -6,11 +6,11 @@ mod tls;
 
 use std::{
     io::{Read, Write},
-    net::TcpListener,
+    net::{Shutdown, TcpListener},
     thread,
 };
 
-use common::{Client, DEADLINE, stat, wait_for};
+use common::{Client, DEADLINE, stat, wait_for, while_stopped};
 use heirloom::tls::rustls::{
     CipherSuite,
     version::{TLS12, TLS13},
@@ -183,6 +183,31 @@ fn a_dial_that_cannot_trust_its_peer_fails_with_the_reason() {
     wait_for("both to be gone", || stat(&mut client, "connections") == 1);
 }
 
+/// It has done so by the edge that tells of the connection, and there is no other.
+#[test]
+fn a_dialed_peer_that_has_spoken_or_left_before_anybody_looks_is_heard_at_once() {
+    let lab = Secured::start();
+    let (mut client, mut other) = (lab.server.connect(), lab.server.connect());
+    client.ask("who");
+    other.ask("who");
+    for (says, why) in [
+        (&b"220 mail.example\r\n"[..], "invalid data: what came is no TLS (decode_error was sent)"),
+        (b"", "unexpected end of file: the peer has left during the handshake"),
+    ] {
+        let upstream = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = upstream.local_addr().expect("an address");
+        while_stopped(lab.server.pid(), || {
+            client.send(format!("dial_tls {address} localhost\n"));
+            other.send("block 300\n");
+        });
+        let (mut stream, _) = upstream.accept().expect("it dials");
+        stream.write_all(says).expect("it listens");
+        stream.shutdown(Shutdown::Write).expect("a FIN");
+        assert_eq!(client.line(), format!("dial failed: {why}"));
+        other.line();
+    }
+}
+
 #[test]
 fn a_plain_conversation_goes_on_with_tls() {
     let lab = Secured::start();
@@ -275,4 +300,70 @@ fn the_header_of_a_proxy_comes_before_the_handshake_wherever_it_is_cut() {
     client.tls().write_tls(&mut hello).expect("room");
     plain.send(&hello);
     assert_eq!(client.ask("peer"), "192.0.2.1:4660");
+}
+
+#[cfg(feature = "proxy-protocol")]
+mod behind_a_proxy {
+    use std::fs;
+
+    use nix::sys::signal::Signal;
+
+    use super::*;
+    use crate::common::restart::Engine;
+
+    const HEADER: &[u8] = b"PROXY TCP4 192.0.2.1 198.51.100.2 4660 80\r\n";
+
+    /// Sends the header from there on, and shakes hands.
+    fn shake_behind(mut half: Client, from: usize, lab: &Secured) -> TlsClient {
+        half.send(&HEADER[from..]);
+        let mut client = TlsClient::on(half.stream, lab.pki.client(BOTH).into(), "localhost");
+        client.shake().expect("a handshake, and no plain text");
+        client
+    }
+
+    fn bids_farewell(mut client: TlsClient) {
+        assert_eq!(client.line(), "farewell");
+        assert_eq!(client.read_to_end().expect("a close_notify"), b"");
+    }
+
+    #[test]
+    fn who_has_yet_to_send_its_header_shakes_hands_when_the_listeners_are_gone() {
+        for engine in [Engine::Fork, Engine::ForkExec] {
+            let lab = Secured::with("proxy tls", "", |setup| setup.env("LAB_FAREWELL", 1));
+            let mut half = Client::connect(&lab.address);
+            half.send(&HEADER[..20]);
+            lab.server.connect().ask("who"); // by then that was read
+            lab.server.restart(engine.signal());
+            bids_farewell(shake_behind(half, 20, &lab));
+        }
+        let lab = Secured::with("proxy tls", "", |setup| setup.env("LAB_FAREWELL", 1));
+        let mut half = Client::connect(&lab.address);
+        half.send(&HEADER[..20]);
+        lab.server.connect().ask("who");
+        let mut queued = None;
+        while_stopped(lab.server.pid(), || {
+            let mut client = Client::connect(&lab.address);
+            client.send(HEADER);
+            queued = Some(client);
+            lab.server.signal(Signal::SIGTERM);
+        });
+        lab.server.wait_line("draining: ");
+        bids_farewell(shake_behind(queued.expect("it has connected"), HEADER.len(), &lab));
+        bids_farewell(shake_behind(half, 20, &lab));
+    }
+
+    #[test]
+    fn where_a_program_has_no_such_listener_it_is_closed_and_never_heard_in_plain_text() {
+        let lab = Secured::with("proxy tls", "", |setup| {
+            setup.arg("--move").env("LAB_PROBATION", 0).env("LAB_IDLE", 600_000)
+        });
+        let mut half = Client::connect(&lab.address);
+        half.send(&HEADER[..20]);
+        lab.server.connect().ask("who");
+        fs::write(lab.pki.path("listen"), "").expect("a file");
+        lab.server.restart(Signal::SIGUSR2);
+        half.send([&HEADER[20..], b"who\n"].concat());
+        assert_eq!(half.read_to_end().unwrap_or_default(), b"");
+        lab.server.wait_line("its listener has TLS, and this process has no certificate for it");
+    }
 }

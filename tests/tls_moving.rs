@@ -15,7 +15,7 @@ use std::{
     thread,
 };
 
-use common::{Setup, pattern, stat, wait_for};
+use common::{Dir, Setup, pattern, stat, wait_for};
 use heirloom::tls::rustls::{
     CipherSuite, KeyLog,
     version::{TLS12, TLS13},
@@ -136,6 +136,27 @@ fn a_client_that_closes_or_resets_meanwhile_is_heard() {
         lab.server.wait_line("restart: done");
         let mut plain = lab.server.connect();
         wait_for("all others to be gone", || stat(&mut plain, "connections") == 2);
+    }
+}
+
+/// They come in one piece, and the service hears nothing yet: it is read by the process that has shaken hands.
+#[test]
+fn a_request_that_came_with_the_end_of_the_handshake_is_answered_by_the_new_process() {
+    for engine in ENGINES {
+        let told = Dir::new();
+        let slow = told.path("slow");
+        let lab = Secured::with("tls", "", |setup| moving(setup).env("LAB_SLOW", slow.display()));
+        let mut other = lab.server.connect();
+        other.ask("who");
+        fs::write(&slow, "paused 1500").expect("a file");
+        let mut client = lab.connect();
+        client.tls().writer().write_all(b"who\n").expect("it waits for the keys");
+        client.shake().expect("a handshake");
+        wait_for("the service to hear of it", || stat(&mut other, "handshakes") == 1);
+        let new = lab.server.restart(engine);
+        assert_eq!(client.line(), "resumed");
+        let who = client.line();
+        assert_eq!(who.split(' ').nth(1), Some(new.to_string().as_str()), "{who}");
     }
 }
 

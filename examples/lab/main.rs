@@ -121,6 +121,7 @@ impl Service for Lab {
             Origin::Accepted { listener } => Some(listener),
             _ => None,
         };
+        settings::told_time("paused").iter().for_each(|&time| socket::pause(conn, time));
         Ok(Session { listener, witness: Witness::of("session"), ..Session::default() })
     }
 

@@ -14,7 +14,7 @@
 //!   `refuse in CALLBACK` (around a fork).
 //! - `LAB_SLOW=FILE`: callbacks that take long, one a line, with the time: `start 2500`. There are `open`, `word`,
 //!   `start`, `retire`, `save`, `load`, `save_changes`, `load_changes`, `export` and `import`; `save_page` and
-//!   `load_page` are for each page of the book.
+//!   `load_page` are for each page of the book. `paused 1500`: who is opened is heard no earlier.
 //! - `LAB_TRACK=1`: it says what changes, of the keys and in the book.
 //! - `LAB_ASKS=1`: who is silent is told so, and stays (see `idle`); `LAB_LISTENER_IDLE`: whom the second listener brings
 //!   may be silent for so long.

@@ -40,10 +40,7 @@ pub fn handle(
         }
         "disarm" => conn.cancel_timer(Timer(number(rest)?)),
         "unalarm" => conn.net.cancel_alarm(Alarm(ALARM)),
-        "pause" => {
-            conn.pause();
-            conn.set_timer(PAUSE, Duration::from_millis(number(rest)?));
-        }
+        "pause" => pause(conn, Duration::from_millis(number(rest)?)),
         "close" => conn.close(),
         "abort" => conn.abort(),
         "finish" => conn.shutdown_write(),
@@ -67,6 +64,12 @@ pub fn handle(
         _ => return Ok(Some(format!("unknown: {verb}"))),
     }
     Ok(None)
+}
+
+/// Hears nothing for so long, and says so then.
+pub fn pause(conn: &mut Connection<'_>, time: Duration) {
+    conn.pause();
+    conn.set_timer(PAUSE, time);
 }
 
 /// Sends of a flood what the marks allow.

@@ -95,7 +95,8 @@
 //!
 //! **A handshake costs** 70 to 500 microseconds of the one core, as much as some dozen requests. So each turn makes
 //! [four steps](crate::limits::HANDSHAKE_BUDGET) of them at most, after it has served who is here already, and the others have their
-//! turn in order. A client has [10 s](crate::Timeouts::handshake) for it; the time in which it waits for us does not count.
+//! turn in order. A client has [10 s](crate::Timeouts::handshake) for it; the time in which it waits for us does not count. Early
+//! data that it sends all the same is rejected, and up to 16 KiB of it skipped; each of its records is tried again with the next.
 //!
 //! # At a restart
 //!

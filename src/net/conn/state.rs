@@ -100,6 +100,8 @@ pub(crate) struct Rare {
 pub(crate) struct CameBy {
     pub number: usize,
     pub name: String,
+    /// Behind the header hands are shaken, or nothing is said.
+    pub is_tls: bool,
 }
 
 /// What is true of a connection right now.

@@ -54,6 +54,7 @@ impl Net {
             let of_clients = self.listeners.iter().filter(|listener| !listener.is_control);
             of_clients.for_each(Listener::shut);
         }
+        self.keep_terms();
         self.listeners.retain(|listener| listener.is_control);
         if accepted { self.register_listeners() } else { Ok(()) }
     }

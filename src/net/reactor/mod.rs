@@ -63,7 +63,7 @@ pub(crate) use self::{
     request::Request,
 };
 use super::{
-    conn::{ConnState, Destinations, Limits, Phase, Sessions, SharedTimeouts, Slots},
+    conn::{CameBy, ConnState, Destinations, Limits, Phase, Sessions, SharedTimeouts, Slots},
     datagram::Datagrams,
     id::{ConnId, Source, Timer},
     leaving::LeaveReason,
@@ -82,7 +82,7 @@ use crate::{
     system::reserve::Reserve,
     tasks::{AlarmChange, Alarms, DeferredQueue, Holds, Words},
     timer::TimerQueue,
-    tls::Ticketer,
+    tls::{ServerTerms, Ticketer},
 };
 
 /// What a process in memory does not do.
@@ -137,6 +137,8 @@ pub struct Net {
     // The kernel. `None` in a test, where streams are in memory.
     pub(crate) poll: Option<Poll>,
     pub(crate) listeners: Vec<Listener>,
+    /// Of those behind a proxy that are closed: how the clients that they had accepted shake hands.
+    closed_tls: Vec<(CameBy, ServerTerms)>,
     pub(crate) datagrams: Vec<Datagrams>,
     /// Accepting waits for a descriptor, until this time at the latest.
     starved_until: Option<Instant>,
@@ -240,6 +242,7 @@ impl Net {
             timeouts: SharedTimeouts::default(),
             poll,
             listeners: Vec::new(),
+            closed_tls: Vec::new(),
             datagrams: Vec::new(),
             starved_until: None,
             full: false,

@@ -132,7 +132,9 @@ impl Secure {
         };
         let records = Records::decode(secrets)?;
         let state = State::Open(Box::new((records, info)));
-        Ok(Secure { partial, sealed, promised, end, more: end.is_some(), ..Secure::new(state) })
+        // No edge will come for what was read before the move, and not opened.
+        let more = end.is_some() || !partial.is_empty();
+        Ok(Secure { partial, sealed, promised, end, more, ..Secure::new(state) })
     }
 }
 
@@ -178,6 +180,25 @@ mod tests {
             assert!(after.write_vectored(&mut wire, &slices).is_err());
             after.take_back();
             assert_eq!(after.write_vectored(&mut Vec::new(), &slices).expect("its turn"), 9);
+        }
+    }
+
+    /// As it is when a client's first request has come with the end of its handshake: the socket has nothing more to say.
+    #[test]
+    fn a_record_that_was_read_and_not_opened_is_opened_there() {
+        for suite in SUITES {
+            let (records, mut peer) = pair(suite, false);
+            let before = Secure { end: None, promised: 0, sealed: Vec::new(), ..secure(suite) };
+            let info = before.info().expect("it is open").clone();
+            let state = State::Open(Box::new((records, info)));
+            let before = Secure { state, partial: peer.says(b"first"), ..before };
+            let mut secrets = Wiped::default();
+            let open = before.write(&mut secrets).expect("hands are shaken");
+            let mut after = Secure::read_back(&open, secrets.bytes()).expect("what was written");
+            assert!(after.has_more(), "no edge will tell of it");
+            let mut buffer = vec![0; 1 << 16];
+            let count = after.read(&mut &b""[..], &mut buffer).expect("a record");
+            assert_eq!(&buffer[..count], b"first");
         }
     }
 

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{child::Child, exec::Launch, fork, process::Process, stderr::Stderr};
+use super::{child::Child, exec::Launch, fork, process::Process, stderr::Stderr, unheard};
 use crate::{
     inventory::Inventory,
     log_target::RESTART,
@@ -285,8 +285,7 @@ impl Attempt {
 
     /// What the new side, which has ended, had said before and nobody has heard.
     pub fn unheard(&mut self) -> Vec<Parcel<Message>> {
-        let Some(link) = &mut self.link else { return Vec::new() };
-        std::iter::from_fn(|| link.receive().ok().flatten()).collect()
+        self.link.as_mut().map_or_else(Vec::new, unheard::rest_of)
     }
 
     fn in_probation(&self) -> bool {

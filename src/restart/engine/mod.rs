@@ -5,7 +5,8 @@
 //! started, and `passed` is what this one was started with. `attempt` is the old side of a restart in progress, `inherit` the new program's part of it.
 //! `scribe` is a fork that writes down the state, and how far that is; `pipe` what it goes through.
 //! `child` says whether a process lives that this one has made, `process` the same of another, `stderr` what a new
-//! program says until it has committed, `passage` how much of that gets through, and `supervised` is the way to
+//! program says until it has committed, `passage` how much of that gets through, `unheard` what it had said before
+//! it ended, and `supervised` is the way to
 //! a supervisor.
 
 pub(crate) mod attempt;
@@ -21,3 +22,4 @@ mod program_file;
 pub(crate) mod scribe;
 pub(crate) mod stderr;
 pub(crate) mod supervised;
+mod unheard;

@@ -35,6 +35,7 @@ pub(crate) fn pack(
         session,
         dialing: conn.rare().filter(|_| conn.phase == Phase::Dialing).map(|rare| rare.tag),
         awaits: came_by.map(|by| (by.number as u64, by.name.clone())),
+        awaits_tls: came_by.is_some_and(|by| by.is_tls),
         proxy: via.map(|via| via.proxy.to_bytes()),
         proxy_said: via.map_or_else(Default::default, |via| {
             (via.destination.map(|address| address.to_string()), via.tlvs.to_vec())
@@ -86,7 +87,7 @@ pub(crate) fn unpack(
         rare.timers = record.timers.iter().map(|&(key, left)| (Timer(key), now + left)).collect();
     }
     if let Some((number, name)) = record.awaits {
-        let came_by = CameBy { number: number as usize, name };
+        let came_by = CameBy { number: number as usize, name, is_tls: record.awaits_tls };
         conn.rare_mut().came_by = Some(Box::new(came_by));
     }
     if let Some(proxy) = via {
@@ -117,7 +118,10 @@ pub(crate) fn unpack(
 /// Whether a program that reads records up to this version can make the connection again.
 pub(crate) fn is_readable(conn: &ConnState, records: u64) -> bool {
     let has_keys = conn.stream.secure().is_none_or(Secure::can_be_carried);
+    let came_by = conn.rare().and_then(|rare| rare.came_by.as_ref());
+    let awaits_tls = came_by.is_some_and(|by| by.is_tls);
     (conn.phase != Phase::AwaitsHeader || records >= AWAITS_FROM)
+        && (!awaits_tls || records >= TLS_FROM)
         && (conn.stream.secure().is_none() || (records >= TLS_FROM && has_keys))
 }
 
@@ -226,7 +230,7 @@ mod tests {
         let proxy = Peer::Tcp(([10, 0, 0, 1], 1).into());
         let mut before = conn(Phase::AwaitsHeader, proxy);
         before.input = b"PROXY TC".to_vec();
-        let came_by = CameBy { number: 5, name: "127.0.0.1:0".to_owned() };
+        let mut came_by = CameBy { number: 5, name: "127.0.0.1:0".to_owned(), is_tls: false };
         before.rare_mut().came_by = Some(Box::new(came_by.clone()));
         let after = again(&before, None);
         assert_eq!(
@@ -236,6 +240,12 @@ mod tests {
         assert_eq!(after.rare().and_then(|rare| rare.came_by.as_deref()), Some(&came_by));
         // An older program would take it for nonsense.
         assert!(is_readable(&before, 3) && !is_readable(&before, 2));
+        // Or would serve it in plain text.
+        came_by.is_tls = true;
+        before.rare_mut().came_by = Some(Box::new(came_by.clone()));
+        let after = again(&before, None);
+        assert_eq!(after.rare().and_then(|rare| rare.came_by.as_deref()), Some(&came_by));
+        assert!(is_readable(&before, 4) && !is_readable(&before, 3));
         assert!(is_readable(&conn(Phase::Open, proxy), 1));
     }
 

@@ -64,6 +64,8 @@ pub(crate) struct Record {
     pub dialing: Option<u64>,
     /// The listener by which it came, while it awaits the header of a proxy.
     pub awaits: Option<(u64, String)>,
+    /// Whether it shakes hands behind that.
+    pub awaits_tls: bool,
     /// The proxy through which it came: who that is, as of a peer, and what it has said.
     pub proxy: Option<Vec<u8>>,
     pub proxy_said: (Option<String>, Vec<u8>),
@@ -112,6 +114,7 @@ const PROXY: u16 = 22;
 /// Of the proxy: where its client has connected to, and the fields of its header.
 const PROXY_DESTINATION: u16 = 23;
 const PROXY_FIELDS: u16 = 24;
+const AWAITS_TLS: u16 = 25;
 const TLS: u16 = 60;
 const NEW_BUFFER: u16 = 90;
 const SHARED: u16 = 91;
@@ -166,6 +169,9 @@ impl Record {
         if let Some((number, name)) = &self.awaits {
             put_numbered(out, AWAITS, *number, name.as_bytes());
         }
+        if self.awaits_tls {
+            put(out, AWAITS_TLS, &[]);
+        }
         if let Some(proxy) = &self.proxy {
             put(out, PROXY, proxy);
         }
@@ -219,6 +225,7 @@ impl Record {
                 let (number, name) = numbered(value)?;
                 self.awaits = Some((number, String::from_utf8_lossy(name).into_owned()));
             }
+            AWAITS_TLS => self.awaits_tls = true,
             PROXY => self.proxy = Some(value.to_vec()),
             PROXY_DESTINATION => {
                 self.proxy_said.0 = Some(String::from_utf8_lossy(value).into_owned());

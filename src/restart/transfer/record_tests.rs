@@ -36,6 +36,7 @@ prop_compose! {
             peer: bytes[0].clone(),
             session: (dialing.is_none() && awaits.is_none()).then(|| bytes[1].clone()),
             dialing: dialing.filter(|_| awaits.is_none()),
+            awaits_tls: awaits.is_some() && numbers[0] % 2 == 1,
             awaits,
             proxy,
             proxy_said: said.clone(),

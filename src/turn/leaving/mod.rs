@@ -72,6 +72,7 @@ impl<S: Service> Turn<S> {
             self.net.deregister(&generation.link);
         }
         self.last_call_at(&own);
+        self.net.keep_terms();
         self.net.listeners.clear();
         self.net.reserve.give_up();
         self.succession.pid_file.iter_mut().for_each(PidFile::let_go);
