@@ -30,8 +30,7 @@ impl<S: Service> Turn<S> {
         loop {
             let Some(attempt) = &mut self.succession.attempt else { return Ok(()) };
             let Some(link) = &mut attempt.link else { return Ok(()) };
-            let _ = link.flush(); // one that is gone may have said something before
-            let mut receive = || link.receive();
+            let mut receive = || (link.flush().ok(), link.receive()).1; // who is gone may have spoken
             // One that has just been started comes with a descriptor of its own.
             let received = if attempt.offered { receive() } else { self.net.reserve.lend(receive) };
             let event = match received {
