@@ -152,7 +152,8 @@ impl Secure {
         let State::Shaking(handshake) = &mut self.state else { return Ok(Shaken::Waits) };
         let read = wire.read(buffer);
         let count = read.as_ref().copied().unwrap_or(0);
-        self.more = count == buffer.len() || read.as_ref().is_err_and(|e| !would_wait(e));
+        self.more = count == buffer.len()
+            || read.as_ref().is_err_and(|e| e.kind() == io::ErrorKind::Interrupted);
         self.partial.extend_from_slice(&buffer[..count]);
         let (used, result) = handshake.feed(&mut self.partial, &mut self.sealed);
         self.partial.drain(..used);
@@ -169,7 +170,9 @@ impl Secure {
             (Ok(Progress::Done), _) => Ok(Shaken::Done),
             (Ok(Progress::Waits), Ok(0)) if is_silent => Ok(Shaken::Left),
             (Ok(Progress::Waits), Ok(0)) => Err(TlsError::HandshakeCut.into()),
-            (Ok(Progress::Waits), Err(e)) if would_wait(&e) => Ok(Shaken::HeardNothing),
+            (Ok(Progress::Waits), Err(e)) if e.kind() == io::ErrorKind::WouldBlock => {
+                Ok(Shaken::HeardNothing)
+            }
             (Ok(Progress::Waits), Err(e)) if !is_only_empty(&e) => Err(e),
             (Ok(Progress::Waits), _) => Ok(Shaken::Waits),
         }
@@ -371,23 +374,17 @@ fn trim(kept: &mut Vec<u8>) {
 /// As much as the socket takes at once, which may be nothing. What is sealed may not be sealed again, so an error is one
 /// that ends the connection.
 fn write_some(wire: &mut impl Write, bytes: &[u8]) -> io::Result<usize> {
-    loop {
-        return match wire.write(bytes) {
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(0),
-            // The first write of a dial with fast open, where the peer has taken back its cookie.
-            Err(e) if e.raw_os_error() == Some(libc::EINPROGRESS) => Ok(0),
-            result => result,
-        };
+    match wire.write(bytes) {
+        Err(e) if e.kind() == io::ErrorKind::Interrupted => write_some(wire, bytes),
+        Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(0),
+        // The first write of a dial with fast open, where the peer has taken back its cookie.
+        Err(e) if e.raw_os_error() == Some(libc::EINPROGRESS) => Ok(0),
+        result => result,
     }
 }
 
 fn is_only_empty(e: &io::Error) -> bool {
-    would_wait(e) || e.kind() == io::ErrorKind::Interrupted
-}
-
-fn would_wait(e: &io::Error) -> bool {
-    e.kind() == io::ErrorKind::WouldBlock
+    matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
 fn would_block() -> io::Error {
