@@ -182,6 +182,7 @@ impl Net {
     }
 
     /// Whether one of its timeouts has passed.
+    #[cfg(feature = "tls")]
     pub(super) fn is_overdue(&self, id: ConnId) -> bool {
         let conn = &self.conns[id.slot()];
         let timeouts = conn.timeouts(&self.timeouts);
