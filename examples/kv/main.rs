@@ -205,12 +205,12 @@ impl Service for Kv {
         Ok(session)
     }
 
-    /// A forked child has its parent's keys, and their alarm; a new program has to set it. Listeners that
-    /// have stayed behind are forgotten; those who were elsewhere and are back listen to what they have chosen there.
     fn after_fork_in_child(&mut self, net: &mut Net) -> Result {
         common::tls::renew(net)
     }
 
+    /// A forked child has its parent's keys, and their alarm; a new program has to set it. Listeners that
+    /// have stayed behind are forgotten; those who were elsewhere and are back listen to what they have chosen there.
     fn on_start(&mut self, net: &mut Net, start: Start) {
         match start.is_resumed() {
             true => self.state.look_anew(net),

@@ -87,12 +87,12 @@ impl Service for Broker {
         name.iter().for_each(|name| self.leave(net, name, id));
     }
 
-    /// Who is not here has stayed with the old process, and is served there; but where the new process is gone, who
-    /// was with it is gone, too.
     fn after_fork_in_child(&mut self, net: &mut Net) -> Result {
         common::tls::renew(net)
     }
 
+    /// Who is not here has stayed with the old process, and is served there; but where the new process is gone, who
+    /// was with it is gone, too.
     fn on_start(&mut self, net: &mut Net, start: Start) {
         let absent = self.clients.iter_mut().filter_map(|(name, client)| {
             let id = client.conn.filter(|&id| net.get(id).is_none())?;
