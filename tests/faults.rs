@@ -79,7 +79,7 @@ const BACK: [&str; 5] =
 
 const FAULTS: [&str; 3] = ["die", "hang", "garbage"];
 
-const READY: Duration = Duration::from_millis(600);
+const READY: Duration = Duration::from_secs(1);
 const PROBATION: Duration = Duration::from_millis(100);
 
 /// In the move mode, clients that stay.
