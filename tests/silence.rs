@@ -177,10 +177,10 @@ fn an_old_side_that_takes_long_to_retire_is_not_killed(engine: Engine) {
 
 /// Its word is waiting when the callback is over, and what it needs for the next one is still to be given.
 fn an_old_side_that_was_deaf_gives_nobody_up_for_it(engine: Engine) {
-    let lab = Lab::with(|setup| setup.env("LAB_READY", 700));
+    let lab = Lab::with(|setup| setup.env("LAB_READY", 1500));
     let mut client = lab.connect();
     let new = lab.hold(engine);
-    client.send("block 1000\n");
+    client.send("block 2000\n");
     wait_for("the old side to sleep in a callback", || !is_waiting(lab.pid()));
     resume(new);
     assert_eq!(client.line(), "ok");
