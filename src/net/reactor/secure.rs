@@ -97,8 +97,7 @@ impl Net {
         tag: u64,
         options: &SocketOptions,
     ) -> Result {
-        let secure = Secure::connect(&ClientTerms::of(&config), name);
-        let secure = secure.map_err(|e| Error::io("dial", address, e))?;
+        let secure = begin(address, name, &config)?;
         self.dial_by(address, tag, options, Some(secure))
     }
 
@@ -125,8 +124,7 @@ impl Net {
         config: Arc<ClientConfig>,
         tag: u64,
     ) -> Result {
-        let secure = Secure::connect(&ClientTerms::of(&config), name);
-        let secure = secure.map_err(|e| Error::io("dial", address, e))?;
+        let secure = begin(address, name, &config)?;
         self.dial_host_by(address, tag, Some(secure))
     }
 
@@ -326,6 +324,12 @@ impl Net {
         conn.flags.upgrades = false;
         self.finish(id, reason);
     }
+}
+
+/// What is to be put on the stream of a dial.
+fn begin(address: &str, name: ServerName<'static>, config: &Arc<ClientConfig>) -> Result<Secure> {
+    let secure = Secure::connect(&ClientTerms::of(config), name);
+    secure.map_err(|e| Error::io("dial", address, e))
 }
 
 impl ConnState {
