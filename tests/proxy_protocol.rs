@@ -13,7 +13,7 @@ use std::{
 };
 
 use common::{
-    Client, DEADLINE, Dir, Server, Setup, ops::Operated, restart::Engine, stat, wait_for,
+    Client, DEADLINE, Dir, Server, Setup, ops::Operated, read_line, restart::Engine, stat, wait_for,
 };
 
 /// A header of version 2: command, family and protocol, addresses and fields.
@@ -70,17 +70,6 @@ impl<S: Read + Write + Debug> Stream for S {}
 fn ask(stream: &mut dyn Stream, line: &str) -> String {
     stream.write_all(format!("{line}\n").as_bytes()).expect("it takes a line");
     read_line(stream)
-}
-
-/// Byte by byte: nothing behind the line is taken.
-fn read_line(stream: &mut dyn Stream) -> String {
-    let mut line = Vec::new();
-    let mut byte = [0];
-    while !line.ends_with(b"\n") {
-        stream.read_exact(&mut byte).expect("a line in time");
-        line.push(byte[0]);
-    }
-    String::from_utf8_lossy(&line).trim_end().to_owned()
 }
 
 #[test]

@@ -10,12 +10,12 @@ use std::{
     thread,
 };
 
-use common::{Client, DEADLINE, stat, wait_for, while_stopped};
+use common::{Client, DEADLINE, read_line, stat, wait_for, while_stopped};
 use heirloom::tls::rustls::{
     CipherSuite,
     version::{TLS12, TLS13},
 };
-use tls::{BOTH, Pki, Secured, TlsClient, read_line, serve};
+use tls::{BOTH, Pki, Secured, TlsClient, serve};
 
 const SUITES: [(CipherSuite, &str); 6] = [
     (CipherSuite::TLS13_AES_128_GCM_SHA256, "TLSv1_3 TLS13_AES_128_GCM_SHA256"),

@@ -15,7 +15,7 @@ use std::{
     thread,
 };
 
-use common::{Dir, Setup, pattern, stat, wait_for};
+use common::{Dir, Setup, pattern, read_line, stat, wait_for};
 use heirloom::tls::rustls::{
     CipherSuite, KeyLog,
     version::{TLS12, TLS13},
@@ -24,7 +24,7 @@ use nix::sys::{
     signal::Signal,
     socket::{setsockopt, sockopt::Linger},
 };
-use tls::{BOTH, Secured, TlsClient, read_line, serve};
+use tls::{BOTH, Secured, TlsClient, serve};
 
 const ENGINES: [Signal; 2] = [Signal::SIGHUP, Signal::SIGUSR2];
 

@@ -149,7 +149,7 @@ fn a_lab_dials_openssl() {
         let mut input = server.stdin.take().expect("a pipe");
         input.write_all(b"echo hello\n").expect("it reads");
         let mut output = server.stdout.take().expect("a pipe");
-        assert_eq!(tls::read_line(&mut output), "hello");
+        assert_eq!(common::read_line(&mut output), "hello");
         server.kill().expect("our child");
         server.wait().expect("our child");
     }

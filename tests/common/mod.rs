@@ -304,6 +304,17 @@ pub fn fill_queue(listener: &TcpListener) -> Vec<TcpStream> {
     queued
 }
 
+/// Byte by byte: nothing behind the line is taken.
+pub fn read_line(stream: &mut (impl Read + ?Sized)) -> String {
+    let mut line = Vec::new();
+    let mut byte = [0];
+    while !line.ends_with(b"\n") {
+        stream.read_exact(&mut byte).expect("a line in time");
+        line.push(byte[0]);
+    }
+    String::from_utf8_lossy(&line).trim_end().to_owned()
+}
+
 /// One line to a Unix socket, on a connection of its own, and one line back.
 pub fn ask_unix(path: &Path, line: &str) -> String {
     let mut stream = UnixStream::connect(path).expect("the server accepts");

@@ -260,14 +260,3 @@ pub fn serve(stream: TcpStream, config: ServerConfig) -> StreamOwned<ServerConne
     let conn = ServerConnection::new(config.into()).expect("a config");
     StreamOwned::new(conn, stream)
 }
-
-/// Byte by byte: nothing behind the line is taken.
-pub fn read_line(stream: &mut impl Read) -> String {
-    let mut line = Vec::new();
-    let mut byte = [0];
-    while !line.ends_with(b"\n") {
-        stream.read_exact(&mut byte).expect("a line in time");
-        line.push(byte[0]);
-    }
-    String::from_utf8_lossy(&line).trim_end().to_owned()
-}
