@@ -27,7 +27,10 @@ impl Topics {
 
     /// Takes a filter's subscription out, and each level that is empty then.
     pub fn unsubscribe(&mut self, mut levels: Split<'_, char>, client: &str) {
-        let Some(level) = levels.next() else { return drop(self.here.remove(client)) };
+        let Some(level) = levels.next() else {
+            self.here.remove(client);
+            return;
+        };
         if let Some(below) = self.below.get_mut(level) {
             below.unsubscribe(levels, client);
             if below.here.is_empty() && below.below.is_empty() {
