@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use common::{
     Client, open_fds,
-    restart::{Engine, Lab, is_stopped, resume, slay, stop, wait_for_events, zombies_of},
+    restart::{
+        Engine, Lab, fds_at_rest, is_stopped, resume, slay, stop, wait_for_events, zombies_of,
+    },
     wait_for, wait_gone,
 };
 
@@ -59,7 +61,7 @@ fn assert_served_by(generation: u64, clients: Vec<Client>) {
 
 fn a_new_side_that_dies_before_it_is_ready_changes_nothing(engine: Engine) {
     let lab = Lab::start();
-    let (old, fds) = (lab.pid(), open_fds(lab.pid()));
+    let (old, fds) = (lab.pid(), fds_at_rest(lab.pid()));
     let mut early = lab.connect();
     early.who();
     slay(lab.hold(engine));
@@ -71,7 +73,7 @@ fn a_new_side_that_dies_before_it_is_ready_changes_nothing(engine: Engine) {
 
 fn a_new_side_that_hangs_is_ended_in_time_and_the_old_one_never_stops_accepting(engine: Engine) {
     let lab = impatient_lab();
-    let (old, fds) = (lab.pid(), open_fds(lab.pid()));
+    let (old, fds) = (lab.pid(), fds_at_rest(lab.pid()));
     let new = lab.hold(engine);
     assert_served_by(0, queue_of(&lab));
     assert!(is_stopped(new), "it was ended already: too slow a test");
@@ -83,7 +85,7 @@ fn a_new_side_that_hangs_is_ended_in_time_and_the_old_one_never_stops_accepting(
 /// No event comes for clients that are queued already: the old side has to look.
 fn a_new_side_that_dies_before_its_release_gives_the_queue_back(engine: Engine) {
     let lab = Lab::start();
-    let (old, fds) = (lab.pid(), open_fds(lab.pid()));
+    let (old, fds) = (lab.pid(), fds_at_rest(lab.pid()));
     let mut early = lab.connect();
     early.who();
     let new = lab.hold_old(engine);
@@ -98,7 +100,7 @@ fn a_new_side_that_dies_before_its_release_gives_the_queue_back(engine: Engine) 
 
 fn a_new_side_that_hangs_after_its_release_gives_the_queue_back(engine: Engine) {
     let lab = impatient_lab();
-    let (old, fds) = (lab.pid(), open_fds(lab.pid()));
+    let (old, fds) = (lab.pid(), fds_at_rest(lab.pid()));
     let new = lab.hold_old(engine);
     stop(new);
     let clients = queue_of(&lab);
@@ -185,7 +187,7 @@ fn the_reason_tells_the_exit_status_and_the_last_words() {
         lab.wait_lines(words, 2); // once as it was said, once in the verdict
     }
     lab.mend_programs();
-    let fds = open_fds(lab.pid());
+    let fds = fds_at_rest(lab.pid());
     drop(client);
     let old = lab.pid();
     assert_unharmed(&lab, old, fds - 1, Engine::ForkExec);

@@ -13,7 +13,7 @@ use common::{
     churn::{Churn, LAB, assert_only_cut, converse_with_lab},
     open_fds,
     ops::{names, restart_to_the_end, wait_settled},
-    restart::{Engine, Lab, is_stopped, wait_for_events},
+    restart::{Engine, Lab, fds_at_rest, is_stopped},
     wait_for,
 };
 use held::Held;
@@ -172,8 +172,7 @@ impl Walk {
                 .env("LAB_COPY", READY.as_millis())
                 .env("LAB_PROBATION", PROBATION.as_millis())
         });
-        wait_for_events(lab.pid());
-        let fds = open_fds(lab.pid());
+        let fds = fds_at_rest(lab.pid());
         Walk { lab, engine, fault, mode, held, files, fds }
     }
 

@@ -12,7 +12,7 @@ use std::{
 
 use common::{
     open_fds,
-    restart::{Engine, Lab, zombies_of},
+    restart::{Engine, Lab, fds_at_rest, zombies_of},
     wait_for, wait_gone,
 };
 
@@ -26,7 +26,7 @@ fn fifty_restarts_leave_as_many_descriptors_as_one() {
     let lab = Lab::start();
     // What the tests themselves were started with is handed on by everyone.
     let inherited = unprotected(lab.pid());
-    let count = open_fds(lab.pid());
+    let count = fds_at_rest(lab.pid());
     for engine in Engine::alternating().take(50) {
         let old = lab.pid();
         let new = lab.restart_by(engine);

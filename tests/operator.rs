@@ -21,7 +21,7 @@ use std::{
 use common::{
     Dir,
     ops::{Control, Operated, heirloom, newcomer},
-    restart::{Engine, stop},
+    restart::{Engine, fds_at_rest, stop},
     run_to_end, wait_for,
 };
 use heirloom::limits::{CONTROL_CONNECTIONS, CONTROL_LINE, HIGH_MARK};
@@ -88,7 +88,7 @@ fn who_waits_for_an_answer_is_asked_for_no_more_requests() {
 #[test]
 fn there_are_only_so_many_of_them_and_one_more_always_comes_in() {
     let lab = Operated::with(60_000, |setup| setup);
-    let before = common::open_fds(lab.pid());
+    let before = fds_at_rest(lab.pid());
     let mut waiting = Control::connect(&lab.control()).expect("it is there");
     waiting.send("restart fork\n");
     wait_for("the new one to serve", || newcomer(&lab).generation == 1);

@@ -19,7 +19,7 @@ use nix::{
     unistd::Pid,
 };
 
-use super::{Client, Dir, Server, Setup, wait_for};
+use super::{Client, Dir, Server, Setup, open_fds, wait_for};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Engine {
@@ -289,6 +289,12 @@ pub fn wait_for_events(pid: i32) {
         }
         number == Some(libc::SYS_epoll_pwait)
     });
+}
+
+/// How many descriptors a process has between two events: none for a moment, as at its start.
+pub fn fds_at_rest(pid: i32) -> usize {
+    wait_for_events(pid);
+    open_fds(pid)
 }
 
 /// What `/proc/PID/stat` says.

@@ -7,7 +7,7 @@ use crate::common::{
     churn::{Churn, LAB},
     open_fds,
     ops::{Operated, newcomer, restart_to_the_end, stopped, wait_settled},
-    restart::{Engine, is_stopped, resume, wait_for_events},
+    restart::{Engine, fds_at_rest, is_stopped, resume},
     wait_for, wait_gone,
 };
 use crate::for_both_engines;
@@ -21,8 +21,7 @@ for_both_engines!(
 fn scenario_08_child_hangs(engine: Engine) {
     let lab = Operated::with(50, |setup| setup.env("LAB_READY", 700));
     let old = lab.pid();
-    wait_for_events(old);
-    let fds = open_fds(old);
+    let fds = fds_at_rest(old);
     let traffic = Churn::start(&lab.address, LAB);
     let new = lab.hold(engine);
     // The old one has never stopped accepting.
