@@ -164,6 +164,27 @@ fn restarts_that_move_connections_fail_nobody() {
     assert_eq!(view.matches("in which nobody served").count(), 6, "{view}");
 }
 
+/// By TLS nobody is cut off either, wherever the connections go; and who comes again resumes what another process has
+/// begun with it.
+#[cfg(feature = "tls")]
+#[test]
+fn by_tls_restarts_fail_nobody_and_sessions_are_resumed() {
+    for moves in ["", "--move"] {
+        let args = "--tls --restarts 4 --pause 100 --rate 100 --held 20 --patience 15 --json";
+        let (status, json, view) = Demo::start(&format!("{args} {moves}")).end();
+        assert_eq!(status, Some(0), "{json}\n{view}");
+        for failure in FAILURES {
+            assert_eq!(number(&json, failure), 0.0, "{failure}: {json}");
+        }
+        for engine in ["fork", "fork-exec"] {
+            let done = format!("{{\"engine\":\"{engine}\",\"begun\":2,\"done\":2,");
+            assert!(json.contains(&done), "{engine}: {json}");
+        }
+        let (whole, resumed) = (number(&json, "whole"), number(&json, "resumed"));
+        assert!(whole > 0.0 && resumed > 2.0 * whole, "{json}");
+    }
+}
+
 /// Everything that `demo --state` does, with fewer keys.
 const STATE: &str = "--state --keys 20000 --rounds 1";
 
@@ -217,6 +238,7 @@ fn a_wrong_option_is_named_and_starts_nothing() {
         ("--restarts many", "--restarts"),
         ("--held", "--held"),
         ("spoon", "spoon"),
+        ("--tls --state", "--tls"),
     ];
     for (args, named) in wrong {
         let (status, text, errors) = Demo::start(args).end();
