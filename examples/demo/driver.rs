@@ -154,7 +154,7 @@ impl Driver<'_> {
         let pid = self.shared.lock().generations.serving().map(|serving| serving.pid);
         let pid = pid.ok_or("no process serves")?;
         self.shared.turn_window();
-        self.shared.lock().generations.begin(engine, Instant::now());
+        self.shared.lock().generations.begin(engine, self.options.moves, Instant::now());
         processes::signal(pid, signal)?;
         Ok(pid)
     }
