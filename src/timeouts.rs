@@ -117,6 +117,11 @@ impl Timeouts {
     /// not meant: however many handshakes there are to be made, each has its time to speak.
     #[cfg(feature = "tls")]
     pub fn handshake(self, limit: Duration) -> Timeouts {
+        self.handshake_within(limit)
+    }
+
+    /// The same of a program without TLS, from which a connection may go to one that has it.
+    pub(crate) fn handshake_within(self, limit: Duration) -> Timeouts {
         Timeouts { handshake: limit.clamp(TIMEOUT_MIN, FAR_FUTURE), ..self }
     }
 

@@ -1,6 +1,8 @@
 //! The dashboard without a browser: its page, its stream through restarts, and what each button does.
 
 mod common;
+#[path = "common/events.rs"]
+mod events;
 #[path = "common/http.rs"]
 mod http;
 
@@ -11,8 +13,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{Client, Dir, Server, example, run_to_end, wait_gone, with_own_temp};
-use http::{Reply, ask, read_head};
+use common::{Dir, Server, example, run_to_end, wait_gone, with_own_temp};
+use events::{Stream, clients};
+use http::{ask, read_head};
 use nix::sys::signal::Signal;
 
 /// "At once", on a loaded machine. The observer's patience with a silent server is twice as long.
@@ -31,67 +34,6 @@ fn request(server: &Server, method: &str, path: &str, fields: &str) -> String {
 fn press(server: &Server, path: &str) {
     let reply = ask(&mut server.connect(), &request(server, "POST", path, ""));
     assert!(reply.head.starts_with("HTTP/1.1 200 "), "{path}: {reply:?}");
-}
-
-/// The page's stream: one reply that does not end, whose events are counted without a gap.
-struct Stream {
-    client: Client,
-    last: Option<u64>,
-}
-
-impl Stream {
-    fn open(server: &Server) -> Stream {
-        let mut client = server.connect();
-        client.send(request(server, "GET", "/events", ""));
-        let head: Reply = read_head(&mut client);
-        assert_eq!(head.field("Content-Type"), Some("text/event-stream"));
-        Stream { client, last: None }
-    }
-
-    /// The next event: its name and its data.
-    fn next(&mut self) -> (String, String) {
-        let size = usize::from_str_radix(&self.client.line(), 16).expect("the size of a chunk");
-        let chunk = String::from_utf8(self.client.read_exact(size)).expect("text");
-        assert_eq!(self.client.line(), "");
-        let field = |name: &str| {
-            let value = chunk.lines().find_map(|line| line.strip_prefix(name));
-            value.unwrap_or_else(|| panic!("no {name} in {chunk}")).to_owned()
-        };
-        let id: u64 = field("id: ").parse().expect("a number");
-        assert!(self.last.is_none_or(|last| id == last + 1), "{id} follows {:?}", self.last);
-        self.last = Some(id);
-        (field("event: "), field("data: "))
-    }
-
-    /// Reads on to an event of this name whose data `fits`, and answers the data.
-    fn until(&mut self, name: &str, fits: impl Fn(&str) -> bool) -> String {
-        let until = Instant::now() + common::DEADLINE;
-        loop {
-            let (event, data) = self.next();
-            if event == name && fits(&data) {
-                return data;
-            }
-            assert!(Instant::now() < until, "no {name} that fits; the last: {data}");
-        }
-    }
-
-    /// Reads on until the newest generation is this one and serves; answers its picture.
-    fn settled(&mut self, generation: u64) -> String {
-        let newest = format!("{{\"number\":{generation},");
-        self.until("picture", |data| {
-            let of_newest = data.split("\"generations\":[").nth(1).unwrap_or_default();
-            let line = of_newest.split('}').next().unwrap_or_default();
-            of_newest.starts_with(&newest) && line.contains("\"phase\":\"serving\"")
-        })
-    }
-}
-
-/// How many clients were answered last by this generation.
-fn clients(picture: &str, generation: u64) -> usize {
-    let list = picture.split_once("\"clients\":{").map_or("", |(_, rest)| rest);
-    let list = list.split('}').next().unwrap_or_default();
-    let Some((_, list)) = list.split_once(&format!("\"{generation}\":[")) else { return 0 };
-    list.split(']').next().unwrap_or_default().split(',').count()
 }
 
 fn nothing_failed(picture: &str) {
@@ -167,7 +109,7 @@ fn the_page_is_served_whole() {
 #[test]
 fn no_other_page_presses_a_button() {
     let server = start("0.05");
-    let mut stream = Stream::open(&server);
+    let mut stream = Stream::open(server.connect(), &server.address);
     stream.until("picture", |data| clients(data, 0) == 100);
     let own = server.address.clone();
     let port = own.rsplit(':').next().expect("a port");
@@ -213,7 +155,7 @@ fn no_other_page_presses_a_button() {
 #[test]
 fn the_journal_names_who_came_who_stays_and_who_failed() {
     let server = start("0.05");
-    let mut stream = Stream::open(&server);
+    let mut stream = Stream::open(server.connect(), &server.address);
     stream.until("picture", |data| clients(data, 0) == 100);
     let first = server.pid();
     press(&server, "/restart/fork-exec/move");
@@ -233,7 +175,7 @@ fn the_journal_names_who_came_who_stays_and_who_failed() {
          Generation 1 serves on."
             .to_owned(),
     ];
-    let mut late = Stream::open(&server);
+    let mut late = Stream::open(server.connect(), &server.address);
     let picture = late.until("picture", |data| told.iter().all(|line| data.contains(line)));
     assert!(
         !picture.contains("Generation 2, pid"),
@@ -246,7 +188,7 @@ fn the_journal_names_who_came_who_stays_and_who_failed() {
 #[test]
 fn the_page_knows_how_the_last_restart_went() {
     let server = start("0.05");
-    let mut stream = Stream::open(&server);
+    let mut stream = Stream::open(server.connect(), &server.address);
     stream.until("picture", |data| data.contains("\"restart\":null") && clients(data, 0) == 100);
     press(&server, "/restart/fork-exec/move");
     let own = "\"restart\":{\"generation\":1,\"engine\":\"fork-exec\",\"stays\":true,\"took\":";
@@ -269,7 +211,7 @@ fn the_page_knows_how_the_last_restart_went() {
 #[test]
 fn three_hundred_clients_are_three_hundred() {
     let server = start("0.05");
-    let mut stream = Stream::open(&server);
+    let mut stream = Stream::open(server.connect(), &server.address);
     press(&server, "/clients/add");
     press(&server, "/clients/add");
     stream.until("picture", |data| clients(data, 0) == 300);
@@ -294,7 +236,7 @@ fn three_hundred_clients_are_three_hundred() {
 #[test]
 fn the_stream_goes_through_ten_restarts_without_a_gap() {
     let server = start("0.05");
-    let mut stream = Stream::open(&server);
+    let mut stream = Stream::open(server.connect(), &server.address);
     let buttons =
         ["/restart/fork", "/restart/fork-exec/move", "/restart/fork-exec", "/restart/fork/move"];
     for generation in 1..=10 {
@@ -308,7 +250,7 @@ fn the_stream_goes_through_ten_restarts_without_a_gap() {
 #[test]
 fn clients_come_and_go_at_the_buttons() {
     let server = start("0.05");
-    let mut stream = Stream::open(&server);
+    let mut stream = Stream::open(server.connect(), &server.address);
     stream.until("picture", |data| clients(data, 0) == 100);
     press(&server, "/clients/add");
     stream.until("picture", |data| clients(data, 0) == 200);
@@ -320,7 +262,7 @@ fn clients_come_and_go_at_the_buttons() {
 #[test]
 fn clients_stay_and_drain_or_go_along() {
     let server = start("0.05");
-    let mut stream = Stream::open(&server);
+    let mut stream = Stream::open(server.connect(), &server.address);
     stream.until("picture", |data| clients(data, 0) == 100);
     let first = server.pid();
     press(&server, "/restart/fork");
@@ -343,7 +285,7 @@ fn clients_stay_and_drain_or_go_along() {
 #[test]
 fn a_new_generation_that_fails_costs_nobody_anything() {
     let server = start("0.05");
-    let mut stream = Stream::open(&server);
+    let mut stream = Stream::open(server.connect(), &server.address);
     stream.until("picture", |data| clients(data, 0) == 100);
     let failures = [
         ("/restart/fork", "it was doomed to fail by the page"),
@@ -365,7 +307,7 @@ fn a_new_generation_that_fails_costs_nobody_anything() {
 #[test]
 fn a_generation_on_probation_is_rolled_back() {
     let server = start("20");
-    let mut stream = Stream::open(&server);
+    let mut stream = Stream::open(server.connect(), &server.address);
     stream.until("picture", |data| clients(data, 0) == 100);
     let mut kept = server.connect();
     let page = request(&server, "GET", "/", "");

@@ -21,7 +21,7 @@ use std::{
 use common::{
     Client, DEADLINE, Dir, Server,
     ops::Control,
-    restart::{Engine, inode, listening, resume, slay, sockets_of, wait_for_events},
+    restart::{Engine, inode, listening, resume, slay, sockets_of, stop, tell, wait_for_events},
     wait_for, wait_gone, while_stopped,
 };
 use flows::{Caller, Echo, Flow};
@@ -327,11 +327,35 @@ fn a_crash_under_a_supervisor_loses_no_datagram_that_nobody_has_read() {
     let echo = Echo::with(|setup| setup.arg("--supervised"));
     let caller = echo.caller();
     let pid = caller.begin(1)[0].pid;
-    common::restart::stop(pid);
+    stop(pid);
     (0..BURST).for_each(|_| caller.send("new 1 hello"));
     slay(pid);
     let flows = caller.receive(&mut [], BURST);
     assert!(flows.iter().all(|flow| flow.pid != pid && flow.pid == flows[0].pid));
+}
+
+/// It was stopped, and has as many datagrams of its flows to read as its link takes. What is said behind them must not
+/// wait for room until nobody is left to say it.
+#[test]
+fn a_generation_that_has_much_to_read_hears_of_a_stop_all_the_same() {
+    let echo = Echo::start();
+    let caller = echo.caller();
+    let (old, id) = caller.begin(1).pop().map(|flow| (flow.pid, flow.id)).expect("a flow");
+    let new = echo.restart_by(Engine::Fork);
+    let mut client = echo.connect();
+    stop(old);
+    let text = "x".repeat(8000);
+    while status(&mut client, "datagrams_dropped") == 0 {
+        (0..20).for_each(|_| caller.send(&format!("{id} 2 {text}")));
+    }
+    assert!(status(&mut client, "datagrams_forwarded") > 0);
+    tell(new, Signal::SIGTERM);
+    echo.wait_line(&format!("[{new}] INFO: draining: "));
+    tell(new, Signal::SIGTERM); // now, not when it has time
+    wait_gone(new);
+    resume(old);
+    echo.wait_line(&format!("[{old}] INFO: dismissed by another generation"));
+    wait_gone(old);
 }
 
 /// There is nobody else, so flows that are under way are served to their ends, and none begins.

@@ -125,23 +125,25 @@ fn restarts_by_both_engines_fail_nobody() {
     assert!(number(&json, "requests") > 200.0, "{json}");
 }
 
-/// The old process serves again each time: only who was at the one that was killed sees it.
+/// The old process serves again each time: only who was at the one that was killed sees it, which with connections that move
+/// is who is held.
 #[test]
 fn processes_killed_in_their_probation_fail_nobody_else() {
-    let demo =
-        Demo::start("--faults --restarts 4 --pause 100 --rate 200 --held 30 --patience 15 --json");
-    let (status, json, view) = demo.end();
-    assert_eq!(status, Some(0), "{json}\n{view}");
-    for failure in FAILURES {
-        assert_eq!(number(&json, failure), 0.0, "{failure}: {json}");
-    }
-    assert_eq!(number(&json, "killed"), 4.0, "{json}");
-    let killed = "\"ended\":\"killed by the demo in its probation\"";
-    assert_eq!(json.matches(killed).count(), 4, "{json}");
-    assert_eq!(view.matches("\nfault ").count(), 4, "{view}");
-    for engine in ["fork", "fork-exec"] {
-        let done = format!("{{\"engine\":\"{engine}\",\"begun\":2,\"done\":2,");
-        assert!(json.contains(&done), "{engine}: {json}");
+    for moves in ["", "--move"] {
+        let args = "--faults --restarts 4 --pause 100 --rate 200 --held 30 --patience 15 --json";
+        let (status, json, view) = Demo::start(&format!("{args} {moves}")).end();
+        assert_eq!(status, Some(0), "{json}\n{view}");
+        for failure in FAILURES {
+            assert_eq!(number(&json, failure), 0.0, "{failure}: {json}");
+        }
+        assert_eq!(number(&json, "killed"), 4.0, "{json}");
+        let killed = "\"ended\":\"killed by the demo in its probation\"";
+        assert_eq!(json.matches(killed).count(), 4, "{json}");
+        assert_eq!(view.matches("\nfault ").count(), 4, "{view}");
+        for engine in ["fork", "fork-exec"] {
+            let done = format!("{{\"engine\":\"{engine}\",\"begun\":2,\"done\":2,");
+            assert!(json.contains(&done), "{engine}: {json}");
+        }
     }
 }
 
@@ -162,6 +164,27 @@ fn restarts_that_move_connections_fail_nobody() {
     let all_held = |count: &&str| count.parse::<u32>().is_ok_and(|count| count >= 30);
     assert!(held[1..].iter().all(all_held), "{json}");
     assert_eq!(view.matches("in which nobody served").count(), 6, "{view}");
+}
+
+/// By TLS nobody is cut off either, wherever the connections go; and who comes again resumes what another process has
+/// begun with it.
+#[cfg(feature = "tls")]
+#[test]
+fn by_tls_restarts_fail_nobody_and_sessions_are_resumed() {
+    for moves in ["", "--move", "--move --faults"] {
+        let args = "--tls --restarts 4 --pause 100 --rate 100 --held 20 --patience 15 --json";
+        let (status, json, view) = Demo::start(&format!("{args} {moves}")).end();
+        assert_eq!(status, Some(0), "{json}\n{view}");
+        for failure in FAILURES {
+            assert_eq!(number(&json, failure), 0.0, "{failure}: {json}");
+        }
+        for engine in ["fork", "fork-exec"] {
+            let done = format!("{{\"engine\":\"{engine}\",\"begun\":2,\"done\":2,");
+            assert!(json.contains(&done), "{engine}: {json}");
+        }
+        let (whole, resumed) = (number(&json, "whole"), number(&json, "resumed"));
+        assert!(whole > 0.0 && resumed > 2.0 * whole, "{json}");
+    }
 }
 
 /// Everything that `demo --state` does, with fewer keys.
@@ -217,6 +240,7 @@ fn a_wrong_option_is_named_and_starts_nothing() {
         ("--restarts many", "--restarts"),
         ("--held", "--held"),
         ("spoon", "spoon"),
+        ("--tls --state", "--tls"),
     ];
     for (args, named) in wrong {
         let (status, text, errors) = Demo::start(args).end();

@@ -8,13 +8,14 @@ use std::{
     fs,
     io::{Read, Write},
     net::{TcpListener, TcpStream},
-    os::unix::net::UnixStream,
+    os::{fd::AsRawFd, unix::net::UnixStream},
     process::{Child, Command, Stdio},
 };
 
 use common::{
     Client, DEADLINE, Dir, Server, Setup, ops::Operated, read_line, restart::Engine, stat, wait_for,
 };
+use nix::sys::socket::{MsgFlags, send};
 
 /// A header of version 2: command, family and protocol, addresses and fields.
 fn binary(command: u8, family: u8, rest: &[u8]) -> Vec<u8> {
@@ -337,4 +338,25 @@ fn haproxy_says_who_its_clients_are_by_both_versions() {
         }
     }
     assert_eq!(lab.server.count_lines("no PROXY header"), 0, "{}", lab.server.log());
+}
+
+/// One byte of urgent data, and silence: a read stops short before it, so each looked like the first of more.
+#[test]
+fn urgent_data_before_a_header_or_a_message_keeps_nobody_busy() {
+    let lab = Proxied::start("proxy", |setup| setup.env("LAB_FIRST", 1000));
+    let mut asking = lab.server.connect();
+    let before = stat(&mut asking, "turns");
+    let mut conns = [lab.connect(), lab.server.connect()];
+    for conn in &mut conns {
+        conn.send("P"); // of `PROXY`, or of a line
+        send(conn.stream.as_raw_fd(), b"!", MsgFlags::MSG_OOB).expect("urgent data");
+    }
+    for conn in &mut conns {
+        assert_eq!(conn.read_to_end().unwrap_or_default(), b"");
+    }
+    lab.server.wait_line("reason=\"no PROXY header: it has not come in time\"");
+    drop(conns); // the server waits for it before it tells
+    lab.server.wait_line("reason=\"no first message in time\"");
+    let turns = stat(&mut asking, "turns") - before;
+    assert!(turns < 50, "{turns} turns");
 }

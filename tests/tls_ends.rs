@@ -5,8 +5,9 @@ mod common;
 mod tls;
 
 use std::{
-    io::{ErrorKind, Read},
+    io::{ErrorKind, Read, Write},
     net::Shutdown,
+    time::{Duration, Instant},
 };
 
 use common::{stat, wait_for};
@@ -42,6 +43,26 @@ fn a_fin_without_close_notify_is_no_end() {
             number + 1
         );
     }
+}
+
+/// Whatever of it has come is nobody's.
+#[test]
+fn nor_is_one_in_the_middle_of_a_record() {
+    let lab = Secured::start();
+    for (number, version) in BOTH.iter().enumerate() {
+        let mut client = lab.connect_by(lab.pki.client(&[version]));
+        assert_eq!(client.ask("echo here"), "here");
+        client.tls().writer().write_all(b"keep half\n").expect("room");
+        let mut record = Vec::new();
+        client.tls().write_tls(&mut record).expect("room");
+        client.wire().write_all(&record[..record.len() - 1]).expect("it listens");
+        client.wire().shutdown(Shutdown::Write).expect("still connected");
+        let got = client.read_to_end().map_err(|e| e.kind());
+        assert_eq!(got, Err(ErrorKind::UnexpectedEof));
+        let why = "reason=\"TLS: the peer's FIN came before its close_notify\"";
+        lab.server.wait_lines(why, number + 1);
+    }
+    assert_eq!(lab.server.connect().ask("kept"), "");
 }
 
 #[test]
@@ -115,6 +136,46 @@ fn a_peer_that_reads_slowly_gets_every_byte_and_one_that_reads_nothing_is_given_
     assert!(stalled.read_to_end().is_err(), "a part is no whole");
 }
 
+/// It is opened when all of it is there, which takes longer than a client may be silent.
+#[test]
+fn a_record_that_comes_in_pieces_is_no_silence() {
+    const LIMIT: Duration = Duration::from_secs(1);
+    let lab = Secured::with("tls", "", |setup| setup.env("LAB_READ_IDLE", LIMIT.as_millis()));
+    let text = "x".repeat(16_000);
+    for version in BOTH {
+        // On a machine that is busy a piece may come too late: then this has tested nothing.
+        let is_told = (0..20).any(|_| {
+            let mut client = lab.connect_by(lab.pki.client(&[version]));
+            assert_eq!(client.ask("echo here"), "here");
+            client.tls().writer().write_all(format!("echo {text}\n").as_bytes()).expect("room");
+            let mut record = Vec::new();
+            client.tls().write_tls(&mut record).expect("room");
+            let (begun, mut last, mut longest) = (Instant::now(), Instant::now(), Duration::ZERO);
+            for piece in record.chunks(record.len() / 12) {
+                std::thread::sleep(LIMIT / 5); // that somebody is slow has no event
+                longest = longest.max(last.elapsed());
+                if client.wire().write_all(piece).is_err() {
+                    break;
+                }
+                last = Instant::now();
+            }
+            let whole =
+                last.elapsed() < LIMIT && longest < LIMIT / 2 && begun.elapsed() > 2 * LIMIT;
+            whole && {
+                assert_eq!(client.line(), text);
+                true
+            }
+        });
+        assert!(is_told, "the machine is too busy");
+    }
+    // Silence is silence, with a piece of a record or without.
+    let mut client = lab.connect();
+    assert_eq!(client.ask("echo here"), "here");
+    client.wire().write_all(&[23, 3, 3, 1, 0, 7]).expect("it listens");
+    assert_eq!(client.read_to_end().expect("a close_notify"), b"");
+    lab.server.wait_line("reason=\"idle timeout: nothing came for 1.");
+}
+
 #[test]
 fn the_peer_s_alert_is_the_reason() {
     let lab = Secured::start();
@@ -127,7 +188,7 @@ fn the_peer_s_alert_is_the_reason() {
     client.tls().process_new_packets().expect_err("it is not authentic");
     let mut alert = Vec::new();
     client.tls().write_tls(&mut alert).expect("room");
-    std::io::Write::write_all(client.wire(), &alert).expect("it listens");
+    client.wire().write_all(&alert).expect("it listens");
     let line = lab.server.wait_line(&format!("peer={own} "));
     assert!(line.contains("reason=\"TLS: the peer has sent bad_record_mac\""), "{line}");
     assert!(plain.ask("closes").contains("the peer has sent bad_record_mac"));

@@ -13,6 +13,7 @@ use std::{
     process::{Command, Stdio},
     sync::{Arc, Mutex},
     thread,
+    time::Instant,
 };
 
 use common::{Dir, Setup, pattern, read_line, stat, wait_for};
@@ -215,6 +216,24 @@ fn a_session_that_was_dialed_goes_along() {
     }
 }
 
+/// It has been given on another one's side, and shakes hands on this one.
+#[test]
+fn how_long_a_handshake_may_take_goes_along_with_its_connection() {
+    for engine in ENGINES {
+        let lab = lab();
+        let mut plain = lab.server.connect();
+        assert_eq!(plain.ask("handshake 300"), "ok");
+        let old = plain.ask("who");
+        lab.server.restart(engine);
+        assert_ne!(plain.ask("who"), old, "it has not moved");
+        let begun = Instant::now();
+        assert_eq!(plain.ask("starttls"), "ok");
+        assert_eq!(plain.read_to_end().unwrap_or_default(), b"");
+        lab.server.wait_line("reason=\"TLS: the handshake was not over in time\"");
+        assert!(begun.elapsed() < heirloom::limits::HANDSHAKE, "it had the time of all others");
+    }
+}
+
 #[test]
 fn what_is_rolled_back_comes_back_with_its_keys() {
     for engine in ENGINES {
@@ -308,6 +327,38 @@ impl KeyLog for Told {
     }
 }
 
+/// Those of its own traffic secrets that a client's key log is told.
+fn traffic_secrets(told: &Told) -> Vec<Vec<u8>> {
+    let told = told.0.lock().expect("no panic").clone();
+    let secrets = told.into_iter().filter(|(label, _)| label.ends_with("TRAFFIC_SECRET_0"));
+    let secrets: Vec<_> = secrets.map(|(_, secret)| secret).collect();
+    assert_eq!(secrets.len(), 2);
+    secrets
+}
+
+/// It has a copy of all memory at first, and of the session no use.
+#[test]
+#[ignore = "needs to read the memory of other processes (ptrace)"]
+fn of_a_session_that_stays_a_forked_child_has_nothing() {
+    let lab = lab();
+    let told = Arc::new(Told::default());
+    let mut config = lab.pki.client_with(CipherSuite::TLS13_AES_256_GCM_SHA384);
+    config.key_log = told.clone();
+    let mut client = lab.connect_by(config);
+    client.ask("who");
+    let secrets = traffic_secrets(&told);
+    let parent = lab.server.restart(Signal::SIGUSR2); // who has shaken hands has what rustls has left
+    assert_eq!(pid(&mut client), parent);
+    assert_eq!(client.ask("stay"), "ok");
+    let child = lab.server.restart(Signal::SIGHUP);
+    assert_eq!(pid(&mut client), parent);
+    for secret in &secrets {
+        assert_eq!(places(parent, secret), 1, "where it belongs");
+        wait_for("the child to have none", || places(child, secret) == 0);
+    }
+    assert_eq!(client.ask("echo here"), "here");
+}
+
 #[test]
 #[ignore = "needs to read the memory of other processes (ptrace)"]
 fn the_keys_are_where_the_connection_is_and_nowhere_else() {
@@ -317,10 +368,7 @@ fn the_keys_are_where_the_connection_is_and_nowhere_else() {
     config.key_log = told.clone();
     let mut client = lab.connect_by(config);
     client.ask("who");
-    let told = told.0.lock().expect("no panic").clone();
-    let secrets = told.iter().filter(|(label, _)| label.ends_with("TRAFFIC_SECRET_0"));
-    let secrets: Vec<_> = secrets.map(|(_, secret)| secret.clone()).collect();
-    assert_eq!(secrets.len(), 2);
+    let secrets = traffic_secrets(&told);
     // Who has shaken hands has them where rustls has left them. Of the next ones each has a guest that stays.
     let mut before = lab.server.restart(Signal::SIGUSR2);
     client.ask("who");

@@ -8,7 +8,7 @@ use std::fs;
 
 use common::{Server, restart::Engine};
 use nix::sys::signal::Signal;
-use tls::{BOTH, Pki, TlsClient};
+use tls::{BOTH, Pki, Secured, TlsClient};
 
 /// An echo whose certificate is in the files of `localhost`.
 fn echo(pki: &Pki) -> Server {
@@ -45,6 +45,39 @@ fn a_restart_by_either_engine_shows_what_is_in_the_files_by_then() {
         last = next;
         assert_eq!(before.ask("on"), "on", "who is here goes on");
     }
+}
+
+/// By whoever has noticed, and nobody else does.
+#[test]
+fn a_listener_shows_another_certificate_from_when_it_is_told_so() {
+    let lab = Secured::start();
+    let shown = || {
+        let mut client = lab.connect();
+        assert_eq!(client.ask("echo here"), "here");
+        client.tls().peer_certificates().expect("one")[0].to_vec()
+    };
+    let (mut before, mut asking) = (lab.connect(), lab.server.connect());
+    assert_eq!(before.ask("echo one"), "one");
+    let first = shown();
+    lab.pki.make("localhost");
+    assert_eq!(shown(), first, "nobody has asked for it yet");
+    assert_eq!(asking.ask("renew 1"), "ok");
+    assert_ne!(shown(), first);
+    assert_eq!(before.ask("echo two"), "two", "who is here goes on");
+    let last = shown();
+    for (request, why) in [
+        ("renew 0", "set TLS of listener 0: it has none"),
+        ("renew 7", "set TLS of listener 7: there is none"),
+    ] {
+        let mut asking = lab.server.connect();
+        asking.send(format!("{request}\n"));
+        assert_eq!(asking.read_to_end().expect("an end"), b"");
+        lab.server.wait_line(why);
+    }
+    fs::remove_file(lab.pki.path("localhost.key")).expect("it was there");
+    asking.send("renew 1\n");
+    assert_eq!(asking.read_to_end().expect("an end"), b"");
+    assert_eq!(shown(), last, "what was there before serves on");
 }
 
 #[test]

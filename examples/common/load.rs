@@ -70,6 +70,8 @@ impl Failure {
             }
             ErrorKind::NotConnected => Kind::Reset, // a reset that came before a shutdown
             ErrorKind::WouldBlock | ErrorKind::TimedOut => Kind::TimedOut,
+            ErrorKind::UnexpectedEof => Kind::Short, // of TLS: a FIN, and no end before it
+            ErrorKind::InvalidData => Kind::Wrong,   // the same: not what was agreed on
             _ => Kind::Local,
         };
         match kind {
@@ -114,9 +116,27 @@ impl Tally {
     }
 }
 
+/// What carries the bytes of a client: TCP, or something on it.
+pub trait Wire: Read + Write + Send {
+    /// For its timeouts.
+    fn tcp(&self) -> &TcpStream;
+    /// Says that no more will come.
+    fn finish(&mut self) -> io::Result<()>;
+}
+
+impl Wire for TcpStream {
+    fn tcp(&self) -> &TcpStream {
+        self
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.shutdown(Shutdown::Write)
+    }
+}
+
 /// A connection. Each step has to be done by the given deadline.
 pub struct Client {
-    stream: TcpStream,
+    stream: Box<dyn Wire>,
     begun: Instant,
     /// The process that has answered, where answers tell.
     pub home: Option<i32>,
@@ -126,15 +146,30 @@ pub struct Client {
 
 impl Client {
     pub fn connect(address: SocketAddr, until: Instant) -> Result<Client, Failure> {
+        Client::connect_by(address, until, |tcp| Ok(Box::new(tcp)))
+    }
+
+    /// The same by something that is put on the connection first.
+    pub fn connect_by(
+        address: SocketAddr,
+        until: Instant,
+        put_on: impl FnOnce(TcpStream) -> io::Result<Box<dyn Wire>>,
+    ) -> Result<Client, Failure> {
         let begun = Instant::now();
-        let stream = TcpStream::connect_timeout(&address, left(until))
+        let tcp = TcpStream::connect_timeout(&address, left(until))
             .map_err(|e| Failure::io("connect", &e))?;
+        let stream = tcp
+            .set_read_timeout(Some(left(until)))
+            .and_then(|()| tcp.set_write_timeout(Some(left(until))))
+            .and_then(|()| put_on(tcp))
+            .map_err(|e| Failure { on: Some((begun, None)), ..Failure::io("begin", &e) })?;
         Ok(Client { stream, begun, home: None, input: Vec::new() })
     }
 
     pub fn ask(&mut self, request: &[u8], until: Instant) -> Result<(), Failure> {
         self.input.clear();
         self.stream
+            .tcp()
             .set_write_timeout(Some(left(until)))
             .and_then(|()| self.stream.write_all(request))
             .map_err(|e| self.failed("ask", &e))
@@ -178,7 +213,7 @@ impl Client {
 
     /// Says goodbye.
     pub fn shut(&mut self) -> Result<(), Failure> {
-        self.stream.shutdown(Shutdown::Write).map_err(|e| self.failed("finish", &e))
+        self.stream.finish().map_err(|e| self.failed("finish", &e))
     }
 
     /// Sees to it that the server says goodbye: its FIN comes, and nothing before it.
@@ -209,6 +244,7 @@ impl Client {
         let mut chunk = [0; 16 * 1024];
         let count = self
             .stream
+            .tcp()
             .set_read_timeout(Some(left(until)))
             .and_then(|()| self.stream.read(&mut chunk))
             .map_err(|e| self.failed("read", &e))?;

@@ -9,6 +9,7 @@
 
 #[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
 pub mod tls;
+mod tls_options;
 
 use std::{ffi::OsString, io::Write, path::PathBuf, process, process::ExitCode, time::Duration};
 
@@ -17,6 +18,8 @@ use heirloom::{
     logging::{Stderr, log_panics},
 };
 use lexopt::{Arg, Parser, ValueExt};
+
+pub use self::tls_options::TlsOptions;
 
 /// The status of a program whose command line or surroundings are wrong.
 const EXIT_USAGE: u8 = 2;
@@ -40,15 +43,6 @@ struct Options {
     probation: Option<Duration>,
     supervised: bool,
     tls: TlsOptions,
-}
-
-/// The part of it that is about TLS.
-#[derive(Clone, Default)]
-pub struct TlsOptions {
-    certificate: Option<PathBuf>,
-    key: Option<PathBuf>,
-    self_signed: bool,
-    listen: Vec<String>,
 }
 
 /// Serves as the command line says; `tune` has the last word about the server.

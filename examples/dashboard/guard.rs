@@ -15,13 +15,15 @@ const NOT_OURS: Refusal =
     Refusal::new(Status::Forbidden, "by this name there is no dashboard here\n");
 const FOREIGN: Refusal = Refusal::new(Status::Forbidden, "not at the word of another page\n");
 
-/// Refuses what comes from elsewhere. `listen` is the address of the command line.
-pub fn admit(from: Whence<'_>, listen: &str) -> Result<(), Refusal> {
+/// Refuses what comes from elsewhere. `listen` are the addresses of the command line. Behind a proxy the page may have
+/// TLS though this server has none; where it has, no page without it is ours.
+pub fn admit(from: Whence<'_>, listen: &[String], is_tls: bool) -> Result<(), Refusal> {
     let host = std::str::from_utf8(from.host).map_err(|_| NOT_OURS)?.to_ascii_lowercase();
     let name = without_port(&host);
     let is_address = name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
     let is_local = name == "localhost" || name.ends_with(".localhost");
-    let is_named = !name.is_empty() && name.eq_ignore_ascii_case(without_port(listen));
+    let is_name = |address: &String| name.eq_ignore_ascii_case(without_port(address));
+    let is_named = !name.is_empty() && listen.iter().any(is_name);
     if !(is_address || is_local || is_named) {
         return Err(NOT_OURS);
     }
@@ -29,7 +31,8 @@ pub fn admit(from: Whence<'_>, listen: &str) -> Result<(), Refusal> {
     let Some(origin) = from.origin else { return Ok(()) };
     let origin = std::str::from_utf8(origin).map_err(|_| FOREIGN)?.to_ascii_lowercase();
     match origin.split_once("://") {
-        Some(("http" | "https", origin)) if origin == host => Ok(()),
+        Some(("https", origin)) if origin == host => Ok(()),
+        Some(("http", origin)) if origin == host && !is_tls => Ok(()),
         _ => Err(FOREIGN),
     }
 }
@@ -47,7 +50,7 @@ mod tests {
 
     fn verdict(host: &str, origin: Option<&str>) -> Result<(), Refusal> {
         let origin = origin.map(str::as_bytes);
-        admit(Whence { host: host.as_bytes(), origin }, "board.example:8090")
+        admit(Whence { host: host.as_bytes(), origin }, &["board.example:8090".to_owned()], false)
     }
 
     #[test]
@@ -74,6 +77,19 @@ mod tests {
             "\u{e4}",
         ] {
             assert_eq!(verdict(other, None), Err(NOT_OURS), "{other}");
+        }
+    }
+
+    /// Whoever sits in between can show a page of his own without it.
+    #[test]
+    fn by_tls_only_a_page_that_came_by_it_is_heard() {
+        let verdict = |origin: &str| {
+            let origin = Some(origin.as_bytes());
+            admit(Whence { host: b"127.0.0.1:8090", origin }, &[], true)
+        };
+        assert_eq!(verdict("https://127.0.0.1:8090"), Ok(()));
+        for other in ["http://127.0.0.1:8090", "https://127.0.0.1", "https://evil.example:8090"] {
+            assert_eq!(verdict(other), Err(FOREIGN), "{other}");
         }
     }
 

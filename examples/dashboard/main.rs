@@ -2,6 +2,7 @@
 //!
 //! ```sh
 //! cargo run --release --example dashboard        # then open http://127.0.0.1:8090/
+//! cargo run --release --features tls --example dashboard -- --listen-tls 127.0.0.1:8443 --tls-self-signed
 //! ```
 //!
 //! There are two programs in this one. The *server* (`service`) is what one looks at: it serves the page, the
@@ -40,13 +41,18 @@ mod route;
 mod service;
 mod state;
 mod table;
+#[cfg_attr(feature = "tls", path = "../common/tls.rs")]
+#[cfg_attr(not(feature = "tls"), path = "../common/no_tls.rs")]
+mod tls;
+#[path = "../common/tls_options.rs"]
+mod tls_options;
 mod word;
 
 use std::{io::Write, process, process::ExitCode};
 
 use heirloom::logging::{Stderr, log_panics};
 
-use self::options::Role;
+use self::{options::Role, tls_options::TlsOptions};
 
 fn main() -> ExitCode {
     let result = match options::parse(std::env::args_os().skip(1)) {

@@ -23,7 +23,8 @@ use super::{
     generations::{self, Generation},
     journal::{self, Journal},
     options::Options,
-    picture,
+    picture, tls,
+    tls_options::TlsOptions,
 };
 
 /// Time for a new picture, and for a question about the next one.
@@ -116,7 +117,23 @@ fn watch(observer: Observer<'_>, dir: &Path) -> Result {
 fn start_server(options: &Options, dir: &Path) -> Result<Child> {
     let program = env::current_exe().map_err(|e| format!("this program's path: {e}"))?;
     let mut command = Command::new(program);
-    command.arg("--serve").arg(dir).args(["--listen", &options.listen]);
+    command.arg("--serve").arg(dir);
+    for (option, addresses) in
+        [("--listen", &options.listen), ("--listen-tls", &options.tls.listen)]
+    {
+        command.args(addresses.iter().flat_map(|address| [option, address]));
+    }
+    let TlsOptions { certificate, key, self_signed, .. } = options.tls.clone();
+    // A new program is to show the one that the browser has been told to take.
+    let (certificate, key) = match self_signed {
+        true => tls::write_self_signed(dir).map(|(chain, key)| (Some(chain), Some(key)))?,
+        false => (certificate, key),
+    };
+    for (option, path) in [("--tls-cert", certificate), ("--tls-key", key)] {
+        if let Some(path) = path {
+            command.arg(option).arg(path);
+        }
+    }
     command.arg("--probation").arg(options.probation.as_secs_f64().to_string());
     command.arg("--state").arg(options.state.to_string());
     if let Some(path) = &options.pid_file {

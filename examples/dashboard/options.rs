@@ -4,8 +4,10 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use lexopt::{Arg, Error, Parser, ValueExt};
 
-pub const USAGE: &str =
-    "usage: dashboard [--listen HOST:PORT] [--pid-file PATH] [--probation SECONDS] [--state MIB]";
+use super::tls_options::TlsOptions;
+
+pub const USAGE: &str = "usage: dashboard [--listen HOST:PORT]... [--pid-file PATH] [--probation SECONDS] [--state MIB] \
+     [--listen-tls HOST:PORT]... [--tls-cert PATH --tls-key PATH|--tls-self-signed]";
 
 /// Long enough to see a new generation on probation, and to roll it back by hand.
 const PROBATION: Duration = Duration::from_secs(4);
@@ -22,17 +24,28 @@ pub enum Role {
 }
 
 pub struct Options {
-    pub listen: String,
+    /// For browsers; without TLS, if there is TLS elsewhere.
+    pub listen: Vec<String>,
+    pub tls: TlsOptions,
     pub pid_file: Option<PathBuf>,
     pub probation: Duration,
     /// In MiB.
     pub state: u16,
 }
 
+impl Options {
+    /// How many listeners for browsers have no TLS. Where no other has it either, all have it.
+    pub fn plain_pages(&self) -> usize {
+        let is_for_all = self.tls.is_asked_for() && self.tls.listen.is_empty();
+        if is_for_all { 0 } else { self.listen.len() }
+    }
+}
+
 /// `None`: help was asked for.
 pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Option<(Options, Role)>, Error> {
     let mut options = Options {
-        listen: "127.0.0.1:8090".to_owned(),
+        listen: Vec::new(),
+        tls: TlsOptions::default(),
         pid_file: None,
         probation: PROBATION,
         state: STATE,
@@ -41,7 +54,11 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Option<(Options, Ro
     let mut parser = Parser::from_args(args);
     while let Some(arg) = parser.next()? {
         match arg {
-            Arg::Long("listen") => options.listen = parser.value()?.string()?,
+            Arg::Long("listen") => options.listen.push(parser.value()?.string()?),
+            Arg::Long("listen-tls") => options.tls.listen.push(parser.value()?.string()?),
+            Arg::Long("tls-cert") => options.tls.certificate = Some(parser.value()?.into()),
+            Arg::Long("tls-key") => options.tls.key = Some(parser.value()?.into()),
+            Arg::Long("tls-self-signed") => options.tls.self_signed = true,
             Arg::Long("pid-file") => options.pid_file = Some(parser.value()?.into()),
             Arg::Long("probation") => {
                 options.probation = parser.value()?.parse_with(|text| {
@@ -55,6 +72,9 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Option<(Options, Ro
             Arg::Long("help") | Arg::Short('h') => return Ok(None),
             other => return Err(other.unexpected()),
         }
+    }
+    if options.listen.is_empty() && options.tls.listen.is_empty() {
+        options.listen.push("127.0.0.1:8090".to_owned());
     }
     Ok(Some((options, role)))
 }

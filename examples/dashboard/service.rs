@@ -29,11 +29,8 @@ use super::{
     reply::LAST_CHUNK,
     state::{self, Session, State},
     table::Table,
-    word,
+    tls, word,
 };
-
-/// Which listener demo clients come to: the second.
-const FOR_CLIENTS: usize = 1;
 
 /// Our side of the feed.
 const FEED: u64 = 0;
@@ -58,7 +55,10 @@ struct Dashboard {
     told: Option<State>,
     table: Table,
     calendar: Calendar,
-    listen: String,
+    /// The addresses of the page, as the command line has them; demo clients come to the listener behind them.
+    listen: Vec<String>,
+    /// How many of the first of these have no TLS.
+    plain: usize,
     /// Browsers' connections for requests, and event streams. Some may lead nowhere: they are found out
     /// when something is sent.
     pages: Vec<ConnId>,
@@ -81,7 +81,8 @@ pub fn run(options: &Options, dir: &Path) -> Result {
         told: None,
         table: Table::of_mib(options.state),
         calendar: Calendar::new(SystemTime::now),
-        listen: options.listen.clone(),
+        listen: options.listen.iter().chain(&options.tls.listen).cloned().collect(),
+        plain: options.plain_pages(),
         pages: Vec::new(),
         streams: Vec::new(),
         feed: None,
@@ -91,17 +92,19 @@ pub fn run(options: &Options, dir: &Path) -> Result {
         probation: options.probation,
         who: String::new(),
     };
+    let pages = dashboard.listen.len();
     let how = |how: Restart| how.move_connections().probation(options.probation);
-    let mut server = Server::new(dashboard)?
-        .listen(&options.listen)?
+    let mut server = tls::listen(Server::new(dashboard)?, &options.listen, &options.tls)?
         .listen(&at("clients"))?
         .control(dir.join("control"))?
         .restart_on(libc::SIGHUP, how(Restart::fork()))
         .restart_on(libc::SIGUSR2, how(Restart::fork_exec()))
         .drain_on_restart(Drain::unlimited().spread(DRAIN_OVER))
         .drain_on_stop(Drain::deadline(Duration::from_secs(1)))
-        .max_message(MAX_PICTURE)
-        .listener_timeouts(0, Timeouts::new().all_idle(Duration::from_secs(60))); // browsers
+        .max_message(MAX_PICTURE);
+    for page in 0..pages {
+        server = server.listener_timeouts(page, Timeouts::new().all_idle(Duration::from_secs(60)));
+    }
     if let Some(path) = &options.pid_file {
         server = server.pid_file(path)?;
     }
@@ -113,7 +116,9 @@ impl Service for Dashboard {
 
     fn on_open(&mut self, conn: &mut Connection<'_>, origin: Origin) -> Result<Session> {
         Ok(match origin {
-            Origin::Accepted { listener: FOR_CLIENTS } => Session::Client { leaving: false },
+            Origin::Accepted { listener } if listener == self.listen.len() => {
+                Session::Client { leaving: false }
+            }
             Origin::Dialed { .. } => {
                 (self.feed, self.is_dialing) = (Some(conn.id()), false);
                 self.use_feed(conn);
@@ -199,11 +204,12 @@ impl Service for Dashboard {
     }
 
     fn on_start(&mut self, net: &mut Net, start: Start) {
-        if start == Start::Fresh
-            && let Some(address) = net.addresses().iter().find(|address| !address.contains('/'))
-        {
-            // Whoever reads it may be gone; that is no reason to end.
-            let _ = writeln!(io::stdout(), "open http://{address}/");
+        if start == Start::Fresh {
+            for (number, address) in net.addresses().iter().take(self.listen.len()).enumerate() {
+                let scheme = if number < self.plain { "http" } else { "https" };
+                // Whoever reads it may be gone; that is no reason to end.
+                let _ = writeln!(io::stdout(), "open {scheme}://{address}/");
+            }
         }
         let engine = net.engine().map_or("none".to_owned(), |engine| engine.to_string());
         let (generation, pid) = (net.generation(), process::id());
@@ -222,9 +228,10 @@ impl Service for Dashboard {
     }
 
     /// What the old process has not told yet it tells itself.
-    fn after_fork_in_child(&mut self, _net: &mut Net) -> Result {
+    fn after_fork_in_child(&mut self, net: &mut Net) -> Result {
         self.orders.clear();
         self.is_dialing = false;
+        tls::renew(net)?;
         if self.state.doomed { Err(DOOMED.into()) } else { Ok(()) }
     }
 

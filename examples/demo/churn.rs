@@ -2,17 +2,12 @@
 //! restarts but that the answer may not come from a process that had stopped accepting.
 
 use std::{
-    net::SocketAddr,
     sync::Arc,
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
-use crate::{
-    client,
-    load::{Client, Failure},
-    shared::Shared,
-};
+use crate::{client, dialer::Dialer, load::Failure, shared::Shared};
 
 /// The most conversations at a time: enough to keep the pace through a short stall, few enough that
 /// the driver leaves the machine to the server.
@@ -23,26 +18,20 @@ const THREADS: u32 = 8;
 const FAR_BEHIND: Duration = Duration::from_secs(1);
 
 /// Starts new connections, `rate` per second in all, until the run is stopped.
-pub fn start(shared: &Arc<Shared>, address: SocketAddr, rate: u32) -> Vec<JoinHandle<()>> {
+pub fn start(shared: &Arc<Shared>, dialer: &Dialer, rate: u32) -> Vec<JoinHandle<()>> {
     let threads = rate.min(THREADS);
     let step = Duration::from_secs(1) * threads / rate;
     let start = |index: u32| {
-        let shared = Arc::clone(shared);
+        let (shared, dialer) = (Arc::clone(shared), dialer.clone());
         let first = Instant::now() + step * index / threads;
-        thread::spawn(move || keep_pace(&shared, address, first, step, u64::from(index + 1) << 32))
+        thread::spawn(move || keep_pace(&shared, &dialer, first, step, u64::from(index + 1) << 32))
     };
     (0..threads).map(start).collect()
 }
 
 /// One conversation each `step`. Its time counts from when it was due, so that a stall is seen in
 /// all the conversations that it delays and not only in the one that it hits.
-fn keep_pace(
-    shared: &Shared,
-    address: SocketAddr,
-    first: Instant,
-    step: Duration,
-    first_nonce: u64,
-) {
+fn keep_pace(shared: &Shared, dialer: &Dialer, first: Instant, step: Duration, first_nonce: u64) {
     let mut due = first;
     for nonce in first_nonce.. {
         thread::sleep(due.saturating_duration_since(Instant::now()));
@@ -50,7 +39,7 @@ fn keep_pace(
             return;
         }
         let window = shared.window();
-        match converse(shared, address, nonce) {
+        match converse(shared, dialer, nonce) {
             Ok(()) => {
                 let in_restart = shared.was_restarting(window);
                 shared.lock().score.new.record(due.elapsed(), in_restart);
@@ -64,10 +53,10 @@ fn keep_pace(
     }
 }
 
-fn converse(shared: &Shared, address: SocketAddr, nonce: u64) -> Result<(), Failure> {
+fn converse(shared: &Shared, dialer: &Dialer, nonce: u64) -> Result<(), Failure> {
     let until = shared.deadline();
     let floor = shared.floor();
-    let mut client = Client::connect(address, until)?;
+    let mut client = dialer.connect(until)?;
     client::ask(&mut client, nonce, until)?;
     let answer = client::hear(&mut client, nonce, until)?;
     shared.answered(&answer, false)?;

@@ -12,7 +12,14 @@ use heirloom::Engine;
 use nix::sys::signal::Signal;
 
 use crate::{
-    churn, held, options::Options, processes, report::Outcome, shared::Shared, shared::State,
+    churn,
+    dialer::Dialer,
+    held,
+    options::{Options, ServerOptions},
+    processes,
+    report::Outcome,
+    secure::{OwnCertificate, Secure},
+    shared::{Shared, State},
     view::View,
 };
 
@@ -33,11 +40,21 @@ pub struct Driver<'a> {
     shared: Arc<Shared>,
     view: View,
     clients: Vec<JoinHandle<()>>,
+    /// With `--tls`.
+    certificate: Option<OwnCertificate>,
+    secure: Option<Secure>,
 }
 
 /// A whole run. The state that is left tells what happened.
 pub fn run(options: &Options, shared: &Arc<Shared>, view: View) -> Outcome {
-    let mut driver = Driver { options, shared: Arc::clone(shared), view, clients: Vec::new() };
+    let mut driver = Driver {
+        options,
+        shared: Arc::clone(shared),
+        view,
+        clients: Vec::new(),
+        certificate: None,
+        secure: None,
+    };
     let mut trouble = driver.perform().err();
     if trouble.is_some() {
         shared.give_up();
@@ -55,12 +72,14 @@ pub fn run(options: &Options, shared: &Arc<Shared>, view: View) -> Outcome {
     // The last lines of the log may still be on their way.
     shared.wait(shared.patience(), |state| state.log_closed.then_some(()));
     driver.view.clear();
-    Outcome { lasted, trouble, left_over }
+    let handshakes = driver.secure.as_ref().map(Secure::handshakes);
+    Outcome { lasted, trouble, left_over, handshakes }
 }
 
 impl Driver<'_> {
     fn perform(&mut self) -> Result<(), Trouble> {
-        processes::start(&self.shared, self.options.probation, self.options.moves)
+        let options = self.server_options().map_err(|e| format!("--tls: {e}"))?;
+        processes::start(&self.shared, &options)
             .map_err(|e| format!("cannot start the server: {e}"))?;
         let address = self.wait("the server to be ready", |state| state.address.clone())?;
         self.view.line(&format!("the server listens on {address}"));
@@ -76,13 +95,26 @@ impl Driver<'_> {
         self.pause(self.options.pause)
     }
 
+    /// With TLS its clients trust a certificate that was made for this run.
+    fn server_options(&mut self) -> heirloom::Result<ServerOptions> {
+        if self.options.tls {
+            let own = OwnCertificate::make()?;
+            self.secure = Some(Secure::trusting(&own.files.chain)?);
+            self.certificate = Some(own);
+        }
+        let Options { probation, moves, .. } = *self.options;
+        let certificate = self.certificate.as_ref().map(|own| own.files.clone());
+        Ok(ServerOptions { probation, moves, certificate })
+    }
+
     fn start_clients(&mut self, address: &str) -> Result<(), Trouble> {
         let address: SocketAddr =
             address.parse().map_err(|_| format!("the server listens on {address:?}"))?;
-        self.clients = churn::start(&self.shared, address, self.options.rate);
+        let dialer = Dialer { address, secure: self.secure.clone() };
+        self.clients = churn::start(&self.shared, &dialer, self.options.rate);
         if self.options.held > 0 {
             let Options { held, moves, .. } = *self.options;
-            self.clients.push(held::start(&self.shared, address, held, moves));
+            self.clients.push(held::start(&self.shared, &dialer, held, moves));
         }
         self.wait("a first answer", |state| state.generations.serving()?.first_answer)?;
         Ok(())
@@ -122,7 +154,7 @@ impl Driver<'_> {
         let pid = self.shared.lock().generations.serving().map(|serving| serving.pid);
         let pid = pid.ok_or("no process serves")?;
         self.shared.turn_window();
-        self.shared.lock().generations.begin(engine, Instant::now());
+        self.shared.lock().generations.begin(engine, self.options.moves, Instant::now());
         processes::signal(pid, signal)?;
         Ok(pid)
     }

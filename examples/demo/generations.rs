@@ -66,6 +66,8 @@ impl Generation {
 pub struct Attempt {
     pub engine: Engine,
     pub triggered: Instant,
+    /// Whose connections go along, if they do.
+    pub moves_from: Option<i32>,
     /// The pid of the new generation, or what went wrong. `None`: not decided.
     pub outcome: Option<Result<i32, String>>,
     /// The driver has killed this new process, so that the restart has to fail.
@@ -113,10 +115,16 @@ impl Generations {
         }
     }
 
-    pub fn begin(&mut self, engine: Engine, now: Instant) {
-        let (outcome, killed, decided, downtime) = (None, None, None, None);
-        let attempt = Attempt { engine, triggered: now, outcome, killed, decided, downtime };
-        self.attempts.push(attempt);
+    pub fn begin(&mut self, engine: Engine, moves: bool, now: Instant) {
+        self.attempts.push(Attempt {
+            engine,
+            triggered: now,
+            moves_from: self.serving.filter(|_| moves),
+            outcome: None,
+            killed: None,
+            decided: None,
+            downtime: None,
+        });
     }
 
     /// Decides the restart in progress, if there is one.
@@ -141,13 +149,14 @@ impl Generations {
     }
 
     /// Whether a connection that was begun then has ended with a process that was killed: it had had
-    /// answers from it, or none at all and was begun while that process accepted. The old process
-    /// cuts nobody off.
+    /// answers from it, or from the process whose connections it has taken over, or none at all and was begun while that
+    /// process accepted. The old process cuts nobody off.
     pub fn was_killed(&self, begun: Instant, home: Option<i32>) -> bool {
         self.attempts.iter().any(|attempt| {
             let Some(killed) = attempt.killed else { return false };
             let in_time = attempt.decided.is_none_or(|decided| begun <= decided);
-            home.map_or(begun >= attempt.triggered && in_time, |home| home == killed)
+            let was_there = |home| home == killed || (attempt.moves_from == Some(home) && in_time);
+            home.map_or(begun >= attempt.triggered && in_time, was_there)
         })
     }
 

@@ -3,7 +3,6 @@
 //! goodbye and comes again, so that the old processes are seen to drain and to leave.
 
 use std::{
-    net::SocketAddr,
     sync::Arc,
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -11,6 +10,7 @@ use std::{
 
 use crate::{
     client,
+    dialer::Dialer,
     load::{self, Client, Failure},
     shared::Shared,
 };
@@ -39,6 +39,8 @@ struct Session {
     home: Option<Home>,
     /// The least generation that may accept it.
     floor: u64,
+    /// Hands were shaken during a restart: it may have stayed with the process that did so.
+    may_stay: bool,
     /// What was asked last.
     asked: u64,
 }
@@ -52,18 +54,13 @@ struct Home {
 }
 
 /// Holds `count` connections, at least one, until the run is stopped.
-pub fn start(
-    shared: &Arc<Shared>,
-    address: SocketAddr,
-    count: usize,
-    moves: bool,
-) -> JoinHandle<()> {
+pub fn start(shared: &Arc<Shared>, dialer: &Dialer, count: usize, moves: bool) -> JoinHandle<()> {
     let _ = load::raise_file_limit(); // if it stays too low, the clients that go without are counted
-    let shared = Arc::clone(shared);
-    thread::spawn(move || hold(&shared, address, count, moves))
+    let (shared, dialer) = (Arc::clone(shared), dialer.clone());
+    thread::spawn(move || hold(&shared, &dialer, count, moves))
 }
 
-fn hold(shared: &Shared, address: SocketAddr, count: usize, moves: bool) {
+fn hold(shared: &Shared, dialer: &Dialer, count: usize, moves: bool) {
     let mut places: Vec<Place> =
         (0..count as u64).map(|index| Place { session: None, life: 1 + index % LIFE }).collect();
     let group = count.div_ceil(GROUPS);
@@ -73,7 +70,7 @@ fn hold(shared: &Shared, address: SocketAddr, count: usize, moves: bool) {
     while !shared.stopped() {
         for places in places.chunks_mut(group).take_while(|_| !shared.stopped()) {
             thread::sleep(due.saturating_duration_since(Instant::now()));
-            exchange(shared, address, places, &mut nonce, due, moves);
+            exchange(shared, dialer, places, &mut nonce, due, moves);
             // Late is late: the next group is not hurried.
             due = (due + step).max(Instant::now());
         }
@@ -89,7 +86,7 @@ fn hold(shared: &Shared, address: SocketAddr, count: usize, moves: bool) {
 /// All of a group ask, then all of them hear.
 fn exchange(
     shared: &Shared,
-    address: SocketAddr,
+    dialer: &Dialer,
     places: &mut [Place],
     nonce: &mut u64,
     due: Instant,
@@ -100,7 +97,7 @@ fn exchange(
     let floor = shared.floor();
     for place in &mut *places {
         *nonce += 1;
-        let asked = place.ask(address, *nonce, floor, until);
+        let asked = place.ask(shared, dialer, *nonce, floor, until);
         place.settle(shared, asked);
     }
     for place in places {
@@ -119,7 +116,8 @@ impl Place {
     /// Asks, on a new connection if there is none or the old one has lived long enough.
     fn ask(
         &mut self,
-        address: SocketAddr,
+        shared: &Shared,
+        dialer: &Dialer,
         nonce: u64,
         floor: u64,
         until: Instant,
@@ -132,8 +130,10 @@ impl Place {
             old.client.finish(until)?;
         }
         if self.session.is_none() {
-            let client = Client::connect(address, until)?;
-            self.session = Some(Session { client, home: None, floor, asked: nonce });
+            let window = shared.window();
+            let client = dialer.connect(until)?;
+            let may_stay = dialer.secure.is_some() && shared.was_restarting(window);
+            self.session = Some(Session { client, home: None, floor, may_stay, asked: nonce });
         }
         if let Some(session) = &mut self.session {
             client::ask(&mut session.client, nonce, until)?;
@@ -153,7 +153,8 @@ impl Place {
 
 impl Session {
     /// Hears the answer: every byte right, and from the process that has always answered here; or, where
-    /// connections move, from it or a newer one, and none that had retired when it was asked.
+    /// connections move, from it or a newer one, and none that had retired when it was asked. What stays while it shakes
+    /// hands is not meant.
     fn hear(
         &mut self,
         shared: &Shared,
@@ -169,7 +170,7 @@ impl Session {
             Some(home) if is_new && (moved_to.is_none() || generation <= home.generation) => {
                 Err(Failure::wrong(format!("pid {pid} answers on a connection of {}", home.pid)))
             }
-            Some(_) if moved_to.is_some() && generation < floor => {
+            Some(_) if moved_to.is_some() && generation < floor && (is_new || !self.may_stay) => {
                 Err(Failure::wrong(format!("generation {generation} answers after {floor} did")))
             }
             None if generation < floor => {

@@ -17,6 +17,7 @@
 //!   "generations": [                   in the order of their appearance
 //!     { "generation": 0, "pid": 4711, "engine": "none", "requests": 1900, "held": 200,
 //!       "ended": "drained, exit status 0" } ],
+//!   "handshakes": { "whole": 20, "resumed": 34000 },  with --tls; null without
 //!   "stories": [] }                    the first things that went wrong, in words
 //! ```
 
@@ -45,8 +46,13 @@ pub fn lay_out(report: &Report<'_>) -> String {
         ("restarts", array(report.restarts.iter().map(engine))),
         ("latency", object([("new", latency(&score.new)), ("held", latency(&score.held))])),
         ("generations", array(report.state.generations.list.iter().map(generation))),
+        ("handshakes", report.outcome.handshakes.map_or("null".to_owned(), handshakes)),
         ("stories", array(report.stories().map(|story| string(&story)))),
     ])
+}
+
+fn handshakes([whole, resumed]: [u64; 2]) -> String {
+    object([("whole", whole.to_string()), ("resumed", resumed.to_string())])
 }
 
 fn engine(by: &ByEngine) -> String {

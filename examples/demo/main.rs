@@ -7,6 +7,7 @@
 //! cargo run --release --example demo -- --rate 4000 --held 2000      # more of everything
 //! cargo run --release --example demo -- --faults                     # new processes are killed, too
 //! cargo run --release --example demo -- --move                       # held connections go along
+//! cargo run --release --features tls --example demo -- --tls    # by TLS, which no restart cuts
 //! cargo run --release --example demo -- --state                      # a million keys, 30 seconds: see `state`
 //! cargo run --release --example demo -- --json | jq .failures        # see `json` for the fields
 //! echo $?                                  # 0: nothing failed, 1: something did, 2: a wrong option
@@ -53,6 +54,7 @@
 
 mod churn;
 mod client;
+mod dialer;
 mod driver;
 mod generations;
 mod held;
@@ -69,10 +71,17 @@ mod processes;
 mod proof;
 mod report;
 mod score;
+#[cfg_attr(not(feature = "tls"), path = "no_secure.rs")]
+mod secure;
 mod server;
 mod shared;
 mod state;
 mod table;
+#[cfg_attr(feature = "tls", path = "../common/tls.rs")]
+#[cfg_attr(not(feature = "tls"), path = "../common/no_tls.rs")]
+mod tls;
+#[path = "../common/tls_options.rs"]
+mod tls_options;
 mod view;
 
 use std::{
@@ -85,6 +94,7 @@ use crate::{
     options::{Options, Role, StateOptions},
     report::Report,
     shared::Shared,
+    tls_options::TlsOptions,
     view::View,
 };
 
@@ -94,7 +104,7 @@ const EXIT_USAGE: u8 = 2;
 fn main() -> ExitCode {
     match options::parse(std::env::args_os().skip(1)) {
         Ok(Role::Driver(options)) => drive(&options),
-        Ok(Role::Server { address, probation, moves }) => server::serve(&address, probation, moves),
+        Ok(Role::Server(address, options)) => server::serve(&address, &options),
         Ok(Role::StateDriver(options)) => drive_state(&options),
         Ok(Role::StateServer(control)) => server::begin(|| state::server::run(&control)),
         Ok(Role::Help) => {

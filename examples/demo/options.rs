@@ -18,6 +18,7 @@ The exit status is 0 if nothing has failed, 1 if anything has, 2 if an option is
   --move           established connections move at each restart, instead of staying behind
   --pause MS       time between two restarts (750)
   --probation MS   how long a new process serves before the old one lets go (200; 600 with --faults)
+  --tls            everybody speaks TLS, with a certificate of this run (it takes the feature tls)
   --faults         before each restart, begin one and kill the new process in its probation
   --patience SECS  how long any answer, restart or exit may take (10)
   --json           print one JSON object instead of the table; the live view goes to stderr
@@ -52,16 +53,30 @@ impl Default for StateOptions {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Role {
     Driver(Options),
-    /// On this address; the probation of its successors; established connections move at a restart.
-    Server {
-        address: String,
-        probation: Duration,
-        moves: bool,
-    },
+    /// On this address.
+    Server(String, ServerOptions),
     StateDriver(StateOptions),
     /// With this control socket.
     StateServer(PathBuf),
     Help,
+}
+
+/// What the driver tells the server.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ServerOptions {
+    /// Of its successors.
+    pub probation: Duration,
+    /// Established connections go to them.
+    pub moves: bool,
+    /// Clients shake hands.
+    pub certificate: Option<Certificate>,
+}
+
+/// Two files.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Certificate {
+    pub chain: PathBuf,
+    pub key: PathBuf,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -72,6 +87,7 @@ pub struct Options {
     pub rate: u32,
     pub held: usize,
     pub moves: bool,
+    pub tls: bool,
     pub pause: Duration,
     pub probation: Duration,
     pub faults: bool,
@@ -87,6 +103,7 @@ impl Default for Options {
             rate: 2000,
             held: 200,
             moves: false,
+            tls: false,
             pause: Duration::from_millis(750),
             probation: PROBATION,
             faults: false,
@@ -100,6 +117,7 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Role, Error> {
     let mut options = Options::default();
     let (mut serve, mut probation) = (None::<OsString>, None);
     let (mut state, mut state_options) = (false, StateOptions::default());
+    let (mut chain, mut key) = (None, None);
     let mut parser = Parser::from_args(args);
     while let Some(arg) = parser.next()? {
         match arg {
@@ -114,6 +132,9 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Role, Error> {
                 options.patience = Duration::from_secs(number(&mut parser, "patience", 1, 60)?);
             }
             Arg::Long("move") => options.moves = true,
+            Arg::Long("tls") => options.tls = true,
+            Arg::Long("tls-cert") => chain = Some(parser.value()?.into()),
+            Arg::Long("tls-key") => key = Some(parser.value()?.into()),
             Arg::Long("json") => options.json = true,
             Arg::Long("probation") => {
                 let millis = number(&mut parser, "probation", 0, 60_000)?;
@@ -132,12 +153,17 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Role, Error> {
     }
     let default = if options.faults { PROBATION_WITH_FAULTS } else { PROBATION };
     options.probation = probation.unwrap_or(default);
+    if options.tls && (state || !cfg!(feature = "tls")) {
+        let why = if state { "not with --state" } else { "it is built without the feature tls" };
+        return Err(format!("--tls: {why}").into());
+    }
     Ok(match (serve, state) {
         (Some(control), true) => Role::StateServer(control.into()),
         (None, true) => Role::StateDriver(state_options),
         (Some(address), false) => {
-            let address = address.string()?;
-            Role::Server { address, probation: options.probation, moves: options.moves }
+            let certificate = chain.zip(key).map(|(chain, key)| Certificate { chain, key });
+            let Options { probation, moves, .. } = options;
+            Role::Server(address.string()?, ServerOptions { probation, moves, certificate })
         }
         (None, false) => Role::Driver(options),
     })

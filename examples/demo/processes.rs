@@ -26,6 +26,7 @@ use nix::{
 use crate::{
     generations::{End, Generations},
     journal,
+    options::ServerOptions,
     shared::Shared,
 };
 
@@ -34,13 +35,17 @@ const KILLED_WITHIN: Duration = Duration::from_secs(5);
 
 /// Starts this program in its server role, on a port that the system picks, and follows its log:
 /// all its generations write to the same pipe.
-pub fn start(shared: &Arc<Shared>, probation: Duration, moves: bool) -> io::Result<()> {
+pub fn start(shared: &Arc<Shared>, options: &ServerOptions) -> io::Result<()> {
     set_child_subreaper(true)?;
     let mut command = Command::new(env::current_exe()?);
-    if moves {
+    if options.moves {
         command.arg("--move");
     }
-    command.args(["--serve", "127.0.0.1:0", "--probation"]).arg(probation.as_millis().to_string());
+    if let Some(files) = &options.certificate {
+        command.arg("--tls-cert").arg(&files.chain).arg("--tls-key").arg(&files.key);
+    }
+    command.args(["--serve", "127.0.0.1:0", "--probation"]);
+    command.arg(options.probation.as_millis().to_string());
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     // `reap` waits for the process itself, as for its successors.
     let log = command.spawn()?.stderr.take().ok_or(io::ErrorKind::BrokenPipe)?;

@@ -15,6 +15,8 @@ pub struct Outcome {
     pub trouble: Option<String>,
     /// Processes that had to be killed.
     pub left_over: usize,
+    /// With TLS: whole handshakes of clients, and those that have resumed a session.
+    pub handshakes: Option<[u64; 2]>,
 }
 
 /// Everything that the report says.

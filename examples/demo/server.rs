@@ -8,7 +8,11 @@ use heirloom::{
     logging::{Stderr, log_panics},
 };
 
-use crate::proof;
+use crate::{
+    options::{Certificate, ServerOptions},
+    proof, tls,
+    tls_options::TlsOptions,
+};
 
 /// Goes off at regular times, to see whether anybody still asks.
 pub const LOOK: Alarm = Alarm(0);
@@ -71,6 +75,10 @@ impl Service for Witness {
         net.set_alarm(LOOK, SILENCE);
     }
 
+    fn after_fork_in_child(&mut self, net: &mut Net) -> Result {
+        tls::renew(net)
+    }
+
     fn on_alarm(&mut self, net: &mut Net, _key: Alarm) {
         if std::mem::take(&mut self.asked) {
             net.set_alarm(LOOK, SILENCE);
@@ -83,8 +91,8 @@ impl Service for Witness {
 
 /// Serves on `address` until told to stop. SIGHUP restarts by fork, SIGUSR2 by fork-exec, SIGTERM
 /// drains.
-pub fn serve(address: &str, probation: Duration, moves: bool) -> ExitCode {
-    begin(|| run(address, probation, moves))
+pub fn serve(address: &str, options: &ServerOptions) -> ExitCode {
+    begin(|| run(address, options))
 }
 
 /// Runs a server of this program to its end.
@@ -99,13 +107,16 @@ pub fn begin(run: impl FnOnce() -> Result) -> ExitCode {
     }
 }
 
-fn run(address: &str, probation: Duration, moves: bool) -> Result {
+fn run(address: &str, options: &ServerOptions) -> Result {
     let how = |how: Restart| {
-        let how = how.ready_within(READY_WITHIN).probation(probation);
-        if moves { how.move_connections() } else { how }
+        let how = how.ready_within(READY_WITHIN).probation(options.probation);
+        if options.moves { how.move_connections() } else { how }
     };
-    Server::new(Witness::default())?
-        .listen(address)?
+    let mut files = TlsOptions::default();
+    if let Some(Certificate { chain, key }) = &options.certificate {
+        (files.certificate, files.key) = (Some(chain.clone()), Some(key.clone()));
+    }
+    tls::listen(Server::new(Witness::default())?, &[address.to_owned()], &files)?
         .restart_on(libc::SIGHUP, how(Restart::fork()))
         .restart_on(libc::SIGUSR2, how(Restart::fork_exec()))
         .run()

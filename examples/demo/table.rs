@@ -30,7 +30,9 @@ fn headline(out: &mut String, report: &Report<'_>) -> std::fmt::Result {
         report.outcome.lasted.as_secs_f64(),
         report.rate(),
         if report.is_ok() { "no failure" } else { "FAILED" },
-    )
+    )?;
+    let Some([whole, resumed]) = report.outcome.handshakes else { return Ok(()) };
+    writeln!(out, "all by TLS: {whole} handshakes, and {resumed} sessions that were resumed")
 }
 
 fn restarts(out: &mut String, report: &Report<'_>) -> std::fmt::Result {

@@ -6,7 +6,7 @@
 //!
 //! `tls` tells what was agreed on, `export LABEL CONTEXT` a secret of both sides; `starttls` answers `ok` and puts TLS on
 //! the connection, `starttls-dialed NAME` on the one that was dialed last. `dial_tls ADDRESS NAME` and `dial_host_tls`
-//! answer as `dial_host` does. `renew LISTENER` reads the file again.
+//! answer as `dial_host` does. `renew LISTENER` reads the file again, `handshake MS` is how long one on this connection may take.
 
 use std::{
     collections::BTreeMap,
@@ -201,6 +201,11 @@ pub fn handle(
             crate::say(&mut dialed, "starttls");
             dialed.start_tls_as_client(name(rest)?, &client()?)?;
             crate::say(&mut dialed, "tls"); // waits for its keys
+            "ok".to_owned()
+        }
+        "handshake" => {
+            let limit = Duration::from_millis(number(rest)?);
+            conn.set_timeouts(conn.timeouts().handshake(limit));
             "ok".to_owned()
         }
         "renew" => {

@@ -98,6 +98,11 @@
 //! turn in order. A client has [10 s](crate::Timeouts::handshake) for it; the time in which it waits for us does not count. Early
 //! data that it sends all the same is rejected, and up to 16 KiB of it skipped; each of its records is tried again with the next.
 //!
+//! **Silence** is counted in bytes, as without TLS: those of a record that is not whole yet count, or a slow upload would be
+//! silent for as long as each of its records takes. So a peer can stay by a byte now and then, as any peer can: until its
+//! [first message](crate::Timeouts::first_message) is due, until a record is over (16 KiB at most), which has to be authentic
+//! then, and for 32 records without data in a row.
+//!
 //! # At a restart
 //!
 //! A connection with TLS is a connection like any other: it stays and drains, or [moves](crate::Restart::move_connections), by
@@ -119,6 +124,9 @@
 //! | after it | nothing: its reader wipes it before it is closed, and the buffers on both sides are wiped as they go | |
 //! | the log, errors, a core dump | no secret is ever formatted; a core dump of a server has its heap, and so its keys, moves or not | |
 //! | swap | the memfd and the heap may be swapped out as all memory may: encrypt it, or have none | who has the disk |
+//!
+//! What heirloom hears of a handshake is wiped where it was, as soon as the records have it. What rustls and its provider leave in the
+//! memory of the process that has shaken hands is theirs, and is gone with that process.
 //!
 //! Two things are worth knowing before connections move. The **new program has the keys**: an upgrade to a program that you do not
 //! trust with what its clients say was never one. And **forward secrecy counts from the end of the connection**, not from the
@@ -146,10 +154,26 @@
 //!
 //! # Kernel TLS
 //!
-//! Linux can seal and open records itself (`tls(7)`, `TCP_ULP`), where it is built so. heirloom does not use it, and has a place for it: the one
-//! file that reads and writes records of a stream (`net/stream/secure.rs`). It would take the keys as they are there to
-//! `setsockopt(2)`, a control message for each record that is no data, and a kernel that follows key updates (6.14 for TLS 1.3). It
-//! would save a copy where files are sent, and a move would carry no keys, since the descriptor has them. For replies that are
-//! made in memory it costs about what it costs here: the cipher is the same.
+//! Linux can seal and open records itself ([kernel documentation](https://docs.kernel.org/networking/tls.html)), where it is built with
+//! `CONFIG_TLS`. heirloom does not use it, and has a place for it: the file that reads and writes records of a stream
+//! (`net/stream/secure.rs`), behind a handshake that stays as it is. What it would take:
+//!
+//! - **To begin**, `setsockopt(2)` with `TCP_ULP`, and then with `TLS_TX` and `TLS_RX` of `SOL_TLS`: version, cipher, key, nonce (in two
+//!   parts, `salt` and `iv`) and the number of the next record (`rec_seq`), which is what a direction has here. Before that, what
+//!   was read behind the handshake is opened here, and what was sealed is sent: the kernel begins with the byte that comes next.
+//! - **For what is no data**, alerts and key updates, a control message that names the type of the record, `TLS_SET_RECORD_TYPE` and
+//!   `TLS_GET_RECORD_TYPE`, so each read is a `recvmsg(2)`. All that such records may not do is still for us to find out.
+//! - **For new keys** a kernel that takes them (6.14, of TLS 1.3): after a key update reads fail by `EKEYEXPIRED` until the next
+//!   key is set. It follows from the traffic secret, which the kernel does not know: that stays here.
+//! - **In a move** the descriptor takes keys, numbers and half-received records along. The traffic secrets, the exporter's and
+//!   what was agreed on go as they do now. `getsockopt(2)` answers the number of each direction, and its key: enough to see how
+//!   much a key has sealed. Nobody goes back from there to records of ours: a socket that has the ULP has it for good.
+//! - **After a fork** both processes have the descriptor. The kernel counts for both, so no nonce comes twice; that exactly one may
+//!   write would still be ours to see to, or their records mix.
+//!
+//! It would save a copy where files are sent (`sendfile(2)`), and the cipher where a network card has it. For replies that are
+//! made in memory it costs what it costs here, since the cipher is the same, and a system call for each record that is no data.
+//! What would be lost: the alert that fits, since a record that is forged and one without a type are both `EBADMSG`; and
+//! providers whose ciphers the kernel does not have.
 //!
 //! Next: [operating](super::operating).

@@ -53,15 +53,16 @@ impl fmt::Debug for ClientTerms {
     }
 }
 
-/// What was said beside the bytes while a handshake went on.
+/// What was said beside the bytes while a handshake went on. A secret is [none](Secret::NONE) until it was told.
 #[derive(Default)]
 pub(super) struct Heard {
     /// Of TLS 1.3: the secrets of what each side sends.
-    pub client: Option<Secret>,
-    pub server: Option<Secret>,
-    pub exporter: Option<Secret>,
-    /// Of TLS 1.2: the client's random number and the master secret.
-    pub master: Option<([u8; 32], Secret)>,
+    pub client: Secret,
+    pub server: Secret,
+    pub exporter: Secret,
+    /// Of TLS 1.2: the master secret, and the client's random number.
+    pub master: Secret,
+    pub client_random: [u8; 32],
     pub sni: Option<Box<str>>,
 }
 
@@ -71,15 +72,24 @@ thread_local! {
 }
 
 impl Heard {
-    /// Takes in what was heard since the last call.
+    /// Takes in what was heard since the last call, of which nothing is left where it was heard.
     pub fn catch_up(&mut self) {
         HEARD.with_borrow_mut(|heard| {
-            let Heard { client, server, exporter, master, sni } = std::mem::take(heard);
-            self.client = client.or(self.client.take());
-            self.server = server.or(self.server.take());
-            self.exporter = exporter.or(self.exporter.take());
-            self.master = master.or(self.master.take());
-            self.sni = sni.or(self.sni.take());
+            if !heard.master.is_none() {
+                self.client_random = heard.client_random;
+            }
+            let Heard { client, server, exporter, master, sni, .. } = heard;
+            for (own, heard) in [
+                (&mut self.client, client),
+                (&mut self.server, server),
+                (&mut self.exporter, exporter),
+                (&mut self.master, master),
+            ] {
+                if !heard.is_none() {
+                    own.take_over(heard);
+                }
+            }
+            self.sni = sni.take().or(self.sni.take());
         });
     }
 }
@@ -97,10 +107,15 @@ const MASTER: &str = "CLIENT_RANDOM";
 impl KeyLog for Listening {
     fn log(&self, label: &str, client_random: &[u8], secret: &[u8]) {
         HEARD.with_borrow_mut(|heard| match label {
-            CLIENT => heard.client = Secret::of(secret),
-            SERVER => heard.server = Secret::of(secret),
-            EXPORTER => heard.exporter = Secret::of(secret),
-            MASTER => heard.master = client_random.try_into().ok().zip(Secret::of(secret)),
+            CLIENT => heard.client.set(secret),
+            SERVER => heard.server.set(secret),
+            EXPORTER => heard.exporter.set(secret),
+            MASTER => {
+                if let Ok(random) = client_random.try_into() {
+                    heard.client_random = random;
+                    heard.master.set(secret);
+                }
+            }
             _ => {}
         });
         if self.0.will_log(label) {

@@ -17,7 +17,7 @@ use super::{
     keys::{Direction, Exporter, Secrets, Unfit},
     messages::AfterHandshake,
     records::Records,
-    secret::Secret,
+    secret::{Secret, wipe_stack},
     suite::Suite,
     words::{alert_for, failed, words},
 };
@@ -250,14 +250,21 @@ impl Handshake {
     ///
     /// # Errors
     /// When it was agreed on something that we have no ciphers for.
-    pub fn finish(mut self) -> Result<(Records, TlsInfo), TlsError> {
+    pub fn finish(self: Box<Self>) -> Result<Box<(Records, TlsInfo)>, TlsError> {
+        let finished = self.into_records();
+        wipe_stack(); // where keys were on their way
+        finished
+    }
+
+    /// What was heard is not moved, and so wiped where it is: of a box that is moved out of, the bytes are left.
+    #[inline(never)]
+    fn into_records(mut self: Box<Self>) -> Result<Box<(Records, TlsInfo)>, TlsError> {
         let info = self.info().ok_or(TlsError::Failed("nothing was agreed on".into()))?;
         let strange = || TlsError::Failed(format!("no cipher for {:?}", info.suite()).into());
         let suite = Suite::of(info.suite).ok_or_else(strange)?;
         let is_client = self.is_client();
         let Heard { client, server, .. } = &self.heard;
         let (ours, theirs) = if is_client { (client, server) } else { (server, client) };
-        let (ours, theirs) = (ours.as_ref(), theirs.as_ref());
         let (extracted, rustls): (ExtractedSecrets, Box<dyn AfterHandshake>) = match self.side {
             Side::Server(conn) => {
                 let (secrets, rest) =
@@ -278,7 +285,7 @@ impl Handshake {
         if has_tickets || !records.can_be_carried() {
             records.keep(rustls);
         }
-        Ok((records, info))
+        Ok(Box::new((records, info)))
     }
 
     fn info(&mut self) -> Option<TlsInfo> {
@@ -310,24 +317,22 @@ impl ServerTerms {
 fn direction(
     suite: Suite,
     extracted: &(u64, ConnectionTrafficSecrets),
-    heard: Option<&Secret>,
+    heard: &Secret,
 ) -> Result<Direction, Unfit> {
-    let secret = heard.map_or(&[][..], Secret::bytes);
-    match Direction::of_extracted(suite, extracted, secret) {
+    match Direction::of_extracted(suite, extracted, heard.bytes()) {
         Err(Unfit::Secret) => Direction::of_extracted(suite, extracted, &[]),
         other => other,
     }
 }
 
 fn exporter(heard: &Heard, server_random: Option<[u8; 32]>) -> Exporter {
-    let (Some((client_random, master)), Some(server_random)) = (&heard.master, server_random)
-    else {
-        return Exporter::tls13(heard.exporter.as_ref().map_or(&[], Secret::bytes));
+    let Some(server_random) = server_random.filter(|_| !heard.master.is_none()) else {
+        return Exporter::tls13(heard.exporter.bytes());
     };
     let mut randoms = [0; 64];
-    randoms[..32].copy_from_slice(client_random);
+    randoms[..32].copy_from_slice(&heard.client_random);
     randoms[32..].copy_from_slice(&server_random);
-    Exporter::tls12(master.bytes(), randoms)
+    Exporter::tls12(heard.master.bytes(), randoms)
 }
 
 enum Step {
@@ -387,3 +392,7 @@ fn last_alert(out: &[u8]) -> Option<Alert> {
     let [ALERT, 3, _, 0, 2, _, number] = *record else { return None };
     Some(Alert::from_number(number))
 }
+
+#[cfg(test)]
+#[path = "leftovers_tests.rs"]
+mod tests;

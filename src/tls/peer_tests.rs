@@ -7,7 +7,7 @@ use std::{
 };
 
 use rustls::{
-    ClientConfig, ClientConnection, Connection, ExtractedSecrets, KeyLog, RootCertStore,
+    ClientConfig, ClientConnection, Connection, ExtractedSecrets, KeyLog, NoKeyLog, RootCertStore,
     ServerConfig, ServerConnection, SupportedCipherSuite,
     crypto::{CryptoProvider, ring},
     pki_types::{PrivateKeyDer, ServerName},
@@ -42,6 +42,19 @@ pub struct Shaken {
 
 /// The other end: rustls, with its buffers.
 pub struct Peer(pub Connection);
+
+/// A server and a client that trusts it, by this suite. Nobody listens.
+#[allow(dead_code)] // of the benchmark
+pub fn both_configs(number: u16) -> (ServerConfig, ClientConfig) {
+    let (mut server, mut client) = configs(of_rustls(number), &Arc::default());
+    (server.key_log, client.key_log) = (Arc::new(NoKeyLog), Arc::new(NoKeyLog));
+    (server, client)
+}
+
+fn of_rustls(number: u16) -> SupportedCipherSuite {
+    let mut all = ring::ALL_CIPHER_SUITES.iter();
+    *all.find(|it| u16::from(it.suite()) == number).expect("one of ring's")
+}
 
 fn configs(suite: SupportedCipherSuite, caught: &Arc<Caught>) -> (ServerConfig, ClientConfig) {
     let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
@@ -82,8 +95,7 @@ fn carry(from: &mut Connection, to: &mut Connection) -> Vec<u8> {
 
 /// A server and a client that have shaken hands by this suite, and what was random about it.
 fn shake(number: u16, caught: &Arc<Caught>) -> (Connection, Connection, Vec<u8>) {
-    let of_rustls = ring::ALL_CIPHER_SUITES.iter().find(|it| u16::from(it.suite()) == number);
-    let (server, client) = configs(*of_rustls.expect("one of ring's"), caught);
+    let (server, client) = configs(of_rustls(number), caught);
     let name = ServerName::try_from("localhost").expect("a name");
     let client = ClientConnection::new(Arc::new(client), name).expect("a client");
     let server = ServerConnection::new(Arc::new(server)).expect("a server");

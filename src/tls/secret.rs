@@ -30,6 +30,26 @@ impl Secret {
         secret
     }
 
+    /// Becomes these bytes, where it is; none, if they are longer than any secret is.
+    pub fn set(&mut self, bytes: &[u8]) {
+        self.wipe();
+        if bytes.len() <= LONGEST {
+            self.bytes[..bytes.len()].copy_from_slice(bytes);
+            self.length = bytes.len() as u8;
+        }
+    }
+
+    /// Becomes another one, of which nothing is left where it was. (`mem::take` leaves its bytes.)
+    pub fn take_over(&mut self, other: &mut Secret) {
+        self.set(other.bytes());
+        other.wipe();
+    }
+
+    fn wipe(&mut self) {
+        self.bytes.zeroize();
+        self.length = 0;
+    }
+
     pub fn bytes(&self) -> &[u8] {
         &self.bytes[..self.length as usize]
     }
@@ -39,9 +59,15 @@ impl Secret {
     }
 }
 
+impl Default for Secret {
+    fn default() -> Secret {
+        Secret::NONE
+    }
+}
+
 impl Drop for Secret {
     fn drop(&mut self) {
-        self.bytes.zeroize();
+        self.wipe();
     }
 }
 
@@ -100,8 +126,7 @@ fn wipe(bytes: &mut [u8]) {
 /// where it was.
 #[inline(never)]
 pub(crate) fn wipe_stack() {
-    let mut left = [0_u8; 16 * 1024]; // more than any call here takes
-    left.zeroize();
+    std::hint::black_box(&mut [0_u8; 16 * 1024]); // more than any call here takes; somebody may look, so it is written
 }
 
 impl fmt::Debug for Wiped {

@@ -1,4 +1,4 @@
-//! An HTTP client for tests, over [`Client`]: one reply at a time, and nothing taken on trust.
+//! An HTTP client for tests, over [`Client`] or another one that [`Talks`]: one reply at a time, and nothing taken on trust.
 #![allow(dead_code)] // each test file uses its part of this
 
 use std::time::{Duration, SystemTime};
@@ -61,25 +61,47 @@ impl Reply {
     }
 }
 
-pub fn read_head(client: &mut Client) -> Reply {
+/// A client of any kind.
+pub trait Talks {
+    fn says(&mut self, text: &str);
+    /// One line, without its end.
+    fn hears_line(&mut self) -> String;
+    fn hears(&mut self, count: usize) -> Vec<u8>;
+}
+
+impl Talks for Client {
+    fn says(&mut self, text: &str) {
+        self.send(text);
+    }
+
+    fn hears_line(&mut self) -> String {
+        self.line()
+    }
+
+    fn hears(&mut self, count: usize) -> Vec<u8> {
+        self.read_exact(count)
+    }
+}
+
+pub fn read_head(client: &mut impl Talks) -> Reply {
     let mut head = String::new();
     loop {
-        match client.line().as_str() {
+        match client.hears_line().as_str() {
             "" => return Reply { head, body: Vec::new() },
             line => head += &format!("{line}\n"),
         }
     }
 }
 
-pub fn read_reply(client: &mut Client) -> Reply {
+pub fn read_reply(client: &mut impl Talks) -> Reply {
     let mut reply = read_head(client);
     let length = reply.field("Content-Length").and_then(|text| text.parse().ok());
-    reply.body = client.read_exact(length.expect("Content-Length"));
+    reply.body = client.hears(length.expect("Content-Length"));
     reply
 }
 
-pub fn ask(client: &mut Client, request: &str) -> Reply {
-    client.send(request);
+pub fn ask(client: &mut impl Talks, request: &str) -> Reply {
+    client.says(request);
     read_reply(client)
 }
 

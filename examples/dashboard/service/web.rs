@@ -11,6 +11,7 @@ use super::{
         request::{self, Framing, Method},
         route::{Button, Route},
         state::{Session, State},
+        tls,
     },
     Dashboard, end_stream,
 };
@@ -51,7 +52,7 @@ impl Dashboard {
         };
         let after = if conn.is_draining() { After::Close } else { request.after };
         let head_only = request.method == Method::Head;
-        let admitted = guard::admit(request.from, &self.listen);
+        let admitted = guard::admit(request.from, &self.listen, tls::is_on(conn));
         if request.framing != Framing::Length(0) {
             let long = Refusal::new(Status::ContentTooLarge, "no request here has a body");
             let refusal = admitted.err().unwrap_or(long);

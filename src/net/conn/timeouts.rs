@@ -155,14 +155,16 @@ impl ConnState {
     }
 
     /// Whether something is left to be done for it, in this turn or the next, after which it may not be late any
-    /// more: input to be read, or output to be offered to a peer that has made room.
-    pub fn has_yet_to_show(&self, watched: Watched) -> bool {
+    /// more: input to be read, or output to be offered to a peer that has made room. Who was `given` that turn already gets
+    /// no other, or a peer that sends a byte in each would never be late.
+    pub fn has_yet_to_show(&self, watched: Watched, given: bool) -> bool {
         match watched {
-            Watched::WriteStall => self.flags.dirty,
+            Watched::WriteStall => self.flags.dirty, // is done in this one
+            // Waits for its turn among others, and is looked at then.
+            Watched::Handshake => self.flags.listed,
             Watched::ProxyHeader
-            | Watched::Handshake
             | Watched::FirstMessage
-            | Watched::Idle(Direction::Read | Direction::All) => self.flags.listed,
+            | Watched::Idle(Direction::Read | Direction::All) => self.flags.listed && !given,
             // Nothing that the peer does makes us say anything; who sends without end after our FIN is not
             // waited for.
             Watched::Idle(Direction::Write) | Watched::Dial | Watched::Close => false,

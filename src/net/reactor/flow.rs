@@ -127,9 +127,12 @@ impl Net {
                 conn.flags.readable = false;
                 None
             }
-            // Or records have come, and no data in them.
+            // Or bytes of records have come, and no data: as much a sign of life as a part of a plain message.
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {
                 conn.flags.readable = conn.stream.has_more(true) || conn.flags.fin;
+                if conn.phase == Phase::Open && conn.stream.secure().is_some() {
+                    conn.read_at = self.stamp;
+                }
                 self.answer_records(id);
                 None
             }

@@ -149,15 +149,16 @@ impl Net {
     /// again later otherwise.
     fn check(&mut self, id: ConnId, now: Stamp) -> Option<Expired> {
         let conn = self.conns.get_mut(id.slot()).filter(|conn| conn.id == id)?;
-        conn.check_at = None;
+        let looks_at = conn.check_at.take();
         let timeouts = conn.timeouts(&self.timeouts);
         let due = conn.deadline(timeouts, self.limits.dial).filter(|&(at, _)| at <= now);
-        let Some((_, watched)) = due else {
+        let Some((at, watched)) = due else {
             self.schedule_check(id);
             return None;
         };
-        // What is left to be done for it may prove its peer alive, so that comes first.
-        if conn.has_yet_to_show(watched) {
+        // What is left to be done for it may prove its peer alive, so that comes first; a look that was set behind the
+        // deadline is the second one.
+        if conn.has_yet_to_show(watched, looks_at > Some(at)) {
             let next = now + Duration::from_nanos(1);
             conn.check_at = Some(next);
             self.checks.insert(next, id);
@@ -277,6 +278,36 @@ mod tests {
         net.next_expired();
         assert!(net.take_ended().is_some(), "it has made no room since");
     }
+
+    /// Urgent data before them makes each look like the first of more, so that something is left in each turn.
+    #[test]
+    fn who_sends_a_byte_a_turn_and_no_message_is_late_all_the_same() {
+        let limit = Duration::from_secs(10);
+        for phase in [Phase::AwaitsHeader, Phase::Open] {
+            let start = Instant::now();
+            let mut net = Net::new(None, start);
+            net.timeouts.of_all = Timeouts::new().first_message(limit);
+            let pipe = Pipe::new(0);
+            let id = net.insert(Stream::Memory(pipe.clone()), Peer::Unknown, phase).unwrap();
+            let mut is_ended_at = |time| {
+                net.set_now(start + time);
+                net.catch_up();
+                pipe.feed(b"x");
+                net.note_stream(id, true, false, true);
+                net.take_readable();
+                net.conns[id.slot()].flags.listed = false;
+                assert_eq!(net.read(id, &mut [0; 100]), Some(1));
+                assert!(net.conns[id.slot()].flags.readable, "nothing is left: this tests nothing");
+                net.list(id);
+                assert_eq!(net.next_expired(), None);
+                net.take_ended().is_some()
+            };
+            assert!(!is_ended_at(limit / 2), "{phase:?}");
+            assert!(!is_ended_at(limit), "{phase:?}: what is left may be all of it");
+            assert!(is_ended_at(limit + Duration::from_millis(1)), "{phase:?}");
+        }
+    }
+
     /// Each of them comes and is answered. What is set for the connection stays until its time.
     #[test]
     fn a_hundred_thousand_packets_change_no_queue() {

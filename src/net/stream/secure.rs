@@ -186,7 +186,7 @@ impl Secure {
     /// The handshake is over.
     fn open(&mut self) -> Result<(), TlsError> {
         if let State::Shaking(handshake) = std::mem::replace(&mut self.state, State::Failed) {
-            self.state = State::Open(Box::new(handshake.finish()?));
+            self.state = State::Open(handshake.finish()?);
             // What came behind it are records.
             self.more |= !self.partial.is_empty();
             trim(&mut self.partial);

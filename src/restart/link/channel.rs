@@ -135,9 +135,10 @@ impl Link {
         self.flush()
     }
 
-    /// Sends a message only if the socket takes it now, behind nothing else; tells whether.
+    /// Sends a message that can wait: only behind nothing else, and only if most of the socket's buffer is free, so that
+    /// what must be heard in time finds room behind it, also where the other side has stopped reading. Tells whether.
     pub fn send_now(&mut self, message: &Message) -> bool {
-        if self.has_unsent() {
+        if self.has_unsent() || !self.is_mostly_free() {
             return false;
         }
         // A side that is gone takes nothing; reading will tell.
@@ -181,6 +182,13 @@ impl Link {
     /// Whether something waits for the socket to be writable.
     pub fn has_unsent(&self) -> bool {
         !self.outbox.is_empty()
+    }
+
+    /// A Unix socket says that it is writable while a quarter of its buffer is used at most (`unix_writable` in
+    /// Linux), though it takes more than that. The next edge comes when that is so again.
+    fn is_mostly_free(&self) -> bool {
+        let mut fds = [PollFd::new(self.as_fd(), PollFlags::POLLOUT)];
+        poll(&mut fds, PollTimeout::ZERO) == Ok(1)
     }
 
     /// Waits until nothing does, or the other side is gone. `false`: for so many milliseconds it has taken nothing.
@@ -273,6 +281,10 @@ impl AsFd for Link {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        limits::{DATAGRAM_MAX, FORWARD_BYTES},
+        restart::link::Forwarded,
+    };
     use std::io::{Read, Write};
 
     #[test]
@@ -306,6 +318,29 @@ mod tests {
         drop(old);
         assert_eq!(new.receive().unwrap().unwrap().0, Message::GivenUp);
         assert!(matches!(new.receive(), Err(LinkError::Closed)));
+    }
+
+    /// Or a process that is stopped, and has much to read, would not hear afterwards that it is to end.
+    #[test]
+    fn what_can_wait_leaves_room_for_what_cannot() {
+        let (mut old, mut new) = Link::pair().unwrap();
+        let forwarded = |length: usize| {
+            let datagram = Forwarded { socket: "s".into(), from: vec![7], bytes: vec![7; length] };
+            Message::Datagrams { forwarded: vec![datagram] }
+        };
+        for length in [20, 1000, FORWARD_BYTES, FORWARD_BYTES + DATAGRAM_MAX] {
+            let (mut sent, message) = (0, forwarded(length));
+            while old.send_now(&message) {
+                sent += 1;
+            }
+            assert!(sent > 0, "of {length} bytes");
+            for _ in 0..8 {
+                old.send(&Message::Resumed, Vec::new()).unwrap();
+            }
+            assert!(!old.has_unsent(), "behind {sent} of {length} bytes");
+            let received = std::iter::from_fn(|| new.receive().unwrap());
+            assert_eq!(received.count(), sent + 8);
+        }
     }
 
     #[test]

@@ -86,6 +86,7 @@ fn to_bytes(timeouts: &Timeouts) -> Vec<u8> {
         timeouts.first_message,
         timeouts.write_stall,
         Some(timeouts.close),
+        Some(timeouts.handshake), // of a STARTTLS that is to come
     ];
     limits.iter().flat_map(|limit| limit.map_or(NEVER, micros).to_le_bytes()).collect()
 }
@@ -108,6 +109,7 @@ fn from_bytes(bytes: &[u8]) -> Result<Timeouts, Malformed> {
             3 => own.first_message(limit),
             4 => own.write_stall(limit),
             5 => own.close(limit.unwrap_or(own.close)),
+            6 => own.handshake_within(limit.unwrap_or(own.handshake)),
             _ => own,
         };
     }
@@ -132,10 +134,12 @@ pub(super) mod tests {
     }
 
     prop_compose! {
-        fn any_timeouts()(limits in prop::array::uniform5(option::of(any_time())), close in any_time()) -> Timeouts {
+        fn any_timeouts()(
+            limits in prop::array::uniform5(option::of(any_time())), close in any_time(), handshake in any_time(),
+        ) -> Timeouts {
             let [read, write, all, first, stall] = limits;
             let idle = Timeouts::new().read_idle(read).write_idle(write).all_idle(all);
-            idle.first_message(first).write_stall(stall).close(close)
+            idle.first_message(first).write_stall(stall).close(close).handshake_within(handshake)
         }
     }
 
