@@ -25,7 +25,7 @@ mod tls {
     mod keys;
     mod messages;
     /// Nothing is counted here.
-    mod nonces_tests {
+    mod nonces {
         pub struct Used;
 
         impl Used {

@@ -75,6 +75,8 @@ fn bodies_come_by_length_and_in_chunks() {
         5\nhello\nA;x=y\n0123456789\n0\nTrailer: x\n\n";
     check(&server, chunked, &count("15\n"));
     check(&server, "POST /count HTTP/1.1\nHost: a\n\n", &count("0\n"));
+    let sum = "PUT /cksum HTTP/1.1\nHost: a\nContent-Length: 9\n\n123456789";
+    check(&server, sum, &count("930766865 9\n"));
     let echo = "POST /echo HTTP/1.1\nHost: a\nContent-Length: 5\n\nhello";
     check(&server, echo, &reply("200 OK", BYTES, "", "hello"));
     let echo = "POST /echo HTTP/1.1\nHost: a\nTransfer-Encoding: chunked\n\n5\nhello\n0\n\n";

@@ -53,16 +53,6 @@ fn read_pattern(client: &mut TlsClient, seed: u64, position: u64, count: usize) 
     }
 }
 
-/// The records of this, which are on their way to nobody yet.
-fn sealed(client: &mut TlsClient, text: &str) -> Vec<u8> {
-    client.tls().writer().write_all(text.as_bytes()).expect("a buffer");
-    let mut sealed = Vec::new();
-    while client.tls().wants_write() {
-        client.tls().write_tls(&mut sealed).expect("a vector takes all");
-    }
-    sealed
-}
-
 #[test]
 fn a_session_lives_through_twenty_restarts_in_mid_record_both_ways() {
     for version in BOTH {
@@ -75,7 +65,7 @@ fn a_session_lives_through_twenty_restarts_in_mid_record_both_ways() {
             client.send(format!("reply 1048576 {round}\n"));
             read_pattern(&mut client, round, 0, 1000);
             // Half of the next request's record is there, and half of the reply is read.
-            let record = sealed(&mut client, &format!("echo {round}\n"));
+            let record = client.seal(&format!("echo {round}\n"));
             let (before, behind) = record.split_at(record.len() * (round as usize % 5 + 1) / 6);
             client.wire().write_all(before).expect("the server takes it");
             if round % 2 == 0 {
@@ -91,6 +81,7 @@ fn a_session_lives_through_twenty_restarts_in_mid_record_both_ways() {
         assert_eq!(client.ask("tls"), told, "what was agreed on");
         assert_eq!(client.ask("export EXPORTER-heirloom context"), exported);
         assert_eq!(client.ask("id"), id);
+        lab.sealed.check_by(21);
         // Of all of them no more than one was made.
         assert_eq!(stat(&mut lab.server.connect(), "handshakes"), 0, "none here");
     }
@@ -105,7 +96,7 @@ fn keys_are_updated_by_both_before_and_after() {
         client.tls().refresh_traffic_keys().expect("TLS 1.3 has it");
         if round % 3 == 0 {
             // The update is on its way while nobody serves, and is answered by the new side.
-            let update = sealed(&mut client, "");
+            let update = client.seal("");
             lab.server.signal(ENGINES[round % 2]);
             client.wire().write_all(&update).expect("the server takes it");
             lab.server.wait_lines("restart: done", round / 3 + 1);
@@ -248,7 +239,7 @@ fn what_is_rolled_back_comes_back_with_its_keys() {
                 wait_for("the new process to serve", || pid(client) != old);
                 assert_eq!(client.ask("echo there"), "there");
             }
-            let record = sealed(&mut clients[1], "echo cut\n");
+            let record = clients[1].seal("echo cut\n");
             let (before, behind) = record.split_at(10);
             clients[1].wire().write_all(before).expect("the server takes it");
             assert_eq!(clients[0].ask("roll-back unfit"), "ok");
@@ -257,6 +248,7 @@ fn what_is_rolled_back_comes_back_with_its_keys() {
             assert_eq!(clients[1].line(), "cut");
             assert_eq!(pid(&mut clients[1]), old);
         }
+        lab.sealed.check_by(4);
     }
 }
 
@@ -267,7 +259,7 @@ fn openssl_notices_no_restart() {
     for version in ["-tls1_3", "-tls1_2"] {
         let lab = lab();
         let command = format!(
-            "exec timeout 45 openssl s_client {version} -servername localhost -connect {} -CAfile {} \
+            "exec timeout 120 openssl s_client {version} -servername localhost -connect {} -CAfile {} \
              -verify_return_error 2>&1",
             lab.address,
             lab.pki.path("ca.pem")
@@ -286,7 +278,7 @@ fn openssl_notices_no_restart() {
             assert!(found.is_some(), "{version}: it has ended before {answer:?}");
         };
         ask("echo before\n", "before");
-        for round in 0..10 {
+        for round in 0..20 {
             lab.server.restart(ENGINES[round % 2]);
             ask(&format!("echo after {round}\n"), &format!("after {round}"));
             if version == "-tls1_3" {

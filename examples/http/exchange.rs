@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     BLOCK, FAREWELL, GRACE, HEAD_DUE, HEAD_TIME, HELLO, Http,
     body::Body,
+    cksum::Cksum,
     reply::{After, BYTES, CONTINUE, Extent, Head, JSON, LAST_CHUNK, Refusal, Status, TEXT},
     request::{self, Expectation, Framing, Method},
     route::{self, Route},
@@ -63,6 +64,8 @@ pub struct Exchange {
     pub after: After,
     /// The reply has begun, so it is too late to refuse.
     pub begun: bool,
+    /// Of the body so far, if somebody wants to know.
+    pub sum: Cksum,
 }
 
 pub type Answer = std::result::Result<Route, Refusal>;
@@ -124,6 +127,7 @@ impl Http {
             framing: request.framing,
             after: request.after,
             begun: false,
+            sum: Cksum::default(),
         };
         let is_wanted = answer.is_ok_and(Route::wants_body);
         match Body::new(request.framing, if is_wanted { MAX_BODY } else { MAX_UNWANTED }) {
@@ -173,6 +177,9 @@ impl Http {
         }
         if !echoed.is_empty() {
             self.echo(conn, &mut exchange, echoed);
+        }
+        if exchange.answer == Ok(Route::Cksum) {
+            exchange.sum.add(piece.data);
         }
         if piece.is_last {
             self.respond(conn, session, exchange, received);
@@ -251,6 +258,10 @@ impl Http {
             Ok(Route::Hello) => say(conn, ok(TEXT), HELLO, head_only),
             Ok(Route::Generation) => say(conn, ok(JSON), &self.describe(), head_only),
             Ok(Route::Count) => say(conn, ok(TEXT), &format!("{received}\n"), head_only),
+            Ok(Route::Cksum) => {
+                let line = format!("{} {received}\n", exchange.sum.end(received));
+                say(conn, ok(TEXT), &line, head_only);
+            }
             Ok(Route::Echo) => {
                 self.begin_echo(conn, &mut exchange); // if it was empty
                 if exchange.framing == Framing::Chunked {

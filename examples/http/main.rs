@@ -5,6 +5,7 @@
 //! curl -i http://127.0.0.1:8080/                 # hello, world
 //! curl http://127.0.0.1:8080/generation          # {"generation":0,"pid":4711,"engine":"none"}
 //! curl -T - http://127.0.0.1:8080/count          # type, then ^D: the length of a chunked upload
+//! curl -T Cargo.lock http://127.0.0.1:8080/cksum; cksum < Cargo.lock
 //! curl --data-binary @Cargo.lock http://127.0.0.1:8080/echo | cmp - Cargo.lock
 //! curl --limit-rate 1M -o /dev/null http://127.0.0.1:8080/bytes/20000000
 //! kill -HUP $(cat /tmp/http.pid)                 # a new generation; the download goes on
@@ -16,12 +17,13 @@
 //! with the next one, and may not repeat that unasked if it was a POST: see `on_drain`.
 //!
 //! This file knows when the reactor calls; `exchange` is one request and its reply. The rest is pure:
-//! `request` reads heads, `body` reads bodies, `route` says what there is, `reply` writes heads,
+//! `request` reads heads, `body` reads bodies, `cksum` adds one up, `route` says what there is, `reply` writes heads,
 //! `saved` writes sessions down for the next program. `date` asks for the time, once a second.
 //!
-//! Left out: TLS, compression, ranges and caching; HTTP/2.
+//! Left out: compression, ranges and caching; HTTP/2.
 
 mod body;
+mod cksum;
 #[path = "../common/mod.rs"]
 mod common;
 mod date;

@@ -21,6 +21,8 @@ pub enum Route {
     Echo,
     /// `/count`: the length of the body.
     Count,
+    /// `/cksum`: what cksum(1) says of the body.
+    Cksum,
     /// `/bytes/N`: that many bytes.
     Bytes(u64),
     /// Which methods there are: of one of the others, or of any (`OPTIONS *`).
@@ -47,6 +49,7 @@ impl Route {
             "/generation" => (Route::Generation, Methods::Read, NOT_READ),
             "/echo" => (Route::Echo, Methods::Post, NOT_POST),
             "/count" => (Route::Count, Methods::Send, NOT_SENT),
+            "/cksum" => (Route::Cksum, Methods::Send, NOT_SENT),
             "*" => return Ok(Route::Options(Methods::Any)), // which no other method can ask for
             _ => (bytes(path).ok_or(NOT_FOUND)?, Methods::Read, NOT_READ),
         };
@@ -61,7 +64,7 @@ impl Route {
 
     /// Whether it does anything with a body. Any request may have one.
     pub fn wants_body(self) -> bool {
-        matches!(self, Route::Echo | Route::Count)
+        matches!(self, Route::Echo | Route::Count | Route::Cksum)
     }
 }
 
@@ -116,6 +119,7 @@ mod tests {
         check(Method::Get, "/", Ok(Route::Hello));
         check(Method::Head, "/generation", Ok(Route::Generation));
         check(Method::Put, "/count", Ok(Route::Count));
+        check(Method::Put, "/cksum", Ok(Route::Cksum));
         check(Method::Head, "/bytes/0", Ok(Route::Bytes(0)));
         check(Method::Get, "/bytes/1073741824", Ok(Route::Bytes(MAX_BYTES)));
         for missing in ["/bytes/1073741825", "/bytes/", "/bytes/+1", "/bytes/1/", "/nothing"] {

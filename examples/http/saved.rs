@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use super::{exchange::Session, reply::Refusal, route::REFUSALS};
 
 /// It changes when a session does, or anything in it.
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 
 /// The session as bytes. `None`: it waits for the end of a body that is refused in words which no other
 /// program has; it stays until it has said them.

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::{
     super::{
         body::{self, Body},
+        cksum::Cksum,
         exchange::{Exchange, Stage},
         reply::After,
         request::Framing,
@@ -18,8 +19,8 @@ fn any_after() -> impl Strategy<Value = After> {
 }
 
 fn any_route() -> impl Strategy<Value = Route> {
-    let plain =
-        proptest::sample::select(vec![Route::Hello, Route::Generation, Route::Echo, Route::Count]);
+    let plain = vec![Route::Hello, Route::Generation, Route::Echo, Route::Count, Route::Cksum];
+    let plain = proptest::sample::select(plain);
     let methods = [Methods::Read, Methods::Post, Methods::Send, Methods::Any];
     let options = proptest::sample::select(methods.to_vec()).prop_map(Route::Options);
     prop_oneof![plain, any::<u64>().prop_map(Route::Bytes), options]
@@ -32,10 +33,10 @@ fn any_framing() -> impl Strategy<Value = Framing> {
 prop_compose! {
     fn any_exchange()(
         route in any_route(), refusal in proptest::option::of(0..REFUSALS.len()),
-        head_only: bool, framing in any_framing(), after in any_after(), begun: bool,
+        head_only: bool, framing in any_framing(), after in any_after(), begun: bool, sum: u32,
     ) -> Exchange {
         let answer = refusal.map_or(Ok(route), |place| Err(REFUSALS[place]));
-        Exchange { answer, head_only, framing, after, begun }
+        Exchange { answer, head_only, framing, after, begun, sum: Cksum(sum) }
     }
 }
 
@@ -84,7 +85,7 @@ proptest! {
 #[test]
 fn another_version_is_named() {
     let why = read(&[9, 0, 0]).unwrap_err().to_string();
-    assert!(why.contains("written in format 9, not in 3"), "{why}");
+    assert!(why.contains("written in format 9, not in 4"), "{why}");
 }
 
 #[test]
@@ -95,6 +96,7 @@ fn a_refusal_of_this_program_alone_stays_here() {
         framing: Framing::Chunked,
         after: After::Close,
         begun: false,
+        sum: Cksum::default(),
     };
     let body = Body { stage: body::Stage::Size, room: 1, extras: 1, received: 0 };
     let stage = Stage::Upload(exchange, body);

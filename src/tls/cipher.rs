@@ -12,9 +12,9 @@ pub(super) const TAG: usize = 16;
 /// AES is the key itself: so it is kept where it can be wiped.
 pub(super) struct Cipher {
     ring: MaybeUninit<LessSafeKey>,
-    /// What tells this key from others, for the test that nothing is sealed twice by one nonce.
-    #[cfg(test)]
-    used: super::nonces_tests::Used,
+    /// For the tests that nothing is sealed twice by one nonce.
+    #[cfg(any(test, debug_assertions))]
+    used: super::nonces::Used,
 }
 
 // What is wiped is not dropped, which is all right for what has nothing to drop.
@@ -27,8 +27,8 @@ impl Cipher {
         let unbound = UnboundKey::new(algorithm, key).expect("a key of its length");
         Box::new(Cipher {
             ring: MaybeUninit::new(LessSafeKey::new(unbound)),
-            #[cfg(test)]
-            used: super::nonces_tests::Used::of(key),
+            #[cfg(any(test, debug_assertions))]
+            used: super::nonces::Used::of(key),
         })
     }
 
@@ -40,7 +40,7 @@ impl Cipher {
 
     /// Seals `text` where it stands; `None` for more than any record has.
     pub fn seal(&self, nonce: [u8; NONCE], aad: &[u8], text: &mut [u8]) -> Option<[u8; TAG]> {
-        #[cfg(test)]
+        #[cfg(any(test, debug_assertions))]
         self.used.note(nonce);
         let nonce = Nonce::assume_unique_for_key(nonce);
         let tag = self.ring().seal_in_place_separate_tag(nonce, Aad::from(aad), text).ok()?;

@@ -6,7 +6,7 @@
 //! records and is no data, `records` both directions of a connection, `carry` the same as bytes, and `alert` how a peer is
 //! told what is wrong. `config` is what an author says, and `files` where it is read; `handshake` goes on from there to the keys (`words` says why not), `info` is what
 //! it has found out, and `error` why there is no more. `ticketer` has the keys by which a later one is shorter. It knows no connection,
-//! and no time but what a ticketer asks for.
+//! and no time but what a ticketer asks for. `nonces` writes down for tests by which number each key has sealed.
 
 mod alert;
 mod carry;
@@ -18,6 +18,8 @@ mod handshake;
 mod info;
 mod keys;
 mod messages;
+#[cfg(any(test, debug_assertions))]
+mod nonces;
 #[cfg(test)]
 mod nonces_tests;
 mod open;

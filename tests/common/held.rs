@@ -16,6 +16,10 @@ impl Connecting {
     pub fn connect(&self, lab: &Server) -> Held {
         Held(lab.connect())
     }
+
+    pub fn check(&self) -> bool {
+        false // nobody seals anything
+    }
 }
 
 pub struct Held(Client);

@@ -10,13 +10,14 @@ use std::{
 };
 
 use heirloom::tls::rustls::version::{TLS12, TLS13};
-use tls::{Pki, TlsClient};
+use tls::{Pki, TlsClient, sealed::Sealed};
 
 use crate::common::{Client, Server, Setup};
 
 /// With certificates, where it is to be with TLS.
 pub struct Connecting {
     pki: Option<Pki>,
+    sealed: Sealed,
     connected: Cell<usize>,
 }
 
@@ -29,12 +30,19 @@ impl Connecting {
             fs::write(pki.path("listen"), "127.0.0.1:0 tls").expect("a file");
             pki
         });
-        Connecting { pki, connected: Cell::new(0) }
+        Connecting { pki, sealed: Sealed::new(), connected: Cell::new(0) }
     }
 
     pub fn adjust(&self, setup: Setup) -> Setup {
         let Some(pki) = &self.pki else { return setup };
+        let setup = self.sealed.adjust(setup);
         setup.env("LAB_LISTEN_ON", pki.path("listen")).env("LAB_TLS", pki.path("tls"))
+    }
+
+    /// Whatever became of the processes, no two records were sealed by one key and nonce. `true` where several have
+    /// sealed by one key, so that they could have.
+    pub fn check(&self) -> bool {
+        self.sealed.check() > 1
     }
 
     pub fn connect(&self, lab: &Server) -> Held {
@@ -60,9 +68,7 @@ impl Held {
             Held::Plain(client) => drop(client.who()),
             Held::Tls(client, rest) => {
                 client.ask("who");
-                client.tls().writer().write_all(b"echo through\n").expect("a buffer");
-                let mut sealed = Vec::new();
-                client.tls().write_tls(&mut sealed).expect("a vector takes all");
+                let mut sealed = client.seal("echo through\n");
                 *rest = sealed.split_off(sealed.len() / 2);
                 client.wire().write_all(&sealed).expect("the server takes it");
             }

@@ -1,12 +1,16 @@
 //! Certificates that nobody else vouches for, a lab that shows them, and clients and servers of rustls that talk to it.
 #![allow(dead_code)] // each test file uses its part of this
 
+#[path = "sealed.rs"]
+pub mod sealed;
+
 use std::{
     fs,
     io::{self, BufRead, BufReader, Read, Write},
     net::TcpStream,
     path::Path,
     sync::Arc,
+    thread,
 };
 
 use heirloom::tls::rustls::{
@@ -20,6 +24,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
 };
 
+use self::sealed::Sealed;
 use crate::common::{Client, DEADLINE, Dir, Server, Setup};
 
 pub const BOTH: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
@@ -121,12 +126,14 @@ pub fn private_key(path: &Path) -> PrivateKeyDer<'static> {
     PrivateKeyDer::from_pem_file(path).expect("a key")
 }
 
-/// A lab with a listener that has TLS, beside the plain one.
+/// A lab with a listener that has TLS, beside the plain one. Whatever a test does with it, it seals nothing twice by one
+/// nonce.
 pub struct Secured {
     pub server: Server,
     /// Of the listener with TLS.
     pub address: String,
     pub pki: Pki,
+    pub sealed: Sealed,
 }
 
 impl Secured {
@@ -149,10 +156,11 @@ impl Secured {
         let listen = pki.path("listen");
         fs::write(&listen, format!("127.0.0.1:0 {words}")).expect("a file");
         let setup = Server::of("lab").env("LAB_LISTEN_ON", &listen).env("LAB_TLS", pki.path("tls"));
-        let server = adjust(setup).start();
+        let sealed = Sealed::new();
+        let server = adjust(sealed.adjust(setup)).start();
         let ready = server.wait_line("ready: generation 0");
         let address = ready.trim_end().rsplit(", ").next().expect("two addresses").to_owned();
-        Secured { server, address, pki }
+        Secured { server, address, pki, sealed }
     }
 
     /// A client that trusts it, and asks for `localhost`.
@@ -167,6 +175,14 @@ impl Secured {
     /// Only TCP so far.
     pub fn connect_plain(&self) -> Client {
         Client::connect(&self.address)
+    }
+}
+
+impl Drop for Secured {
+    fn drop(&mut self) {
+        if !thread::panicking() {
+            self.sealed.check();
+        }
     }
 }
 
@@ -217,6 +233,16 @@ impl TlsClient {
         let stream = self.stream.get_mut();
         stream.write_all(bytes.as_ref()).expect("the server takes it");
         stream.flush().expect("the server takes it");
+    }
+
+    /// The records of this, which are on their way to nobody yet.
+    pub fn seal(&mut self, text: &str) -> Vec<u8> {
+        self.tls().writer().write_all(text.as_bytes()).expect("a buffer");
+        let mut sealed = Vec::new();
+        while self.tls().wants_write() {
+            self.tls().write_tls(&mut sealed).expect("a vector takes all");
+        }
+        sealed
     }
 
     /// One line, without its end.
