@@ -188,7 +188,8 @@ impl Supervisor {
                     // Nothing is left of the one before.
                     let _ = link.send(&Message::Handed { last_serial: 0, slots: 0 }, Vec::new());
                 }
-                Ok(Some((Message::TakenOver, _))) => {}
+                // A program of another version may ask this one how it is.
+                Ok(Some((Message::TakenOver | Message::Ask, _))) => {}
                 Ok(Some((Message::Serving { .. }, _))) => {
                     start.overdue = now + start.task.how.ready_within;
                 }

@@ -155,7 +155,10 @@ impl<S: Service> Turn<S> {
     /// when they have answered. `false`: there is nobody to ask.
     pub(in crate::turn) fn ask_others(&mut self) -> bool {
         let mut asked = false;
-        for other in self.succession.others_mut() {
+        let supervisor = self.succession.supervisor.as_ref().map(|it| it.pid);
+        // A supervisor that has just made this one is no generation.
+        let others = self.succession.others_mut().filter(|it| Some(it.who.pid) != supervisor);
+        for other in others {
             // The answer to an earlier question is as good; one that hangs is not asked again and again.
             other.asked = other.asked || other.link.send(&Message::Ask, Vec::new()).is_ok();
             asked |= other.asked;

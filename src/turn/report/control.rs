@@ -196,7 +196,8 @@ impl<S: Service> Turn<S> {
         }
         let who = self.succession.identity(&self.net);
         lines.push(StatusLine { who, phase: "", report: Some(&own) });
-        for other in self.succession.old.iter().chain(self.succession.older.iter().rev()) {
+        let old = self.succession.old.iter().filter(|old| !self.is_supervisor(old.who));
+        for other in old.chain(self.succession.older.iter().rev()) {
             // One that does not answer hangs, or was stopped.
             let report = other.report.as_ref().filter(|_| !other.asked);
             lines.push(StatusLine { who: other.who, phase: "silent", report });
