@@ -6,7 +6,7 @@ use std::{
     num::NonZeroU64,
     rc::Rc,
     sync::OnceLock,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 /// Where the time comes from. Whoever sets a deadline asks here, since author's code may have run since the
@@ -31,6 +31,15 @@ impl Clock {
         match self {
             Clock::System => Instant::now(),
             Clock::Test(now) => now.get(),
+        }
+    }
+
+    /// The time of day, which may be set: for people to read, and not to count with.
+    /// Since 1970.
+    pub fn wall(&self) -> Duration {
+        match self {
+            Clock::System => SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default(),
+            Clock::Test(_) => Duration::ZERO,
         }
     }
 

@@ -59,6 +59,8 @@
 //! |---|---|---|
 //! | `status [--json]` | every living generation; times in seconds | the others' answers, 500 ms at most |
 //! | `check [--json]` | what a restart by each engine would come to now; begins none | nothing |
+//! | `metrics` | [numbers of all generations](#numbers), as a monitor reads them | the others' answers, 500 ms at most |
+//! | `log [--json] [--follow]` | [the last 128 things](#the-journal) that have happened to the whole service | nothing |
 //! | `top [--every SECONDS] [--count N]` | the same, again and again | |
 //! | `restart [--fork \| --fork-exec] [--move]` | a restart as a signal would ask for it; with `--move` established connections go along | its verdict |
 //! | `rollback` | undoes the restart that is in its probation; what the new generation has accepted [goes back](super::fork_or_exec#what-becomes-of-the-state) | that the old generation serves again, or cannot |
@@ -98,6 +100,49 @@
 //!
 //! The protocol is lines of text, one request, one reply, an empty line at its end:
 //! `echo status | nc -NU /run/chat/control`.
+//!
+//! # Numbers
+//!
+//! With the feature `metrics`, `heirloom metrics` prints numbers in the text format of
+//! [OpenMetrics](https://prometheus.io/docs/specs/om/open_metrics_spec/), which Prometheus and others read. **They are
+//! the service's and not a process's**: a count goes on over restarts by either engine, a roll back and a crash, and has
+//! in it what generations count that still drain. It never falls, so `rate()` shows no reset, and nothing is counted by
+//! both sides of a fork.
+//!
+//! | | names (each count ends in `_total`) |
+//! |---|---|
+//! | connections | `heirloom_connections_opened{by}`, `_closed{reason}`, `_failed`, `_moved{direction}`; `heirloom_timeouts{timeout}`; `heirloom_tls_handshakes` |
+//! | what they do | `heirloom_messages`, `heirloom_bytes{direction}`, `heirloom_system_calls{call}`, `heirloom_datagrams{outcome}` |
+//! | the loop | `heirloom_turns`, the histogram `heirloom_turn_seconds`, `heirloom_panics`, `heirloom_accept_pauses`, `heirloom_deferred_pieces`, `heirloom_mails`, `heirloom_ticks_missed`, `heirloom_holds_expired` |
+//! | restarts | `heirloom_restarts{engine,outcome}`, `heirloom_restart_steps{engine,step}` and `heirloom_restart_step_seconds{engine,step}`; `heirloom_state_bytes`, what a new program was given last |
+//! | now, of each living generation | `heirloom_generations`, `heirloom_generation_info{generation,pid,engine,phase}`, `heirloom_generation_age_seconds`, `heirloom_connections`, `heirloom_holds`, `heirloom_descriptors`, `heirloom_resident_bytes`, `heirloom_memory_bytes{kind}` (private, shared) |
+//!
+//! Connections of operators are not counted. A service adds [counts of its own](crate::Net::counter).
+//!
+//! The counts are words in a memfd that all processes of the service map. Each adds what it has counted once in a turn, by
+//! one atomic addition for each number that has changed, so what a process has counted is there when it is killed, but for the
+//! turn in which that happens. A new program finds the numbers by their names, and goes on with those that it knows; what
+//! only an old version has counted stays as it was. A new program after one that has no such memory begins at zero, and
+//! the log says so. A supervisor keeps the memory over a crash; the end of the whole service is the end of it.
+//!
+//! # The journal
+//!
+//! `heirloom log` tells what has happened to the whole service, in whichever generation:
+//!
+//! ```text
+//! $ heirloom log
+//! 2026-11-29T10:41:03Z  start     generation 0, pid 12060, by start; /srv/chat, build 5f0c9a41d2e7, of 2026-11-29T10:40:12Z
+//! 2026-11-29T10:44:10Z  restart   generation 1 by fork, committed, pid 12137, by SIGHUP from pid 811 (uid 0); made 0.138 ms, ready 3.204 ms, committed 5012.750 ms; /srv/chat, build 5f0c9a41d2e7, of 2026-11-29T10:40:12Z
+//! 2026-11-29T10:51:47Z  rollback  generation 2, pid 12217, by a command from pid 12301 (uid 0); on request
+//! ```
+//!
+//! There is an entry for each start, each restart with its outcome (also one that failed, with the last words of the
+//! program), each request to roll back, and each crash after which a [supervisor](#a-stable-pid) made another
+//! generation. It has who has asked (the sender of the signal, or the operator's process as the kernel vouches for it),
+//! the time of each step, and which program: its path, when it was written, and its build id where the linker has put one in
+//! (`--build-id` of `ld(1)`). A signal that a supervisor passes on comes from the supervisor. `--json` has more fields,
+//! `--follow` goes on with what comes (one object a line, with both). The last 128 entries are kept, in the same memory as
+//! the numbers; of requests that are refused in a row the first one.
 //!
 //! # A restart as a test
 //!
@@ -234,6 +279,10 @@
 //! full costs lines, and these are counted and told. With a writer that waits, as most loggers have, a reader
 //! that hangs stops the server. Lines that others can cause at will are
 //! [counted when they are many](crate::logging#the-librarys-own-lines).
+//!
+//! Where stderr is the journal of systemd, the examples tell it what each record is made of
+//! ([`logging::Journal`](crate::logging::Journal)): `journalctl EVENT=restart OUTCOME=committed`. Loggers that know key-values (the
+//! `kv` of the `log` crate) have the same from the same records.
 //!
 //! A callback that panics is caught, and ends
 //! [what it was about](crate::Service#a-callback-that-panics): mostly one connection, whose line is at level error.

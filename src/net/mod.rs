@@ -25,7 +25,7 @@ pub(crate) mod stream;
 mod watch;
 
 pub(crate) use self::{
-    conn::{CameBy, ConnState, Flags, Phase, Sessions, Slots},
+    conn::{CameBy, ConnState, Flags, Phase, Sessions, Slots, Watched},
     datagram::{DatagramInbox, Datagrams, name_of},
     destination::{Destination, NamedDial},
     id::Source,

@@ -8,7 +8,7 @@ mod signals;
 #[cfg(feature = "tls")]
 mod tls;
 
-use std::{path::PathBuf, time::Instant};
+use std::{os::fd::OwnedFd, path::PathBuf, time::Instant};
 
 use mio::Poll;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -17,8 +17,12 @@ use crate::{
     error::{Error, Result},
     log_target::{RESTART, SYSTEM},
     logging::Escaped,
+    metrics::Metrics,
     net::{Datagrams, Listener, Net},
-    operate::supervisor::{self, Orders},
+    operate::{
+        journal::name_counts,
+        supervisor::{self, Orders},
+    },
     plan::{Engine, Restart},
     restart::{
         engine::{
@@ -123,6 +127,7 @@ impl<S: Service> Server<S> {
         server.succession.launch.signals = found;
         let Some(door) = link else {
             server.succession.manager = Manager::find(false);
+            server.count_in(None);
             for (name, fd) in activated {
                 server.unclaimed.push(Listener::activated(&name, fd)?);
             }
@@ -146,6 +151,7 @@ impl<S: Service> Server<S> {
         // A supervisor serves nobody.
         succession.handback = inheritance.back.filter(|_| has_old).map(Handback::new);
         succession.stderr = inheritance.stderr;
+        let numbers = inheritance.numbers;
         let older = inheritance.older.into_iter();
         succession.older = older.map(|(who, link)| Generation::new(who, link)).collect();
         for (place, (socket, fd)) in inheritance.listeners.into_iter().enumerate() {
@@ -153,7 +159,29 @@ impl<S: Service> Server<S> {
             listener.place = place;
             server.unclaimed.push(listener);
         }
+        server.count_in(numbers);
         Ok(server)
+    }
+
+    /// Goes on to count where the old process has counted, or begins. A server without numbers is a server.
+    fn count_in(&mut self, inherited: Option<OwnedFd>) {
+        let begins = inherited.is_none() && self.succession.old.is_some();
+        let found = inherited.map_or_else(Metrics::new, Metrics::of);
+        let (found, unread) = match found {
+            Err(e) if self.succession.old.is_some() => (Metrics::new(), Some(e)),
+            found => (found, None),
+        };
+        if begins || unread.is_some() {
+            let why = unread.map_or("the old program has none".to_owned(), |e| e.to_string());
+            log::warn!(target: RESTART, "the numbers of this service begin at zero: {}", Escaped(why));
+        }
+        match found {
+            Ok(metrics) => {
+                name_counts(&metrics);
+                self.net.count_in(metrics);
+            }
+            Err(e) => log::warn!(target: SYSTEM, "nothing is counted for monitors: {e}"),
+        }
     }
 
     /// Makes a server that binds nothing and serves nobody: the same calls as for a real one look
@@ -315,6 +343,7 @@ impl<S: Service> Server<S> {
             launch: succession.launch,
             pid_file: succession.pid_file,
             stop_within: succession.drain_on_stop.deadline,
+            metrics: net.metrics,
         })?;
         match never {}
     }

@@ -91,6 +91,7 @@ impl<S: Service> Turn<S> {
         if !matches!(ran, Ok(Ok(()))) {
             self.withdraw();
         }
+        self.net.publish();
         self.part();
         ran.unwrap_or_else(|panic| panic::resume_unwind(panic))
     }

@@ -23,6 +23,36 @@ pub(crate) enum Watched {
     Idle(Direction),
 }
 
+impl Watched {
+    /// The number by which it is counted: a place in [`NAMES`](Self::NAMES).
+    pub fn kind(self) -> usize {
+        match self {
+            Watched::Dial => 0,
+            Watched::ProxyHeader => 1,
+            Watched::Handshake => 2,
+            Watched::FirstMessage => 3,
+            Watched::WriteStall => 4,
+            Watched::Close => 5,
+            Watched::Idle(Direction::Read) => 6,
+            Watched::Idle(Direction::Write) => 7,
+            Watched::Idle(Direction::All) => 8,
+        }
+    }
+
+    /// As a monitor knows them.
+    pub const NAMES: [&str; 9] = [
+        "dial",
+        "proxy_header",
+        "handshake",
+        "first_message",
+        "write_stall",
+        "close",
+        "read_idle",
+        "write_idle",
+        "all_idle",
+    ];
+}
+
 /// The timeouts of connections that have none of their own: those of a listener, or of all.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SharedTimeouts {

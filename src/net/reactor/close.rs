@@ -136,6 +136,7 @@ impl Net {
         let Some(told) = rare.told.take() else { return };
         let told = told.or_worse(rare.reason.take());
         self.stats.failed += u64::from(told.is_failure);
+        self.stats.ends[told.kind] += u64::from(!conn.flags.control);
         let age = self.stamp.since(conn.opened).as_secs_f64();
         let via = conn.rare().and_then(|rare| rare.via.as_ref());
         let via = via.map_or(String::new(), |via| format!(" via={}", via.proxy));

@@ -8,6 +8,7 @@ use mio::Poll;
 use super::{Net, watched::Watches};
 use crate::{
     error::{Error, Result},
+    metrics::Metrics,
     net::{
         conn::{ConnState, Phase, Slots},
         datagram::Datagrams,
@@ -172,6 +173,8 @@ impl Net {
         }
         self.alarms.suspend_all();
         self.tickets = old.tickets;
+        self.metrics = old.metrics;
+        self.metrics.iter_mut().for_each(Metrics::begin_anew);
         self.inherit_names(old.names);
         self.keep(conns).map_err(|e| Error::io("wait for", "connections", e))
     }

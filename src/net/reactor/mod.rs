@@ -8,7 +8,7 @@
 //! mid-conversation). `paths` is about Unix sockets that nobody finds, `datagrams`, `tasks` and `words`
 //! about what is no connection, `watches` about descriptors of others (`watched` has them), `process`, `request`, `deadline` and `said` about the process; `time` says
 //! what time it is, and by `hearing` when a deadline may be judged; `inventory` says
-//! which descriptors are ours.
+//! which descriptors are ours, `metrics` publishes what is counted.
 
 mod accept;
 mod checks;
@@ -23,6 +23,7 @@ mod header;
 mod hearing;
 mod idle;
 mod inventory;
+mod metrics;
 #[cfg_attr(not(feature = "names"), path = "nameless.rs")]
 mod names;
 mod paths;
@@ -77,6 +78,7 @@ use crate::{
     inventory::Meant,
     limits::EVENTS,
     logging::Repeats,
+    metrics::Metrics,
     plan::{Engine, Restart},
     stats::Stats,
     system::reserve::Reserve,
@@ -229,6 +231,8 @@ pub struct Net {
     pub(crate) meant: Meant,
     repeats: Repeats,
     pub(crate) stats: Stats,
+    /// What all generations have counted. `None` in a test, and where the system has no memory for it.
+    pub(crate) metrics: Option<Metrics>,
 }
 
 impl Net {
@@ -290,6 +294,7 @@ impl Net {
             meant: Meant::default(),
             repeats: Repeats::default(),
             stats: Stats::default(),
+            metrics: None,
         }
     }
 
@@ -337,6 +342,9 @@ impl Net {
         asked: Instant,
         wait: Option<Duration>,
     ) -> Result {
+        if self.poll.is_some() {
+            self.count_turn(asked);
+        }
         let Some(poll) = &mut self.poll else { return Ok(()) };
         let report = match poll.poll(events, wait) {
             Ok(()) => match events.iter().count() {

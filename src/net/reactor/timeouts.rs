@@ -164,6 +164,7 @@ impl Net {
             return None;
         }
         let reason = conn.reason_for(watched, timeouts, self.stamp);
+        self.stats.timeouts[watched.kind()] += u64::from(!conn.flags.control);
         match (watched, reason) {
             (Watched::Idle(_), Reason::Idle(idle)) if !conn.flags.control => {
                 return Some(Expired::Idle(id, idle));

@@ -97,6 +97,8 @@ pub(crate) enum Message {
     Report(Report),
     /// Old to new: this process supervises you. With it: the way to it.
     Supervisor { pid: u32 },
+    /// Old to new, and to the supervisor: with it comes the memory in which all generations count.
+    Numbers,
     /// To the supervisor: I am main, and this process has made me. With it: my pidfd. Listeners and
     /// Offered follow.
     Main { who: Identity, maker: Option<u32> },
@@ -148,6 +150,7 @@ const DATAGRAMS: u16 = 30;
 const ALARMS: u16 = 40;
 const TICKET_KEYS: u16 = 50;
 const SNAPSHOT: u16 = 60;
+const NUMBERS: u16 = 71;
 const LOADED: u16 = 61;
 const CHANGES: u16 = 62;
 const APPLIED: u16 = 63;
@@ -212,9 +215,7 @@ impl Message {
                 put_number(&mut out, SLOTS, *slots);
             }
             Message::Report(report) => report.put(&mut out),
-            Message::Alarms(words) => {
-                words.iter().for_each(|word| put(&mut out, ALARM, &word.to_bytes()));
-            }
+            Message::Alarms(words) => AlarmWord::put_all(&mut out, ALARM, words),
             Message::Claim { pid, unwanted, records } => {
                 put_number(&mut out, PID, u64::from(*pid));
                 put_number(&mut out, RECORDS, *records);
@@ -231,6 +232,7 @@ impl Message {
             | Message::Resumed
             | Message::GivenUp
             | Message::TicketKeys
+            | Message::Numbers
             | Message::Ask => {}
         }
         out
@@ -289,6 +291,7 @@ impl Message {
             Message::Datagrams { .. } => DATAGRAMS,
             Message::Alarms(_) => ALARMS,
             Message::TicketKeys => TICKET_KEYS,
+            Message::Numbers => NUMBERS,
         }
     }
 
@@ -335,6 +338,7 @@ impl Message {
             ENDED => Message::Ended { pid: pid(fields)?, code: code(fields)? },
             DATAGRAMS => Message::Datagrams { forwarded: forwarded(fields)? },
             TICKET_KEYS => Message::TicketKeys,
+            NUMBERS => Message::Numbers,
             ALARMS => Message::Alarms(AlarmWord::all_of(fields, ALARM)?),
             _ => return other(kind, fields),
         }))

@@ -127,7 +127,12 @@ fn any_message() -> impl Strategy<Value = Message> {
                     }
                 }
             ),
-        prop_oneof![Just(Message::Snapshot), Just(Message::Changes), Just(Message::TicketKeys)],
+        prop_oneof![
+            Just(Message::Snapshot),
+            Just(Message::Changes),
+            Just(Message::TicketKeys),
+            Just(Message::Numbers)
+        ],
         any::<u64>().prop_map(|bytes| Message::Loaded { bytes }),
         any_time().prop_map(|took| Message::Applied { took }),
         (any::<u32>(), proptest::collection::vec(any::<u64>(), 0..20), any::<u64>())

@@ -8,8 +8,12 @@ use super::{
     handback::{Handback, Returned},
     heap::SharedHeap,
     preparation::Preparation,
+    question::Question,
 };
+#[cfg(feature = "metrics")]
+use crate::metrics::Usages;
 use crate::{
+    cause::Cause,
     limits::{DRAIN_ON_RESTART, DRAIN_ON_STOP, GENERATIONS},
     net::{ConnId, Listener},
     plan::{Drain, Restart},
@@ -141,8 +145,11 @@ pub(crate) struct Succession {
     pub(in crate::turn) begun: Instant,
     /// On a new side that hands back: why, and the control connection that has asked for it.
     pub(in crate::turn) hands_back: Option<(String, Option<ConnId>)>,
-    /// Control connections that wait for the reports of other generations.
-    pub(in crate::turn) askers: Vec<ConnId>,
+    /// Control connections that wait for the reports of other generations, and what for.
+    pub(in crate::turn) askers: Vec<(ConnId, Question)>,
+    /// What the processes of the service used when somebody looked last.
+    #[cfg(feature = "metrics")]
+    pub(in crate::turn) usages: Usages,
 }
 
 /// What a signal means.
@@ -168,6 +175,7 @@ pub(crate) enum AtMax {
 pub(crate) struct Asked {
     pub how: Restart,
     pub by: Option<ConnId>,
+    pub cause: Cause,
 }
 
 /// How often a signal has told this process to leave: by itself, and through its supervisor.
@@ -293,6 +301,8 @@ impl Succession {
             begun: now,
             hands_back: None,
             askers: Vec::new(),
+            #[cfg(feature = "metrics")]
+            usages: Usages::default(),
         }
     }
 

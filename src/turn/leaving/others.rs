@@ -144,9 +144,9 @@ impl<S: Service> Turn<S> {
     }
 
     pub(super) fn give_up_deferred(&mut self) {
-        if let Some((Asked { how, by }, begun)) = self.succession.deferred.take() {
+        if let Some((Asked { how, by, cause }, begun)) = self.succession.deferred.take() {
             let generation = self.succession.last_generation + 1;
-            let task = Task::new(how, by, generation, begun);
+            let task = Task::new(how, by, cause, generation, begun);
             self.verdict(&task, Steps::default(), Err(RestartError::Stopped));
         }
     }

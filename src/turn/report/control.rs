@@ -4,6 +4,7 @@ use log::Level;
 use nix::unistd::geteuid;
 
 use crate::{
+    cause::Cause,
     limits::CONTROL_LINE,
     log_target::CONTROL,
     logging::Quoted,
@@ -12,7 +13,10 @@ use crate::{
     plan::{Engine, Restart},
     restart::Phase,
     service::Service,
-    turn::{Turn, generation::Trigger},
+    turn::{
+        Turn,
+        generation::{Question, Trigger},
+    },
     verdict::Verdict,
 };
 
@@ -73,24 +77,21 @@ impl<S: Service> Turn<S> {
                 self.answer(id, &format!("ok: every {every:?} while a request waits"));
             }
             Ok(Command::Help) => self.answer(id, control::HELP),
-            Ok(Command::Status) => {
-                self.succession.askers.push(id);
-                self.wait_for_answer(id);
-                if !self.ask_others() {
-                    self.answer_status();
-                }
-            }
+            Ok(Command::Status) => self.ask_all(id, Question::Status),
+            Ok(Command::Metrics) => self.ask_all(id, Question::Metrics),
+            Ok(Command::Log) => self.answer_log(id),
             Ok(Command::Check) => self.answer_check(id),
             Ok(Command::Restart { engine, moves }) => {
                 let how = self.template(engine);
                 let how = if moves { how.move_connections() } else { how };
                 self.wait_for_answer(id);
-                self.net.requests.push(Request::Restart { how, by: Some(id) });
+                let cause = self.cause_of(id);
+                self.net.requests.push(Request::Restart { how, by: Some(id), cause });
             }
             Ok(Command::RollBack) => {
                 self.wait_for_answer(id);
-                let reason = "on request".to_owned();
-                self.net.requests.push(Request::RollBack { reason, by: Some(id) });
+                let (reason, cause) = ("on request".to_owned(), self.cause_of(id));
+                self.net.requests.push(Request::RollBack { reason, by: Some(id), cause });
             }
             Ok(Command::Drain) => {
                 self.answer(id, "ok: draining");
@@ -100,6 +101,23 @@ impl<S: Service> Turn<S> {
                 self.answer(id, "ok: stopping");
                 self.net.stop();
             }
+        }
+    }
+
+    /// An operator has asked for it.
+    fn cause_of(&mut self, id: ConnId) -> Cause {
+        match *Connection::new(&mut self.net, id).peer() {
+            Peer::Unix { pid, uid, gid } => Cause::Operator { pid, uid, gid },
+            _ => Cause::Callback, // nobody else comes here
+        }
+    }
+
+    /// The answer to `id` is what all generations say.
+    fn ask_all(&mut self, id: ConnId, question: Question) {
+        self.succession.askers.push((id, question));
+        self.wait_for_answer(id);
+        if !self.ask_others() {
+            self.answer_status();
         }
     }
 
@@ -166,7 +184,7 @@ impl<S: Service> Turn<S> {
         }
     }
 
-    /// Answers those who wait for a status, if all that were asked have answered.
+    /// Answers those who wait for reports, if all that were asked have answered.
     pub(in crate::turn) fn answer_status(&mut self) {
         let others = self.succession.old.iter().chain(&self.succession.older);
         if !others.into_iter().any(|other| other.asked) {
@@ -179,8 +197,11 @@ impl<S: Service> Turn<S> {
         if self.succession.askers.is_empty() {
             return;
         }
-        let text = self.status();
-        for id in std::mem::take(&mut self.succession.askers) {
+        for (id, question) in std::mem::take(&mut self.succession.askers) {
+            let text = match question {
+                Question::Status => self.status(),
+                Question::Metrics => self.metrics(),
+            };
             self.answer(id, &text);
         }
     }

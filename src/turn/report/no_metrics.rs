@@ -1,0 +1,9 @@
+//! What a monitor is told without the feature `metrics`.
+
+use crate::{service::Service, turn::Turn};
+
+impl<S: Service> Turn<S> {
+    pub(super) fn metrics(&mut self) -> String {
+        "error: this program was built without the feature metrics".to_owned()
+    }
+}
