@@ -5,7 +5,7 @@
 //! they stay with the old one; `--supervised` puts a process with a stable pid in front; `--check` only looks
 //! whether the rest makes sense. With `--tls-cert PATH --tls-key PATH`, or `--tls-self-signed` to try it, clients shake hands
 //! by TLS: those of `--listen-tls ADDR`, or, where there is none, all. HUP restarts by fork, USR2 by fork-exec, TERM and INT drain and exit, a second one exits
-//! now. `RUST_LOG` sets how much is logged (`info`).
+//! now. `RUST_LOG` sets how much is logged (`info`), and `JOURNAL_SOCKET` where a journal of systemd listens, if not where it always does.
 
 #[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
 pub mod tls;
@@ -14,7 +14,7 @@ use std::{ffi::OsString, io::Write, path::PathBuf, process, process::ExitCode, t
 
 use heirloom::{
     Restart, Result, Server, Service,
-    logging::{Stderr, log_panics},
+    logging::{Journal, Stderr, log_panics},
 };
 use lexopt::{Arg, Parser, ValueExt};
 
@@ -146,12 +146,24 @@ fn build<S: Service>(service: S, options: Options) -> Result<Server<S>> {
 /// Lines that name the process, since several generations share one stderr.
 fn start_logging() {
     let level = env_logger::Env::default().default_filter_or("info");
-    env_logger::Builder::from_env(level)
+    let logger = env_logger::Builder::from_env(level)
         .target(env_logger::Target::Pipe(Box::new(Stderr::new()))) // which waits for no reader
         .format(|out, record| {
             writeln!(out, "[{}] {}: {}", process::id(), record.level(), record.args())
         })
-        .init();
+        .build();
+    log::set_max_level(logger.filter());
+    // Under systemd the journal gets what a record is made of.
+    let journal = match std::env::var_os("JOURNAL_SOCKET") {
+        Some(elsewhere) => Journal::at(elsewhere),
+        None => Journal::find(),
+    };
+    let _ = match journal {
+        Some(journal) => {
+            log::set_boxed_logger(Box::new(journal.filtered(move |record| logger.matches(record))))
+        }
+        None => log::set_boxed_logger(Box::new(logger)),
+    };
     log_panics();
 }
 
