@@ -252,6 +252,7 @@ const ROOMS: [(&str, &[&str]); 46] = [
     (
         "turn/report",
         &[
+            "clock",
             "inventory",
             "limits",
             "log_target",

@@ -165,7 +165,7 @@ impl Net {
         }
         let reason = conn.reason_for(watched, timeouts, self.stamp);
         match (watched, reason) {
-            (Watched::Idle(_), Reason::Idle(idle)) if !conn.flags.control => {
+            (Watched::Idle(_), Reason::Idle(idle)) if conn.flags.caller.is_client() => {
                 return Some(Expired::Idle(id, idle));
             }
             // These owe nothing to the peer, so it gets a FIN rather than a reset.
