@@ -51,6 +51,12 @@ impl Clock {
     }
 }
 
+/// What people and other machines call the time, as HTTP writes it (RFC 9110, section 5.6.7). Nothing is decided by it.
+#[cfg(feature = "health")]
+pub(crate) fn http_date() -> String {
+    httpdate::fmt_http_date(std::time::SystemTime::now())
+}
+
 /// An [`Instant`] to the nanosecond, up to 292 years before or after the first one that became a stamp; one
 /// that is further off counts as that. An `Option` of it is no larger. A forked child counts from the same
 /// one as its parent.

@@ -80,6 +80,7 @@
 //!
 //! - [operating](guide::operating): the program `heirloom`, signals, pid files, a stable process id;
 //! - [under systemd and in containers](guide::systemd_and_containers);
+//! - [more than one machine](guide::more_than_one_machine), behind a balancer and on Kubernetes;
 //! - [limits and defaults](guide::limits_and_defaults);
 //! - [what it costs](guide::what_it_costs);
 //! - [coming from nginx, tableflip or tokio](guide::coming_from).
@@ -95,7 +96,8 @@
 //! - [`limits`] has every fixed size and time with its reason; [`codec`] cuts bytes into messages.
 //! - [`testing`] runs a service without sockets and without time.
 //!
-//! Features: `cli` (on by default) is the program `heirloom`; `proxy-protocol` (on by default) lets a listener's clients
+//! Features: `cli` (on by default) is the program `heirloom`; `health` (on by default) answers monitors by HTTP (`Server::health`);
+//! `proxy-protocol` (on by default) lets a listener's clients
 //! [come through a proxy](Listen::proxy_protocol); with `names` hosts can be dialed by name
 //! (`Net::dial_host`), which is looked up within the loop; with `tls` connections are encrypted (`Server::listen_tls`), also
 //! where they move; with `metrics` [what all generations count](guide::operating#numbers) is told to a monitor; with `carried` (on by default) there is a macro of that name

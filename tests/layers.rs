@@ -271,6 +271,7 @@ const ROOMS: [(&str, &[&str]); 48] = [
         "turn/report",
         &[
             "cause",
+            "clock",
             "inventory",
             "limits",
             "log_target",

@@ -266,6 +266,10 @@ impl Service for Lab {
         }
     }
 
+    fn on_lame_duck(&mut self, _net: &mut Net, within: Duration) {
+        self.events.push(format!("lame duck for {within:?}"));
+    }
+
     fn on_retire(&mut self, net: &mut Net) {
         own::note("on_retire");
         self.outside.retire(net);

@@ -64,7 +64,7 @@
 //! | `top [--every SECONDS] [--count N]` | the same, again and again | |
 //! | `restart [--fork \| --fork-exec] [--move]` | a restart as a signal would ask for it; with `--move` established connections go along | its verdict |
 //! | `rollback` | undoes the restart that is in its probation; what the new generation has accepted [goes back](super::fork_or_exec#what-becomes-of-the-state) | that the old generation serves again, or cannot |
-//! | `drain` | all generations let in who has come, stop accepting, serve what they have, and exit | nothing |
+//! | `drain` | for the time of a [lame duck](super::more_than_one_machine#how-a-machine-leaves), if there is one, accept; then all generations let in who has come, stop accepting, serve what they have, and exit | nothing |
 //! | `stop` | all generations abort what they have, and exit | nothing |
 //! | `trial --address ADDR` | what clients notice of a restart, of [anybody's server](#a-restart-as-a-test) | the restarts |
 //!
@@ -259,6 +259,8 @@
 //! | `--datagrams ADDR` | `host:port`, `unix:/path` (with a mode and so on) or `unix:@name`: datagrams; repeatable |
 //! | `--pid-file PATH` | the process id of the generation that serves, or of its supervisor |
 //! | `--control PATH` | the operator's socket; `@name` is in no file system |
+//! | `--health ADDR`, `--agent-check ADDR` | answers monitors: `/livez` and `/readyz` by HTTP, HAProxy's agent check ([which](super::more_than_one_machine)); repeatable |
+//! | `--lame-duck SECONDS` | for so long a server that is told to leave accepts before it drains (0) |
 //! | `--probation SECONDS` | how long a new generation serves before the old one lets go (2) |
 //! | `--move`, `--no-move` | established connections go along, or stay; `chat` and `kv`, whose clients share state, move them by default, and `http`, whose clients may be silent for long between two requests |
 //! | `--listen-tls ADDR` | as `--listen`, with TLS; repeatable |

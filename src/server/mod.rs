@@ -69,7 +69,8 @@ use crate::{
 /// }
 /// ```
 ///
-/// SIGTERM and SIGINT mean: stop accepting, serve what there is, exit; a second one means now.
+/// SIGTERM and SIGINT mean: stop accepting, serve what there is, exit; a second one means now. Behind a balancer the
+/// first one is better heard [a while before](Self::lame_duck).
 ///
 /// A service manager that has started the program (`NOTIFY_SOCKET`, see `sd_notify(3)`) is told when it
 /// serves, when it restarts and which process is the service then, and when it stops. A retired process
@@ -85,8 +86,8 @@ pub struct Server<S: Service> {
     unclaimed: Vec<Listener>,
     /// How often `listen` was called.
     listens: usize,
-    /// Comes last of the listeners, so that the author's are numbered from 0.
-    control: Option<Listener>,
+    /// For operators and monitors. They come last of the listeners, so that the author's are numbered from 0.
+    own: Vec<Listener>,
     /// Nothing is bound, and nobody is served.
     is_dry_run: bool,
     /// The first process is to be a supervisor.
@@ -218,7 +219,7 @@ impl<S: Service> Server<S> {
         succession.triggers =
             vec![(Signal::SIGTERM, Trigger::Leave), (Signal::SIGINT, Trigger::Leave)];
         let net = Net::new(Some(poll), now);
-        let (unclaimed, listens, control) = (Vec::new(), 0, None);
+        let (unclaimed, listens, own) = (Vec::new(), 0, Vec::new());
         let (is_dry_run, is_supervised, held) = (false, false, SignalSet::EMPTY);
         let inboxes = Inboxes::none();
         Ok(Server {
@@ -228,7 +229,7 @@ impl<S: Service> Server<S> {
             inboxes,
             unclaimed,
             listens,
-            control,
+            own,
             is_dry_run,
             is_supervised,
             held,
@@ -292,7 +293,7 @@ impl<S: Service> Server<S> {
         if self.is_dry_run {
             return Ok(());
         }
-        self.net.listeners.extend(self.control.take());
+        self.net.listeners.append(&mut self.own);
         if let (Some(file), None) = (&mut self.succession.pid_file, &self.succession.old)
             && let Err(e) = file.claim(std::process::id())
         {

@@ -185,8 +185,8 @@ impl<S: Service> Turn<S> {
 
     pub fn open(&mut self, id: ConnId, origin: Origin) {
         let conn = &self.net.conns[id.slot()];
-        if conn.flags.control {
-            return self.open_control(id);
+        if !conn.flags.caller.is_client() {
+            return self.open_caller(id);
         }
         if conn.phase != ConnPhase::Open {
             return; // it awaits a header, and is opened when that is there
@@ -251,6 +251,7 @@ impl<S: Service> Turn<S> {
             Deadline::OldSilent => self.old_side_silent()?,
             Deadline::OldEnding => self.old_side_ending()?,
             Deadline::Proven => self.probation_over()?,
+            Deadline::LameDuck => self.lame_duck_over(),
             Deadline::DrainStep => self.drain_step(self.net.heard())?,
             Deadline::OlderOverdue => self.older_overdue()?,
             Deadline::Reports => self.reports_due(),

@@ -110,7 +110,7 @@ impl<S: Service> Turn<S> {
                 }
                 // A stop that was told to all generations comes here twice, and means it once.
                 Request::Drain if std::mem::take(&mut self.succession.dismissed) => {}
-                Request::Drain => self.advance(Event::Drain)?,
+                Request::Drain => self.leave()?,
                 Request::Stop => self.advance(Event::Stop)?,
             }
         }
@@ -127,6 +127,7 @@ impl<S: Service> Turn<S> {
             && !self.owes_words()
             && !self.is_kept_by_manager()
             && !self.is_kept_by_operators()
+            && !self.owes_monitors()
             && !self.takes_last_requests()
         {
             self.advance(Event::Empty)

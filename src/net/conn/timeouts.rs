@@ -90,11 +90,9 @@ impl SharedTimeouts {
 impl ConnState {
     /// The timeouts that hold for it now.
     pub fn timeouts<'a>(&'a self, shared: &'a SharedTimeouts) -> &'a Timeouts {
-        match self.patience().and_then(|patience| patience.own.as_ref()) {
-            _ if self.flags.control => &Timeouts::CONTROL,
-            Some(own) => own,
-            None => shared.of(self.listener),
-        }
+        let own = self.patience().and_then(|patience| patience.own.as_ref());
+        let own = self.flags.caller.timeouts().or(own);
+        own.unwrap_or_else(|| shared.of(self.listener))
     }
 
     pub fn patience(&self) -> Option<&Patience> {

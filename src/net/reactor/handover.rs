@@ -23,12 +23,14 @@ impl ConnState {
     /// of which nobody but rustls knows all.
     pub(crate) fn can_move(&self) -> bool {
         let has_time = matches!(self.phase, Phase::Open | Phase::Dialing | Phase::AwaitsHeader);
-        has_time && !self.flags.control && self.stream.secure().is_none_or(Secure::is_open)
+        has_time
+            && self.flags.caller.is_client()
+            && self.stream.secure().is_none_or(Secure::is_open)
     }
 
     /// Whether the service knows of it, by `on_open` and not yet by `on_close`.
     pub(crate) fn is_the_services(&self) -> bool {
-        self.phase == Phase::Open && !self.flags.control
+        self.phase == Phase::Open && self.flags.caller.is_client()
     }
 }
 
@@ -162,6 +164,7 @@ impl Net {
         self.engine = Some(Engine::Fork);
         (self.limits, self.timeouts) = (old.limits, old.timeouts);
         (self.propagates_panics, self.meant) = (old.propagates_panics, old.meant);
+        self.standing = old.standing;
         (self.last_serial, self.sessions) = (old.last_serial, old.sessions);
         for listener in old.listeners {
             self.listeners.push(listener.rewrap()?);

@@ -104,7 +104,7 @@ impl Net {
     /// }
     /// ```
     pub fn addresses(&self) -> Vec<String> {
-        let of_clients = |listener: &&Listener| !listener.is_control;
+        let of_clients = |listener: &&Listener| listener.caller.is_client();
         let listeners = self.listeners.iter().filter(of_clients);
         let datagrams = self.datagrams.iter().map(Datagrams::address);
         listeners.map(|listener| listener.address.to_string()).chain(datagrams).collect()

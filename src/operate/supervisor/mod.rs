@@ -330,7 +330,8 @@ impl Supervisor {
     fn dismiss_older(&mut self) {
         let within = self.orders.stop_within;
         for generation in &mut self.older {
-            let _ = generation.link.send(&Message::Dismissed { within, serves: None }, Vec::new());
+            let word = Message::Dismissed { within, serves: None, after: None };
+            let _ = generation.link.send(&word, Vec::new());
         }
     }
 
@@ -338,10 +339,11 @@ impl Supervisor {
     /// clients wait for nobody. The path of the control socket is removed at the very end.
     fn close_to_clients(&mut self) {
         self.orders.listeners.retain(|listener| {
-            if !listener.is_control {
+            let is_client = listener.caller.is_client();
+            if is_client {
                 listener.unlink();
             }
-            listener.is_control
+            !is_client
         });
     }
 

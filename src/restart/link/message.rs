@@ -89,8 +89,8 @@ pub(crate) enum Message {
     /// Old to new: I do without you, and you serve nobody. What is left of you is killed.
     GivenUp,
     /// To a generation that shall leave, within this time if there is one: the service ends, or I serve on, and
-    /// that is my number.
-    Dismissed { within: Option<Duration>, serves: Option<u64> },
+    /// that is my number. It is not to begin before this other time is over, if there is one: I accept until then.
+    Dismissed { within: Option<Duration>, serves: Option<u64>, after: Option<Duration> },
     /// The newest to an older one: how are you?
     Ask,
     /// In answer.
@@ -200,8 +200,10 @@ impl Message {
             Message::Failed { reason } => put_reason(&mut out, reason),
             Message::Rollback(word) => word.put(&mut out),
             Message::Talk(talk) => talk.put(&mut out),
-            Message::Dismissed { within, serves } => {
-                within.iter().for_each(|time| put_time(&mut out, WITHIN, *time));
+            Message::Dismissed { within, serves, after } => {
+                let times = [(WITHIN, within), (AFTER, after)].into_iter();
+                let times = times.filter_map(|(tag, time)| Some((tag, (*time)?)));
+                times.for_each(|(tag, time)| put_time(&mut out, tag, time));
                 serves.iter().for_each(|number| put_number(&mut out, OWN_GENERATION, *number));
             }
             Message::Serving { after } => put_time(&mut out, AFTER, *after),
@@ -328,6 +330,7 @@ impl Message {
             DISMISSED => Message::Dismissed {
                 within: fields.maybe_time(WITHIN, "time")?,
                 serves: fields.maybe_number(OWN_GENERATION, "own generation")?,
+                after: fields.maybe_time(AFTER, "time")?,
             },
             ASK => Message::Ask,
             REPORT => Message::Report(Report::of(fields)?),

@@ -161,8 +161,8 @@ fn any_message() -> impl Strategy<Value = Message> {
         any_time().prop_map(|after| Message::Serving { after }),
         Just(Message::Committed),
         Just(Message::Resumed),
-        (proptest::option::of(any_time()), any::<Option<u64>>())
-            .prop_map(|(within, serves)| Message::Dismissed { within, serves }),
+        (proptest::option::of(any_time()), any::<Option<u64>>(), proptest::option::of(any_time()))
+            .prop_map(|(within, serves, after)| Message::Dismissed { within, serves, after }),
         Just(Message::Ask),
         any_report().prop_map(Message::Report),
         any::<u32>().prop_map(|pid| Message::Supervisor { pid }),

@@ -58,6 +58,8 @@ pub(crate) struct Succession {
     pub manager: Manager,
     pub drain_on_restart: Drain,
     pub drain_on_stop: Drain,
+    /// For how long it accepts when it was told to stop, before it drains.
+    pub lame_duck: Duration,
     /// How many generations may live at a time, and what happens when one more is asked for.
     pub max_generations: usize,
     pub at_max: AtMax,
@@ -260,6 +262,7 @@ impl Succession {
             manager: Manager::default(),
             drain_on_restart: Drain::deadline(DRAIN_ON_RESTART),
             drain_on_stop: Drain::deadline(DRAIN_ON_STOP),
+            lame_duck: Duration::ZERO,
             max_generations: GENERATIONS,
             at_max: AtMax::Refuse,
             stop_signals: StopSignals::default(),

@@ -25,7 +25,7 @@ const HEARTBEAT: Timer = Timer(0);
 
 impl<S: Service> Turn<S> {
     /// Somebody has connected. The path's mode keeps others out; this is for one that was changed.
-    pub(in crate::turn) fn open_control(&mut self, id: ConnId) {
+    pub(super) fn open_control(&mut self, id: ConnId) {
         let own = geteuid().as_raw();
         match *Connection::new(&mut self.net, id).peer() {
             Peer::Unix { uid, .. } if uid == own || uid == 0 => {}
@@ -39,7 +39,7 @@ impl<S: Service> Turn<S> {
     }
 
     /// Input of a control connection: one read, and the requests that are whole.
-    pub(in crate::turn) fn serve_control(&mut self, id: ConnId) {
+    pub(super) fn serve_control(&mut self, id: ConnId) {
         let conn = &self.net.conns[id.slot()];
         // What does not fit waits in the socket, and makes its sender wait.
         let room = (CONTROL_LINE + 1).saturating_sub(conn.input.len());
@@ -159,7 +159,7 @@ impl<S: Service> Turn<S> {
     }
 
     pub(in crate::turn) fn is_control(&mut self, id: ConnId) -> bool {
-        self.net.conn(id).is_some_and(|conn| conn.flags.control)
+        self.net.conn(id).is_some_and(|conn| conn.flags.caller.is_operator())
     }
 
     /// Answers a request, and goes on with the next one.
@@ -249,7 +249,8 @@ impl<S: Service> Turn<S> {
 
     /// The connections of operators.
     pub(in crate::turn) fn controls(&self) -> Vec<ConnId> {
-        self.net.controls.clone()
+        let ids = self.net.callers.iter().copied();
+        ids.filter(|id| self.net.conns[id.slot()].flags.caller.is_operator()).collect()
     }
 
     /// The other generations had their time to answer.

@@ -177,6 +177,9 @@ impl<S: Service> Turn<S> {
                 // A side that has died since does not serve.
                 Ok(Some((Message::Resumed, _))) if old.link.is_cut() => {}
                 Ok(Some((Message::Resumed, _))) => self.advance(Event::Resumed)?,
+                Ok(Some((Message::Dismissed { after: Some(after), .. }, _))) => {
+                    self.told_of_lame_duck(after)?;
+                }
                 Ok(Some((Message::Dismissed { within, .. }, _))) => self.told_to_stop(within)?,
                 Ok(Some((Message::GivenUp, _))) => self.given_up()?,
                 Ok(Some((Message::Report(report), _))) => {

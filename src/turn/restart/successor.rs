@@ -66,6 +66,9 @@ impl<S: Service> Turn<S> {
             phase if phase.drains() => return Err(RestartError::Draining),
             _ => return Err(RestartError::InProgress),
         }
+        if self.net.standing.lame_duck.is_some() {
+            return Err(RestartError::Draining);
+        }
         if std::process::id() == 1 {
             return Err(RestartError::FirstProcess);
         }
@@ -231,7 +234,8 @@ impl<S: Service> Turn<S> {
             "restart: waits for generation {} to leave within {within:?}",
             oldest.who.generation
         );
-        let word = Message::Dismissed { within: Some(within), serves: Some(self.net.generation()) };
+        let serves = Some(self.net.generation());
+        let word = Message::Dismissed { within: Some(within), serves, after: None };
         let _ = oldest.link.send(&word, Vec::new());
         let overdue = self.net.set_deadline_in(within + LEAVE_GRACE, Deadline::OlderOverdue);
         oldest.overdue = Some(overdue);
