@@ -5,10 +5,14 @@ mod common;
 #[path = "common/openmetrics.rs"]
 mod openmetrics;
 
-use std::path::Path;
+use std::{
+    io::{Read, Write},
+    os::unix::net::UnixStream,
+    path::Path,
+};
 
 use common::{
-    Client, Setup,
+    Client, Dir, Setup,
     ops::{Control, Operated, newcomer},
     restart::Engine,
     wait_for, wait_gone,
@@ -221,4 +225,46 @@ fn the_program_prints_what_a_monitor_reads() {
     let ran = lab.heirloom(&["metrics"]);
     assert_eq!((ran.status, ran.err.as_str()), (Some(0), ""), "{ran:?}");
     assert!(Scrape::read(&ran.out).get("heirloom_turns_total{}") > 0.0);
+}
+
+/// Over a socket of the library's own: what is there, and what is not.
+#[test]
+fn a_monitor_asks_by_http() {
+    let files = Dir::new();
+    let path = files.path("numbers");
+    let address = format!("unix:{}", path.display());
+    let lab = Operated::with(50, |setup| setup.arg("--metrics").arg(&address));
+    let mut done = Done::default();
+    done.connect(&lab.address);
+    done.ask();
+    let get = |request: &str| {
+        let mut stream = UnixStream::connect(&path).expect("the listener is there");
+        stream.set_read_timeout(Some(common::DEADLINE)).expect("a timeout");
+        stream.write_all(request.as_bytes()).expect("it takes a request");
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply).expect("a reply");
+        let (head, body) = reply.split_once("\r\n\r\n").expect("a head");
+        (head.to_owned(), body.to_owned())
+    };
+    let mut last = scrape(&lab);
+    for engine in Engine::alternating().take(4) {
+        lab.restart_by(engine);
+        wait_for("all to be counted", || {
+            let (head, body) = get("GET /metrics HTTP/1.1\r\nHost: lab\r\n\r\n");
+            assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+            assert!(head.contains("Content-Type: application/openmetrics-text; version=1.0.0"));
+            assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())), "{head}");
+            let now = Scrape::read(&body);
+            now.goes_on_from(&last);
+            last = now;
+            done.is_counted(&last) // who has asked for it is not
+        });
+    }
+    assert_eq!(last.sum("heirloom_connections"), 1.0);
+    let (head, body) = get("HEAD /metrics HTTP/1.1\r\nHost: lab\r\n\r\n");
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && body.is_empty(), "{head}");
+    for path in ["/", "/livez", "/metrics/"] {
+        let (head, _) = get(&format!("GET {path} HTTP/1.1\r\nHost: lab\r\n\r\n"));
+        assert!(head.starts_with("HTTP/1.1 404 Not Found\r\n"), "{path}: {head}");
+    }
 }

@@ -6,7 +6,7 @@ mod common;
 use std::{
     collections::BTreeSet,
     fs,
-    io::{BufRead, BufReader, Read, Write},
+    io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     path::PathBuf,
     process::{Child, Command, Stdio},
@@ -57,6 +57,12 @@ fn escape(query: &str) -> String {
     query.bytes().map(byte).collect()
 }
 
+/// A port that was free a moment ago, for a program that takes no other's socket.
+fn free_port() -> SocketAddr {
+    let free = TcpListener::bind("127.0.0.1:0").expect("a port");
+    free.local_addr().expect("its address")
+}
+
 /// A Prometheus that scrapes `target` once a second.
 struct Prometheus {
     child: Child,
@@ -72,9 +78,7 @@ impl Prometheus {
              scrape_configs: [{{job_name: lab, static_configs: [{{targets: ['{target}']}}]}}]\n"
         );
         fs::write(dir.path("prometheus.yml"), config).expect("a file");
-        let free = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let address = free.local_addr().expect("its address");
-        drop(free);
+        let address = free_port();
         let child = Command::new("prometheus")
             .arg(format!("--config.file={}", dir.path("prometheus.yml").display()))
             .arg(format!("--storage.tsdb.path={}", dir.path("data").display()))
@@ -187,12 +191,18 @@ fn promtool_finds_nothing_to_say() {
     assert!(said.status.success() && words.is_empty(), "{said:?}");
 }
 
+/// A lab that gives its numbers at a port.
+fn scraped() -> (SocketAddr, Operated) {
+    let port = free_port();
+    let lab = Operated::with(50, |setup| setup.arg("--metrics").arg(port.to_string()));
+    (port, lab)
+}
+
 #[test]
 #[ignore = "needs prometheus"]
 fn through_twenty_restarts_no_counter_falls_and_no_scrape_fails() {
-    let lab = Operated::with(50, |setup| setup);
-    let target = exporter(&lab);
-    let prometheus = Prometheus::start(target);
+    let (port, lab) = scraped();
+    let prometheus = Prometheus::start(port);
     wait_for("a first scrape", || !prometheus.query("up == 1").is_empty());
     let (done, asked) = (AtomicBool::new(false), AtomicU64::new(0));
     thread::scope(|scope| {
@@ -245,31 +255,4 @@ fn check_dashboard(prometheus: &Prometheus) {
         count += 1;
     }
     assert!(count > 15, "{count} queries");
-}
-
-/// The text by HTTP.
-fn exporter(lab: &Operated) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = listener.local_addr().expect("its address");
-    let control = lab.control();
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.expect("a client");
-            let mut reader = BufReader::new(stream.try_clone().expect("a handle"));
-            let mut line = String::new();
-            while reader.read_line(&mut line).is_ok_and(|count| count > 2) {
-                line.clear();
-            }
-            let Ok(mut control) = Control::connect(&control) else { return };
-            let reply = control.ask("metrics");
-            let text = format!("{}\n", reply[1..].join("\n"));
-            let _ = write!(
-                stream,
-                "HTTP/1.1 200 OK\r\nContent-Type: application/openmetrics-text; version=1.0.0; charset=utf-8\r\n\
-                 Content-Length: {}\r\nConnection: close\r\n\r\n{text}",
-                text.len()
-            );
-        }
-    });
-    address
 }

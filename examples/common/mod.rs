@@ -1,7 +1,7 @@
 //! The command line that all servers here share. Knows no protocol.
 //!
 //! `--listen ADDR`, `--datagrams ADDR` (both repeatable), `--pid-file PATH`, `--control PATH`,
-//! `--probation SECONDS`; `--health ADDR` (repeatable) and `--agent-check ADDR` answer monitors, `--lame-duck SECONDS`: for so long a
+//! `--probation SECONDS`; `--health ADDR`, `--metrics ADDR` (repeatable) and `--agent-check ADDR` answer monitors, `--lame-duck SECONDS`: for so long a
 //! server that is told to leave accepts before it drains; `--move`: established connections go to the new process at a restart, `--no-move`:
 //! they stay with the old one; `--supervised` puts a process with a stable pid in front; `--check` only looks
 //! whether the rest makes sense. With `--tls-cert PATH --tls-key PATH`, or `--tls-self-signed` to try it, clients shake hands
@@ -40,6 +40,7 @@ struct Options {
     check: bool,
     probation: Option<Duration>,
     health: Vec<String>,
+    metrics: Vec<String>,
     agent_check: Vec<String>,
     lame_duck: Duration,
     supervised: bool,
@@ -70,7 +71,7 @@ pub fn serve<S: Service>(
                 "usage: {name} [--listen HOST:PORT|unix:PATH|unix:@NAME]... \
                  [--datagrams HOST:PORT|unix:PATH|unix:@NAME]... \
                  [--pid-file PATH] [--control PATH] [--probation SECONDS] [--move|--no-move] \
-                 [--health ADDRESS]... [--agent-check ADDRESS]... [--lame-duck SECONDS] \
+                 [--health ADDRESS]... [--metrics ADDRESS]... [--agent-check ADDRESS]... [--lame-duck SECONDS] \
                  [--listen-tls ADDRESS]... [--tls-cert PATH --tls-key PATH|--tls-self-signed] \
                  [--supervised] [--check]"
             );
@@ -107,6 +108,7 @@ fn parse(
             Arg::Long("probation") => options.probation = Some(parser.value()?.parse_with(time)?),
             Arg::Long("lame-duck") => options.lame_duck = parser.value()?.parse_with(time)?,
             Arg::Long("health") => options.health.push(parser.value()?.string()?),
+            Arg::Long("metrics") => options.metrics.push(parser.value()?.string()?),
             Arg::Long("agent-check") => options.agent_check.push(parser.value()?.string()?),
             Arg::Long("listen-tls") => options.tls.listen.push(parser.value()?.string()?),
             Arg::Long("tls-cert") => options.tls.certificate = Some(parser.value()?.into()),
@@ -151,6 +153,7 @@ fn build<S: Service>(service: S, options: Options) -> Result<Server<S>> {
         server = server.agent_check(address)?;
     }
     let server = answer_monitors(server, &options.health)?.lame_duck(options.lame_duck);
+    let server = give_numbers(server, &options.metrics)?;
     Ok(if options.supervised { server.supervised() } else { server })
 }
 
@@ -164,6 +167,19 @@ fn answer_monitors<S: Service>(server: Server<S>, addresses: &[String]) -> Resul
     match addresses {
         [] => Ok(server),
         _ => Err("--health: this program was built without the feature `health`".into()),
+    }
+}
+
+#[cfg(feature = "metrics")]
+fn give_numbers<S: Service>(server: Server<S>, addresses: &[String]) -> Result<Server<S>> {
+    addresses.iter().try_fold(server, |server, address| server.metrics(address))
+}
+
+#[cfg(not(feature = "metrics"))]
+fn give_numbers<S: Service>(server: Server<S>, addresses: &[String]) -> Result<Server<S>> {
+    match addresses {
+        [] => Ok(server),
+        _ => Err("--metrics: this program was built without the feature `metrics`".into()),
     }
 }
 

@@ -104,8 +104,8 @@
 //! # Numbers
 //!
 //! With the feature `metrics`, `heirloom metrics` prints numbers in the text format of
-//! [OpenMetrics](https://prometheus.io/docs/specs/om/open_metrics_spec/), which Prometheus and others read. **They are
-//! the service's and not a process's**: a count goes on over restarts by either engine, a roll back and a crash, and has
+//! [OpenMetrics](https://prometheus.io/docs/specs/om/open_metrics_spec/), and [`Server::metrics`](crate::Server) gives them by HTTP
+//! (`GET /metrics`) to Prometheus and others. **They are the service's and not a process's**: a count goes on over restarts by either engine, a roll back and a crash, and has
 //! in it what generations count that still drain. It never falls, so `rate()` shows no reset, and nothing is counted by
 //! both sides of a fork.
 //!
@@ -117,7 +117,8 @@
 //! | restarts | `heirloom_restarts{engine,outcome}`, `heirloom_restart_steps{engine,step}` and `heirloom_restart_step_seconds{engine,step}`; `heirloom_state_bytes`, what a new program was given last |
 //! | now, of each living generation | `heirloom_generations`, `heirloom_generation_info{generation,pid,engine,phase}`, `heirloom_generation_age_seconds`, `heirloom_connections`, `heirloom_holds`, `heirloom_descriptors`, `heirloom_resident_bytes`, `heirloom_memory_bytes{kind}` (private, shared) |
 //!
-//! Connections of operators are not counted. A service adds [counts of its own](crate::Net::counter).
+//! Connections of operators and monitors are not counted. A service adds [counts of its own](crate::Net::counter).
+//! `examples/dashboard/grafana.json` is a dashboard for Grafana with all of it.
 //!
 //! The counts are words in a memfd that all processes of the service map. Each adds what it has counted once in a turn, by
 //! one atomic addition for each number that has changed, so what a process has counted is there when it is killed, but for the
@@ -130,10 +131,11 @@
 //! `heirloom log` tells what has happened to the whole service, in whichever generation:
 //!
 //! ```text
-//! $ heirloom log
-//! 2026-11-29T10:41:03Z  start     generation 0, pid 12060, by start; /srv/chat, build 5f0c9a41d2e7, of 2026-11-29T10:40:12Z
-//! 2026-11-29T10:44:10Z  restart   generation 1 by fork, committed, pid 12137, by SIGHUP from pid 811 (uid 0); made 0.138 ms, ready 3.204 ms, committed 5012.750 ms; /srv/chat, build 5f0c9a41d2e7, of 2026-11-29T10:40:12Z
-//! 2026-11-29T10:51:47Z  rollback  generation 2, pid 12217, by a command from pid 12301 (uid 0); on request
+//! $ heirloom log # of a debug build, on a machine that was busy
+//! 2026-11-29T11:15:27Z  start     generation 0, pid 20278; /srv/chat, build 104798e31d03, of 2026-11-29T11:00:30Z
+//! 2026-11-29T11:15:29Z  restart   generation 1 by fork, committed, pid 20296, by SIGHUP from pid 20277 (uid 0); made 0.134 ms, ready 13.801 ms, committed 1017.914 ms, downtime 14.909 ms; /srv/chat, build 104798e31d03, of 2026-11-29T11:00:30Z
+//! 2026-11-29T11:15:30Z  rollback  generation 2, pid 20323, by a command from pid 20341 (uid 0); on request
+//! 2026-11-29T11:15:30Z  restart   generation 2 by fork-exec, rolled_back, by a command from pid 20319 (uid 0); made 11.908 ms, ready 49.397 ms, saved 0.261 ms, downtime 12.970 ms; /srv/chat, build 104798e31d03, of 2026-11-29T11:00:30Z; restart: rolled back: on request
 //! ```
 //!
 //! There is an entry for each start, each restart with its outcome (also one that failed, with the last words of the
@@ -260,6 +262,7 @@
 //! | `--pid-file PATH` | the process id of the generation that serves, or of its supervisor |
 //! | `--control PATH` | the operator's socket; `@name` is in no file system |
 //! | `--health ADDR`, `--agent-check ADDR` | answers monitors: `/livez` and `/readyz` by HTTP, HAProxy's agent check ([which](super::more_than_one_machine)); repeatable |
+//! | `--metrics ADDR` | gives [numbers](#numbers) to monitors, by HTTP; repeatable; needs the feature `metrics` |
 //! | `--lame-duck SECONDS` | for so long a server that is told to leave accepts before it drains (0) |
 //! | `--probation SECONDS` | how long a new generation serves before the old one lets go (2) |
 //! | `--move`, `--no-move` | established connections go along, or stay; `chat` and `kv`, whose clients share state, move them by default, and `http`, whose clients may be silent for long between two requests |

@@ -15,6 +15,8 @@ pub(crate) enum Caller {
     Operator,
     /// Asks by HTTP how the service is.
     Monitor,
+    /// Asks by HTTP for numbers.
+    Scraper,
     /// A balancer that wants a line about it (HAProxy's agent check).
     Agent,
 }
@@ -28,9 +30,9 @@ impl Caller {
         self == Caller::Operator
     }
 
-    /// Whether it asks how the service is and nothing else.
+    /// Whether it asks about the service and nothing else.
     pub fn is_monitor(self) -> bool {
-        matches!(self, Caller::Monitor | Caller::Agent)
+        matches!(self, Caller::Monitor | Caller::Scraper | Caller::Agent)
     }
 
     /// How many of its kind there may be at a time.
@@ -38,7 +40,7 @@ impl Caller {
         match self {
             Caller::Client => usize::MAX,
             Caller::Operator => CONTROL_CONNECTIONS,
-            Caller::Monitor | Caller::Agent => MONITOR_CONNECTIONS,
+            Caller::Monitor | Caller::Scraper | Caller::Agent => MONITOR_CONNECTIONS,
         }
     }
 
@@ -47,7 +49,7 @@ impl Caller {
         match self {
             Caller::Client => None,
             Caller::Operator => Some(&Timeouts::CONTROL),
-            Caller::Monitor | Caller::Agent => Some(&Timeouts::MONITOR),
+            Caller::Monitor | Caller::Scraper | Caller::Agent => Some(&Timeouts::MONITOR),
         }
     }
 }

@@ -26,6 +26,8 @@ mod standing;
 pub(crate) mod stream;
 mod watch;
 
+#[cfg(feature = "metrics")]
+pub(crate) use self::listen::METRICS;
 #[cfg(feature = "health")]
 pub(crate) use self::listen::MONITOR;
 pub(crate) use self::{

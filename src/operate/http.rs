@@ -103,24 +103,34 @@ fn path_of(target: &str) -> &str {
 impl Reply {
     /// The whole of it, for a connection that is closed behind it.
     pub fn write(self, head_only: bool, date: &str) -> String {
-        let Reply { status, text } = self;
-        let mut reply = format!("HTTP/1.1 {}\r\n", status.line());
-        let _ = write!(
-            reply,
-            "Date: {date}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n\
-             Cache-Control: no-store\r\nConnection: close\r\n",
-            text.len() + 1,
-        );
-        if status == Status::MethodNotAllowed {
-            reply.push_str("Allow: GET, HEAD\r\n");
-        }
-        reply.push_str("\r\n");
-        if !head_only {
-            reply.push_str(text);
-            reply.push('\n');
-        }
-        reply
+        let text = format!("{}\n", self.text);
+        write(self.status, "text/plain; charset=utf-8", &text, head_only, date)
     }
+}
+
+/// The reply to who has asked for numbers.
+#[cfg(feature = "metrics")]
+pub(crate) fn write_metrics(text: &str, head_only: bool, date: &str) -> String {
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    write(Status::Ok, kind, text, head_only, date)
+}
+
+fn write(status: Status, kind: &str, text: &str, head_only: bool, date: &str) -> String {
+    let mut reply = format!("HTTP/1.1 {}\r\n", status.line());
+    let _ = write!(
+        reply,
+        "Date: {date}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\
+         Cache-Control: no-store\r\nConnection: close\r\n",
+        text.len(),
+    );
+    if status == Status::MethodNotAllowed {
+        reply.push_str("Allow: GET, HEAD\r\n");
+    }
+    reply.push_str("\r\n");
+    if !head_only {
+        reply.push_str(text);
+    }
+    reply
 }
 
 #[cfg(test)]

@@ -162,6 +162,27 @@ impl<S: Service> Server<S> {
         self.listen_for_own(&format!("{}{address}", crate::net::MONITOR))
     }
 
+    /// Gives [numbers](crate::guide::operating#numbers) at `address`, which is written as for [`listen`](Self::listen), to monitors
+    /// such as Prometheus: `GET /metrics` by HTTP/1, in the text format of OpenMetrics. May be called several times.
+    ///
+    /// They are those of the service, summed up over all generations, also while older ones drain. So a restart by either engine
+    /// is no gap, and no counter falls. One generation that hangs costs an answer half a second. What [`health`](Self::health) says
+    /// of restarts, of limits and of access holds here, too.
+    ///
+    /// # Errors
+    /// As [`listen`](Self::listen) does.
+    ///
+    /// ```
+    /// # use heirloom::{Result, Server, Service};
+    /// fn tune<S: Service>(server: Server<S>) -> Result<Server<S>> {
+    ///     server.metrics("127.0.0.1:9100")
+    /// }
+    /// ```
+    #[cfg(feature = "metrics")]
+    pub fn metrics(self, address: &str) -> Result<Server<S>> {
+        self.listen_for_own(&format!("{}{address}", crate::net::METRICS))
+    }
+
     /// Answers HAProxy's agent check at `address`, which is written as for [`listen`](Self::listen): one line on each
     /// connection, whatever it sends. May be called several times.
     ///

@@ -43,8 +43,9 @@ impl Entry {
                 let crashed = self.get("crashed").unwrap_or("?");
                 format!("after a crash of generation {crashed}{}", status.unwrap_or_default())
             }
-            Some(other) => format!("by {other}"),
-            None => String::new(),
+            Some("callback") => "by the service itself".to_owned(),
+            Some("unknown") => "nobody is left who knows who has asked".to_owned(),
+            _ => String::new(),
         }
     }
 
@@ -76,7 +77,9 @@ impl fmt::Display for Entry {
             self.get(key).map_or(String::new(), |value| format!("{before}{value}"))
         };
         write!(f, "{}{}{}", said("engine", " by "), said("outcome", ", "), said("pid", ", pid "))?;
-        write!(f, ", {}{}{}{}", self.asked_by(), self.steps(), self.program(), said("reason", "; "))
+        let asked_by = Some(self.asked_by()).filter(|by| !by.is_empty());
+        let asked_by = asked_by.map_or(String::new(), |by| format!(", {by}"));
+        write!(f, "{asked_by}{}{}{}", self.steps(), self.program(), said("reason", "; "))
     }
 }
 

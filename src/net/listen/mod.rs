@@ -11,6 +11,8 @@ mod setup;
 mod spec;
 
 pub(crate) use claim::obtain;
+#[cfg(feature = "metrics")]
+pub(crate) use kind::METRICS;
 #[cfg(feature = "health")]
 pub(crate) use kind::MONITOR;
 pub(crate) use kind::{AGENT, CONTROL, DATAGRAMS};

@@ -243,6 +243,10 @@ impl Net {
     /// With no `poll` time is in the hand of a test as well.
     pub(crate) fn new(poll: Option<Poll>, now: Instant) -> Net {
         let clock = if poll.is_some() { Clock::System } else { Clock::test(now) };
+        Net::by_clock(poll, clock, now)
+    }
+
+    fn by_clock(poll: Option<Poll>, clock: Clock, now: Instant) -> Net {
         Net {
             generation: 0,
             engine: None,

@@ -5,4 +5,9 @@
 pub(in crate::turn) enum Question {
     Status,
     Metrics,
+    /// The same, by HTTP, perhaps without the text itself.
+    #[cfg_attr(not(feature = "metrics"), expect(dead_code, reason = "nobody listens for it"))]
+    Scrape {
+        head_only: bool,
+    },
 }

@@ -19,7 +19,7 @@ impl<S: Service> Turn<S> {
                 Connection::new(&mut self.net, id).send(line.as_bytes());
                 self.net.finish(id, Reason::Closed); // what it may have sent is thrown away
             }
-            Caller::Monitor | Caller::Client => {}
+            Caller::Monitor | Caller::Scraper | Caller::Client => {}
         }
     }
 
@@ -27,7 +27,7 @@ impl<S: Service> Turn<S> {
     pub(in crate::turn) fn serve_caller(&mut self, id: ConnId) {
         match self.net.conns[id.slot()].flags.caller {
             Caller::Operator => self.serve_control(id),
-            Caller::Monitor => self.serve_monitor(id),
+            Caller::Monitor | Caller::Scraper => self.serve_monitor(id),
             Caller::Agent | Caller::Client => {}
         }
     }

@@ -113,7 +113,7 @@ impl<S: Service> Turn<S> {
     }
 
     /// The answer to `id` is what all generations say.
-    fn ask_all(&mut self, id: ConnId, question: Question) {
+    pub(super) fn ask_all(&mut self, id: ConnId, question: Question) {
         self.succession.askers.push((id, question));
         self.wait_for_answer(id);
         if !self.ask_others() {
@@ -198,11 +198,17 @@ impl<S: Service> Turn<S> {
             return;
         }
         for (id, question) in std::mem::take(&mut self.succession.askers) {
-            let text = match question {
-                Question::Status => self.status(),
-                Question::Metrics => self.metrics(),
-            };
-            self.answer(id, &text);
+            match question {
+                Question::Status => {
+                    let text = self.status();
+                    self.answer(id, &text);
+                }
+                Question::Metrics => {
+                    let text = self.metrics();
+                    self.answer(id, &text);
+                }
+                Question::Scrape { head_only } => self.answer_scrape(id, head_only),
+            }
         }
     }
 

@@ -1,21 +1,40 @@
 //! What a monitor is told: what all generations have counted, and what those that live use at the moment.
 
 use crate::{
+    clock::http_date,
     metrics::{Gauge, Split, Usage},
+    net::ConnId,
+    operate::http::{Reply, Status, write_metrics},
     restart::link::{Identity, Report},
     service::Service,
     turn::Turn,
 };
 
+const NO_NUMBERS: Reply =
+    Reply { status: Status::Unavailable, text: "this process has no memory for numbers" };
+
 impl<S: Service> Turn<S> {
     /// All numbers, as a reply.
     pub(super) fn metrics(&mut self) -> String {
-        self.net.publish();
-        let gauges = self.gauges();
-        match &self.net.metrics {
-            Some(metrics) => format!("ok: OpenMetrics 1.0\n{}", metrics.text(&gauges)),
+        match self.text() {
+            Some(text) => format!("ok: OpenMetrics 1.0\n{text}"),
             None => "error: this process has no memory for numbers; its log says why".to_owned(),
         }
+    }
+
+    /// The same by HTTP.
+    pub(super) fn answer_scrape(&mut self, id: ConnId, head_only: bool) {
+        let reply = match self.text() {
+            Some(text) => write_metrics(&text, head_only, &http_date()),
+            None => NO_NUMBERS.write(head_only, &http_date()),
+        };
+        self.reply(id, &reply);
+    }
+
+    fn text(&mut self) -> Option<String> {
+        self.net.publish();
+        let gauges = self.gauges();
+        self.net.metrics.as_ref().map(|metrics| metrics.text(&gauges))
     }
 
     fn gauges(&mut self) -> Vec<Gauge> {
@@ -81,7 +100,7 @@ fn describe(who: &Identity, report: Option<&Report>, usage: Option<Usage>) -> Ve
         say("heirloom_resident_bytes", help, resident as f64, None);
         say("heirloom_descriptors", "Descriptors that are open.", descriptors as f64, None);
         let help = "Memory by whether other processes have it as well, such as the other side of a fork, in bytes. \
-                    Not of processes over 1 GiB, where to look would take too long.";
+                    Not of processes over 256 MiB, where to look would take too long.";
         if let Some(Split { private, shared }) = split {
             say("heirloom_memory_bytes", help, private as f64, Some(("kind", "private")));
             say("heirloom_memory_bytes", help, shared as f64, Some(("kind", "shared")));

@@ -5,13 +5,13 @@ use std::mem;
 use crate::{
     clock::http_date,
     limits::MONITOR_HEAD,
-    net::{ConnId, Connection, Reason},
+    net::{Caller, ConnId, Connection, Phase, Reason},
     operate::{
         health::Condition,
         http::{self, Ask, Reply, Status},
     },
     service::Service,
-    turn::Turn,
+    turn::{Turn, generation::Question},
 };
 
 impl<S: Service> Turn<S> {
@@ -28,7 +28,12 @@ impl<S: Service> Turn<S> {
         }
         let Some(conn) = self.net.conn(id).filter(|conn| conn.takes_input()) else { return };
         let input = mem::take(&mut conn.input);
+        let is_scraper = conn.flags.caller == Caller::Scraper;
         let (reply, head_only) = match http::read(&input) {
+            Ok(Some(ask)) if is_scraper && ask.path == "/metrics" => {
+                return self.ask_all(id, Question::Scrape { head_only: ask.head_only });
+            }
+            Ok(Some(ask)) if is_scraper => (Reply::NOT_FOUND, ask.head_only),
             Ok(Some(ask)) => (self.reply_to(&ask), ask.head_only),
             Ok(None) if conn.flags.eof => return self.net.finish(id, Reason::PeerClosed),
             Ok(None) => {
@@ -37,9 +42,15 @@ impl<S: Service> Turn<S> {
             }
             Err(refusal) => (refusal, input.starts_with(b"HEAD ")),
         };
-        let reply = reply.write(head_only, &http_date());
-        Connection::new(&mut self.net, id).send(reply.as_bytes());
-        self.net.finish(id, Reason::Closed);
+        self.reply(id, &reply.write(head_only, &http_date()));
+    }
+
+    /// The last word on a connection.
+    pub(super) fn reply(&mut self, id: ConnId, reply: &str) {
+        if self.net.conn(id).is_some_and(|conn| conn.phase == Phase::Open) {
+            Connection::new(&mut self.net, id).send(reply.as_bytes());
+            self.net.finish(id, Reason::Closed);
+        }
     }
 
     /// What there is. That this process turns is shown by its answering at all.
