@@ -12,34 +12,38 @@ const BUCKETS: usize = TurnLengths::BOUNDS.len() + 1;
 const PLAIN: usize = 25;
 const COUNTS: usize = PLAIN + REASONS + TIMEOUTS + BUCKETS + 1;
 
-const OPENED: (&str, &str) = ("heirloom_connections_opened", "Connections that began.");
-const CLOSED: (&str, &str) =
+/// A name and its help.
+type Named = (&'static str, &'static str);
+type Label = Option<(&'static str, &'static str)>;
+
+const OPENED: Named = ("heirloom_connections_opened", "Connections that began.");
+const CLOSED: Named =
     ("heirloom_connections_closed", "Connections that ended, by the reason that the log has.");
-const MOVED: (&str, &str) = (
+const MOVED: Named = (
     "heirloom_connections_moved",
     "Connections that came to a process from another generation (in), or went to one (out).",
 );
-const TIMED_OUT: (&str, &str) = (
+const TIMED_OUT: Named = (
     "heirloom_timeouts",
     "Timeouts of connections that have passed, by what for; of an idle one the service may have thought otherwise.",
 );
-const TURNS: (&str, &str) = (
+const TURNS: Named = (
     "heirloom_turn_seconds",
     "How long turns of the loop took, from the end of a wait for events to the next one.",
 );
-const BYTES: (&str, &str) = ("heirloom_bytes", "Bytes that clients have sent (in) and got (out).");
-const CALLS: (&str, &str) = (
+const BYTES: Named = ("heirloom_bytes", "Bytes that clients have sent (in) and got (out).");
+const CALLS: Named = (
     "heirloom_system_calls",
     "Calls of read and write for connections, those of handshakes included.",
 );
-const DATAGRAMS: (&str, &str) = (
+const DATAGRAMS: Named = (
     "heirloom_datagrams",
     "Datagrams, by what became of them: read, sent, read and passed on to another generation, too long, or not \
      to be sent.",
 );
 
 /// What has one name each, in the order of [`counts`].
-const NAMES: [((&str, &str), Option<(&str, &str)>); PLAIN] = [
+const NAMES: [(Named, Label); PLAIN] = [
     (OPENED, Some(("by", "accept"))),
     (OPENED, Some(("by", "dial"))),
     (("heirloom_tls_handshakes", "TLS handshakes that were made."), None),

@@ -112,7 +112,10 @@ impl fmt::Display for Utc {
         let seconds = self.0 as u64;
         let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
         let (mut day, mut year) = (seconds / 86_400, 1970);
-        let is_leap = |year: u64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+        let is_leap = |year: u64| {
+            let of = |years| year.is_multiple_of(years);
+            of(4) && (!of(100) || of(400))
+        };
         let days = |year| if is_leap(year) { 366 } else { 365 };
         while day >= days(year) {
             day -= days(year);
