@@ -6,7 +6,7 @@ use std::{
     num::NonZeroU64,
     rc::Rc,
     sync::OnceLock,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 /// Where the time comes from. Whoever sets a deadline asks here, since author's code may have run since the
@@ -34,12 +34,27 @@ impl Clock {
         }
     }
 
+    /// The time of day, which may be set: for people to read, and not to count with.
+    /// Since 1970.
+    pub fn wall(&self) -> Duration {
+        match self {
+            Clock::System => SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default(),
+            Clock::Test(_) => Duration::ZERO,
+        }
+    }
+
     /// Moves a test's clock; the system's is moved by nobody.
     pub fn set(&self, to: Instant) {
         if let Clock::Test(now) = self {
             now.set(to);
         }
     }
+}
+
+/// What people and other machines call the time, as HTTP writes it (RFC 9110, section 5.6.7). Nothing is decided by it.
+#[cfg(feature = "health")]
+pub(crate) fn http_date() -> String {
+    httpdate::fmt_http_date(std::time::SystemTime::now())
 }
 
 /// An [`Instant`] to the nanosecond, up to 292 years before or after the first one that became a stamp; one

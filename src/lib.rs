@@ -80,6 +80,7 @@
 //!
 //! - [operating](guide::operating): the program `heirloom`, signals, pid files, a stable process id;
 //! - [under systemd and in containers](guide::systemd_and_containers);
+//! - [more than one machine](guide::more_than_one_machine), behind a balancer and on Kubernetes;
 //! - [limits and defaults](guide::limits_and_defaults);
 //! - [what it costs](guide::what_it_costs);
 //! - [coming from nginx, tableflip or tokio](guide::coming_from).
@@ -91,14 +92,15 @@
 //!   long a peer may be silent;
 //!   [`Prepare`] is for a large heap; [`Verdict`] says how that went.
 //! - [`PerProcess`] holds what a fork must not share, [`fresh_seed`] is for random numbers after it.
-//! - [`logging`] is for a log that holds nobody up, behind whatever logger there is.
+//! - [`logging`] is for a log that holds nobody up, behind whatever logger there is; [`Counter`] is for numbers that go on across restarts.
 //! - [`limits`] has every fixed size and time with its reason; [`codec`] cuts bytes into messages.
 //! - [`testing`] runs a service without sockets and without time.
 //!
-//! Features: `cli` (on by default) is the program `heirloom`; `proxy-protocol` (on by default) lets a listener's clients
+//! Features: `cli` (on by default) is the program `heirloom`; `health` (on by default) answers monitors by HTTP (`Server::health`);
+//! `proxy-protocol` (on by default) lets a listener's clients
 //! [come through a proxy](Listen::proxy_protocol); with `names` hosts can be dialed by name
 //! (`Net::dial_host`), which is looked up within the loop; with `tls` connections are encrypted (`Server::listen_tls`), also
-//! where they move; with `carried` (on by default) there is a macro of that name
+//! where they move; with `metrics` [what all generations count](guide::operating#numbers) is told to a monitor; with `carried` (on by default) there is a macro of that name
 //! which writes down what [`Service::save`] and [`Service::export`] are to, by [serde](https://serde.rs), and what reads it;
 //! with `serde` alone all that names something ([`ConnId`], [`Timer`], [`Alarm`], [`Watch`], [`PendingAlarm`],
 //! [`Deferred`], [`SocketId`], [`DatagramPeer`], [`Peer`], [`Origin`], [`Engine`], [`Backoff`]) can be part of that.
@@ -115,6 +117,7 @@
 mod buffer;
 #[cfg(feature = "carried")]
 pub mod carried;
+mod cause;
 mod clock;
 pub mod codec;
 mod error;
@@ -123,6 +126,7 @@ mod inventory;
 pub mod limits;
 mod log_target;
 pub mod logging;
+mod metrics;
 #[cfg(feature = "names")]
 mod names;
 mod net;
@@ -148,6 +152,7 @@ mod verdict;
 
 pub use error::{Error, Result};
 pub use inventory::{Finding, Inventory, Place};
+pub use metrics::Counter;
 #[cfg(feature = "names")]
 pub use names::{NameError, NameFailure};
 pub use net::{

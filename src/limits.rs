@@ -12,7 +12,12 @@
 //! }
 //! ```
 
+#[path = "limits/outside.rs"] // the benchmarks include this file from elsewhere
+mod outside;
+
 use std::time::Duration;
+
+pub use outside::*;
 
 /// The read buffer that all connections share, and the most input that one connection may
 /// bring into one turn. Large enough that a busy connection costs one `read` a turn
@@ -298,17 +303,6 @@ pub const ROUNDS: u32 = 10;
 /// so. `systemd-notify(1)` waits as long.
 pub const BARRIER_PATIENCE: Duration = Duration::from_secs(5);
 
-/// The longest request on the control socket. No more than that of its input is ever kept.
-pub const CONTROL_LINE: usize = 1024;
-
-/// Connections of the control socket at a time: a few people and their tools. One more, and the one that
-/// has been silent longest and waits for nothing is ended, so that an operator always comes in.
-pub const CONTROL_CONNECTIONS: usize = 32;
-
-/// Unsent replies of one connection of the control socket. Above [`HIGH_MARK`] no further request of it is
-/// answered, so this is for a single reply: a status of some thousand generations.
-pub const CONTROL_OUTPUT: usize = 1024 * 1024;
-
 /// Listeners in one message to a new program. Each is copied for it, so that no more of them are open twice at
 /// a time than the reserve of descriptors has room for.
 pub(crate) const LISTENERS_PER_MESSAGE: usize = 4;
@@ -366,10 +360,6 @@ pub const WRITE_STALL: Duration = Duration::from_secs(30);
 
 /// After our FIN the peer has this long to send its own, unless told otherwise (nginx: `lingering_timeout`, 5 s).
 pub const CLOSE: Duration = Duration::from_secs(5);
-
-/// An operator who says nothing for this long and waits for nothing is ended: one who is silent for ever takes the
-/// place of another.
-pub const CONTROL_SILENCE: Duration = Duration::from_secs(60);
 
 /// Lines of one kind that the log has within a [`LOG_WINDOW`], where others can cause them: enough to see what
 /// goes on, and a kilobyte a second at most.

@@ -1,5 +1,7 @@
 //! Counters of one process since it began; a forked child begins at zero.
 
+use std::time::Duration;
+
 /// What this process has done so far. Read it with [`Net::stats`](crate::Net::stats).
 ///
 /// All are counts since the process began, or since the fork that made it; none runs backwards.
@@ -34,9 +36,9 @@ pub struct Stats {
     pub failed: u64,
     /// Messages taken by [`on_data`](crate::Service::on_data).
     pub messages: u64,
-    /// Bytes received.
+    /// Bytes received from clients and peers; those of operators are not counted.
     pub bytes_in: u64,
-    /// Bytes sent.
+    /// Bytes sent to them.
     pub bytes_out: u64,
     /// Calls of `read`.
     pub reads: u64,
@@ -68,4 +70,63 @@ pub struct Stats {
     pub ghosts: u64,
     /// Times that accepting was paused because descriptors ran out.
     pub accept_pauses: u64,
+    /// Of those that were [closed](Self::closed), how many for each reason, by its number.
+    pub(crate) ends: [u64; REASONS],
+    /// Timeouts of connections that have gone off, by what they were for.
+    pub(crate) timeouts: [u64; TIMEOUTS],
+    pub(crate) lengths: TurnLengths,
+}
+
+/// Reasons for the end of a connection.
+pub(crate) const REASONS: usize = 16;
+
+/// What a timeout of a connection may be for.
+pub(crate) const TIMEOUTS: usize = 9;
+
+/// How long turns have taken, from the end of one wait to the beginning of the next.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TurnLengths {
+    /// Those up to each bound and over the one before, and those over the last.
+    pub buckets: [u64; TurnLengths::BOUNDS.len() + 1],
+    pub nanos: u64,
+}
+
+impl TurnLengths {
+    /// From what a turn with one message takes up to a second, in which nobody is heard.
+    pub const BOUNDS: [Duration; 12] = [
+        Duration::from_micros(10),
+        Duration::from_micros(25),
+        Duration::from_micros(50),
+        Duration::from_micros(100),
+        Duration::from_micros(250),
+        Duration::from_millis(1),
+        Duration::from_micros(2500),
+        Duration::from_millis(10),
+        Duration::from_millis(25),
+        Duration::from_millis(100),
+        Duration::from_millis(250),
+        Duration::from_secs(1),
+    ];
+
+    pub fn add(&mut self, length: Duration) {
+        let bucket = TurnLengths::BOUNDS.partition_point(|bound| *bound < length);
+        self.buckets[bucket] += 1;
+        self.nanos += u64::try_from(length.as_nanos()).unwrap_or(u64::MAX);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_length_is_in_the_first_bucket_that_has_room_for_it() {
+        let mut lengths = TurnLengths::default();
+        for micros in [0, 10, 11, 1_000_000, 1_000_001] {
+            lengths.add(Duration::from_micros(micros));
+        }
+        let [first, second, .., last, over] = lengths.buckets;
+        assert_eq!((first, second, last, over), (2, 1, 1, 1));
+        assert_eq!(lengths.nanos, 2_000_022_000);
+    }
 }

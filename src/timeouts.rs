@@ -3,7 +3,8 @@
 use std::{fmt, time::Duration};
 
 use crate::limits::{
-    CLOSE, CONTROL_SILENCE, FAR_FUTURE, FIRST_MESSAGE, HANDSHAKE, TIMEOUT_MIN, WRITE_STALL,
+    CLOSE, CONTROL_SILENCE, FAR_FUTURE, FIRST_MESSAGE, HANDSHAKE, MONITOR_PATIENCE, TIMEOUT_MIN,
+    WRITE_STALL,
 };
 
 /// How long a connection may be silent, and how long each step of it may take.
@@ -57,6 +58,14 @@ impl Timeouts {
     /// Of an operator's connection, whatever an author allows clients.
     pub(crate) const CONTROL: Timeouts =
         Timeouts { all_idle: Some(CONTROL_SILENCE), ..Timeouts::new() };
+
+    /// Of a monitor's connection, which is for one request.
+    pub(crate) const MONITOR: Timeouts = Timeouts {
+        first_message: Some(MONITOR_PATIENCE),
+        write_stall: Some(MONITOR_PATIENCE),
+        close: MONITOR_PATIENCE,
+        ..Timeouts::new()
+    };
 
     /// Reading idle: nothing has come for this long (never, unless told).
     ///

@@ -298,6 +298,17 @@ fn of_buffer(number: u64, value: &[u8]) -> Vec<u8> {
     [&number.to_le_bytes()[..], value].concat()
 }
 
+/// An older version has no memory that it could hand over.
+#[test]
+fn a_program_whose_old_one_counts_nowhere_says_so() {
+    let played = Played::start(LONG, &[]);
+    let why = "the numbers of this service begin at zero: the old program has none";
+    played.server.wait_line(why);
+    played.release(); // and serves
+    let (mut clients, _sockets) = clients(&played, 1);
+    drop(clients.pop());
+}
+
 /// The first one is of a program that knows no shared buffers.
 #[test]
 fn output_comes_as_it_was_written_down_by_whichever_version() {

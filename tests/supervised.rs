@@ -435,3 +435,20 @@ fn the_first_process_refuses_a_restart_without_a_supervisor() {
     assert!(answer.starts_with("error restart refused: this is process 1"), "{answer}");
     assert!(answer.contains("Server::supervised"), "{answer}");
 }
+
+/// It is answered in the first turn of the new generation, whose supervisor still waits for its last word.
+#[test]
+fn an_operator_who_asks_meanwhile_is_answered() {
+    let dir = Dir::new();
+    let path = dir.path("control");
+    let server = supervised().arg("--control").arg(path.to_str().expect("utf-8")).start();
+    let (_, pid) = who(&mut server.connect());
+    send(pid, Signal::SIGKILL);
+    wait_gone(pid);
+    let status = control(&path, "status");
+    let lines: Vec<_> = status.lines().collect();
+    assert_eq!(lines.len(), 2, "{status}");
+    assert!(lines[1].starts_with("generation=1 "), "{status}");
+    assert_eq!(who(&mut server.connect()).0, 1);
+    assert_eq!(server.count_lines("the new side failed"), 0);
+}

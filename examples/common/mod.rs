@@ -1,11 +1,12 @@
 //! The command line that all servers here share. Knows no protocol.
 //!
 //! `--listen ADDR`, `--datagrams ADDR` (both repeatable), `--pid-file PATH`, `--control PATH`,
-//! `--probation SECONDS`; `--move`: established connections go to the new process at a restart, `--no-move`:
+//! `--probation SECONDS`; `--health ADDR`, `--metrics ADDR` (repeatable) and `--agent-check ADDR` answer monitors, `--lame-duck SECONDS`: for so long a
+//! server that is told to leave accepts before it drains; `--move`: established connections go to the new process at a restart, `--no-move`:
 //! they stay with the old one; `--supervised` puts a process with a stable pid in front; `--check` only looks
 //! whether the rest makes sense. With `--tls-cert PATH --tls-key PATH`, or `--tls-self-signed` to try it, clients shake hands
 //! by TLS: those of `--listen-tls ADDR`, or, where there is none, all. HUP restarts by fork, USR2 by fork-exec, TERM and INT drain and exit, a second one exits
-//! now. `RUST_LOG` sets how much is logged (`info`).
+//! now. `RUST_LOG` sets how much is logged (`info`), and `JOURNAL_SOCKET` where a journal of systemd listens, if not where it always does.
 
 #[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
 pub mod tls;
@@ -15,7 +16,7 @@ use std::{ffi::OsString, io::Write, path::PathBuf, process, process::ExitCode, t
 
 use heirloom::{
     Restart, Result, Server, Service,
-    logging::{Stderr, log_panics},
+    logging::{Journal, Stderr, log_panics},
 };
 use lexopt::{Arg, Parser, ValueExt};
 
@@ -41,6 +42,10 @@ struct Options {
     moves: bool,
     check: bool,
     probation: Option<Duration>,
+    health: Vec<String>,
+    metrics: Vec<String>,
+    agent_check: Vec<String>,
+    lame_duck: Duration,
     supervised: bool,
     tls: TlsOptions,
 }
@@ -60,6 +65,7 @@ pub fn serve<S: Service>(
                 "usage: {name} [--listen HOST:PORT|unix:PATH|unix:@NAME]... \
                  [--datagrams HOST:PORT|unix:PATH|unix:@NAME]... \
                  [--pid-file PATH] [--control PATH] [--probation SECONDS] [--move|--no-move] \
+                 [--health ADDRESS]... [--metrics ADDRESS]... [--agent-check ADDRESS]... [--lame-duck SECONDS] \
                  [--listen-tls ADDRESS]... [--tls-cert PATH --tls-key PATH|--tls-self-signed] \
                  [--supervised] [--check]"
             );
@@ -93,13 +99,11 @@ fn parse(
             Arg::Long("datagrams") => options.datagrams.push(parser.value()?.string()?),
             Arg::Long("pid-file") => options.pid_file = Some(parser.value()?.into()),
             Arg::Long("control") => options.control = Some(parser.value()?.into()),
-            Arg::Long("probation") => {
-                let seconds = parser.value()?.parse_with(|text| {
-                    let seconds = text.parse().map_err(|_| "not a number of seconds")?;
-                    Duration::try_from_secs_f64(seconds).map_err(|_| "not a time")
-                })?;
-                options.probation = Some(seconds);
-            }
+            Arg::Long("probation") => options.probation = Some(parser.value()?.parse_with(time)?),
+            Arg::Long("lame-duck") => options.lame_duck = parser.value()?.parse_with(time)?,
+            Arg::Long("health") => options.health.push(parser.value()?.string()?),
+            Arg::Long("metrics") => options.metrics.push(parser.value()?.string()?),
+            Arg::Long("agent-check") => options.agent_check.push(parser.value()?.string()?),
             Arg::Long("listen-tls") => options.tls.listen.push(parser.value()?.string()?),
             Arg::Long("tls-cert") => options.tls.certificate = Some(parser.value()?.into()),
             Arg::Long("tls-key") => options.tls.key = Some(parser.value()?.into()),
@@ -113,6 +117,11 @@ fn parse(
         }
     }
     Ok(Some(options))
+}
+
+fn time(text: &str) -> std::result::Result<Duration, &'static str> {
+    let seconds = text.parse().map_err(|_| "not a number of seconds")?;
+    Duration::try_from_secs_f64(seconds).map_err(|_| "not a time")
 }
 
 fn build<S: Service>(service: S, options: Options) -> Result<Server<S>> {
@@ -134,18 +143,61 @@ fn build<S: Service>(service: S, options: Options) -> Result<Server<S>> {
     if let Some(path) = options.control {
         server = server.control(path)?;
     }
+    for address in &options.agent_check {
+        server = server.agent_check(address)?;
+    }
+    let server = answer_monitors(server, &options.health)?.lame_duck(options.lame_duck);
+    let server = give_numbers(server, &options.metrics)?;
     Ok(if options.supervised { server.supervised() } else { server })
+}
+
+#[cfg(feature = "health")]
+fn answer_monitors<S: Service>(server: Server<S>, addresses: &[String]) -> Result<Server<S>> {
+    addresses.iter().try_fold(server, |server, address| server.health(address))
+}
+
+#[cfg(not(feature = "health"))]
+fn answer_monitors<S: Service>(server: Server<S>, addresses: &[String]) -> Result<Server<S>> {
+    match addresses {
+        [] => Ok(server),
+        _ => Err("--health: this program was built without the feature `health`".into()),
+    }
+}
+
+#[cfg(feature = "metrics")]
+fn give_numbers<S: Service>(server: Server<S>, addresses: &[String]) -> Result<Server<S>> {
+    addresses.iter().try_fold(server, |server, address| server.metrics(address))
+}
+
+#[cfg(not(feature = "metrics"))]
+fn give_numbers<S: Service>(server: Server<S>, addresses: &[String]) -> Result<Server<S>> {
+    match addresses {
+        [] => Ok(server),
+        _ => Err("--metrics: this program was built without the feature `metrics`".into()),
+    }
 }
 
 /// Lines that name the process, since several generations share one stderr.
 fn start_logging() {
     let level = env_logger::Env::default().default_filter_or("info");
-    env_logger::Builder::from_env(level)
+    let logger = env_logger::Builder::from_env(level)
         .target(env_logger::Target::Pipe(Box::new(Stderr::new()))) // which waits for no reader
         .format(|out, record| {
             writeln!(out, "[{}] {}: {}", process::id(), record.level(), record.args())
         })
-        .init();
+        .build();
+    log::set_max_level(logger.filter());
+    // Under systemd the journal gets what a record is made of.
+    let journal = match std::env::var_os("JOURNAL_SOCKET") {
+        Some(elsewhere) => Journal::at(elsewhere),
+        None => Journal::find(),
+    };
+    let _ = match journal {
+        Some(journal) => {
+            log::set_boxed_logger(Box::new(journal.filtered(move |record| logger.matches(record))))
+        }
+        None => log::set_boxed_logger(Box::new(logger)),
+    };
     log_panics();
 }
 

@@ -79,10 +79,12 @@ impl Session {
     /// What becomes of the connection after the reply that is due now, with `behind` waiting to be
     /// read. A process that is leaving says so in the last reply, and nothing may be answered after
     /// that (RFC 9112, section 9.6). So while requests are there already, it is not the last one, but
-    /// a client that never stops to send does not keep the process.
-    fn after(&self, wish: After, now: Instant, behind: &[u8]) -> After {
+    /// a client that never stops to send does not keep the process. A lame duck says it as well: a balancer whose pool has
+    /// a connection to it is rid of that in good order, and none is left to be closed under a request.
+    fn after(&self, wish: After, conn: &Connection<'_>, behind: &[u8]) -> After {
         match self.grace_ends {
-            Some(end) if now >= end || is_blank(behind) => After::Close,
+            Some(end) if conn.now() >= end || is_blank(behind) => After::Close,
+            None if conn.net.lame_duck().is_some() && is_blank(behind) => After::Close,
             _ => wish,
         }
     }
@@ -132,7 +134,7 @@ impl Http {
         let is_wanted = answer.is_ok_and(Route::wants_body);
         match Body::new(request.framing, if is_wanted { MAX_BODY } else { MAX_UNWANTED }) {
             Ok(None) => {
-                exchange.after = session.after(exchange.after, conn.now(), &input[taken..]);
+                exchange.after = session.after(exchange.after, conn, &input[taken..]);
                 self.respond(conn, session, exchange, 0);
             }
             Ok(Some(_)) if request.expects != Expectation::Nothing && !is_wanted => {
@@ -173,7 +175,7 @@ impl Http {
         if !exchange.begun && (piece.is_last || !echoed.is_empty()) {
             // What follows the first piece of an echo is the rest of its body, for all that is known.
             let behind = if piece.is_last { &input[piece.taken..] } else { &[] };
-            exchange.after = session.after(exchange.after, conn.now(), behind);
+            exchange.after = session.after(exchange.after, conn, behind);
         }
         if !echoed.is_empty() {
             self.echo(conn, &mut exchange, echoed);

@@ -44,8 +44,8 @@ use std::{
 
 use answers::say;
 use heirloom::{
-    Alarm, ConnId, Connection, Deferred, Idle, Leaving, Move, Net, Origin, Readiness, Reason,
-    RestartError, Result, Service, Start, Timer, Verdict, Watch, codec,
+    Alarm, ConnId, Connection, Counter, Deferred, Idle, Leaving, Move, Net, Origin, Readiness,
+    Reason, RestartError, Result, Service, Start, Timer, Verdict, Watch, codec,
 };
 use session::{Fate, Session, State};
 use settings::panic_if_told;
@@ -91,6 +91,8 @@ struct Lab {
     closes: Vec<String>,
     /// The connection that was dialed last.
     dialed: Option<ConnId>,
+    /// Requests in all generations, for a monitor.
+    requests: Counter,
     /// Tells when the service is dropped.
     witness: Witness,
 }
@@ -132,6 +134,7 @@ impl Service for Lab {
         input: &[u8],
     ) -> Result<usize> {
         let Some((line, taken)) = codec::line(input, LINE)? else { return Ok(0) };
+        self.requests.add(1);
         let line = String::from_utf8_lossy(line);
         if let Some(answer) = self.handle(conn, session, &line)? {
             say(conn, &answer);
@@ -248,6 +251,9 @@ impl Service for Lab {
             self.events.clear();
             self.restarting.clear();
         }
+        let requests =
+            net.counter("lab_requests", "Lines that a lab has read.", &[("of", "a \"lab\"")]);
+        self.requests = requests.expect("a name and a label");
         self.claims.start(net);
         words::start(net);
         self.beyond.start(&start);
@@ -258,6 +264,10 @@ impl Service for Lab {
             Some("roll back") => net.roll_back("lab: as told"),
             _ => {}
         }
+    }
+
+    fn on_lame_duck(&mut self, _net: &mut Net, within: Duration) {
+        self.events.push(format!("lame duck for {within:?}"));
     }
 
     fn on_retire(&mut self, net: &mut Net) {

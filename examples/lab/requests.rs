@@ -80,6 +80,15 @@ impl Lab {
                 net.roll_back(rest);
                 done()
             }
+            "ready" => {
+                net.set_ready(number::<u8>(rest)? != 0);
+                done()
+            }
+            "weight" => {
+                net.set_weight(number(rest)?);
+                done()
+            }
+            "lame-duck" => format!("{:?}", net.lame_duck()),
             _ => match self.handle_process(verb, rest)?.or_else(|| self.whence.handle(id, verb)) {
                 Some(answer) => answer,
                 None => return self.handle_moving(conn, session, verb, rest),

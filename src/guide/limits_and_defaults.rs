@@ -21,6 +21,7 @@
 //! | a heap is prepared for a fork | from 64 MiB on, for 60 s at most, with 2 ms between two blocks of 2 MiB | [`Restart::prepare`](crate::Restart::prepare) |
 //! | drain after a restart | all are told at once; after 1 h what is left is aborted | [`drain_on_restart`](crate::Server::drain_on_restart), [`Drain::spread`](crate::Drain::spread) |
 //! | drain on stop | all are told at once; after 30 s what is left is aborted | [`drain_on_stop`](crate::Server::drain_on_stop) with a [`Drain::deadline`](crate::Drain::deadline), [`Drain::spread`](crate::Drain::spread) |
+//! | a service that is told to leave goes on to accept | not at all | [`lame_duck`](crate::Server::lame_duck) |
 //! | generations at a time | 50; one more is refused | [`max_generations`](crate::Server::max_generations), [`dismiss_oldest`](crate::Server::dismiss_oldest) |
 //! | input and output of one connection in one turn | 64 KiB each | fixed |
 //! | output above which input is no longer offered, and at which it is again | 64 KiB, 32 KiB | fixed |
@@ -43,6 +44,8 @@
 //! | descriptors kept for operators and for a restart | 10, a third of what the process may have at most | fixed |
 //! | a request on the control socket | 1 KiB | fixed |
 //! | connections of the control socket | 32; one more takes the place of the one that was silent longest | fixed |
+//! | a monitor's request, and its answer | 4 KiB, 32 fields; 2 s for each | fixed |
+//! | connections of monitors, of each kind | 64; one more takes the place of the one that was silent longest | fixed |
 //! | what a process holds and does not know, before a fork | 128 are looked at, 32 described, 16 logged; others are counted | fixed |
 //! | a new program's stderr, passed on until it commits | 1 MiB a second; what is missing is told | fixed |
 //! | lines of one kind in the log, where others can cause them | 50 in 5 s; then they are counted | fixed |

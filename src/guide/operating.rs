@@ -59,10 +59,12 @@
 //! |---|---|---|
 //! | `status [--json]` | every living generation; times in seconds | the others' answers, 500 ms at most |
 //! | `check [--json]` | what a restart by each engine would come to now; begins none | nothing |
+//! | `metrics` | [numbers of all generations](#numbers), as a monitor reads them | the others' answers, 500 ms at most |
+//! | `log [--json] [--follow]` | [the last 128 things](#the-journal) that have happened to the whole service | nothing |
 //! | `top [--every SECONDS] [--count N]` | the same, again and again | |
 //! | `restart [--fork \| --fork-exec] [--move]` | a restart as a signal would ask for it; with `--move` established connections go along | its verdict |
 //! | `rollback` | undoes the restart that is in its probation; what the new generation has accepted [goes back](super::fork_or_exec#what-becomes-of-the-state) | that the old generation serves again, or cannot |
-//! | `drain` | all generations let in who has come, stop accepting, serve what they have, and exit | nothing |
+//! | `drain` | for the time of a [lame duck](super::more_than_one_machine#how-a-machine-leaves), if there is one, accept; then all generations let in who has come, stop accepting, serve what they have, and exit | nothing |
 //! | `stop` | all generations abort what they have, and exit | nothing |
 //! | `trial --address ADDR` | what clients notice of a restart, of [anybody's server](#a-restart-as-a-test) | the restarts |
 //!
@@ -98,6 +100,51 @@
 //!
 //! The protocol is lines of text, one request, one reply, an empty line at its end:
 //! `echo status | nc -NU /run/chat/control`.
+//!
+//! # Numbers
+//!
+//! With the feature `metrics`, `heirloom metrics` prints numbers in the text format of
+//! [OpenMetrics](https://prometheus.io/docs/specs/om/open_metrics_spec/), and [`Server::metrics`](crate::Server) gives them by HTTP
+//! (`GET /metrics`) to Prometheus and others. **They are the service's and not a process's**: a count goes on over restarts by either engine, a roll back and a crash, and has
+//! in it what generations count that still drain. It never falls, so `rate()` shows no reset, and nothing is counted by
+//! both sides of a fork.
+//!
+//! | | names (each count ends in `_total`) |
+//! |---|---|
+//! | connections | `heirloom_connections_opened{by}`, `_closed{reason}`, `_failed`, `_moved{direction}`; `heirloom_timeouts{timeout}`; `heirloom_tls_handshakes` |
+//! | what they do | `heirloom_messages`, `heirloom_bytes{direction}`, `heirloom_system_calls{call}`, `heirloom_datagrams{outcome}` |
+//! | the loop | `heirloom_turns`, the histogram `heirloom_turn_seconds`, `heirloom_panics`, `heirloom_accept_pauses`, `heirloom_deferred_pieces`, `heirloom_mails`, `heirloom_ticks_missed`, `heirloom_holds_expired` |
+//! | restarts | `heirloom_restarts{engine,outcome}`, `heirloom_restart_steps{engine,step}` and `heirloom_restart_step_seconds{engine,step}`; `heirloom_state_bytes`, what a new program was given last |
+//! | now, of each living generation | `heirloom_generations`, `heirloom_generation_info{generation,pid,engine,phase}`, `heirloom_generation_age_seconds`, `heirloom_connections`, `heirloom_holds`, `heirloom_descriptors`, `heirloom_resident_bytes`, `heirloom_memory_bytes{kind}` (private, shared) |
+//!
+//! Connections of operators and monitors are not counted. A service adds [counts of its own](crate::Net::counter).
+//! `examples/dashboard/grafana.json` is a dashboard for Grafana with all of it.
+//!
+//! The counts are words in a memfd that all processes of the service map. Each adds what it has counted once in a turn, by
+//! one atomic addition for each number that has changed, so what a process has counted is there when it is killed, but for the
+//! turn in which that happens. A new program finds the numbers by their names, and goes on with those that it knows; what
+//! only an old version has counted stays as it was. A new program after one that has no such memory begins at zero, and
+//! the log says so. A supervisor keeps the memory over a crash; the end of the whole service is the end of it.
+//!
+//! # The journal
+//!
+//! `heirloom log` tells what has happened to the whole service, in whichever generation:
+//!
+//! ```text
+//! $ heirloom log # of a debug build, on a machine that was busy
+//! 2026-11-29T11:15:27Z  start     generation 0, pid 20278; /srv/chat, build 104798e31d03, of 2026-11-29T11:00:30Z
+//! 2026-11-29T11:15:29Z  restart   generation 1 by fork, committed, pid 20296, by SIGHUP from pid 20277 (uid 0); made 0.134 ms, ready 13.801 ms, committed 1017.914 ms, downtime 14.909 ms; /srv/chat, build 104798e31d03, of 2026-11-29T11:00:30Z
+//! 2026-11-29T11:15:30Z  rollback  generation 2, pid 20323, by a command from pid 20341 (uid 0); on request
+//! 2026-11-29T11:15:30Z  restart   generation 2 by fork-exec, rolled_back, by a command from pid 20319 (uid 0); made 11.908 ms, ready 49.397 ms, saved 0.261 ms, downtime 12.970 ms; /srv/chat, build 104798e31d03, of 2026-11-29T11:00:30Z; restart: rolled back: on request
+//! ```
+//!
+//! There is an entry for each start, each restart with its outcome (also one that failed, with the last words of the
+//! program), each request to roll back, and each crash after which a [supervisor](#a-stable-pid) made another
+//! generation. It has who has asked (the sender of the signal, or the operator's process as the kernel vouches for it),
+//! the time of each step, and which program: its path, when it was written, and its build id where the linker has put one in
+//! (`--build-id` of `ld(1)`). A signal that a supervisor passes on comes from the supervisor. `--json` has more fields,
+//! `--follow` goes on with what comes (one object a line, with both). The last 128 entries are kept, in the same memory as
+//! the numbers; of requests that are refused in a row the first one.
 //!
 //! # A restart as a test
 //!
@@ -214,6 +261,9 @@
 //! | `--datagrams ADDR` | `host:port`, `unix:/path` (with a mode and so on) or `unix:@name`: datagrams; repeatable |
 //! | `--pid-file PATH` | the process id of the generation that serves, or of its supervisor |
 //! | `--control PATH` | the operator's socket; `@name` is in no file system |
+//! | `--health ADDR`, `--agent-check ADDR` | answers monitors: `/livez` and `/readyz` by HTTP, HAProxy's agent check ([which](super::more_than_one_machine)); repeatable |
+//! | `--metrics ADDR` | gives [numbers](#numbers) to monitors, by HTTP; repeatable; needs the feature `metrics` |
+//! | `--lame-duck SECONDS` | for so long a server that is told to leave accepts before it drains (0) |
 //! | `--probation SECONDS` | how long a new generation serves before the old one lets go (2) |
 //! | `--move`, `--no-move` | established connections go along, or stay; `chat` and `kv`, whose clients share state, move them by default, and `http`, whose clients may be silent for long between two requests |
 //! | `--listen-tls ADDR` | as `--listen`, with TLS; repeatable |
@@ -234,6 +284,10 @@
 //! full costs lines, and these are counted and told. With a writer that waits, as most loggers have, a reader
 //! that hangs stops the server. Lines that others can cause at will are
 //! [counted when they are many](crate::logging#the-librarys-own-lines).
+//!
+//! Where stderr is the journal of systemd, the examples tell it what each record is made of
+//! ([`logging::Journal`](crate::logging::Journal)): `journalctl EVENT=restart OUTCOME=committed`. Loggers that know key-values (the
+//! `kv` of the `log` crate) have the same from the same records.
 //!
 //! A callback that panics is caught, and ends
 //! [what it was about](crate::Service#a-callback-that-panics): mostly one connection, whose line is at level error.

@@ -27,7 +27,7 @@
 //! # All generations are told to stop, and the main process goes last. Not `mixed`: after a restart the main
 //! # process was not started by systemd itself, which then kills it at once instead of waiting for it.
 //! KillMode=control-group
-//! # More than `drain_on_stop`, which is 30 s unless told otherwise.
+//! # More than `lame_duck` and `drain_on_stop` together; the latter is 30 s unless told otherwise.
 //! TimeoutStopSec=40
 //! # More than `ready_within` and `probation` together, for a reload to come to its own end.
 //! TimeoutStartSec=30
@@ -84,4 +84,6 @@
 //! (`ENTRYPOINT ["/usr/local/bin/echo", "--supervised"]`, no `dumb-init`): the supervisor stays, reaps orphans,
 //! passes signals on, and ends with the exit status of the last generation that served.
 //!
-//! Next: [limits and defaults](super::limits_and_defaults).
+//! What Kubernetes asks of it is on the next page.
+//!
+//! Next: [more than one machine](super::more_than_one_machine).

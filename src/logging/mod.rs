@@ -19,6 +19,8 @@
 //! Loggers that write from a thread of their own (`tracing-appender`, `flexi_logger`'s asynchronous modes) do
 //! not wait either, but a process with a second thread is not [forked](crate::RestartError::Threads).
 //!
+//! Where stderr is the journal of systemd, [`Journal`] tells it what a record is made of.
+//!
 //! # The library's own lines
 //!
 //! Each is one line. What a peer, an operator or another program has said is escaped as [`Quoted`] says: as
@@ -30,10 +32,11 @@
 //! repeated: kind="close failed" more=48713 within=5.000s
 //! ```
 
+mod journal;
 mod panics;
 mod quoted;
 mod repeats;
 mod stderr;
 
+pub use self::{journal::Journal, panics::log_panics, quoted::Quoted, stderr::Stderr};
 pub(crate) use self::{panics::catch, quoted::Escaped, repeats::Repeats};
-pub use self::{panics::log_panics, quoted::Quoted, stderr::Stderr};

@@ -107,26 +107,51 @@ impl Reason {
         }
     }
 
+    /// The number by which it is counted: a place in [`NAMES`](Self::NAMES).
+    pub(crate) fn kind(&self) -> usize {
+        match self {
+            Reason::PeerClosed => 0,
+            Reason::Closed => 1,
+            Reason::Aborted => 2,
+            Reason::Failed(_) => 3,
+            Reason::Panicked(_) => 4,
+            Reason::Broken(_) => 5,
+            Reason::TooLong => 6,
+            Reason::TooSlow => 7,
+            Reason::Idle(_) => 8,
+            Reason::NoFirstMessage => 9,
+            Reason::BadHeader(_) => 10,
+            Reason::Tls(_) => 11,
+            Reason::NoProgress => 12,
+            Reason::NoFin => 13,
+            Reason::DrainDeadline => 14,
+            Reason::Stopped => 15,
+        }
+    }
+
+    /// The kinds of line that tell them.
+    pub(crate) const NAMES: [&str; 16] = [
+        "close peer closed",
+        "close closed",
+        "close aborted",
+        "close failed",
+        "close panicked",
+        "close broken",
+        "close too long",
+        "close too slow",
+        "close idle",
+        "close no first message",
+        "close bad header",
+        "close tls",
+        "close no progress",
+        "close no fin",
+        "close drain deadline",
+        "close stopped",
+    ];
+
     /// The kind of line that tells it.
     pub(crate) fn name(&self) -> &'static str {
-        match self {
-            Reason::PeerClosed => "close peer closed",
-            Reason::Closed => "close closed",
-            Reason::Aborted => "close aborted",
-            Reason::Failed(_) => "close failed",
-            Reason::Panicked(_) => "close panicked",
-            Reason::Broken(_) => "close broken",
-            Reason::TooLong => "close too long",
-            Reason::TooSlow => "close too slow",
-            Reason::Idle(_) => "close idle",
-            Reason::NoFirstMessage => "close no first message",
-            Reason::BadHeader(_) => "close bad header",
-            Reason::Tls(_) => "close tls",
-            Reason::NoProgress => "close no progress",
-            Reason::NoFin => "close no fin",
-            Reason::DrainDeadline => "close drain deadline",
-            Reason::Stopped => "close stopped",
-        }
+        Reason::NAMES[self.kind()]
     }
 
     /// What it displays as.

@@ -11,6 +11,8 @@
 //! | command | what the reply waits for |
 //! |---|---|
 //! | `status` | the other generations' answers, half a second at most; a line of `key=value` for each. The first line names the supervisor, if there is one |
+//! | `metrics` | the same; numbers of all generations, as a monitor reads them (OpenMetrics) |
+//! | `log` | nothing: the last restarts of the service, in lines of `key=value` |
 //! | `check` | nothing: what a restart would come to now, in lines of `key=value` |
 //! | `restart [fork\|fork-exec] [move]` | the verdict: the new generation has committed, or there is none and why |
 //! | `rollback` | that the old generation serves again, if a new one is in its probation |
@@ -37,6 +39,10 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Command {
     Status,
+    /// All numbers.
+    Metrics,
+    /// The journal.
+    Log,
     /// What would a restart come to?
     Check,
     /// Like the first restart that a signal asks for, with this engine if one is named.
@@ -51,7 +57,7 @@ pub(crate) enum Command {
     Help,
 }
 
-pub(crate) const HELP: &str = "ok: status | check | restart [fork|fork-exec] [move] | rollback | drain | stop | heartbeat SECONDS | help";
+pub(crate) const HELP: &str = "ok: status | check | restart [fork|fork-exec] [move] | rollback | drain | stop | metrics | log | heartbeat SECONDS | help";
 
 /// Beats come no faster, whatever is asked for: each is a line that the client has to read.
 const HEARTBEAT_MIN: Duration = Duration::from_millis(10);
@@ -66,6 +72,8 @@ impl Command {
         let unknown = || format!("error: {line:?} is no request; try help");
         Ok(match words[..] {
             ["status"] => Command::Status,
+            ["metrics"] => Command::Metrics,
+            ["log"] => Command::Log,
             ["check"] => Command::Check,
             ["restart", ref how @ ..] => {
                 let (moves, engine) = match how {

@@ -5,6 +5,9 @@
 //! order and are heard before a death or a timeout is acted upon, but a side that is dead is not
 //! believed to serve; a new side that is overdue or cannot be understood is given up and killed. In some
 //! worlds that kill reaches nobody, since what serves is a process that the new one has made.
+//!
+//! A lame duck is no phase: whoever was told to drain goes on as before, and is told once more when its time is over. That a
+//! stop which was heard is not undone meanwhile, whoever dies, is proved here (`told_to_leave`).
 
 use std::collections::{HashSet, VecDeque};
 
@@ -71,6 +74,8 @@ pub(super) struct Process {
     pub phase: Option<Phase>,
     /// Stopped by SIGSTOP: it does nothing until it is continued.
     pub hung: bool,
+    /// It was told to drain, and accepts until its time is over.
+    is_lame_duck: bool,
     /// It has heard that its end of the link leads nowhere, or has closed it.
     cut_off: bool,
     /// What waits in its end of the link.
@@ -82,6 +87,8 @@ pub(super) enum Message {
     Is(Event),
     /// What moves is the new side's from here on: it has not written so far.
     TakenOver,
+    /// I was told to drain, and do when some time is over.
+    LameDuck,
     /// Everything, handed back for the so manieth time; and whether that could be taken.
     Back(u8),
     Answer(u8, bool),
@@ -113,6 +120,8 @@ pub(super) struct World {
     given_up: bool,
     /// Whether the old side could serve with what the new one hands back.
     can_take_back: bool,
+    /// A stop comes in two steps here.
+    lame_ducks: bool,
     /// How often that was tried.
     tries: u8,
     /// Of the connections that move: the old side has taken them in; who serves them.
@@ -151,8 +160,14 @@ impl World {
         let unable = |world: &World| World { can_take_back: false, ..world.clone() };
         // A kind of its own, like those that a kill does not reach: all in one would take long, and say no more.
         let reached = forked.iter().filter(|world| world.kill_reaches).map(unable);
-        let copied = Copy::all().into_iter().flat_map(begin);
-        reached.chain(forked.clone()).chain(copied).collect()
+        let copied: Vec<_> = Copy::all().into_iter().flat_map(begin).collect();
+        let all = reached.chain(forked.clone()).chain(copied);
+        // And another: who hangs or speaks nonsense is given up, which is what a death is.
+        let lame =
+            |world: &World| World { lame_ducks: true, hangs: 0, garbage: 0, ..world.clone() };
+        let reached = |world: &&World| world.kill_reaches;
+        let all: Vec<_> = all.collect();
+        all.iter().filter(reached).map(lame).chain(all.clone()).collect()
     }
 
     fn begin(copy: Copy, kill_reaches: bool, word_arrives: bool) -> World {
@@ -160,6 +175,7 @@ impl World {
         let process = |phase| Process {
             phase: Some(phase),
             hung: false,
+            is_lame_duck: false,
             cut_off: false,
             inbox: VecDeque::new(),
         };
@@ -178,6 +194,7 @@ impl World {
             word_arrives,
             given_up: false,
             can_take_back: true,
+            lame_ducks: false,
             tries: 0,
             has_copies: false,
             old_serves: false,
@@ -310,14 +327,34 @@ impl World {
                 }
             }
             self.happen(Old, Event::NewGone);
+            if unheard.contains(&Message::LameDuck) {
+                self.told_to_leave(Old, false);
+            }
             if unheard.contains(&Message::Is(Event::Dismissed)) {
                 self.happen(Old, Event::Dismissed);
             }
         }
     }
 
+    /// One side was told to drain, by somebody or by the other side: it goes on for a time, with no new side in the making.
+    fn told_to_leave(&mut self, who: Who, tells: bool) {
+        let phase = self.at(who).phase.filter(|&phase| !phase.drains() && phase != Phase::Waiting);
+        let Some(phase) = phase.filter(|_| !self.at(who).is_lame_duck) else { return };
+        if phase.makes_successor() {
+            self.give_up();
+        }
+        if self.at(who).phase.is_none_or(Phase::drains) {
+            return;
+        }
+        self.at(who).is_lame_duck = true;
+        if tells {
+            self.send(who, Message::LameDuck);
+        }
+    }
+
     fn deliver(&mut self, who: Who, message: Message) {
         match (who, message) {
+            (_, Message::LameDuck) => self.told_to_leave(who, false),
             // A side that has died since is none to retire for.
             (Old, Message::Is(Event::Committed)) if self.new.phase.is_none() => {}
             (New, Message::Is(Event::Resumed)) if self.old.phase.is_none() => {}
@@ -416,6 +453,10 @@ impl World {
                 Old => go(&|world| world.next_of_old(phase)),
                 New => go(&World::next_of_new),
             }
+            // The time of a lame duck is over; where the connections are on their way back, when they are there.
+            if process.is_lame_duck && !phase.drains() && phase != Phase::TakingBack {
+                go(&|world| world.happen(who, Event::Drain));
+            }
             match (who, phase) {
                 (Old, _) if phase.makes_successor() => go(&World::give_up),
                 (Old, Phase::Released | Phase::TakingBack) => go(&World::give_up),
@@ -483,6 +524,14 @@ impl World {
                         let alone = other.phase.is_none();
                         world.told_to_stop |= (phase != Phase::Waiting || alone) && !phase.drains();
                         world.happen(who, event);
+                    });
+                }
+                let can = !phase.drains() && phase != Phase::Waiting && !process.is_lame_duck;
+                if self.lame_ducks && can {
+                    go(&|world| {
+                        world.requests -= 1;
+                        world.told_to_stop = true;
+                        world.told_to_leave(who, true);
                     });
                 }
                 if phase == Phase::Probation {

@@ -5,7 +5,7 @@ use std::{mem, path::Path};
 use super::Server;
 use crate::{
     error::{Error, Result},
-    net::{BY_NAME, CONTROL, Datagrams, Listen, ListenOptions, Listener, name_of, obtain},
+    net::{AGENT, BY_NAME, CONTROL, Datagrams, Listen, ListenOptions, Listener, name_of, obtain},
     service::Service,
 };
 
@@ -124,9 +124,96 @@ impl<S: Service> Server<S> {
     ///     server.control("/run/echo/control") // `heirloom --control /run/echo/control status`
     /// }
     /// ```
-    pub fn control(mut self, path: impl AsRef<Path>) -> Result<Server<S>> {
+    pub fn control(self, path: impl AsRef<Path>) -> Result<Server<S>> {
         let name = format!("{CONTROL}unix:{}", path.as_ref().display());
-        self.control = self.obtain(&name, &ListenOptions::default())?.pop();
+        self.listen_for_own(&name)
+    }
+
+    /// Answers monitors by HTTP/1 at `address`, which is written as for [`listen`](Self::listen): whether this process turns,
+    /// and whether it should be sent clients. May be called several times.
+    ///
+    /// | `GET` or `HEAD` | answer |
+    /// |---|---|
+    /// | `/livez` | 200, as long as the loop turns: for who would start the program anew otherwise |
+    /// | `/readyz` | 200; 503 while the service [says so](crate::Net::set_ready), and from the moment on in which the service is told to stop, [lame duck](Self::lame_duck) included |
+    ///
+    /// Any other path is 404, any other method 405, what is no request 400. The body is a short text. Each connection is
+    /// for one request, which has 2 s and 4 KiB, and they are no clients: the service does not hear of them, they are not counted, have places
+    /// of their own (64), and are let in when descriptors have run out for clients.
+    ///
+    /// It is about the service and not about a process: through a restart by either engine, and a roll back, the answers go on and stay
+    /// 200, since somebody serves. The socket passes from generation to generation like any listener. Connections that move stand
+    /// still for a moment ([`max_downtime`](crate::Restart::max_downtime)), and so do these answers.
+    ///
+    /// There is no TLS and no access control: let it be an address that only monitors reach.
+    ///
+    /// # Errors
+    /// As [`listen`](Self::listen) does.
+    ///
+    /// ```
+    /// # use heirloom::{Result, Server, Service};
+    /// # use std::time::Duration;
+    /// fn tune<S: Service>(server: Server<S>) -> Result<Server<S>> {
+    ///     Ok(server.health("0.0.0.0:8081")?.lame_duck(Duration::from_secs(10)))
+    /// }
+    /// ```
+    #[cfg(feature = "health")]
+    pub fn health(self, address: &str) -> Result<Server<S>> {
+        self.listen_for_own(&format!("{}{address}", crate::net::MONITOR))
+    }
+
+    /// Gives [numbers](crate::guide::operating#numbers) at `address`, which is written as for [`listen`](Self::listen), to monitors
+    /// such as Prometheus: `GET /metrics` by HTTP/1, in the text format of OpenMetrics. May be called several times.
+    ///
+    /// They are those of the service, summed up over all generations, also while older ones drain. So a restart by either engine
+    /// is no gap, and no counter falls. One generation that hangs costs an answer half a second. What [`health`](Self::health) says
+    /// of restarts, of limits and of access holds here, too.
+    ///
+    /// # Errors
+    /// As [`listen`](Self::listen) does.
+    ///
+    /// ```
+    /// # use heirloom::{Result, Server, Service};
+    /// fn tune<S: Service>(server: Server<S>) -> Result<Server<S>> {
+    ///     server.metrics("127.0.0.1:9100")
+    /// }
+    /// ```
+    #[cfg(feature = "metrics")]
+    pub fn metrics(self, address: &str) -> Result<Server<S>> {
+        self.listen_for_own(&format!("{}{address}", crate::net::METRICS))
+    }
+
+    /// Answers HAProxy's agent check at `address`, which is written as for [`listen`](Self::listen): one line on each
+    /// connection, whatever it sends. May be called several times.
+    ///
+    /// | the service | line |
+    /// |---|---|
+    /// | serves | `ready up 100%`, with the [weight](crate::Net::set_weight) that it would like to have |
+    /// | says that it [cannot](crate::Net::set_ready) | `ready down#not ready` |
+    /// | was told to stop, and is a [lame duck](Self::lame_duck) or drains | `drain` |
+    ///
+    /// What [`health`](#method.health) says of restarts, of limits and of access holds here, too. A server that comes back says `ready`,
+    /// which ends the `drain` of before, and also one that somebody has set by hand at the balancer. HAProxy's
+    /// configuration manual, section 5.2, has the words and `agent-check`; beside it `check` should be there, since
+    /// HAProxy does not mind an agent that is gone.
+    ///
+    /// # Errors
+    /// As [`listen`](Self::listen) does.
+    ///
+    /// ```
+    /// # use heirloom::{Result, Server, Service};
+    /// // server s1 10.0.0.1:8080 check agent-check agent-port 8082 agent-inter 1s
+    /// fn tune<S: Service>(server: Server<S>) -> Result<Server<S>> {
+    ///     server.agent_check("0.0.0.0:8082")
+    /// }
+    /// ```
+    pub fn agent_check(self, address: &str) -> Result<Server<S>> {
+        self.listen_for_own(&format!("{AGENT}{address}"))
+    }
+
+    fn listen_for_own(mut self, name: &str) -> Result<Server<S>> {
+        let mut obtained = self.obtain(name, &ListenOptions::default())?;
+        self.own.append(&mut obtained);
         Ok(self)
     }
 
@@ -150,18 +237,13 @@ impl<S: Service> Server<S> {
             return Listener::check(name, options).map(|()| Vec::new());
         }
         let datagrams = self.net.datagrams.iter().filter_map(Datagrams::socket);
-        let own = self.net.listeners.iter().chain(datagrams).chain(&self.control);
+        let own = self.net.listeners.iter().chain(datagrams).chain(&self.own);
         obtain(name, options, &mut self.unclaimed, own).inspect_err(|_| self.withdraw())
     }
 
     /// What was bound for a server that cannot run is not left behind.
     pub(super) fn withdraw(&self) {
         let datagrams = self.net.datagrams.iter().filter_map(Datagrams::socket);
-        self.net
-            .listeners
-            .iter()
-            .chain(datagrams)
-            .chain(&self.control)
-            .for_each(Listener::withdraw);
+        self.net.listeners.iter().chain(datagrams).chain(&self.own).for_each(Listener::withdraw);
     }
 }

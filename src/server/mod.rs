@@ -8,7 +8,7 @@ mod signals;
 #[cfg(feature = "tls")]
 mod tls;
 
-use std::{path::PathBuf, time::Instant};
+use std::{os::fd::OwnedFd, path::PathBuf, time::Instant};
 
 use mio::Poll;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -17,8 +17,12 @@ use crate::{
     error::{Error, Result},
     log_target::{RESTART, SYSTEM},
     logging::Escaped,
+    metrics::Metrics,
     net::{Datagrams, Listener, Net},
-    operate::supervisor::{self, Orders},
+    operate::{
+        journal::name_counts,
+        supervisor::{self, Orders},
+    },
     plan::{Engine, Restart},
     restart::{
         engine::{
@@ -65,7 +69,8 @@ use crate::{
 /// }
 /// ```
 ///
-/// SIGTERM and SIGINT mean: stop accepting, serve what there is, exit; a second one means now.
+/// SIGTERM and SIGINT mean: stop accepting, serve what there is, exit; a second one means now. Behind a balancer the
+/// first one is better heard [a while before](Self::lame_duck).
 ///
 /// A service manager that has started the program (`NOTIFY_SOCKET`, see `sd_notify(3)`) is told when it
 /// serves, when it restarts and which process is the service then, and when it stops. A retired process
@@ -81,8 +86,8 @@ pub struct Server<S: Service> {
     unclaimed: Vec<Listener>,
     /// How often `listen` was called.
     listens: usize,
-    /// Comes last of the listeners, so that the author's are numbered from 0.
-    control: Option<Listener>,
+    /// For operators and monitors. They come last of the listeners, so that the author's are numbered from 0.
+    own: Vec<Listener>,
     /// Nothing is bound, and nobody is served.
     is_dry_run: bool,
     /// The first process is to be a supervisor.
@@ -123,6 +128,7 @@ impl<S: Service> Server<S> {
         server.succession.launch.signals = found;
         let Some(door) = link else {
             server.succession.manager = Manager::find(false);
+            server.count_in(None);
             for (name, fd) in activated {
                 server.unclaimed.push(Listener::activated(&name, fd)?);
             }
@@ -146,6 +152,7 @@ impl<S: Service> Server<S> {
         // A supervisor serves nobody.
         succession.handback = inheritance.back.filter(|_| has_old).map(Handback::new);
         succession.stderr = inheritance.stderr;
+        let numbers = inheritance.numbers;
         let older = inheritance.older.into_iter();
         succession.older = older.map(|(who, link)| Generation::new(who, link)).collect();
         for (place, (socket, fd)) in inheritance.listeners.into_iter().enumerate() {
@@ -153,7 +160,29 @@ impl<S: Service> Server<S> {
             listener.place = place;
             server.unclaimed.push(listener);
         }
+        server.count_in(numbers);
         Ok(server)
+    }
+
+    /// Goes on to count where the old process has counted, or begins. A server without numbers is a server.
+    fn count_in(&mut self, inherited: Option<OwnedFd>) {
+        let begins = inherited.is_none() && self.succession.old.is_some();
+        let found = inherited.map_or_else(Metrics::new, Metrics::of);
+        let (found, unread) = match found {
+            Err(e) if self.succession.old.is_some() => (Metrics::new(), Some(e)),
+            found => (found, None),
+        };
+        if begins || unread.is_some() {
+            let why = unread.map_or("the old program has none".to_owned(), |e| e.to_string());
+            log::warn!(target: RESTART, "the numbers of this service begin at zero: {}", Escaped(why));
+        }
+        match found {
+            Ok(metrics) => {
+                name_counts(&metrics);
+                self.net.count_in(metrics);
+            }
+            Err(e) => log::warn!(target: SYSTEM, "nothing is counted for monitors: {e}"),
+        }
     }
 
     /// Makes a server that binds nothing and serves nobody: the same calls as for a real one look
@@ -190,7 +219,7 @@ impl<S: Service> Server<S> {
         succession.triggers =
             vec![(Signal::SIGTERM, Trigger::Leave), (Signal::SIGINT, Trigger::Leave)];
         let net = Net::new(Some(poll), now);
-        let (unclaimed, listens, control) = (Vec::new(), 0, None);
+        let (unclaimed, listens, own) = (Vec::new(), 0, Vec::new());
         let (is_dry_run, is_supervised, held) = (false, false, SignalSet::EMPTY);
         let inboxes = Inboxes::none();
         Ok(Server {
@@ -200,7 +229,7 @@ impl<S: Service> Server<S> {
             inboxes,
             unclaimed,
             listens,
-            control,
+            own,
             is_dry_run,
             is_supervised,
             held,
@@ -264,7 +293,7 @@ impl<S: Service> Server<S> {
         if self.is_dry_run {
             return Ok(());
         }
-        self.net.listeners.extend(self.control.take());
+        self.net.listeners.append(&mut self.own);
         if let (Some(file), None) = (&mut self.succession.pid_file, &self.succession.old)
             && let Err(e) = file.claim(std::process::id())
         {
@@ -315,6 +344,7 @@ impl<S: Service> Server<S> {
             launch: succession.launch,
             pid_file: succession.pid_file,
             stop_within: succession.drain_on_stop.deadline,
+            metrics: net.metrics,
         })?;
         match never {}
     }

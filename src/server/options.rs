@@ -256,6 +256,32 @@ impl<S: Service> Server<S> {
         self
     }
 
+    /// Lets a service that is told to drain accept for this long before it does (not at all), while monitors are told
+    /// that it leaves: [`/readyz`](#method.health) answers 503 and an [agent check](Self::agent_check) `drain`. Envoy and Finagle call it the drain
+    /// time, the SRE book a lame duck.
+    ///
+    /// It is for a server behind a balancer, which learns only by its next checks that it is to send clients elsewhere: until
+    /// then they must not find the door closed. So let it be longer than the balancer takes: the time between two checks, times the number
+    /// that has to fail, and one check's own time. [More than one machine](crate::guide::more_than_one_machine) has the sums.
+    ///
+    /// The service is told ([`on_lame_duck`](crate::Service::on_lame_duck)), and can tell its clients. A restart
+    /// is refused meanwhile, and one that is being made is given up; whichever side of a restart in its probation
+    /// is told, both leave. A second SIGTERM, or [`drain`](crate::Net::drain), means now, as always, and
+    /// [`stop`](crate::Net::stop) does not wait. A supervisor passes the signal on, and is part of it.
+    ///
+    /// ```
+    /// # use heirloom::{Drain, Server, Service};
+    /// # use std::time::Duration;
+    /// /// Checked every 2 s, out after the third: 6 s, and some for the check. Then 20 s for those who are left.
+    /// fn tune<S: Service>(server: Server<S>) -> Server<S> {
+    ///     server.lame_duck(Duration::from_secs(8)).drain_on_stop(Drain::deadline(Duration::from_secs(20)))
+    /// }
+    /// ```
+    pub fn lame_duck(mut self, within: Duration) -> Server<S> {
+        self.succession.lame_duck = within.min(FAR_FUTURE);
+        self
+    }
+
     /// Lets at most this many generations live at a time (50): one that serves, and those that still
     /// drain. A restart that would make one more is refused with
     /// [`RestartError::TooMany`](crate::RestartError::TooMany). A limit of one allows no restart.

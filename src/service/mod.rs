@@ -4,7 +4,10 @@ mod mail;
 mod moving;
 mod start;
 
-use std::io::{self, BufRead, Write};
+use std::{
+    io::{self, BufRead, Write},
+    time::Duration,
+};
 
 pub use self::{mail::Mail, moving::Move, start::Start};
 pub use crate::net::{LeaveReason, Leaving, Origin, Reason};
@@ -99,7 +102,7 @@ use crate::{
 /// | a panic in | ends |
 /// |---|---|
 /// | `on_open`, `on_data`, `on_eof`, `on_writable`, `on_timer`, `on_idle`, `on_drain` | this connection, as an `Err` does: [`Reason::Panicked`] |
-/// | `on_close`, `on_dial_failed`, `on_datagram`, `on_alarm`, `on_deferred`, `on_mail`, `on_word`, `on_undelivered`, `on_signal`, `on_ready`, `on_retire`, `on_restart_ended`, `after_fork_in_parent`, `discard`, `on_end` | nothing |
+/// | `on_close`, `on_dial_failed`, `on_datagram`, `on_alarm`, `on_deferred`, `on_mail`, `on_word`, `on_undelivered`, `on_signal`, `on_ready`, `on_lame_duck`, `on_retire`, `on_restart_ended`, `after_fork_in_parent`, `discard`, `on_end` | nothing |
 /// | `generation_of` | nothing; the datagram is this generation's |
 /// | `before_fork` | the fork, as an `Err` does |
 /// | `after_fork_in_child` | the new process, as an `Err` does; the old one serves on |
@@ -436,6 +439,28 @@ pub trait Service: Sized {
     /// [`RETIRE_PATIENCE`](crate::limits::RETIRE_PATIENCE) at most. Clients of a listener that a new program does
     /// not want still come here until that one stays.
     fn on_retire(&mut self, net: &mut Net) {}
+
+    /// This service was told to drain, and goes on to accept for so long before it does: see
+    /// [`Server::lame_duck`](crate::Server::lame_duck). Balancers send new clients elsewhere meanwhile; those that are here can be
+    /// told to come back by another connection.
+    ///
+    /// It comes once in a process that serves. [`Net::lame_duck`] says later how long it still is.
+    ///
+    /// ```
+    /// # use heirloom::Net;
+    /// # use std::time::Duration;
+    /// # struct Chat;
+    /// # impl Chat {
+    /// fn on_lame_duck(&mut self, net: &mut Net, within: Duration) {
+    ///     for id in net.ids() {
+    ///         if let Some(mut conn) = net.get(id) {
+    ///             conn.send(format!("* moving within {} s, please reconnect\n", within.as_secs()).as_bytes());
+    ///         }
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    fn on_lame_duck(&mut self, net: &mut Net, within: Duration) {}
 
     /// This process is about to be forked, for a [`Restart::fork`](crate::Restart::fork): the place to
     /// close what must not be open in two processes, and to write what is buffered, which both would write otherwise.

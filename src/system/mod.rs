@@ -4,7 +4,7 @@
 //! (`regular_file`), the service manager (`systemd`), a shared stderr (`stdio`), descriptors that are kept
 //! for when there are no others (`reserve`), and what this process holds that is none of ours (`look`, which
 //! asks `descriptors` by number and reads `proc_text`). Values that each process has its own of (`per_process`), down to their
-//! descriptors (`noted`), and random numbers (`seed`). Knows no restart.
+//! descriptors (`noted`), random numbers (`seed`), and memory that all have in common (`shared_words`). Knows no restart.
 
 pub(crate) mod descriptors;
 pub(crate) mod disposition;
@@ -18,6 +18,7 @@ mod proc_text;
 pub(crate) mod regular_file;
 pub(crate) mod reserve;
 pub(crate) mod seed;
+pub(crate) mod shared_words;
 pub(crate) mod signal;
 pub(crate) mod signal_set;
 pub(crate) mod stdio;

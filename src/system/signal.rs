@@ -30,8 +30,16 @@ const SI_KERNEL: i32 = 0x80;
 pub(crate) enum Sender {
     /// The whole foreground group was told.
     Terminal,
-    /// 0 for one that is not seen from here, outside of this process's pid namespace.
-    Process(u32),
+    /// A process, and its user. The id is 0 for one that is not seen from here, outside of this process's pid
+    /// namespace.
+    Process { pid: u32, uid: u32 },
+}
+
+impl Sender {
+    /// Whether it is this process.
+    pub fn is(self, other: u32) -> bool {
+        matches!(self, Sender::Process { pid, .. } if pid == other)
+    }
 }
 
 /// A descriptor from which the signals of this process are read (`signalfd(2)`).
@@ -68,7 +76,10 @@ impl Signals {
     pub fn next(&mut self) -> Option<(Signal, Sender)> {
         let info = self.fd.read_signal().ok()??;
         let by_terminal = info.ssi_code == SI_KERNEL;
-        let sender = if by_terminal { Sender::Terminal } else { Sender::Process(info.ssi_pid) };
+        let sender = match by_terminal {
+            true => Sender::Terminal,
+            false => Sender::Process { pid: info.ssi_pid, uid: info.ssi_uid },
+        };
         Some((Signal::of(info.ssi_signo as i32), sender))
     }
 

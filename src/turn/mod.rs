@@ -91,6 +91,7 @@ impl<S: Service> Turn<S> {
         if !matches!(ran, Ok(Ok(()))) {
             self.withdraw();
         }
+        self.net.publish();
         self.part();
         ran.unwrap_or_else(|panic| panic::resume_unwind(panic))
     }
@@ -184,8 +185,8 @@ impl<S: Service> Turn<S> {
 
     pub fn open(&mut self, id: ConnId, origin: Origin) {
         let conn = &self.net.conns[id.slot()];
-        if conn.flags.control {
-            return self.open_control(id);
+        if !conn.flags.caller.is_client() {
+            return self.open_caller(id);
         }
         if conn.phase != ConnPhase::Open {
             return; // it awaits a header, and is opened when that is there
@@ -250,6 +251,7 @@ impl<S: Service> Turn<S> {
             Deadline::OldSilent => self.old_side_silent()?,
             Deadline::OldEnding => self.old_side_ending()?,
             Deadline::Proven => self.probation_over()?,
+            Deadline::LameDuck => self.lame_duck_over(),
             Deadline::DrainStep => self.drain_step(self.net.heard())?,
             Deadline::OlderOverdue => self.older_overdue()?,
             Deadline::Reports => self.reports_due(),

@@ -11,14 +11,27 @@ use super::{
     guard::{guard, guard_process, say},
 };
 use crate::{
+    cause::Cause,
     error::{Error, Result},
     log_target::{DRAIN, RESTART, SYSTEM},
     logging::Escaped,
     net::{Request, Source},
     restart::{Action, Event, Phase, step},
     service::{Service, Start},
-    system::signal::{Sender, Signals},
+    system::{
+        signal::{Sender, Signals},
+        signal_set::Signal,
+    },
 };
+
+/// A restart that somebody has asked for by a signal.
+fn cause_of(signal: Signal, sender: Sender) -> Cause {
+    let sender = match sender {
+        Sender::Terminal => None,
+        Sender::Process { pid, uid } => Some((pid, uid)),
+    };
+    Cause::Signal { name: signal.to_string(), sender }
+}
 
 impl<S: Service> Turn<S> {
     /// Part of phase 2: one source that is no connection.
@@ -53,14 +66,17 @@ impl<S: Service> Turn<S> {
                 self.net.log(SYSTEM, Level::Info, "signal", format_args!("{signal}: heard"));
             }
             match meaning {
-                Some((_, Trigger::Restart(how))) => self.net.restart(how.clone()),
+                Some((_, Trigger::Restart(how))) => {
+                    let (how, cause) = (how.clone(), cause_of(signal, sender));
+                    self.net.requests.push(Request::Restart { how, by: None, cause });
+                }
                 // At once: the word of the old side may be next, and make it the end of the service.
                 Some((_, Trigger::Leave)) if self.succession.phase == Phase::Waiting => {
                     self.advance(Event::Drain)?;
                 }
                 Some((_, Trigger::Leave)) => {
                     let supervisor = self.succession.supervisor.as_ref();
-                    let forwarded = supervisor.is_some_and(|it| sender == Sender::Process(it.pid));
+                    let forwarded = supervisor.is_some_and(|it| sender.is(it.pid));
                     if self.succession.stop_signals.count(forwarded) {
                         self.net.drain();
                     }
@@ -81,20 +97,20 @@ impl<S: Service> Turn<S> {
                 Request::Restart { how, .. } if self.net.poll.is_none() => {
                     self.net.staged.restarts.push(how); // in a test
                 }
-                Request::Restart { how, by } => {
-                    self.restart(Asked { how, by }, self.net.clock.now())?;
+                Request::Restart { how, by, cause } => {
+                    self.restart(Asked { how, by, cause }, self.net.clock.now())?;
                     if self.net.generation() != generation {
                         return Ok(()); // we are the child now; the rest was asked of the parent
                     }
                 }
-                Request::RollBack { reason, by } => self.roll_back(reason, by)?,
+                Request::RollBack { reason, by, cause } => self.roll_back(reason, by, cause)?,
                 // Whose the connections are is decided in a moment, and who has them ends them.
                 Request::Drain | Request::Stop if self.succession.phase == Phase::TakingBack => {
                     self.net.requests.push(request);
                 }
                 // A stop that was told to all generations comes here twice, and means it once.
                 Request::Drain if std::mem::take(&mut self.succession.dismissed) => {}
-                Request::Drain => self.advance(Event::Drain)?,
+                Request::Drain => self.leave()?,
                 Request::Stop => self.advance(Event::Stop)?,
             }
         }
@@ -111,6 +127,7 @@ impl<S: Service> Turn<S> {
             && !self.owes_words()
             && !self.is_kept_by_manager()
             && !self.is_kept_by_operators()
+            && !self.owes_monitors()
             && !self.takes_last_requests()
         {
             self.advance(Event::Empty)
@@ -185,7 +202,7 @@ impl<S: Service> Turn<S> {
         let addresses = self.net.addresses();
         let addresses = addresses.iter().map(|address| Escaped(address).to_string());
         log::info!(
-            target: RESTART,
+            target: RESTART, event = "ready", generation;
             "ready: generation {generation} ({}), pid {}, listening on {}",
             self.net.engine().map_or("none".into(), |engine| engine.to_string()),
             process::id(),
@@ -260,6 +277,10 @@ impl<S: Service> Turn<S> {
             file.remove();
         }
         self.net.tell_all_repeats();
-        log::info!(target: DRAIN, "drained: generation {} ends", self.net.generation());
+        let generation = self.net.generation();
+        log::info!(
+            target: DRAIN, event = "drained", generation;
+            "drained: generation {generation} ends"
+        );
     }
 }

@@ -1,10 +1,14 @@
 //! How a restart went, and why one did not: plain values, for the one who asked and for the log.
 
 mod copied;
+mod program;
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{fmt, time::Duration};
 
-pub use self::copied::{Copied, CopiedBy};
+pub use self::{
+    copied::{Copied, CopiedBy},
+    program::Program,
+};
 use crate::{inventory::Inventory, plan::Engine, prepare::Prepared};
 
 /// How one restart went, for [`on_restart_ended`](crate::Service::on_restart_ended) and for the log.
@@ -38,39 +42,6 @@ pub struct Verdict {
     pub inventory: Option<Inventory>,
     /// The process id of the new generation, or why there is none.
     pub outcome: std::result::Result<u32, RestartError>,
-}
-
-/// The file that a new program was started from.
-///
-/// ```
-/// use heirloom::Verdict;
-///
-/// /// For the one who has deployed.
-/// fn what_runs(verdict: &Verdict) -> String {
-///     match &verdict.program {
-///         Some(file) if file.runs_already => format!("no other version: {}", file.path.display()),
-///         Some(file) => format!("now from {}", file.path.display()),
-///         None => "the same program".to_owned(),
-///     }
-/// }
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Program {
-    /// Where it is, with all symbolic links resolved.
-    pub path: PathBuf,
-    /// The device that it is on, as `stat(2)` has it.
-    pub device: u64,
-    /// Its number there.
-    pub inode: u64,
-    /// It is the very file that the old process runs, so there is no new version in it.
-    pub runs_already: bool,
-}
-
-impl fmt::Display for Program {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} (inode {})", self.path.display(), self.inode)
-    }
 }
 
 /// When a restart took its steps, `None` for those that it did not take, and what it left behind.
@@ -252,6 +223,51 @@ pub enum RestartError {
 }
 
 impl RestartError {
+    /// One word for each, in the order of the variants.
+    pub(crate) const NAMES: [&str; 17] = [
+        "in_progress",
+        "draining",
+        "threads",
+        "mailbox",
+        "shared",
+        "before_fork",
+        "too_many",
+        "first_process",
+        "unfit",
+        "rolled_back",
+        "spawn",
+        "failed",
+        "died",
+        "timed_out",
+        "not_copied",
+        "overrun",
+        "stopped",
+    ];
+
+    /// The word for it, in the journal and in numbers.
+    pub(crate) fn name(&self) -> &'static str {
+        use RestartError::*;
+        RestartError::NAMES[match self {
+            InProgress => 0,
+            Draining => 1,
+            Threads { .. } => 2,
+            Mailbox { .. } => 3,
+            Shared { .. } => 4,
+            BeforeFork { .. } => 5,
+            TooMany { .. } => 6,
+            FirstProcess => 7,
+            Unfit { .. } => 8,
+            RolledBack { .. } => 9,
+            Spawn { .. } => 10,
+            Failed { .. } => 11,
+            Died { .. } => 12,
+            TimedOut { .. } => 13,
+            NotCopied { .. } => 14,
+            Overrun { .. } => 15,
+            Stopped => 16,
+        }]
+    }
+
     /// Whether no process was made for it: it can be asked for as often as anybody likes.
     pub(crate) fn is_refusal(&self) -> bool {
         use RestartError::*;

@@ -10,6 +10,7 @@ pub mod journal;
 #[path = "../../examples/common/load.rs"]
 pub mod load;
 mod log;
+pub mod monitors;
 pub mod ops;
 #[path = "../../examples/lab/pattern.rs"]
 pub mod pattern;

@@ -4,6 +4,8 @@
 //! ```text
 //! heirloom [--control PATH] [--timeout SECONDS] status [--json]
 //! heirloom [--control PATH] [--timeout SECONDS] check [--json]
+//! heirloom [--control PATH] [--timeout SECONDS] metrics
+//! heirloom [--control PATH] [--timeout SECONDS] log [--json] [--follow]
 //! heirloom [--control PATH] [--timeout SECONDS] restart [--fork | --fork-exec] [--move]
 //! heirloom [--control PATH] [--timeout SECONDS] rollback | drain | stop
 //! heirloom [--control PATH] [--timeout SECONDS] top [--every SECONDS] [--count N]
@@ -17,6 +19,7 @@
 mod ask;
 mod check;
 mod finding;
+mod log;
 mod output;
 mod show;
 mod trial;
@@ -25,11 +28,14 @@ use std::{env, fmt, io::IsTerminal, path::PathBuf, process::ExitCode, thread, ti
 
 use check::Check;
 use lexopt::{Arg, Parser, ValueExt};
+use log::Entry;
 use output::{complain, say};
 use show::{Generation, Json, Table};
 
 const USAGE: &str = "usage: heirloom [OPTIONS] status [--json]
        heirloom [OPTIONS] check [--json]
+       heirloom [OPTIONS] metrics
+       heirloom [OPTIONS] log [--json] [--follow]
        heirloom [OPTIONS] restart [--fork | --fork-exec] [--move]
        heirloom [OPTIONS] rollback | drain | stop
        heirloom [OPTIONS] top [--every SECONDS] [--count N]
@@ -39,8 +45,8 @@ options:
        --timeout SECONDS  how long the server may be silent (10); 0: for ever
 ";
 
-const COMMANDS: [&str; 8] =
-    ["status", "check", "restart", "rollback", "drain", "stop", "top", "trial"];
+const COMMANDS: [&str; 10] =
+    ["status", "check", "metrics", "log", "restart", "rollback", "drain", "stop", "top", "trial"];
 
 /// It asks no control socket, and has options of its own.
 const TRIAL: &str = "trial";
@@ -64,6 +70,7 @@ struct Options {
     patience: Option<Duration>,
     command: String,
     json: bool,
+    follow: bool,
     every: Duration,
     count: u64,
 }
@@ -117,6 +124,7 @@ fn parse() -> Result<Option<Options>, Failure> {
         patience: Some(PATIENCE),
         command: String::new(),
         json: false,
+        follow: false,
         every: Duration::from_secs(1),
         count: u64::MAX,
     };
@@ -130,6 +138,7 @@ fn parse() -> Result<Option<Options>, Failure> {
                 options.patience = Some(limit).filter(|limit| !limit.is_zero());
             }
             Arg::Long("json") => options.json = true,
+            Arg::Long("follow") => options.follow = true,
             Arg::Long("fork") if engine.is_none() => engine = Some("fork"),
             Arg::Long("fork-exec") if engine.is_none() => engine = Some("fork-exec"),
             Arg::Long("move") => moves = Some("move"),
@@ -170,6 +179,8 @@ fn run(options: &Options) -> Result<(), Failure> {
     match options.command.as_str() {
         "top" => top(options),
         "check" => check(options),
+        "log" => log(options),
+        "metrics" => Ok(say(&format!("{}\n", ask_again(options, "metrics")?[1..].join("\n")))?),
         "status" if options.json => Ok(say(&format!("{}\n", Json(&status(options)?)))?),
         "status" => Ok(say(&Table(&status(options)?).to_string())?),
         command => Ok(say(&format!("{}\n", ask(options, command)?.join("\n")))?),
@@ -185,6 +196,29 @@ fn check(options: &Options) -> Result<(), Failure> {
     }
     let refused = || Failure::refused("a restart would be refused".to_owned());
     if check.is_refused() { Err(refused()) } else { Ok(()) }
+}
+
+/// The journal: what there is, or that and what comes. With `--follow` each object stands on a line of its own, and
+/// a server that does not answer is asked again, since it may just be starting.
+fn log(options: &Options) -> Result<(), Failure> {
+    let mut next = 0;
+    let mut lines = ask_again(options, "log")?;
+    loop {
+        let entries = lines.iter().skip(1).map(|line| Entry::read(line));
+        let news: Vec<_> = entries.filter(|entry| entry.number() >= next).collect();
+        next = news.last().map_or(next, |last| last.number() + 1);
+        let objects = news.iter().map(|entry| log::Json(entry).to_string());
+        match (options.json, options.follow) {
+            (true, false) => say(&format!("[{}]\n", objects.collect::<Vec<_>>().join(",")))?,
+            (true, true) => objects.into_iter().try_for_each(|it| say(&format!("{it}\n")))?,
+            (false, _) => news.iter().try_for_each(|it| say(&format!("{it}\n")))?,
+        }
+        if !options.follow {
+            return Ok(());
+        }
+        thread::sleep(options.every);
+        lines = ask(options, "log").unwrap_or_default();
+    }
 }
 
 /// The status, again and again.

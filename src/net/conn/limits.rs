@@ -29,7 +29,7 @@ impl Limits {
         output: 16 * 1024 * 1024,
     };
 
-    /// What an operator's connection may use, whatever an author allows clients.
+    /// What the connection of an operator or a monitor may use, whatever an author allows clients.
     pub const CONTROL: Limits = Limits {
         connections: CONTROL_CONNECTIONS,
         message: CONTROL_LINE,

@@ -13,6 +13,7 @@ use crate::{
     buffer::Output,
     clock::Stamp,
     net::{
+        caller::Caller,
         destination::Destination,
         id::{ConnId, Source, Timer},
         proxy::Via,
@@ -140,8 +141,8 @@ pub(crate) struct Flags {
     pub upgrades: bool,
     /// Goes to the new side of the restart in progress.
     pub moves: bool,
-    /// Of the control socket: no business of the service.
-    pub control: bool,
+    /// Who it is. All but clients are no business of the service.
+    pub caller: Caller,
     /// `on_drain` was called.
     pub told_to_drain: bool,
     /// Stands in the list of connections of which an end is to be looked at.
@@ -266,6 +267,6 @@ impl ConnState {
 
     /// What it may use, where clients may use `of_clients`.
     pub fn limits<'a>(&self, of_clients: &'a Limits) -> &'a Limits {
-        if self.flags.control { &Limits::CONTROL } else { of_clients }
+        if self.flags.caller.is_client() { of_clients } else { &Limits::CONTROL }
     }
 }

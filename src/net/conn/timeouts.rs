@@ -23,6 +23,36 @@ pub(crate) enum Watched {
     Idle(Direction),
 }
 
+impl Watched {
+    /// The number by which it is counted: a place in [`NAMES`](Self::NAMES).
+    pub fn kind(self) -> usize {
+        match self {
+            Watched::Dial => 0,
+            Watched::ProxyHeader => 1,
+            Watched::Handshake => 2,
+            Watched::FirstMessage => 3,
+            Watched::WriteStall => 4,
+            Watched::Close => 5,
+            Watched::Idle(Direction::Read) => 6,
+            Watched::Idle(Direction::Write) => 7,
+            Watched::Idle(Direction::All) => 8,
+        }
+    }
+
+    /// As a monitor knows them.
+    pub const NAMES: [&str; 9] = [
+        "dial",
+        "proxy_header",
+        "handshake",
+        "first_message",
+        "write_stall",
+        "close",
+        "read_idle",
+        "write_idle",
+        "all_idle",
+    ];
+}
+
 /// The timeouts of connections that have none of their own: those of a listener, or of all.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SharedTimeouts {
@@ -60,11 +90,9 @@ impl SharedTimeouts {
 impl ConnState {
     /// The timeouts that hold for it now.
     pub fn timeouts<'a>(&'a self, shared: &'a SharedTimeouts) -> &'a Timeouts {
-        match self.patience().and_then(|patience| patience.own.as_ref()) {
-            _ if self.flags.control => &Timeouts::CONTROL,
-            Some(own) => own,
-            None => shared.of(self.listener),
-        }
+        let own = self.patience().and_then(|patience| patience.own.as_ref());
+        let own = self.flags.caller.timeouts().or(own);
+        own.unwrap_or_else(|| shared.of(self.listener))
     }
 
     pub fn patience(&self) -> Option<&Patience> {

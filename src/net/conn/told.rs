@@ -10,6 +10,8 @@ use crate::net::reason::Reason;
 #[derive(Debug)]
 pub(crate) struct Told {
     pub text: Cow<'static, str>,
+    /// How it is counted.
+    pub kind: usize,
     /// The kind of line that it is, and at which level.
     pub name: &'static str,
     pub level: Level,
@@ -22,8 +24,9 @@ pub(crate) struct Told {
 impl Told {
     pub fn of(reason: &Reason) -> Told {
         let was_orderly = matches!(reason, Reason::Closed | Reason::PeerClosed);
-        let (name, level, is_failure) = (reason.name(), reason.level(), reason.is_failure());
-        Told { text: reason.text(), name, level, is_failure, was_orderly }
+        let (kind, name) = (reason.kind(), reason.name());
+        let (level, is_failure) = (reason.level(), reason.is_failure());
+        Told { text: reason.text(), kind, name, level, is_failure, was_orderly }
     }
 
     /// What the log says of the end: what was told, or what then became of a close in good order.

@@ -19,7 +19,8 @@ use nix::sys::socket::{getsockopt, sockopt};
 
 use super::{
     bind::share,
-    listener::{Listener, is_activated, kind_of},
+    kind::kind_of,
+    listener::{Listener, is_activated},
     permissions::SocketPermissions,
     setup::check_options,
     spec::ListenOptions,

@@ -27,6 +27,7 @@ use nix::{
 
 use super::{
     bind::{begin_listening, bind_datagrams, bind_stream},
+    kind::{DATAGRAMS, caller_of, kind_of},
     permissions::SocketPermissions,
     spec::ListenOptions,
 };
@@ -34,6 +35,7 @@ use crate::{
     error::{Error, Result},
     net::{
         address::Address,
+        caller::Caller,
         sockopt::Kept,
         stream::{Peer, Stream},
     },
@@ -53,8 +55,8 @@ pub(crate) struct Listener {
     /// descriptor and is never looked up again, for at the path there may be somebody else's by now. As long
     /// as anybody has the socket, no other file can have the same number.
     pub file: Option<FileId>,
-    /// Of the control socket: its clients are served by the reactor itself.
-    pub is_control: bool,
+    /// Who comes here. All but the service's clients are served by the library itself.
+    pub caller: Caller,
     /// Bound here, not taken over.
     pub is_new: bool,
     /// Which call of the author has asked for it. Sockets of one call have one number.
@@ -80,13 +82,6 @@ enum Socket {
     /// Accepts nobody: [`Datagrams`](super::Datagrams) reads it, or nobody here does.
     Datagrams(OwnedFd),
 }
-
-/// What the name of a control socket begins with; its address follows.
-pub(crate) const CONTROL: &str = "control ";
-
-/// What the name of a datagram socket begins with; its address follows. So the same address may be
-/// listened on as well.
-pub(crate) const DATAGRAMS: &str = "datagrams ";
 
 /// What the name of an activated socket begins with; the service manager's name for it follows. All
 /// generations know it by that, so that each finds it by name or by address like the first.
@@ -117,7 +112,7 @@ impl Listener {
     /// This program calls it so.
     pub(super) fn rename(&mut self, name: &str) {
         name.clone_into(&mut self.name);
-        self.is_control = kind_of(name) == CONTROL;
+        self.caller = caller_of(name);
     }
 
     /// Takes over a socket that the service manager has opened and calls `name`.
@@ -162,13 +157,13 @@ impl Listener {
                 (Socket::Tcp(TcpListener::from_std(socket)), address)
             }
         };
-        let is_control = kind_of(&name) == CONTROL;
+        let caller = caller_of(&name);
         Ok(Listener {
             name,
             address,
             socket,
             file,
-            is_control,
+            caller,
             is_new: false,
             number: 0,
             place: 0,
@@ -342,11 +337,6 @@ impl AsRawFd for Listener {
     fn as_raw_fd(&self) -> RawFd {
         self.as_fd().as_raw_fd()
     }
-}
-
-/// What the name of a listener begins with, before its address.
-pub(super) fn kind_of(name: &str) -> &'static str {
-    [CONTROL, DATAGRAMS].into_iter().find(|kind| name.starts_with(kind)).unwrap_or("")
 }
 
 /// Whether the service manager has opened it, and calls it so.

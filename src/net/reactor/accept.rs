@@ -6,9 +6,10 @@ use log::Level;
 
 use super::Net;
 use crate::{
-    limits::{ACCEPT_BUDGET, ACCEPT_PAUSE, CONTROL_CONNECTIONS},
+    limits::{ACCEPT_BUDGET, ACCEPT_PAUSE},
     log_target::NET,
     net::{
+        caller::Caller,
         conn::{ConnState, Phase, SharedTimeouts},
         id::{ConnId, Source},
         listen::Listener,
@@ -46,22 +47,31 @@ impl Net {
     }
 
     /// Closes the listeners of clients, for good; where this process is `alone`, whoever else has a copy of
-    /// them. Operators come in as they did.
+    /// them. Operators and monitors come in as they did.
     pub(crate) fn close_to_clients(&mut self, alone: bool) -> io::Result<()> {
-        let accepted = self.hears_operators();
+        let accepted = self.hears_callers();
         self.stop_accepting(&[]);
         if alone {
-            let of_clients = self.listeners.iter().filter(|listener| !listener.is_control);
+            let of_clients = self.listeners.iter().filter(|listener| listener.caller.is_client());
             of_clients.for_each(Listener::shut);
         }
         self.keep_terms();
-        self.listeners.retain(|listener| listener.is_control);
+        self.listeners.retain(|listener| !listener.caller.is_client());
         if accepted { self.register_listeners() } else { Ok(()) }
     }
 
     /// Whether operators come to this process.
     pub(crate) fn hears_operators(&self) -> bool {
-        self.listeners.iter().any(|listener| listener.is_control && listener.accepting)
+        self.hears(Caller::is_operator)
+    }
+
+    /// Whether anybody else comes to it who is no client.
+    pub(crate) fn hears_callers(&self) -> bool {
+        self.hears(|caller| !caller.is_client())
+    }
+
+    fn hears(&self, who: impl Fn(Caller) -> bool) -> bool {
+        self.listeners.iter().any(|listener| who(listener.caller) && listener.accepting)
     }
 
     /// Before the listeners close: how many have come in lately is no reason any more to let nobody in.
@@ -70,15 +80,15 @@ impl Net {
         self.full = self.connections() >= self.limits.connections;
     }
 
-    /// Whether a listener may be asked for clients. At the connection limit an operator may still come.
+    /// Whether a listener may be asked for clients. At the connection limit an operator may still come, and a monitor.
     pub(crate) fn may_accept(&self, index: usize) -> bool {
         let listener = &self.listeners[index];
         let is_starved = self.starved_until.is_some();
-        let has_place = match listener.is_control {
-            true if is_starved && self.reserve.has_place_for_operator() => true,
-            true if is_starved => self.most_silent_control().is_some(),
-            true => self.has_place_for_control(),
-            false => !is_starved && !self.full,
+        let has_place = match listener.caller {
+            Caller::Client => !is_starved && !self.full,
+            _ if is_starved && self.reserve.has_place_for_operator() => true,
+            caller if is_starved => self.most_silent(caller).is_some(),
+            caller => self.has_place_for(caller),
         };
         listener.accepting && has_place
     }
@@ -87,7 +97,8 @@ impl Net {
     pub(crate) fn accept(&mut self, index: usize) -> Option<ConnId> {
         // Clients that are gone are skipped, but an error that looks like one and never ends must not
         // hold up everybody.
-        let Listener { is_control, number, .. } = self.listeners[index];
+        let Listener { caller, number, .. } = self.listeners[index];
+        let is_client = caller.is_client();
         let options = &self.listeners[index].options;
         let phase = match (options.proxy(), options.tls()) {
             (Some(_), _) => Phase::AwaitsHeader,
@@ -105,14 +116,14 @@ impl Net {
                 {
                     stream.secure_by(Secure::accept(terms)?);
                 }
-                match is_control {
-                    true => self.insert_control(stream, peer),
-                    false => self.insert_accepted(stream, peer, phase, number),
+                match is_client {
+                    true => self.insert_accepted(stream, peer, phase, number),
+                    false => self.insert_caller(stream, peer, caller),
                 }
             });
             match result {
                 Ok(id) => {
-                    self.stats.accepted += u64::from(!is_control);
+                    self.stats.accepted += u64::from(is_client);
                     if phase == Phase::AwaitsHeader {
                         self.await_header(id, index);
                     }
@@ -127,8 +138,8 @@ impl Net {
                     self.listeners[index].ready = false;
                     return None;
                 }
-                Err(e) if is_control && is_out_of_descriptors(&e) => {
-                    if !self.make_place_for_operator(e) {
+                Err(e) if !is_client && is_out_of_descriptors(&e) => {
+                    if !self.make_place_for(caller, e) {
                         return None;
                     }
                 }
@@ -161,12 +172,12 @@ impl Net {
     }
 
     /// An operator who finds no descriptor left has one of the reserve, or that of another operator from the
-    /// next turn on. Tells whether to try again now.
-    fn make_place_for_operator(&mut self, e: io::Error) -> bool {
+    /// next turn on; so has a monitor. Tells whether to try again now.
+    fn make_place_for(&mut self, caller: Caller, e: io::Error) -> bool {
         if self.reserve.open_for_operator() {
             return true;
         }
-        match self.most_silent_control() {
+        match self.most_silent(caller) {
             Some(silent) => self.kill(silent, Reason::Aborted),
             None => self.accept_failed(e),
         }
@@ -216,32 +227,36 @@ impl Net {
         Ok(id)
     }
 
-    /// The same for an operator, who takes no client's place, but that of another operator where there are
-    /// too many.
-    fn insert_control(&mut self, stream: Stream, peer: Peer) -> io::Result<ConnId> {
+    /// The same for an operator or a monitor, who takes no client's place, but that of another of its kind where there
+    /// are too many.
+    fn insert_caller(&mut self, stream: Stream, peer: Peer, caller: Caller) -> io::Result<ConnId> {
         let id = self.place(stream, peer, Phase::Open)?;
         let flags = &mut self.conns[id.slot()].flags;
-        flags.control = true;
+        flags.caller = caller;
         flags.readable = true; // is looked at in this turn, before it may be the one to go
         self.list(id);
         self.schedule_check(id);
-        if self.controls.len() >= CONTROL_CONNECTIONS
-            && let Some(silent) = self.most_silent_control()
+        if self.of_kind(caller).count() >= caller.places()
+            && let Some(silent) = self.most_silent(caller)
         {
             self.kill(silent, Reason::Aborted);
         }
-        self.controls.push(id);
+        self.callers.push(id);
         Ok(id)
     }
 
-    fn has_place_for_control(&self) -> bool {
-        self.controls.len() < CONTROL_CONNECTIONS || self.most_silent_control().is_some()
+    fn of_kind(&self, caller: Caller) -> impl Iterator<Item = &ConnState> {
+        let conns = self.callers.iter().map(|id| &self.conns[id.slot()]);
+        conns.filter(move |conn| conn.flags.caller == caller)
     }
 
-    /// The operator who was silent longest, of those of whom there is nothing to be heard or answered.
-    fn most_silent_control(&self) -> Option<ConnId> {
-        let conns = self.controls.iter().map(|id| &self.conns[id.slot()]);
-        let idle = conns.filter(|conn| {
+    fn has_place_for(&self, caller: Caller) -> bool {
+        self.of_kind(caller).count() < caller.places() || self.most_silent(caller).is_some()
+    }
+
+    /// The one of its kind that was silent longest, of those of whom there is nothing to be heard or answered.
+    fn most_silent(&self, caller: Caller) -> Option<ConnId> {
+        let idle = self.of_kind(caller).filter(|conn| {
             let is_busy = conn.flags.paused || (conn.flags.readable && conn.takes_input());
             conn.phase != Phase::Dead && !(conn.phase == Phase::Open && is_busy)
         });

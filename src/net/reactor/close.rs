@@ -111,12 +111,13 @@ impl Net {
         self.forget_deadlines(&conn);
         conn.output.clear(&mut self.pool);
         self.pool.give(std::mem::take(&mut conn.input));
-        if conn.flags.control {
-            self.controls.retain(|&control| control != id);
+        let is_client = conn.flags.caller.is_client();
+        if !is_client {
+            self.callers.retain(|&caller| caller != id);
         }
         self.make_room();
         if !is_stillborn {
-            self.stats.closed += u64::from(!conn.flags.control);
+            self.stats.closed += u64::from(is_client);
             self.log_end(&mut conn);
         }
     }
@@ -135,7 +136,9 @@ impl Net {
         let rare = conn.rare_mut();
         let Some(told) = rare.told.take() else { return };
         let told = told.or_worse(rare.reason.take());
-        self.stats.failed += u64::from(told.is_failure);
+        let is_client = conn.flags.caller.is_client();
+        self.stats.failed += u64::from(told.is_failure && is_client);
+        self.stats.ends[told.kind] += u64::from(is_client);
         let age = self.stamp.since(conn.opened).as_secs_f64();
         let via = conn.rare().and_then(|rare| rare.via.as_ref());
         let via = via.map_or(String::new(), |via| format!(" via={}", via.proxy));

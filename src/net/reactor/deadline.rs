@@ -17,6 +17,8 @@ pub(crate) enum Deadline {
     OldEnding,
     /// This new side has served through its probation.
     Proven,
+    /// A process that was told to leave has accepted for long enough.
+    LameDuck,
     /// The next step in the schedule of a draining process.
     DrainStep,
     /// An older generation should have left by now.

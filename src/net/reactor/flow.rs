@@ -116,7 +116,7 @@ impl Net {
                 let more = conn.stream.has_more(count == buffer.len());
                 conn.flags.readable = more || conn.flags.fin;
                 conn.bytes_in += count as u64;
-                self.stats.bytes_in += count as u64;
+                self.stats.bytes_in += if conn.flags.caller.is_client() { count as u64 } else { 0 };
                 if conn.phase == Phase::Open {
                     conn.read_at = self.stamp;
                 }
@@ -234,7 +234,7 @@ impl Net {
         };
         conn.output.advance(written, &mut self.pool);
         conn.bytes_out += written as u64;
-        self.stats.bytes_out += written as u64;
+        self.stats.bytes_out += if conn.flags.caller.is_client() { written as u64 } else { 0 };
         if written > 0 {
             conn.written_at = self.stamp;
         }

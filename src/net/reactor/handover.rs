@@ -8,6 +8,7 @@ use mio::Poll;
 use super::{Net, watched::Watches};
 use crate::{
     error::{Error, Result},
+    metrics::Metrics,
     net::{
         conn::{ConnState, Phase, Slots},
         datagram::Datagrams,
@@ -22,12 +23,14 @@ impl ConnState {
     /// of which nobody but rustls knows all.
     pub(crate) fn can_move(&self) -> bool {
         let has_time = matches!(self.phase, Phase::Open | Phase::Dialing | Phase::AwaitsHeader);
-        has_time && !self.flags.control && self.stream.secure().is_none_or(Secure::is_open)
+        has_time
+            && self.flags.caller.is_client()
+            && self.stream.secure().is_none_or(Secure::is_open)
     }
 
     /// Whether the service knows of it, by `on_open` and not yet by `on_close`.
     pub(crate) fn is_the_services(&self) -> bool {
-        self.phase == Phase::Open && !self.flags.control
+        self.phase == Phase::Open && self.flags.caller.is_client()
     }
 }
 
@@ -161,6 +164,7 @@ impl Net {
         self.engine = Some(Engine::Fork);
         (self.limits, self.timeouts) = (old.limits, old.timeouts);
         (self.propagates_panics, self.meant) = (old.propagates_panics, old.meant);
+        self.standing = old.standing;
         (self.last_serial, self.sessions) = (old.last_serial, old.sessions);
         for listener in old.listeners {
             self.listeners.push(listener.rewrap()?);
@@ -172,6 +176,8 @@ impl Net {
         }
         self.alarms.suspend_all();
         self.tickets = old.tickets;
+        self.metrics = old.metrics;
+        self.metrics.iter_mut().for_each(Metrics::begin_anew);
         self.inherit_names(old.names);
         self.keep(conns).map_err(|e| Error::io("wait for", "connections", e))
     }

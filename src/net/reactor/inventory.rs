@@ -9,7 +9,7 @@ use std::{
 use nix::sys::stat::fstat;
 
 use super::Net;
-use crate::{net::id::Source, system::look::watched_as};
+use crate::{metrics::Metrics, net::id::Source, system::look::watched_as};
 
 impl Net {
     /// Says that the descriptor `fd` is meant to be shared by the processes of a fork: what a fork finds out
@@ -62,6 +62,7 @@ impl Net {
         numbers.extend(self.watches.descriptors());
         numbers.extend(self.conns.iter().filter_map(|(_, conn)| conn.stream.raw_fd()));
         numbers.extend(self.descriptors_of_names());
+        numbers.extend(self.metrics.iter().map(Metrics::descriptor));
         numbers
     }
 }

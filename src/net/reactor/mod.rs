@@ -6,9 +6,9 @@
 //! `dial` (`names`, where it is by name), its bytes by `flow`, its deadlines are watched in `timeouts` (`checks` says when), its silence is judged in `idle`, it goes by `close` or, whole, by `handover`; `connection` is
 //! what a callback may do with it, `sessions` with what others remember, `secure` what is different with TLS (`upgrade`: in
 //! mid-conversation). `paths` is about Unix sockets that nobody finds, `datagrams`, `tasks` and `words`
-//! about what is no connection, `watches` about descriptors of others (`watched` has them), `process`, `request`, `deadline` and `said` about the process; `time` says
+//! about what is no connection, `watches` about descriptors of others (`watched` has them), `process`, `standing`, `request`, `deadline` and `said` about the process; `time` says
 //! what time it is, and by `hearing` when a deadline may be judged; `inventory` says
-//! which descriptors are ours.
+//! which descriptors are ours, `metrics` publishes what is counted.
 
 mod accept;
 mod checks;
@@ -23,6 +23,7 @@ mod header;
 mod hearing;
 mod idle;
 mod inventory;
+mod metrics;
 #[cfg_attr(not(feature = "names"), path = "nameless.rs")]
 mod names;
 mod paths;
@@ -32,6 +33,7 @@ mod said;
 #[cfg_attr(not(feature = "tls"), path = "insecure.rs")]
 mod secure;
 mod sessions;
+mod standing;
 mod tasks;
 mod time;
 mod timeouts;
@@ -69,6 +71,7 @@ use super::{
     leaving::LeaveReason,
     listen::Listener,
     resolver::Resolver,
+    standing::Standing,
 };
 use crate::{
     buffer::Pool,
@@ -77,6 +80,7 @@ use crate::{
     inventory::Meant,
     limits::EVENTS,
     logging::Repeats,
+    metrics::Metrics,
     plan::{Engine, Restart},
     stats::Stats,
     system::reserve::Reserve,
@@ -156,8 +160,8 @@ pub struct Net {
     pub(crate) sessions: Sessions,
     /// Where the dialed ones of them lead.
     destinations: Destinations,
-    /// Those of them that are of the control socket.
-    pub(crate) controls: Vec<ConnId>,
+    /// Those of them that are no clients.
+    pub(crate) callers: Vec<ConnId>,
     /// Of the connection that came last. Never runs back, also not in a successor.
     pub(crate) last_serial: u64,
     pub(crate) pool: Pool,
@@ -219,6 +223,8 @@ pub struct Net {
     pub(crate) draining: bool,
     /// Why, as the connections are told.
     pub(crate) leaving: Option<LeaveReason>,
+    /// As balancers and other monitors are told.
+    pub(crate) standing: Standing,
     /// Everything was aborted: what begins now is not waited for.
     hurried: bool,
     /// Another process may have our connections too, so a close alone may not end them.
@@ -229,12 +235,18 @@ pub struct Net {
     pub(crate) meant: Meant,
     repeats: Repeats,
     pub(crate) stats: Stats,
+    /// What all generations have counted. `None` in a test, and where the system has no memory for it.
+    pub(crate) metrics: Option<Metrics>,
 }
 
 impl Net {
     /// With no `poll` time is in the hand of a test as well.
     pub(crate) fn new(poll: Option<Poll>, now: Instant) -> Net {
         let clock = if poll.is_some() { Clock::System } else { Clock::test(now) };
+        Net::by_clock(poll, clock, now)
+    }
+
+    fn by_clock(poll: Option<Poll>, clock: Clock, now: Instant) -> Net {
         Net {
             generation: 0,
             engine: None,
@@ -250,7 +262,7 @@ impl Net {
             conns: Slots::new(),
             sessions: Sessions::default(),
             destinations: Destinations::default(),
-            controls: Vec::new(),
+            callers: Vec::new(),
             last_serial: 0,
             pool: Pool::default(),
             readable: Vec::new(),
@@ -284,12 +296,14 @@ impl Net {
             requests: Vec::new(),
             draining: false,
             leaving: None,
+            standing: Standing::default(),
             hurried: false,
             shared: false,
             propagates_panics: false,
             meant: Meant::default(),
             repeats: Repeats::default(),
             stats: Stats::default(),
+            metrics: None,
         }
     }
 
@@ -299,14 +313,14 @@ impl Net {
         open.map(|conn| conn.id).collect()
     }
 
-    /// Every connection but those of operators, whatever its phase.
+    /// Every connection but those of operators and monitors, whatever its phase.
     pub(crate) fn clients(&self) -> impl Iterator<Item = &ConnState> {
-        self.conns.iter().map(|(_, conn)| conn).filter(|conn| !conn.flags.control)
+        self.conns.iter().map(|(_, conn)| conn).filter(|conn| conn.flags.caller.is_client())
     }
 
     /// How many connections there are, those that are closing included.
     pub fn connections(&self) -> usize {
-        self.conns.len() - self.controls.len() + self.dials_to_names()
+        self.conns.len() - self.callers.len() + self.dials_to_names()
     }
 
     /// Adds an event source that is no connection; edge-triggered like all others.
@@ -337,6 +351,9 @@ impl Net {
         asked: Instant,
         wait: Option<Duration>,
     ) -> Result {
+        if self.poll.is_some() {
+            self.count_turn(asked);
+        }
         let Some(poll) = &mut self.poll else { return Ok(()) };
         let report = match poll.poll(events, wait) {
             Ok(()) => match events.iter().count() {

@@ -2,6 +2,7 @@
 
 use super::{Net, request::Request};
 use crate::{
+    cause::Cause,
     net::{conn::ConnState, datagram::Datagrams, leaving::LeaveReason, listen::Listener},
     plan::{Engine, Restart},
     stats::Stats,
@@ -35,7 +36,7 @@ impl Net {
     /// Asks for a new generation. It is begun later in this turn, when no callback is under way; how it
     /// went is told to [`on_restart_ended`](crate::Service::on_restart_ended).
     pub fn restart(&mut self, how: Restart) {
-        self.requests.push(Request::Restart { how, by: None });
+        self.requests.push(Request::Restart { how, by: None, cause: Cause::Callback });
     }
 
     /// Asks that the restart which made this process be undone, while it is in its
@@ -56,7 +57,8 @@ impl Net {
     /// }
     /// ```
     pub fn roll_back(&mut self, reason: impl Into<String>) {
-        self.requests.push(Request::RollBack { reason: reason.into(), by: None });
+        let (reason, cause) = (reason.into(), Cause::Callback);
+        self.requests.push(Request::RollBack { reason, by: None, cause });
     }
 
     /// Asks this process to stop accepting, serve what it has, and exit; and all older generations to do
@@ -102,7 +104,7 @@ impl Net {
     /// }
     /// ```
     pub fn addresses(&self) -> Vec<String> {
-        let of_clients = |listener: &&Listener| !listener.is_control;
+        let of_clients = |listener: &&Listener| listener.caller.is_client();
         let listeners = self.listeners.iter().filter(of_clients);
         let datagrams = self.datagrams.iter().map(Datagrams::address);
         listeners.map(|listener| listener.address.to_string()).chain(datagrams).collect()

@@ -1,6 +1,6 @@
 //! What was asked of the process, to be done when the callbacks of the turn are through.
 
-use crate::{net::id::ConnId, plan::Restart};
+use crate::{cause::Cause, net::id::ConnId, plan::Restart};
 
 /// What a callback has asked of the process; done in the decision phase of the turn.
 #[derive(Debug)]
@@ -9,10 +9,12 @@ pub(crate) enum Request {
         how: Restart,
         /// The control connection that waits for the verdict.
         by: Option<ConnId>,
+        cause: Cause,
     },
     RollBack {
         reason: String,
         by: Option<ConnId>,
+        cause: Cause,
     },
     Drain,
     Stop,

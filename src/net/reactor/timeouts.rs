@@ -165,8 +165,9 @@ impl Net {
             return None;
         }
         let reason = conn.reason_for(watched, timeouts, self.stamp);
+        self.stats.timeouts[watched.kind()] += u64::from(conn.flags.caller.is_client());
         match (watched, reason) {
-            (Watched::Idle(_), Reason::Idle(idle)) if !conn.flags.control => {
+            (Watched::Idle(_), Reason::Idle(idle)) if conn.flags.caller.is_client() => {
                 return Some(Expired::Idle(id, idle));
             }
             // These owe nothing to the peer, so it gets a FIN rather than a reset.

@@ -14,6 +14,7 @@ use crate::{
     limits::LEAVE_GRACE,
     log_target::SUPERVISOR,
     logging::Escaped,
+    metrics::Metrics,
     net::Listener,
     restart::{
         engine::{
@@ -86,6 +87,7 @@ impl Supervisor {
                     self.orders.listeners = all;
                 }
             }
+            Message::Numbers => self.take_numbers(fds),
             Message::Retired { pid } => self.happen(Event::Retires { pid }, now),
             Message::Leaving { pid } => self.happen(Event::Leaves { pid }, now),
             Message::Ended { pid, code } => self.happen(Event::Ended { pid, code }, now),
@@ -101,6 +103,15 @@ impl Supervisor {
                 let line = format_args!("supervisor: {} is ignored", Escaped(said));
                 self.repeats.log(now, SUPERVISOR, Level::Warn, "link ignored", line);
             }
+        }
+    }
+
+    /// The memory in which main counts: most often the one that this process has given to it.
+    fn take_numbers(&mut self, fds: Vec<OwnedFd>) {
+        match fds.into_iter().next().map(Metrics::of) {
+            Some(Ok(metrics)) => self.orders.metrics = Some(metrics),
+            Some(Err(e)) => log::warn!(target: SUPERVISOR, "supervisor: the numbers: {e}"),
+            None => {}
         }
     }
 
@@ -155,6 +166,7 @@ impl Supervisor {
         let (who, _pidfd) = self.generations.remove(at);
         self.older.retain(|generation| generation.who.pid != pid);
         if self.watch.main() == Some(pid) && !self.watch.is_ending() {
+            self.lost = who.generation;
             let number = who.generation;
             log::error!(
                 target: SUPERVISOR,
@@ -188,7 +200,8 @@ impl Supervisor {
                     // Nothing is left of the one before.
                     let _ = link.send(&Message::Handed { last_serial: 0, slots: 0 }, Vec::new());
                 }
-                Ok(Some((Message::TakenOver, _))) => {}
+                // A program of another version may ask this one how it is.
+                Ok(Some((Message::TakenOver | Message::Ask, _))) => {}
                 Ok(Some((Message::Serving { .. }, _))) => {
                     start.overdue = now + start.task.how.ready_within;
                 }
@@ -200,9 +213,7 @@ impl Supervisor {
                 }
                 // Told to stop, it says so instead.
                 Ok(Some((Message::Committed | Message::Dismissed { .. }, _))) => {
-                    self.handle_generations(now); // it has said before that it is main
-                    self.older.retain(|generation| !generation.offered); // it talks with them now
-                    self.end_start();
+                    self.start_is_over(now);
                 }
                 Ok(Some((Message::Failed { reason }, _))) => {
                     self.give_up(now, |start| start.failed(reason));
@@ -226,6 +237,16 @@ impl Supervisor {
         }
     }
 
+    /// The generation that was being made is one like any other.
+    fn start_is_over(&mut self, now: Instant) {
+        self.handle_generations(now); // it has said before that it is main
+        self.older.retain(|generation| !generation.offered); // it talks with them now
+        if let Some(mut start) = self.end_start() {
+            start.steps.committed = Some(now.saturating_duration_since(start.task.begun));
+            self.note(&start, Ok(start.child.id()), now);
+        }
+    }
+
     /// The program is up: it gets what it needs before its `main` goes on.
     fn offer_to_start(&mut self, pid: u32, fds: Vec<OwnedFd>, now: Instant) {
         let Some(mut start) = self.start.take() else { return };
@@ -245,6 +266,7 @@ impl Supervisor {
         let why = end(&mut start);
         self.clear_up_after(start.child.id());
         let code = start.child.code().filter(|_| ended).unwrap_or(EXIT_NOT_MADE);
+        self.note(&start, Err(&why), now);
         log::error!(target: SUPERVISOR, "supervisor: {}", Escaped(why));
         self.happen(Event::NotMade { code }, now);
     }

@@ -29,16 +29,21 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use self::watch::{Action, Event, Watch};
 use crate::{
+    cause::Cause,
+    clock::Clock,
     error::{Error, Result},
     log_target::SUPERVISOR,
     logging::{Escaped, Repeats},
+    metrics::Metrics,
     net::Listener,
+    operate::journal::{Restarted, note_restart, note_start},
     plan::{Engine, Restart},
     restart::{
         engine::{
             attempt::{Attempt, Offer, Task, introduced},
             exec::Launch,
             fork::{become_reaper, pidfd_signal},
+            program_file,
             stderr::Stderr,
         },
         link::{Identity, Link, Message},
@@ -62,6 +67,8 @@ pub(crate) struct Orders {
     /// Those among them that mean the end of it.
     pub leave: SignalSet,
     pub listeners: Vec<Listener>,
+    /// Where all generations count.
+    pub metrics: Option<Metrics>,
     pub launch: Launch,
     pub pid_file: Option<PidFile>,
     /// How long the end of the service may take.
@@ -87,6 +94,8 @@ struct Supervisor {
     older: Vec<Older>,
     /// Listeners of a new main that has not said yet that these are all.
     arriving: Option<Vec<Listener>>,
+    /// The number of the main that was lost last.
+    lost: u64,
     repeats: Repeats,
 }
 
@@ -123,6 +132,7 @@ pub(crate) fn run(orders: Orders) -> Result<Infallible> {
         generations: Vec::new(),
         older: Vec::new(),
         arriving: None,
+        lost: 0,
         repeats: Repeats::default(),
     };
     supervisor.act(first, Instant::now());
@@ -211,7 +221,13 @@ impl Supervisor {
     fn make(&mut self, generation: u64, now: Instant) {
         // Nobody stands ready to serve again, so there is nothing to be on probation for.
         let how = self.orders.how.clone().probation(Duration::ZERO);
-        let task = Task { engine: Engine::ForkExec, ..Task::new(how, None, generation, now) };
+        let (crashed, status) = (self.lost, self.watch.code());
+        let cause = match generation {
+            0 => Cause::Start,
+            _ => Cause::Crash { generation: crashed, status },
+        };
+        let task =
+            Task { engine: Engine::ForkExec, ..Task::new(how, None, cause, generation, now) };
         match self.try_make(task) {
             Ok(start) => {
                 log::info!(
@@ -239,6 +255,33 @@ impl Supervisor {
         Attempt::exec(task, &self.orders.launch, this)
     }
 
+    /// What has come of the generation that was being made.
+    fn note(
+        &self,
+        start: &Attempt,
+        outcome: std::result::Result<u32, &RestartError>,
+        now: Instant,
+    ) {
+        let Some(metrics) = &self.orders.metrics else { return };
+        let (at, own) = (Clock::System.wall(), program_file::own().ok());
+        let Task { generation, engine, cause, program, begun, .. } = &start.task;
+        if let (0, Ok(pid)) = (*generation, outcome) {
+            return note_start(metrics, at, (pid, 0), program.as_ref());
+        }
+        let it = Restarted {
+            generation: *generation,
+            engine: *engine,
+            outcome,
+            cause,
+            by: (process::id(), None),
+            took: now.saturating_duration_since(*begun),
+            steps: start.steps,
+            program: program.as_ref(),
+            own: own.as_ref(),
+        };
+        note_restart(metrics, at, &it);
+    }
+
     /// What a new generation gets when it is up.
     fn offer(&self) -> Offer<'_> {
         let older = self.older.iter();
@@ -246,6 +289,7 @@ impl Supervisor {
             listeners: introduced(self.orders.listeners.iter()),
             older: older.map(|older| (older.who, older.link.as_fd())).collect(),
             supervisor: Some((process::id(), self.outbox.as_fd())),
+            numbers: self.orders.metrics.as_ref().map(Metrics::as_fd),
         }
     }
 
@@ -286,7 +330,8 @@ impl Supervisor {
     fn dismiss_older(&mut self) {
         let within = self.orders.stop_within;
         for generation in &mut self.older {
-            let _ = generation.link.send(&Message::Dismissed { within, serves: None }, Vec::new());
+            let word = Message::Dismissed { within, serves: None, after: None };
+            let _ = generation.link.send(&word, Vec::new());
         }
     }
 
@@ -294,10 +339,11 @@ impl Supervisor {
     /// clients wait for nobody. The path of the control socket is removed at the very end.
     fn close_to_clients(&mut self) {
         self.orders.listeners.retain(|listener| {
-            if !listener.is_control {
+            let is_client = listener.caller.is_client();
+            if is_client {
                 listener.unlink();
             }
-            listener.is_control
+            !is_client
         });
     }
 

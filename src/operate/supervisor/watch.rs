@@ -135,6 +135,11 @@ impl Watch {
         self.main
     }
 
+    /// How main has ended, if it has and that is known.
+    pub fn code(&self) -> Option<u8> {
+        self.code
+    }
+
     pub fn is_ending(&self) -> bool {
         matches!(self.phase, Phase::Ending { .. })
     }

@@ -9,6 +9,7 @@ use std::{
 
 use super::{child::Child, exec::Launch, fork, process::Process, stderr::Stderr, unheard};
 use crate::{
+    cause::Cause,
     inventory::Inventory,
     log_target::RESTART,
     net::{ConnId, Listener},
@@ -63,6 +64,8 @@ pub(crate) struct Offer<'a> {
     pub older: Vec<(Identity, BorrowedFd<'a>)>,
     /// Who supervises all generations, and the way to it.
     pub supervisor: Option<(u32, BorrowedFd<'a>)>,
+    /// The memory in which all generations count.
+    pub numbers: Option<BorrowedFd<'a>>,
 }
 
 /// Which process we are after a fork.
@@ -317,6 +320,8 @@ pub(crate) struct Task {
     pub how: Restart,
     /// The control connection that has asked for it, if one has.
     pub by: Option<ConnId>,
+    /// Who else has.
+    pub cause: Cause,
     /// The engine that is used in the end.
     pub engine: Engine,
     /// The number of the generation to be.
@@ -332,9 +337,15 @@ pub(crate) struct Task {
 
 impl Task {
     /// What was asked for at `begun`, before anybody has looked for anything.
-    pub fn new(how: Restart, by: Option<ConnId>, generation: u64, begun: Instant) -> Task {
-        let engine = how.engine;
-        Task { how, by, engine, generation, program: None, inventory: None, prepared: None, begun }
+    pub fn new(
+        how: Restart,
+        by: Option<ConnId>,
+        cause: Cause,
+        generation: u64,
+        begun: Instant,
+    ) -> Task {
+        let (engine, program) = (how.engine, None);
+        Task { how, by, cause, engine, generation, program, inventory: None, prepared: None, begun }
     }
 }
 
@@ -360,9 +371,11 @@ impl Offer<'_> {
         let supervisor = self.supervisor.iter().map(|&(pid, link)| {
             Ok((Message::Supervisor { pid }, vec![link.try_clone_to_owned()?]))
         });
+        let numbers = self.numbers.iter();
+        let numbers = numbers.map(|fd| Ok((Message::Numbers, vec![fd.try_clone_to_owned()?])));
         let listeners = listener_parcels(&self.listeners);
         let offered = iter::once(Ok((Message::Offered, Vec::new())));
-        listeners.chain(older).chain(supervisor).chain(offered)
+        listeners.chain(older).chain(supervisor).chain(numbers).chain(offered)
     }
 }
 

@@ -37,6 +37,8 @@ pub(crate) struct Inheritance {
     /// Older generations that still drain.
     pub older: Vec<(Identity, Link)>,
     pub supervisor: Option<Supervised>,
+    /// The memory in which all generations count; an older program has none.
+    pub numbers: Option<OwnedFd>,
 }
 
 impl Inheritance {
@@ -85,10 +87,11 @@ impl Inheritance {
             listeners: Vec::new(),
             older: Vec::new(),
             supervisor: None,
+            numbers: None,
         })
     }
 
-    /// (Listeners | Older | Supervisor)*, Offered.
+    /// (Listeners | Older | Supervisor | Numbers)*, Offered.
     fn collect(&mut self, link: &mut Link) -> std::result::Result<(), String> {
         loop {
             match wait_for_message(link)? {
@@ -107,6 +110,7 @@ impl Inheritance {
                     let link = fds.into_iter().next().ok_or("a supervisor without a link")?;
                     self.supervisor = Some(Supervised::new(pid, Link::of(link)));
                 }
+                (Message::Numbers, fds) => self.numbers = fds.into_iter().next(),
                 (Message::Offered, _) => return Ok(()),
                 (other, _) => return Err(format!("{other:?} came before everything was offered")),
             }

@@ -4,12 +4,13 @@
 //! `fork` and `exec` are the two engines' system calls, `program_file` looks at a program before it is
 //! started, and `passed` is what this one was started with. `attempt` is the old side of a restart in progress, `inherit` the new program's part of it.
 //! `scribe` is a fork that writes down the state, and how far that is; `pipe` what it goes through.
-//! `child` says whether a process lives that this one has made, `process` the same of another, `stderr` what a new
+//! `build_id` tells one build of a program from another, `child` says whether a process lives that this one has made, `process` the same of another, `stderr` what a new
 //! program says until it has committed, `passage` how much of that gets through, `unheard` what it had said before
 //! it ended, and `supervised` is the way to
 //! a supervisor.
 
 pub(crate) mod attempt;
+mod build_id;
 pub(crate) mod child;
 pub(crate) mod exec;
 pub(crate) mod fork;
@@ -18,7 +19,7 @@ mod passage;
 pub(crate) mod passed;
 pub(crate) mod pipe;
 pub(crate) mod process;
-mod program_file;
+pub(crate) mod program_file;
 pub(crate) mod scribe;
 pub(crate) mod stderr;
 pub(crate) mod supervised;

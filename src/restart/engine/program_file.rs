@@ -3,13 +3,16 @@
 
 use std::{
     env,
-    fs::{self, OpenOptions},
+    fs::{self, Metadata, OpenOptions},
     io::{self, ErrorKind, Read},
-    path::Path,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    time::Duration,
 };
 
 use nix::unistd::{AccessFlags, access};
 
+use super::build_id;
 use crate::{
     system::regular_file::{self, FileId, Links},
     verdict::Program,
@@ -84,12 +87,29 @@ fn is_for_this_machine(head: &[u8]) -> bool {
 /// When it leads to none.
 pub(super) fn identify(path: &Path) -> io::Result<Program> {
     let metadata = fs::metadata(path)?;
-    let FileId { device, inode } = FileId::from(&metadata);
     // Also where that file was removed or replaced meanwhile. Without /proc nobody knows.
-    let own = fs::metadata("/proc/self/exe").ok();
+    let own = fs::metadata(OWN).ok();
     let runs_already = own.is_some_and(|own| FileId::from(&own) == FileId::from(&metadata));
-    let path = fs::canonicalize(path)?;
-    Ok(Program { path, device, inode, runs_already })
+    Ok(describe(path, fs::canonicalize(path)?, &metadata, runs_already))
+}
+
+/// The file that this process runs.
+///
+/// # Errors
+/// Where `/proc` tells none.
+pub(crate) fn own() -> io::Result<Program> {
+    Ok(describe(Path::new(OWN), fs::read_link(OWN)?, &fs::metadata(OWN)?, true))
+}
+
+/// What this process runs, also where that file is gone by now.
+const OWN: &str = "/proc/self/exe";
+
+fn describe(file: &Path, path: PathBuf, metadata: &Metadata, runs_already: bool) -> Program {
+    let FileId { device, inode } = FileId::from(metadata);
+    let seconds = u64::try_from(metadata.mtime()).unwrap_or(0);
+    let modified = Duration::new(seconds, metadata.mtime_nsec() as u32);
+    let build_id = build_id::read(file);
+    Program { path, device, inode, modified, build_id, runs_already }
 }
 
 #[cfg(test)]

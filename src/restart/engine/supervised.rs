@@ -38,16 +38,20 @@ impl Supervised {
         !self.link.is_cut()
     }
 
-    /// This process is main, and these are its listeners, which the supervisor holds from now on.
+    /// This process is main, and these are its listeners and where it counts, which the supervisor holds from now on.
     pub fn say_main<'a>(
         &mut self,
         who: Identity,
         maker: Option<u32>,
+        numbers: Option<BorrowedFd<'_>>,
         listeners: impl Iterator<Item = &'a Listener>,
     ) {
         let said = (|| -> io::Result<()> {
             let own = pidfd_open(Pid::this())?;
             self.say(&Message::Main { who, maker }, vec![own]);
+            if let Some(numbers) = numbers {
+                self.say(&Message::Numbers, vec![numbers.try_clone_to_owned()?]);
+            }
             for parcel in listener_parcels(&introduced(listeners)) {
                 let (message, fds) = parcel?;
                 self.say(&message, fds);

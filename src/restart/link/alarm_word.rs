@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::wire::{Fields, Malformed, from_micros, micros};
+use super::wire::{Fields, Malformed, from_micros, micros, put};
 
 /// An alarm and what is new about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +33,10 @@ impl AlarmWord {
         let is_whole = rest.is_empty() && numbers.len() <= 3;
         let word = AlarmWord { key: number(0)?, times: time(1).map(|left| (left, time(2))) };
         is_whole.then_some(word)
+    }
+
+    pub(super) fn put_all(out: &mut Vec<u8>, tag: u16, words: &[AlarmWord]) {
+        words.iter().for_each(|word| put(out, tag, &word.to_bytes()));
     }
 
     /// All words of a message.

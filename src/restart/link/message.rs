@@ -89,14 +89,16 @@ pub(crate) enum Message {
     /// Old to new: I do without you, and you serve nobody. What is left of you is killed.
     GivenUp,
     /// To a generation that shall leave, within this time if there is one: the service ends, or I serve on, and
-    /// that is my number.
-    Dismissed { within: Option<Duration>, serves: Option<u64> },
+    /// that is my number. It is not to begin before this other time is over, if there is one: I accept until then.
+    Dismissed { within: Option<Duration>, serves: Option<u64>, after: Option<Duration> },
     /// The newest to an older one: how are you?
     Ask,
     /// In answer.
     Report(Report),
     /// Old to new: this process supervises you. With it: the way to it.
     Supervisor { pid: u32 },
+    /// Old to new, and to the supervisor: with it comes the memory in which all generations count.
+    Numbers,
     /// To the supervisor: I am main, and this process has made me. With it: my pidfd. Listeners and
     /// Offered follow.
     Main { who: Identity, maker: Option<u32> },
@@ -148,6 +150,7 @@ const DATAGRAMS: u16 = 30;
 const ALARMS: u16 = 40;
 const TICKET_KEYS: u16 = 50;
 const SNAPSHOT: u16 = 60;
+const NUMBERS: u16 = 71;
 const LOADED: u16 = 61;
 const CHANGES: u16 = 62;
 const APPLIED: u16 = 63;
@@ -197,8 +200,10 @@ impl Message {
             Message::Failed { reason } => put_reason(&mut out, reason),
             Message::Rollback(word) => word.put(&mut out),
             Message::Talk(talk) => talk.put(&mut out),
-            Message::Dismissed { within, serves } => {
-                within.iter().for_each(|time| put_time(&mut out, WITHIN, *time));
+            Message::Dismissed { within, serves, after } => {
+                let times = [(WITHIN, within), (AFTER, after)].into_iter();
+                let times = times.filter_map(|(tag, time)| Some((tag, (*time)?)));
+                times.for_each(|(tag, time)| put_time(&mut out, tag, time));
                 serves.iter().for_each(|number| put_number(&mut out, OWN_GENERATION, *number));
             }
             Message::Serving { after } => put_time(&mut out, AFTER, *after),
@@ -212,9 +217,7 @@ impl Message {
                 put_number(&mut out, SLOTS, *slots);
             }
             Message::Report(report) => report.put(&mut out),
-            Message::Alarms(words) => {
-                words.iter().for_each(|word| put(&mut out, ALARM, &word.to_bytes()));
-            }
+            Message::Alarms(words) => AlarmWord::put_all(&mut out, ALARM, words),
             Message::Claim { pid, unwanted, records } => {
                 put_number(&mut out, PID, u64::from(*pid));
                 put_number(&mut out, RECORDS, *records);
@@ -231,6 +234,7 @@ impl Message {
             | Message::Resumed
             | Message::GivenUp
             | Message::TicketKeys
+            | Message::Numbers
             | Message::Ask => {}
         }
         out
@@ -289,6 +293,7 @@ impl Message {
             Message::Datagrams { .. } => DATAGRAMS,
             Message::Alarms(_) => ALARMS,
             Message::TicketKeys => TICKET_KEYS,
+            Message::Numbers => NUMBERS,
         }
     }
 
@@ -325,6 +330,7 @@ impl Message {
             DISMISSED => Message::Dismissed {
                 within: fields.maybe_time(WITHIN, "time")?,
                 serves: fields.maybe_number(OWN_GENERATION, "own generation")?,
+                after: fields.maybe_time(AFTER, "time")?,
             },
             ASK => Message::Ask,
             REPORT => Message::Report(Report::of(fields)?),
@@ -335,6 +341,7 @@ impl Message {
             ENDED => Message::Ended { pid: pid(fields)?, code: code(fields)? },
             DATAGRAMS => Message::Datagrams { forwarded: forwarded(fields)? },
             TICKET_KEYS => Message::TicketKeys,
+            NUMBERS => Message::Numbers,
             ALARMS => Message::Alarms(AlarmWord::all_of(fields, ALARM)?),
             _ => return other(kind, fields),
         }))

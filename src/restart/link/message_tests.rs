@@ -127,7 +127,12 @@ fn any_message() -> impl Strategy<Value = Message> {
                     }
                 }
             ),
-        prop_oneof![Just(Message::Snapshot), Just(Message::Changes), Just(Message::TicketKeys)],
+        prop_oneof![
+            Just(Message::Snapshot),
+            Just(Message::Changes),
+            Just(Message::TicketKeys),
+            Just(Message::Numbers)
+        ],
         any::<u64>().prop_map(|bytes| Message::Loaded { bytes }),
         any_time().prop_map(|took| Message::Applied { took }),
         (any::<u32>(), proptest::collection::vec(any::<u64>(), 0..20), any::<u64>())
@@ -156,8 +161,8 @@ fn any_message() -> impl Strategy<Value = Message> {
         any_time().prop_map(|after| Message::Serving { after }),
         Just(Message::Committed),
         Just(Message::Resumed),
-        (proptest::option::of(any_time()), any::<Option<u64>>())
-            .prop_map(|(within, serves)| Message::Dismissed { within, serves }),
+        (proptest::option::of(any_time()), any::<Option<u64>>(), proptest::option::of(any_time()))
+            .prop_map(|(within, serves, after)| Message::Dismissed { within, serves, after }),
         Just(Message::Ask),
         any_report().prop_map(Message::Report),
         any::<u32>().prop_map(|pid| Message::Supervisor { pid }),

@@ -8,8 +8,12 @@ use super::{
     handback::{Handback, Returned},
     heap::SharedHeap,
     preparation::Preparation,
+    question::Question,
 };
+#[cfg(feature = "metrics")]
+use crate::metrics::Usages;
 use crate::{
+    cause::Cause,
     limits::{DRAIN_ON_RESTART, DRAIN_ON_STOP, GENERATIONS},
     net::{ConnId, Listener},
     plan::{Drain, Restart},
@@ -54,6 +58,8 @@ pub(crate) struct Succession {
     pub manager: Manager,
     pub drain_on_restart: Drain,
     pub drain_on_stop: Drain,
+    /// For how long it accepts when it was told to stop, before it drains.
+    pub lame_duck: Duration,
     /// How many generations may live at a time, and what happens when one more is asked for.
     pub max_generations: usize,
     pub at_max: AtMax,
@@ -141,8 +147,11 @@ pub(crate) struct Succession {
     pub(in crate::turn) begun: Instant,
     /// On a new side that hands back: why, and the control connection that has asked for it.
     pub(in crate::turn) hands_back: Option<(String, Option<ConnId>)>,
-    /// Control connections that wait for the reports of other generations.
-    pub(in crate::turn) askers: Vec<ConnId>,
+    /// Control connections that wait for the reports of other generations, and what for.
+    pub(in crate::turn) askers: Vec<(ConnId, Question)>,
+    /// What the processes of the service used when somebody looked last.
+    #[cfg(feature = "metrics")]
+    pub(in crate::turn) usages: Usages,
 }
 
 /// What a signal means.
@@ -168,6 +177,7 @@ pub(crate) enum AtMax {
 pub(crate) struct Asked {
     pub how: Restart,
     pub by: Option<ConnId>,
+    pub cause: Cause,
 }
 
 /// How often a signal has told this process to leave: by itself, and through its supervisor.
@@ -252,6 +262,7 @@ impl Succession {
             manager: Manager::default(),
             drain_on_restart: Drain::deadline(DRAIN_ON_RESTART),
             drain_on_stop: Drain::deadline(DRAIN_ON_STOP),
+            lame_duck: Duration::ZERO,
             max_generations: GENERATIONS,
             at_max: AtMax::Refuse,
             stop_signals: StopSignals::default(),
@@ -293,6 +304,8 @@ impl Succession {
             begun: now,
             hands_back: None,
             askers: Vec::new(),
+            #[cfg(feature = "metrics")]
+            usages: Usages::default(),
         }
     }
 

@@ -34,7 +34,7 @@ impl<S: Service> Turn<S> {
             Phase::AwaitsHeader => self.serve_header(id),
             _ if conn.is_shaking() => self.net.queue_handshake(id),
             Phase::Handshaking => {}
-            Phase::Open if conn.flags.control => self.serve_control(id),
+            Phase::Open if !conn.flags.caller.is_client() => self.serve_caller(id),
             Phase::Open => {
                 self.offer_kept(id);
                 self.read_and_offer(id);

@@ -19,7 +19,7 @@ impl<S: Service> Turn<S> {
     /// until none is there.
     pub(super) fn last_call(&mut self) {
         // Who comes from here on shall not find the door.
-        let listeners = self.net.listeners.iter().filter(|listener| !listener.is_control);
+        let listeners = self.net.listeners.iter().filter(|listener| listener.caller.is_client());
         listeners.for_each(Listener::unlink);
         self.net.datagrams.iter().filter_map(Datagrams::socket).for_each(Listener::unlink);
         self.read_all_datagrams();
@@ -94,18 +94,18 @@ impl<S: Service> Turn<S> {
         others && self.net.hears_operators() && !self.net.is_hurried()
     }
 
-    /// Nothing is left, and this process would end: operators who have come by now get their answers. Tells
+    /// Nothing is left, and this process would end: operators and monitors who have come by now get their answers. Tells
     /// whether that takes another turn. It does once, for they must not keep it for ever.
     pub(in crate::turn) fn takes_last_requests(&mut self) -> bool {
         self.answer_status_now();
-        if !self.net.hears_operators() || std::mem::replace(&mut self.succession.closing, true) {
+        if !self.net.hears_callers() || std::mem::replace(&mut self.succession.closing, true) {
             self.flush();
             return false;
         }
         for listener in 0..self.net.listeners.len() {
             self.accept_all(listener);
         }
-        for id in self.controls() {
+        for id in self.net.callers.clone() {
             self.hear(id);
         }
         !self.net.is_settled()

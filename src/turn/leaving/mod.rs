@@ -1,11 +1,12 @@
 //! How a process leaves: it serves what it has, tells its connections when their time has come, and
 //! goes when the last one is gone. Who is let in before its doors close for good is in `last_call`, what they are
 //! told and when in `telling`, what it has to do with the other generations in `others`, and what of its memory it
-//! leaves alone in `forget`; `killed` is about signals
+//! leaves alone in `forget`; `lame_duck` is the time before all that, `killed` is about signals
 //! that end it at once.
 
 mod forget;
 mod killed;
+mod lame_duck;
 mod last_call;
 mod others;
 mod telling;
@@ -117,7 +118,7 @@ impl<S: Service> Turn<S> {
     fn tell_others(&mut self, within: Option<Duration>) {
         for generation in self.succession.others_mut() {
             // One that is gone need not hear it.
-            let word = Message::Dismissed { within, serves: None };
+            let word = Message::Dismissed { within, serves: None, after: None };
             let _ = generation.link.send(&word, Vec::new());
         }
     }

@@ -29,10 +29,10 @@ impl<S: Service> Turn<S> {
             let Some(newest) = &mut self.succession.newest else { return Ok(()) };
             match newest.receive() {
                 Ok(None) => return Ok(()),
-                Ok(Some((Message::Dismissed { within, serves: None }, _))) => {
+                Ok(Some((Message::Dismissed { within, serves: None, after: None }, _))) => {
                     self.told_to_stop(within)?
                 }
-                Ok(Some((Message::Dismissed { within, serves: Some(_) }, _))) => {
+                Ok(Some((Message::Dismissed { within, serves: Some(_), .. }, _))) => {
                     self.told_to_make_room(within)?
                 }
                 Ok(Some((Message::Ask, _))) => {
@@ -65,7 +65,7 @@ impl<S: Service> Turn<S> {
     /// What the generations that drain say to this one, which is the newest.
     pub(in crate::turn) fn handle_older(&mut self) -> Result {
         let (mut gone, mut dismissed, mut given_up) = (Vec::new(), None, false);
-        let mut talks = Vec::new();
+        let (mut talks, mut lame_duck) = (Vec::new(), None);
         for (index, generation) in self.succession.older.iter_mut().enumerate() {
             let _ = generation.link.flush(); // one that is gone may have said something before
             loop {
@@ -73,6 +73,10 @@ impl<S: Service> Turn<S> {
                     Ok(None) => break,
                     Ok(Some((Message::Report(report), _))) => {
                         (generation.report, generation.asked) = (Some(report), false);
+                    }
+                    // It was told to drain before it had heard that this one stays.
+                    Ok(Some((Message::Dismissed { after: Some(after), .. }, _))) => {
+                        lame_duck = Some(after);
                     }
                     // It was told to stop when it had handed back and did not know that it was heard.
                     Ok(Some((Message::Dismissed { within, .. }, _))) => dismissed = Some(within),
@@ -106,6 +110,7 @@ impl<S: Service> Turn<S> {
         if given_up {
             self.given_up()?;
         }
+        lame_duck.map_or(Ok(()), |after| self.told_of_lame_duck(after))?;
         dismissed.map_or(Ok(()), |within| self.dismissed(within))?;
         self.restart_deferred()
     }
@@ -144,9 +149,9 @@ impl<S: Service> Turn<S> {
     }
 
     pub(super) fn give_up_deferred(&mut self) {
-        if let Some((Asked { how, by }, begun)) = self.succession.deferred.take() {
+        if let Some((Asked { how, by, cause }, begun)) = self.succession.deferred.take() {
             let generation = self.succession.last_generation + 1;
-            let task = Task::new(how, by, generation, begun);
+            let task = Task::new(how, by, cause, generation, begun);
             self.verdict(&task, Steps::default(), Err(RestartError::Stopped));
         }
     }
@@ -155,7 +160,10 @@ impl<S: Service> Turn<S> {
     /// when they have answered. `false`: there is nobody to ask.
     pub(in crate::turn) fn ask_others(&mut self) -> bool {
         let mut asked = false;
-        for other in self.succession.others_mut() {
+        let supervisor = self.succession.supervisor.as_ref().map(|it| it.pid);
+        // A supervisor that has just made this one is no generation.
+        let others = self.succession.others_mut().filter(|it| Some(it.who.pid) != supervisor);
+        for other in others {
             // The answer to an earlier question is as good; one that hangs is not asked again and again.
             other.asked = other.asked || other.link.send(&Message::Ask, Vec::new()).is_ok();
             asked |= other.asked;
@@ -169,6 +177,7 @@ impl<S: Service> Turn<S> {
     fn phase_name(&self) -> &'static str {
         match self.succession.preparation {
             Some(_) => "preparing", // which is serving, with a restart to come
+            None if self.is_lame_duck() => "lame-duck",
             None => self.succession.phase.name(),
         }
     }

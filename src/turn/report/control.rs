@@ -4,6 +4,7 @@ use log::Level;
 use nix::unistd::geteuid;
 
 use crate::{
+    cause::Cause,
     limits::CONTROL_LINE,
     log_target::CONTROL,
     logging::Quoted,
@@ -12,7 +13,10 @@ use crate::{
     plan::{Engine, Restart},
     restart::Phase,
     service::Service,
-    turn::{Turn, generation::Trigger},
+    turn::{
+        Turn,
+        generation::{Question, Trigger},
+    },
     verdict::Verdict,
 };
 
@@ -21,7 +25,7 @@ const HEARTBEAT: Timer = Timer(0);
 
 impl<S: Service> Turn<S> {
     /// Somebody has connected. The path's mode keeps others out; this is for one that was changed.
-    pub(in crate::turn) fn open_control(&mut self, id: ConnId) {
+    pub(super) fn open_control(&mut self, id: ConnId) {
         let own = geteuid().as_raw();
         match *Connection::new(&mut self.net, id).peer() {
             Peer::Unix { uid, .. } if uid == own || uid == 0 => {}
@@ -35,7 +39,7 @@ impl<S: Service> Turn<S> {
     }
 
     /// Input of a control connection: one read, and the requests that are whole.
-    pub(in crate::turn) fn serve_control(&mut self, id: ConnId) {
+    pub(super) fn serve_control(&mut self, id: ConnId) {
         let conn = &self.net.conns[id.slot()];
         // What does not fit waits in the socket, and makes its sender wait.
         let room = (CONTROL_LINE + 1).saturating_sub(conn.input.len());
@@ -73,24 +77,21 @@ impl<S: Service> Turn<S> {
                 self.answer(id, &format!("ok: every {every:?} while a request waits"));
             }
             Ok(Command::Help) => self.answer(id, control::HELP),
-            Ok(Command::Status) => {
-                self.succession.askers.push(id);
-                self.wait_for_answer(id);
-                if !self.ask_others() {
-                    self.answer_status();
-                }
-            }
+            Ok(Command::Status) => self.ask_all(id, Question::Status),
+            Ok(Command::Metrics) => self.ask_all(id, Question::Metrics),
+            Ok(Command::Log) => self.answer_log(id),
             Ok(Command::Check) => self.answer_check(id),
             Ok(Command::Restart { engine, moves }) => {
                 let how = self.template(engine);
                 let how = if moves { how.move_connections() } else { how };
                 self.wait_for_answer(id);
-                self.net.requests.push(Request::Restart { how, by: Some(id) });
+                let cause = self.cause_of(id);
+                self.net.requests.push(Request::Restart { how, by: Some(id), cause });
             }
             Ok(Command::RollBack) => {
                 self.wait_for_answer(id);
-                let reason = "on request".to_owned();
-                self.net.requests.push(Request::RollBack { reason, by: Some(id) });
+                let (reason, cause) = ("on request".to_owned(), self.cause_of(id));
+                self.net.requests.push(Request::RollBack { reason, by: Some(id), cause });
             }
             Ok(Command::Drain) => {
                 self.answer(id, "ok: draining");
@@ -100,6 +101,23 @@ impl<S: Service> Turn<S> {
                 self.answer(id, "ok: stopping");
                 self.net.stop();
             }
+        }
+    }
+
+    /// An operator has asked for it.
+    fn cause_of(&mut self, id: ConnId) -> Cause {
+        match *Connection::new(&mut self.net, id).peer() {
+            Peer::Unix { pid, uid, gid } => Cause::Operator { pid, uid, gid },
+            _ => Cause::Callback, // nobody else comes here
+        }
+    }
+
+    /// The answer to `id` is what all generations say.
+    pub(super) fn ask_all(&mut self, id: ConnId, question: Question) {
+        self.succession.askers.push((id, question));
+        self.wait_for_answer(id);
+        if !self.ask_others() {
+            self.answer_status();
         }
     }
 
@@ -141,7 +159,7 @@ impl<S: Service> Turn<S> {
     }
 
     pub(in crate::turn) fn is_control(&mut self, id: ConnId) -> bool {
-        self.net.conn(id).is_some_and(|conn| conn.flags.control)
+        self.net.conn(id).is_some_and(|conn| conn.flags.caller.is_operator())
     }
 
     /// Answers a request, and goes on with the next one.
@@ -166,7 +184,7 @@ impl<S: Service> Turn<S> {
         }
     }
 
-    /// Answers those who wait for a status, if all that were asked have answered.
+    /// Answers those who wait for reports, if all that were asked have answered.
     pub(in crate::turn) fn answer_status(&mut self) {
         let others = self.succession.old.iter().chain(&self.succession.older);
         if !others.into_iter().any(|other| other.asked) {
@@ -179,9 +197,18 @@ impl<S: Service> Turn<S> {
         if self.succession.askers.is_empty() {
             return;
         }
-        let text = self.status();
-        for id in std::mem::take(&mut self.succession.askers) {
-            self.answer(id, &text);
+        for (id, question) in std::mem::take(&mut self.succession.askers) {
+            match question {
+                Question::Status => {
+                    let text = self.status();
+                    self.answer(id, &text);
+                }
+                Question::Metrics => {
+                    let text = self.metrics();
+                    self.answer(id, &text);
+                }
+                Question::Scrape { head_only } => self.answer_scrape(id, head_only),
+            }
         }
     }
 
@@ -196,7 +223,8 @@ impl<S: Service> Turn<S> {
         }
         let who = self.succession.identity(&self.net);
         lines.push(StatusLine { who, phase: "", report: Some(&own) });
-        for other in self.succession.old.iter().chain(self.succession.older.iter().rev()) {
+        let old = self.succession.old.iter().filter(|old| !self.is_supervisor(old.who));
+        for other in old.chain(self.succession.older.iter().rev()) {
             // One that does not answer hangs, or was stopped.
             let report = other.report.as_ref().filter(|_| !other.asked);
             lines.push(StatusLine { who: other.who, phase: "silent", report });
@@ -227,7 +255,8 @@ impl<S: Service> Turn<S> {
 
     /// The connections of operators.
     pub(in crate::turn) fn controls(&self) -> Vec<ConnId> {
-        self.net.controls.clone()
+        let ids = self.net.callers.iter().copied();
+        ids.filter(|id| self.net.conns[id.slot()].flags.caller.is_operator()).collect()
     }
 
     /// The other generations had their time to answer.

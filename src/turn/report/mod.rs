@@ -1,8 +1,15 @@
-//! Who is told how this process is: an operator (`control`, `check`), the service manager (`manager`), the
+//! Who is told how this process is: whoever has come by a listener of the library's own (`callers`): an operator (`control`,
+//! `check`, `journal`), a balancer or another monitor (`monitor`; `metrics`, `no_metrics` without the feature); the service manager (`manager`), the
 //! supervisor (`supervised`); and what there is to tell of descriptors that are none of ours (`inventory`). When something is said is decided elsewhere.
 
+mod callers;
 mod check;
 mod control;
 mod inventory;
+mod journal;
 mod manager;
+#[cfg_attr(not(feature = "metrics"), path = "no_metrics.rs")]
+mod metrics;
+#[cfg_attr(not(feature = "health"), path = "no_monitor.rs")]
+mod monitor;
 mod supervised;

@@ -1,6 +1,7 @@
 //! What a generation tells its supervisor, if it has one.
 
 use crate::{
+    metrics::Metrics,
     net::Source,
     restart::{Phase, engine::child::Child, link::Identity},
     service::Service,
@@ -14,7 +15,8 @@ impl<S: Service> Turn<S> {
         let maker = self.succession.old.as_ref().map(|old| old.who.pid);
         if let Some(supervisor) = &mut self.succession.supervisor {
             self.net.reserve.open();
-            supervisor.say_main(who, maker, self.net.passed_on());
+            let numbers = self.net.metrics.as_ref().map(Metrics::as_fd);
+            supervisor.say_main(who, maker, numbers, self.net.passed_on());
             self.net.fill_reserve();
         }
     }

@@ -92,6 +92,7 @@ impl<S: Service> Turn<S> {
                 Message::TakenOver => unheard.taken_over = true,
                 Message::Alarms(words) => self.handle_alarms(words),
                 Message::Talk(talk) => self.hear_talk(talk),
+                Message::Dismissed { after: Some(after), .. } => unheard.lame_duck = Some(after),
                 Message::Dismissed { within, .. } => unheard.dismissed = Some(within),
                 _ => {}
             }
@@ -114,6 +115,8 @@ pub(in crate::turn) struct Unheard {
     pub taken_over: bool,
     /// It had been told to stop, within this time.
     pub dismissed: Option<Option<Duration>>,
+    /// It had been told to drain, after this time.
+    pub lame_duck: Option<Duration>,
 }
 
 fn news(words: Vec<AlarmWord>) -> Vec<AlarmChange> {

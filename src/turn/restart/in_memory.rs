@@ -7,6 +7,7 @@ use std::{io, process};
 use super::loading::{load, load_changes};
 use super::moving::Hitch;
 use crate::{
+    cause::Cause,
     error::{Error, Result},
     limits::SERIALS_APART,
     net::{Net, Stream},
@@ -209,7 +210,7 @@ impl<S: Service> Turn<S> {
         self.net.shared = false;
         self.net.thaw();
         match self.succession.unfit.clone() {
-            Some(why) => self.roll_back(why, None),
+            Some(why) => self.roll_back(why, None, Cause::Callback),
             None => Ok(()),
         }
     }
@@ -274,7 +275,7 @@ impl<S: Service> Turn<S> {
         reason: &str,
     ) -> Result<String> {
         if self.succession.phase == Phase::Probation {
-            self.roll_back(reason.to_owned(), None)?;
+            self.roll_back(reason.to_owned(), None, Cause::Callback)?;
         }
         let reason = self.hands_back().unwrap_or_default();
         match self.try_hand_back_in_memory(old) {
@@ -362,7 +363,7 @@ impl<S: Service> Turn<S> {
         let how = self.net.staged.how.clone();
         let how = how.unwrap_or_else(|| Restart::fork_exec().move_connections());
         let generation = self.net.generation() + 1;
-        let task = Task::new(how, None, generation, self.net.clock.now());
+        let task = Task::new(how, None, Cause::Callback, generation, self.net.clock.now());
         self.verdict(&task, Steps::default(), outcome);
     }
 }

@@ -73,6 +73,9 @@ impl<S: Service> Turn<S> {
         }
         let handed_back = matches!(self.succession.phase, Phase::HandingBack | Phase::Returned);
         self.advance(Event::OldGone)?;
+        if self.succession.phase == Phase::Serving && !self.is_supervisor(who) {
+            self.note_end_of_old(who); // which cannot tell any more how it went
+        }
         self.succession.old = None;
         self.make_known(false);
         if handed_back {

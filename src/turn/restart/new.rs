@@ -8,6 +8,7 @@ use mio::Poll;
 
 use super::moving::claim;
 use crate::{
+    cause::Cause,
     error::{Error, Result},
     limits::{RELEASE_PATIENCE, RETIRE_PATIENCE},
     log_target::RESTART,
@@ -38,6 +39,7 @@ impl<S: Service> Turn<S> {
             self.drop_unwanted();
             self.apply_permissions();
             self.start_serving(Start::Fresh)?;
+            self.note_start();
             self.tell_started();
             return Ok(());
         };
@@ -175,6 +177,9 @@ impl<S: Service> Turn<S> {
                 // A side that has died since does not serve.
                 Ok(Some((Message::Resumed, _))) if old.link.is_cut() => {}
                 Ok(Some((Message::Resumed, _))) => self.advance(Event::Resumed)?,
+                Ok(Some((Message::Dismissed { after: Some(after), .. }, _))) => {
+                    self.told_of_lame_duck(after)?;
+                }
                 Ok(Some((Message::Dismissed { within, .. }, _))) => self.told_to_stop(within)?,
                 Ok(Some((Message::GivenUp, _))) => self.given_up()?,
                 Ok(Some((Message::Report(report), _))) => {
@@ -274,7 +279,7 @@ impl<S: Service> Turn<S> {
         }
         // Before it has served anybody.
         match self.succession.unfit.clone() {
-            Some(why) => self.roll_back(why, None),
+            Some(why) => self.roll_back(why, None, Cause::Callback),
             None => Ok(()),
         }
     }
@@ -328,7 +333,11 @@ impl<S: Service> Turn<S> {
         self.net.shared = false;
         self.net.alarms.stop_tracking();
         self.net.alarms.resume_all(); // a side that was handing them back
-        log::info!(target: RESTART, "committed: generation {} stays", self.net.generation());
+        let generation = self.net.generation();
+        log::info!(
+            target: RESTART, event = "committed", generation;
+            "committed: generation {generation} stays"
+        );
         Ok(())
     }
 
@@ -349,7 +358,12 @@ impl<S: Service> Turn<S> {
     }
 
     /// Somebody wants the old side back.
-    pub(in crate::turn) fn roll_back(&mut self, reason: String, by: Option<ConnId>) -> Result {
+    pub(in crate::turn) fn roll_back(
+        &mut self,
+        reason: String,
+        by: Option<ConnId>,
+        cause: Cause,
+    ) -> Result {
         if self.succession.phase != Phase::Probation {
             let why = match self.succession.phase {
                 Phase::HandingBack | Phase::Returned => "it is being rolled back already",
@@ -363,6 +377,7 @@ impl<S: Service> Turn<S> {
             by.into_iter().for_each(|id| self.answer(id, &format!("error: {why}")));
             return Ok(());
         }
+        self.note_roll_back(&reason, &cause);
         self.succession.hands_back = Some((reason, by));
         self.advance(Event::RollBack)
     }

@@ -160,6 +160,7 @@ impl<S: Service> Turn<S> {
                 return self.give_up(|attempt| attempt.failed(why.to_owned()));
             }
             Message::TicketKeys => self.inherit_tickets(fds),
+            Message::Dismissed { after: Some(after), .. } => return self.told_of_lame_duck(after),
             // It was told to stop, and so the service was: also if it has left by now.
             Message::Dismissed { within, .. } => return self.dismissed(within),
             Message::Claim { .. } => return self.take_step(Event::Claimed),
@@ -194,7 +195,10 @@ impl<S: Service> Turn<S> {
     }
 
     /// Ends the attempt, in the way that `end` ends the new side, and goes on without it.
-    pub(super) fn give_up(&mut self, end: impl FnOnce(&mut Attempt) -> RestartError) -> Result {
+    pub(in crate::turn) fn give_up(
+        &mut self,
+        end: impl FnOnce(&mut Attempt) -> RestartError,
+    ) -> Result {
         let Some(mut attempt) = self.detach() else { return Ok(()) };
         let why = end(&mut attempt);
         self.succession.heap.ended(attempt.child.id());
@@ -206,6 +210,7 @@ impl<S: Service> Turn<S> {
         }
         self.advance(Event::NewGone)?;
         self.verdict(&attempt.task, attempt.steps, Err(why));
+        unheard.lame_duck.map_or(Ok(()), |after| self.told_of_lame_duck(after))?;
         unheard.dismissed.map_or(Ok(()), |within| self.dismissed(within))
     }
 

@@ -29,11 +29,13 @@ impl<S: Service> Turn<S> {
                 task.how.max_moved
             );
         }
+        self.note_restart(task, steps, outcome.as_ref().copied());
         let took = self.net.clock.now().saturating_duration_since(task.begun);
         match &outcome {
             Ok(pid) => {
                 log::info!(
-                    target: RESTART,
+                    target: RESTART, event = "restart", outcome = "committed",
+                    generation, engine:% = engine, took_ms = took.as_millis() as u64;
                     "restart: done in {took:?}: generation {generation} is pid {pid}"
                 )
             }
@@ -41,7 +43,11 @@ impl<S: Service> Turn<S> {
                 let line = format_args!("{}", Escaped(why));
                 match why.is_refusal() {
                     true => self.net.log(RESTART, Level::Error, "restart refused", line),
-                    false => log::error!(target: RESTART, "{line}"),
+                    false => log::error!(
+                        target: RESTART, event = "restart", outcome = why.name(),
+                        generation, engine:% = engine, took_ms = took.as_millis() as u64;
+                        "{line}"
+                    ),
                 }
                 self.tell_failed(why);
             }

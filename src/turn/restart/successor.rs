@@ -11,6 +11,7 @@ use crate::{
     limits::LEAVE_GRACE,
     log_target::RESTART,
     logging::Escaped,
+    metrics::Metrics,
     net::{Deadline, Source},
     plan::{Engine, Restart},
     restart::{
@@ -31,10 +32,10 @@ use crate::{
 impl<S: Service> Turn<S> {
     /// Begins a restart that was asked for at `begun`, or refuses it.
     pub(in crate::turn) fn restart(&mut self, asked: Asked, begun: Instant) -> Result {
-        let Asked { how, by } = asked;
+        let Asked { how, by, cause } = asked;
         let generation = self.succession.last_generation.max(self.net.generation()) + 1;
         self.tell_restarting();
-        self.begin_restart(Task::new(how, by, generation, begun))
+        self.begin_restart(Task::new(how, by, cause, generation, begun))
     }
 
     /// Begins it, once nothing is to be waited for.
@@ -64,6 +65,9 @@ impl<S: Service> Turn<S> {
             Phase::Serving if !self.succession.waits_to_restart() => {}
             phase if phase.drains() => return Err(RestartError::Draining),
             _ => return Err(RestartError::InProgress),
+        }
+        if self.net.standing.lame_duck.is_some() {
+            return Err(RestartError::Draining);
         }
         if std::process::id() == 1 {
             return Err(RestartError::FirstProcess);
@@ -192,6 +196,7 @@ impl<S: Service> Turn<S> {
             listeners: introduced(self.net.passed_on()),
             older: older.map(|generation| (generation.who, generation.link.as_fd())).collect(),
             supervisor: self.succession.supervisor.as_ref().map(|s| (s.pid, s.as_fd())),
+            numbers: self.net.metrics.as_ref().map(Metrics::as_fd),
         };
         let mut made = attempt.offer(pid, fds, offer);
         if let (Ok(()), Some(link)) = (&made, &mut attempt.link) {
@@ -229,11 +234,13 @@ impl<S: Service> Turn<S> {
             "restart: waits for generation {} to leave within {within:?}",
             oldest.who.generation
         );
-        let word = Message::Dismissed { within: Some(within), serves: Some(self.net.generation()) };
+        let serves = Some(self.net.generation());
+        let word = Message::Dismissed { within: Some(within), serves, after: None };
         let _ = oldest.link.send(&word, Vec::new());
         let overdue = self.net.set_deadline_in(within + LEAVE_GRACE, Deadline::OlderOverdue);
         oldest.overdue = Some(overdue);
-        self.succession.deferred = Some((Asked { how: task.how, by: task.by }, task.begun));
+        self.succession.deferred =
+            Some((Asked { how: task.how, by: task.by, cause: task.cause }, task.begun));
         Ok(())
     }
 

@@ -1,0 +1,75 @@
+//! What this process counts, for all generations of the service.
+
+use std::time::Instant;
+
+use super::Net;
+use crate::{
+    error::Result,
+    metrics::{Counter, Metrics},
+};
+
+impl Net {
+    /// A count of the service's own, which only grows and goes on across restarts: `heirloom metrics`
+    /// ([numbers](crate::guide::operating#numbers)) has one number, which all generations have counted into, those that drain
+    /// and those that are gone. `name` is made of letters, digits and underscores; `_total` is put behind it in the text.
+    /// `help` is one line. Each set of `labels` with their values is a number of its own, and is fixed here.
+    ///
+    /// Ask for it in [`on_start`](crate::Service::on_start), in each generation: the same name with the same labels is the
+    /// same number. There is room for about 900 of them. A number stays until the service ends, also if a
+    /// new version counts it no more. In a test, and where the system has given no memory for numbers, it is this
+    /// process's alone.
+    ///
+    /// # Errors
+    /// When `name` or the name of a label is none, a name begins with `heirloom_`, which are the library's own, a text has a
+    /// line end in it, all texts are longer than 504 bytes, or there is no room for one more.
+    ///
+    /// ```
+    /// # use heirloom::{Connection, Counter, Net, Origin, Result, Service, Start};
+    /// #[derive(Default)]
+    /// struct Cache {
+    ///     hits: Counter,
+    ///     misses: Counter,
+    /// }
+    ///
+    /// impl Service for Cache {
+    ///     type Session = ();
+    ///     fn on_start(&mut self, net: &mut Net, _start: Start) {
+    ///         let lookups = |net: &mut Net, result| net.counter("cache_lookups", "Keys looked up.", &[("result", result)]);
+    ///         self.hits = lookups(net, "hit").expect("a name");
+    ///         self.misses = lookups(net, "miss").expect("a name");
+    ///     }
+    /// #   fn on_open(&mut self, _conn: &mut Connection<'_>, _origin: Origin) -> Result { Ok(()) }
+    ///     fn on_data(&mut self, _conn: &mut Connection<'_>, _: &mut (), input: &[u8]) -> Result<usize> {
+    ///         self.hits.add(1);
+    ///         Ok(input.len())
+    ///     }
+    /// }
+    /// ```
+    pub fn counter(&mut self, name: &str, help: &str, labels: &[(&str, &str)]) -> Result<Counter> {
+        match &self.metrics {
+            Some(metrics) => metrics.counter(name, help, labels),
+            None => Metrics::check(name, help, labels).map(|()| Counter::default()),
+        }
+    }
+
+    /// A turn is over, and another wait begins at `now`.
+    pub(super) fn count_turn(&mut self, now: Instant) {
+        if self.stats.turns > 0 {
+            self.stats.lengths.add(now.saturating_duration_since(self.now));
+        }
+        self.publish();
+    }
+
+    /// All that was counted so far is there for others.
+    pub(crate) fn publish(&mut self) {
+        if let Some(metrics) = &mut self.metrics {
+            metrics.publish(&self.stats);
+        }
+    }
+
+    /// From here on it counts there.
+    pub(crate) fn count_in(&mut self, metrics: Metrics) {
+        self.shares_descriptor(&metrics.as_fd()); // a fork is to share it
+        self.metrics = Some(metrics);
+    }
+}
