@@ -129,8 +129,8 @@ impl<S: Service> Server<S> {
         self.listen_for_own(&name)
     }
 
-    /// Answers monitors by HTTP/1 at `address`, which is written as for [`listen`](Self::listen): whether this process turns,
-    /// and whether it should be sent clients. May be called several times.
+    /// Answers monitors by HTTP/1 at `address` (`host:port`, `unix:/path` with a mode and so on, `unix:@name`): whether this process
+    /// turns, and whether it should be sent clients. May be called several times.
     ///
     /// | `GET` or `HEAD` | answer |
     /// |---|---|
@@ -162,8 +162,8 @@ impl<S: Service> Server<S> {
         self.listen_for_own(&format!("{}{address}", crate::net::MONITOR))
     }
 
-    /// Answers HAProxy's agent check at `address`, which is written as for [`listen`](Self::listen): one line on each
-    /// connection, whatever it sends. May be called several times.
+    /// Answers HAProxy's agent check at `address` (`host:port`, `unix:/path` with a mode and so on, `unix:@name`): one line on
+    /// each connection, whatever it sends. May be called several times.
     ///
     /// | the service | line |
     /// |---|---|
