@@ -25,7 +25,7 @@ mod tally;
 
 use std::{
     io::{self, Write},
-    path::PathBuf,
+    path::Path,
     process::{ExitCode, id},
     thread,
     time::{Duration, Instant},
@@ -95,7 +95,7 @@ fn parse() -> io::Result<Options> {
 }
 
 /// Answers how many requests have failed that should not have.
-fn run(options: &Options, folder: &PathBuf) -> io::Result<u64> {
+fn run(options: &Options, folder: &Path) -> io::Result<u64> {
     let made = (0..3).map(|number| Server::start(folder, number, options.moves, options.lame_duck));
     let mut servers = made.collect::<io::Result<Vec<_>>>()?;
     let mut haproxy = Haproxy::start(folder, &servers)?;
