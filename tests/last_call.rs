@@ -50,6 +50,42 @@ fn assert_refuses(server: &Server) {
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
 }
 
+/// Comes again and again until the door is closed, and answers what happened to whoever had got through it.
+fn come_until_closed(address: &str) -> std::io::Result<u32> {
+    let mut answered = 0;
+    while let Ok(mut stream) = TcpStream::connect(address) {
+        stream.set_read_timeout(Some(DEADLINE))?;
+        stream.write_all(b"echo here\n")?;
+        let mut answer = [0; 5];
+        stream.read_exact(&mut answer)?;
+        assert_eq!(&answer, b"here\n");
+        answered += 1;
+    }
+    Ok(answered)
+}
+
+/// Whoever has a connection has an answer, also who comes between the last look into the queue and the close.
+#[test]
+fn nobody_who_has_come_through_the_door_is_reset_as_it_closes() {
+    for _ in 0..60 {
+        let mut server = Server::of("lab").start();
+        let reset = std::thread::scope(|scope| {
+            let address = &server.address;
+            let clients: Vec<_> =
+                (0..8).map(|_| scope.spawn(move || come_until_closed(address))).collect();
+            let until = Instant::now() + Duration::from_millis(20);
+            while Instant::now() < until {
+                server.connect().ask("echo here");
+            }
+            server.signal(SIGTERM);
+            let ended = clients.into_iter().map(|client| client.join().expect("no wrong answer"));
+            ended.filter_map(Result::err).map(|e| e.to_string()).collect::<Vec<_>>()
+        });
+        assert!(reset.is_empty(), "{reset:?}");
+        assert!(server.wait_exit().success());
+    }
+}
+
 #[test]
 fn who_waits_in_the_queue_at_a_stop_is_answered() {
     let mut server = Server::of("lab").start();

@@ -118,6 +118,34 @@ pub(crate) fn listen(socket: &impl AsFd, backlog: c_int) -> io::Result<()> {
     }
 }
 
+/// Begins no more handshakes of TCP, and completes those that have begun: who asks from here on finds the port closed when
+/// it asks again, a second later (RFC 6298), unless somebody else has it then. Clients in the queue are not touched.
+///
+/// A filter of the classic kind (`SO_ATTACH_FILTER`, socket(7)) sees a segment from its header on (tcp(7)), the
+/// flags at byte 13. Anybody may attach one. It holds for the socket, whoever has a copy of it.
+pub(crate) fn refuse_handshakes(socket: &impl AsFd) -> io::Result<()> {
+    const SYN: u32 = 0x02;
+    const ACK: u32 = 0x10;
+    let code = |parts: u32| parts as u16; // each fits: they are codes of 16 bits
+    let step = |code: u16, jt: u8, jf: u8, k: u32| libc::sock_filter { code, jt, jf, k };
+    let mut steps = [
+        step(code(libc::BPF_LD | libc::BPF_B | libc::BPF_ABS), 0, 0, 13),
+        step(code(libc::BPF_ALU | libc::BPF_AND | libc::BPF_K), 0, 0, SYN | ACK),
+        step(code(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K), 0, 1, SYN),
+        step(code(libc::BPF_RET | libc::BPF_K), 0, 0, 0),
+        step(code(libc::BPF_RET | libc::BPF_K), 0, 0, u32::MAX),
+    ];
+    let program = libc::sock_fprog { len: steps.len() as u16, filter: steps.as_mut_ptr() };
+    let (fd, place) = (socket.as_fd().as_raw_fd(), (&raw const program).cast());
+    let length = size_of::<libc::sock_fprog>() as libc::socklen_t;
+    // SAFETY: the descriptor is borrowed; the kernel reads the program and its steps, which live through the call, and
+    // keeps a copy of its own.
+    match unsafe { libc::setsockopt(fd, SOL_SOCKET, libc::SO_ATTACH_FILTER, place, length) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 /// What the options of a socket were at some time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Kept(Vec<Setting>);

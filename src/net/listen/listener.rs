@@ -36,7 +36,7 @@ use crate::{
     net::{
         address::Address,
         caller::Caller,
-        sockopt::Kept,
+        sockopt::{Kept, refuse_handshakes},
         stream::{Peer, Stream},
     },
     system::regular_file::FileId,
@@ -267,6 +267,13 @@ impl Listener {
                 self.permissions.apply(path)
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Before that: nobody begins to come here any more, and who has begun still does.
+    pub fn refuse_handshakes(&self) {
+        if matches!(self.socket, Socket::Tcp(_)) && !is_activated(&self.name) {
+            let _ = refuse_handshakes(self); // without it some are reset
         }
     }
 

@@ -17,7 +17,7 @@ impl Net {
     /// asks.
     ///
     /// ```
-    /// # use heirloom::{Connection, ConnId, Net, Origin, Reason, Result, Service};
+    /// # use heirloom::{Connection, ConnId};
     /// struct Front {
     ///     database: Option<ConnId>,
     /// }
@@ -26,7 +26,7 @@ impl Net {
     ///     /// Of `on_open`, where the origin is a dial; the other way round in `on_close`.
     ///     fn database_is_there(&mut self, conn: &mut Connection<'_>) {
     ///         self.database = Some(conn.id());
-    ///         conn.net().set_ready(true);
+    ///         conn.net.set_ready(true);
     ///     }
     /// }
     /// ```

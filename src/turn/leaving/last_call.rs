@@ -1,7 +1,7 @@
 //! The last call: who has come before this process closes its doors for good is let in, and heard.
 //!
 //! The kernel resets whoever is in a queue when the last process closes it, and throws away what is in a
-//! datagram socket's buffer. What comes after the last look is theirs to deal with; so is who has connected to
+//! datagram socket's buffer. So by TCP nobody begins to come before the last look. What comes to other sockets after it is theirs to deal with; so is who has connected to
 //! a socket with `TCP_DEFER_ACCEPT` and said nothing (`tcp(7)`): the kernel has not put it into the queue.
 
 use crate::{
@@ -16,11 +16,17 @@ const DATAGRAM_ROOM: usize = 512;
 
 impl<S: Service> Turn<S> {
     /// Nobody else will: accepts until no client waits, up to the limit on connections, and reads datagrams
-    /// until none is there.
-    pub(super) fn last_call(&mut self) {
+    /// until none is there. Where this process is `alone`, no handshake begins from here on: between the last look and the
+    /// close somebody would come whom the kernel resets, with a request on the way that nobody may repeat.
+    pub(super) fn last_call(&mut self, alone: bool) {
         // Who comes from here on shall not find the door.
         let listeners = self.net.listeners.iter().filter(|listener| listener.caller.is_client());
-        listeners.for_each(Listener::unlink);
+        for listener in listeners {
+            listener.unlink();
+            if alone {
+                listener.refuse_handshakes();
+            }
+        }
         self.net.datagrams.iter().filter_map(Datagrams::socket).for_each(Listener::unlink);
         self.read_all_datagrams();
         self.net.admit_up_to_the_limit();

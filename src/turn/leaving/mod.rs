@@ -93,9 +93,9 @@ impl<S: Service> Turn<S> {
         }
         self.close_way_back();
         self.tell_leaving();
-        self.last_call();
         // In a restart the other side may have clients of the queue yet to accept.
         let alone = self.succession.old.is_none() && !self.succession.retired;
+        self.last_call(alone);
         self.net.close_to_clients(alone).map_err(|e| Error::io("wait for", "operators", e))?;
         self.tell_stopping();
         self.give_up_deferred();
