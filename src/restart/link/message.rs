@@ -201,9 +201,8 @@ impl Message {
             Message::Rollback(word) => word.put(&mut out),
             Message::Talk(talk) => talk.put(&mut out),
             Message::Dismissed { within, serves, after } => {
-                let times = [(WITHIN, within), (AFTER, after)].into_iter();
-                let times = times.filter_map(|(tag, time)| Some((tag, (*time)?)));
-                times.for_each(|(tag, time)| put_time(&mut out, tag, time));
+                within.iter().for_each(|time| put_time(&mut out, WITHIN, *time));
+                after.iter().for_each(|time| put_time(&mut out, AFTER, *time));
                 serves.iter().for_each(|number| put_number(&mut out, OWN_GENERATION, *number));
             }
             Message::Serving { after } => put_time(&mut out, AFTER, *after),
