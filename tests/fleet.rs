@@ -38,6 +38,6 @@ fn a_rolling_upgrade_and_a_machine_that_leaves_cost_no_request() {
         let (requests, _, failed) = numbers(&said, "s3 is a lame duck");
         assert!(requests > 0 && failed == 0, "{said}");
         let (requests, posts, failed) = numbers(&said, "all ");
-        assert_eq!((requests, posts, failed), (20_000, 10_000, 0), "{said}");
+        assert!(requests >= 20_000 && posts >= 10_000 && failed == 0, "{said}");
     }
 }

@@ -26,7 +26,7 @@ for_both_engines!(
 );
 
 /// So long a lame duck lives here, in seconds; and so long that nobody sees the end of it.
-const SHORT: f64 = 1.5;
+const SHORT: f64 = 4.0;
 const LONG: f64 = 600.0;
 
 /// Ends a probation that is to be survived, in milliseconds; and one in which something happens.
@@ -68,7 +68,7 @@ fn it_accepts_for_a_time_while_monitors_are_told_and_then_drains() {
     assert_told(&lab, SAYS_DRAIN);
     let mut late = lab.connect();
     assert_eq!(late.who().generation, 0);
-    assert!(late.ask("events").contains("lame duck for 1.5s"), "the service was told");
+    assert!(late.ask("events").contains("lame duck for 4s"), "the service was told");
     assert!(late.ask("lame-duck").starts_with("Some("));
     assert_eq!(lab.status()[0].get("phase"), "lame-duck");
     lab.wait_line("draining: 2 connections are left");
@@ -87,7 +87,8 @@ fn an_operator_asks_for_it_as_well_and_a_second_word_means_now() {
         let mut lab = lab(LONG, PROVEN, |setup| setup);
         let mut client = lab.connect();
         client.who();
-        assert_eq!(lab.heirloom(&["drain"]).status, Some(0));
+        let ran = lab.heirloom(&["drain"]);
+        assert_eq!((ran.status, ran.out.trim_end()), (Some(0), "accepts for 600s, then drains"));
         wait_lame(&lab, 1);
         assert_told(&lab, SAYS_DRAIN);
         match second {
@@ -149,44 +150,56 @@ fn begin(lab: &Monitored, engine: Engine) -> (i32, i32) {
 }
 
 fn whichever_side_of_a_restart_is_told_both_leave_when_the_time_is_over(engine: Engine) {
-    for told in ["old", "new", "both"] {
-        let lab = lab(SHORT, IN_DOUBT, |setup| setup);
-        let (old, new) = begin(&lab, engine);
-        assert_told(&lab, SAYS_READY);
-        let begun = Instant::now();
-        if told != "new" {
-            tell(old, SIGTERM);
+    thread::scope(|scope| {
+        for told in ["old", "new", "both"] {
+            scope.spawn(move || both_leave(engine, told));
         }
-        if told != "old" {
-            tell(new, SIGTERM);
-        }
-        wait_lame(&lab, 2);
-        assert_told(&lab, SAYS_DRAIN);
-        assert_eq!(lab.connect().who().pid, new, "it accepts");
-        wait_gone(old);
-        wait_gone(new);
-        let took = begun.elapsed();
-        assert!(took >= Duration::from_secs_f64(SHORT), "{told}: {took:?}");
-        assert_eq!(lab.count_lines("rolled back"), 0, "{told}: {}", lab.log());
+    });
+}
+
+fn both_leave(engine: Engine, told: &str) {
+    let lab = lab(SHORT, IN_DOUBT, |setup| setup);
+    let (old, new) = begin(&lab, engine);
+    assert_told(&lab, SAYS_READY);
+    let begun = Instant::now();
+    if told != "new" {
+        tell(old, SIGTERM);
     }
+    if told != "old" {
+        tell(new, SIGTERM);
+    }
+    wait_lame(&lab, 2);
+    assert_told(&lab, SAYS_DRAIN);
+    assert_eq!(lab.connect().who().pid, new, "it accepts");
+    wait_gone(old);
+    wait_gone(new);
+    let took = begun.elapsed();
+    assert!(took >= Duration::from_secs_f64(SHORT), "{told}: {took:?}");
+    assert_eq!(lab.count_lines("rolled back"), 0, "{told}: {}", lab.log());
 }
 
 fn a_stop_that_was_heard_is_not_undone_by_the_death_of_the_new_side(engine: Engine) {
-    for told in ["old", "new"] {
-        let lab = lab(SHORT, IN_DOUBT, |setup| setup);
-        let (old, new) = begin(&lab, engine);
-        tell(if told == "old" { old } else { new }, SIGTERM);
-        wait_lame(&lab, 2);
-        slay(new);
-        lab.wait_line("restart: the new side ended in its probation");
-        assert_told(&lab, SAYS_DRAIN);
-        assert_eq!(lab.connect().who().pid, old, "{told}: the old side serves again");
-        wait_gone(old);
-    }
+    thread::scope(|scope| {
+        for told in ["old", "new"] {
+            scope.spawn(move || the_old_side_leaves(engine, told));
+        }
+    });
+}
+
+fn the_old_side_leaves(engine: Engine, told: &str) {
+    let lab = lab(10.0, IN_DOUBT, |setup| setup);
+    let (old, new) = begin(&lab, engine);
+    tell(if told == "old" { old } else { new }, SIGTERM);
+    wait_lame(&lab, 2);
+    slay(new);
+    lab.wait_line("restart: the new side ended in its probation");
+    assert_told(&lab, SAYS_DRAIN);
+    assert_eq!(lab.connect().who().pid, old, "{told}: the old side serves again");
+    wait_gone(old);
 }
 
 fn a_roll_back_does_not_undo_it(engine: Engine) {
-    let lab = lab(5.0, IN_DOUBT, |setup| setup);
+    let lab = lab(10.0, IN_DOUBT, |setup| setup);
     let (old, new) = begin(&lab, engine);
     tell(new, SIGTERM);
     wait_lame(&lab, 2);
@@ -201,7 +214,7 @@ fn a_roll_back_does_not_undo_it(engine: Engine) {
 /// A new side that stays while both are lame ducks goes on as one.
 #[test]
 fn a_commit_does_not_undo_it() {
-    let lab = lab(5.0, 1_500, |setup| setup);
+    let lab = lab(10.0, 1_500, |setup| setup);
     let (old, new) = begin(&lab, Engine::Fork);
     tell(old, SIGTERM);
     wait_lame(&lab, 2);
@@ -223,6 +236,18 @@ fn a_supervisor_is_part_of_it() {
     assert!(lab.wait_exit().success());
 }
 
+/// A crash does not undo what was told, either.
+#[test]
+fn a_supervisor_makes_no_other_lame_duck() {
+    let mut lab = lab(LONG, PROVEN, |setup| setup.arg("--supervised"));
+    tell(lab.child.id() as i32, SIGTERM);
+    wait_lame(&lab, 1);
+    let main = lab.connect().who().pid;
+    slay(main);
+    lab.wait_exit();
+    assert_eq!(lab.count_lines("another generation in"), 0, "{}", lab.log());
+}
+
 /// Who kills a whole group tells each process of it.
 #[test]
 fn a_signal_to_the_whole_group_is_one_word() {
@@ -242,7 +267,7 @@ fn a_signal_to_the_whole_group_is_one_word() {
 /// Nobody is refused, and no answer is missing, from the word to the end of the time.
 #[test]
 fn monitors_and_clients_find_the_door_open_to_the_end_of_the_time() {
-    let lab = lab(2.0, PROVEN, |setup| setup);
+    let lab = lab(8.0, PROVEN, |setup| setup);
     let done = AtomicBool::new(false);
     let answers = thread::scope(|scope| {
         let at_end = AtEnd(&done);

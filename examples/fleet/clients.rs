@@ -25,14 +25,16 @@ pub struct Load {
     requests: u64,
     begun: AtomicU64,
     done: AtomicU64,
-    stopped: AtomicBool,
+    /// Nothing more happens; and something has gone wrong with what was to happen.
+    told: AtomicBool,
+    failed: AtomicBool,
     /// What is under way; its names, and for each and each target what was seen.
     phase: AtomicUsize,
     phases: Mutex<Vec<(String, Vec<Tally>)>>,
 }
 
 impl Load {
-    /// `requests` in all, from so many clients of each target.
+    /// So many clients of each target ask until all is told, and for `requests` at least.
     pub fn begin(targets: &[SocketAddr], clients: usize, requests: u64) -> Load {
         let first = ("nothing happens".to_owned(), vec![Tally::default(); targets.len()]);
         Load {
@@ -41,7 +43,8 @@ impl Load {
             requests,
             begun: AtomicU64::new(0),
             done: AtomicU64::new(0),
-            stopped: AtomicBool::new(false),
+            told: AtomicBool::new(false),
+            failed: AtomicBool::new(false),
             phase: AtomicUsize::new(0),
             phases: Mutex::new(vec![first]),
         }
@@ -61,7 +64,15 @@ impl Load {
 
     /// Waits until this share of the load has gone by.
     pub fn wait_share(&self, part: u64, of: u64) -> io::Result<()> {
-        let until = self.requests * part / of;
+        self.wait_until(self.requests * part / of)
+    }
+
+    /// Waits until so much more of it has.
+    pub fn wait_more(&self, part: u64, of: u64) -> io::Result<()> {
+        self.wait_until(self.done.load(Relaxed) + self.requests * part / of)
+    }
+
+    fn wait_until(&self, until: u64) -> io::Result<()> {
         let (mut seen, mut since) = (0, Instant::now());
         while self.done.load(Relaxed) < until {
             let done = self.done.load(Relaxed);
@@ -76,9 +87,10 @@ impl Load {
         Ok(())
     }
 
-    /// The rest of the load goes on to its end, or ends now.
-    pub fn finish(&self, to_the_end: bool) {
-        self.stopped.store(!to_the_end, Relaxed);
+    /// All is told, or nothing more can be.
+    pub fn finish(&self, is_told: bool) {
+        let flag = if is_told { &self.told } else { &self.failed };
+        flag.store(true, Relaxed);
     }
 
     pub fn failures(&self) -> u64 {
@@ -110,7 +122,8 @@ impl Load {
         let mut connection = None;
         loop {
             let number = self.begun.fetch_add(1, Relaxed);
-            if number >= self.requests || self.stopped.load(Relaxed) {
+            let enough = self.told.load(Relaxed) && number >= self.requests;
+            if enough || self.failed.load(Relaxed) {
                 return;
             }
             let begun = Instant::now();

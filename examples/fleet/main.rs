@@ -52,6 +52,7 @@ struct Options {
 
 fn main() -> ExitCode {
     let ran = parse().and_then(|options| {
+        process::heed_interrupts()?;
         let folder = std::env::temp_dir().join(format!("heirloom-fleet-{}", id()));
         std::fs::create_dir_all(&folder)?;
         let ran = run(&options, &folder);
@@ -116,8 +117,9 @@ fn run(options: &Options, folder: &PathBuf) -> io::Result<u64> {
             let load = Load::begin(&[haproxy.address], options.clients, options.requests / 4);
             let lost = thread::scope(|scope| {
                 let crowd = load.spawn(scope);
-                let lost = load.wait_share(1, 3).and_then(|()| haproxy.lose(how));
-                load.next(how.name());
+                let begun = load.wait_share(1, 3).map(|()| load.next(how.name()));
+                let lost = begun.and_then(|()| haproxy.lose(how));
+                load.next("it accepts again");
                 load.finish(lost.is_ok());
                 crowd.into_iter().for_each(|client| drop(client.join()));
                 lost
@@ -147,5 +149,5 @@ fn story(load: &Load, servers: &mut Vec<Server>, options: &Options) -> io::Resul
     load.next(&format!("{} is a lame duck, drains and ends", last.name));
     last.leave()?;
     load.next(&format!("{} is gone, after {:.1?}", last.name, begun.elapsed()));
-    Ok(())
+    load.wait_more(1, steps)
 }

@@ -4,13 +4,14 @@ use std::{
     io,
     net::{SocketAddr, TcpListener, TcpStream},
     os::unix::process::CommandExt,
-    process::{Child, Command, Stdio},
+    process::{Child, Command, Stdio, exit},
+    sync::Mutex,
     thread,
     time::{Duration, Instant},
 };
 
 use nix::{
-    sys::signal::{Signal, kill, killpg},
+    sys::signal::{SigSet, Signal, kill, killpg},
     unistd::Pid,
 };
 
@@ -19,12 +20,30 @@ use crate::DEADLINE;
 /// It leads a group of its own, in which its generations and workers are.
 pub struct Process(Child);
 
+/// The groups that are to be ended when this program is.
+static GROUPS: Mutex<Vec<i32>> = Mutex::new(Vec::new());
+
+/// From here on an interrupt ends them all, although they are in groups of their own.
+pub fn heed_interrupts() -> io::Result<()> {
+    let signals: SigSet = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().collect();
+    signals.thread_block()?; // and in each thread that comes
+    thread::spawn(move || {
+        let _ = signals.wait();
+        for &group in GROUPS.lock().expect("nobody panics with it").iter() {
+            let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+        }
+        exit(130)
+    });
+    Ok(())
+}
+
 impl Process {
     pub fn start(mut command: Command) -> io::Result<Process> {
         let program = command.get_program().display().to_string();
         command.stdin(Stdio::null()).process_group(0);
         let child =
             command.spawn().map_err(|e| io::Error::new(e.kind(), format!("{program}: {e}")))?;
+        GROUPS.lock().expect("nobody panics with it").push(child.id() as i32);
         Ok(Process(child))
     }
 
@@ -34,7 +53,9 @@ impl Process {
 
     /// Ends all of the group at once.
     pub fn kill(&mut self) {
-        let _ = killpg(Pid::from_raw(self.0.id() as i32), Signal::SIGKILL);
+        let group = self.0.id() as i32;
+        GROUPS.lock().expect("nobody panics with it").retain(|&other| other != group);
+        let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
         let _ = self.0.wait();
     }
 }

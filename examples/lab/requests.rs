@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use heirloom::{Alarm, Connection, Restart, Result};
+use heirloom::{Alarm, Connection, Net, Restart, Result};
 
 use crate::{
     ALARM, DIAL, Lab, RESTART, UNHOLD, WAIT, idle, names, say,
@@ -23,6 +23,17 @@ use crate::{
 
 /// The heap of `heap` is made of such blocks, too small for the allocator to map each by itself.
 const HEAP_BLOCK: usize = 64 * 1024;
+
+/// What monitors are told, and why; `None`: it is another request.
+fn standing(net: &mut Net, verb: &str, rest: &str) -> Result<Option<String>> {
+    match verb {
+        "ready" => net.set_ready(number::<u8>(rest)? != 0),
+        "weight" => net.set_weight(number(rest)?),
+        "lame-duck" => return Ok(Some(format!("{:?}", net.lame_duck()))),
+        _ => return Ok(None),
+    }
+    Ok(Some("ok".to_owned()))
+}
 
 impl Lab {
     /// A request and its answer; `None` when the answer comes later.
@@ -35,7 +46,7 @@ impl Lab {
         let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
         let id = conn.id();
         let net = &mut *conn.net;
-        if let Some(answer) = words::handle(net, verb, rest)? {
+        if let Some(answer) = words::handle(net, verb, rest)?.or(standing(net, verb, rest)?) {
             return Ok(Some(answer));
         }
         let done = || "ok".to_owned();
@@ -80,15 +91,6 @@ impl Lab {
                 net.roll_back(rest);
                 done()
             }
-            "ready" => {
-                net.set_ready(number::<u8>(rest)? != 0);
-                done()
-            }
-            "weight" => {
-                net.set_weight(number(rest)?);
-                done()
-            }
-            "lame-duck" => format!("{:?}", net.lame_duck()),
             _ => match self.handle_process(verb, rest)?.or_else(|| self.whence.handle(id, verb)) {
                 Some(answer) => answer,
                 None => return self.handle_moving(conn, session, verb, rest),

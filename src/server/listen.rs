@@ -129,8 +129,8 @@ impl<S: Service> Server<S> {
         self.listen_for_own(&name)
     }
 
-    /// Answers monitors by HTTP/1 at `address`, which is written as for [`listen`](Self::listen): whether this process turns,
-    /// and whether it should be sent clients. May be called several times.
+    /// Answers monitors by HTTP/1 at `address` (`host:port`, `unix:/path` with a mode and so on, `unix:@name`): whether this process
+    /// turns, and whether it should be sent clients. May be called several times.
     ///
     /// | `GET` or `HEAD` | answer |
     /// |---|---|
@@ -162,8 +162,8 @@ impl<S: Service> Server<S> {
         self.listen_for_own(&format!("{}{address}", crate::net::MONITOR))
     }
 
-    /// Gives [numbers](crate::guide::operating#numbers) at `address`, which is written as for [`listen`](Self::listen), to monitors
-    /// such as Prometheus: `GET /metrics` by HTTP/1, in the text format of OpenMetrics. May be called several times.
+    /// Gives [numbers](crate::guide::operating#numbers) at `address` (`host:port`, `unix:/path` with a mode and so on, `unix:@name`) to
+    /// monitors such as Prometheus: `GET /metrics` by HTTP/1, in the text format of OpenMetrics. May be called several times.
     ///
     /// They are those of the service, summed up over all generations, also while older ones drain. So a restart by either engine
     /// is no gap, and no counter falls. One generation that hangs costs an answer half a second. What [`health`](Self::health) says
@@ -183,8 +183,8 @@ impl<S: Service> Server<S> {
         self.listen_for_own(&format!("{}{address}", crate::net::METRICS))
     }
 
-    /// Answers HAProxy's agent check at `address`, which is written as for [`listen`](Self::listen): one line on each
-    /// connection, whatever it sends. May be called several times.
+    /// Answers HAProxy's agent check at `address` (`host:port`, `unix:/path` with a mode and so on, `unix:@name`): one line on
+    /// each connection, whatever it sends. May be called several times.
     ///
     /// | the service | line |
     /// |---|---|

@@ -6,7 +6,8 @@
 //! - a generation that has said so, and has not said since that it leaves, can serve again: when main
 //!   dies, such a one has [`RESUME_PATIENCE`] to do so, and only if there is none is a new one made;
 //! - whoever says `Leaves` speaks for the whole service: from then on nothing is restarted;
-//! - a main that dies of a signal which was sent through the supervisor has done as it was told;
+//! - a main that dies of a signal which was sent through the supervisor has done as it was told; so has one that was
+//!   told to leave and dies before it has said so, for a lame duck takes its time, unless another one could serve again;
 //! - nobody serves beside main but who was made by it: any other is one too many.
 
 use std::time::{Duration, Instant};
@@ -106,7 +107,7 @@ pub(super) struct Watch {
     next_generation: u64,
     /// Deaths in a row, each soon after a start.
     failures: u32,
-    /// It was told to end while a generation was being made.
+    /// A signal that means the end of the service was passed on.
     told_to_leave: bool,
     /// How long the end of the service may take.
     stop_within: Option<Duration>,
@@ -245,7 +246,7 @@ impl Watch {
 
     /// Main is gone, and has not said that it leaves.
     fn bereave(&mut self, now: Instant) -> Vec<Action> {
-        if self.has_done_as_told() {
+        if self.has_done_as_told() || (self.told_to_leave && !self.has_standby()) {
             return self.end(now);
         }
         if self.has_standby() {
@@ -288,6 +289,7 @@ impl Watch {
         let main = self.known.iter().find(|known| Some(known.pid) == self.main);
         match self.phase {
             Phase::Watching | Phase::Ending { .. } if main.is_some() => {
+                self.told_to_leave |= leave;
                 self.forwarded.insert(signal);
                 main.map(forward).into_iter().collect()
             }

@@ -158,6 +158,23 @@ fn a_main_that_dies_of_a_forwarded_signal_has_done_as_told() {
     story.tell(Gone { pid: 1 }, &[Action::Exit { code: 131 }]);
 }
 
+/// It was a lame duck, which says that it leaves when it does.
+#[test]
+fn a_main_that_dies_after_it_was_told_to_leave_is_not_made_anew() {
+    let mut story = Story::begin();
+    story.tell(asked(Signal::SIGTERM), &[forward(1, Signal::SIGTERM)]);
+    story.tell(Ended { pid: 1, code: KILLED }, &[]);
+    story.tell(Gone { pid: 1 }, &[Action::Dismiss, Action::Exit { code: KILLED }]);
+
+    // But the old side of its restart serves again, and has been told as well.
+    let mut story = Story::begin();
+    story.tell(serves(2, Some(1)), &[]);
+    story.tell(asked(Signal::SIGTERM), &[forward(2, Signal::SIGTERM)]);
+    story.tell(Gone { pid: 2 }, &[]);
+    story.tell(serves(1, None), &[]);
+    story.tell(Leaves { pid: 1 }, &[Action::Dismiss]);
+}
+
 #[test]
 fn who_can_serve_again_comes_before_a_new_one() {
     let mut story = Story::begin();

@@ -200,11 +200,7 @@ impl Message {
             Message::Failed { reason } => put_reason(&mut out, reason),
             Message::Rollback(word) => word.put(&mut out),
             Message::Talk(talk) => talk.put(&mut out),
-            Message::Dismissed { within, serves, after } => {
-                within.iter().for_each(|time| put_time(&mut out, WITHIN, *time));
-                after.iter().for_each(|time| put_time(&mut out, AFTER, *time));
-                serves.iter().for_each(|number| put_number(&mut out, OWN_GENERATION, *number));
-            }
+            Message::Dismissed { .. } => self.put_dismissed(&mut out),
             Message::Serving { after } => put_time(&mut out, AFTER, *after),
             Message::Datagrams { forwarded } => put_forwarded(&mut out, forwarded),
             Message::Connections { count } => put_number(&mut out, CONNECTIONS, *count),
@@ -252,6 +248,13 @@ impl Message {
         put_time(out, COPY_WITHIN, *copy_within);
         back.iter().for_each(|back| back.put(out));
         old.put(out);
+    }
+
+    fn put_dismissed(&self, out: &mut Vec<u8>) {
+        let Message::Dismissed { within, serves, after } = self else { return };
+        within.iter().for_each(|time| put_time(out, WITHIN, *time));
+        serves.iter().for_each(|number| put_number(out, OWN_GENERATION, *number));
+        after.iter().for_each(|time| put_time(out, AFTER, *time));
     }
 
     fn kind(&self) -> u16 {

@@ -30,6 +30,18 @@ impl<S: Service> Turn<S> {
         }
     }
 
+    /// What an operator reads who asks for a drain, which comes next.
+    pub(in crate::turn) fn way_to_drain(&self) -> String {
+        let within = self.succession.lame_duck;
+        match self.net.standing.lame_duck {
+            None if self.may_be_lame_duck() && !within.is_zero() => {
+                format!("ok: accepts for {within:?}, then drains")
+            }
+            Some(_) if self.is_lame_duck() => "ok: now".to_owned(),
+            _ => "ok: draining".to_owned(),
+        }
+    }
+
     /// Not one that leaves already, nor one that has never served.
     fn may_be_lame_duck(&self) -> bool {
         !self.succession.phase.drains() && self.succession.phase != Phase::Waiting

@@ -94,7 +94,8 @@ impl<S: Service> Turn<S> {
                 self.net.requests.push(Request::RollBack { reason, by: Some(id), cause });
             }
             Ok(Command::Drain) => {
-                self.answer(id, "ok: draining");
+                let text = self.way_to_drain();
+                self.answer(id, &text);
                 self.net.drain();
             }
             Ok(Command::Stop) => {
