@@ -92,7 +92,7 @@
 //!   long a peer may be silent;
 //!   [`Prepare`] is for a large heap; [`Verdict`] says how that went.
 //! - [`PerProcess`] holds what a fork must not share, [`fresh_seed`] is for random numbers after it.
-//! - [`logging`] is for a log that holds nobody up, behind whatever logger there is; [`Counter`] is for numbers that go on across restarts.
+//! - [`logging`] is for a log that holds nobody up, behind whatever logger there is; [`Counter`] and [`Gauge`] are for numbers that go on across restarts.
 //! - [`limits`] has every fixed size and time with its reason; [`codec`] cuts bytes into messages.
 //! - [`testing`] runs a service without sockets and without time.
 //!
@@ -152,7 +152,7 @@ mod verdict;
 
 pub use error::{Error, Result};
 pub use inventory::{Finding, Inventory, Place};
-pub use metrics::Counter;
+pub use metrics::{Counter, Gauge};
 #[cfg(feature = "names")]
 pub use names::{NameError, NameFailure};
 pub use net::{

@@ -153,11 +153,13 @@ fn a_roll_back_takes_nothing_back(engine: Engine) {
     done.connect(&lab.address);
     done.ask();
     wait_counted(&lab, &done, &mut last);
+    assert_eq!(last.get("lab_generation{}"), 1.0);
     assert_eq!(lab.request("rollback"), ["ok: generation 0 serves again"]);
     assert_eq!(restart.wait().status, Some(1));
     done.connect(&lab.address);
     done.ask();
     wait_counted(&lab, &done, &mut last);
+    assert_eq!(last.get("lab_generation{}"), 0.0);
 }
 
 /// They are not opened anew, nor closed where they leave.

@@ -254,6 +254,9 @@ impl Service for Lab {
         let requests =
             net.counter("lab_requests", "Lines that a lab has read.", &[("of", "a \"lab\"")]);
         self.requests = requests.expect("a name and a label");
+        let serves = net.gauge("lab_generation", "The generation that serves.", &[]);
+        serves.expect("a name").set(net.generation());
+        assert!(net.gauge("lab_requests", "Another kind.", &[]).is_err());
         self.claims.start(net);
         words::start(net);
         self.beyond.start(&start);

@@ -117,7 +117,7 @@
 //! | restarts | `heirloom_restarts{engine,outcome}`, `heirloom_restart_steps{engine,step}` and `heirloom_restart_step_seconds{engine,step}`; `heirloom_state_bytes`, what a new program was given last |
 //! | now, of each living generation | `heirloom_generations`, `heirloom_generation_info{generation,pid,engine,phase}`, `heirloom_generation_age_seconds`, `heirloom_connections`, `heirloom_holds`, `heirloom_descriptors`, `heirloom_resident_bytes`, `heirloom_memory_bytes{kind}` (private, shared) |
 //!
-//! Connections of operators and monitors are not counted. A service adds [counts of its own](crate::Net::counter).
+//! Connections of operators and monitors are not counted. A service adds [counts](crate::Net::counter) and [gauges](crate::Net::gauge) of its own.
 //! `examples/dashboard/grafana.json` is a dashboard for Grafana with all of it.
 //!
 //! The counts are words in a memfd that all processes of the service map. Each adds what it has counted once in a turn, by

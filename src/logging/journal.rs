@@ -219,6 +219,10 @@ fn send(path: &Path, bytes: &[u8]) -> nix::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::{io::IoSliceMut, os::unix::net::UnixDatagram};
+
+    use nix::sys::socket::{ControlMessageOwned, recvmsg};
+
     use super::*;
 
     #[test]
@@ -235,5 +239,28 @@ mod tests {
         let expected = b"MESSAGE=restart: done\nPRIORITY=4\nTARGET=heirloom::restart\nCODE_LINE=7\nEVENT=restart\n\
               TOOK_MS=12\nPID=7\nWHY\n\x03\0\0\0\0\0\0\0a\nb\n";
         assert_eq!(String::from_utf8_lossy(&fields(&record)), String::from_utf8_lossy(expected));
+    }
+
+    #[test]
+    fn what_is_too_long_for_a_datagram_comes_in_a_file_that_nobody_can_change() {
+        let path = env::temp_dir().join(format!("heirloom-journal-{}", std::process::id()));
+        let listener = UnixDatagram::bind(&path).unwrap();
+        let long = vec![b'x'; 1 << 20];
+        let sent = send(&path, &long);
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(sent, Ok(()));
+        let (mut control, mut none) = (nix::cmsg_space!(i32), [0; 1]);
+        let mut into = [IoSliceMut::new(&mut none)];
+        let flags = MsgFlags::MSG_CMSG_CLOEXEC;
+        let received =
+            recvmsg::<()>(listener.as_raw_fd(), &mut into, Some(&mut control), flags).unwrap();
+        let Some(ControlMessageOwned::ScmRights(fds)) = received.cmsgs().unwrap().next() else {
+            panic!("no descriptor came");
+        };
+        let came = std::fs::File::open(format!("/proc/self/fd/{}", fds[0])).unwrap();
+        assert_eq!(std::fs::read(format!("/proc/self/fd/{}", fds[0])).unwrap(), long);
+        let seals = SealFlag::from_bits_truncate(fcntl(&came, FcntlArg::F_GET_SEALS).unwrap());
+        assert!(seals.contains(SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_SHRINK), "{seals:?}");
+        nix::unistd::close(fds[0]).unwrap();
     }
 }

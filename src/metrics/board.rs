@@ -204,6 +204,15 @@ impl Board {
         Some(index)
     }
 
+    /// What the numbers of this name are.
+    pub fn kinds(&self, name: &str) -> impl Iterator<Item = Kind> {
+        (0..self.count()).filter_map(move |index| {
+            let state = State::unpack(self.text(index)[0].load(Acquire))?;
+            let same = state.name == name.len() && self.bytes(index, name.len()) == name.as_bytes();
+            same.then_some(state.kind)
+        })
+    }
+
     pub fn add(&self, index: usize, more: u64) {
         self.words[VALUES + index].fetch_add(more, Relaxed);
     }

@@ -1,4 +1,4 @@
-//! A count of a service, which goes on in the next generation.
+//! A count of a service, which goes on in the next generation, and what is so at the moment.
 
 use std::{
     fmt,
@@ -53,6 +53,34 @@ impl Counter {
     /// What all generations have counted so far.
     pub fn get(&self) -> u64 {
         self.word().load(Relaxed)
+    }
+}
+
+/// A number of a service that goes up and down: see [`Net::gauge`](crate::Net::gauge). Otherwise it is like a [`Counter`].
+///
+/// ```
+/// use heirloom::Gauge;
+///
+/// let keys = Gauge::default();
+/// keys.set(7);
+/// assert_eq!(keys.get(), 7);
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Gauge(Counter);
+
+impl Gauge {
+    pub(super) fn of(place: Counter) -> Gauge {
+        Gauge(place)
+    }
+
+    /// From now on it is so much.
+    pub fn set(&self, value: u64) {
+        self.0.word().store(value, Relaxed);
+    }
+
+    /// What was set last, by whichever generation.
+    pub fn get(&self) -> u64 {
+        self.0.get()
     }
 }
 

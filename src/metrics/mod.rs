@@ -30,7 +30,7 @@ use std::{
 };
 
 pub(crate) use self::board::Kind;
-pub use self::counter::Counter;
+pub use self::counter::{Counter, Gauge};
 use self::{
     board::{Board, Series, WORDS},
     tally::Tally,
@@ -38,7 +38,7 @@ use self::{
 #[cfg(feature = "metrics")]
 pub(crate) use self::{
     process::{Split, Usage, Usages},
-    text::{Gauge, render},
+    text::{Reading, render},
 };
 use crate::{
     error::{Error, Result},
@@ -112,9 +112,25 @@ impl Metrics {
     /// When a name or a text is none, or there is no room.
     pub fn counter(&self, name: &str, help: &str, labels: &[(&str, &str)]) -> Result<Counter> {
         Metrics::check(name, help, labels)?;
-        let series = Series { kind: Kind::Counter, name: base(name), labels, help };
-        let full = || Error::invalid("count", name, "there is no room for one more number");
-        let index = self.board.find_or_add(&series).ok_or_else(full)?;
+        self.place(&Series { kind: Kind::Counter, name: base(name), labels, help })
+    }
+
+    /// The same for what goes up and down.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn gauge(&self, name: &str, help: &str, labels: &[(&str, &str)]) -> Result<Gauge> {
+        Metrics::check(name, help, labels)?;
+        self.place(&Series { kind: Kind::Gauge, name, labels, help }).map(Gauge::of)
+    }
+
+    fn place(&self, series: &Series<'_>) -> Result<Counter> {
+        let invalid = |why| Error::invalid("count", series.name, why);
+        if self.board.kinds(series.name).any(|kind| kind != series.kind) {
+            return Err(invalid("it is a number of another kind"));
+        }
+        let index = self.board.find_or_add(series);
+        let index = index.ok_or_else(|| invalid("there is no room for one more number"))?;
         Ok(Counter::shared(Arc::clone(&self.board.words), index))
     }
 
@@ -151,8 +167,8 @@ fn base(name: &str) -> &str {
 
 #[cfg(feature = "metrics")]
 impl Metrics {
-    /// All numbers as text, with `gauges` of the processes that live.
-    pub fn text(&self, gauges: &[Gauge]) -> String {
-        render(&self.board.samples(), gauges)
+    /// All numbers as text, with `readings` of the processes that live.
+    pub fn text(&self, readings: &[Reading]) -> String {
+        render(&self.board.samples(), readings)
     }
 }

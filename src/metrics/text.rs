@@ -13,7 +13,7 @@ use super::board::{Kind, Sample};
 
 /// What is so at the moment, of a process or of the service.
 #[derive(Clone, Debug)]
-pub(crate) struct Gauge {
+pub(crate) struct Reading {
     pub name: &'static str,
     pub help: &'static str,
     pub labels: Vec<(&'static str, String)>,
@@ -21,7 +21,7 @@ pub(crate) struct Gauge {
 }
 
 /// The whole text, its last line included.
-pub(crate) fn render(samples: &[Sample], gauges: &[Gauge]) -> String {
+pub(crate) fn render(samples: &[Sample], gauges: &[Reading]) -> String {
     let mut families: BTreeMap<String, Family> = BTreeMap::new();
     for sample in samples {
         let family = families.entry(sample.name.clone());
@@ -165,7 +165,7 @@ mod tests {
             sample(Kind::Sum, "a_seconds", &[], 250_000_000),
         ];
         let labels = vec![("generation", "3".to_owned())];
-        let gauge = Gauge { name: "d", help: "Now.", labels, value: 7.0 };
+        let gauge = Reading { name: "d", help: "Now.", labels, value: 7.0 };
         let text = render(&samples, &[gauge]);
         let expected = r#"# HELP a_seconds A \\ help.
 # TYPE a_seconds histogram

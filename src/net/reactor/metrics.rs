@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use super::Net;
 use crate::{
-    error::Result,
-    metrics::{Counter, Metrics},
+    error::{Error, Result},
+    metrics::{Counter, Gauge, Metrics},
 };
 
 impl Net {
@@ -20,7 +20,7 @@ impl Net {
     /// process's alone.
     ///
     /// # Errors
-    /// When `name` or the name of a label is none, a name begins with `heirloom_`, which are the library's own, a text has a
+    /// When `name` or the name of a label is none, a name begins with `heirloom_`, which are the library's own, it is the name of a gauge, a text has a
     /// line end in it, all texts are longer than 504 bytes, or there is no room for one more.
     ///
     /// ```
@@ -49,6 +49,31 @@ impl Net {
         match &self.metrics {
             Some(metrics) => metrics.counter(name, help, labels),
             None => Metrics::check(name, help, labels).map(|()| Counter::default()),
+        }
+    }
+
+    /// A number of the service that goes up and down, such as how many keys it holds: the monitor has what was set last, by
+    /// whichever generation, so it is for the one that serves to set. All else is as with [`counter`](Self::counter), but
+    /// that nothing is put behind the name.
+    ///
+    /// # Errors
+    /// As with [`counter`](Self::counter), and when there is a count of that name, or it ends in `_total`.
+    ///
+    /// ```
+    /// # use heirloom::{Gauge, Net, Result};
+    /// fn on_start(net: &mut Net, keys: usize) -> Result<Gauge> {
+    ///     let gauge = net.gauge("kv_keys", "Keys that are there.", &[])?;
+    ///     gauge.set(keys as u64);
+    ///     Ok(gauge)
+    /// }
+    /// ```
+    pub fn gauge(&mut self, name: &str, help: &str, labels: &[(&str, &str)]) -> Result<Gauge> {
+        if name.ends_with("_total") {
+            return Err(Error::invalid("count", name, "what ends in _total only grows"));
+        }
+        match &self.metrics {
+            Some(metrics) => metrics.gauge(name, help, labels),
+            None => Metrics::check(name, help, labels).map(|()| Gauge::default()),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     clock::http_date,
-    metrics::{Gauge, Split, Usage},
+    metrics::{Reading, Split, Usage},
     net::ConnId,
     operate::http::{Reply, Status, write_metrics},
     restart::link::{Identity, Report},
@@ -37,7 +37,7 @@ impl<S: Service> Turn<S> {
         self.net.metrics.as_ref().map(|metrics| metrics.text(&gauges))
     }
 
-    fn gauges(&mut self) -> Vec<Gauge> {
+    fn gauges(&mut self) -> Vec<Reading> {
         let own = (self.succession.identity(&self.net), Some(self.report()));
         let old = self.succession.old.iter().filter(|old| !self.is_supervisor(old.who));
         let others = old.chain(&self.succession.older);
@@ -45,7 +45,7 @@ impl<S: Service> Turn<S> {
         let all: Vec<_> = [own].into_iter().chain(others).collect();
         let pids: Vec<_> = all.iter().map(|(who, _)| who.pid).collect();
         self.succession.usages.keep(&pids);
-        let mut gauges = vec![Gauge {
+        let mut gauges = vec![Reading {
             name: "heirloom_generations",
             help: "Generations that live: the one that serves, and those that drain.",
             labels: Vec::new(),
@@ -63,11 +63,11 @@ impl<S: Service> Turn<S> {
 }
 
 /// What is so of one generation at the moment; what it has not said in time is left out.
-fn describe(who: &Identity, report: Option<&Report>, usage: Option<Usage>) -> Vec<Gauge> {
+fn describe(who: &Identity, report: Option<&Report>, usage: Option<Usage>) -> Vec<Reading> {
     let generation = || ("generation", who.generation.to_string());
     let engine = who.engine.map_or("none".to_owned(), |engine| engine.to_string());
     let phase = report.map_or("silent".to_owned(), |report| report.phase.clone());
-    let mut gauges = vec![Gauge {
+    let mut gauges = vec![Reading {
         name: "heirloom_generation_info",
         help: "A generation that lives: its process, the engine that has made it, and what it does.",
         labels: vec![
@@ -81,7 +81,7 @@ fn describe(who: &Identity, report: Option<&Report>, usage: Option<Usage>) -> Ve
     let mut say = |name, help, value: f64, more: Option<(&'static str, &str)>| {
         let more = more.map(|(key, value)| (key, value.to_owned()));
         let labels = [generation()].into_iter().chain(more).collect();
-        gauges.push(Gauge { name, help, labels, value });
+        gauges.push(Reading { name, help, labels, value });
     };
     if let Some(report) = report {
         let age = report.age.as_secs_f64();
