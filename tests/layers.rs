@@ -15,7 +15,7 @@ use imports::Imports;
 /// Every room of `src` and which others it may name, bottom up. A room is a folder, or a file of
 /// `src` itself; what lies in a folder beside its rooms is the folder's own. Items count where they are
 /// made, not where they are re-exported.
-const ROOMS: [(&str, &[&str]); 46] = [
+const ROOMS: [(&str, &[&str]); 48] = [
     // Plain values.
     ("limits", &[]),
     ("log_target", &[]),
@@ -38,6 +38,7 @@ const ROOMS: [(&str, &[&str]); 46] = [
     // The system around a server.
     ("system", &["error", "inventory", "limits", "log_target"]),
     ("system/huge", &["prepare"]),
+    ("workers", &["system"]),
     // What is said about all of it.
     ("logging", &["limits", "log_target", "system"]),
     // Work that is no connection.
@@ -91,12 +92,13 @@ const ROOMS: [(&str, &[&str]); 46] = [
             "timeouts",
             "timer",
             "tls",
+            "workers",
         ],
     ),
     // A macro that writes methods of a service.
     ("carried", &["error", "net/reactor"]),
     // How one process follows another. It knows a connection as data.
-    ("restart/link", &["limits", "log_target", "plan", "system", "tasks"]),
+    ("restart/link", &["limits", "log_target", "plan", "system", "tasks", "workers"]),
     (
         "restart/transfer",
         &[
@@ -127,11 +129,26 @@ const ROOMS: [(&str, &[&str]); 46] = [
             "restart/transfer",
             "system",
             "verdict",
+            "workers",
         ],
     ),
     ("restart", &["log_target", "net", "plan", "restart/link"]),
     // Who looks after a server from outside.
     ("operate", &["inventory", "limits", "plan", "prepare", "restart/link", "verdict"]),
+    (
+        "operate/supervisor/desk",
+        &[
+            "error",
+            "limits",
+            "log_target",
+            "logging",
+            "net",
+            "net/listen",
+            "operate",
+            "restart/link",
+            "workers",
+        ],
+    ),
     (
         "operate/supervisor",
         &[
@@ -140,11 +157,15 @@ const ROOMS: [(&str, &[&str]); 46] = [
             "log_target",
             "logging",
             "net/listen",
+            "operate/supervisor/desk",
             "plan",
             "restart/engine",
             "restart/link",
+            "restart/transfer",
             "system",
+            "tls",
             "verdict",
+            "workers",
         ],
     ),
     // What an author writes, and who calls it.
@@ -295,6 +316,7 @@ const ROOMS: [(&str, &[&str]); 46] = [
             "tls",
             "turn",
             "turn/generation",
+            "workers",
         ],
     ),
     (

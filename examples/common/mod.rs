@@ -2,7 +2,8 @@
 //!
 //! `--listen ADDR`, `--datagrams ADDR` (both repeatable), `--pid-file PATH`, `--control PATH`,
 //! `--probation SECONDS`; `--move`: established connections go to the new process at a restart, `--no-move`:
-//! they stay with the old one; `--supervised` puts a process with a stable pid in front; `--check` only looks
+//! they stay with the old one; `--supervised` puts a process with a stable pid in front; `--workers N` has
+//! N processes serve behind it, each on a core of its own with `--pinned`, from one queue with `--shared`; `--check` only looks
 //! whether the rest makes sense. With `--tls-cert PATH --tls-key PATH`, or `--tls-self-signed` to try it, clients shake hands
 //! by TLS: those of `--listen-tls ADDR`, or, where there is none, all. HUP restarts by fork, USR2 by fork-exec, TERM and INT drain and exit, a second one exits
 //! now. `RUST_LOG` sets how much is logged (`info`).
@@ -13,7 +14,7 @@ pub mod tls;
 use std::{ffi::OsString, io::Write, path::PathBuf, process, process::ExitCode, time::Duration};
 
 use heirloom::{
-    Restart, Result, Server, Service,
+    Restart, Result, Server, Service, Workers,
     logging::{Stderr, log_panics},
 };
 use lexopt::{Arg, Parser, ValueExt};
@@ -26,6 +27,8 @@ pub struct Defaults {
     pub listen: &'static str,
     /// Established connections go to the new process at a restart.
     pub moves: bool,
+    /// Why one process alone can serve, if that is so.
+    pub alone: Option<&'static str>,
 }
 
 /// What the command line says.
@@ -39,6 +42,9 @@ struct Options {
     check: bool,
     probation: Option<Duration>,
     supervised: bool,
+    workers: Option<u32>,
+    pinned: bool,
+    shared: bool,
     tls: TlsOptions,
 }
 
@@ -67,7 +73,7 @@ pub fn serve<S: Service>(
                  [--datagrams HOST:PORT|unix:PATH|unix:@NAME]... \
                  [--pid-file PATH] [--control PATH] [--probation SECONDS] [--move|--no-move] \
                  [--listen-tls ADDRESS]... [--tls-cert PATH --tls-key PATH|--tls-self-signed] \
-                 [--supervised] [--check]"
+                 [--supervised] [--workers N [--pinned] [--shared]] [--check]"
             );
             let _ = writeln!(std::io::stdout(), "{usage}"); // its reader may have left
             return ExitCode::SUCCESS;
@@ -111,12 +117,26 @@ fn parse(
             Arg::Long("tls-key") => options.tls.key = Some(parser.value()?.into()),
             Arg::Long("tls-self-signed") => options.tls.self_signed = true,
             Arg::Long("supervised") => options.supervised = true,
+            Arg::Long("workers") => {
+                options.workers = Some(parser.value()?.parse_with(|text| match text.parse() {
+                    Ok(0) | Err(_) => Err("not a number of processes"),
+                    Ok(count) => Ok(count),
+                })?);
+            }
+            Arg::Long("pinned") => options.pinned = true,
+            Arg::Long("shared") => options.shared = true,
             Arg::Long("move") => options.moves = true,
             Arg::Long("no-move") => options.moves = false,
             Arg::Long("check") => options.check = true,
             Arg::Long("help") | Arg::Short('h') => return Ok(None),
             other => return Err(other.unexpected()),
         }
+    }
+    if (options.pinned || options.shared) && options.workers.is_none() {
+        return Err("--pinned and --shared go with --workers".into());
+    }
+    if let (Some(why), Some(2..)) = (defaults.alone, options.workers) {
+        return Err(format!("--workers: {why}").into());
     }
     Ok(Some(options))
 }
@@ -140,7 +160,11 @@ fn build<S: Service>(service: S, options: Options) -> Result<Server<S>> {
     if let Some(path) = options.control {
         server = server.control(path)?;
     }
-    Ok(if options.supervised { server.supervised() } else { server })
+    let server = if options.supervised { server.supervised() } else { server };
+    let Some(count) = options.workers else { return Ok(server) };
+    let workers = Workers::new(count);
+    let workers = if options.pinned { workers.pinned() } else { workers };
+    Ok(server.workers(if options.shared { workers.shared() } else { workers }))
 }
 
 /// Lines that name the process, since several generations share one stderr.

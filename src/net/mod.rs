@@ -25,6 +25,7 @@ pub(crate) mod stream;
 mod watch;
 
 pub(crate) use self::{
+    address::Address,
     conn::{CameBy, ConnState, Flags, Phase, Sessions, Slots},
     datagram::{DatagramInbox, Datagrams, name_of},
     destination::{Destination, NamedDial},

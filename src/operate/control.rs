@@ -13,6 +13,7 @@
 //! | `status` | the other generations' answers, half a second at most; a line of `key=value` for each. The first line names the supervisor, if there is one |
 //! | `check` | nothing: what a restart would come to now, in lines of `key=value` |
 //! | `restart [fork\|fork-exec] [move]` | the verdict: the new generation has committed, or there is none and why |
+//! | `restart like NUMBER` | the same, as the signal of that number would restart it |
 //! | `rollback` | that the old generation serves again, if a new one is in its probation |
 //! | `drain` | nothing: all generations stop accepting, serve what they have, and exit |
 //! | `stop` | nothing: all generations abort what they have and exit |
@@ -44,6 +45,8 @@ pub(crate) enum Command {
         engine: Option<Engine>,
         moves: bool,
     },
+    /// As this signal would.
+    RestartLike(i32),
     RollBack,
     Drain,
     Stop,
@@ -51,7 +54,7 @@ pub(crate) enum Command {
     Help,
 }
 
-pub(crate) const HELP: &str = "ok: status | check | restart [fork|fork-exec] [move] | rollback | drain | stop | heartbeat SECONDS | help";
+pub(crate) const HELP: &str = "ok: status | check | restart [fork|fork-exec] [move] | restart like NUMBER | rollback | drain | stop | heartbeat SECONDS | help";
 
 /// Beats come no faster, whatever is asked for: each is a line that the client has to read.
 const HEARTBEAT_MIN: Duration = Duration::from_millis(10);
@@ -67,6 +70,9 @@ impl Command {
         Ok(match words[..] {
             ["status"] => Command::Status,
             ["check"] => Command::Check,
+            ["restart", "like", number] => {
+                Command::RestartLike(number.parse().map_err(|_| unknown())?)
+            }
             ["restart", ref how @ ..] => {
                 let (moves, engine) = match how {
                     [engine @ .., "move"] => (true, engine),
@@ -243,6 +249,7 @@ mod tests {
             Command::parse(" restart  fork-exec move\r"),
             restart(Some(Engine::ForkExec), true)
         );
+        assert_eq!(Command::parse("restart like 12"), Ok(Command::RestartLike(12)));
         let heartbeat = |text: &str| Command::parse(&format!("heartbeat {text}"));
         assert_eq!(heartbeat("2.5"), Ok(Command::Heartbeat(Duration::from_millis(2500))));
         assert_eq!(heartbeat("0"), Ok(Command::Heartbeat(HEARTBEAT_MIN)));
@@ -257,6 +264,7 @@ mod tests {
             "restart exec",
             "restart move fork",
             "restart fork fork",
+            "restart like HUP",
             "stop now",
             "\u{0}",
         ] {

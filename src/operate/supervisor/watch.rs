@@ -16,6 +16,10 @@ use crate::{
     system::signal_set::{Signal, SignalSet},
 };
 
+/// The status of a supervisor that could not start a first generation, where no process was there to
+/// give one.
+pub(super) const EXIT_NOT_MADE: u8 = 1;
+
 /// The status of a supervisor whose main has ended in a way that nobody can tell.
 const EXIT_UNKNOWN: u8 = 1;
 
@@ -38,6 +42,8 @@ pub(super) enum Event {
     Ended { pid: u32, code: u8 },
     /// A signal has come; `leave`: it is one that means the end of the service.
     Asked { signal: Signal, leave: bool },
+    /// The service ends: another worker, or an operator, has said so.
+    End,
     /// Time has passed; see [`Watch::next_due`].
     Due,
 }
@@ -108,6 +114,8 @@ pub(super) struct Watch {
     failures: u32,
     /// It was told to end while a generation was being made.
     told_to_leave: bool,
+    /// Main was told to end, by a signal that was passed on.
+    main_told: bool,
     /// How long the end of the service may take.
     stop_within: Option<Duration>,
 }
@@ -125,6 +133,7 @@ impl Watch {
             next_generation: 1,
             failures: 0,
             told_to_leave: false,
+            main_told: false,
             stop_within,
         };
         (watch, Action::Make { generation: 0 })
@@ -133,6 +142,16 @@ impl Watch {
     /// The generation that serves, or the one that did so last.
     pub fn main(&self) -> Option<u32> {
         self.main
+    }
+
+    /// Whether there is a main that lives.
+    pub fn is_serving(&self) -> bool {
+        self.phase == Phase::Watching
+    }
+
+    /// Whether main was told to leave, by a signal that was passed on.
+    pub fn is_told(&self) -> bool {
+        self.main_told
     }
 
     pub fn is_ending(&self) -> bool {
@@ -173,6 +192,7 @@ impl Watch {
             Event::Gone { pid } => self.gone(pid, now),
             Event::Ended { pid, code } => self.ended(pid, code, now),
             Event::Asked { signal, leave } => self.asked(signal, leave, now),
+            Event::End => self.end_with_others(now),
             Event::Due => self.due(now),
         }
     }
@@ -186,7 +206,7 @@ impl Watch {
     ) -> Vec<Action> {
         let is_known = self.known.iter().any(|known| known.pid == pid);
         if self.phase != (Phase::Making { pid: Some(pid) }) {
-            self.forwarded = SignalSet::EMPTY; // they were for another one
+            (self.forwarded, self.main_told) = (SignalSet::EMPTY, false); // they were for another one
         }
         let actions = match self.phase {
             Phase::Watching if !is_known && maker != self.main => {
@@ -284,6 +304,7 @@ impl Watch {
         match self.phase {
             Phase::Watching | Phase::Ending { .. } if main.is_some() => {
                 self.forwarded.insert(signal);
+                self.main_told |= leave;
                 main.map(forward).into_iter().collect()
             }
             Phase::Watching => Vec::new(),
@@ -319,6 +340,15 @@ impl Watch {
         self.forwarded = SignalSet::EMPTY;
         let generation = self.next_generation;
         vec![Action::Make { generation }]
+    }
+
+    /// Whoever lives is told to leave, unless it was.
+    fn end_with_others(&mut self, now: Instant) -> Vec<Action> {
+        let forward = |known: &Known| Action::Forward { pid: known.pid, signal: Signal::SIGTERM };
+        let is_told = self.is_ending() || self.main_told;
+        let told = self.known.iter().filter(|known| known.stays && !is_told);
+        let actions: Vec<_> = told.map(forward).collect();
+        [actions, self.end(now)].concat()
     }
 
     /// From here on nothing is restarted.

@@ -19,6 +19,7 @@ use crate::{
         transfer::{record, shipment::Shipment},
     },
     verdict::{Program, RestartError, Steps},
+    workers::Worker,
 };
 
 /// The new generation is the process that was started. Only a child can be waited for, told from a
@@ -63,6 +64,8 @@ pub(crate) struct Offer<'a> {
     pub older: Vec<(Identity, BorrowedFd<'a>)>,
     /// Who supervises all generations, and the way to it.
     pub supervisor: Option<(u32, BorrowedFd<'a>)>,
+    /// Which of several workers it is.
+    pub worker: Option<Worker>,
 }
 
 /// Which process we are after a fork.
@@ -358,7 +361,8 @@ impl Offer<'_> {
             .iter()
             .map(|&(who, link)| Ok((Message::Older { who }, vec![link.try_clone_to_owned()?])));
         let supervisor = self.supervisor.iter().map(|&(pid, link)| {
-            Ok((Message::Supervisor { pid }, vec![link.try_clone_to_owned()?]))
+            let word = Message::Supervisor { pid, worker: self.worker };
+            Ok((word, vec![link.try_clone_to_owned()?]))
         });
         let listeners = listener_parcels(&self.listeners);
         let offered = iter::once(Ok((Message::Offered, Vec::new())));

@@ -13,6 +13,7 @@ use crate::{
     limits::HANDOVER_PATIENCE,
     plan::Engine,
     restart::link::{Identity, Link, LinkError, Message, SocketName, WayBack},
+    workers::Worker,
 };
 
 /// What a new program was given by the old one.
@@ -37,6 +38,8 @@ pub(crate) struct Inheritance {
     /// Older generations that still drain.
     pub older: Vec<(Identity, Link)>,
     pub supervisor: Option<Supervised>,
+    /// Which of several workers it is.
+    pub worker: Option<Worker>,
 }
 
 impl Inheritance {
@@ -85,6 +88,7 @@ impl Inheritance {
             listeners: Vec::new(),
             older: Vec::new(),
             supervisor: None,
+            worker: None,
         })
     }
 
@@ -103,9 +107,10 @@ impl Inheritance {
                         fds.into_iter().next().ok_or("an older generation without a link")?;
                     self.older.push((who, Link::of(link)));
                 }
-                (Message::Supervisor { pid }, fds) => {
+                (Message::Supervisor { pid, worker }, fds) => {
                     let link = fds.into_iter().next().ok_or("a supervisor without a link")?;
                     self.supervisor = Some(Supervised::new(pid, Link::of(link)));
+                    self.worker = worker;
                 }
                 (Message::Offered, _) => return Ok(()),
                 (other, _) => return Err(format!("{other:?} came before everything was offered")),

@@ -17,7 +17,10 @@ use crate::{
         link::{LinkError, Message, Report, Talk},
     },
     service::Service,
-    turn::{Turn, generation::Asked},
+    turn::{
+        Turn,
+        generation::{Asked, Generation},
+    },
     verdict::{RestartError, Steps},
 };
 
@@ -155,7 +158,10 @@ impl<S: Service> Turn<S> {
     /// when they have answered. `false`: there is nobody to ask.
     pub(in crate::turn) fn ask_others(&mut self) -> bool {
         let mut asked = false;
-        for other in self.succession.others_mut() {
+        // A supervisor is no generation, although it may be the old side.
+        let supervisor = self.succession.supervisor.as_ref().map(|supervisor| supervisor.pid);
+        let is_generation = |other: &&mut Generation| Some(other.who.pid) != supervisor;
+        for other in self.succession.others_mut().filter(is_generation) {
             // The answer to an earlier question is as good; one that hangs is not asked again and again.
             other.asked = other.asked || other.link.send(&Message::Ask, Vec::new()).is_ok();
             asked |= other.asked;

@@ -83,10 +83,12 @@ impl<S: Service> Turn<S> {
             Ok(Command::Check) => self.answer_check(id),
             Ok(Command::Restart { engine, moves }) => {
                 let how = self.template(engine);
-                let how = if moves { how.move_connections() } else { how };
-                self.wait_for_answer(id);
-                self.net.requests.push(Request::Restart { how, by: Some(id) });
+                self.restart_for(id, if moves { how.move_connections() } else { how });
             }
+            Ok(Command::RestartLike(number)) => match self.like(number) {
+                Some(how) => self.restart_for(id, how),
+                None => self.answer(id, &format!("error: signal {number} asks for no restart")),
+            },
             Ok(Command::RollBack) => {
                 self.wait_for_answer(id);
                 let reason = "on request".to_owned();
@@ -101,6 +103,20 @@ impl<S: Service> Turn<S> {
                 self.net.stop();
             }
         }
+    }
+
+    fn restart_for(&mut self, id: ConnId, how: Restart) {
+        self.wait_for_answer(id);
+        self.net.requests.push(Request::Restart { how, by: Some(id) });
+    }
+
+    /// The restart that this signal asks for.
+    fn like(&self, number: i32) -> Option<Restart> {
+        let mut triggers = self.succession.triggers.iter();
+        triggers.find_map(|(signal, trigger)| match trigger {
+            Trigger::Restart(how) if signal.number() == number => Some(how.clone()),
+            _ => None,
+        })
     }
 
     /// A restart as a signal would ask for it: with this engine, if one is named.
@@ -196,7 +212,8 @@ impl<S: Service> Turn<S> {
         }
         let who = self.succession.identity(&self.net);
         lines.push(StatusLine { who, phase: "", report: Some(&own) });
-        for other in self.succession.old.iter().chain(self.succession.older.iter().rev()) {
+        let others = self.succession.old.iter().chain(self.succession.older.iter().rev());
+        for other in others.filter(|other| !self.is_supervisor(other.who)) {
             // One that does not answer hangs, or was stopped.
             let report = other.report.as_ref().filter(|_| !other.asked);
             lines.push(StatusLine { who: other.who, phase: "silent", report });
