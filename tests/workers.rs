@@ -6,6 +6,7 @@ mod common;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    net::UdpSocket,
     ops::Deref,
     time::{Duration, Instant},
 };
@@ -111,6 +112,7 @@ fn each_worker_serves_and_the_status_shows_both() {
         let own = pair.control().with_file_name("control.1");
         let told = Control::connect(&own).expect("a worker has its own").ask("status").join("\n");
         assert!(told.contains(&format!("pid={} ", pids[1])), "{told}");
+        assert_eq!(pair.heirloom(&["check"]).status, Some(0), "the first worker is asked");
         let table = pair.heirloom(&["status"]);
         let firsts = table.out.lines().map(|line| line.split_whitespace().next().unwrap_or("?"));
         assert_eq!(firsts.collect::<Vec<_>>(), ["worker", "0", "1"], "{table:?}");
@@ -315,6 +317,43 @@ fn a_new_program_listens_on_a_new_address_with_all_workers() {
     pair.listen_also(&foreign.local_addr().expect("its address").to_string());
     let told = pair.request("restart fork-exec");
     assert!(told[0].starts_with("error: worker 0: ") && told[0].contains("in use"), "{told:?}");
+}
+
+/// The kernel gives what comes from one peer to one worker, and there it stays with the generation that it began with.
+#[test]
+fn flows_are_dealt_out_and_stay_where_they_began() {
+    let server =
+        Server::of("flows").arg("--workers").arg("2").arg("--datagrams").arg("127.0.0.1:0");
+    let server = server.start();
+    let ready = server.wait_lines("listening on", 2).remove(0);
+    let address = ready.rsplit("udp:").next().expect("its address").to_owned();
+    let peers: Vec<_> = (0..40)
+        .map(|_| {
+            let peer = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+            peer.set_read_timeout(Some(common::DEADLINE)).expect("a time");
+            peer.connect(&address).expect("an address");
+            peer
+        })
+        .collect();
+    // `FLOW SEQ COUNT PID TEXT`.
+    let ask = |peer: &UdpSocket, text: String| {
+        peer.send(text.as_bytes()).expect("it is sent");
+        let mut answer = [0; 100];
+        let length = peer.recv(&mut answer).expect("an answer in time");
+        let answer = String::from_utf8_lossy(&answer[..length]).into_owned();
+        let words: Vec<_> = answer.split(' ').map(str::to_owned).collect();
+        (words[0].clone(), words[3].clone())
+    };
+    let begun: Vec<_> = peers.iter().map(|peer| ask(peer, "new 1 hello".to_owned())).collect();
+    let pids: BTreeSet<_> = begun.iter().map(|(_, pid)| pid.clone()).collect();
+    assert_eq!(pids.len(), 2, "{begun:?}");
+    for round in 1..=2 {
+        tell(server.pid(), [Signal::SIGHUP, Signal::SIGUSR2][round - 1]);
+        server.wait_lines("supervisor: all 2 workers are replaced", round);
+        for (peer, flow) in peers.iter().zip(&begun) {
+            assert_eq!(ask(peer, format!("{} 2 again", flow.0)), *flow);
+        }
+    }
 }
 
 /// What hangs is shown, is not waited for, and does not keep the others from ending.

@@ -3,12 +3,18 @@
 //! with one thread of load beside it, and one of two workers has two cores, with one on each. A request takes the same of a core in either
 //! case, for client and server together, so twice as many requests is the most that there can be.
 //!
-//! How even it is: the connections of each worker, and what a client of the restart notices, is told by `spread`.
+//! `spread` tells how even it is: the connections of each worker; `crash` how long clients wait when one of two is killed.
 
-use std::{collections::BTreeMap, error::Error, fs, io, thread, time::Duration};
+use std::{
+    collections::BTreeMap,
+    error::Error,
+    fs, io, thread,
+    time::{Duration, Instant},
+};
 
 use nix::{
     sched::{CpuSet, sched_setaffinity},
+    sys::signal::{Signal, kill},
     unistd::Pid,
 };
 
@@ -21,6 +27,10 @@ use crate::{
 };
 
 const CLIENTS: usize = 50;
+
+/// Clients that come one after the other, and for how long.
+const COMERS: usize = 8;
+const COMING: Duration = Duration::from_secs(1);
 
 /// A server and how many of it there are.
 type Rank = (Peer, u32);
@@ -55,9 +65,18 @@ pub fn run(
         }
         print(depth, &rows);
     }
-    for count in [50, 1000] {
-        for flags in [&[][..], &["--shared"]] {
-            println!("{count} connections, {flags:?}: {:?}", spread(ground, flags, count, cores)?);
+    for flags in [&[][..], &["--shared"]] {
+        let how = if flags.is_empty() { "a queue for each" } else { "one queue" };
+        println!("\n### two workers, {how}\n");
+        for count in [50, 1000] {
+            let mut shares = Vec::new();
+            for _ in 0..rounds {
+                shares.push(spread(ground, flags, count, cores)?);
+            }
+            println!("- {count} connections, so many for each: {shares:?}");
+        }
+        for _ in 0..rounds {
+            println!("- {}", crash(ground, flags, cores)?);
         }
     }
     Ok(())
@@ -143,7 +162,7 @@ fn spread(ground: &Ground, flags: &[&str], count: usize, cores: Cores) -> io::Re
     let connect = |_| std::net::TcpStream::connect(&server.address);
     let streams = (0..count).map(connect).collect::<io::Result<Vec<_>>>()?;
     let mut shares = BTreeMap::<u32, usize>::new();
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     loop {
         shares.clear();
         for pid in server.children() {
@@ -177,4 +196,38 @@ fn sockets(pid: u32) -> usize {
         Some(link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned())
     };
     links.filter(|link| inode(link).is_some_and(|it| inodes.contains(it.as_str()))).count()
+}
+
+/// Clients that come one after the other while one of two workers is killed: how long they wait.
+fn crash(ground: &Ground, flags: &[&str], cores: Cores) -> io::Result<String> {
+    let (mut command, address) = ground.with_workers(Peer::Heirloom, 2)?;
+    command.args(flags);
+    let server = start((command, address), &[cores.server, cores.load])?;
+    let request = Work::Http.request(0, 0);
+    let until = Instant::now() + COMING;
+    let come = || {
+        let mut waits = Vec::new();
+        while Instant::now() < until {
+            let begun = Instant::now();
+            let answered = server.connect_and_ask(&request).is_ok();
+            waits.push((begun.elapsed(), answered));
+            thread::sleep(Duration::from_millis(1));
+        }
+        waits
+    };
+    let waits: Vec<(Duration, bool)> = thread::scope(|scope| {
+        let clients: Vec<_> = (0..COMERS).map(|_| scope.spawn(come)).collect();
+        thread::sleep(COMING / 4);
+        let victim = server.children().last().copied().unwrap_or_default();
+        let _ = kill(Pid::from_raw(victim as i32), Signal::SIGKILL);
+        clients.into_iter().flat_map(|it| it.join().expect("no client panics")).collect()
+    });
+    let late = waits.iter().filter(|(wait, _)| *wait >= Duration::from_millis(50)).count();
+    let failed = waits.iter().filter(|(_, answered)| !answered).count();
+    let longest = waits.iter().map(|(wait, _)| *wait).max().unwrap_or_default();
+    Ok(format!(
+        "one is killed: {} requests of {COMERS} clients, {failed} cut off, {late} waited 50 ms or longer, the longest {} ms",
+        waits.len(),
+        longest.as_millis()
+    ))
 }

@@ -58,7 +58,7 @@
 //! ```
 //!
 //! So a version that cannot serve costs one worker a restart, and one that fails in its probation has served a part of the clients for
-//! that time. What was replaced before stays as it is: put the old program back, and restart. `heirloom rollback` reaches the worker
+//! that time. (A worker that crashes by itself meanwhile is made anew from the program at the path, whichever that is by then.) What was replaced before stays as it is: put the old program back, and restart. `heirloom rollback` reaches the worker
 //! whose probation it is. There is one such restart at a time; one that the service asks for itself is its worker's alone.
 //!
 //! `heirloom --control /run/http/control.1` asks worker 1 by itself, and may restart it alone.
@@ -98,7 +98,7 @@
 //!   through them. A worker that is told to leave by itself (`kill -TERM` of its pid, `drain` at its own socket) ends the whole service, as with one.
 //! - The exit status is that of the first worker, in their order, that ended with one other than 0.
 //! - If the supervisor is killed (SIGKILL), the workers serve on, each by itself, and nobody makes them anew. `heirloom --control PATH.0` and so on reaches
-//!   them; the pid file is gone with it.
+//!   them; the pid file keeps the number of the one that is gone.
 //! - To a service manager each says that it is ready, the first one first; the main process is the supervisor.
 //! - One that hangs is shown as `silent` after 10 s, holds up neither the others nor their answers, and stops a restart. At the end of the service it is killed when
 //!   the time of a [stop](crate::Server::drain_on_stop) is over.
