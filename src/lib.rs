@@ -18,7 +18,7 @@
 //! - code that can be read from end to end, to learn how a hot restart works.
 //!
 //! Non-goals:
-//! - more than one thread, or work that blocks: one process is one core;
+//! - more than one thread, or work that blocks: one process is one core (and [several](Server::workers) are several);
 //! - HTTP, QUIC: what a service does with its bytes is its own business;
 //! - systems other than 64-bit Linux;
 //! - keeping state over a crash.
@@ -80,6 +80,7 @@
 //!
 //! - [operating](guide::operating): the program `heirloom`, signals, pid files, a stable process id;
 //! - [under systemd and in containers](guide::systemd_and_containers);
+//! - [more than one core](guide::more_than_one_core), when one process is not enough;
 //! - [more than one machine](guide::more_than_one_machine), behind a balancer and on Kubernetes;
 //! - [limits and defaults](guide::limits_and_defaults);
 //! - [what it costs](guide::what_it_costs);
@@ -149,6 +150,7 @@ pub mod tls;
 mod tls;
 mod turn;
 mod verdict;
+mod workers;
 
 pub use error::{Error, Result};
 pub use inventory::{Finding, Inventory, Place};
@@ -171,3 +173,4 @@ pub use tasks::{
 };
 pub use timeouts::{Direction, Idle, Timeouts};
 pub use verdict::{Copied, CopiedBy, Program, RestartError, Steps, Verdict};
+pub use workers::{Worker, Workers};

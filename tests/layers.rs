@@ -39,6 +39,7 @@ const ROOMS: [(&str, &[&str]); 48] = [
     // The system around a server.
     ("system", &["error", "inventory", "limits", "log_target"]),
     ("system/huge", &["prepare"]),
+    ("workers", &["system"]),
     // What is said about all of it.
     ("logging", &["limits", "log_target", "system"]),
     // Work that is no connection.
@@ -96,12 +97,13 @@ const ROOMS: [(&str, &[&str]); 48] = [
             "timeouts",
             "timer",
             "tls",
+            "workers",
         ],
     ),
     // A macro that writes methods of a service.
     ("carried", &["error", "net/reactor"]),
     // How one process follows another. It knows a connection as data.
-    ("restart/link", &["limits", "log_target", "plan", "system", "tasks"]),
+    ("restart/link", &["limits", "log_target", "plan", "system", "tasks", "workers"]),
     (
         "restart/transfer",
         &[
@@ -133,6 +135,7 @@ const ROOMS: [(&str, &[&str]); 48] = [
             "restart/transfer",
             "system",
             "verdict",
+            "workers",
         ],
     ),
     ("restart", &["log_target", "net", "plan", "restart/link"]),
@@ -140,6 +143,20 @@ const ROOMS: [(&str, &[&str]); 48] = [
     (
         "operate",
         &["cause", "inventory", "limits", "metrics", "plan", "prepare", "restart/link", "verdict"],
+    ),
+    (
+        "operate/supervisor/desk",
+        &[
+            "error",
+            "limits",
+            "log_target",
+            "logging",
+            "net",
+            "net/listen",
+            "operate",
+            "restart/link",
+            "workers",
+        ],
     ),
     (
         "operate/supervisor",
@@ -153,11 +170,15 @@ const ROOMS: [(&str, &[&str]); 48] = [
             "metrics",
             "net/listen",
             "operate",
+            "operate/supervisor/desk",
             "plan",
             "restart/engine",
             "restart/link",
+            "restart/transfer",
             "system",
+            "tls",
             "verdict",
+            "workers",
         ],
     ),
     // What an author writes, and who calls it.
@@ -318,6 +339,7 @@ const ROOMS: [(&str, &[&str]); 48] = [
             "tls",
             "turn",
             "turn/generation",
+            "workers",
         ],
     ),
     (

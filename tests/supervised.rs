@@ -245,6 +245,24 @@ fn a_first_generation_that_fails_is_the_end_as_well() {
     assert_eq!(server.count_lines("another generation"), 0);
 }
 
+/// They have connected before it was there, so they are heard in its first turn.
+#[test]
+fn an_operator_and_a_client_who_wait_for_the_first_turn_are_answered() {
+    let dir = Dir::new();
+    let (slow, path, socket) = (dir.path("slow"), dir.path("control"), dir.path("socket"));
+    fs::write(&slow, "start 300").expect("a file");
+    let mut command = in_session(example("lab"));
+    command.args(["--supervised", "--listen", &format!("unix:{}", socket.display())]);
+    command.arg("--control").arg(&path).env("LAB_SLOW", &slow);
+    let server = Server::spawn(command, Dir::new());
+    server.wait_line("supervisor: generation 0 is pid");
+    let mut operator = Control::connect(&path).expect("it is bound");
+    let status = operator.ask("status").join("\n");
+    assert!(status.starts_with("ok: 1 generation, supervised by pid"), "{status}");
+    assert!(status.contains("\ngeneration=0 pid="), "{status}");
+    assert_eq!(server.count_lines("supervisor: another generation"), 0);
+}
+
 #[test]
 fn orphans_are_reaped() {
     let server = supervised().start();

@@ -16,7 +16,10 @@ use std::{
 
 use common::{Dir, restart::Engine, wait_for};
 use heirloom::tls::rustls::ClientConfig;
-use nix::sys::signal::Signal;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use tls::{BOTH, Secured, TlsClient};
 use tool::{Tool, wait_line};
 
@@ -49,6 +52,33 @@ fn sessions_are_resumed_across_restarts_by_both_engines() {
             // Of somebody who has begun nothing.
             assert!(!resumes(&lab, &lab.pki.client(&[version]).into()));
         }
+    }
+}
+
+/// Two sides of it by turns: whoever it comes to knows the keys of the others.
+#[test]
+fn sessions_are_resumed_with_every_worker_whoever_was_restarted_or_has_crashed() {
+    for version in BOTH {
+        let lab = Secured::with("tls", "tickets 3600", |setup| {
+            setup.arg("--workers").arg("2").env("LAB_PROBATION", 0)
+        });
+        lab.server.wait_lines("committed: generation 0", 2);
+        let config: Arc<_> = lab.pki.client(&[version]).into();
+        assert!(!resumes(&lab, &config), "there is nothing to resume");
+        // Of twelve connections all go to one of two workers once in 2048 times.
+        let all_resume = || (0..12).all(|_| resumes(&lab, &config));
+        assert!(all_resume(), "{version:?}");
+        for (round, signal) in [Signal::SIGUSR2, Signal::SIGHUP].into_iter().enumerate() {
+            lab.server.signal(signal);
+            lab.server.wait_lines("supervisor: all 2 workers are replaced", round + 1);
+            assert!(all_resume(), "{version:?}: {signal}");
+        }
+        let main = lab.server.wait_lines("supervisor: worker 1: generation 2 is main", 1);
+        let pid =
+            main[0].rsplit("pid ").next().and_then(|it| it.trim_end_matches(')').parse().ok());
+        kill(Pid::from_raw(pid.expect("a pid")), Signal::SIGKILL).expect("it lives");
+        lab.server.wait_line("committed: generation 3");
+        assert!(all_resume(), "{version:?}: one that was made anew");
     }
 }
 

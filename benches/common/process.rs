@@ -106,6 +106,11 @@ impl Running {
         self.child.id()
     }
 
+    /// The workers of a master.
+    pub fn children(&self) -> Vec<u32> {
+        self.pids().split_off(1)
+    }
+
     /// It and its descendants: the workers of a master.
     fn pids(&self) -> Vec<u32> {
         let mut pids = vec![self.child.id()];
@@ -173,7 +178,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let others = self.pids().split_off(1);
+        let others = self.children();
         let _ = self.child.kill();
         let _ = self.child.wait();
         for pid in others {

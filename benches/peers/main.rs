@@ -28,6 +28,7 @@ mod state;
 mod table;
 mod visits;
 mod work;
+mod workers;
 
 use std::{error::Error, io, net::TcpListener, net::TcpStream, path::PathBuf, time::Duration};
 
@@ -98,6 +99,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     works(&ground, &options, cores)?;
     idle(&ground, &options, cores)?;
     all_restarts(&ground, &options, cores)?;
+    workers::run(&ground, options.rounds, options.time, cores, &options.only)?;
     // A new program is filled while the old one serves: these have all cores.
     if let Some(cores) = cores {
         cores.unpin()?;

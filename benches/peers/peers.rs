@@ -8,6 +8,8 @@ use std::{
     process::{Command, Stdio},
 };
 
+use crate::common::process::free_address;
+
 /// A server that can be started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {
@@ -167,18 +169,43 @@ impl Ground {
         command
     }
 
+    /// One that serves HTTP by so many processes, each on a core of its own.
+    pub fn with_workers(&self, peer: Peer, count: u32) -> io::Result<(Command, String)> {
+        let (mut command, address) = match peer {
+            Peer::Nginx => {
+                let address = free_address()?;
+                let mut command = self.nginx_of(&address, count)?;
+                command.args(["-g", "daemon off;"]);
+                (command, address)
+            }
+            _ => self.command(peer, "http")?,
+        };
+        if peer == Peer::Heirloom {
+            command.args(["--pinned", "--workers", &count.to_string()]);
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(self.log(peer)?);
+        Ok((command, address))
+    }
+
     fn nginx(&self, address: &str) -> io::Result<Command> {
+        self.nginx_of(address, 1)
+    }
+
+    /// With several workers each has a socket and a core, as ours have.
+    fn nginx_of(&self, address: &str, workers: u32) -> io::Result<Command> {
         let (folder, config) = (self.folder.display(), self.folder.join("nginx.conf"));
         let text = format!(
-            "worker_processes 1; pid {pid}; error_log {folder}/nginx.error;\n\
+            "worker_processes {workers};{affinity} pid {pid}; error_log {folder}/nginx.error;\n\
              worker_rlimit_nofile 20000; events {{ worker_connections 16000; }}\n\
              http {{ access_log off; keepalive_requests 1000000000; tcp_nodelay on;\n\
              client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;\n\
              fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi;\n\
              scgi_temp_path {folder}/scgi; default_type text/plain;\n\
-             server {{ listen {address} backlog=4096;\n\
+             server {{ listen {address} backlog=4096{reuseport};\n\
              location / {{ return 200 \"hello, world\\n\"; }} }} }}\n",
             pid = self.pid_file(Peer::Nginx).display(),
+            affinity = if workers > 1 { " worker_cpu_affinity auto;" } else { "" },
+            reuseport = if workers > 1 { " reuseport" } else { "" },
         );
         fs::write(&config, text)?;
         // By its whole path: it starts itself again at a restart.

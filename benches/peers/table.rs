@@ -14,7 +14,7 @@ pub fn median(mut values: Vec<f64>) -> f64 {
 }
 
 /// The ratio of each round, ours to theirs: the median, the lowest, the highest.
-fn ratio(ours: &[f64], theirs: &[f64]) -> String {
+pub fn ratio(ours: &[f64], theirs: &[f64]) -> String {
     let ratios: Vec<f64> = ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs).collect();
     let low = ratios.iter().copied().fold(f64::INFINITY, f64::min);
     let high = ratios.iter().copied().fold(0.0, f64::max);

@@ -184,7 +184,11 @@ impl Service for Chat {
 }
 
 fn main() -> ExitCode {
-    let defaults = common::Defaults { listen: "127.0.0.1:7778", moves: true };
+    let defaults = common::Defaults {
+        listen: "127.0.0.1:7778",
+        moves: true,
+        alone: Some("a room is in one process, so one process serves"),
+    };
     common::serve(defaults, Chat::default(), |server| {
         server.timeouts(Timeouts::new().first_message(None)) // people read more than they write
     })

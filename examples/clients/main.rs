@@ -95,6 +95,6 @@ impl Service for Clients {
 }
 
 fn main() -> ExitCode {
-    let defaults = common::Defaults { listen: "127.0.0.1:7785", moves: false };
+    let defaults = common::Defaults { listen: "127.0.0.1:7785", moves: false, alone: None };
     common::serve(defaults, Clients::new(), |server| server)
 }

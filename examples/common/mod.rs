@@ -3,7 +3,8 @@
 //! `--listen ADDR`, `--datagrams ADDR` (both repeatable), `--pid-file PATH`, `--control PATH`,
 //! `--probation SECONDS`; `--health ADDR`, `--metrics ADDR` (repeatable) and `--agent-check ADDR` answer monitors, `--lame-duck SECONDS`: for so long a
 //! server that is told to leave accepts before it drains; `--move`: established connections go to the new process at a restart, `--no-move`:
-//! they stay with the old one; `--supervised` puts a process with a stable pid in front; `--check` only looks
+//! they stay with the old one; `--supervised` puts a process with a stable pid in front; `--workers N` has
+//! N processes serve behind it, each on a core of its own with `--pinned`, from one queue with `--shared`; `--check` only looks
 //! whether the rest makes sense. With `--tls-cert PATH --tls-key PATH`, or `--tls-self-signed` to try it, clients shake hands
 //! by TLS: those of `--listen-tls ADDR`, or, where there is none, all. HUP restarts by fork, USR2 by fork-exec, TERM and INT drain and exit, a second one exits
 //! now. `RUST_LOG` sets how much is logged (`info`), and `JOURNAL_SOCKET` where a journal of systemd listens, if not where it always does.
@@ -15,7 +16,7 @@ mod tls_options;
 use std::{ffi::OsString, io::Write, path::PathBuf, process, process::ExitCode, time::Duration};
 
 use heirloom::{
-    Restart, Result, Server, Service,
+    Restart, Result, Server, Service, Workers,
     logging::{Journal, Stderr, log_panics},
 };
 use lexopt::{Arg, Parser, ValueExt};
@@ -30,6 +31,8 @@ pub struct Defaults {
     pub listen: &'static str,
     /// Established connections go to the new process at a restart.
     pub moves: bool,
+    /// Why one process alone can serve, if that is so.
+    pub alone: Option<&'static str>,
 }
 
 /// What the command line says.
@@ -47,6 +50,9 @@ struct Options {
     agent_check: Vec<String>,
     lame_duck: Duration,
     supervised: bool,
+    workers: Option<u32>,
+    pinned: bool,
+    shared: bool,
     tls: TlsOptions,
 }
 
@@ -67,7 +73,7 @@ pub fn serve<S: Service>(
                  [--pid-file PATH] [--control PATH] [--probation SECONDS] [--move|--no-move] \
                  [--health ADDRESS]... [--metrics ADDRESS]... [--agent-check ADDRESS]... [--lame-duck SECONDS] \
                  [--listen-tls ADDRESS]... [--tls-cert PATH --tls-key PATH|--tls-self-signed] \
-                 [--supervised] [--check]"
+                 [--supervised] [--workers N [--pinned] [--shared]] [--check]"
             );
             let _ = writeln!(std::io::stdout(), "{usage}"); // its reader may have left
             return ExitCode::SUCCESS;
@@ -109,12 +115,26 @@ fn parse(
             Arg::Long("tls-key") => options.tls.key = Some(parser.value()?.into()),
             Arg::Long("tls-self-signed") => options.tls.self_signed = true,
             Arg::Long("supervised") => options.supervised = true,
+            Arg::Long("workers") => {
+                options.workers = Some(parser.value()?.parse_with(|text| match text.parse() {
+                    Ok(0) | Err(_) => Err("not a number of processes"),
+                    Ok(count) => Ok(count),
+                })?);
+            }
+            Arg::Long("pinned") => options.pinned = true,
+            Arg::Long("shared") => options.shared = true,
             Arg::Long("move") => options.moves = true,
             Arg::Long("no-move") => options.moves = false,
             Arg::Long("check") => options.check = true,
             Arg::Long("help") | Arg::Short('h') => return Ok(None),
             other => return Err(other.unexpected()),
         }
+    }
+    if (options.pinned || options.shared) && options.workers.is_none() {
+        return Err("--pinned and --shared go with --workers".into());
+    }
+    if let (Some(why), Some(2..)) = (defaults.alone, options.workers) {
+        return Err(format!("--workers: {why}").into());
     }
     Ok(Some(options))
 }
@@ -148,7 +168,11 @@ fn build<S: Service>(service: S, options: Options) -> Result<Server<S>> {
     }
     let server = answer_monitors(server, &options.health)?.lame_duck(options.lame_duck);
     let server = give_numbers(server, &options.metrics)?;
-    Ok(if options.supervised { server.supervised() } else { server })
+    let server = if options.supervised { server.supervised() } else { server };
+    let Some(count) = options.workers else { return Ok(server) };
+    let workers = Workers::new(count);
+    let workers = if options.pinned { workers.pinned() } else { workers };
+    Ok(server.workers(if options.shared { workers.shared() } else { workers }))
 }
 
 #[cfg(feature = "health")]

@@ -51,7 +51,7 @@ impl Service for Echo {
 }
 
 fn main() -> ExitCode {
-    let defaults = common::Defaults { listen: "127.0.0.1:7777", moves: false };
+    let defaults = common::Defaults { listen: "127.0.0.1:7777", moves: false, alone: None };
     common::serve(defaults, Echo, |server| server)
 }
 

@@ -123,6 +123,6 @@ impl Service for Echo {
 }
 
 fn main() -> ExitCode {
-    let defaults = common::Defaults { listen: "127.0.0.1:7784", moves: false };
+    let defaults = common::Defaults { listen: "127.0.0.1:7784", moves: false, alone: None };
     common::serve(defaults, Echo::default(), |server| server)
 }

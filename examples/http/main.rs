@@ -214,7 +214,7 @@ impl Service for Http {
 }
 
 fn main() -> ExitCode {
-    let defaults = common::Defaults { listen: "127.0.0.1:8080", moves: true };
+    let defaults = common::Defaults { listen: "127.0.0.1:8080", moves: true, alone: None };
     common::serve(defaults, Http::new(SystemTime::now), |server| {
         server
             .max_message(request::MAX_HEAD) // the longest of what we leave to the reactor

@@ -71,7 +71,11 @@ const LEASES: RangeInclusive<f64> = 1.0..=200.0;
 fn main() -> ExitCode {
     match worker() {
         Ok(worker) => common::serve(
-            common::Defaults { listen: "127.0.0.1:7781", moves: false },
+            common::Defaults {
+                listen: "127.0.0.1:7781",
+                moves: false,
+                alone: Some("the jobs are in one process, so one process serves"),
+            },
             worker,
             |server| server,
         ),

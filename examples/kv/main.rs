@@ -232,7 +232,11 @@ impl Service for Kv {
 }
 
 fn main() -> ExitCode {
-    let defaults = common::Defaults { listen: "127.0.0.1:7780", moves: true };
+    let defaults = common::Defaults {
+        listen: "127.0.0.1:7780",
+        moves: true,
+        alone: Some("the keys are in one process, so one process serves"),
+    };
     common::serve(defaults, Kv::new(), |server| {
         server
             .max_message(MAX_COMMAND)

@@ -383,7 +383,8 @@ fn main() -> ExitCode {
     settings::break_if_told();
     outside::handle_if_told("main");
     session::version(); // what the file says later is for later programs
-    let defaults = common::Defaults { listen: "127.0.0.1:7779", moves: settings::moves() };
+    let defaults =
+        common::Defaults { listen: "127.0.0.1:7779", moves: settings::moves(), alone: None };
     let (beyond, inbox) = beyond::Beyond::new();
     let _own = Witness::of("main's own");
     let lab = Lab { beyond, witness: Witness::with_wire("service"), ..Lab::default() };

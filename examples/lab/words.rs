@@ -1,5 +1,6 @@
-//! The requests about other generations. Knows no restart.
+//! The requests about other generations, and other workers. Knows no restart.
 //!
+//! - `worker`: which of how many it is, `0 of 2`.
 //! - `generations`: their numbers; a `*` is behind the one that serves.
 //! - `word N TEXT`: tells generation `N` something.
 //! - `word-many N COUNT LENGTH`: tells it `0`, `1` and so on, each with dots behind it up to so many bytes; how many it
@@ -28,6 +29,10 @@ pub fn handle(net: &mut Net, verb: &str, rest: &str) -> Result<Option<String>> {
             let others = others.iter().map(|it| format!("{}{}", it.number, star(it.serves)));
             others.collect::<Vec<_>>().join(" ")
         }
+        "worker" => match net.worker() {
+            Some(worker) => format!("{} of {}", worker.index, worker.count),
+            None => "none".to_owned(),
+        },
         "word" => match net.tell(number(first)?, second) {
             Ok(()) => "ok".to_owned(),
             Err(why) => format!("error {why}"),

@@ -185,7 +185,11 @@ fn main() -> ExitCode {
             return ExitCode::from(2); // as with a wrong command line
         }
     };
-    let defaults = common::Defaults { listen: "127.0.0.1:7786", moves: false };
+    let defaults = common::Defaults {
+        listen: "127.0.0.1:7786",
+        moves: false,
+        alone: Some("the account book has one writer, so one process serves"),
+    };
     common::serve(defaults, ledger, |server| {
         // `heirloom check` looks while they are open. Before a fork `before_fork` has closed them.
         let files = ["", "-wal", "-shm"].map(|end| format!("{file}{end}"));

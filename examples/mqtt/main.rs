@@ -115,7 +115,13 @@ impl Service for Broker {
 }
 
 fn main() -> ExitCode {
-    let defaults = common::Defaults { listen: "127.0.0.1:1883", moves: true };
+    let defaults = common::Defaults {
+        listen: "127.0.0.1:1883",
+        moves: true,
+        alone: Some(
+            "a message reaches the subscribers of its own process alone, so one process serves",
+        ),
+    };
     common::serve(defaults, Broker::default(), |server| {
         server
             .max_message(MAX_PACKET)

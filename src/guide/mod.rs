@@ -1,4 +1,4 @@
-//! A guide in fifteen pages. There is nothing here but prose, and programs that were compiled and run.
+//! A guide in sixteen pages. There is nothing here but prose, and programs that were compiled and run.
 //!
 //! To write a server:
 //!
@@ -15,12 +15,13 @@
 //!
 //! To run one:
 //!
-//! 9. [Operating](operating): status, restart, roll back, signals, pid files, a stable pid.
-//! 10. [Under systemd and in containers](systemd_and_containers): a unit, activated sockets, process 1.
-//! 11. [More than one machine](more_than_one_machine): balancers, probes, leaving in two steps, Kubernetes, and the sums.
-//! 12. [Limits and defaults](limits_and_defaults): every number, and what changes it.
-//! 13. [What it costs](what_it_costs): beside other servers, in memory, in restarts, with the commands.
-//! 14. [Coming from nginx, tableflip or tokio](coming_from): the same things under other names.
+//! 10. [Operating](operating): status, restart, roll back, signals, pid files, a stable pid.
+//! 11. [Under systemd and in containers](systemd_and_containers): a unit, activated sockets, process 1.
+//! 12. [More than one core](more_than_one_core): workers, how a restart goes through them, and where that ends.
+//! 13. [More than one machine](more_than_one_machine): balancers, probes, leaving in two steps, Kubernetes, and the sums.
+//! 14. [Limits and defaults](limits_and_defaults): every number, and what changes it.
+//! 15. [What it costs](what_it_costs): beside other servers, in memory, in restarts, with the commands.
+//! 16. [Coming from nginx, tableflip or tokio](coming_from): the same things under other names.
 //!
 //! Beside it stand the lessons, which show with real processes and sockets what goes wrong in a restart,
 //! and how it goes right: `cargo run --example lessons`.
@@ -30,6 +31,7 @@ pub mod datagrams;
 pub mod fork_or_exec;
 pub mod from_echo_to_restart;
 pub mod limits_and_defaults;
+pub mod more_than_one_core;
 pub mod more_than_one_machine;
 pub mod operating;
 pub mod sockets;

@@ -270,6 +270,8 @@
 //! | `--tls-cert PATH`, `--tls-key PATH` | a certificate and its key (PEM), for `--listen-tls`, or where there is none for `--listen`; needs the feature `tls` |
 //! | `--tls-self-signed` | a certificate of our own in their place, to try it |
 //! | `--supervised` | a process with a stable pid in front |
+//! | `--workers N` | so many processes serve behind it; `echo`, `http` and `flows`, whose clients have nothing in common |
+//! | `--pinned`, `--shared` | each of them on a core of its own; all from one accept queue |
 //! | `--check` | only look whether the rest makes sense; an upgrade runs the new program with it first |
 //!
 //! `RUST_LOG` sets how much is logged, by subject if you like: `heirloom::net` (connections and listeners),
@@ -347,6 +349,8 @@
 //!
 //! So runit, supervisord or a shell keep track of the server, and a container may have it as its first
 //! process.
+//!
+//! With [`workers`](crate::Server::workers) several processes serve behind it: [more than one core](super::more_than_one_core).
 //!
 //! After a crash the program that is on disk runs, which may be newer than the one that has crashed. A
 //! service whose first generation never serves ends with that one's exit status: to try again is then the

@@ -151,6 +151,14 @@ impl Metrics {
         ring::entries(self.board.next_entry(), self.board.ring())
     }
 
+    /// The same numbers once more, for another who hands them on.
+    ///
+    /// # Errors
+    /// When the system has no room for it.
+    pub fn share(&self) -> io::Result<Metrics> {
+        Metrics::of(self.as_fd().try_clone_to_owned()?)
+    }
+
     pub fn as_fd(&self) -> BorrowedFd<'_> {
         std::os::fd::AsFd::as_fd(&*self.board.words)
     }

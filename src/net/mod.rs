@@ -31,6 +31,7 @@ pub(crate) use self::listen::METRICS;
 #[cfg(feature = "health")]
 pub(crate) use self::listen::MONITOR;
 pub(crate) use self::{
+    address::Address,
     caller::Caller,
     conn::{CameBy, ConnState, Flags, Phase, Sessions, Slots, Watched},
     datagram::{DatagramInbox, Datagrams, name_of},

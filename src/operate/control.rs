@@ -15,6 +15,7 @@
 //! | `log` | nothing: the last restarts of the service, in lines of `key=value` |
 //! | `check` | nothing: what a restart would come to now, in lines of `key=value` |
 //! | `restart [fork\|fork-exec] [move]` | the verdict: the new generation has committed, or there is none and why |
+//! | `restart like NUMBER` | the same, as the signal of that number would restart it |
 //! | `rollback` | that the old generation serves again, if a new one is in its probation |
 //! | `drain` | nothing: all generations stop accepting, serve what they have, and exit |
 //! | `stop` | nothing: all generations abort what they have and exit |
@@ -50,6 +51,8 @@ pub(crate) enum Command {
         engine: Option<Engine>,
         moves: bool,
     },
+    /// As this signal would.
+    RestartLike(i32),
     RollBack,
     Drain,
     Stop,
@@ -57,7 +60,7 @@ pub(crate) enum Command {
     Help,
 }
 
-pub(crate) const HELP: &str = "ok: status | check | restart [fork|fork-exec] [move] | rollback | drain | stop | metrics | log | heartbeat SECONDS | help";
+pub(crate) const HELP: &str = "ok: status | check | restart [fork|fork-exec] [move] | restart like NUMBER | rollback | drain | stop | metrics | log | heartbeat SECONDS | help";
 
 /// Beats come no faster, whatever is asked for: each is a line that the client has to read.
 const HEARTBEAT_MIN: Duration = Duration::from_millis(10);
@@ -75,6 +78,9 @@ impl Command {
             ["metrics"] => Command::Metrics,
             ["log"] => Command::Log,
             ["check"] => Command::Check,
+            ["restart", "like", number] => {
+                Command::RestartLike(number.parse().map_err(|_| unknown())?)
+            }
             ["restart", ref how @ ..] => {
                 let (moves, engine) = match how {
                     [engine @ .., "move"] => (true, engine),
@@ -251,6 +257,7 @@ mod tests {
             Command::parse(" restart  fork-exec move\r"),
             restart(Some(Engine::ForkExec), true)
         );
+        assert_eq!(Command::parse("restart like 12"), Ok(Command::RestartLike(12)));
         let heartbeat = |text: &str| Command::parse(&format!("heartbeat {text}"));
         assert_eq!(heartbeat("2.5"), Ok(Command::Heartbeat(Duration::from_millis(2500))));
         assert_eq!(heartbeat("0"), Ok(Command::Heartbeat(HEARTBEAT_MIN)));
@@ -265,6 +272,7 @@ mod tests {
             "restart exec",
             "restart move fork",
             "restart fork fork",
+            "restart like HUP",
             "stop now",
             "\u{0}",
         ] {

@@ -125,6 +125,9 @@ impl<S: Service> Server<S> {
     /// }
     /// ```
     pub fn control(self, path: impl AsRef<Path>) -> Result<Server<S>> {
+        if self.is_worker() {
+            return Ok(self); // its supervisor has bound it
+        }
         let name = format!("{CONTROL}unix:{}", path.as_ref().display());
         self.listen_for_own(&name)
     }
@@ -238,7 +241,9 @@ impl<S: Service> Server<S> {
         }
         let datagrams = self.net.datagrams.iter().filter_map(Datagrams::socket);
         let own = self.net.listeners.iter().chain(datagrams).chain(&self.own);
-        obtain(name, options, &mut self.unclaimed, own).inspect_err(|_| self.withdraw())
+        let mut options = options.clone();
+        options.among_workers = self.is_worker();
+        obtain(name, &options, &mut self.unclaimed, own).inspect_err(|_| self.withdraw())
     }
 
     /// What was bound for a server that cannot run is not left behind.

@@ -7,6 +7,7 @@ mod options;
 mod signals;
 #[cfg(feature = "tls")]
 mod tls;
+mod workers;
 
 use std::{os::fd::OwnedFd, path::PathBuf, time::Instant};
 
@@ -18,12 +19,8 @@ use crate::{
     log_target::{RESTART, SYSTEM},
     logging::Escaped,
     metrics::Metrics,
-    net::{Datagrams, Listener, Net},
-    operate::{
-        journal::name_counts,
-        supervisor::{self, Orders},
-    },
-    plan::{Engine, Restart},
+    net::{Listener, Net},
+    operate::journal::name_counts,
     restart::{
         engine::{
             exec::Launch,
@@ -43,6 +40,7 @@ use crate::{
         threads::warn_of_deaf_ones,
     },
     turn::{Generation, Handback, Inboxes, Succession, Trigger, Turn},
+    workers::Workers,
 };
 
 /// A server to be: a service, where it listens, and what it may use.
@@ -92,6 +90,8 @@ pub struct Server<S: Service> {
     is_dry_run: bool,
     /// The first process is to be a supervisor.
     is_supervised: bool,
+    /// And to have several processes that serve.
+    workers: Workers,
     /// Signals that wait because the old program has heard them.
     held: SignalSet,
 }
@@ -138,7 +138,7 @@ impl<S: Service> Server<S> {
         server.succession.manager = Manager::find(true);
         fault::point(Step::NewMade, Some(&mut link));
         let (net, succession) = (&mut server.net, &mut server.succession);
-        net.generation = inheritance.generation;
+        (net.generation, net.worker) = (inheritance.generation, inheritance.worker);
         let maker = inheritance.supervisor.as_ref().map(|supervisor| supervisor.pid);
         maker.into_iter().for_each(|pid| succession.manager.follow(pid));
         let has_old = maker != Some(inheritance.old.pid);
@@ -161,6 +161,7 @@ impl<S: Service> Server<S> {
             server.unclaimed.push(listener);
         }
         server.count_in(numbers);
+        server.take_place();
         Ok(server)
     }
 
@@ -232,6 +233,7 @@ impl<S: Service> Server<S> {
             own,
             is_dry_run,
             is_supervised,
+            workers: Workers::new(1),
             held,
         })
     }
@@ -310,6 +312,10 @@ impl<S: Service> Server<S> {
                 "the generation before this one has no supervisor, so this one has none"
             );
         }
+        self.compare_workers();
+        if self.is_worker() {
+            self.succession.pid_file = None; // it is the supervisor's
+        }
         for listener in &self.unclaimed {
             log::warn!(
                 target: RESTART,
@@ -322,31 +328,6 @@ impl<S: Service> Server<S> {
         let mut turn = Turn::new(self.service, self.net, self.succession);
         turn.inboxes = self.inboxes;
         turn.run()
-    }
-}
-
-impl<S: Service> Server<S> {
-    /// Makes this process the supervisor of one that serves. Only an error comes back.
-    fn supervise(self) -> Result {
-        let Server { service, mut net, succession, .. } = self;
-        drop(service);
-        let datagrams = net.datagrams.into_iter().filter_map(Datagrams::into_socket);
-        net.listeners.extend(datagrams);
-        let mut how = succession.triggers.iter().filter_map(|(_, trigger)| match trigger {
-            Trigger::Restart(how) if how.engine == Engine::ForkExec => Some(how.clone()),
-            Trigger::Restart(_) | Trigger::Leave | Trigger::Service => None,
-        });
-        let never = supervisor::run(Orders {
-            how: how.next().unwrap_or(Restart::fork_exec()),
-            signals: succession.claimed(|_| true),
-            leave: succession.claimed(|meaning| *meaning == Trigger::Leave),
-            listeners: net.listeners,
-            launch: succession.launch,
-            pid_file: succession.pid_file,
-            stop_within: succession.drain_on_stop.deadline,
-            metrics: net.metrics,
-        })?;
-        match never {}
     }
 }
 

@@ -4,8 +4,9 @@
 //! (`regular_file`), the service manager (`systemd`), a shared stderr (`stdio`), descriptors that are kept
 //! for when there are no others (`reserve`), and what this process holds that is none of ours (`look`, which
 //! asks `descriptors` by number and reads `proc_text`). Values that each process has its own of (`per_process`), down to their
-//! descriptors (`noted`), random numbers (`seed`), and memory that all have in common (`shared_words`). Knows no restart.
+//! descriptors (`noted`), random numbers (`seed`), and memory that all have in common (`shared_words`); which `cores` it may use. Knows no restart.
 
+pub(crate) mod cores;
 pub(crate) mod descriptors;
 pub(crate) mod disposition;
 mod holders;

@@ -120,7 +120,7 @@ impl Running {
 pub struct Row(BTreeMap<String, String>);
 
 impl Row {
-    fn read(line: &str) -> Row {
+    pub fn read(line: &str) -> Row {
         let pairs = line.split(' ').map(|pair| pair.split_once('=').expect(line));
         Row(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
     }

@@ -75,8 +75,17 @@ pub struct Table<'a>(pub &'a [Generation]);
 
 impl fmt::Display for Table<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Where one process serves, it has no number.
+        let is_worker = |generation: &Generation| generation.get("worker") != "-";
+        let has_workers = self.0.iter().any(is_worker);
+        let number = |f: &mut fmt::Formatter<'_>, text| match has_workers {
+            true => write!(f, "{text:>6} "),
+            false => Ok(()),
+        };
+        number(f, "worker")?;
         row(f, FIELDS, ["private", "shared", "huge"])?;
         for generation in self.0 {
+            number(f, generation.get("worker"))?;
             let mib = |bytes: u64| format!("{:.1}M", bytes as f64 / (1024.0 * 1024.0));
             let known =
                 |it: Memory| [mib(it.private), mib(it.shared), format!("{}%", it.huge_share())];
@@ -134,7 +143,11 @@ impl fmt::Display for Json<'_> {
             let findings = generation.get("findings").split(',').filter(|text| *text != "-");
             let findings: Vec<_> = findings.map(Finding::read).collect();
             let unknown = value("unknown", generation.get("unknown"));
-            write!(f, "\"unknown\":{unknown},\"findings\":{}}}", finding::list(&findings))?;
+            write!(f, "\"unknown\":{unknown},\"findings\":{}", finding::list(&findings))?;
+            match generation.get("worker") {
+                "-" => f.write_str("}")?,
+                worker => write!(f, ",\"worker\":{}}}", value("worker", worker))?,
+            }
         }
         f.write_str("]")
     }
@@ -190,5 +203,10 @@ mod tests {
         let table = Table(&[Generation::read(&own)]).to_string();
         assert_eq!(table.lines().count(), 2);
         assert!(table.contains("serving") && table.trim_end().ends_with("% -"), "{table}");
+        let rows = [own.clone(), format!("{own} worker=1")].map(|line| Generation::read(&line));
+        let table = Table(&rows).to_string();
+        let firsts = table.lines().map(|line| line.split_whitespace().next().unwrap_or_default());
+        assert_eq!(firsts.collect::<Vec<_>>(), ["worker", "-", "1"]);
+        assert!(Json(&rows).to_string().ends_with("\"worker\":1}]"));
     }
 }

@@ -78,13 +78,14 @@ pub(super) fn share(fd: &impl AsFd) -> io::Result<()> {
     Ok(setsockopt(fd, sockopt::ReusePort, &true)?)
 }
 
-/// A datagram socket with a large buffer, as far as the system allows one.
+/// A datagram socket with a large buffer, as far as the system allows one. `beside`: another one at this address lets it.
 pub(super) fn bind_datagrams(
     address: &Address,
     permissions: &SocketPermissions,
+    beside: bool,
 ) -> io::Result<OwnedFd> {
     let fd = match address {
-        Address::Tcp(address) => std::net::UdpSocket::bind(address)?.into(),
+        Address::Tcp(address) => bind_udp(address, beside)?,
         Address::Unix(path) => {
             let connect = |path: &Path| UnixDatagram::unbound()?.connect(path);
             bind_path(&absolute(path)?, SockType::Datagram, permissions, connect)?
@@ -109,12 +110,25 @@ fn bind_tcp(address: &SocketAddr, settings: &[Setting], beside: bool) -> io::Res
     Ok(fd)
 }
 
-fn new_tcp(address: &SocketAddr) -> io::Result<OwnedFd> {
-    let family = match address {
+fn bind_udp(address: &SocketAddr, beside: bool) -> io::Result<OwnedFd> {
+    let fd =
+        socket(family(address), SockType::Datagram, SockFlag::SOCK_CLOEXEC, SockProtocol::Udp)?;
+    if beside {
+        share(&fd)?;
+    }
+    bind(fd.as_raw_fd(), &SockaddrStorage::from(*address))?;
+    Ok(fd)
+}
+
+fn family(address: &SocketAddr) -> AddressFamily {
+    match address {
         SocketAddr::V4(_) => AddressFamily::Inet,
         SocketAddr::V6(_) => AddressFamily::Inet6,
-    };
-    Ok(socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, SockProtocol::Tcp)?)
+    }
+}
+
+fn new_tcp(address: &SocketAddr) -> io::Result<OwnedFd> {
+    Ok(socket(family(address), SockType::Stream, SockFlag::SOCK_CLOEXEC, SockProtocol::Tcp)?)
 }
 
 fn bind_unix(kind: SockType, address: &UnixAddr, mode: Option<Mode>) -> io::Result<OwnedFd> {

@@ -113,7 +113,17 @@ impl<'a> Wanted<'a> {
         }
         in_the_way.iter().try_for_each(share)?;
         let beside = !in_the_way.is_empty();
-        Listener::bind_at(self.name, address, &self.permissions, self.options, beside)
+        let bind =
+            |beside| Listener::bind_at(self.name, address, &self.permissions, self.options, beside);
+        if !self.options.among_workers || address.port().is_none() {
+            return bind(beside);
+        }
+        // The first worker that asks for it finds out whether it is somebody else's, the others have theirs beside it.
+        match bind(beside) {
+            Err(e) if e.kind() == ErrorKind::AddrInUse => bind(true),
+            Ok(first) => share(&first).map(|()| first),
+            Err(e) => Err(e),
+        }
     }
 
     /// Binds what was not passed on. An address that this machine does not have is left out, if there is

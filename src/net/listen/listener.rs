@@ -100,7 +100,7 @@ impl Listener {
         beside: bool,
     ) -> io::Result<Listener> {
         let fd = match kind_of(name) {
-            DATAGRAMS => bind_datagrams(address, permissions),
+            DATAGRAMS => bind_datagrams(address, permissions, beside),
             _ => bind_stream(address, permissions, options, beside),
         };
         let listener = Listener::adopt(name.to_owned(), fd?, None).map_err(io::Error::other)?;

@@ -1,9 +1,10 @@
 //! Sockets that clients come to. `listener` is one of them, inherited or bound (`bind`); `claim` finds those
 //! that a name stands for, `kind` what they are for, `spec` is what an author says of them, `setup` tells the kernel, and `permissions`
-//! say who may connect to a path. Knows no connection and no epoll set.
+//! say who may connect to a path; `copies` are for several processes at one address. Knows no connection and no epoll set.
 
 mod bind;
 mod claim;
+mod copies;
 mod kind;
 mod listener;
 mod permissions;

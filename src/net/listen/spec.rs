@@ -63,6 +63,8 @@ pub(crate) struct ListenOptions {
     fast_open: Option<u32>,
     proxy: Option<ProxyProtocol>,
     tls: Option<ServerTerms>,
+    /// Others of this server bind a socket of their own at the same address.
+    pub among_workers: bool,
 }
 
 impl Listen {

@@ -161,7 +161,7 @@ impl Net {
         // As its connections know it.
         (self.clock, self.stamp, self.frozen_at) = (old.clock, old.stamp, old.frozen_at);
         self.generation = generation;
-        self.engine = Some(Engine::Fork);
+        (self.engine, self.worker) = (Some(Engine::Fork), old.worker);
         (self.limits, self.timeouts) = (old.limits, old.timeouts);
         (self.propagates_panics, self.meant) = (old.propagates_panics, old.meant);
         self.standing = old.standing;

@@ -87,6 +87,7 @@ use crate::{
     tasks::{AlarmChange, Alarms, DeferredQueue, Holds, Words},
     timer::TimerQueue,
     tls::{ServerTerms, Ticketer},
+    workers::Worker,
 };
 
 /// What a process in memory does not do.
@@ -135,6 +136,7 @@ pub struct Net {
     // Identity: changed by a restart alone.
     pub(crate) generation: u64,
     pub(crate) engine: Option<Engine>,
+    pub(crate) worker: Option<Worker>,
     pub(crate) limits: Limits,
     pub(crate) timeouts: SharedTimeouts,
 
@@ -250,6 +252,7 @@ impl Net {
         Net {
             generation: 0,
             engine: None,
+            worker: None,
             limits: Limits::default(),
             timeouts: SharedTimeouts::default(),
             poll,

@@ -6,6 +6,7 @@ use crate::{
     net::{conn::ConnState, datagram::Datagrams, leaving::LeaveReason, listen::Listener},
     plan::{Engine, Restart},
     stats::Stats,
+    workers::Worker,
 };
 
 impl Net {
@@ -83,6 +84,12 @@ impl Net {
     /// processes that have served have the same number, and there may be gaps among those that stayed.
     pub fn generation(&self) -> u64 {
         self.generation
+    }
+
+    /// Which of the server's [workers](crate::Server::workers) this process is; `None` where one alone serves. A new
+    /// generation is the same worker as the one before.
+    pub fn worker(&self) -> Option<Worker> {
+        self.worker
     }
 
     /// How this process was made; `None` for one that was started by hand or by its

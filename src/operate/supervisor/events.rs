@@ -1,15 +1,14 @@
-//! What reaches the supervisor: words of the generations, the generation that is being made, children
-//! that have ended, signals, time. Each becomes an event for the watch.
+//! What reaches a line: words of its generations, and of the one that is being made. Each becomes an event for the
+//! watch.
 
-use std::{os::fd::OwnedFd, time::Instant};
+use std::{os::fd::OwnedFd, process, time::Instant};
 
 use log::Level;
-use nix::{
-    errno::Errno,
-    sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid},
-};
 
-use super::{EXIT_NOT_MADE, Event, Older, Supervisor};
+use super::{
+    line::{Line, News, Older},
+    watch::{EXIT_NOT_MADE, Event},
+};
 use crate::{
     limits::LEAVE_GRACE,
     log_target::SUPERVISOR,
@@ -19,45 +18,28 @@ use crate::{
     restart::{
         engine::{
             attempt::{Attempt, MUST_EXEC, check_speaker},
-            child,
             stderr::Left,
         },
         link::{Identity, Link, LinkError, Message},
+        transfer::secrets::fill_with_tickets,
     },
-    system::{signal::Sender, signal_set::Signal},
+    tls::Ticketer,
     verdict::RestartError,
 };
 
-impl Supervisor {
-    /// Everything that there is to hear. The dead are acted upon when all that they have said was heard,
-    /// and when it is known how they have ended.
-    pub(super) fn dispatch(&mut self, gone: &[u32], now: Instant) {
-        self.handle_generations(now);
-        self.reap(now);
-        for &pid in gone {
-            self.forget(pid, now);
-        }
-        self.handle_start(now);
-        self.handle_signals(now);
-        if self.watch.next_due().is_some_and(|due| due <= now) {
-            self.happen(Event::Due, now);
-        }
-        if self.watch.is_ending() {
-            self.close_to_clients();
-        }
-    }
-
-    fn handle_generations(&mut self, now: Instant) {
+impl Line {
+    /// What its generations say.
+    pub fn handle_generations(&mut self, now: Instant) {
         loop {
             match self.inbox.receive() {
                 Ok(None) => return,
                 Ok(Some((message, fds))) => self.handle_generation(message, fds, now),
                 Err(LinkError::Malformed(why)) => {
-                    let line = format_args!("supervisor: a generation: {}", Escaped(why));
+                    let line = format_args!("{}: a generation: {}", self.name(), Escaped(why));
                     self.repeats.log(now, SUPERVISOR, Level::Warn, "link malformed", line);
                 }
                 Err(e) => {
-                    log::error!(target: SUPERVISOR, "supervisor: {e}");
+                    log::error!(target: SUPERVISOR, "{}: {e}", self.name());
                     return;
                 }
             }
@@ -72,24 +54,28 @@ impl Supervisor {
                 }
             }
             Message::Listeners { sockets } => {
+                let name = self.name();
                 let Some(arriving) = &mut self.arriving else { return };
                 for (socket, fd) in sockets.into_iter().zip(fds) {
                     match Listener::adopt(socket.name, fd, socket.file) {
                         Ok(listener) => arriving.push(listener),
                         Err(e) => {
-                            log::error!(target: SUPERVISOR, "supervisor: {}", Escaped(e));
+                            log::error!(target: SUPERVISOR, "{name}: {}", Escaped(e));
                         }
                     }
                 }
             }
             Message::Offered => {
                 if let Some(all) = self.arriving.take() {
-                    self.orders.listeners = all;
+                    self.listeners = all;
                 }
             }
             Message::Numbers => self.take_numbers(fds),
             Message::Retired { pid } => self.happen(Event::Retires { pid }, now),
-            Message::Leaving { pid } => self.happen(Event::Leaves { pid }, now),
+            Message::Leaving { pid } => {
+                self.news.push(News::Leaves);
+                self.happen(Event::Leaves { pid }, now);
+            }
             Message::Ended { pid, code } => self.happen(Event::Ended { pid, code }, now),
             Message::Older { who } => {
                 let Some(link) = fds.pop() else { return };
@@ -100,7 +86,7 @@ impl Supervisor {
             }
             other => {
                 let said = format!("{other:?}");
-                let line = format_args!("supervisor: {} is ignored", Escaped(said));
+                let line = format_args!("{}: {} is ignored", self.name(), Escaped(said));
                 self.repeats.log(now, SUPERVISOR, Level::Warn, "link ignored", line);
             }
         }
@@ -109,7 +95,7 @@ impl Supervisor {
     /// The memory in which main counts: most often the one that this process has given to it.
     fn take_numbers(&mut self, fds: Vec<OwnedFd>) {
         match fds.into_iter().next().map(Metrics::of) {
-            Some(Ok(metrics)) => self.orders.metrics = Some(metrics),
+            Some(Ok(metrics)) => self.making.metrics = Some(metrics),
             Some(Err(e)) => log::warn!(target: SUPERVISOR, "supervisor: the numbers: {e}"),
             None => {}
         }
@@ -122,46 +108,17 @@ impl Supervisor {
         self.happen(Event::Serves { pid, generation, maker }, now);
         self.arriving = (self.watch.main() == Some(pid)).then(Vec::new);
         if self.arriving.is_some() {
-            self.keep_pid_file();
+            let is_made_here = maker == Some(process::id());
+            self.news.push(News::Main { is_made_here });
             log::info!(
                 target: SUPERVISOR,
-                "supervisor: generation {generation} is main (pid {pid})"
+                "{}: generation {generation} is main (pid {pid})", self.name()
             );
         }
     }
 
-    /// Every process that has ended and is this one's child, by birth or because it was left behind.
-    fn reap(&mut self, now: Instant) {
-        // Looks first: the generation that is being made is reaped by its owner.
-        let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-        loop {
-            let status = match waitid(Id::All, look) {
-                Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return,
-                Err(Errno::EINTR) => continue,
-                Ok(status) => status,
-                Err(e) => {
-                    log::error!(target: SUPERVISOR, "supervisor: wait for children: {e}");
-                    return;
-                }
-            };
-            let Some(pid) = status.pid() else { return };
-            self.clear_up_after(pid.as_raw() as u32);
-            match &mut self.start {
-                Some(start) if start.child.pid == pid => {
-                    if !start.child.has_ended() {
-                        return;
-                    }
-                }
-                _ => drop(waitpid(pid, Some(WaitPidFlag::WNOHANG))),
-            }
-            if let Some(code) = child::code(status) {
-                self.happen(Event::Ended { pid: pid.as_raw() as u32, code }, now);
-            }
-        }
-    }
-
     /// A generation lives no more.
-    fn forget(&mut self, pid: u32, now: Instant) {
+    pub fn forget(&mut self, pid: u32, now: Instant) {
         let Some(at) = self.generations.iter().position(|(who, _)| who.pid == pid) else { return };
         let (who, _pidfd) = self.generations.remove(at);
         self.older.retain(|generation| generation.who.pid != pid);
@@ -170,14 +127,14 @@ impl Supervisor {
             let number = who.generation;
             log::error!(
                 target: SUPERVISOR,
-                "supervisor: generation {number} is gone without a word (pid {pid})"
+                "{}: generation {number} is gone without a word (pid {pid})", self.name()
             );
         }
         self.happen(Event::Gone { pid }, now);
     }
 
     /// What the generation that is being made says or does.
-    fn handle_start(&mut self, now: Instant) {
+    pub fn handle_start(&mut self, now: Instant) {
         loop {
             let Some(start) = &mut self.start else { return };
             let left = start.stderr.as_mut().map_or(Left::End, |stderr| stderr.forward(now));
@@ -197,11 +154,11 @@ impl Supervisor {
                 Ok(Some((Message::Claim { .. }, _))) => {
                     // It could not go on before this, which may have come while this process was stopped.
                     start.overdue = now + start.task.how.ready_within;
-                    // Nothing is left of the one before.
-                    let _ = link.send(&Message::Handed { last_serial: 0, slots: 0 }, Vec::new());
+                    hand_over(link, self.making.tickets.as_ref(), now);
                 }
-                // A program of another version may ask this one how it is.
-                Ok(Some((Message::TakenOver | Message::Ask, _))) => {}
+                // What it has to say to an old side that would serve again, or knows others, is nothing to this one. A program of
+                // another version may ask this one how it is.
+                Ok(Some((Message::TakenOver | Message::Alarms(_) | Message::Ask, _))) => {}
                 Ok(Some((Message::Serving { .. }, _))) => {
                     start.overdue = now + start.task.how.ready_within;
                 }
@@ -264,25 +221,27 @@ impl Supervisor {
         let Some(mut start) = self.end_start() else { return };
         let ended = start.child.has_ended();
         let why = end(&mut start);
-        self.clear_up_after(start.child.id());
+        self.news.push(News::Dead { pid: start.child.id() });
         let code = start.child.code().filter(|_| ended).unwrap_or(EXIT_NOT_MADE);
         self.note(&start, Err(&why), now);
-        log::error!(target: SUPERVISOR, "supervisor: {}", Escaped(why));
+        log::error!(target: SUPERVISOR, "{}: {}", self.name(), Escaped(why));
         self.happen(Event::NotMade { code }, now);
     }
+}
 
-    fn handle_signals(&mut self, now: Instant) {
-        while let Some((signal, sender)) = self.signals.next() {
-            if signal == Signal::SIGCHLD {
-                continue; // it has woken this process, which reaps each time
-            }
-            let line = format_args!("supervisor: {signal}");
-            self.repeats.log(now, SUPERVISOR, Level::Info, "signal", line);
-            if sender == Sender::Terminal && !self.generations.is_empty() {
-                continue; // it has told them, too
-            }
-            let leave = self.orders.leave.contains(signal);
-            self.happen(Event::Asked { signal, leave }, now);
+/// Clients resume with this one what they have begun with another worker; without the keys they shake hands in full. Else nothing is
+/// left of the one before.
+fn hand_over(link: &mut Link, tickets: Option<&Ticketer>, now: Instant) {
+    let fill = |tickets: &Ticketer| {
+        tickets.have_in_common(now);
+        fill_with_tickets(tickets, now)
+    };
+    match tickets.map(fill) {
+        None => {}
+        Some(Ok(vessel)) => drop(link.send(&Message::TicketKeys, vec![vessel])),
+        Some(Err(e)) => {
+            log::warn!(target: SUPERVISOR, "supervisor: the keys of tickets stay here: {e}");
         }
     }
+    let _ = link.send(&Message::Handed { last_serial: 0, slots: 0 }, Vec::new());
 }

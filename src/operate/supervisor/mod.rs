@@ -13,48 +13,54 @@
 //! that restart, releases at once, and has nothing to drain. Later restarts are none of its business:
 //! the generations hand the way to it on, and whoever serves says so, with its listeners.
 //!
-//! `watch` decides; this file waits and does, `events` says what has happened.
+//! That is one `line`. With several workers there is one for each, which share nothing but the program, and a restart
+//! goes through them one after the other (`desk/roll`). Of one process that serves, the way of a signal or of an operator leads to
+//! that process; with several, to the supervisor, which asks each as an operator would (`desk`). What one worker's fate is to the others is in `several`.
+//!
+//! `watch` decides about a line, `events` says what has happened to it; this file waits, and deals out what comes.
 
+mod desk;
 mod events;
+mod line;
+mod several;
 mod watch;
 
 use std::{
     convert::Infallible,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::AsFd,
     process,
     time::{Duration, Instant},
 };
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use log::Level;
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid},
+};
 
-use self::watch::{Action, Event, Watch};
+use self::{
+    desk::Desk,
+    line::{Line, Making},
+    watch::Event,
+};
 use crate::{
-    cause::Cause,
-    clock::Clock,
     error::{Error, Result},
     log_target::SUPERVISOR,
-    logging::{Escaped, Repeats},
+    logging::Repeats,
     metrics::Metrics,
     net::Listener,
-    operate::journal::{Restarted, note_restart, note_start},
-    plan::{Engine, Restart},
-    restart::{
-        engine::{
-            attempt::{Attempt, Offer, Task, introduced},
-            exec::Launch,
-            fork::{become_reaper, pidfd_signal},
-            program_file,
-            stderr::Stderr,
-        },
-        link::{Identity, Link, Message},
-    },
+    plan::Restart,
+    restart::engine::{child, exec::Launch, fork::become_reaper},
     system::{
+        cores,
         disposition::passed_on,
         pidfile::PidFile,
-        signal::{Signals, held_back},
+        signal::{Sender, Signals, held_back},
         signal_set::{Signal, SignalSet},
     },
-    verdict::RestartError,
+    tls::Ticketer,
+    workers::Worker,
 };
 
 /// What a supervisor is told.
@@ -66,8 +72,17 @@ pub(crate) struct Orders {
     pub signals: SignalSet,
     /// Those among them that mean the end of it.
     pub leave: SignalSet,
-    pub listeners: Vec<Listener>,
-    /// Where all generations count.
+    /// Those that ask for a restart.
+    pub restarts: SignalSet,
+    /// Of each worker.
+    pub listeners: Vec<Vec<Listener>>,
+    /// Where operators of several workers come.
+    pub control: Option<Listener>,
+    /// Each worker stays on a core of its own.
+    pub pinned: bool,
+    /// Whose keys several workers have in common.
+    pub tickets: Option<Ticketer>,
+    /// Where all generations of all workers count.
     pub metrics: Option<Metrics>,
     pub launch: Launch,
     pub pid_file: Option<PidFile>,
@@ -77,34 +92,19 @@ pub(crate) struct Orders {
 
 #[derive(Debug)]
 struct Supervisor {
-    orders: Orders,
-    watch: Watch,
     signals: Signals,
-    /// What the generations say.
-    inbox: Link,
-    /// The end that all generations share, kept to be handed on.
-    outbox: Link,
-    /// The generation that is being made, until it has committed.
-    start: Option<Attempt>,
-    /// It may say more on its stderr.
-    is_stderr_open: bool,
-    /// Generations that have served, and a pidfd of each.
-    generations: Vec<(Identity, OwnedFd)>,
-    /// Generations that drain and whose newest has crashed: the next one is to talk with them.
-    older: Vec<Older>,
-    /// Listeners of a new main that has not said yet that these are all.
-    arriving: Option<Vec<Listener>>,
-    /// The number of the main that was lost last.
-    lost: u64,
+    leave: SignalSet,
+    restarts: SignalSet,
+    lines: Vec<Line>,
+    /// Which of them serve.
+    up: Vec<bool>,
+    /// Of several workers.
+    desk: Option<Desk>,
+    control: Option<Listener>,
+    pid_file: Option<PidFile>,
+    /// It has told the workers by itself to leave, so that a signal which says the same is no second one.
+    has_told: bool,
     repeats: Repeats,
-}
-
-#[derive(Debug)]
-struct Older {
-    who: Identity,
-    link: Link,
-    /// To the generation that is being made.
-    offered: bool,
 }
 
 /// Supervises until the service ends, and ends this process then.
@@ -119,23 +119,8 @@ pub(crate) fn run(orders: Orders) -> Result<Infallible> {
     let wanted = orders.signals.and(passed_on()).and(own);
     let signals = Signals::listen(wanted)?;
     held_back().without(wanted).unblock()?;
-    let (inbox, outbox) = Link::pair().map_err(failed)?;
-    let (watch, first) = Watch::begin(orders.stop_within);
-    let mut supervisor = Supervisor {
-        orders,
-        watch,
-        signals,
-        inbox,
-        outbox,
-        start: None,
-        is_stderr_open: false,
-        generations: Vec::new(),
-        older: Vec::new(),
-        arriving: None,
-        lost: 0,
-        repeats: Repeats::default(),
-    };
-    supervisor.act(first, Instant::now());
+    let mut supervisor = Supervisor::new(orders, signals)?;
+    supervisor.lines[0].begin(Instant::now());
     loop {
         let gone = supervisor.wait();
         supervisor.dispatch(&gone, Instant::now());
@@ -143,167 +128,159 @@ pub(crate) fn run(orders: Orders) -> Result<Infallible> {
 }
 
 impl Supervisor {
-    /// Sleeps until something happens; answers the generations that live no more. What these have
+    fn new(orders: Orders, signals: Signals) -> Result<Supervisor> {
+        let failed = |e| Error::io("become", "a supervisor", e);
+        let Orders { leave, restarts, listeners, control, pid_file, pinned, .. } = orders;
+        let count = listeners.len();
+        let mut lines = Vec::with_capacity(count);
+        for (index, listeners) in listeners.into_iter().enumerate() {
+            let worker = Worker { index: index as u32, count: count as u32 };
+            let cores = pinned.then(|| cores::of(index)).transpose();
+            let making = Making {
+                how: orders.how.clone(),
+                launch: orders.launch.clone(),
+                worker: (count > 1).then_some(worker),
+                cores: cores.map_err(|e| failed(e.into()))?,
+                tickets: orders.tickets.clone().filter(|_| count > 1),
+                metrics: orders.metrics.as_ref().map(Metrics::share).transpose().map_err(failed)?,
+                stop_within: orders.stop_within,
+            };
+            lines.push(Line::new(making, listeners).map_err(failed)?);
+        }
+        let desk = (count > 1).then(|| Desk::open(count, control.as_ref())).transpose()?;
+        let (up, repeats) = (vec![false; count], Repeats::default());
+        let has_told = false;
+        Ok(Supervisor {
+            signals,
+            leave,
+            restarts,
+            lines,
+            up,
+            desk,
+            control,
+            pid_file,
+            has_told,
+            repeats,
+        })
+    }
+
+    /// Sleeps until something happens; answers the generations that live no more, with their lines. What these have
     /// said is there to be read by then.
-    fn wait(&mut self) -> Vec<u32> {
-        let start = self.start.as_ref();
-        let stderr = start.and_then(|start| start.stderr.as_ref()).filter(|_| self.is_stderr_open);
-        let rests_until = stderr.and_then(Stderr::rests_until);
-        let due = self.watch.next_due().into_iter().chain(start.map(|start| start.overdue));
-        let due = due.chain(rests_until).min();
+    fn wait(&mut self) -> Vec<(usize, u32)> {
+        let desk = self.desk.iter().filter_map(Desk::next_due);
+        let due = self.lines.iter().filter_map(Line::next_due).chain(desk).min();
         let timeout = due.map_or(PollTimeout::NONE, |due| {
             // Rounded up, so that it does not wake just before its time.
             let left = due.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
             PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
         });
-        let readable = PollFlags::POLLIN;
-        let mut fds: Vec<_> = self.generations.iter().map(|(_, pidfd)| pidfd.as_fd()).collect();
-        fds.extend([self.signals.as_fd(), self.inbox.as_fd()]);
-        let mut fds: Vec<_> = fds.into_iter().map(|fd| PollFd::new(fd, readable)).collect();
-        if let Some(start) = start {
-            fds.push(PollFd::new(start.child.as_fd(), readable));
-            let stderr = stderr.filter(|_| rests_until.is_none());
-            fds.extend(stderr.map(|stderr| PollFd::new(stderr.as_fd(), readable)));
-            fds.extend(start.link.iter().map(|link| {
-                let unsent =
-                    if link.has_unsent() { PollFlags::POLLOUT } else { PollFlags::empty() };
-                PollFd::new(link.as_fd(), readable | unsent)
-            }));
+        let mut fds = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
+        let mut begins = Vec::new();
+        for line in &self.lines {
+            begins.push(fds.len());
+            fds.extend(line.watched());
         }
+        fds.extend(self.desk.iter().flat_map(Desk::watched));
         if poll(&mut fds, timeout).is_err() {
             return Vec::new(); // interrupted
         }
-        let generations = self.generations.iter().zip(&fds);
-        let gone = generations.filter(|(_, fd)| fd.any().unwrap_or(false));
-        gone.map(|((who, _), _)| who.pid).collect()
+        let mut gone = Vec::new();
+        for (index, (line, begin)) in self.lines.iter().zip(begins).enumerate() {
+            let generations = line.generations.iter().zip(&fds[begin..]);
+            let ended = generations.filter(|(_, fd)| fd.any().unwrap_or(false));
+            gone.extend(ended.map(|((who, _), _)| (index, who.pid)));
+        }
+        gone
     }
 
-    /// Lets the watch decide, and does what it says.
-    fn happen(&mut self, event: Event, now: Instant) {
-        log::debug!(target: SUPERVISOR, "supervisor: {event:?}");
-        let before = self.watch.next_due();
-        for action in self.watch.step(event, now) {
-            self.act(action, now);
+    /// Everything that there is to hear. The dead are acted upon when all that they have said was heard,
+    /// and when it is known how they have ended.
+    fn dispatch(&mut self, gone: &[(usize, u32)], now: Instant) {
+        self.lines.iter_mut().for_each(|line| line.handle_generations(now));
+        self.reap(now);
+        for &(index, pid) in gone {
+            self.lines[index].forget(pid, now);
         }
-        if let Some(delay) = self.watch.delay(now)
-            && self.watch.next_due() != before
-        {
-            log::info!(target: SUPERVISOR, "supervisor: another generation in {delay:?}");
+        self.lines.iter_mut().for_each(|line| line.handle_start(now));
+        self.handle_signals(now);
+        for line in &mut self.lines {
+            if line.watch.next_due().is_some_and(|due| due <= now) {
+                line.happen(Event::Due, now);
+            }
+            if line.watch.is_ending() {
+                line.close_to_clients();
+            }
+        }
+        self.heed_news(now);
+        self.serve_operators(now);
+        if let Some(code) = self.ended() {
+            self.exit(code);
         }
     }
 
-    fn act(&mut self, action: Action, now: Instant) {
-        log::debug!(target: SUPERVISOR, "supervisor: {action:?}");
-        match action {
-            Action::Make { generation } => self.make(generation, now),
-            Action::Abandon => {
-                if let Some(mut start) = self.end_start() {
-                    let why = start.abandoned();
-                    self.clear_up_after(start.child.id());
-                    log::warn!(target: SUPERVISOR, "supervisor: {}", Escaped(why));
+    /// Every process that has ended and is this one's child, by birth or because it was left behind.
+    fn reap(&mut self, now: Instant) {
+        // Looks first: the generation that is being made is reaped by its owner.
+        let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        loop {
+            let status = match waitid(Id::All, look) {
+                Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return,
+                Err(Errno::EINTR) => continue,
+                Ok(status) => status,
+                Err(e) => {
+                    log::error!(target: SUPERVISOR, "supervisor: wait for children: {e}");
+                    return;
                 }
-            }
-            Action::Prompt(signal) => {
-                let child = self.start.iter().map(|start| start.child.as_fd());
-                child.for_each(|pidfd| drop(pidfd_signal(pidfd, signal.number())));
-            }
-            Action::Forward { pid, signal } => self.signal(pid, signal),
-            Action::Kill { pid } => {
-                log::warn!(target: SUPERVISOR, "supervisor: pid {pid} is killed");
-                self.signal(pid, Signal::SIGKILL);
-            }
-            Action::Dismiss => self.dismiss_older(),
-            Action::Exit { code } => self.exit(code),
-        }
-    }
-
-    /// Makes a generation, from the program that is at its path now.
-    fn make(&mut self, generation: u64, now: Instant) {
-        // Nobody stands ready to serve again, so there is nothing to be on probation for.
-        let how = self.orders.how.clone().probation(Duration::ZERO);
-        let (crashed, status) = (self.lost, self.watch.code());
-        let cause = match generation {
-            0 => Cause::Start,
-            _ => Cause::Crash { generation: crashed, status },
-        };
-        let task =
-            Task { engine: Engine::ForkExec, ..Task::new(how, None, cause, generation, now) };
-        match self.try_make(task) {
-            Ok(start) => {
-                log::info!(
-                    target: SUPERVISOR,
-                    "supervisor: generation {generation} is pid {}", start.child.pid
-                );
-                if let Some(program) = &start.task.program {
-                    log::info!(target: SUPERVISOR, "supervisor: the program is {program}");
+            };
+            let Some(pid) = status.pid() else { return };
+            self.clear_up_after(pid.as_raw() as u32);
+            let mut starts = self.lines.iter_mut().filter_map(|line| line.start.as_mut());
+            match starts.find(|start| start.child.pid == pid) {
+                Some(start) => {
+                    if !start.child.has_ended() {
+                        return;
+                    }
                 }
-                let pid = start.child.id();
-                (self.start, self.is_stderr_open) = (Some(start), true);
-                self.happen(Event::Made { pid }, now);
+                None => drop(waitpid(pid, Some(WaitPidFlag::WNOHANG))),
             }
-            Err(why) => {
-                log::error!(target: SUPERVISOR, "supervisor: {}", Escaped(why));
-                self.happen(Event::NotMade { code: EXIT_NOT_MADE }, now);
+            if let Some(code) = child::code(status) {
+                let ended = Event::Ended { pid: pid.as_raw() as u32, code };
+                self.lines.iter_mut().for_each(|line| line.happen(ended, now));
             }
         }
     }
 
-    fn try_make(&mut self, task: Task) -> std::result::Result<Attempt, RestartError> {
-        self.orders.launch.preflight()?;
-        let generation = task.generation;
-        let this = Identity { generation, pid: process::id(), engine: None, words: false };
-        Attempt::exec(task, &self.orders.launch, this)
-    }
-
-    /// What has come of the generation that was being made.
-    fn note(
-        &self,
-        start: &Attempt,
-        outcome: std::result::Result<u32, &RestartError>,
-        now: Instant,
-    ) {
-        let Some(metrics) = &self.orders.metrics else { return };
-        let (at, own) = (Clock::System.wall(), program_file::own().ok());
-        let Task { generation, engine, cause, program, begun, .. } = &start.task;
-        if let (0, Ok(pid)) = (*generation, outcome) {
-            return note_start(metrics, at, (pid, 0), program.as_ref());
-        }
-        let it = Restarted {
-            generation: *generation,
-            engine: *engine,
-            outcome,
-            cause,
-            by: (process::id(), None),
-            took: now.saturating_duration_since(*begun),
-            steps: start.steps,
-            program: program.as_ref(),
-            own: own.as_ref(),
-        };
-        note_restart(metrics, at, &it);
-    }
-
-    /// What a new generation gets when it is up.
-    fn offer(&self) -> Offer<'_> {
-        let older = self.older.iter();
-        Offer {
-            listeners: introduced(self.orders.listeners.iter()),
-            older: older.map(|older| (older.who, older.link.as_fd())).collect(),
-            supervisor: Some((process::id(), self.outbox.as_fd())),
-            numbers: self.orders.metrics.as_ref().map(Metrics::as_fd),
+    fn handle_signals(&mut self, now: Instant) {
+        while let Some((signal, sender)) = self.signals.next() {
+            if signal == Signal::SIGCHLD {
+                continue; // it has woken this process, which reaps each time
+            }
+            let line = format_args!("supervisor: {signal}");
+            self.repeats.log(now, SUPERVISOR, Level::Info, "signal", line);
+            let has_generations = self.lines.iter().any(|line| !line.generations.is_empty());
+            if sender == Sender::Terminal && has_generations {
+                continue; // it has told them, too
+            }
+            let leave = self.leave.contains(signal);
+            if leave && std::mem::take(&mut self.has_told) {
+                continue;
+            }
+            if self.restarts.contains(signal) && self.desk.is_some() {
+                self.roll(signal, now);
+                continue;
+            }
+            for line in &mut self.lines {
+                line.happen(Event::Asked { signal, leave }, now);
+            }
         }
     }
 
-    /// The generation that was being made is not any more, or is made.
-    fn end_start(&mut self) -> Option<Attempt> {
-        self.older.iter_mut().for_each(|generation| generation.offered = false);
-        self.start.take()
-    }
-
-    /// Main has seen to it that our number is there. While this process lives, the file is held, whoever else
-    /// ends.
+    /// Main has seen to it that our number is there, where it is the only one. While this process lives, the file is held,
+    /// whoever else ends.
     fn keep_pid_file(&mut self) {
-        let relatives: Vec<_> = self.generations.iter().map(|(who, _)| who.pid).collect();
-        if let Some(file) = &mut self.orders.pid_file
+        let generations = self.lines.iter().flat_map(|line| &line.generations);
+        let relatives: Vec<_> = generations.map(|(who, _)| who.pid).collect();
+        if let Some(file) = &mut self.pid_file
             && let Err(e) = file.write(process::id(), &relatives)
         {
             log::error!(target: SUPERVISOR, "supervisor: {e}");
@@ -312,45 +289,24 @@ impl Supervisor {
 
     /// A process that was killed may have been writing the pid file.
     fn clear_up_after(&self, pid: u32) {
-        if let Some(file) = &self.orders.pid_file {
+        if let Some(file) = &self.pid_file {
             file.clear_up_after(pid);
         }
     }
 
-    fn signal(&self, pid: u32, signal: Signal) {
-        let found = self.generations.iter().find(|(who, _)| who.pid == pid);
-        if let Some((_, pidfd)) = found
-            && let Err(e) = pidfd_signal(pidfd.as_fd(), signal.number())
-        {
-            log::debug!(target: SUPERVISOR, "supervisor: {signal} to pid {pid}: {e}"); // it is gone
-        }
-    }
-
-    /// They have nobody else who would tell them that the service ends.
-    fn dismiss_older(&mut self) {
-        let within = self.orders.stop_within;
-        for generation in &mut self.older {
-            let word = Message::Dismissed { within, serves: None, after: None };
-            let _ = generation.link.send(&word, Vec::new());
-        }
-    }
-
-    /// The service ends. Main lets in who waits and closes its listeners; kept open here, they would have
-    /// clients wait for nobody. The path of the control socket is removed at the very end.
-    fn close_to_clients(&mut self) {
-        self.orders.listeners.retain(|listener| {
-            let is_client = listener.caller.is_client();
-            if is_client {
-                listener.unlink();
-            }
-            !is_client
-        });
+    /// The exit status of the service, once nobody is left: that of the first worker which has failed.
+    fn ended(&self) -> Option<u8> {
+        let begun = self.lines.iter().filter(|line| line.has_begun());
+        let codes: Option<Vec<u8>> = begun.map(|line| line.ended).collect();
+        let codes = codes?;
+        Some(codes.iter().copied().find(|code| *code != 0).unwrap_or(0))
     }
 
     fn exit(&self, code: u8) -> ! {
         // Main has done so, unless it was killed.
-        self.orders.listeners.iter().for_each(Listener::unlink);
-        if let Some(file) = &self.orders.pid_file {
+        let listeners = self.lines.iter().flat_map(|line| &line.listeners);
+        listeners.chain(&self.control).for_each(Listener::unlink);
+        if let Some(file) = &self.pid_file {
             file.remove();
         }
         log::info!(target: SUPERVISOR, "supervisor: the service has ended, exit status {code}");
@@ -358,7 +314,3 @@ impl Supervisor {
         process::exit(code.into())
     }
 }
-
-/// The status of a supervisor that could not start a first generation, where no process was there to
-/// give one.
-const EXIT_NOT_MADE: u8 = 1;

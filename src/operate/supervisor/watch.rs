@@ -17,6 +17,10 @@ use crate::{
     system::signal_set::{Signal, SignalSet},
 };
 
+/// The status of a supervisor that could not start a first generation, where no process was there to
+/// give one.
+pub(super) const EXIT_NOT_MADE: u8 = 1;
+
 /// The status of a supervisor whose main has ended in a way that nobody can tell.
 const EXIT_UNKNOWN: u8 = 1;
 
@@ -39,6 +43,8 @@ pub(super) enum Event {
     Ended { pid: u32, code: u8 },
     /// A signal has come; `leave`: it is one that means the end of the service.
     Asked { signal: Signal, leave: bool },
+    /// The service ends: another worker, or an operator, has said so.
+    End,
     /// Time has passed; see [`Watch::next_due`].
     Due,
 }
@@ -109,6 +115,8 @@ pub(super) struct Watch {
     failures: u32,
     /// A signal that means the end of the service was passed on.
     told_to_leave: bool,
+    /// Main was told to end, by a signal that was passed on.
+    main_told: bool,
     /// How long the end of the service may take.
     stop_within: Option<Duration>,
 }
@@ -126,6 +134,7 @@ impl Watch {
             next_generation: 1,
             failures: 0,
             told_to_leave: false,
+            main_told: false,
             stop_within,
         };
         (watch, Action::Make { generation: 0 })
@@ -139,6 +148,16 @@ impl Watch {
     /// How main has ended, if it has and that is known.
     pub fn code(&self) -> Option<u8> {
         self.code
+    }
+
+    /// Whether there is a main that lives.
+    pub fn is_serving(&self) -> bool {
+        self.phase == Phase::Watching
+    }
+
+    /// Whether main was told to leave, by a signal that was passed on.
+    pub fn is_told(&self) -> bool {
+        self.main_told
     }
 
     pub fn is_ending(&self) -> bool {
@@ -179,6 +198,7 @@ impl Watch {
             Event::Gone { pid } => self.gone(pid, now),
             Event::Ended { pid, code } => self.ended(pid, code, now),
             Event::Asked { signal, leave } => self.asked(signal, leave, now),
+            Event::End => self.end_with_others(now),
             Event::Due => self.due(now),
         }
     }
@@ -192,7 +212,7 @@ impl Watch {
     ) -> Vec<Action> {
         let is_known = self.known.iter().any(|known| known.pid == pid);
         if self.phase != (Phase::Making { pid: Some(pid) }) {
-            self.forwarded = SignalSet::EMPTY; // they were for another one
+            (self.forwarded, self.main_told) = (SignalSet::EMPTY, false); // they were for another one
         }
         let actions = match self.phase {
             Phase::Watching if !is_known && maker != self.main => {
@@ -291,6 +311,7 @@ impl Watch {
             Phase::Watching | Phase::Ending { .. } if main.is_some() => {
                 self.told_to_leave |= leave;
                 self.forwarded.insert(signal);
+                self.main_told |= leave;
                 main.map(forward).into_iter().collect()
             }
             Phase::Watching => Vec::new(),
@@ -326,6 +347,15 @@ impl Watch {
         self.forwarded = SignalSet::EMPTY;
         let generation = self.next_generation;
         vec![Action::Make { generation }]
+    }
+
+    /// Whoever lives is told to leave, unless it was.
+    fn end_with_others(&mut self, now: Instant) -> Vec<Action> {
+        let forward = |known: &Known| Action::Forward { pid: known.pid, signal: Signal::SIGTERM };
+        let is_told = self.is_ending() || self.main_told;
+        let told = self.known.iter().filter(|known| known.stays && !is_told);
+        let actions: Vec<_> = told.map(forward).collect();
+        [actions, self.end(now)].concat()
     }
 
     /// From here on nothing is restarted.

@@ -270,6 +270,31 @@ fn who_begins_to_serve_while_the_service_ends_is_told() {
     story.tell(Gone { pid: 1 }, &[Action::Exit { code: 0 }]);
 }
 
+/// Another worker has said so.
+#[test]
+fn who_is_to_end_with_others_is_told_once() {
+    let mut story = Story::begin();
+    story.tell(serves(2, Some(1)), &[]);
+    let told = [forward(1, Signal::SIGTERM), forward(2, Signal::SIGTERM), Action::Dismiss];
+    story.tell(Event::End, &told);
+    story.tell(Event::End, &[]);
+    story.tell(Gone { pid: 1 }, &[]);
+    assert_eq!(story.wait(), STOP + LEAVE_GRACE);
+    story.tell(Event::Due, &[Action::Kill { pid: 2 }]);
+
+    // It has had the signal that the other one has obeyed.
+    let mut story = Story::begin();
+    story.tell(asked(Signal::SIGTERM), &[forward(1, Signal::SIGTERM)]);
+    story.tell(Event::End, &[Action::Dismiss]);
+    story.tell(Ended { pid: 1, code: 0 }, &[]);
+    story.tell(Gone { pid: 1 }, &[Action::Exit { code: 0 }]);
+
+    // Nobody serves.
+    let mut story = Story::begin();
+    story.crash(1, 2);
+    story.tell(Event::End, &[Action::Abandon, Action::Dismiss, Action::Exit { code: KILLED }]);
+}
+
 fn any_event() -> impl Strategy<Value = Event> {
     let pid = 1u32..5;
     prop_oneof![

@@ -20,6 +20,7 @@ use crate::{
         transfer::{record, shipment::Shipment},
     },
     verdict::{Program, RestartError, Steps},
+    workers::Worker,
 };
 
 /// The new generation is the process that was started. Only a child can be waited for, told from a
@@ -66,6 +67,8 @@ pub(crate) struct Offer<'a> {
     pub supervisor: Option<(u32, BorrowedFd<'a>)>,
     /// The memory in which all generations count.
     pub numbers: Option<BorrowedFd<'a>>,
+    /// Which of several workers it is.
+    pub worker: Option<Worker>,
 }
 
 /// Which process we are after a fork.
@@ -369,7 +372,8 @@ impl Offer<'_> {
             .iter()
             .map(|&(who, link)| Ok((Message::Older { who }, vec![link.try_clone_to_owned()?])));
         let supervisor = self.supervisor.iter().map(|&(pid, link)| {
-            Ok((Message::Supervisor { pid }, vec![link.try_clone_to_owned()?]))
+            let word = Message::Supervisor { pid, worker: self.worker };
+            Ok((word, vec![link.try_clone_to_owned()?]))
         });
         let numbers = self.numbers.iter();
         let numbers = numbers.map(|fd| Ok((Message::Numbers, vec![fd.try_clone_to_owned()?])));

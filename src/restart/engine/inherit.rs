@@ -13,6 +13,7 @@ use crate::{
     limits::HANDOVER_PATIENCE,
     plan::Engine,
     restart::link::{Identity, Link, LinkError, Message, SocketName, WayBack},
+    workers::Worker,
 };
 
 /// What a new program was given by the old one.
@@ -39,6 +40,8 @@ pub(crate) struct Inheritance {
     pub supervisor: Option<Supervised>,
     /// The memory in which all generations count; an older program has none.
     pub numbers: Option<OwnedFd>,
+    /// Which of several workers it is.
+    pub worker: Option<Worker>,
 }
 
 impl Inheritance {
@@ -88,6 +91,7 @@ impl Inheritance {
             older: Vec::new(),
             supervisor: None,
             numbers: None,
+            worker: None,
         })
     }
 
@@ -106,9 +110,10 @@ impl Inheritance {
                         fds.into_iter().next().ok_or("an older generation without a link")?;
                     self.older.push((who, Link::of(link)));
                 }
-                (Message::Supervisor { pid }, fds) => {
+                (Message::Supervisor { pid, worker }, fds) => {
                     let link = fds.into_iter().next().ok_or("a supervisor without a link")?;
                     self.supervisor = Some(Supervised::new(pid, Link::of(link)));
+                    self.worker = worker;
                 }
                 (Message::Numbers, fds) => self.numbers = fds.into_iter().next(),
                 (Message::Offered, _) => return Ok(()),

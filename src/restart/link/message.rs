@@ -12,8 +12,9 @@ use super::{
     talk::Talk,
     way_back::WayBack,
     wire::{self, Fields, Malformed, put, put_number, put_time},
+    workplace::{put_supervisor, worker},
 };
-use crate::plan::Engine;
+use crate::{plan::Engine, workers::Worker};
 
 /// No message is longer. The longest is a batch of listener names: 253 of them, 255 bytes each.
 pub(crate) const MESSAGE_MAX: usize = 128 * 1024;
@@ -95,8 +96,8 @@ pub(crate) enum Message {
     Ask,
     /// In answer.
     Report(Report),
-    /// Old to new: this process supervises you. With it: the way to it.
-    Supervisor { pid: u32 },
+    /// Old to new: this process supervises you, and the others where you are one of several. With it: the way to it.
+    Supervisor { pid: u32, worker: Option<Worker> },
     /// Old to new, and to the supervisor: with it comes the memory in which all generations count.
     Numbers,
     /// To the supervisor: I am main, and this process has made me. With it: my pidfd. Listeners and
@@ -118,7 +119,7 @@ pub(crate) enum Message {
     Talk(Talk),
 }
 
-// Kinds and tags are never given a second meaning; others are in `identity`, `report`, `rollback`, `talk` and `way_back`.
+// Kinds and tags are never given a second meaning; others are in `identity`, `report`, `rollback`, `talk`, `way_back` and `workplace`.
 // (3 was a state in a memfd.)
 const HELLO: u16 = 1;
 const LISTENERS: u16 = 2;
@@ -186,9 +187,9 @@ impl Message {
             Message::Older { who } => who.put(&mut out),
             Message::Connect { pid }
             | Message::Ready { pid }
-            | Message::Supervisor { pid }
             | Message::Retired { pid }
             | Message::Leaving { pid } => put_number(&mut out, PID, u64::from(*pid)),
+            Message::Supervisor { pid, worker } => put_supervisor(&mut out, *pid, *worker),
             Message::Main { who, maker } => {
                 who.put(&mut out);
                 maker.iter().for_each(|pid| put_number(&mut out, MAKER, u64::from(*pid)));
@@ -336,7 +337,7 @@ impl Message {
             },
             ASK => Message::Ask,
             REPORT => Message::Report(Report::of(fields)?),
-            SUPERVISOR => Message::Supervisor { pid: pid(fields)? },
+            SUPERVISOR => Message::Supervisor { pid: pid(fields)?, worker: worker(fields)? },
             MAIN => Message::Main { who: Identity::of(fields)?, maker: maker(fields)? },
             RETIRED => Message::Retired { pid: pid(fields)? },
             LEAVING => Message::Leaving { pid: pid(fields)? },

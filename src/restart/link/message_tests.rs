@@ -4,6 +4,7 @@ use super::{super::rollback::REASON_MAX, *};
 use crate::{
     system::regular_file::FileId,
     tasks::{Batch, Heard},
+    workers::Worker,
 };
 use proptest::prelude::*;
 
@@ -165,7 +166,12 @@ fn any_message() -> impl Strategy<Value = Message> {
             .prop_map(|(within, serves, after)| Message::Dismissed { within, serves, after }),
         Just(Message::Ask),
         any_report().prop_map(Message::Report),
-        any::<u32>().prop_map(|pid| Message::Supervisor { pid }),
+        (any::<u32>(), proptest::option::of((any::<u32>(), any::<u32>()))).prop_map(
+            |(pid, place)| {
+                let worker = place.map(|(index, count)| Worker { index, count });
+                Message::Supervisor { pid, worker }
+            }
+        ),
         (any_identity(), proptest::option::of(any::<u32>()))
             .prop_map(|(who, maker)| Message::Main { who, maker }),
         any::<u32>().prop_map(|pid| Message::Retired { pid }),

@@ -1,7 +1,7 @@
 //! What generations say to each other. Knows no state machine: what a message means is for others.
 //!
 //! `message` is what can be said, `wire` how it is written; `identity`, `report`, `alarm_word`, `socket_name`,
-//! `forwarded`, `rollback`, `talk` and `way_back` are parts of it.
+//! `forwarded`, `rollback`, `talk`, `way_back` and `workplace` are parts of it.
 //! `channel` carries messages with descriptors over a socket, `forward` datagrams from one generation to
 //! another, `relay` what services tell each other.
 
@@ -18,6 +18,7 @@ mod socket_name;
 mod talk;
 mod way_back;
 pub(crate) mod wire;
+mod workplace;
 
 pub(crate) use self::{
     alarm_word::AlarmWord,

@@ -93,8 +93,9 @@ impl<S: Service> Turn<S> {
         }
         self.close_way_back();
         self.tell_leaving();
-        // In a restart the other side may have clients of the queue yet to accept.
-        let alone = self.succession.old.is_none() && !self.succession.retired;
+        // In a restart the other side may have clients of the queue yet to accept, and so may other workers.
+        let is_one = self.net.worker.is_none();
+        let alone = is_one && self.succession.old.is_none() && !self.succession.retired;
         self.last_call(alone);
         self.net.close_to_clients(alone).map_err(|e| Error::io("wait for", "operators", e))?;
         self.tell_stopping();

@@ -83,11 +83,12 @@ impl<S: Service> Turn<S> {
             Ok(Command::Check) => self.answer_check(id),
             Ok(Command::Restart { engine, moves }) => {
                 let how = self.template(engine);
-                let how = if moves { how.move_connections() } else { how };
-                self.wait_for_answer(id);
-                let cause = self.cause_of(id);
-                self.net.requests.push(Request::Restart { how, by: Some(id), cause });
+                self.restart_for(id, if moves { how.move_connections() } else { how });
             }
+            Ok(Command::RestartLike(number)) => match self.like(number) {
+                Some(how) => self.restart_for(id, how),
+                None => self.answer(id, &format!("error: signal {number} asks for no restart")),
+            },
             Ok(Command::RollBack) => {
                 self.wait_for_answer(id);
                 let (reason, cause) = ("on request".to_owned(), self.cause_of(id));
@@ -120,6 +121,21 @@ impl<S: Service> Turn<S> {
         if !self.ask_others() {
             self.answer_status();
         }
+    }
+
+    fn restart_for(&mut self, id: ConnId, how: Restart) {
+        self.wait_for_answer(id);
+        let cause = self.cause_of(id);
+        self.net.requests.push(Request::Restart { how, by: Some(id), cause });
+    }
+
+    /// The restart that this signal asks for.
+    fn like(&self, number: i32) -> Option<Restart> {
+        let mut triggers = self.succession.triggers.iter();
+        triggers.find_map(|(signal, trigger)| match trigger {
+            Trigger::Restart(how) if signal.number() == number => Some(how.clone()),
+            _ => None,
+        })
     }
 
     /// A restart as a signal would ask for it: with this engine, if one is named.

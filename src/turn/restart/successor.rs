@@ -197,6 +197,7 @@ impl<S: Service> Turn<S> {
             older: older.map(|generation| (generation.who, generation.link.as_fd())).collect(),
             supervisor: self.succession.supervisor.as_ref().map(|s| (s.pid, s.as_fd())),
             numbers: self.net.metrics.as_ref().map(Metrics::as_fd),
+            worker: self.net.worker,
         };
         let mut made = attempt.offer(pid, fds, offer);
         if let (Ok(()), Some(link)) = (&made, &mut attempt.link) {

@@ -32,8 +32,11 @@ impl<S: Service> Turn<S> {
     /// They have come.
     pub(super) fn inherit_tickets(&mut self, mut fds: Vec<OwnedFd>) {
         let (Some(tickets), Some(vessel)) = (&self.net.tickets, fds.pop()) else { return };
-        if let Err(e) = empty_of_tickets(tickets, self.net.clock.now(), vessel) {
-            log::warn!(target: RESTART, "the keys of tickets have not come: {e}");
+        let now = self.net.clock.now();
+        match empty_of_tickets(tickets, now, vessel) {
+            Ok(()) if self.net.worker.is_some() => tickets.have_in_common(now),
+            Ok(()) => {}
+            Err(e) => log::warn!(target: RESTART, "the keys of tickets have not come: {e}"),
         }
     }
 }

@@ -1,0 +1,165 @@
+//! A restart of all workers, one after the other. Pure: knows no process and no socket, and time is an argument.
+//!
+//! The rules:
+//! - one worker is asked, and its verdict awaited, before the next one is;
+//! - the first that is not replaced ends it: those behind it stay as they are;
+//! - one that has crashed meanwhile and was made anew runs what is at the program's path by now, and is not asked;
+//! - one that is gone has [`WORKER_ABSENCE`] to come back, and is not asked before;
+//! - there is one of these at a time, and none once the service ends.
+
+use std::time::Instant;
+
+use crate::workers::WORKER_ABSENCE;
+
+/// What happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::operate::supervisor) enum Event {
+    /// Somebody asks for a restart.
+    Wanted,
+    /// A worker serves that did not. It was `made` anew, or an older generation of it serves again.
+    Up { worker: usize, made: bool },
+    /// A worker serves no more.
+    Down { worker: usize },
+    /// The worker that was asked has been replaced.
+    Replaced,
+    /// Or has not, and why is known.
+    Failed,
+    /// The service ends.
+    End,
+    /// Time has passed; see [`Roll::next_due`].
+    Due,
+}
+
+/// What is to be done about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    /// Ask this one for a restart.
+    Ask { worker: usize },
+    /// Nothing is to be done about this one, which was made anew.
+    Skip { worker: usize },
+    /// There is one already, or the service ends: tell whoever has wanted this one.
+    Refuse { ends: bool },
+    /// All are replaced.
+    Finish,
+    /// This one is not, and those behind it are as they were.
+    Stop { worker: usize, why: Why },
+}
+
+/// Why a roll has stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Why {
+    /// Its verdict says it.
+    Failed,
+    /// It did not come back.
+    Absent,
+    /// The service ends.
+    Ends,
+}
+
+/// How far a restart of all has come.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Roll {
+    up: Vec<bool>,
+    ends: bool,
+    turn: Option<Turn>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Turn {
+    /// Whose turn it is.
+    worker: usize,
+    /// It is gone, and has this long to come back; otherwise it was asked.
+    absent_until: Option<Instant>,
+    /// Those that were made anew meanwhile.
+    made: Vec<bool>,
+}
+
+impl Roll {
+    /// Of so many workers, of which none serves yet.
+    pub fn new(count: usize) -> Roll {
+        Roll { up: vec![false; count], ends: false, turn: None }
+    }
+
+    /// The worker that was asked and has not answered.
+    pub fn asked(&self) -> Option<usize> {
+        self.turn.as_ref().filter(|turn| turn.absent_until.is_none()).map(|turn| turn.worker)
+    }
+
+    /// When [`Event::Due`] is to come.
+    pub fn next_due(&self) -> Option<Instant> {
+        self.turn.as_ref()?.absent_until
+    }
+
+    /// Decides.
+    pub fn step(&mut self, event: Event, now: Instant) -> Vec<Action> {
+        match event {
+            Event::Wanted if self.ends || self.turn.is_some() => {
+                vec![Action::Refuse { ends: self.ends }]
+            }
+            Event::Wanted => self.go_on(0, vec![false; self.up.len()], now),
+            Event::Up { worker, made } => self.up(worker, made, now),
+            Event::Down { worker } => {
+                self.up[worker] = false;
+                Vec::new()
+            }
+            Event::Replaced if self.asked().is_some() => self.next(now),
+            Event::Failed if self.asked().is_some() => self.stop(Why::Failed),
+            Event::Replaced | Event::Failed => Vec::new(),
+            Event::End => {
+                self.ends = true;
+                self.stop(Why::Ends)
+            }
+            Event::Due if self.next_due().is_some_and(|due| due <= now) => self.stop(Why::Absent),
+            Event::Due => Vec::new(),
+        }
+    }
+
+    fn up(&mut self, worker: usize, made: bool, now: Instant) -> Vec<Action> {
+        self.up[worker] = true;
+        let Some(turn) = &mut self.turn else { return Vec::new() };
+        turn.made[worker] |= made;
+        match turn.absent_until.is_some() && turn.worker == worker {
+            true => {
+                let made = std::mem::take(&mut turn.made);
+                self.go_on(worker, made, now)
+            }
+            false => Vec::new(),
+        }
+    }
+
+    fn next(&mut self, now: Instant) -> Vec<Action> {
+        match self.turn.take() {
+            Some(Turn { worker, made, .. }) => self.go_on(worker + 1, made, now),
+            None => Vec::new(),
+        }
+    }
+
+    /// It is `worker`'s turn, or that of the first behind it which is to be asked.
+    fn go_on(&mut self, worker: usize, made: Vec<bool>, now: Instant) -> Vec<Action> {
+        let mut actions = Vec::new();
+        self.turn = None;
+        for worker in worker..self.up.len() {
+            if made[worker] {
+                actions.push(Action::Skip { worker });
+                continue;
+            }
+            let absent_until = (!self.up[worker]).then(|| now + WORKER_ABSENCE);
+            if absent_until.is_none() {
+                actions.push(Action::Ask { worker });
+            }
+            self.turn = Some(Turn { worker, absent_until, made });
+            return actions;
+        }
+        actions.push(Action::Finish);
+        actions
+    }
+
+    fn stop(&mut self, why: Why) -> Vec<Action> {
+        let stopped = self.turn.take().map(|turn| Action::Stop { worker: turn.worker, why });
+        stopped.into_iter().collect()
+    }
+}
+
+#[cfg(test)]
+#[path = "roll_tests.rs"]
+mod tests;
