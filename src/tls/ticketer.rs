@@ -98,7 +98,7 @@ impl Ticketer {
         let keys = self.keys();
         let is_it = |key: &&Key| key.name == *name && key.age(now) < self.lifetime * 2;
         let mut text = sealed.to_vec();
-        let length = keys.iter().find(is_it)?.cipher().open(*nonce, name, &mut text)?;
+        let length = keys.iter().find(is_it)?.cipher().open(*nonce, name, &mut text, 0)?;
         text.truncate(length);
         Some(text)
     }
