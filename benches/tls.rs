@@ -1,14 +1,18 @@
-//! What TLS costs a request, in memory: our records beside rustls' own with its buffers, by each cipher. Opens the
-//! records of a request, which its client has sealed before, and seals the answer; counts allocations.
+//! What TLS costs a request, in memory: our records beside rustls' own with its buffers and openssl's, by each cipher. Opens
+//! the records of a request, which its client has sealed before, and seals the answers to a read as one; counts
+//! allocations, but for openssl. Where its headers or a C compiler are missing (Debian: libssl-dev), it is left out.
 //!
 //! ```sh
-//! cargo bench --features tls --bench tls
+//! cargo bench --features tls --bench tls      # half a minute
 //! ```
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
+    env, fs,
     hint::black_box,
-    io::{Read, Write},
+    io::{self, Read, Write},
+    path::PathBuf,
+    process::{Command, Stdio},
     sync::atomic::{AtomicU64, Ordering::Relaxed},
     time::Duration,
 };
@@ -78,11 +82,12 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static COUNTING: Counting = Counting;
 
-const SUITES: [(u16, &str); 4] = [
-    (0x1301, "TLS 1.3 AES-128-GCM"),
-    (0x1302, "TLS 1.3 AES-256-GCM"),
-    (0x1303, "TLS 1.3 CHACHA20"),
-    (0xc02b, "TLS 1.2 AES-128-GCM"),
+/// Number, name, and how openssl calls it.
+const SUITES: [(u16, &str, &str); 4] = [
+    (0x1301, "TLS 1.3 AES-128-GCM", "TLS_AES_128_GCM_SHA256"),
+    (0x1302, "TLS 1.3 AES-256-GCM", "TLS_AES_256_GCM_SHA384"),
+    (0x1303, "TLS 1.3 CHACHA20", "TLS_CHACHA20_POLY1305_SHA256"),
+    (0xc02b, "TLS 1.2 AES-128-GCM", "ECDHE-ECDSA-AES128-GCM-SHA256"),
 ];
 
 /// How long a request is, and how many come in one read.
@@ -108,10 +113,15 @@ struct Figures {
     allocations: f64,
 }
 
+/// Reads in a round.
+fn reads(length: usize, depth: usize) -> usize {
+    (BYTES / (length * depth)).min(5000)
+}
+
 /// Has `serve` answer reads of `depth` requests each; the fastest round.
 fn measure(peer: &mut Peer, length: usize, depth: usize, mut serve: impl FnMut(&[u8])) -> Figures {
     let request = vec![7; length];
-    let reads = (BYTES / (length * depth)).min(5000);
+    let reads = reads(length, depth);
     let mut best = Figures { each: Duration::MAX, allocations: 0.0 };
     for _ in 0..ROUNDS {
         let read = |_| (0..depth).flat_map(|_| peer.says(&request)).collect::<Vec<u8>>();
@@ -154,10 +164,10 @@ fn ours(suite: u16, length: usize, depth: usize) -> Figures {
     figures
 }
 
-/// rustls with its buffers, as most servers have it.
+/// rustls with its buffers, as most servers have it; it too gets all answers to a read at once.
 fn rustls(suite: u16, length: usize, depth: usize) -> Figures {
     let (mut ours, mut client) = tls::peer_tests::both(suite);
-    let (mut buffer, mut scratch) = (vec![0; BUFFER], Vec::new());
+    let (mut buffer, mut scratch, mut output) = (vec![0; BUFFER], Vec::new(), Vec::new());
     measure(&mut client, length, depth, |mut read| {
         while !read.is_empty() {
             ours.0.read_tls(&mut read).expect("room");
@@ -167,15 +177,59 @@ fn rustls(suite: u16, length: usize, depth: usize) -> Figures {
         while filled < length * depth {
             filled += ours.0.reader().read(&mut buffer[filled..]).expect("some");
         }
+        output.clear();
         for request in buffer[..filled].chunks(length) {
-            ours.0.writer().write_all(request).expect("a vector takes all");
+            output.extend_from_slice(request);
         }
+        ours.0.writer().write_all(&output).expect("a vector takes all");
         scratch.clear();
         while ours.0.wants_write() {
             ours.0.write_tls(&mut scratch).expect("a vector takes all");
         }
         black_box(&scratch);
     })
+}
+
+/// A program on openssl that does the same, and a certificate for it.
+struct Openssl {
+    program: PathBuf,
+    pair: [PathBuf; 2],
+}
+
+impl Openssl {
+    /// `None` where it does not build.
+    fn build() -> io::Result<Option<Openssl>> {
+        let me = env::current_exe()?; // target/release/deps/...
+        let target = me.ancestors().nth(3).ok_or_else(|| io::Error::other("no target folder"))?;
+        let file = |name: &str| target.join(format!("tls-openssl{name}"));
+        let (program, pair) = (file(""), [file(".pem"), file(".key")]);
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/tls_openssl.c");
+        let built = Command::new("cc")
+            .args(["-O2", source, "-lssl", "-lcrypto", "-o"])
+            .arg(&program)
+            .stderr(Stdio::null())
+            .status();
+        if !built.is_ok_and(|status| status.success()) {
+            return Ok(None);
+        }
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]);
+        let made = made.map_err(io::Error::other)?;
+        fs::write(&pair[0], made.cert.pem())?;
+        fs::write(&pair[1], made.signing_key.serialize_pem())?;
+        Ok(Some(Openssl { program, pair }))
+    }
+
+    fn measure(&self, suite: &str, length: usize, depth: usize) -> io::Result<Duration> {
+        let numbers = [length, depth, ROUNDS, reads(length, depth)].map(|it| it.to_string());
+        let mut command = Command::new(&self.program);
+        let output = command.args(&self.pair).arg(suite).args(numbers).output()?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let nanos: f64 = text
+            .trim()
+            .parse()
+            .map_err(|_| io::Error::other(String::from_utf8_lossy(&output.stderr)))?;
+        Ok(Duration::from_secs_f64(nanos * 1e-9))
+    }
 }
 
 fn time(count: u32, mut what: impl FnMut()) -> Duration {
@@ -217,26 +271,40 @@ fn moves(suite: u16) -> [Duration; 4] {
     [write, read, fresh - read.min(fresh), update]
 }
 
-fn main() {
-    println!("us per request (allocations): ours, rustls with buffers, ratio");
-    for (suite, name) in SUITES {
+fn main() -> io::Result<()> {
+    let openssl = Openssl::build()?;
+    println!(
+        "us per request (allocations): ours, rustls with buffers, openssl; ours to each of them"
+    );
+    for (suite, name, theirs) in SUITES {
         for (shape, length, depth) in SHAPES {
-            let (ours, theirs) = (ours(suite, length, depth), rustls(suite, length, depth));
-            let us = |figures: &Figures| figures.each.as_secs_f64() * 1e6;
-            println!(
-                "{name:20} {shape:10} {:7.3} ({:.1}) {:7.3} ({:.1})  {:.2}",
-                us(&ours),
+            let (ours, rustls) = (ours(suite, length, depth), rustls(suite, length, depth));
+            let us = |time: Duration| time.as_secs_f64() * 1e6;
+            print!(
+                "{name:20} {shape:10} {:7.3} ({:.1}) {:7.3} ({:.1})",
+                us(ours.each),
                 ours.allocations,
-                us(&theirs),
-                theirs.allocations,
-                us(&ours) / us(&theirs)
+                us(rustls.each),
+                rustls.allocations,
             );
+            let ratio = us(ours.each) / us(rustls.each);
+            match &openssl {
+                Some(openssl) => {
+                    let openssl = us(openssl.measure(theirs, length, depth)?);
+                    println!(" {openssl:7.3}  {ratio:.2} {:.2}", us(ours.each) / openssl);
+                }
+                None => println!("       -  {ratio:.2}"),
+            }
         }
     }
+    if openssl.is_none() {
+        println!("Skipped: openssl, for want of libssl-dev or cc.");
+    }
     println!("ns: written down, made again, first record after that, key update");
-    for (suite, name) in SUITES {
+    for (suite, name, _) in SUITES {
         let [write, read, fresh, update] = moves(suite).map(|time| time.as_nanos());
         println!("{name:20} {write:6} {read:6} {fresh:6} {update:6}");
     }
     println!("bytes: {} a connection", size_of::<Records>());
+    Ok(())
 }

@@ -8,15 +8,21 @@
 //! allocates nor calls the system for anything but the bytes.
 
 use std::{
-    io::{self, Read, Write},
+    io,
     net::SocketAddr,
     ops::Range,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use mio::{Events, Interest, Poll, Token, net::TcpStream};
+use mio::{Events, Interest, Poll, Token};
+use tokio_rustls::rustls::ClientConfig;
 
-use crate::{common::process::Running, work::Work};
+use crate::{
+    common::process::Running,
+    secured::{Asked, Wire},
+    work::Work,
+};
 
 /// Batches with different bytes that a client sends in turn, so that none can pass for the next.
 const VARIANTS: usize = 4;
@@ -27,10 +33,15 @@ const WARM_UP: Duration = Duration::from_millis(150);
 /// After the last, for replies that are on their way.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// The longest that a whole reply takes to come, when one is asked for by itself.
+const REPLY: Duration = Duration::from_millis(200);
+
 /// What is to be done.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Load {
     pub work: Work,
+    /// With TLS, if it is with that.
+    pub tls: Option<Arc<ClientConfig>>,
     pub clients: usize,
     /// Requests that are sent in one go.
     pub depth: usize,
@@ -61,7 +72,7 @@ impl Outcome {
 }
 
 struct Client {
-    stream: TcpStream,
+    wire: Wire,
     /// Batches and what must come back.
     batches: Vec<(Vec<u8>, Vec<u8>)>,
     /// Which of them is on its way.
@@ -87,22 +98,25 @@ impl Client {
     fn send(&mut self) -> io::Result<()> {
         while self.sent < self.batch().0.len() {
             let index = self.turn % self.batches.len();
-            match self.stream.write(&self.batches[index].0[self.sent..]) {
+            match self.wire.write(&self.batches[index].0[self.sent..]) {
                 Ok(count) => self.sent += count,
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(e) => return Err(e),
             }
         }
-        Ok(())
+        match self.wire.flush() {
+            Err(e) if e.kind() != io::ErrorKind::WouldBlock => Err(e),
+            _ => Ok(()),
+        }
     }
 
     /// Reads what is there; answers how many bytes of it are wrong.
     fn receive(&mut self, buffer: &mut [u8], clock: &Clock) -> io::Result<u64> {
         let mut wrong = 0;
         loop {
-            match self.stream.read(buffer) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(count) => {
+            match self.wire.read(buffer) {
+                Ok((0, _)) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok((count, more)) => {
                     let expected = &self.batch().1[self.received..];
                     let compared = count.min(expected.len());
                     wrong += (count - compared) as u64; // more than was asked for
@@ -110,7 +124,7 @@ impl Client {
                         wrong += clock.count_wrong(&buffer[..compared], expected, self.received);
                     }
                     self.received += compared;
-                    if count < buffer.len() {
+                    if !more {
                         return Ok(wrong);
                     }
                 }
@@ -140,7 +154,7 @@ impl Clock {
 /// When it does not accept, or what it answers is no reply at all.
 pub fn run(server: &Running, load: Load) -> io::Result<Outcome> {
     if let Some(first) = load.work.first() {
-        let all = Load { work: first, depth: 1, time: Duration::ZERO, ..load };
+        let all = Load { work: first, depth: 1, time: Duration::ZERO, ..load.clone() };
         Crowd::new(server, all)?.run(server)?;
     }
     Crowd::new(server, load)?.run(server)
@@ -159,7 +173,13 @@ struct Crowd {
 impl Crowd {
     fn new(server: &Running, load: Load) -> io::Result<Crowd> {
         let sample = match load.work {
-            Work::Http => server.ask(&load.work.request(0, 0))?,
+            Work::Http => match &load.tls {
+                None => server.ask(&load.work.request(0, 0))?,
+                Some(config) => {
+                    let (address, request) = (&server.address, load.work.request(0, 0));
+                    Asked::at(address, config, &request, usize::MAX, REPLY)?.reply
+                }
+            },
             _ => Vec::new(),
         };
         let shown = load.work.check_sample(&sample);
@@ -169,16 +189,13 @@ impl Crowd {
         let mut clients = Vec::new();
         for number in 0..load.clients {
             // One after another, so that the accept queue is never full.
-            let stream = std::net::TcpStream::connect(address)?;
-            stream.set_nodelay(true)?;
-            stream.set_nonblocking(true)?;
-            let mut stream = TcpStream::from_std(stream);
+            let mut wire = Wire::connect(address, load.tls.as_ref())?;
             let interest = Interest::READABLE | Interest::WRITABLE;
-            poll.registry().register(&mut stream, Token(number), interest)?;
-            let batches = (0..VARIANTS).map(|variant| batch(load, number, variant, &sample));
+            poll.registry().register(&mut wire.socket, Token(number), interest)?;
+            let batches = (0..VARIANTS).map(|variant| batch(&load, number, variant, &sample));
             let batches: Vec<_> = batches.collect();
             let received = batches[0].1.len(); // as if the first had been answered
-            clients.push(Client { stream, batches, turn: 0, sent: 0, received, alive: true });
+            clients.push(Client { wire, batches, turn: 0, sent: 0, received, alive: true });
         }
         let clock = Clock { reply: load.work.reply(0, 0, &sample).len(), shown };
         let outcome = Outcome::default();
@@ -259,7 +276,7 @@ impl Crowd {
 }
 
 /// A batch of requests, and all their replies.
-fn batch(load: Load, client: usize, variant: usize, sample: &[u8]) -> (Vec<u8>, Vec<u8>) {
+fn batch(load: &Load, client: usize, variant: usize, sample: &[u8]) -> (Vec<u8>, Vec<u8>) {
     let turns = (0..load.depth).map(|at| variant * load.depth + at);
     turns.fold((Vec::new(), Vec::new()), |(mut requests, mut replies), turn| {
         requests.extend(load.work.request(client, turn));

@@ -7,22 +7,37 @@
 //! cargo bench --bench peers -- --only "restarts, heirloom" --gap 5000    # a million requests each: 17 minutes
 //! cargo bench --bench peers -- --only state --keys 1000000    # restarts with state in memory, beside redis and memcached
 //! cargo bench --bench peers -- --only "echo 64 B, 50" --before ../old/target/release/examples
+//! cargo bench --features tls --bench peers -- --only TLS --rounds 3    # with TLS: three minutes
+//! ```
+//!
+//! What a plain server pays for being built with the feature, which is to be nothing:
+//!
+//! ```sh
+//! cargo build --release --example echo --target-dir target/without
+//! cargo bench --features tls --bench peers -- --only "echo 64 B, 50" --before target/without/release/examples
+//! cargo bench --features tls --bench peers -- --only "idle, echo" --before target/without/release/examples
 //! ```
 //!
 //! With `--before` the examples of an earlier tree take part as well (`cargo build --release --examples` there).
 //! The servers have one core, the load has another. What is compared is the time that a request takes of
 //! the server's core, in each round by itself; the table has the median of these ratios and their range.
+//!
+//! With TLS all servers show one certificate, and clients offer one suite (TLS 1.3, AES-128-GCM). nginx serves by itself;
+//! haproxy stands in front of a plain heirloom, on the same core, and what both take is added up.
+//!
 //! Prints Markdown, and draws `target/charts/peers.svg`. A peer that is not installed is skipped by name:
 //! Debian has libevent-dev, redis-server, memcached, nginx and haproxy.
 
 mod bare;
 #[path = "../common/mod.rs"]
 mod common;
+mod handshakes;
 mod load;
 mod peers;
 mod protocol;
 mod restarts;
 mod rivals;
+mod secured;
 mod spawning;
 mod state;
 mod table;
@@ -40,14 +55,19 @@ use crate::{
         process::{Cores, Running, allow_descriptors, pin},
         state::sizes,
     },
+    handshakes::Manner,
     load::{Load, Outcome},
     peers::{ALL, Ground, Peer},
     protocol::Protocol,
+    secured::{Asked, Cover, Pair},
     work::Work,
 };
 
 /// Visitors at a time in a churn.
 const AT_A_TIME: usize = 50;
+
+/// How long one reply may take.
+const REPLY: Duration = Duration::from_secs(2);
 
 struct Options {
     rounds: usize,
@@ -75,10 +95,10 @@ impl Options {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let words: Vec<_> = std::env::args().collect();
-    if let [_, serve, kind, protocol, address] = &words[..]
+    if let [_, serve, kind, protocol, address, pair @ ..] = &words[..]
         && serve == "serve"
     {
-        return Ok(be_served_by(kind, protocol, address)?);
+        return Ok(be_served_by(kind, protocol, address, pair)?);
     }
     let options = parse(&words)?;
     allow_descriptors()?;
@@ -92,7 +112,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         None => println!("Only one core: servers and load share it."),
     }
     for peer in ALL {
-        if let Some(what) = ground.lacks(peer) {
+        if let Some(what) = ground.lacks(peer, Cover::Plain) {
             println!("Skipped: {}, for want of {what}.", peer.name());
         }
     }
@@ -131,7 +151,7 @@ fn parse(words: &[String]) -> Result<Options, lexopt::Error> {
 }
 
 /// This program as one of the servers.
-fn be_served_by(kind: &str, protocol: &str, address: &str) -> io::Result<()> {
+fn be_served_by(kind: &str, protocol: &str, address: &str, pair: &[String]) -> io::Result<()> {
     if kind == "spawning" {
         return spawning::serve(address, protocol);
     }
@@ -142,7 +162,13 @@ fn be_served_by(kind: &str, protocol: &str, address: &str) -> io::Result<()> {
     let listener = TcpListener::bind(address)?;
     let protocol = Protocol::named(protocol).ok_or(io::ErrorKind::InvalidInput)?;
     match kind {
-        "tokio" => rivals::tokio(listener, protocol),
+        "tokio" => {
+            let tls = match pair {
+                [certificate, key] => Some(Pair::of(certificate, key).server()?),
+                _ => None,
+            };
+            rivals::tokio(listener, protocol, tls)
+        }
         _ => bare::serve(listener, protocol, None),
     }
 }
@@ -150,13 +176,31 @@ fn be_served_by(kind: &str, protocol: &str, address: &str) -> io::Result<()> {
 /// One measurement of one server.
 type Measure<'a> = Box<dyn Fn(&Running) -> io::Result<Outcome> + 'a>;
 
-/// Every work: its title, its protocol, and how it is measured.
-fn list(options: &Options) -> Vec<(String, Work, Measure<'_>)> {
-    let mut all: Vec<(String, Work, Measure<'_>)> = Vec::new();
+/// What all of those who can do it do in turns.
+struct Task<'a> {
+    title: String,
+    work: Work,
+    cover: Cover,
+    measure: Measure<'a>,
+}
+
+/// Every work that is asked for, and how it is measured.
+fn list<'a>(options: &'a Options, ground: &Ground) -> io::Result<Vec<Task<'a>>> {
+    let mut all = plain(options);
+    if cfg!(feature = "tls") {
+        all.extend(with_tls(options, ground)?);
+    }
+    all.retain(|task| task.title.contains(&options.only));
+    Ok(all)
+}
+
+fn plain(options: &Options) -> Vec<Task<'_>> {
+    let mut all = Vec::new();
     let mut add = |name: &str, work, clients, depth| {
-        let load = Load { work, clients, depth, time: options.time };
+        let load = Load { work, tls: None, clients, depth, time: options.time };
         let title = format!("{name}, {clients} connections, depth {depth}");
-        all.push((title, work, Box::new(move |server| load::run(server, load))));
+        let measure = Box::new(move |server: &Running| load::run(server, load.clone()));
+        all.push(Task { title, work, cover: Cover::Plain, measure });
     };
     for depth in [1, 16] {
         for clients in [1, 50, 1000] {
@@ -172,25 +216,57 @@ fn list(options: &Options) -> Vec<(String, Work, Measure<'_>)> {
     }
     for (name, work) in [("echo", Work::Echo), ("RESP", Work::Set), ("HTTP", Work::Http)] {
         let measure = move |server: &Running| visits::churn(server, work, AT_A_TIME, options.time);
-        all.push((format!("churn, {name}"), work, Box::new(measure)));
+        let title = format!("churn, {name}");
+        all.push(Task { title, work, cover: Cover::Plain, measure: Box::new(measure) });
     }
-    all.retain(|(title, ..)| title.contains(&options.only));
     all
+}
+
+fn with_tls<'a>(options: &'a Options, ground: &Ground) -> io::Result<Vec<Task<'a>>> {
+    let mut all = Vec::new();
+    let client = |cover, resumes| ground.pair(cover).map(|pair| pair.client(resumes)).transpose();
+    for (name, work, depth) in
+        [("64 B echoed", Work::Echo, 1), ("64 B echoed", Work::Echo, 16), ("hello", Work::Http, 1)]
+    {
+        let tls = client(Cover::Ecdsa, false)?;
+        let load = Load { work, tls, clients: 50, depth, time: options.time };
+        let title = format!("TLS, {name}, 50 connections, depth {depth}");
+        let measure = Box::new(move |server: &Running| load::run(server, load.clone()));
+        all.push(Task { title, work, cover: Cover::Ecdsa, measure });
+    }
+    for (name, cover, resumes) in [
+        ("no handshake", Cover::Plain, false),
+        ("a handshake by ECDSA P-256", Cover::Ecdsa, false),
+        ("a handshake by RSA 2048", Cover::Rsa, false),
+        ("a handshake by a ticket", Cover::Ecdsa, true),
+    ] {
+        if cover.is_tls() && ground.pair(cover).is_none() {
+            println!("Skipped: {name}, for want of openssl.");
+            continue;
+        }
+        let manner = Manner { config: client(cover, resumes)?, resumes };
+        let measure =
+            move |server: &Running| handshakes::visits(server, Work::Http, &manner, options.time);
+        let title = format!("TLS, one visit after another, {name}");
+        all.push(Task { title, work: Work::Http, cover, measure: Box::new(measure) });
+    }
+    Ok(all)
 }
 
 fn works(ground: &Ground, options: &Options, cores: Option<Cores>) -> Result<(), Box<dyn Error>> {
     let mut groups = Vec::new();
-    for (title, work, measure) in list(options) {
+    for Task { title, work, cover, measure } in list(options, ground)? {
         let mut servers = Vec::new();
-        for peer in taking_part(ground, work.protocol()) {
-            servers.push((peer, start(ground, peer, work.protocol(), cores)?, Vec::new()));
+        for peer in taking_part(ground, work.protocol(), cover) {
+            servers.push((peer, start(ground, peer, work.protocol(), cover, cores)?, Vec::new()));
         }
         for _ in 0..options.rounds {
             for (peer, server, outcomes) in &mut servers {
                 outcomes.push(measure(server).map_err(|e| format!("{}: {e}", peer.name()))?);
             }
         }
-        let rows: Vec<_> = servers.into_iter().map(|(peer, _, all)| (peer.name(), all)).collect();
+        let rows = servers.into_iter().map(|(peer, _, all)| (peer.name_under(cover), all));
+        let rows: Vec<_> = rows.collect();
         table::print_work(&title, &rows);
         groups.push((title, table::costs(&rows)));
     }
@@ -206,24 +282,42 @@ fn works(ground: &Ground, options: &Options, cores: Option<Cores>) -> Result<(),
 
 fn idle(ground: &Ground, options: &Options, cores: Option<Cores>) -> Result<(), Box<dyn Error>> {
     let mut rows = Vec::new();
-    for work in [Work::Echo, Work::Set, Work::Http] {
-        if !format!("idle, {}", work.protocol()).contains(&options.only) {
+    let tls = cfg!(feature = "tls").then_some((Work::Echo, Cover::Ecdsa));
+    let plain = [Work::Echo, Work::Set, Work::Http].map(|work| (work, Cover::Plain));
+    for (work, cover) in plain.into_iter().chain(tls) {
+        let name = if cover.is_tls() { "TLS, echo" } else { work.protocol() };
+        if !format!("idle, {name}").contains(&options.only) {
             continue;
         }
-        for peer in taking_part(ground, work.protocol()) {
-            let server = start(ground, peer, work.protocol(), cores)?;
-            server.ask(&work.request(0, 0))?; // what it allocates once, it has now
-            let before = server.memory();
-            let crowd = (0..options.idle).map(|_| server.connect_and_ask(&work.request(0, 0)));
-            let crowd = crowd.collect::<io::Result<Vec<TcpStream>>>()?;
-            let bytes = server.memory().saturating_sub(before) as f64 / crowd.len() as f64;
-            rows.push((work.protocol(), peer.name(), bytes));
+        // haproxy's memory would be that of two.
+        let peers = taking_part(ground, work.protocol(), cover);
+        for peer in peers.filter(|peer| *peer != Peer::Haproxy || !cover.is_tls()) {
+            let server = start(ground, peer, work.protocol(), cover, cores)?;
+            let bytes = idle_cost(&server, ground.pair(cover), work, options.idle)?;
+            rows.push((name, peer.name_under(cover), bytes));
         }
     }
     if !rows.is_empty() {
         table::print_memory(options.idle, &rows);
     }
     Ok(())
+}
+
+/// Bytes for each of so many connections.
+fn idle_cost(server: &Running, pair: Option<&Pair>, work: Work, count: usize) -> io::Result<f64> {
+    let request = work.request(0, 0);
+    let config = pair.map(|pair| pair.client(false)).transpose()?;
+    let connect = || match &config {
+        // What the client's end knows is given up; the connection stays.
+        Some(config) => {
+            Asked::at(&server.address, config, &request, 1, REPLY).map(|asked| asked.stream)
+        }
+        None => server.connect_and_ask(&request),
+    };
+    drop(connect()?); // what it allocates once, it has now
+    let before = server.memory();
+    let crowd = (0..count).map(|_| connect()).collect::<io::Result<Vec<TcpStream>>>()?;
+    Ok(server.memory().saturating_sub(before) as f64 / crowd.len() as f64)
 }
 
 fn all_restarts(
@@ -234,7 +328,7 @@ fn all_restarts(
     let mut rows = Vec::new();
     for way in restarts::WAYS {
         let is_wanted = format!("restarts, {}", way.name()).contains(&options.only);
-        if is_wanted && ground.lacks(way.peer()).is_none() {
+        if is_wanted && ground.lacks(way.peer(), Cover::Plain).is_none() {
             let story = restarts::run(ground, way, options.plan, cores);
             rows.push((way.name(), story.map_err(|e| format!("{}: {e}", way.name()))?));
         }
@@ -245,12 +339,19 @@ fn all_restarts(
     Ok(())
 }
 
-fn taking_part(ground: &Ground, protocol: &str) -> impl Iterator<Item = Peer> {
-    ALL.into_iter().filter(move |peer| peer.speaks(protocol) && ground.lacks(*peer).is_none())
+fn taking_part(ground: &Ground, protocol: &str, cover: Cover) -> impl Iterator<Item = Peer> {
+    let can = move |peer: &Peer| peer.speaks(protocol, cover);
+    ALL.into_iter().filter(move |peer| can(peer) && ground.lacks(*peer, cover).is_none())
 }
 
-fn start(ground: &Ground, peer: Peer, protocol: &str, cores: Option<Cores>) -> io::Result<Running> {
-    let (command, address) = ground.command(peer, protocol)?;
+fn start(
+    ground: &Ground,
+    peer: Peer,
+    protocol: &str,
+    cover: Cover,
+    cores: Option<Cores>,
+) -> io::Result<Running> {
+    let (command, address) = ground.command(peer, protocol, cover)?;
     Running::start(command, &address, cores)
         .map_err(|e| io::Error::other(format!("{}: {e}", peer.name())))
 }

@@ -4,11 +4,14 @@
 use std::{
     env, fs, io,
     net::TcpListener,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
-use crate::common::process::free_address;
+use crate::{
+    common::process::free_address,
+    secured::{Cover, Pair},
+};
 
 /// A server that can be started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,13 +55,26 @@ impl Peer {
         }
     }
 
-    /// Whether it speaks a protocol.
-    pub fn speaks(self, protocol: &str) -> bool {
+    /// The same where that takes part by other means, with TLS.
+    pub fn name_under(self, cover: Cover) -> &'static str {
         match self {
-            Peer::Heirloom | Peer::Before | Peer::Bare | Peer::Tokio => true,
+            Peer::Tokio if cover.is_tls() => "tokio-rustls",
+            Peer::Haproxy if cover.is_tls() => "haproxy in front of plain heirloom, both",
+            _ => self.name(),
+        }
+    }
+
+    /// Whether it speaks a protocol.
+    pub fn speaks(self, protocol: &str, cover: Cover) -> bool {
+        match self {
+            Peer::Heirloom | Peer::Before | Peer::Tokio => true,
+            Peer::Haproxy if cover.is_tls() => true,
+            Peer::Nginx => protocol == "http",
+            _ if cover.is_tls() => false,
+            Peer::Bare => true,
             Peer::Libevent => protocol == "echo",
             Peer::Redis => protocol == "resp",
-            Peer::May | Peer::Nginx | Peer::Haproxy => protocol == "http",
+            Peer::May | Peer::Haproxy => protocol == "http",
         }
     }
 }
@@ -69,8 +85,12 @@ pub struct Ground {
     built: PathBuf,
     /// The examples of an earlier tree, if that is to be compared.
     before: Option<PathBuf>,
+    /// Whether they have TLS.
+    before_has_tls: bool,
     /// Where configurations and the C program go.
     folder: PathBuf,
+    ecdsa: Option<Pair>,
+    rsa: Option<Pair>,
 }
 
 impl Ground {
@@ -83,8 +103,10 @@ impl Ground {
         let folder = target.join("peers");
         fs::create_dir_all(&folder)?;
         let build = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--bins", "--examples", "--profile"])
+            .args(["build", "--quiet", "--bins", "--example=echo", "--example=http"])
+            .args(["--example=kv", "--profile"])
             .arg(profile.unwrap_or("dev".as_ref()))
+            .args(cfg!(feature = "tls").then_some("--features=tls"))
             .arg("--target-dir")
             .arg(target)
             .current_dir(env!("CARGO_MANIFEST_DIR"))
@@ -98,14 +120,26 @@ impl Ground {
             .arg(folder.join("libevent"))
             .stderr(Stdio::null())
             .status();
-        Ok(Ground { built: built.to_owned(), before, folder })
+        let before_has_tls = before.as_ref().is_some_and(|folder| has_tls(&folder.join("echo")));
+        let (ecdsa, rsa) = (Pair::make(&folder, Cover::Ecdsa)?, Pair::make(&folder, Cover::Rsa)?);
+        Ok(Ground { built: built.to_owned(), before, before_has_tls, folder, ecdsa, rsa })
+    }
+
+    /// The certificate that all servers show.
+    pub fn pair(&self, cover: Cover) -> Option<&Pair> {
+        match cover {
+            Cover::Plain => None,
+            Cover::Ecdsa => self.ecdsa.as_ref(),
+            Cover::Rsa => self.rsa.as_ref(),
+        }
     }
 
     /// Why a peer cannot take part.
-    pub fn lacks(&self, peer: Peer) -> Option<&'static str> {
+    pub fn lacks(&self, peer: Peer, cover: Cover) -> Option<&'static str> {
         let missing = |program: &str| find(program).is_none();
         match peer {
             Peer::Before if self.before.is_none() => Some("--before FOLDER"),
+            Peer::Before if cover.is_tls() && !self.before_has_tls => Some("TLS in that folder"),
             Peer::Libevent if !self.folder.join("libevent").exists() => Some("libevent-dev or cc"),
             Peer::Redis if missing("redis-server") => Some("redis-server"),
             Peer::Nginx if missing("nginx") => Some("nginx"),
@@ -115,13 +149,23 @@ impl Ground {
     }
 
     /// How to start it, and the address that it will listen on.
-    pub fn command(&self, peer: Peer, protocol: &str) -> io::Result<(Command, String)> {
+    pub fn command(
+        &self,
+        peer: Peer,
+        protocol: &str,
+        cover: Cover,
+    ) -> io::Result<(Command, String)> {
+        let pair = self.pair(cover);
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let address = format!("127.0.0.1:{port}");
         let mut command = match peer {
-            Peer::Heirloom | Peer::Before => self.heirloom(peer, protocol, &address),
+            Peer::Heirloom | Peer::Before => self.heirloom(peer, protocol, &address, pair),
             Peer::Bare => itself("bare", protocol, &address)?,
-            Peer::Tokio => itself("tokio", protocol, &address)?,
+            Peer::Tokio => {
+                let mut command = itself("tokio", protocol, &address)?;
+                command.args(pair.into_iter().flat_map(|pair| [&pair.certificate, &pair.key]));
+                command
+            }
             Peer::May => itself("may", protocol, &address)?,
             Peer::Libevent => {
                 let mut command = Command::new(self.folder.join("libevent"));
@@ -134,11 +178,14 @@ impl Ground {
                 command
             }
             Peer::Nginx => {
-                let mut command = self.nginx(&address)?;
+                let mut command = self.nginx(&address, pair)?;
                 command.args(["-g", "daemon off;"]);
                 command
             }
-            Peer::Haproxy => self.haproxy(&address)?,
+            Peer::Haproxy => match pair {
+                Some(pair) => self.in_front(protocol, &address, pair)?,
+                None => self.haproxy(&address)?,
+            },
         };
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(self.log(peer)?);
         Ok((command, address))
@@ -146,9 +193,9 @@ impl Ground {
 
     /// The same for a server that is to be restarted. nginx takes the signal for that only as a daemon.
     pub fn restartable(&self, peer: Peer) -> io::Result<(Command, String)> {
-        let (command, address) = self.command(peer, "http")?;
+        let (command, address) = self.command(peer, "http", Cover::Plain)?;
         match peer {
-            Peer::Nginx => Ok((self.nginx(&address)?, address)),
+            Peer::Nginx => Ok((self.nginx(&address, None)?, address)),
             _ => Ok((command, address)),
         }
     }
@@ -157,7 +204,7 @@ impl Ground {
         fs::File::create(self.folder.join(format!("{}.log", peer.name())))
     }
 
-    fn heirloom(&self, peer: Peer, protocol: &str, address: &str) -> Command {
+    fn heirloom(&self, peer: Peer, protocol: &str, address: &str, pair: Option<&Pair>) -> Command {
         let name = if protocol == "resp" { "kv" } else { protocol };
         let before = self.before.as_ref().filter(|_| peer == Peer::Before);
         let mut command = Command::new(before.map_or(self.example(name), |it| it.join(name)));
@@ -165,6 +212,9 @@ impl Ground {
         command.arg(self.pid_file(peer)).env("RUST_LOG", "warn");
         if protocol == "http" {
             command.arg("--no-move"); // its rivals drain as well
+        }
+        if let Some(pair) = pair {
+            command.arg("--tls-cert").arg(&pair.certificate).arg("--tls-key").arg(&pair.key);
         }
         command
     }
@@ -174,7 +224,7 @@ impl Ground {
         let (mut command, address) = match peer {
             Peer::Nginx => {
                 let address = free_address()?;
-                let mut command = self.nginx_of(&address, count)?;
+                let mut command = self.nginx_of(&address, count, None)?;
                 command.args(["-g", "daemon off;"]);
                 (command, address)
             }
@@ -187,13 +237,20 @@ impl Ground {
         Ok((command, address))
     }
 
-    fn nginx(&self, address: &str) -> io::Result<Command> {
-        self.nginx_of(address, 1)
+    fn nginx(&self, address: &str, pair: Option<&Pair>) -> io::Result<Command> {
+        self.nginx_of(address, 1, pair)
     }
 
     /// With several workers each has a socket and a core, as ours have.
-    fn nginx_of(&self, address: &str, workers: u32) -> io::Result<Command> {
+    fn nginx_of(&self, address: &str, workers: u32, pair: Option<&Pair>) -> io::Result<Command> {
         let (folder, config) = (self.folder.display(), self.folder.join("nginx.conf"));
+        let ssl = if pair.is_some() { "ssl" } else { "" };
+        let tls = pair.map_or_else(String::new, |pair| {
+            let (certificate, key) = (pair.certificate.display(), pair.key.display());
+            format!(
+                "ssl_certificate {certificate}; ssl_certificate_key {key}; ssl_protocols TLSv1.3;\n"
+            )
+        });
         let text = format!(
             "worker_processes {workers};{affinity} pid {pid}; error_log {folder}/nginx.error;\n\
              worker_rlimit_nofile 20000; events {{ worker_connections 16000; }}\n\
@@ -201,7 +258,7 @@ impl Ground {
              client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;\n\
              fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi;\n\
              scgi_temp_path {folder}/scgi; default_type text/plain;\n\
-             server {{ listen {address} backlog=4096{reuseport};\n\
+             server {{ listen {address} backlog=4096{reuseport} {ssl};\\n{tls}\\
              location / {{ return 200 \"hello, world\\n\"; }} }} }}\n",
             pid = self.pid_file(Peer::Nginx).display(),
             affinity = if workers > 1 { " worker_cpu_affinity auto;" } else { "" },
@@ -230,6 +287,25 @@ impl Ground {
         Ok(command)
     }
 
+    /// TLS ends in haproxy, and behind it is the plain server, a child of that process: so both are measured.
+    fn in_front(&self, protocol: &str, address: &str, pair: &Pair) -> io::Result<Command> {
+        let config = self.folder.join("haproxy-tls.cfg");
+        let behind = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
+        let text = format!(
+            "global\n  nbthread 1\n  maxconn 8000\n  ssl-default-bind-options ssl-min-ver TLSv1.3\n\
+             defaults\n  mode tcp\n  timeout client 60s\n  timeout server 60s\n  timeout connect 5s\n\
+             frontend tls\n  bind {address} backlog 4096 ssl crt {both}\n  default_backend plain\n\
+             backend plain\n  server heirloom {behind}\n",
+            both = pair.both.display(),
+        );
+        fs::write(&config, text)?;
+        let mut command = Command::new("sh");
+        command.args(["-c", "\"$1\" --listen \"$2\" & shift 2; exec \"$@\"", "sh"]);
+        command.arg(self.example(protocol)).arg(behind).env("RUST_LOG", "warn");
+        command.arg("haproxy").arg("-db").arg("-f").arg(config);
+        Ok(command)
+    }
+
     pub fn example(&self, name: &str) -> PathBuf {
         self.built.join("examples").join(name)
     }
@@ -241,6 +317,14 @@ impl Ground {
     pub fn pid_file(&self, peer: Peer) -> PathBuf {
         self.folder.join(format!("{}.pid", peer.name().replace(' ', "-")))
     }
+}
+
+/// Whether an example was built with the feature `tls`.
+fn has_tls(example: &Path) -> bool {
+    let mut command = Command::new(example);
+    command.args(["--listen", "127.0.0.1:0", "--tls-self-signed", "--check"]);
+    let silent = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    silent.status().is_ok_and(|status| status.success())
 }
 
 /// This very program, as a server.

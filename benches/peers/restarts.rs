@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::{
     common::process::Cores,
     peers::{Ground, Peer, itself},
+    secured::Cover,
     work::Work,
 };
 
@@ -107,7 +108,7 @@ pub fn run(ground: &Ground, way: Way, plan: Plan, cores: Option<Cores>) -> io::R
     let protocol = way.work().protocol();
     let (mut command, address) = match way.peer() {
         Peer::Nginx => ground.restartable(way.peer())?,
-        peer => ground.command(peer, protocol)?,
+        peer => ground.command(peer, protocol, Cover::Plain)?,
     };
     if way == Way::Command {
         command = itself("spawning", &pid_file, &address)?;

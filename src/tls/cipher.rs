@@ -47,11 +47,19 @@ impl Cipher {
         tag.as_ref().try_into().ok()
     }
 
-    /// Opens `sealed`, a tag at its end, where it stands; the plain text is as long as is answered. `None`: it is not authentic,
-    /// and the bytes are spoilt.
-    pub fn open(&self, nonce: [u8; NONCE], aad: &[u8], sealed: &mut [u8]) -> Option<usize> {
+    /// Opens what is sealed from `from` on, a tag at its end, so that the plain text stands at the front; it is as long as is
+    /// answered. `None`: it is not authentic, and the bytes are spoilt.
+    ///
+    /// The cipher moves the text on its way: to move it afterwards would be one more pass over the record.
+    pub fn open(
+        &self,
+        nonce: [u8; NONCE],
+        aad: &[u8],
+        bytes: &mut [u8],
+        from: usize,
+    ) -> Option<usize> {
         let nonce = Nonce::assume_unique_for_key(nonce);
-        let plain = self.ring().open_in_place(nonce, Aad::from(aad), sealed).ok()?;
+        let plain = self.ring().open_within(nonce, Aad::from(aad), bytes, from..).ok()?;
         Some(plain.len())
     }
 }

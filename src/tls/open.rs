@@ -42,10 +42,8 @@ impl Opening {
         let aad = additional_data(suite, self.keys.number, header, length);
         let cipher =
             self.cipher.get_or_insert_with(|| Cipher::new(suite.cipher(), self.keys.key.bytes()));
-        let start = body + explicit;
-        let opened = cipher.open(nonce, &aad[..aad_len(suite)], &mut input[start..]);
+        let opened = cipher.open(nonce, &aad[..aad_len(suite)], input, body + explicit);
         let length = opened.ok_or(Alert::BAD_RECORD_MAC)?;
-        input.copy_within(start..start + length, 0);
         self.keys.number += 1;
         if !suite.is_tls13() {
             let fits = length <= MAX_PLAIN;

@@ -123,7 +123,7 @@ impl Ticketer {
         keys.look_ahead(name, now, self.lifetime);
         let is_it = |key: &&Key| key.name == *name && key.age(now) < self.lifetime * 2;
         let mut text = sealed.to_vec();
-        let length = keys.all.iter().find(is_it)?.cipher().open(*nonce, name, &mut text)?;
+        let length = keys.all.iter().find(is_it)?.cipher().open(*nonce, name, &mut text, 0)?;
         text.truncate(length);
         Some(text)
     }
