@@ -165,7 +165,7 @@ fn a_page_in_chromium_loads_down_and_up() {
     allow(1);
     let sockets = ends::sockets(port);
     for (round, engine) in (1..).zip(Engine::alternating().take(ROUNDS)) {
-        server.restart(engine.signal());
+        site::restart(&server, engine);
         allow(round * PIECE);
     }
     page.run("sync", "state.allowed = Infinity; state.more(); return ''");
@@ -186,7 +186,7 @@ fn load_up(server: &Server, page: &Browser) {
     while during < ROUNDS {
         page.run("sync", &scripts::UPLOAD.replace("LENGTH", &LENGTH.to_string()));
         while during < ROUNDS && !is_over() {
-            server.restart(engines.next().expect("one of two").signal());
+            site::restart(server, engines.next().expect("one of two"));
             during += usize::from(!is_over());
         }
         page.wait("state.said + state.error", &sum);
@@ -197,7 +197,7 @@ fn load_up(server: &Server, page: &Browser) {
 #[test]
 #[ignore = "needs redis-tools"]
 fn redis_cli_loads_down_and_up() {
-    const LENGTH: usize = 16 << 20; // more than the buffers of two sockets hold
+    const LENGTH: usize = 12 << 20; // more than the buffers of two sockets hold
     let site = Site::start("kv");
     let authority = site.pki.path("ca.pem");
     let args = ["--tls", "--cacert", &authority, "-h", "127.0.0.1", "-p", site.port()];
@@ -213,7 +213,7 @@ fn redis_cli_loads_down_and_up() {
         // Up: the server does not read before the client has begun, and then the client does not go on.
         caught(&site, &mut cli, &format!("set key {text}\n"));
         for engine in engines.by_ref().take(2) {
-            site.server.restart(engine.signal());
+            site.restart(engine);
         }
         resume(cli.pid());
         assert_eq!(wait_line(&mut from, ""), "OK\n");
@@ -224,7 +224,7 @@ fn redis_cli_loads_down_and_up() {
             ends.iter().all(|end| if end.is_client { end.unread > 0 } else { end.unsent > 0 })
         });
         for engine in engines.by_ref().take(2) {
-            site.server.restart(engine.signal());
+            site.restart(engine);
         }
         resume(cli.pid());
         assert!(wait_line(&mut from, "").trim_end() == text, "wrong bytes");
