@@ -228,7 +228,7 @@ impl Ground {
                 command.args(["-g", "daemon off;"]);
                 (command, address)
             }
-            _ => self.command(peer, "http")?,
+            _ => self.command(peer, "http", Cover::Plain)?,
         };
         if peer == Peer::Heirloom {
             command.args(["--pinned", "--workers", &count.to_string()]);

@@ -22,6 +22,7 @@ use crate::{
     common::process::{Cores, Running, pin},
     load::{self, Load, Outcome},
     peers::{Ground, Peer},
+    secured::Cover,
     table::{self, median},
     work::Work,
 };
@@ -54,12 +55,13 @@ pub fn run(
         return Ok(());
     };
     for depth in [1, 16] {
-        let load = Load { work: Work::Http, clients: CLIENTS, depth, time };
-        let taking_part = RANKS.into_iter().filter(|(peer, _)| ground.lacks(*peer).is_none());
+        let load = Load { work: Work::Http, tls: None, clients: CLIENTS, depth, time };
+        let taking_part =
+            RANKS.into_iter().filter(|(peer, _)| ground.lacks(*peer, Cover::Plain).is_none());
         let mut rows: Vec<(Rank, Vec<Outcome>)> = taking_part.map(|it| (it, Vec::new())).collect();
         for _ in 0..rounds {
             for (rank, outcomes) in &mut rows {
-                let measured = measure(ground, *rank, load, cores);
+                let measured = measure(ground, *rank, &load, cores);
                 outcomes.push(measured.map_err(|e| format!("{}: {e}", name(*rank)))?);
             }
         }
@@ -83,7 +85,7 @@ pub fn run(
 }
 
 /// A server that is started for it, and as many threads of load as it has workers, each beside one of them.
-fn measure(ground: &Ground, rank: Rank, load: Load, cores: Cores) -> io::Result<Outcome> {
+fn measure(ground: &Ground, rank: Rank, load: &Load, cores: Cores) -> io::Result<Outcome> {
     let (peer, count) = rank;
     let own: Vec<usize> = [cores.server, cores.load].into_iter().take(count as usize).collect();
     let server = start(ground.with_workers(peer, count)?, &own)?;
@@ -92,7 +94,7 @@ fn measure(ground: &Ground, rank: Rank, load: Load, cores: Cores) -> io::Result<
         let threads = own.iter().map(|&core| {
             scope.spawn(move || -> io::Result<Outcome> {
                 pin(core)?;
-                load::run(server, load)
+                load::run(server, load.clone())
             })
         });
         let threads: Vec<_> = threads.collect();
