@@ -83,6 +83,8 @@ impl Haproxy {
             Loss::Reload => self.process.signal(Signal::SIGUSR2)?,
             Loss::Kill => {
                 self.process.kill();
+                let is_gone = || TcpStream::connect(self.address).is_err();
+                wait_for("the last worker to be gone", is_gone)?;
                 self.process = Haproxy::run(&self.config)?;
             }
         }
