@@ -71,6 +71,9 @@
 //! | `metrics-util` 0.20, its registry | no thread; the counter goes on from the copy in both (10, then 15 there and 11 here): the sum over processes counts the 10 twice | anew: clear it |
 //! | `prometheus`, its process collector | the new process reports the old one, then nothing | anew |
 //!
+//! [`Net::counter`](crate::Net::counter) and [`Net::gauge`](crate::Net::gauge) have none of this: all generations, those that
+//! drain included, count into one number ([numbers](super::operating#numbers)).
+//!
 //! # Files, signals, the system
 //!
 //! | the service holds | after a fork | remedy |

@@ -262,6 +262,7 @@ impl<S: Service> Turn<S> {
         for generation in &self.succession.older {
             self.net.deregister(&generation.link);
         }
+        self.answer_status_now(); // what they say from here on is not heard here
         self.discard_forwarded();
         self.succession.older.iter_mut().for_each(|it| it.relay = Relay::default());
         self.tell_retired();
