@@ -74,8 +74,8 @@ pub struct Ground {
 }
 
 impl Ground {
-    /// Builds what is to be built.
-    pub fn prepare(before: Option<PathBuf>) -> io::Result<Ground> {
+    /// Builds what is to be built: all programs, or this example alone.
+    pub fn prepare(before: Option<PathBuf>, alone: Option<&str>) -> io::Result<Ground> {
         let me = env::current_exe()?; // target/release/deps/peers-...
         let target = me.ancestors().nth(3).ok_or_else(|| io::Error::other("no target folder"))?;
         let built = me.ancestors().nth(2).unwrap_or(target);
@@ -83,7 +83,9 @@ impl Ground {
         let folder = target.join("peers");
         fs::create_dir_all(&folder)?;
         let build = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--bins", "--examples", "--profile"])
+            .args(["build", "--quiet"])
+            .args(alone.map_or(vec!["--bins", "--examples"], |name| vec!["--example", name]))
+            .arg("--profile")
             .arg(profile.unwrap_or("dev".as_ref()))
             .arg("--target-dir")
             .arg(target)
