@@ -181,8 +181,14 @@ impl Drop for Running {
         let others = self.children();
         let _ = self.child.kill();
         let _ = self.child.wait();
-        for pid in others {
+        for &pid in &others {
             let _ = kill(Pid::from_raw(pid as i32), Signal::SIGKILL);
+        }
+        // The next server would find its pid file held by one of them.
+        let (begun, lives) =
+            (Instant::now(), |pid: &u32| Path::new(&format!("/proc/{pid}/fd/0")).exists());
+        while others.iter().any(lives) && begun.elapsed() < PATIENCE {
+            thread::sleep(Duration::from_millis(1));
         }
     }
 }

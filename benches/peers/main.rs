@@ -102,7 +102,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let options = parse(&words)?;
     allow_descriptors()?;
-    let ground = Ground::prepare(options.before.clone())?;
+    let ground =
+        Ground::prepare(options.before.clone(), (options.only == "workers").then_some("http"))?;
     let cores = Cores::find();
     match cores {
         Some(cores) => {

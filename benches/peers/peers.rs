@@ -94,23 +94,28 @@ pub struct Ground {
 }
 
 impl Ground {
-    /// Builds what is to be built.
-    pub fn prepare(before: Option<PathBuf>) -> io::Result<Ground> {
+    /// Builds what is to be built: all programs, or this example alone.
+    pub fn prepare(before: Option<PathBuf>, alone: Option<&str>) -> io::Result<Ground> {
         let me = env::current_exe()?; // target/release/deps/peers-...
         let target = me.ancestors().nth(3).ok_or_else(|| io::Error::other("no target folder"))?;
         let built = me.ancestors().nth(2).unwrap_or(target);
         let profile = built.file_name().filter(|name| *name != "debug");
         let folder = target.join("peers");
         fs::create_dir_all(&folder)?;
-        let build = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--bins", "--example=echo", "--example=http"])
-            .args(["--example=kv", "--profile"])
-            .arg(profile.unwrap_or("dev".as_ref()))
-            .args(cfg!(feature = "tls").then_some("--features=tls"))
-            .arg("--target-dir")
-            .arg(target)
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .status()?;
+        let build =
+            Command::new(env!("CARGO"))
+                .args(["build", "--quiet"])
+                .args(alone.map_or(
+                    vec!["--bins", "--example=echo", "--example=http", "--example=kv"],
+                    |it| vec!["--example", it],
+                ))
+                .arg("--profile")
+                .arg(profile.unwrap_or("dev".as_ref()))
+                .args(cfg!(feature = "tls").then_some("--features=tls"))
+                .arg("--target-dir")
+                .arg(target)
+                .current_dir(env!("CARGO_MANIFEST_DIR"))
+                .status()?;
         if !build.success() {
             return Err(io::Error::other("the examples do not build"));
         }
