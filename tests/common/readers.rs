@@ -1,4 +1,5 @@
-//! Clients that are always in the middle of a reply, and compare every byte of it. Knows no restart.
+//! Clients that are always in the middle of a reply, and compare every byte of it. Knows no restart, and not what is
+//! between the bytes and the wire.
 
 use std::{
     io::{Read, Write},
@@ -25,26 +26,31 @@ pub const PIECE: usize = 8 * 1024;
 
 const THREADS: usize = 4;
 
+/// One end of a connection.
+pub trait Speak: Read + Send {
+    /// Says the rest of what was said by half, then all of `whole`, and a part of `half` at least.
+    fn say(&mut self, whole: &str, half: &str);
+}
+
+impl Speak for TcpStream {
+    fn say(&mut self, whole: &str, half: &str) {
+        self.write_all(format!("{whole}{half}").as_bytes()).expect("the server takes it");
+    }
+}
+
 /// A connection that always has a half-read reply, and behind it half a request.
-struct Conn {
-    stream: TcpStream,
+struct Conn<S> {
+    stream: S,
     seed: u64,
     position: u64,
 }
 
-impl Conn {
-    fn connect(address: &str, seed: u64) -> Conn {
-        let stream = connect_narrow(address);
-        stream.set_read_timeout(Some(DEADLINE)).expect("a timeout");
-        stream.set_write_timeout(Some(DEADLINE)).expect("a timeout");
+impl<S: Speak> Conn<S> {
+    fn begin(stream: S, seed: u64) -> Conn<S> {
         let mut conn = Conn { stream, seed, position: 0 };
-        conn.say(&format!("reply {REPLY} {seed}\nreply 10"));
+        conn.stream.say(&format!("reply {REPLY} {seed}\n"), "reply 10");
         conn.step(true); // so it was accepted
         conn
-    }
-
-    fn say(&mut self, text: &str) {
-        self.stream.write_all(text.as_bytes()).expect("the server takes it");
     }
 
     /// Reads a piece, compares every byte, and asks for more at the end of a reply.
@@ -61,7 +67,7 @@ impl Conn {
         if self.position == REPLY && again {
             self.seed += 1_000_000;
             self.position = 0;
-            self.say(&format!("48576 {}\nreply 10", self.seed));
+            self.stream.say(&format!("48576 {}\n", self.seed), "reply 10");
         }
         count
     }
@@ -71,7 +77,7 @@ impl Conn {
         while self.position < REPLY {
             self.step(false);
         }
-        self.say("x\nclose\n");
+        self.stream.say("x\nclose\n", "");
         let mut rest = Vec::new();
         self.stream.read_to_end(&mut rest).expect("the end");
         assert_eq!(String::from_utf8_lossy(&rest), "", "reply {}", self.seed);
@@ -80,14 +86,17 @@ impl Conn {
 
 /// A connection on which little is under way, so that most of a reply has to wait in the server: what
 /// the kernel holds for a sender grows with the size of a segment, which is 64 KiB on the loopback.
-fn connect_narrow(address: &str) -> TcpStream {
+pub fn connect_narrow(address: &str) -> TcpStream {
     let address: SocketAddrV4 = address.parse().expect("an address of digits");
     let (family, kind) = (AddressFamily::Inet, SockType::Stream);
     let socket = socket(family, kind, SockFlag::empty(), None).expect("a socket");
     setsockopt(&socket, TcpMaxSeg, &1000).expect("an option");
     setsockopt(&socket, RcvBuf, &(2 * PIECE)).expect("an option");
     connect(socket.as_raw_fd(), &SockaddrIn::from(address)).expect("the server accepts");
-    TcpStream::from(socket)
+    let stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(DEADLINE)).expect("a timeout");
+    stream.set_write_timeout(Some(DEADLINE)).expect("a timeout");
+    stream
 }
 
 /// Clients that read all the time.
@@ -98,15 +107,26 @@ pub struct Load {
 }
 
 impl Load {
+    /// Without anything between.
     pub fn start(server: &Server, count: usize) -> Load {
+        Load::by(count, |_| connect_narrow(&server.address))
+    }
+
+    /// Over what `connect` makes, which is told how many there are before.
+    pub fn by<S: Speak + 'static>(count: usize, connect: impl Fn(usize) -> S + Sync) -> Load {
         super::load::raise_file_limit().expect("room for the clients");
         let (stop, bytes) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-        let mut conns: Vec<_> =
-            (0..count).map(|seed| Conn::connect(&server.address, seed as u64)).collect();
-        let share = count.div_ceil(THREADS);
+        let numbers: Vec<_> = (0..count).collect();
+        let begin = |numbers: &[usize]| -> Vec<_> {
+            numbers.iter().map(|&number| Conn::begin(connect(number), number as u64)).collect()
+        };
+        let shares: Vec<_> = thread::scope(|scope| {
+            let shares = numbers.chunks(count.div_ceil(THREADS));
+            let begun: Vec<_> = shares.map(|share| scope.spawn(|| begin(share))).collect();
+            begun.into_iter().map(|share| share.join().expect("all are accepted")).collect()
+        });
         let mut threads = Vec::new();
-        while !conns.is_empty() {
-            let mut conns = conns.split_off(conns.len().saturating_sub(share));
+        for mut conns in shares {
             let (stop, bytes) = (Arc::clone(&stop), Arc::clone(&bytes));
             threads.push(thread::spawn(move || {
                 while !stop.load(Ordering::Relaxed) {
