@@ -2,69 +2,20 @@
 //! needed, so these tests are asked for: `cargo test --test moving_tools -- --ignored`.
 
 mod common;
+#[path = "common/tool.rs"]
+mod tool;
 
 use std::{
     fs::File,
-    io::{BufRead, BufReader, Read, Write},
+    io::{Read, Write},
     path::Path,
-    process::{Child, ChildStdout, Command, Stdio},
 };
 
 use common::{Dir, Server, wait_for};
 use nix::sys::signal::Signal;
+use tool::{Tool, wait_line};
 
 const UPGRADES: usize = 10;
-
-/// A client program; it ends with the test.
-struct Tool(Child);
-
-impl Tool {
-    fn start(program: &str, args: &[&str]) -> Tool {
-        let mut command = Command::new(program);
-        command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped());
-        Tool(command.spawn().unwrap_or_else(|e| panic!("{program}: {e}")))
-    }
-
-    fn lines(&mut self) -> BufReader<ChildStdout> {
-        BufReader::new(self.0.stdout.take().expect("a pipe"))
-    }
-
-    fn say(&mut self, text: &str) {
-        self.0.stdin.as_mut().expect("a pipe").write_all(text.as_bytes()).expect("it reads");
-    }
-
-    fn runs(&mut self) -> bool {
-        self.0.try_wait().expect("our child").is_none()
-    }
-
-    fn succeeds(&mut self) {
-        let mut status = None;
-        wait_for("the tool to end", || {
-            status = self.0.try_wait().expect("our child");
-            status.is_some()
-        });
-        assert!(status.is_some_and(|status| status.success()), "{status:?}");
-    }
-}
-
-impl Drop for Tool {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// Reads up to a line that has `text`.
-fn wait_line(lines: &mut impl BufRead, text: &str) {
-    let mut line = String::new();
-    loop {
-        line.clear();
-        assert!(lines.read_line(&mut line).expect("text") > 0, "it has ended before {text:?}");
-        if line.contains(text) {
-            return;
-        }
-    }
-}
 
 fn upgrade(server: &Server, round: usize) {
     server.restart([Signal::SIGUSR2, Signal::SIGHUP][round % 2]);
