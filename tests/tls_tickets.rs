@@ -3,13 +3,22 @@
 mod common;
 #[path = "common/tls.rs"]
 mod tls;
+#[path = "common/tool.rs"]
+mod tool;
 
-use std::sync::Arc;
+use std::{
+    fs,
+    io::Write,
+    process::{Command, Stdio},
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use common::wait_for;
+use common::{Dir, restart::Engine, wait_for};
 use heirloom::tls::rustls::ClientConfig;
 use nix::sys::signal::Signal;
 use tls::{BOTH, Secured, TlsClient};
+use tool::{Tool, wait_line};
 
 /// Whether a new connection has resumed a session of an earlier one.
 fn resumes(lab: &Secured, config: &Arc<ClientConfig>) -> bool {
@@ -59,4 +68,122 @@ fn what_was_begun_with_a_new_side_is_resumed_after_its_roll_back() {
         wait_for("the old process to serve", || plain.ask("who") == old);
         assert!(resumes(&lab, &config));
     }
+}
+
+/// Calls it for each generation: the first one twice, those of both engines, and the one to which two others roll back. It
+/// answers whether a new connection has resumed what the first one has begun.
+fn with_each_generation(mut resumes: impl FnMut(&Secured) -> bool) {
+    let told = Dir::new();
+    let broken = told.path("broken");
+    let lab = Secured::with("tls", "tickets 3600", |setup| {
+        setup.arg("--move").env("LAB_PROBATION", 200).env("LAB_BROKEN", broken.display())
+    });
+    assert!(!resumes(&lab), "there is nothing to resume");
+    assert!(resumes(&lab));
+    for engine in [Engine::Fork, Engine::ForkExec] {
+        lab.server.restart(engine.signal());
+        assert!(resumes(&lab), "after a restart by {engine:?}");
+    }
+    for (count, engine) in (1..).zip([Engine::Fork, Engine::ForkExec]) {
+        fs::write(&broken, "roll back").expect("a file");
+        lab.server.signal(engine.signal());
+        lab.server.wait_lines("restart: rolled back", count);
+        fs::remove_file(&broken).expect("a file of ours");
+        assert!(resumes(&lab), "after one by {engine:?} that was rolled back");
+    }
+}
+
+/// Begins a session, and then, for each line that it reads, resumes that. Arguments: port, authority, version.
+const PYTHON: &str = r#"
+import socket, ssl, sys
+
+port, authority, version = sys.argv[1:]
+context = ssl.create_default_context(cafile=authority)
+context.minimum_version = context.maximum_version = getattr(ssl.TLSVersion, version)
+session = None
+for _ in sys.stdin:
+    plain = socket.create_connection(("127.0.0.1", int(port)))
+    with context.wrap_socket(plain, server_hostname="localhost", session=session) as stream:
+        stream.sendall(b"tls\n")
+        told = stream.makefile().readline()  # tickets come before it
+        assert told.endswith(" resumed\n") == stream.session_reused
+        session = session or stream.session
+        print("resumed" if stream.session_reused else "full", flush=True)
+"#;
+
+#[test]
+#[ignore = "needs python3"]
+fn python_resumes_its_session_with_each_generation() {
+    for version in ["TLSv1_3", "TLSv1_2"] {
+        let mut python = None;
+        with_each_generation(|lab| {
+            let (python, says) = python.get_or_insert_with(|| {
+                let port = lab.address.rsplit(':').next().expect("a port");
+                let authority = lab.pki.path("ca.pem");
+                let mut python = Tool::start("python3", &["-c", PYTHON, port, &authority, version]);
+                let says = python.lines();
+                (python, says)
+            });
+            python.say("once more\n");
+            wait_line(says, "") == "resumed\n"
+        });
+    }
+}
+
+/// A connection of openssl's own client, with the session in the file if there is one. Whether that was resumed.
+fn openssl_resumes(lab: &Secured, version: &str) -> bool {
+    let file = lab.pki.dir.path("session");
+    let how = if file.exists() { "-sess_in" } else { "-sess_out" };
+    let mut openssl = Command::new("timeout");
+    openssl.args(["45", "openssl", "s_client", "-connect", &lab.address, version, "-ign_eof"]);
+    openssl.args(["-servername", "localhost", "-CAfile", &lab.pki.path("ca.pem"), how]).arg(&file);
+    openssl.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut openssl = openssl.spawn().expect("it is installed");
+    openssl.stdin.take().expect("a pipe").write_all(b"tls\nclose\n").expect("it reads");
+    let output = openssl.wait_with_output().expect("what it said");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}");
+    let told = said.lines().find(|line| line.contains("Some(\"localhost\")")).expect("an answer");
+    let is_resumed = said.contains("\nReused, ");
+    assert_eq!(told.ends_with(" resumed"), is_resumed, "{said}");
+    is_resumed
+}
+
+#[test]
+#[ignore = "needs openssl"]
+fn openssl_resumes_its_session_with_each_generation() {
+    for version in ["-tls1_3", "-tls1_2"] {
+        with_each_generation(|lab| openssl_resumes(lab, version));
+    }
+}
+
+/// openssl's client offers a ticket of TLS 1.2 however old it is, so it is for the server to know.
+#[test]
+#[ignore = "needs openssl"]
+fn a_ticket_is_good_for_two_lifetimes_of_its_key_whoever_has_it_by_then() {
+    const LIFETIME: Duration = Duration::from_secs(3);
+    let lab = Secured::with("tls", &format!("tickets {}", LIFETIME.as_secs()), |setup| {
+        setup.arg("--move").env("LAB_PROBATION", 0)
+    });
+    let begun = Instant::now();
+    assert!(!openssl_resumes(&lab, "-tls1_2"), "there is nothing to resume");
+    let has_key = Instant::now();
+    // With a key that seals, and with one that only opens.
+    let mut engines = Engine::alternating();
+    let mut resumed = [0; 2];
+    loop {
+        let before = Instant::now();
+        let resumes = openssl_resumes(&lab, "-tls1_2");
+        let after = Instant::now();
+        let period = (before - begun).as_secs() / LIFETIME.as_secs();
+        if after < begun + 2 * LIFETIME {
+            assert!(resumes, "after {:?}", before - begun);
+            resumed[period as usize] += 1;
+        } else if before > has_key + 2 * LIFETIME {
+            assert!(!resumes, "after {:?}", before - begun);
+            break;
+        }
+        lab.server.restart(engines.next().expect("one of two").signal());
+    }
+    assert!(resumed[0] > 0 && resumed[1] > 0, "{resumed:?}");
 }
