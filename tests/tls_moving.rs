@@ -240,7 +240,7 @@ fn openssl_notices_no_restart() {
     for version in ["-tls1_3", "-tls1_2"] {
         let lab = lab();
         let command = format!(
-            "exec timeout 45 openssl s_client {version} -servername localhost -connect {} -CAfile {} \
+            "exec timeout 120 openssl s_client {version} -servername localhost -connect {} -CAfile {} \
              -verify_return_error 2>&1",
             lab.address,
             lab.pki.path("ca.pem")
@@ -259,7 +259,7 @@ fn openssl_notices_no_restart() {
             assert!(found.is_some(), "{version}: it has ended before {answer:?}");
         };
         ask("echo before\n", "before");
-        for round in 0..10 {
+        for round in 0..20 {
             lab.server.restart(ENGINES[round % 2]);
             ask(&format!("echo after {round}\n"), &format!("after {round}"));
             if version == "-tls1_3" {

@@ -107,6 +107,9 @@
 //! that is under way stays in the old process. So does, with a line in the log, a connection of a provider whose secrets cannot be
 //! written down.
 //!
+//! curl, openssl, Python's `http.client`, Node, Chromium and redis-cli notice nothing of twenty restarts in the middle of a download
+//! and of an upload: `tests/tls_clients` drives them.
+//!
 //! # Who could read what
 //!
 //! Whoever can read the memory of a server has the keys of its connections and, mostly, the private key of its certificate;

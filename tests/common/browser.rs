@@ -20,6 +20,11 @@ pub struct Browser {
 
 impl Browser {
     pub fn open(url: &str, scheme: &str) -> Browser {
+        Browser::open_with(url, scheme, &[])
+    }
+
+    /// The same, with flags of chromium's.
+    pub fn open_with(url: &str, scheme: &str, more: &[&str]) -> Browser {
         let profile = Dir::new();
         let free = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("one");
         let driver = Command::new("chromedriver")
@@ -48,7 +53,8 @@ impl Browser {
             &data,
             &scheme,
         ];
-        let flags = flags.map(|flag| format!("\"{flag}\"")).join(",");
+        let flags = flags.iter().chain(more).map(|flag| format!("\"{flag}\""));
+        let flags = flags.collect::<Vec<_>>().join(",");
         let reply = browser.call(
             "POST",
             "/session",

@@ -278,6 +278,11 @@ pub fn is_stopped(pid: i32) -> bool {
     Stat::of(pid).is_some_and(|stat| stat.state == 'T')
 }
 
+/// It waits for something: to be told more, or to be rid of what it says.
+pub fn is_asleep(pid: i32) -> bool {
+    Stat::of(pid).is_some_and(|stat| stat.state == 'S')
+}
+
 /// Waits until a process sleeps in its loop, which says that it has done all that it could.
 pub fn wait_for_events(pid: i32) {
     wait_for("a process to wait for events", || {
