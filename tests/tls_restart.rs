@@ -4,9 +4,16 @@ mod common;
 #[path = "common/tls.rs"]
 mod tls;
 
-use std::fs;
+use std::{
+    fs,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread,
+};
 
-use common::{Server, restart::Engine};
+use common::{Server, restart::Engine, wait_for};
 use nix::sys::signal::Signal;
 use tls::{BOTH, Pki, TlsClient};
 
@@ -96,5 +103,50 @@ fn who_has_shaken_hands_goes_on_through_restarts() {
                 assert!(client.ask(&text) == text);
             }
         }
+    }
+}
+
+/// Tells who goes on in other threads that it is over, also where a test fails.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Each shakes hands, is answered and says goodbye; some of them in full, some with a ticket, and at any moment some in
+/// the middle of it.
+#[test]
+fn who_comes_and_goes_sees_no_restart() {
+    let pki = Pki::new();
+    pki.make("localhost");
+    for moves in ["--move", "--no-move"] {
+        let echo = Server::of("echo").arg("--tls-cert").arg(pki.path("localhost.pem"));
+        let echo = echo.arg("--tls-key").arg(pki.path("localhost.key")).arg(moves).start();
+        let (is_over, count) = (AtomicBool::new(false), AtomicUsize::new(0));
+        let come_and_go = |version| {
+            let config: Arc<_> = pki.client(&[version]).into();
+            while !is_over.load(Ordering::Relaxed) {
+                let mut client =
+                    TlsClient::connect(&echo.address, Arc::clone(&config), "localhost");
+                let text = count.fetch_add(1, Ordering::Relaxed).to_string();
+                assert_eq!(client.ask(&text), text);
+                client.close_notify();
+                assert_eq!(client.read_to_end().expect("an orderly end"), b"");
+            }
+        };
+        thread::scope(|scope| {
+            let _over = Over(&is_over);
+            for version in BOTH.iter().cycle().take(4) {
+                scope.spawn(|| come_and_go(version));
+            }
+            for engine in Engine::alternating().take(20) {
+                let before = count.load(Ordering::Relaxed);
+                wait_for("some more clients", || count.load(Ordering::Relaxed) > before + 4);
+                echo.restart(engine.signal());
+            }
+        });
+        assert_eq!(echo.count_lines("reason=\"TLS"), 0, "{}", echo.log());
     }
 }
