@@ -6,7 +6,6 @@ mod common;
 mod tls;
 
 use std::{
-    cell::Cell,
     io::{self, Read, Write},
     sync::Arc,
 };
@@ -67,11 +66,8 @@ fn a_thousand_sessions_move_twenty_times_in_mid_record_and_no_byte_is_wrong() {
     });
     let configs = BOTH.iter().map(|version| Arc::new(lab.pki.client(&[*version])));
     let configs: Vec<_> = configs.collect();
-    let number = Cell::new(0);
-    let load = Load::by(count, || {
-        number.set(number.get() + 1);
-        let config = &configs[number.get() % configs.len()];
-        Halves::connect(&lab.address, config, number.get())
+    let load = Load::by(count, |number| {
+        Halves::connect(&lab.address, &configs[number % configs.len()], number)
     });
     load.goes_on(count as u64 * PIECE as u64);
     for engine in Engine::alternating().take(20) {

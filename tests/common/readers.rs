@@ -109,19 +109,24 @@ pub struct Load {
 impl Load {
     /// Without anything between.
     pub fn start(server: &Server, count: usize) -> Load {
-        Load::by(count, || connect_narrow(&server.address))
+        Load::by(count, |_| connect_narrow(&server.address))
     }
 
-    /// Over what `connect` makes.
-    pub fn by<S: Speak + 'static>(count: usize, connect: impl Fn() -> S) -> Load {
+    /// Over what `connect` makes, which is told how many there are before.
+    pub fn by<S: Speak + 'static>(count: usize, connect: impl Fn(usize) -> S + Sync) -> Load {
         super::load::raise_file_limit().expect("room for the clients");
         let (stop, bytes) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-        let mut conns: Vec<_> =
-            (0..count).map(|seed| Conn::begin(connect(), seed as u64)).collect();
-        let share = count.div_ceil(THREADS);
+        let numbers: Vec<_> = (0..count).collect();
+        let begin = |numbers: &[usize]| -> Vec<_> {
+            numbers.iter().map(|&number| Conn::begin(connect(number), number as u64)).collect()
+        };
+        let shares: Vec<_> = thread::scope(|scope| {
+            let shares = numbers.chunks(count.div_ceil(THREADS));
+            let begun: Vec<_> = shares.map(|share| scope.spawn(|| begin(share))).collect();
+            begun.into_iter().map(|share| share.join().expect("all are accepted")).collect()
+        });
         let mut threads = Vec::new();
-        while !conns.is_empty() {
-            let mut conns = conns.split_off(conns.len().saturating_sub(share));
+        for mut conns in shares {
             let (stop, bytes) = (Arc::clone(&stop), Arc::clone(&bytes));
             threads.push(thread::spawn(move || {
                 while !stop.load(Ordering::Relaxed) {
