@@ -111,7 +111,10 @@ fn chapter<'a>(page: &'a str, title: &str) -> &'a str {
 fn has_test(files: &[(PathBuf, String)], module: &str, name: &str) -> bool {
     let (tests, name) = (format!("{module}_tests"), format!("fn {name}("));
     files.iter().any(|(path, text)| {
-        let stem = path.file_stem().unwrap_or_default();
+        let own = path.file_stem().unwrap_or_default();
+        // A test of several files is called by its folder.
+        let folder = path.parent().and_then(|folder| folder.file_name()).unwrap_or_default();
+        let stem = if own == "main" { folder } else { own };
         (stem == module || stem == tests.as_str()) && text.contains(&name)
     })
 }
