@@ -194,7 +194,7 @@ impl<S: Service> Turn<S> {
         }
         self.net.alarms.take_up_inherited();
         self.tell_start(start)?;
-        self.net.mail_waits = true; // what came before is looked at
+        self.net.mail.waits = true; // what came before is looked at
         if !is_resumed {
             self.tell_main();
         }

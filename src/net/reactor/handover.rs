@@ -141,7 +141,7 @@ impl Net {
         self.datagrams.clear();
         self.reserve.give_up();
         self.abort_dials();
-        (self.poll, self.mail_waker) = (None, None);
+        (self.poll, self.mail.waker) = (None, None);
         self.watches = Watches::default();
         std::mem::forget(self);
     }

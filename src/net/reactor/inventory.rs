@@ -54,7 +54,7 @@ impl Net {
         let mut numbers: Vec<RawFd> = poll.into_iter().collect();
         // A waker does not tell its number, and the epoll set does.
         let mail = Source::Mail.token().0 as u64;
-        let waker = poll.filter(|_| self.mail_waker.is_some());
+        let waker = poll.filter(|_| self.mail.waker.is_some());
         numbers.extend(waker.and_then(|poll| watched_as(poll, mail)));
         numbers.extend(self.listeners.iter().map(AsRawFd::as_raw_fd));
         let datagrams = self.datagrams.iter().filter_map(|datagrams| datagrams.socket());

@@ -48,16 +48,16 @@ use std::{
     fmt,
     io::Result as IoResult,
     os::fd::AsRawFd,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
-use mio::{Events, Interest, Poll, Registry, Waker, unix::SourceFd};
+use mio::{Events, Interest, Poll, Registry, unix::SourceFd};
 
 pub use self::connection::Connection;
 use self::{
     checks::Checks,
     hearing::{Hearing, Report},
+    tasks::Mailboxes,
     watched::Watches,
 };
 pub(crate) use self::{
@@ -212,10 +212,7 @@ pub struct Net {
     pub(crate) alarms: Alarms,
     pub(crate) holds: Holds,
     deferred: DeferredQueue,
-    /// Wakes the loop for the mailboxes, if there are any.
-    mail_waker: Option<Arc<Waker>>,
-    /// Messages are left over from this turn.
-    pub(crate) mail_waits: bool,
+    pub(crate) mail: Mailboxes,
     pub(crate) watches: Watches,
     /// What other generations and this one tell each other.
     pub(crate) words: Words,
@@ -292,8 +289,7 @@ impl Net {
             alarms: Alarms::default(),
             holds: Holds::default(),
             deferred: DeferredQueue::default(),
-            mail_waker: None,
-            mail_waits: false,
+            mail: Mailboxes::default(),
             watches: Watches::default(),
             words: Words::default(),
             requests: Vec::new(),

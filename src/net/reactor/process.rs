@@ -28,7 +28,7 @@ impl Net {
             || (self.connections() == 0
                 && self.holds.len() == 0
                 && self.deferred.is_empty()
-                && !self.mail_waits
+                && !self.mail.waits
                 && self.words.is_idle()
                 && self.conns.iter().all(|(_, conn)| is_done(conn))
                 && !self.datagrams.iter().any(Datagrams::has_unsent))

@@ -14,6 +14,15 @@ use crate::{
     tasks::{Alarm, Deferred, Hold, PendingAlarm},
 };
 
+/// Mailboxes, as the loop knows of them.
+#[derive(Debug, Default)]
+pub(crate) struct Mailboxes {
+    /// Wakes the loop for them, if there are any.
+    pub(super) waker: Option<Arc<Waker>>,
+    /// Messages are left over from this turn.
+    pub waits: bool,
+}
+
 impl Net {
     /// Has [`on_alarm`](crate::Service::on_alarm) called with `key`, once, `after` from now. One that
     /// is set already is set anew.
@@ -160,9 +169,9 @@ impl Net {
 
     /// What wakes the loop for the mailboxes; none in a test.
     pub(crate) fn mail_waker(&mut self) -> io::Result<Option<Arc<Waker>>> {
-        if let (None, Some(poll)) = (&self.mail_waker, &self.poll) {
-            self.mail_waker = Some(Arc::new(Waker::new(poll.registry(), Source::Mail.token())?));
+        if let (None, Some(poll)) = (&self.mail.waker, &self.poll) {
+            self.mail.waker = Some(Arc::new(Waker::new(poll.registry(), Source::Mail.token())?));
         }
-        Ok(self.mail_waker.clone())
+        Ok(self.mail.waker.clone())
     }
 }

@@ -31,7 +31,7 @@ impl Net {
             && self.requests.is_empty()
             && !self.datagrams.iter().any(Datagrams::is_busy)
             && self.deferred.is_empty()
-            && !self.mail_waits
+            && !self.mail.waits
             && !self.words.has_news()
             && !(0..self.listeners.len()).any(|i| self.listeners[i].ready && self.may_accept(i))
     }

@@ -375,11 +375,14 @@ impl Offer<'_> {
             let word = Message::Supervisor { pid, worker: self.worker };
             Ok((word, vec![link.try_clone_to_owned()?]))
         });
-        let numbers = self.numbers.iter();
-        let numbers = numbers.map(|fd| Ok((Message::Numbers, vec![fd.try_clone_to_owned()?])));
-        let listeners = listener_parcels(&self.listeners);
+        let memory = |fd: &BorrowedFd<'_>| Ok((Message::Numbers, vec![fd.try_clone_to_owned()?]));
+        let numbers = self.numbers.iter().map(memory);
         let offered = iter::once(Ok((Message::Offered, Vec::new())));
-        listeners.chain(older).chain(supervisor).chain(numbers).chain(offered)
+        listener_parcels(&self.listeners)
+            .chain(older)
+            .chain(supervisor)
+            .chain(numbers)
+            .chain(offered)
     }
 }
 

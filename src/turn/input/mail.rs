@@ -14,7 +14,7 @@ impl<S: Service> Turn<S> {
                 false => inbox.deliver(&mut self.service, &mut self.net),
             };
         }
-        self.net.mail_waits = left && !is_waiting;
+        self.net.mail.waits = left && !is_waiting;
     }
 
     /// After the last turn: nothing that was posted is lost.
