@@ -11,6 +11,15 @@ use mio::Waker;
 
 use crate::log_target::TASKS;
 
+/// All of a process, as its loop knows of them.
+#[derive(Debug, Default)]
+pub(crate) struct Mailboxes {
+    /// Wakes the loop for them, if there are any.
+    pub waker: Option<Arc<Waker>>,
+    /// Messages are left over from this turn.
+    pub waits: bool,
+}
+
 /// Makes a mailbox: the end that is posted to, and the end that
 /// [`Server::inbox`](crate::Server::inbox) takes. It holds at most `capacity` messages (at least one).
 ///

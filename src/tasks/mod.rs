@@ -24,5 +24,6 @@ pub(crate) use self::{
     alarms::{AlarmChange, Alarms},
     deferred::DeferredQueue,
     holds::Holds,
+    mailbox::Mailboxes,
     words::{Batch, Heard, Words},
 };

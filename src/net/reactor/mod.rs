@@ -57,7 +57,6 @@ pub use self::connection::Connection;
 use self::{
     checks::Checks,
     hearing::{Hearing, Report},
-    tasks::Mailboxes,
     watched::Watches,
 };
 pub(crate) use self::{
@@ -84,7 +83,7 @@ use crate::{
     plan::{Engine, Restart},
     stats::Stats,
     system::reserve::Reserve,
-    tasks::{AlarmChange, Alarms, DeferredQueue, Holds, Words},
+    tasks::{AlarmChange, Alarms, DeferredQueue, Holds, Mailboxes, Words},
     timer::TimerQueue,
     tls::{ServerTerms, Ticketer},
     workers::Worker,

@@ -14,15 +14,6 @@ use crate::{
     tasks::{Alarm, Deferred, Hold, PendingAlarm},
 };
 
-/// Mailboxes, as the loop knows of them.
-#[derive(Debug, Default)]
-pub(crate) struct Mailboxes {
-    /// Wakes the loop for them, if there are any.
-    pub(super) waker: Option<Arc<Waker>>,
-    /// Messages are left over from this turn.
-    pub waits: bool,
-}
-
 impl Net {
     /// Has [`on_alarm`](crate::Service::on_alarm) called with `key`, once, `after` from now. One that
     /// is set already is set anew.

@@ -367,22 +367,16 @@ fn hello(task: &Task, old: Identity, heard: &Stderr) -> io::Result<Parcel<Messag
 impl Offer<'_> {
     /// The messages, each with descriptors of its own, which are made when it is asked for.
     fn parcels(&self) -> impl Iterator<Item = io::Result<Parcel<Message>>> {
-        let older = self
-            .older
-            .iter()
-            .map(|&(who, link)| Ok((Message::Older { who }, vec![link.try_clone_to_owned()?])));
-        let supervisor = self.supervisor.iter().map(|&(pid, link)| {
-            let word = Message::Supervisor { pid, worker: self.worker };
-            Ok((word, vec![link.try_clone_to_owned()?]))
+        let copy = |fd: &BorrowedFd<'_>| Ok::<_, io::Error>(vec![fd.try_clone_to_owned()?]);
+        let older = self.older.iter();
+        let older = older.map(move |(who, link)| Ok((Message::Older { who: *who }, copy(link)?)));
+        let supervisor = self.supervisor.iter().map(move |(pid, link)| {
+            Ok((Message::Supervisor { pid: *pid, worker: self.worker }, copy(link)?))
         });
-        let memory = |fd: &BorrowedFd<'_>| Ok((Message::Numbers, vec![fd.try_clone_to_owned()?]));
-        let numbers = self.numbers.iter().map(memory);
+        let numbers = self.numbers.iter().map(move |fd| Ok((Message::Numbers, copy(fd)?)));
+        let listeners = listener_parcels(&self.listeners);
         let offered = iter::once(Ok((Message::Offered, Vec::new())));
-        listener_parcels(&self.listeners)
-            .chain(older)
-            .chain(supervisor)
-            .chain(numbers)
-            .chain(offered)
+        listeners.chain(older).chain(supervisor).chain(numbers).chain(offered)
     }
 }
 
