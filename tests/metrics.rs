@@ -13,7 +13,7 @@ use std::{
 
 use common::{
     Client, Dir, Setup,
-    ops::{Control, Operated, newcomer},
+    ops::{Control, Operated, Row, newcomer},
     restart::Engine,
     wait_for, wait_gone,
 };
@@ -269,4 +269,34 @@ fn a_monitor_asks_by_http() {
         let (head, _) = get(&format!("GET {path} HTTP/1.1\r\nHost: lab\r\n\r\n"));
         assert!(head.starts_with("HTTP/1.1 404 Not Found\r\n"), "{path}: {head}");
     }
+}
+
+/// Whoever of them is asked by way of their supervisor.
+#[test]
+fn what_several_workers_count_is_one_sum() {
+    let lab = Operated::with(50, |setup| setup.arg("--workers").arg("2"));
+    wait_for("both workers to stay", || lab.count_lines("committed: generation 0") == 2);
+    let mut done = Done::default();
+    let mut last = scrape(&lab);
+    for engine in ["fork", "fork-exec"] {
+        (0..20).for_each(|_| done.connect(&lab.address));
+        done.ask();
+        wait_counted(&lab, &done, &mut last);
+        let answer = lab.request(&format!("restart {engine}"));
+        assert_eq!(answer[0], "ok: all 2 workers are replaced");
+        done.ask();
+        wait_counted(&lab, &done, &mut last);
+    }
+    done.clients.clear();
+    let rows = || -> Vec<Row> {
+        lab.request("status")[1..].iter().map(|line| Row::read(line)).collect()
+    };
+    wait_for("the others to be gone", || rows().len() == 2);
+    end(rows()[0].pid());
+    wait_for("another generation", || {
+        rows().iter().any(|row| row.get("generation") == "3" && row.get("phase") == "serving")
+    });
+    done.connect(&lab.address);
+    done.ask();
+    wait_counted(&lab, &done, &mut last);
 }

@@ -106,13 +106,13 @@
 //! | a state that cannot be divided, but is mostly read | workers, and a store beside them (a database, `redis`): what each keeps of it is a cache |
 //! | all clients talk to all others (`chat`, `mqtt`) | one process; or a broker beside the workers that passes on what one says to the others' clients |
 //!
-//! A worker learns nothing from the others: a limit on connections, a cache, a counter is each worker's own, so N workers let in N times as many, fill N
-//! caches, and a monitor has N counters to add up. A restart moves connections to the next generation of the same worker, never to another one.
+//! A worker learns nothing from the others: a limit on connections and a cache is each worker's own, so N workers let in N times as many and fill N
+//! caches. Counts are in common (`heirloom metrics` at the supervisor sums up all workers and all their generations). A restart moves connections to the next generation of the same worker, never to another one.
 //!
 //! The number is decided when the supervisor starts. A new program that asks for another one is told so in the log, and to change it the server is stopped and
 //! started anew; behind a balancer that is one machine of several.
 //!
-//! When all cores of a machine are busy, what comes next is a second machine; and that one machine is one failure is a reason to have it before.
+//! When all cores of a machine are busy, what comes next is a second machine ([more than one machine](super::more_than_one_machine)); and that one machine is one failure is a reason to have it before.
 //!
 //! # What an operator should know
 //!

@@ -1,6 +1,6 @@
 //! More than one machine: behind a balancer, and on Kubernetes. What monitors are told, how a machine leaves, and the sums.
 //!
-//! One machine is one failure. heirloom makes no cluster; it is a good citizen of those that there are: a server says how it is
+//! [Workers](super::more_than_one_core) use all cores of one machine, and one machine is one failure. heirloom makes no cluster; it is a good citizen of those that there are: a server says how it is
 //! to whoever asks, through every restart, and when it has to go it says so before it closes its doors.
 //!
 //! # Which restart
