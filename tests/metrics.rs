@@ -288,9 +288,8 @@ fn what_several_workers_count_is_one_sum() {
         wait_counted(&lab, &done, &mut last);
     }
     done.clients.clear();
-    let rows = || -> Vec<Row> {
-        lab.request("status")[1..].iter().map(|line| Row::read(line)).collect()
-    };
+    let rows =
+        || -> Vec<Row> { lab.request("status")[1..].iter().map(|line| Row::read(line)).collect() };
     wait_for("the others to be gone", || rows().len() == 2);
     end(rows()[0].pid());
     wait_for("another generation", || {

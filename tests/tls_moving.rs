@@ -328,17 +328,22 @@ fn traffic_secrets(told: &Told) -> Vec<Vec<u8>> {
     secrets
 }
 
-/// It has a copy of all memory at first, and of the session no use.
-#[test]
-#[ignore = "needs to read the memory of other processes (ptrace)"]
-fn of_a_session_that_stays_a_forked_child_has_nothing() {
-    let lab = lab();
+/// A client, and the secrets of its session, as they are in the memory of whoever has it.
+fn overheard(lab: &Secured) -> (TlsClient, Vec<Vec<u8>>) {
     let told = Arc::new(Told::default());
     let mut config = lab.pki.client_with(CipherSuite::TLS13_AES_256_GCM_SHA384);
     config.key_log = told.clone();
     let mut client = lab.connect_by(config);
     client.ask("who");
-    let secrets = traffic_secrets(&told);
+    (client, traffic_secrets(&told))
+}
+
+/// It has a copy of all memory at first, and of the session no use.
+#[test]
+#[ignore = "needs to read the memory of other processes (ptrace)"]
+fn of_a_session_that_stays_a_forked_child_has_nothing() {
+    let lab = lab();
+    let (mut client, secrets) = overheard(&lab);
     let parent = lab.server.restart(Signal::SIGUSR2); // who has shaken hands has what rustls has left
     assert_eq!(pid(&mut client), parent);
     assert_eq!(client.ask("stay"), "ok");
@@ -355,12 +360,7 @@ fn of_a_session_that_stays_a_forked_child_has_nothing() {
 #[ignore = "needs to read the memory of other processes (ptrace)"]
 fn the_keys_are_where_the_connection_is_and_nowhere_else() {
     let lab = lab();
-    let told = Arc::new(Told::default());
-    let mut config = lab.pki.client_with(CipherSuite::TLS13_AES_256_GCM_SHA384);
-    config.key_log = told.clone();
-    let mut client = lab.connect_by(config);
-    client.ask("who");
-    let secrets = traffic_secrets(&told);
+    let (mut client, secrets) = overheard(&lab);
     // Who has shaken hands has them where rustls has left them. Of the next ones each has a guest that stays.
     let mut before = lab.server.restart(Signal::SIGUSR2);
     client.ask("who");
