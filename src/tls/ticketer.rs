@@ -90,7 +90,8 @@ struct Key {
 }
 
 impl Ticketer {
-    /// Its tickets are good for `lifetime`, and no longer than twice that. A week is the most, a second the least.
+    /// Its tickets are good for `lifetime`, and no longer than twice that (and what the keys were on their way to other programs). A week
+    /// is the most, a second the least.
     pub fn new(lifetime: Duration) -> Ticketer {
         let lifetime = lifetime.clamp(Duration::from_secs(1), LONGEST);
         Ticketer { lifetime, keys: Arc::default() }
