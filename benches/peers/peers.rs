@@ -263,7 +263,7 @@ impl Ground {
              client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;\n\
              fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi;\n\
              scgi_temp_path {folder}/scgi; default_type text/plain;\n\
-             server {{ listen {address} backlog=4096{reuseport} {ssl};\\n{tls}\\
+             server {{ listen {address} backlog=4096{reuseport} {ssl};\n{tls}\
              location / {{ return 200 \"hello, world\\n\"; }} }} }}\n",
             pid = self.pid_file(Peer::Nginx).display(),
             affinity = if workers > 1 { " worker_cpu_affinity auto;" } else { "" },
