@@ -13,7 +13,7 @@ use std::{
 
 use common::{
     Client, Dir, Setup,
-    ops::{Control, Operated, Row, newcomer},
+    ops::{Control, Operated, newcomer},
     restart::Engine,
     wait_for, wait_gone,
 };
@@ -288,12 +288,10 @@ fn what_several_workers_count_is_one_sum() {
         wait_counted(&lab, &done, &mut last);
     }
     done.clients.clear();
-    let rows =
-        || -> Vec<Row> { lab.request("status")[1..].iter().map(|line| Row::read(line)).collect() };
-    wait_for("the others to be gone", || rows().len() == 2);
-    end(rows()[0].pid());
+    wait_for("the others to be gone", || lab.rows().len() == 2);
+    end(lab.rows()[0].pid());
     wait_for("another generation", || {
-        rows().iter().any(|row| row.get("generation") == "3" && row.get("phase") == "serving")
+        lab.rows().iter().any(|row| row.get("generation") == "3" && row.get("phase") == "serving")
     });
     done.connect(&lab.address);
     done.ask();

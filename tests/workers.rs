@@ -43,12 +43,6 @@ impl Pair {
         pair
     }
 
-    /// Rows of the status, after its first line.
-    fn rows(&self) -> Vec<Row> {
-        let lines = self.request("status");
-        lines[1..].iter().map(|line| Row::read(line)).collect()
-    }
-
     /// The generation and the pid that serves, of each worker.
     fn serving(&self) -> [(u64, i32); 2] {
         let rows = self.rows();

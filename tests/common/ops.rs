@@ -75,6 +75,11 @@ impl Operated {
         Running(command.spawn().expect("the program runs"))
     }
 
+    /// What the status says of each generation: also of several workers, which its first line counts instead.
+    pub fn rows(&self) -> Vec<Row> {
+        self.request("status")[1..].iter().map(|line| Row::read(line)).collect()
+    }
+
     /// The generations, the newest first.
     pub fn status(&self) -> Vec<Row> {
         let lines = self.request("status");
