@@ -474,8 +474,10 @@ fn workers_serve_on_when_their_supervisor_is_killed() {
 /// An example whose state is in one process says so, and what helps.
 #[test]
 fn who_cannot_share_refuses() {
+    let dir = Dir::new();
     for name in ["kv", "chat", "mqtt", "jobs", "ledger"] {
         let mut command = std::process::Command::new(common::example(name));
+        command.env("LEDGER_FILE", dir.path("ledger.db"));
         let told = command.args(["--workers", "2"]).output().expect("it runs");
         let why = String::from_utf8_lossy(&told.stderr);
         assert_eq!(told.status.code(), Some(2), "{name}: {why}");
