@@ -1,11 +1,9 @@
 //! Accepting: out of descriptors it pauses and recovers, at the connection limit it waits for room,
 //! and clients wait in the queue meanwhile.
 
-mod common;
-
 use std::time::{Duration, Instant};
 
-use common::{Client, Server, stat, wait_for};
+use crate::common::{self, Client, Server, stat, wait_for};
 use heirloom::limits::ACCEPT_PAUSE;
 
 /// A lab without a spare descriptor but `spare`, and a client of it from before.

@@ -1,14 +1,12 @@
 //! Who has the alarms: each goes off once, in the newest generation, whatever becomes of a restart.
 
-mod common;
-
 use std::{
     thread,
     time::{Duration, Instant},
 };
 
-use common::{
-    Client,
+use crate::common::{
+    self, Client,
     journal::Journaled,
     restart::{Engine, slay},
     wait_for, wait_gone,

@@ -1,8 +1,6 @@
 //! Bad input from the one who starts the server: one line that names what and why, status 2, and
 //! nothing served before. And signals that come too early for it.
 
-mod common;
-
 use std::{
     fs,
     net::TcpListener,
@@ -10,7 +8,7 @@ use std::{
     time::Instant,
 };
 
-use common::{DEADLINE, Dir, Server, example, in_session, run_to_end};
+use crate::common::{DEADLINE, Dir, Server, example, in_session, run_to_end};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,

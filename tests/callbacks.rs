@@ -1,11 +1,9 @@
 //! The callbacks of a restart come in the order of the table in the documentation of `Service`, line by line; and those
 //! around a fork may refuse it, or panic.
 
-mod common;
-
 use std::{collections::BTreeMap, fs, process::Command};
 
-use common::{
+use crate::common::{
     Client, Dir, Setup,
     restart::{Engine, Lab, resume, slay, stop, tell},
     wait_for, wait_gone,

@@ -1,10 +1,8 @@
 //! Ten thousand connections at once, all of them served.
 
-mod common;
-
 use std::time::Instant;
 
-use common::{DEADLINE, Server, load, stat};
+use crate::common::{self, DEADLINE, Server, load, stat};
 
 const CONNECTIONS: usize = 10_000;
 

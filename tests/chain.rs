@@ -1,10 +1,8 @@
 //! A long chain of restarts: each generation has the memory of the first.
 
-mod common;
-
 use std::fs;
 
-use common::{
+use crate::common::{
     Client, load,
     restart::{Engine, Lab, wait_for_events},
     wait_gone,

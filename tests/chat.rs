@@ -1,9 +1,7 @@
 //! The chat where guests stay with their process: the rooms of all generations hear each other, and a name is one guest's
 //! in all of them.
 
-mod common;
-
-use common::{
+use crate::common::{
     Client, Server,
     restart::{Engine, slay},
     wait_for,

@@ -1,23 +1,8 @@
 //! Real database clients in a server that is forked: each process has its own connections, and says nothing on the
-//! other's. What these tests need is not everywhere: `cargo test --test clients -- --ignored`.
+//! other's. What these tests need is not everywhere: `cargo test --test promises clients:: -- --ignored`.
 
-mod common;
-#[path = "common/postgres.rs"]
-mod postgres;
-#[path = "common/redis.rs"]
-mod redis;
-#[path = "../examples/kv/reply.rs"]
-mod reply;
-#[allow(dead_code)]
-#[path = "../examples/kv/resp.rs"]
-mod resp;
-#[path = "common/wire.rs"]
-mod wire;
-
-use common::{Client, Server, wait_for, wait_gone};
+use crate::common::{Client, Server, postgres::Postgres, redis::Redis, wait_for, wait_gone};
 use nix::sys::signal::Signal;
-use postgres::Postgres;
-use redis::Redis;
 
 /// Its row is there although a new process has come, has asked, and has ended in the meantime.
 #[test]

@@ -1,11 +1,9 @@
 //! The end of a connection: what the client sees of it, what the service is told, what the log and
 //! the counters say.
 
-mod common;
-
 use std::io::ErrorKind;
 
-use common::{Client, Server, stat, wait_for};
+use crate::common::{self, Client, Server, stat, wait_for};
 use heirloom::{ConnId, Connection, Net, Origin, Reason, Result, Service, testing::Harness};
 
 #[test]

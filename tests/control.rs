@@ -1,8 +1,6 @@
 //! The control socket and the program that talks to it: what an operator asks is answered, by the
 //! generation that can, however it is asked.
 
-mod common;
-
 use std::{
     fs,
     io::ErrorKind,
@@ -13,8 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{
-    Dir, connect_until,
+use crate::common::{
+    self, Dir, connect_until,
     ops::{AtEnd, Control, Operated, Ran, heirloom, newcomer, restart_to_the_end},
     restart::{Engine, resume, stop},
     wait_for, wait_gone,

@@ -1,15 +1,13 @@
 //! The state goes to a new program while the old one serves: nobody waits for it, every limit holds, and whatever
 //! becomes of the scribe, of the new side or of the old one, nobody serves half of it.
 
-mod common;
-
 use std::{
     fs,
     time::{Duration, Instant},
 };
 
-use common::{
-    Client, DEADLINE, Dir, Setup, open_fds,
+use crate::common::{
+    self, Client, DEADLINE, Dir, Setup, open_fds,
     restart::{Engine, Lab, slay, stop, zombies_of},
     wait_for, wait_gone,
 };

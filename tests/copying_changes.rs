@@ -1,8 +1,6 @@
 //! What changes while the state is copied is there afterwards, once: the rounds of a service that notes its changes;
 //! and what is done where no process can be made that writes the state down.
 
-mod common;
-
 use std::{
     collections::BTreeMap,
     fs::{self, Permissions},
@@ -14,8 +12,8 @@ use std::{
     time::Duration,
 };
 
-use common::{
-    Client, Setup, open_fds,
+use crate::common::{
+    self, Client, Setup, open_fds,
     restart::{Engine, Lab, zombies_of},
     wait_for,
 };
@@ -145,7 +143,7 @@ fn nothing_is_left_behind_after_twenty_upgrades() {
     let fds = std::cell::Cell::new(None);
     restart_under_writes(&lab, 20, |new| {
         wait_for("the others to be gone", || lab.generations() == [new]);
-        assert_eq!(zombies_of(new), []);
+        assert!(zombies_of(new).is_empty());
         let before = fds.get().unwrap_or_else(|| open_fds(new));
         // The first may just be about to close its link to the one that is gone.
         wait_for("descriptors to be given back", || open_fds(new) <= before);

@@ -1,16 +1,14 @@
 //! Where output was thrown away the peer sees a reset, and where it was not, a FIN: nobody takes a part for
 //! the whole.
 
-mod common;
-
 use std::{
     io::{ErrorKind, Read, Write},
     os::unix::net::UnixStream,
     time::{Duration, Instant},
 };
 
-use common::{
-    Client, Dir, Server, Setup,
+use crate::common::{
+    self, Client, Dir, Server, Setup,
     restart::{Engine, Lab, resume},
     stat, wait_for,
 };

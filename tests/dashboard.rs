@@ -1,11 +1,5 @@
 //! The dashboard without a browser: its page, its stream through restarts, and what each button does.
 
-mod common;
-#[path = "common/events.rs"]
-mod events;
-#[path = "common/http.rs"]
-mod http;
-
 use std::{
     fs::File,
     net::TcpListener,
@@ -13,9 +7,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{Dir, Server, example, run_to_end, wait_gone, with_own_temp};
-use events::{Stream, clients};
-use http::{ask, read_head};
+use crate::common::{
+    self, Dir, Server,
+    events::{Stream, clients},
+    example,
+    http::{ask, read_head},
+    run_to_end, wait_gone, with_own_temp,
+};
 use nix::sys::signal::Signal;
 
 /// "At once", on a loaded machine. The observer's patience with a silent server is twice as long.

@@ -1,14 +1,9 @@
 //! The dashboard in a real browser: each button is clicked, and the page shows what came of it, whatever its width
 //! and colours are, to everybody.
 
-#[path = "common/browser.rs"]
-mod browser;
-mod common;
-
 use std::fs;
 
-use browser::Browser;
-use common::{Server, with_own_temp};
+use crate::common::{Server, browser::Browser, with_own_temp};
 use nix::sys::signal::Signal::SIGKILL;
 
 fn dots(generation: u64) -> String {

@@ -1,24 +1,19 @@
 //! The dashboard by TLS: its page, its buttons and its stream, and the certificate that a browser was told to take.
 
-mod common;
-#[path = "common/events.rs"]
-mod events;
-#[path = "common/http.rs"]
-mod http;
-#[path = "common/tls.rs"]
-mod tls;
-
 use std::{
     fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use common::{Server, with_own_temp};
-use events::{Stream, clients};
+use crate::common::{
+    Server,
+    events::{Stream, clients},
+    http::{Reply, Talks, ask},
+    tls::{BOTH, TlsClient, certificate},
+    with_own_temp,
+};
 use heirloom::tls::rustls::{ClientConfig, RootCertStore, crypto::ring::default_provider};
-use http::{Reply, Talks, ask};
-use tls::{BOTH, TlsClient, certificate};
 
 impl Talks for TlsClient {
     fn says(&mut self, text: &str) {

@@ -1,10 +1,6 @@
 //! Datagrams through restarts: none that is in the buffer is lost, none is handled twice, and a flow
 //! stays with the generation that it began with.
 
-mod common;
-#[path = "common/flows.rs"]
-mod flows;
-
 use std::{
     fs,
     net::{TcpListener, UdpSocket},
@@ -18,13 +14,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{
+use crate::common::{
     Client, DEADLINE, Dir, Server,
+    flows::{Caller, Echo, Flow},
     ops::Control,
     restart::{Engine, inode, listening, resume, slay, sockets_of, stop, tell, wait_for_events},
     wait_for, wait_gone, while_stopped,
 };
-use flows::{Caller, Echo, Flow};
 use nix::sys::signal::Signal;
 
 for_both_engines!(

@@ -1,11 +1,9 @@
 //! Datagrams on a wildcard: an answer leaves from the address that was asked, whichever generation gives it,
 //! since a connected client hears no other.
 
-mod common;
-
 use std::{fs, net::UdpSocket, os::unix::fs::PermissionsExt, time::Duration};
 
-use common::{
+use crate::common::{
     DEADLINE, Dir, Server, example,
     restart::{Engine, sockets_of},
     wait_gone, while_stopped,

@@ -1,10 +1,8 @@
 //! Work in pieces: it never blocks a turn, each piece is done once, by the process that deferred it.
 
-mod common;
-
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc, time::Duration};
 
-use common::{journal::Journaled, restart::Engine, wait_gone};
+use crate::common::{journal::Journaled, restart::Engine, wait_gone};
 use heirloom::{Connection, Deferred, Net, Origin, Result, Service, Start, testing::Harness};
 
 for_both_engines!(a_job_is_finished_by_the_process_that_began_it_and_by_no_other,);

@@ -1,6 +1,5 @@
 //! The demo keeps its promise, and notices when a server does not keep its own.
 
-mod common;
 #[path = "../examples/demo/journal.rs"]
 mod journal;
 #[path = "../examples/demo/proof.rs"]
@@ -15,7 +14,7 @@ use std::{
     process::{Child, ChildStdout, Command, Stdio},
 };
 
-use common::{Dir, example, wait_for};
+use crate::common::{self, Dir, example, wait_for};
 use journal::Fact;
 use nix::{
     sys::signal::{Signal, kill, killpg},

@@ -1,7 +1,5 @@
 //! Connections that the server makes itself: each ends in `on_open` or in `on_dial_failed`, once.
 
-mod common;
-
 use std::{
     io::{BufRead, BufReader, Write},
     net::TcpListener,
@@ -9,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use common::{Client, DEADLINE, Server, fill_queue, leave_socket, stat};
+use crate::common::{Client, DEADLINE, Server, fill_queue, leave_socket, stat};
 use heirloom::limits::DIAL_TIMEOUT;
 
 #[test]

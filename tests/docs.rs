@@ -114,7 +114,7 @@ fn has_test(files: &[(PathBuf, String)], module: &str, name: &str) -> bool {
         let own = path.file_stem().unwrap_or_default();
         // A test of several files is called by its folder.
         let folder = path.parent().and_then(|folder| folder.file_name()).unwrap_or_default();
-        let stem = if own == "main" { folder } else { own };
+        let stem = if own == "main" || own == "mod" { folder } else { own };
         (stem == module || stem == tests.as_str()) && text.contains(&name)
     })
 }
@@ -229,20 +229,22 @@ fn the_readme_and_the_front_page_lead_to_every_page_of_the_guide() {
 fn commands_name_what_exists() {
     let manifest = read("Cargo.toml");
     let lessons: String = files("examples/lessons").into_iter().map(read).collect();
+    let has_tests = |name: &str| {
+        let tests = Path::new(ROOT).join("tests");
+        tests.join(format!("{name}.rs")).exists() || tests.join(name).join("mod.rs").exists()
+    };
     let exists = |flag: &str, name: &str| match flag {
         "--example" => Path::new(ROOT).join("examples").join(name).is_dir(),
         "--bench" => manifest.contains(&format!("[[bench]]\nname = \"{name}\"")),
-        "--test" => {
-            let tests = Path::new(ROOT).join("tests");
-            tests.join(format!("{name}.rs")).exists() || tests.join(name).join("main.rs").exists()
-        }
+        "--test" => manifest.contains(&format!("[[test]]\nname = \"{name}\"")),
+        "--test promises" => has_tests(name),
         "lessons --" => name == "all" || lessons.contains(&format!("name: \"{name}\"")),
         _ => manifest.contains(&format!("[[bin]]\nname = \"{name}\"")),
     };
     let mut count = 0;
     for (page, text) in pages_and_prose() {
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        for flag in ["--example", "--bench", "--test", "--bin", "lessons --"] {
+        for flag in ["--example", "--bench", "--test", "--test promises", "--bin", "lessons --"] {
             for name in text.split(&format!("{flag} ")).skip(1).map(first_word) {
                 if name.chars().any(char::is_lowercase) {
                     assert!(exists(flag, name), "{page}: there is no {flag} {name}");

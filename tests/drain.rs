@@ -1,13 +1,11 @@
 //! A process that leaves serves what it has, no longer than it may, and goes when nothing is left.
 
-mod common;
-
 use std::{
     net::TcpStream,
     time::{Duration, Instant},
 };
 
-use common::{
+use crate::common::{
     Client,
     restart::{Engine, Lab, tell},
     wait_for, wait_gone,

@@ -1,10 +1,8 @@
 //! The service hears of an end when it is decided; the socket's own end is the reactor's business.
 
-mod common;
-
 use std::time::{Duration, Instant};
 
-use common::{Server, restart::Engine, stat, wait_for, while_stopped};
+use crate::common::{Server, restart::Engine, stat, wait_for, while_stopped};
 use heirloom::{
     ConnId, Connection, Net, Origin, Reason, Result, Service, Timeouts,
     testing::{Harness, Peer},

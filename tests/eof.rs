@@ -1,11 +1,9 @@
 //! The end of input: it is seen when it rides along with bytes, it never overtakes them, and one
 //! direction of a connection outlives the other.
 
-mod common;
-
 use std::{thread, time::Duration};
 
-use common::{Server, stat, wait_for, while_stopped};
+use crate::common::{Server, stat, wait_for, while_stopped};
 use heirloom::{Connection, Origin, Result, Service, codec, testing::Harness};
 
 /// Answers each line with itself, and the end with `eof`.

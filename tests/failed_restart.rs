@@ -1,11 +1,9 @@
 //! Whatever ends one side of a restart, at whatever step: the other one serves, nobody who was
 //! queued is lost, and the next restart works.
 
-mod common;
-
 use std::time::Duration;
 
-use common::{
+use crate::common::{
     Client, open_fds,
     restart::{
         Engine, Lab, fds_at_rest, is_stopped, resume, slay, stop, wait_for_events, zombies_of,

@@ -1,8 +1,6 @@
 //! Fairness: nobody's traffic holds up anybody else's. Budgets, one that floods, one that does not
 //! read.
 
-mod common;
-
 use std::{
     cell::RefCell,
     collections::BTreeMap,
@@ -16,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{Client, Server, wait_for};
+use crate::common::{self, Client, Server, wait_for};
 use heirloom::{
     ConnId, Connection, Origin, Result, Service,
     limits::{ACCEPT_BUDGET, READ_BUDGET, WRITE_BUDGET},

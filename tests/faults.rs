@@ -1,22 +1,17 @@
 //! Every step of a restart, at which either side dies, hangs or talks nonsense, by both engines, under
 //! load: afterwards one generation accepts, nothing is left over, and the next restart works.
 
-mod common;
-#[cfg_attr(feature = "tls", path = "common/held_tls.rs")]
-#[cfg_attr(not(feature = "tls"), path = "common/held.rs")]
-mod held;
-
 use std::{fs, thread, time::Duration};
 
-use common::{
+use crate::common::{
     Dir,
     churn::{Churn, LAB, assert_only_cut, converse_with_lab},
+    held::{self, Held},
     open_fds,
     ops::{names, restart_to_the_end, wait_settled},
     restart::{Engine, Lab, fds_at_rest, is_stopped},
     wait_for,
 };
-use held::Held;
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,

@@ -1,8 +1,6 @@
 //! What a restart uses it gives back: descriptors and processes. And it asks for more than there is
 //! without harm.
 
-mod common;
-
 use std::{
     fs,
     os::unix::{fs::PermissionsExt, process::CommandExt},
@@ -10,7 +8,7 @@ use std::{
     process::Command,
 };
 
-use common::{
+use crate::common::{
     open_fds,
     restart::{Engine, Lab, fds_at_rest, zombies_of},
     wait_for, wait_gone,

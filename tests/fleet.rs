@@ -1,10 +1,8 @@
 //! Three servers behind real balancers: all are upgraded, one is taken away, and no client notices.
 
-mod common;
-
 use std::process::Command;
 
-use common::example;
+use crate::common::example;
 
 fn fleet(args: &[&str]) -> (bool, String) {
     let ran = Command::new(example("fleet")).args(args).output().expect("it runs");

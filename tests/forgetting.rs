@@ -1,8 +1,6 @@
 //! Who leaves forgets: after a fork two processes have the service, and the one that ends destroys nothing
 //! of it. What must be done before the end is told to each.
 
-mod common;
-
 use std::{
     fs,
     io::{BufRead, BufReader, Read},
@@ -10,8 +8,8 @@ use std::{
     os::unix::process::ExitStatusExt,
 };
 
-use common::{
-    DEADLINE, Dir,
+use crate::common::{
+    self, DEADLINE, Dir,
     restart::{Engine, Lab, resume, tell},
     wait_gone,
 };

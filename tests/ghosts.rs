@@ -1,11 +1,9 @@
 //! Ghosts: no event reaches the service for a connection that is over, and no closed descriptor wakes
 //! the process.
 
-mod common;
-
 use std::{cell::Cell, collections::BTreeSet, rc::Rc};
 
-use common::{Client, Server, stat, wait_for, while_stopped};
+use crate::common::{Client, Server, stat, wait_for, while_stopped};
 use heirloom::{ConnId, Connection, Net, Origin, Reason, Result, Service, Timer, testing::Harness};
 use std::time::Duration;
 

@@ -1,8 +1,6 @@
 //! A roll back is a restart in the other direction: what the new side has accepted, its clients have been told
 //! and its alarms are is with the old one afterwards, and so are the very connections that move.
 
-mod common;
-
 use std::{
     collections::BTreeSet,
     fs,
@@ -12,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{
+use crate::common::{
     Client, Dir, Setup,
     ops::{Operated, Running, newcomer, wait_settled},
     pattern,

@@ -1,8 +1,6 @@
 //! Balancers and other monitors are told how the service is, on listeners of the library's own: what is true, through
 //! restarts, and without being clients.
 
-mod common;
-
 use std::{
     io::{Read, Write},
     net::Shutdown,
@@ -13,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{
+use crate::common::{
     Client, Dir, example,
     monitors::{Monitored, connect, exchange, get},
     ops::AtEnd,

@@ -1,11 +1,9 @@
 //! Holds: a process that drains stays for the work that it has in hand, says what that is, and not for
 //! ever.
 
-mod common;
-
 use std::time::{Duration, Instant};
 
-use common::{
+use crate::common::{
     ops::Operated,
     restart::{Engine, Lab},
     wait_for, wait_gone,

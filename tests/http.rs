@@ -1,11 +1,9 @@
 //! The HTTP example's promises, as transcripts over real sockets: what goes in, what comes out.
 
-mod common;
-#[path = "common/http.rs"]
-mod http;
-
-use common::Server;
-use http::{GET, ask, check_bytes, read_head, read_reply, start, without_dates};
+use crate::common::{
+    Server,
+    http::{GET, ask, check_bytes, read_head, read_reply, start, without_dates},
+};
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const BYTES: &str = "application/octet-stream";

@@ -1,17 +1,15 @@
 //! The HTTP example as curl sees it.
 
-mod common;
-#[path = "common/http.rs"]
-mod http;
-
 use std::{
     io::Write,
     process::{Command, Stdio},
     thread,
 };
 
-use common::Server;
-use http::{LINE, check_bytes, start};
+use crate::common::{
+    Server,
+    http::{LINE, check_bytes, start},
+};
 use nix::sys::signal::Signal::{SIGHUP, SIGUSR2};
 
 fn curl(server: &Server, args: &[&str], input: &[u8]) -> Vec<u8> {

@@ -4,12 +4,7 @@
 //! The list follows public ones (Http11Probe 2026-02 has most of them), the words are ours. Where a standard leaves
 //! it to the server, this is what it has decided.
 
-mod common;
-#[path = "common/http.rs"]
-mod http;
-
-use common::Server;
-use http::start;
+use crate::common::{Server, http::start};
 
 /// Comes behind each probe. It is answered if, and only if, it is clear where the probe ends.
 const NEXT: &str = "GET /generation HTTP/1.1\r\nHost: a\r\n\r\n";

@@ -1,14 +1,13 @@
 //! The HTTP example and its clients while the process changes: every request has its answer, byte for
 //! byte, and `X-Generation` tells whose. By default connections go along; where they stay, it says so (`start_staying`).
 
-mod common;
-#[path = "common/http.rs"]
-mod http;
-
 use std::{io::Write, thread, time::Instant};
 
-use common::{DEADLINE, wait_gone};
-use http::{GET, ask, check_bytes, read_head, read_reply, start, start_staying};
+use crate::common::{
+    DEADLINE,
+    http::{GET, ask, check_bytes, read_head, read_reply, start, start_staying},
+    wait_gone,
+};
 use nix::sys::signal::Signal::{self, SIGHUP, SIGTERM, SIGUSR2};
 
 /// What http.client of Python does between two requests of its user: nothing. It would not repeat a POST whose

@@ -1,8 +1,6 @@
 //! What a server is known by outside: its pid file, the paths of its Unix sockets, and sockets that a
 //! service manager has opened for it. Each through restarts, roll backs, stops and crashes.
 
-mod common;
-
 use std::{
     fs,
     net::{TcpListener, TcpStream, UdpSocket},
@@ -17,7 +15,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use common::{
+use crate::common::{
     Client, Dir, Server, ask_unix, example, in_session, leave_socket, wait_for, wait_gone,
 };
 use nix::{

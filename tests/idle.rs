@@ -1,16 +1,14 @@
 //! Silence has limits by direction, which a service may set for each connection at any time, and what follows is
 //! its decision.
 
-mod common;
-
 use std::{
     fs,
     io::Write,
     time::{Duration, Instant},
 };
 
-use common::{
-    Client, Server, Setup,
+use crate::common::{
+    self, Client, Server, Setup,
     restart::{Engine, Lab},
 };
 use heirloom::{

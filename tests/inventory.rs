@@ -1,11 +1,6 @@
 //! Before a fork a process says what it holds that heirloom does not know, and nothing else: in the log, in the
 //! verdict, in the status, and when it is asked.
 
-mod common;
-#[allow(dead_code)] // this file uses a part of it
-#[path = "common/manager.rs"]
-mod manager;
-
 use std::{
     fs,
     net::{TcpListener, UdpSocket},
@@ -14,13 +9,13 @@ use std::{
     process::Stdio,
 };
 
-use common::{
-    Client, Dir, Server, example, in_session,
+use crate::common::{
+    self, Client, Dir, Server, example, in_session,
+    manager::Manager,
     ops::{Control, Operated, Ran, heirloom, newcomer, wait_settled},
     restart::{Engine, resume, stop},
     wait_for, wait_gone,
 };
-use manager::Manager;
 use nix::sys::signal::Signal;
 
 for_both_engines!(an_unready_new_side_is_nothing_unknown);

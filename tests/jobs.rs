@@ -1,29 +1,18 @@
 //! A consumer of a real Redis stream through restarts, kills, and restarts of Redis: no job is lost, and
 //! none is done twice without a reason. Needs what is not everywhere:
-//! `cargo test --test jobs -- --ignored`.
-
-mod common;
-#[path = "common/redis.rs"]
-mod redis;
-#[path = "../examples/kv/reply.rs"]
-mod reply;
-#[allow(dead_code)]
-#[path = "../examples/kv/resp.rs"]
-mod resp;
-#[path = "common/wire.rs"]
-mod wire;
+//! `cargo test --test promises jobs:: -- --ignored`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use common::{
+use crate::common::{
     Server, Setup,
+    redis::Redis,
+    reply::{Reply, reply},
     restart::{Engine, slay, stop},
     wait_for,
+    wire::{self, Wire, command},
 };
 use nix::sys::signal::Signal;
-use redis::Redis;
-use reply::{Reply, reply};
-use wire::{Wire, command};
 
 /// What a worker has in hand at most.
 const MAX_IN_HAND: usize = 64;

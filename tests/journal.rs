@@ -1,12 +1,10 @@
 //! The journal of a service: every restart is in it, with who has asked, what came of it and which program, through all
 //! generations, and `heirloom log` tells it.
 
-mod common;
-
 use std::process;
 
-use common::{
-    Setup,
+use crate::common::{
+    self, Setup,
     ops::{Control, Operated},
     restart::Engine,
     wait_for, wait_gone,

@@ -1,8 +1,6 @@
 //! A server whose stderr is the journal of systemd tells it what each record is made of, by the native protocol, and waits
 //! for nobody.
 
-mod common;
-
 use std::{
     collections::BTreeMap,
     fs,
@@ -10,7 +8,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use common::{Client, DEADLINE, Dir, example, in_session, wait_for, wait_gone};
+use crate::common::{Client, DEADLINE, Dir, example, in_session, wait_for, wait_gone};
 use nix::{
     sys::signal::{Signal, kill, killpg},
     unistd::Pid,

@@ -1,14 +1,12 @@
 //! What examples/kubernetes has is valid, as far as that can be told without a cluster, and its numbers add up.
 
-mod common;
-
 use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
 };
 
-use common::{Dir, Server};
+use crate::common::{Dir, Server};
 
 fn place(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)

@@ -1,17 +1,12 @@
 //! kv over real sockets: bytes in, bytes out, and what a restart by fork leaves in place.
 
-mod common;
-#[path = "../examples/kv/reply.rs"]
-mod reply;
-#[allow(dead_code)]
-#[path = "../examples/kv/resp.rs"]
-mod resp;
-#[path = "common/wire.rs"]
-mod wire;
-
-use common::{Dir, Server, ops::Control, wait_for};
+use crate::common::{
+    Dir, Server,
+    ops::Control,
+    reply, wait_for,
+    wire::{Wire, command, shown},
+};
 use nix::sys::signal::Signal;
-use wire::{Wire, command, shown};
 
 fn start() -> (Server, Wire) {
     let server = Server::of("kv").start();

@@ -1,26 +1,17 @@
 //! kv beside the real Redis: the same replies, and the real tools as clients. What these tests need is
-//! not everywhere, so they are ignored unless asked for: `cargo test --test kv_redis -- --ignored`.
-
-mod common;
-#[path = "common/redis.rs"]
-mod redis;
-#[path = "../examples/kv/reply.rs"]
-mod reply;
-#[allow(dead_code)]
-#[path = "../examples/kv/resp.rs"]
-mod resp;
-#[path = "common/wire.rs"]
-mod wire;
+//! not everywhere, so they are ignored unless asked for: `cargo test --test promises kv_redis:: -- --ignored`.
 
 use std::{
     path::Path,
     process::{Command, Output, Stdio},
 };
 
-use common::{DEADLINE, Server};
+use crate::common::{
+    DEADLINE, Server,
+    redis::Redis,
+    wire::{Wire, shown},
+};
 use nix::sys::signal::Signal;
-use redis::Redis;
-use wire::{Wire, shown};
 
 /// Commands whose replies depend on nothing but the commands before, as people type them.
 const TRANSCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kv_transcript.txt");

@@ -1,20 +1,16 @@
 //! What a client has said to kv stays said: its version of the protocol, a transaction in progress, keys that it
 //! watches, when its keys expire. Through both engines, a roll back, and up to a stop.
 
-mod common;
-#[path = "../examples/kv/reply.rs"]
-mod reply;
-#[allow(dead_code)]
-#[path = "../examples/kv/resp.rs"]
-mod resp;
-#[path = "common/wire.rs"]
-mod wire;
-
 use std::time::{Duration, Instant};
 
-use common::{Dir, Server, ops::Control, restart::Engine, wait_for};
+use crate::common::{
+    Dir, Server,
+    ops::Control,
+    restart::Engine,
+    wait_for,
+    wire::{Wire, shown},
+};
 use nix::sys::signal::Signal;
-use wire::{Wire, shown};
 
 const ENGINES: [Engine; 2] = [Engine::Fork, Engine::ForkExec];
 

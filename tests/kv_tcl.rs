@@ -1,7 +1,5 @@
 //! The tests that redis has for itself, run against kv as a server that is there already. They are in `target/redis`,
-//! where `.ci/run` puts the source of redis 7.0: `cargo test --test kv_tcl -- --ignored`.
-
-mod common;
+//! where `.ci/run` puts the source of redis 7.0: `cargo test --test promises kv_tcl:: -- --ignored`.
 
 use std::{
     fs,
@@ -9,7 +7,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use common::{Dir, Server};
+use crate::common::{Dir, Server};
 
 /// The files about what kv has, and how many of their tests it passes at least. The rest needs what it does not claim,
 /// and that is told apart below.

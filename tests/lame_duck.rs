@@ -1,15 +1,13 @@
 //! A stop in two steps: a server that is told to leave accepts for a time while monitors are told, and then drains;
 //! whichever process is told, whatever else is under way.
 
-mod common;
-
 use std::{
     sync::atomic::AtomicBool,
     thread,
     time::{Duration, Instant},
 };
 
-use common::{
+use crate::common::{
     Client, Server, Setup,
     monitors::Monitored,
     ops::AtEnd,

@@ -1,7 +1,5 @@
 //! The end of a service: who has come before is let in and answered, and operators are heard to the last.
 
-mod common;
-
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
@@ -9,8 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{
-    Client, DEADLINE, Dir, Server,
+use crate::common::{
+    self, Client, DEADLINE, Dir, Server,
     ops::{Control, Operated},
     restart::Engine,
     wait_for, wait_gone, while_stopped,

@@ -1,16 +1,13 @@
 //! The source itself: who may import whom, and what must occur nowhere. Reads `src` and `examples`
 //! line by line; knows no more of Rust than that.
 
-#[path = "common/imports.rs"]
-mod imports;
-
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
 
-use imports::Imports;
+use crate::common::imports::Imports;
 
 /// Every room of `src` and which others it may name, bottom up. A room is a folder, or a file of
 /// `src` itself; what lies in a folder beside its rooms is the folder's own. Items count where they are
@@ -406,6 +403,8 @@ const CLOCKS: [&str; 8] = [
     "src/tls/ticketer.rs",
 ];
 
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
 const LONGEST_FILE: usize = 400;
 /// A trait cannot be split: what its methods say to their author does not count there.
 const TRAIT: &str = "src/service/mod.rs";
@@ -456,9 +455,13 @@ fn imports(root: &str) -> BTreeMap<String, BTreeSet<String>> {
     Imports::of(root, &sources).by_file().into_iter().map(own).collect()
 }
 
+fn read(path: &str) -> String {
+    fs::read_to_string(Path::new(ROOT).join(path)).expect("text")
+}
+
 /// The Rust files below `folder` to which the rules apply.
 fn sources(folder: &str) -> Vec<Source> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = Path::new(ROOT);
     let mut todo = vec![root.join(folder)];
     let mut found: Vec<PathBuf> = Vec::new();
     while let Some(dir) = todo.pop() {
@@ -652,6 +655,21 @@ fn every_file_opens_by_saying_what_it_is_for() {
     for source in ["src", "examples", "tests", "benches"].into_iter().flat_map(sources) {
         let first = source.lines.first().map_or("", String::as_str);
         assert!(first.starts_with("//! "), "{} opens with {first:?}", source.path);
+    }
+}
+
+/// What has no line there would not be compiled, and nobody would notice.
+#[test]
+fn every_file_of_tests_is_run() {
+    let (manifest, program) = (read("Cargo.toml"), read("tests/main.rs"));
+    for entry in fs::read_dir(Path::new(ROOT).join("tests")).expect("the tests") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_stem().expect("a name").to_string_lossy();
+        let is_code = path.is_dir() || path.extension().is_some_and(|ending| ending == "rs");
+        let is_program =
+            name == "main" || manifest.contains(&format!("[[test]]\nname = \"{name}\"\n"));
+        let has_line = program.lines().any(|line| line == format!("mod {name};"));
+        assert!(!is_code || is_program || has_line, "tests/main.rs has no `mod {name};`");
     }
 }
 

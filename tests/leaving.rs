@@ -1,11 +1,9 @@
 //! Connections are told why their process leaves and how long they have, and a process that begins to serve is told
 //! which of those that it may know are elsewhere.
 
-mod common;
-
 use std::fs;
 
-use common::{
+use crate::common::{
     Client, Server, Setup,
     restart::{Engine, Lab, tell},
     wait_for, wait_gone,

@@ -1,19 +1,12 @@
 //! What it costs a process to leave whose heap another one has as well: next to nothing, however much is in it.
 
-mod common;
-#[path = "../examples/kv/reply.rs"]
-mod reply;
-#[allow(dead_code)]
-#[path = "../examples/kv/resp.rs"]
-mod resp;
-#[path = "common/wire.rs"]
-mod wire;
-
 use std::{env, fs};
 
-use common::{Server, wait_gone};
+use crate::common::{
+    self, Server, wait_gone,
+    wire::{Wire, command},
+};
 use nix::sys::signal::Signal;
-use wire::{Wire, command};
 
 /// What a process has used so far: it is told of one that has ended, too, as long as nobody has reaped it.
 #[derive(Clone, Copy, Debug)]

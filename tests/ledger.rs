@@ -1,17 +1,6 @@
 //! A service with a real database restarts under load: what was acknowledged is in the file, once, and nothing is
 //! written to a file that has no name any more.
 
-mod common;
-#[path = "common/redis.rs"]
-mod redis;
-#[path = "../examples/kv/reply.rs"]
-mod reply;
-#[allow(dead_code)]
-#[path = "../examples/kv/resp.rs"]
-mod resp;
-#[path = "common/wire.rs"]
-mod wire;
-
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -22,14 +11,14 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use common::{
+use crate::common::{
     Client, Dir, Server, Setup,
     ops::{Ran, heirloom},
+    redis::Redis,
     restart::Engine,
     wait_for, wait_gone,
 };
 use nix::sys::signal::Signal;
-use redis::Redis;
 use rusqlite::Connection;
 
 const CLIENTS: usize = 6;

@@ -1,10 +1,8 @@
 //! Each lesson shows its trap and the way out of it, and the places that it names are there.
 
-mod common;
-
 use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
-use common::{example, huge::hindrance, run_to_end};
+use crate::common::{example, huge::hindrance, run_to_end};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 

@@ -1,8 +1,6 @@
 //! Listeners are sockets and not spellings: a new program has the one that was passed on, however it writes
 //! its address, and nobody is refused when it wants more, or less, or something else.
 
-mod common;
-
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
@@ -13,7 +11,7 @@ use std::{
     process::Command,
 };
 
-use common::{
+use crate::common::{
     Client, DEADLINE, Dir, Server,
     churn::{Churn, LAB},
     example, in_session,

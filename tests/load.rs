@@ -1,9 +1,5 @@
 //! The load client counts each failure as what it is: the demo and the tests of restarts say "no failure" by it.
 
-#[allow(dead_code)]
-#[path = "../examples/common/load.rs"]
-mod load;
-
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
@@ -11,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use load::{Client, Failure, Kind, Tally};
+use crate::common::load::{Client, Failure, Kind, Tally};
 
 const REQUEST: &[u8] = b"how are you\n";
 const ANSWER: &[u8] = b"all is well\n";

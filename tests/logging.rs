@@ -1,7 +1,5 @@
 //! The log holds nobody up, says a thing once, and says it in one line, whoever reads it and whatever others do.
 
-mod common;
-
 use std::{
     fs::{self, File, OpenOptions},
     io::{BufRead, BufReader, Read, Write},
@@ -12,7 +10,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use common::{
+use crate::common::{
     DEADLINE, Dir, Server, example, in_session,
     ops::Operated,
     restart::{Engine, Lab},

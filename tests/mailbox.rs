@@ -1,12 +1,10 @@
 //! Mail from other threads: each message comes once and in order, wakes the loop, and stays with the
 //! process that it was posted in; while a mailbox exists, nobody forks.
 
-mod common;
-
 use std::{thread, time::Duration};
 
-use common::{
-    DEADLINE, Setup,
+use crate::common::{
+    self, DEADLINE, Setup,
     journal::Journaled,
     restart::{Engine, Lab},
     wait_for, wait_gone,

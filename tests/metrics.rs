@@ -1,18 +1,15 @@
 //! Numbers of a service over all its generations: what clients have done is what they say, whoever restarts, dies or
 //! goes back meanwhile.
 
-mod common;
-#[path = "common/openmetrics.rs"]
-mod openmetrics;
-
 use std::{
     io::{Read, Write},
     os::unix::net::UnixStream,
     path::Path,
 };
 
-use common::{
-    Client, Dir, Setup,
+use crate::common::{
+    self, Client, Dir, Setup,
+    openmetrics::Scrape,
     ops::{Control, Operated, newcomer},
     restart::Engine,
     wait_for, wait_gone,
@@ -21,7 +18,6 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use openmetrics::Scrape;
 
 for_both_engines!(
     the_sums_are_what_clients_have_done,

@@ -1,8 +1,6 @@
 //! Established connections go to the new process as they are, whatever state they are in, under both
 //! engines; and whatever cannot go stays where it is.
 
-mod common;
-
 use std::{
     io::{BufRead, BufReader, Write},
     net::{SocketAddr, TcpListener, TcpStream},
@@ -10,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{Client, DEADLINE, Dir, Server, Setup, pattern};
+use crate::common::{self, Client, DEADLINE, Dir, Server, Setup, pattern};
 use nix::sys::signal::Signal;
 
 const BOTH: [Signal; 2] = [Signal::SIGHUP, Signal::SIGUSR2];

@@ -1,8 +1,6 @@
 //! Not a byte is lost, repeated or swapped, however often connections move to a new process and back.
 
-mod common;
-
-use common::{
+use crate::common::{
     Dir, Server,
     ops::Control,
     readers::{Load, PIECE},

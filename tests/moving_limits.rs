@@ -1,10 +1,8 @@
 //! What clients have queued may not make a restart stand still: in a move by fork-exec it has a bound, and
 //! who goes over it is served to the end where it is.
 
-mod common;
-
-use common::{
-    Client,
+use crate::common::{
+    self, Client,
     ops::Operated,
     restart::{Engine, Lab},
 };

@@ -3,9 +3,7 @@
 //!
 //! A client here is always in the middle of a reply, and never where one of `common::load` would stop to compare.
 
-mod common;
-
-use common::{
+use crate::common::{
     Dir, Server,
     readers::{Load, PIECE},
 };

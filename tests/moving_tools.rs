@@ -1,9 +1,5 @@
 //! Programs that everybody has do not notice that their server is replaced ten times under them. They are
-//! needed, so these tests are asked for: `cargo test --test moving_tools -- --ignored`.
-
-mod common;
-#[path = "common/tool.rs"]
-mod tool;
+//! needed, so these tests are asked for: `cargo test --test promises moving_tools:: -- --ignored`.
 
 use std::{
     fs::File,
@@ -11,9 +7,12 @@ use std::{
     path::Path,
 };
 
-use common::{Dir, Server, wait_for};
+use crate::common::{
+    Dir, Server,
+    tool::{Tool, wait_line},
+    wait_for,
+};
 use nix::sys::signal::Signal;
-use tool::{Tool, wait_line};
 
 const UPGRADES: usize = 10;
 

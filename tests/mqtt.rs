@@ -1,18 +1,17 @@
 //! The broker over real sockets, through restarts by both engines: each message comes as often as it was promised
 //! and in its order, and whoever is gone is gone for the right reason.
 
-#[macro_use]
-mod common;
-#[path = "common/mqtt.rs"]
-mod mqtt;
-
 use std::{
     io::Write,
     time::{Duration, Instant},
 };
 
-use common::{Dir, Server, ops::Control, restart::Engine};
-use mqtt::{Mqtt, clean, lasting, pid, publish, retained, with_will};
+use crate::common::{
+    self, Dir, Server,
+    mqtt::{Mqtt, clean, lasting, pid, publish, retained, with_will},
+    ops::Control,
+    restart::Engine,
+};
 use mqtt_proto::{
     Pid, QoS, QosPid, TopicFilter,
     v3::{

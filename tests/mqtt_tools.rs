@@ -1,7 +1,5 @@
 //! The broker with clients that others have written, through restarts by both engines: none of them notices, nothing
-//! is lost, doubled or reordered. What these tests need is not everywhere: `cargo test --test mqtt_tools -- --ignored`.
-
-mod common;
+//! is lost, doubled or reordered. What these tests need is not everywhere: `cargo test --test promises mqtt_tools:: -- --ignored`.
 
 use std::{
     collections::BTreeMap,
@@ -13,7 +11,7 @@ use std::{
     thread,
 };
 
-use common::{DEADLINE, Dir, Server, restart::Engine, wait_for};
+use crate::common::{self, DEADLINE, Dir, Server, restart::Engine, wait_for};
 
 fn start() -> Server {
     Server::of("mqtt").start()

@@ -1,18 +1,17 @@
 //! Hosts that are dialed by name: looked up beside the loop's other work, each address tried in its turn, and what is
 //! wrong said in full.
 
-mod common;
-#[path = "common/dns.rs"]
-mod dns;
-
 use std::{
     fs,
     net::{IpAddr, Ipv6Addr, TcpListener, UdpSocket},
     time::{Duration, Instant},
 };
 
-use common::{Client, Dir, Server, Setup, fill_queue, in_session, stat, wait_for};
-use dns::{Dns, Reply};
+use crate::common::{
+    Client, Dir, Server, Setup,
+    dns::{Dns, Reply},
+    fill_queue, in_session, stat, wait_for,
+};
 use heirloom::{Alarm, Backoff, Connection, Net, Origin, Result, Service, Start, testing::Harness};
 use hickory_proto::op::ResponseCode;
 

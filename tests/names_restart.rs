@@ -1,21 +1,18 @@
 //! Dials to names that have no connection yet when a restart begins: each ends once, in the process that it belongs to.
 
-mod common;
-#[path = "common/dns.rs"]
-mod dns;
-
 use std::{
     fs,
     io::{BufRead, BufReader, Write},
     net::{TcpListener, TcpStream},
 };
 
-use common::{
-    Client, DEADLINE, fill_queue,
+use crate::common::{
+    Client, DEADLINE,
+    dns::Dns,
+    fill_queue,
     restart::{Engine, Lab},
     wait_for, wait_gone,
 };
-use dns::Dns;
 
 for_both_engines!(
     a_name_that_is_looked_up_stays_with_the_process_that_asks_where_connections_stay,

@@ -1,8 +1,6 @@
 //! What a server has on disk, in a directory where others have something, too: its pid file is nobody else's,
 //! it touches nobody else's file, and it waits for nothing that somebody has put there.
 
-mod common;
-
 use std::{
     ffi::OsStr,
     fs,
@@ -11,7 +9,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use common::{
+use crate::common::{
     Dir, Server, copy, example, in_session,
     ops::names,
     place,

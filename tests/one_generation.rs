@@ -1,8 +1,6 @@
 //! Whatever the new program is, and whoever is told to stop when: afterwards one generation serves, or
 //! none where that was asked for, and nobody else has its descriptors.
 
-mod common;
-
 use std::{
     fs,
     net::TcpStream,
@@ -10,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use common::{
+use crate::common::{
     Client, Dir, Setup, copy, example,
     ops::{Control, Operated, newcomer, wait_settled},
     place,

@@ -1,8 +1,6 @@
 //! An operator's connection has bounds like any other, and an operator's program waits for nothing without
 //! an end: what it keeps, how many there are, and what is silent.
 
-mod common;
-
 use std::{
     io::{ErrorKind, Read, Write},
     os::{
@@ -18,8 +16,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{
-    Dir,
+use crate::common::{
+    self, Dir,
     ops::{Control, Operated, heirloom, newcomer},
     restart::{Engine, fds_at_rest, stop},
     run_to_end, wait_for,

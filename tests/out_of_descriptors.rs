@@ -1,12 +1,10 @@
 //! A server whose clients have every descriptor that there is can still be asked, restarted and stopped, again
 //! and again: a few are kept for that.
 
-mod common;
-
 use std::{io::ErrorKind, process::Command, time::Duration};
 
-use common::{
-    Client,
+use crate::common::{
+    self, Client,
     ops::{Control, Operated},
     restart::Engine,
     wait_gone,

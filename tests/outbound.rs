@@ -1,15 +1,13 @@
 //! Connections that the server makes: limited per destination, given up in time, tried again with
 //! patience, and at a restart like all others.
 
-mod common;
-
 use std::{
     io::{BufRead, BufReader, ErrorKind, Write},
     net::{Shutdown, TcpListener, TcpStream},
     time::{Duration, Instant},
 };
 
-use common::{
+use crate::common::{
     Client, DEADLINE, Server, fill_queue,
     restart::{Engine, Lab},
     wait_for, wait_gone,

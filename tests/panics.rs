@@ -1,7 +1,5 @@
 //! A callback that panics ends what it was about, and nothing else: the table of `Service`, line by line.
 
-mod common;
-
 use std::{
     cell::RefCell,
     fs,
@@ -11,8 +9,8 @@ use std::{
     time::Duration,
 };
 
-use common::{
-    Client, Server, in_session,
+use crate::common::{
+    self, Client, Server, in_session,
     ops::{Operated, names, newcomer, wait_settled},
     restart::{Engine, Lab},
     wait_gone,

@@ -1,14 +1,12 @@
 //! Descriptors that a program was started with: whoever has passed them, they are neither lost, nor taken for
 //! something that they are not.
 
-mod common;
-
 use std::{
     path::Path,
     process::{Command, Output},
 };
 
-use common::{
+use crate::common::{
     Dir, Server, example, in_session,
     restart::{Engine, Lab},
     run_to_end, wait_gone,

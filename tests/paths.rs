@@ -1,8 +1,6 @@
 //! The paths of Unix sockets belong to the file that was made there: what somebody else has put in its place
 //! is left alone by all generations, and what somebody has removed is bound anew at the next restart.
 
-mod common;
-
 use std::{
     fs,
     io::{Read, Write},
@@ -10,8 +8,8 @@ use std::{
     path::PathBuf,
 };
 
-use common::{
-    DEADLINE, Dir, Server, Setup, ask_unix,
+use crate::common::{
+    self, DEADLINE, Dir, Server, Setup, ask_unix,
     ops::Control,
     restart::{Engine, Lab, inode, slay, tell},
     wait_gone,

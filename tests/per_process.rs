@@ -1,8 +1,6 @@
 //! What belongs to a process stays its own through a fork: a connection to somebody else, what the kernel queues for
 //! it, and its random numbers.
 
-mod common;
-
 use std::{
     collections::BTreeSet,
     fs,
@@ -12,7 +10,7 @@ use std::{
     thread,
 };
 
-use common::{
+use crate::common::{
     Client, Dir, Setup, open_fds,
     restart::{Engine, Lab, wait_for_events},
     wait_for, wait_gone,

@@ -1,8 +1,6 @@
 //! The old side of a restart as the test plays it, message by message: what a new program makes of one that
 //! closes its link and lives, and of connections that an older program, or none, would write down.
 
-mod common;
-
 use std::{
     fs::File,
     io::{IoSlice, IoSliceMut, Read, Write},
@@ -15,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use common::{Client, DEADLINE, Dir, Server, example, in_session};
+use crate::common::{Client, DEADLINE, Dir, Server, example, in_session};
 use nix::{
     cmsg_space,
     fcntl::{FcntlArg, OFlag, SealFlag, fcntl},

@@ -1,11 +1,9 @@
 //! A fork is prepared: a large heap is collapsed into huge pages before it, while everybody is served; and
 //! where that cannot be done, or goes wrong, the verdict says why and the fork is made all the same.
 
-mod common;
-
 use std::{fs, os::unix::process::CommandExt, thread};
 
-use common::{
+use crate::common::{
     Setup,
     huge::{NO_PAGES, OLD_KERNEL, failed_allocations, hindrance, was_done},
     open_fds,

@@ -1,8 +1,6 @@
 //! Fork-exec runs the program that is at its path now, wherever the process has gone meanwhile, and
 //! says by name what is wrong if there is none.
 
-mod common;
-
 use std::{
     fs,
     os::unix::{
@@ -13,8 +11,8 @@ use std::{
     process::Command,
 };
 
-use common::{
-    Dir, Server, copy, example, in_session,
+use crate::common::{
+    self, Dir, Server, copy, example, in_session,
     ops::Control,
     place,
     restart::{Engine, Lab},

@@ -1,8 +1,6 @@
 //! Numbers as a real monitor sees them: Prometheus scrapes a lab through twenty restarts under load, and no counter falls,
 //! no scrape fails, and each query of the dashboard has an answer.
 
-mod common;
-
 use std::{
     collections::BTreeSet,
     fs,
@@ -15,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use common::{
+use crate::common::{
     Client, DEADLINE, Dir,
     ops::{AtEnd, Control, Operated},
     restart::Engine,

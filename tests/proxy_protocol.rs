@@ -1,8 +1,6 @@
 //! Clients that come through a proxy which says for whom: the peer is the client, wherever its connection goes, and
 //! who does not say it is nobody's business but its own.
 
-mod common;
-
 use std::{
     fmt::Debug,
     fs,
@@ -12,7 +10,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use common::{
+use crate::common::{
     Client, DEADLINE, Dir, Server, Setup, ops::Operated, read_line, restart::Engine, stat, wait_for,
 };
 use nix::sys::socket::{MsgFlags, send};

@@ -1,10 +1,8 @@
 //! Bugs that were there once, each by name.
 
-mod common;
-
 use std::{net::TcpListener, os::fd::AsRawFd, process::Command, time::Duration};
 
-use common::{Client, Dir, Server, example, run_to_end, stat, wait_for};
+use crate::common::{Client, Dir, Server, example, run_to_end, stat, wait_for};
 use heirloom::{ConnId, Connection, Hold, Net, Origin, Reason, Result, Service, testing::Harness};
 use nix::sys::{
     signal::Signal::{SIGCONT, SIGSTOP},

@@ -1,10 +1,6 @@
 //! Restart by fork-exec keeps its promises: those of every restart, and its own.
 
-mod common;
-#[path = "common/promises.rs"]
-mod promises;
-
-use common::{
+use crate::common::{
     load,
     restart::{Engine, Lab, listening, sockets_of},
     wait_for,

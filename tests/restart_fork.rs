@@ -1,10 +1,6 @@
 //! Restart by fork keeps its promises: those of every restart, and those that a shared epoll set,
 //! shared sockets and a shared heap put in danger.
 
-mod common;
-#[path = "common/promises.rs"]
-mod promises;
-
 use std::{
     fs::File,
     io::Read,
@@ -13,8 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{
-    Client, Dir, Server, load, open_fds,
+use crate::common::{
+    Client, Dir, Server, load, open_fds, promises,
     restart::{Engine, Lab, is_stopped, resume, stop, wait_for_events},
     wait_for, wait_gone,
 };

@@ -1,11 +1,9 @@
 //! A callback reaches what other connections remember: who says that it is somebody takes over from whoever was
 //! that before, whatever process has begun which of the two, and a panic loses no session that was lent.
 
-mod common;
-
 use std::{collections::HashMap, time::Duration};
 
-use common::{
+use crate::common::{
     Client, Server, Setup,
     ops::{Operated, newcomer},
     restart::Engine,

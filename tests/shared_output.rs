@@ -1,18 +1,12 @@
 //! What many subscribers wait for goes along once, and is there once afterwards.
 
-mod common;
-#[path = "../examples/kv/reply.rs"]
-mod reply;
-#[allow(dead_code)]
-#[path = "../examples/kv/resp.rs"]
-mod resp;
-#[path = "common/wire.rs"]
-mod wire;
-
 use std::fs;
 
-use common::{Dir, Server, ops::Control};
-use wire::{Wire, command};
+use crate::common::{
+    Dir, Server,
+    ops::Control,
+    wire::{Wire, command},
+};
 
 const SUBSCRIBERS: usize = 100;
 

@@ -1,16 +1,11 @@
 //! Brokers of several generations beside each other (`--no-move`): a client id is in one place, and whoever is served
 //! by one of them hears what is published in any, once and in order.
 
-#[macro_use]
-mod common;
-#[path = "common/mqtt.rs"]
-mod mqtt;
-
-use common::{
+use crate::common::{
     Server,
+    mqtt::{Mqtt, clean, lasting, publish, retained, with_will},
     restart::{Engine, slay},
 };
-use mqtt::{Mqtt, clean, lasting, publish, retained, with_will};
 use mqtt_proto::v3::Packet;
 
 for_both_engines!(

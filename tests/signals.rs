@@ -1,11 +1,9 @@
 //! Signals that are the service's, and those that nobody has claimed.
 
-mod common;
-
 use std::{fs, os::unix::process::ExitStatusExt, process::Command};
 
-use common::{
-    Dir, Setup, in_session,
+use crate::common::{
+    self, Dir, Setup, in_session,
     journal::{Entry, Journaled},
     ops::Operated,
     restart::{Engine, Lab, resume, tell, wait_stopped},

@@ -1,16 +1,14 @@
 //! Nobody is called silent before what has come was used, and each time counts from when it is set: however
 //! long a callback takes, the process is stopped, or connections stand still.
 
-mod common;
-
 use std::{
     io::{Read, Write},
     thread,
     time::Duration,
 };
 
-use common::{
-    Client, Server, load,
+use crate::common::{
+    self, Client, Server, load,
     restart::{Engine, Lab, resume, slay, wait_for_events, wait_stopped},
     wait_for, wait_gone, while_stopped,
 };

@@ -1,8 +1,6 @@
 //! What the kernel is told of sockets: each option is on the listener and on what it accepts, or on what is dialed,
 //! and a restart gives it to the one who serves, and back.
 
-mod common;
-
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
@@ -16,7 +14,7 @@ use std::{
     thread,
 };
 
-use common::{
+use crate::common::{
     Client, DEADLINE, Dir, Server, Setup, example, in_session, ops::Operated, restart::Engine,
 };
 use libc::{

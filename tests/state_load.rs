@@ -4,7 +4,6 @@
 //! Each client has keys that it alone writes, so it knows every answer before it comes. At any time it has
 //! commands under way, and half of one.
 
-mod common;
 #[path = "../examples/common/ledger.rs"]
 #[allow(dead_code)] // the benchmarks use more of it
 mod ledger;
@@ -20,8 +19,8 @@ use std::{
     time::Instant,
 };
 
-use common::{
-    DEADLINE, Server,
+use crate::common::{
+    self, DEADLINE, Server,
     load::{Client, raise_file_limit},
     ops::Control,
     wait_for, wait_gone,

@@ -1,8 +1,6 @@
 //! What a new program says on stderr costs the one that serves little, whatever it says and whoever reads
 //! it: nobody waits, nothing grows, and what is missing is told.
 
-mod common;
-
 use std::{
     fs,
     io::{BufRead, BufReader, PipeReader, Read, Write},
@@ -12,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{
+use crate::common::{
     Dir, example, in_session,
     ops::{Control, Operated, heirloom},
     restart::{Engine, Lab, slay},

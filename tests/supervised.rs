@@ -1,7 +1,5 @@
 //! A server with a supervisor in front: one pid through all restarts, and a crash that refuses nobody.
 
-mod common;
-
 use std::{
     fs,
     os::unix::net::UnixStream,
@@ -10,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{
+use crate::common::{
     Client, Dir, Server, Setup, example, in_session,
     ops::Control,
     restart::{resume, wait_stopped},

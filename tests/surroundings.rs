@@ -1,14 +1,12 @@
 //! What whoever starts a server hands to it, of signals, limits and descriptors, is no reason to serve worse.
 
-mod common;
-
 use std::{
     fs,
     io::ErrorKind,
     process::{Command, Stdio},
 };
 
-use common::{
+use crate::common::{
     Client, DEADLINE, Dir, Server, example, in_session,
     ops::{Operated, newcomer},
     restart::{Engine, Lab},

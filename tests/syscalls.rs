@@ -1,13 +1,11 @@
 //! System calls: what one request costs, as `strace` counts it.
 
-mod common;
-
 use std::{
     fs,
     process::{Command, Stdio},
 };
 
-use common::{Server, wait_for};
+use crate::common::{Server, wait_for};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,

@@ -1,16 +1,16 @@
 //! What a service manager hears of restarts, in which order and from whom, and what waits for it.
 
-mod common;
-#[path = "common/manager.rs"]
-mod manager;
-
 use std::{
     fs,
     time::{Duration, Instant},
 };
 
-use common::{Dir, Server, Setup, example, in_session, ops::Control, wait_gone};
-use manager::{Manager, Word};
+use crate::common::{
+    Dir, Server, Setup, example, in_session,
+    manager::{Manager, Word},
+    ops::Control,
+    wait_gone,
+};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,

@@ -1,8 +1,6 @@
 //! Fork is for a process with one thread: with more it is refused by name, or replaced if so told.
 
-mod common;
-
-use common::restart::{Engine, Lab};
+use crate::common::restart::{Engine, Lab};
 
 #[test]
 fn with_a_second_thread_fork_is_refused_with_the_count() {

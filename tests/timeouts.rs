@@ -1,11 +1,9 @@
 //! Every timeout comes, and none comes early. The defaults by a clock in the test's hand, the
 //! settings over real sockets.
 
-mod common;
-
 use std::time::{Duration, Instant};
 
-use common::{Client, Server};
+use crate::common::{Client, Server};
 use heirloom::{
     Connection, Net, Origin, Reason, Result, Service, Timeouts, codec, testing::Harness,
 };

@@ -1,15 +1,13 @@
 //! Timers of a connection and alarms of the service: set, set anew, taken back, and gone with what
 //! they belong to.
 
-mod common;
-
 use std::{
     cell::RefCell,
     rc::Rc,
     time::{Duration, Instant},
 };
 
-use common::{Server, stat};
+use crate::common::{Server, stat};
 use heirloom::{Alarm, Connection, Net, Origin, Result, Service, Start, Timer, testing::Harness};
 
 fn ms(count: u64) -> Duration {

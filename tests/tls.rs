@@ -1,21 +1,20 @@
 //! A service sees with TLS what it sees without: bytes, their order, and the end. And what it may know beside.
 
-mod common;
-#[path = "common/tls.rs"]
-mod tls;
-
 use std::{
     io::{Read, Write},
     net::{Shutdown, TcpListener},
     thread,
 };
 
-use common::{Client, DEADLINE, read_line, stat, wait_for, while_stopped};
+use crate::common::{
+    self, Client, DEADLINE, read_line, stat,
+    tls::{self, BOTH, Pki, Secured, TlsClient, serve},
+    wait_for, while_stopped,
+};
 use heirloom::tls::rustls::{
     CipherSuite,
     version::{TLS12, TLS13},
 };
-use tls::{BOTH, Pki, Secured, TlsClient, serve};
 
 const SUITES: [(CipherSuite, &str); 6] = [
     (CipherSuite::TLS13_AES_128_GCM_SHA256, "TLSv1_3 TLS13_AES_128_GCM_SHA256"),

@@ -1,9 +1,5 @@
 //! What is no TLS, or not the one that was agreed on: one alert, one clear reason in the log, and nobody else notices.
 
-mod common;
-#[path = "common/tls.rs"]
-mod tls;
-
 use std::{
     io::{Read, Write},
     os::fd::AsRawFd,
@@ -11,10 +7,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{Client, Server, example, run_to_end, stat, wait_for};
+use crate::common::{
+    self, Client, Server, example, run_to_end, stat,
+    tls::{BOTH, Pki, Secured},
+    wait_for,
+};
 use heirloom::tls::rustls::{CipherSuite, version::TLS13};
 use nix::sys::socket::{MsgFlags, send};
-use tls::{BOTH, Pki, Secured};
 
 /// Alert records, as long as nothing is encrypted.
 fn alert(number: u8) -> Vec<u8> {

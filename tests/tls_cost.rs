@@ -2,18 +2,16 @@
 //!
 //! ```sh
 //! cargo build --release --features tls --example lab
-//! cargo test --release --features tls --test tls_cost -- --ignored --nocapture
+//! cargo test --release --features tls --test promises tls_cost:: -- --ignored --nocapture
 //! ```
-
-mod common;
-#[path = "common/tls.rs"]
-mod tls;
 
 use std::{fs, net::TcpStream, sync::Arc};
 
-use common::restart::Engine;
+use crate::common::{
+    restart::Engine,
+    tls::{BOTH, Secured, TlsClient},
+};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use tls::{BOTH, Secured, TlsClient};
 
 /// As many as there is room for, with some for the rest of the process.
 fn count() -> usize {

@@ -1,18 +1,17 @@
 //! How a connection with TLS ends: who has said that no more will come is told apart from who was cut off.
 
-mod common;
-#[path = "common/tls.rs"]
-mod tls;
-
 use std::{
     io::{ErrorKind, Read, Write},
     net::Shutdown,
     time::{Duration, Instant},
 };
 
-use common::{stat, wait_for};
+use crate::common::{
+    self, stat,
+    tls::{BOTH, Secured},
+    wait_for,
+};
 use heirloom::tls::rustls::version::{TLS12, TLS13};
-use tls::{BOTH, Secured};
 
 #[test]
 fn a_fin_without_close_notify_is_no_end() {

@@ -1,10 +1,6 @@
 //! A TLS session goes to the new process as it is, by either engine: no client shakes hands again, in whatever state
 //! its connection is, and no byte is wrong. And nobody but the new process has its keys then.
 
-mod common;
-#[path = "common/tls.rs"]
-mod tls;
-
 use std::{
     fs::{self, File},
     io::{BufRead, BufReader, Write},
@@ -16,7 +12,11 @@ use std::{
     time::Instant,
 };
 
-use common::{Dir, Setup, pattern, read_line, stat, wait_for};
+use crate::common::{
+    Dir, Setup, pattern, read_line, stat,
+    tls::{BOTH, Secured, TlsClient, serve},
+    wait_for,
+};
 use heirloom::tls::rustls::{
     CipherSuite, KeyLog,
     version::{TLS12, TLS13},
@@ -25,7 +25,6 @@ use nix::sys::{
     signal::Signal,
     socket::{setsockopt, sockopt::Linger},
 };
-use tls::{BOTH, Secured, TlsClient, serve};
 
 const ENGINES: [Signal; 2] = [Signal::SIGHUP, Signal::SIGUSR2];
 

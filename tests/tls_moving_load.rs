@@ -1,21 +1,17 @@
 //! With TLS not a byte is lost, repeated or swapped either, and no nonce used twice, however often connections move in
 //! the middle of a record in both directions.
 
-mod common;
-#[path = "common/tls.rs"]
-mod tls;
-
 use std::{
     io::{self, Read, Write},
     sync::Arc,
 };
 
-use common::{
+use crate::common::{
     readers::{Load, PIECE, Speak, connect_narrow},
     restart::Engine,
+    tls::{BOTH, Secured, TlsClient},
 };
 use heirloom::tls::rustls::ClientConfig;
-use tls::{BOTH, Secured, TlsClient};
 
 /// A client of whose last record the server has a part.
 struct Halves {

@@ -1,9 +1,5 @@
 //! Certificates that are renewed, and what a restart is to who has shaken hands.
 
-mod common;
-#[path = "common/tls.rs"]
-mod tls;
-
 use std::{
     fs,
     sync::{
@@ -13,9 +9,13 @@ use std::{
     thread,
 };
 
-use common::{Server, restart::Engine, wait_for};
+use crate::common::{
+    Server,
+    restart::Engine,
+    tls::{BOTH, Pki, Secured, TlsClient},
+    wait_for,
+};
 use nix::sys::signal::Signal;
-use tls::{BOTH, Pki, Secured, TlsClient};
 
 /// An echo whose certificate is in the files of `localhost`.
 fn echo(pki: &Pki) -> Server {

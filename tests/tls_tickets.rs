@@ -1,11 +1,5 @@
 //! A client resumes with the next generation what it has begun with this one, by either engine and after a roll back.
 
-mod common;
-#[path = "common/tls.rs"]
-mod tls;
-#[path = "common/tool.rs"]
-mod tool;
-
 use std::{
     fs,
     io::Write,
@@ -14,14 +8,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{Dir, restart::Engine, wait_for};
+use crate::common::{
+    Dir,
+    restart::Engine,
+    tls::{BOTH, Secured, TlsClient},
+    tool::{Tool, wait_line},
+    wait_for,
+};
 use heirloom::tls::rustls::ClientConfig;
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use tls::{BOTH, Secured, TlsClient};
-use tool::{Tool, wait_line};
 
 /// Whether a new connection has resumed a session of an earlier one.
 fn resumes(lab: &Secured, config: &Arc<ClientConfig>) -> bool {

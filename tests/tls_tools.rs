@@ -1,17 +1,15 @@
 //! Programs that others have written, as clients of a listener with TLS.
 
-mod common;
-#[path = "common/tls.rs"]
-mod tls;
-
 use std::{
     fs,
     io::{BufRead, BufReader, Write},
     process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio},
 };
 
-use common::{Server, run_to_end};
-use tls::{Pki, Secured};
+use crate::common::{
+    self, Server, run_to_end,
+    tls::{Pki, Secured},
+};
 
 /// Runs a command that reads `input`, and answers what it has said.
 fn run_with(command: &mut Command, input: &[u8]) -> Output {

@@ -1,10 +1,6 @@
 //! `heirloom trial` says what clients notice of a restart: nothing, of our servers; and each thing as what it is, of
 //! one that does it deliberately.
 
-mod common;
-#[path = "common/rude.rs"]
-mod rude;
-
 use std::{
     net::{TcpListener, TcpStream},
     os::unix::fs::PermissionsExt,
@@ -12,12 +8,17 @@ use std::{
     time::Duration,
 };
 
-use common::{Dir, Server, example, fill_queue, ops::Ran, restart::Engine, run_to_end, wait_for};
+use crate::common::{
+    Dir, Server, example, fill_queue,
+    ops::Ran,
+    restart::Engine,
+    rude::{self, Deed, Manners, Rude},
+    run_to_end, wait_for,
+};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use rude::{Deed, Manners, Rude};
 use serde_json::Value;
 
 for_both_engines!(

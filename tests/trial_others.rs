@@ -1,15 +1,13 @@
 //! `heirloom trial` of servers that are not ours, each restarted in its own way. What they do is theirs; what is
 //! promised here is that it is seen.
 
-mod common;
-
 use std::{
     fs,
     net::{TcpListener, TcpStream},
     process::Command,
 };
 
-use common::{Dir, ops::Ran, run_to_end};
+use crate::common::{Dir, ops::Ran, run_to_end};
 use serde_json::Value;
 
 fn free_address() -> String {

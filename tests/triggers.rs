@@ -1,9 +1,8 @@
 //! Signals and requests at the wrong moment: whatever comes while a restart is under way, afterwards
 //! exactly one generation serves, or none if that was the order.
 
-mod common;
-
-use common::{
+use crate::common::{
+    self,
     restart::{Engine, Lab, resume, sockets_of, stop, tell, zombies_of},
     wait_for, wait_gone,
 };

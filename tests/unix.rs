@@ -1,8 +1,6 @@
 //! Unix sockets: the path is taken when it is free or stale, left alone when it is somebody else's,
 //! and removed at the end; the peer is known by its process.
 
-mod common;
-
 use std::{
     fs,
     io::{Read, Write},
@@ -14,7 +12,7 @@ use std::{
     process::{Command, Output},
 };
 
-use common::{DEADLINE, Dir, Server, ask_unix, example, leave_socket, run_to_end};
+use crate::common::{self, DEADLINE, Dir, Server, ask_unix, example, leave_socket, run_to_end};
 use nix::sys::signal::Signal;
 
 fn lab(path: &Path) -> Server {

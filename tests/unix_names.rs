@@ -1,8 +1,6 @@
 //! Unix sockets beyond their paths: who may connect, names that are in no file system, and which process a
 //! client is told of.
 
-mod common;
-
 use std::{
     fs,
     io::{BufRead, BufReader, Write},
@@ -19,7 +17,7 @@ use std::{
     thread,
 };
 
-use common::{
+use crate::common::{
     Client, DEADLINE, Dir, Server, example,
     ops::{AtEnd, Operated, Ran, heirloom, newcomer},
     restart::{Engine, slay},

@@ -1,7 +1,5 @@
 //! Descriptors that are none of ours: real ones, watched by real processes that are replaced.
 
-mod common;
-
 use std::{
     collections::BTreeMap,
     fs::{self, File},
@@ -10,7 +8,7 @@ use std::{
     path::PathBuf,
 };
 
-use common::{
+use crate::common::{
     Dir,
     journal::{Entry, Journaled},
     ops::Operated,

@@ -1,12 +1,10 @@
 //! Generations that live side by side tell each other something: each word once, in the order in which it was told, whatever
 //! becomes of a restart or of the processes in between; or it comes back.
 
-mod common;
-
 use std::fs;
 
-use common::{
-    Client, Setup,
+use crate::common::{
+    self, Client, Setup,
     journal::{Entry, Journaled},
     restart::{Engine, resume, slay, stop, tell, wait_for_events},
     wait_for, wait_gone,

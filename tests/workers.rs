@@ -1,8 +1,6 @@
 //! Several processes that serve: clients come to each, a crash costs one, a restart goes through them one after the
 //! other and stops at the first that is not replaced.
 
-mod common;
-
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -11,8 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{
-    Client, Dir, Server, Setup,
+use crate::common::{
+    self, Client, Dir, Server, Setup,
     churn::{Churn, ECHO, LAB, assert_only_cut},
     ops::{Control, Operated, Row},
     restart::{slay, stop, tell},

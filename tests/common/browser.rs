@@ -1,5 +1,4 @@
 //! A browser for tests: chromium, by its own driver, which speaks WebDriver: HTTP and JSON.
-#![allow(dead_code)] // each test file uses its part of this
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -8,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::common::{DEADLINE, Dir, wait_for};
+use super::{DEADLINE, Dir, wait_for};
 
 /// A browser with one page, and the driver process that has started it.
 pub struct Browser {

@@ -1,7 +1,5 @@
 //! A name server of the test's own, which answers as it is told: by UDP and TCP, at the same port.
 
-#![allow(dead_code)] // each test file uses its part of this
-
 use std::{
     collections::BTreeMap,
     io::{Read, Write},
@@ -22,7 +20,7 @@ use hickory_proto::{
     },
 };
 
-use crate::common::{DEADLINE, wait_for};
+use super::{DEADLINE, wait_for};
 
 /// What it says to a question.
 #[derive(Clone, Debug)]

@@ -1,5 +1,4 @@
 //! Both ends of connections over the loopback, as the kernel knows them: `/proc/net/tcp`. Knows nothing of what is said.
-#![allow(dead_code)] // each test file uses its part of this
 
 use std::{collections::BTreeSet, fs};
 

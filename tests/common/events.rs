@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use crate::{
-    common::DEADLINE,
+use super::{
+    DEADLINE,
     http::{Talks, read_head},
 };
 

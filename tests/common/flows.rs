@@ -1,5 +1,5 @@
 //! What the tests of datagrams share: the example `flows` as a server, and callers who count what comes
-//! back. They are no load clients of [`load`](super::common::load): a datagram has no connection that could be refused
+//! back. They are no load clients of [`load`](super::load): a datagram has no connection that could be refused
 //! or cut off.
 
 use std::{
@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use super::common::{
+use super::{
     DEADLINE, Dir, Server, Setup,
     restart::{Engine, wait_stopped},
 };

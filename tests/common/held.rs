@@ -1,6 +1,6 @@
 //! Clients that are held through a restart.
 
-use crate::common::{Client, Server, Setup};
+use super::{Client, Server, Setup};
 
 pub struct Connecting;
 

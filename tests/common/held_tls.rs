@@ -1,8 +1,5 @@
 //! Clients that are held through a restart, with TLS or without.
 
-#[path = "tls.rs"]
-mod tls;
-
 use std::{
     cell::Cell,
     fs,
@@ -10,9 +7,12 @@ use std::{
 };
 
 use heirloom::tls::rustls::version::{TLS12, TLS13};
-use tls::{Pki, TlsClient, sealed::Sealed};
 
-use crate::common::{Client, Server, Setup};
+use super::{
+    Client, Server, Setup,
+    sealed::Sealed,
+    tls::{Pki, TlsClient},
+};
 
 /// With certificates, where it is to be with TLS.
 pub struct Connecting {

@@ -1,9 +1,8 @@
 //! An HTTP client for tests, over [`Client`] or another one that [`Talks`]: one reply at a time, and nothing taken on trust.
-#![allow(dead_code)] // each test file uses its part of this
 
 use std::time::{Duration, SystemTime};
 
-use crate::common::{Client, Server};
+use super::{Client, Server};
 
 pub const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 

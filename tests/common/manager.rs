@@ -20,7 +20,7 @@ use nix::{
     unistd::close,
 };
 
-use crate::common::DEADLINE;
+use super::DEADLINE;
 
 /// One message.
 #[derive(Clone, Debug)]

@@ -2,20 +2,50 @@
 //!
 //! Everything waits for an event with a deadline; nothing sleeps. What was started is ended when
 //! the [`Server`] goes, with all its generations.
-#![allow(dead_code)] // each test file uses its part of this
+#![allow(dead_code)] // what no test uses that a feature leaves out
 
+pub mod browser;
 pub mod churn;
+#[cfg(feature = "names")]
+pub mod dns;
+pub mod ends;
+pub mod events;
+pub mod flows;
+#[cfg_attr(feature = "tls", path = "held_tls.rs")]
+pub mod held;
+pub mod http;
 pub mod huge;
+pub mod imports;
 pub mod journal;
 #[path = "../../examples/common/load.rs"]
 pub mod load;
 mod log;
+pub mod manager;
 pub mod monitors;
+pub mod mqtt;
+#[cfg(feature = "metrics")]
+pub mod openmetrics;
 pub mod ops;
 #[path = "../../examples/lab/pattern.rs"]
 pub mod pattern;
+pub mod postgres;
+#[macro_use]
+pub mod promises;
 pub mod readers;
+pub mod redis;
+#[path = "../../examples/kv/reply.rs"]
+pub mod reply;
+#[path = "../../examples/kv/resp.rs"]
+pub mod resp;
+#[macro_use]
 pub mod restart;
+pub mod rude;
+#[cfg(feature = "tls")]
+pub mod sealed;
+#[cfg(feature = "tls")]
+pub mod tls;
+pub mod tool;
+pub mod wire;
 
 use std::{
     env,

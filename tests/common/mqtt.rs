@@ -1,6 +1,5 @@
 //! A client that speaks MQTT and shows every packet. It is no load: it leads a conversation, with deadlines, and
 //! fails the test where something is wrong. Answers nothing by itself.
-#![allow(dead_code)] // each test file uses its part of this
 
 use std::{
     collections::VecDeque,
@@ -13,7 +12,7 @@ use mqtt_proto::{
     v3::{Connack, Connect, ConnectReturnCode, LastWill, Packet, Publish, Subscribe},
 };
 
-use super::common::{DEADLINE, Server};
+use super::{DEADLINE, Server};
 
 pub struct Mqtt {
     pub stream: TcpStream,

@@ -10,7 +10,7 @@ use nix::{
     unistd::{Pid, User, chown, getuid},
 };
 
-use super::common::{Dir, run_to_end, wait_for};
+use super::{Dir, run_to_end, wait_for};
 
 pub struct Postgres {
     child: Child,

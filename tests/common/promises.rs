@@ -6,7 +6,7 @@ use std::{
     thread,
 };
 
-use crate::common::{
+use super::{
     Client, Dir, Server,
     churn::{Churn, ECHO},
     connect_until,
@@ -15,10 +15,9 @@ use crate::common::{
 };
 
 /// The list of promises, as tests with one engine.
-#[macro_export]
 macro_rules! promises {
     ($engine:expr) => {
-        $crate::promises!($engine;
+        promises!($engine;
             no_request_fails_through_twenty_restarts,
             who_was_here_is_served_by_the_old_process_and_who_comes_by_the_new_one,
             clients_queued_before_the_new_side_registers_are_all_served,
@@ -31,7 +30,7 @@ macro_rules! promises {
     ($engine:expr; $($promise:ident),* $(,)?) => { $(
         #[test]
         fn $promise() {
-            $crate::promises::$promise($engine);
+            $crate::common::promises::$promise($engine);
         }
     )* };
 }

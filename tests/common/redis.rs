@@ -1,5 +1,4 @@
 //! A real redis-server, on a Unix socket of its own. Knows no test.
-#![allow(dead_code)] // each test file uses its part of this
 
 use std::{
     os::unix::net::UnixStream,
@@ -11,10 +10,7 @@ use nix::{
     unistd::Pid,
 };
 
-use super::{
-    common::{Dir, wait_for},
-    wire::Wire,
-};
+use super::{Dir, wait_for, wire::Wire};
 
 pub struct Redis {
     child: Child,

@@ -59,7 +59,6 @@ impl Engine {
 }
 
 /// For each function that takes an engine, a test with each engine.
-#[macro_export]
 macro_rules! for_both_engines {
     ($($promise:ident),* $(,)?) => { $(
         mod $promise {

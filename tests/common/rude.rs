@@ -1,6 +1,5 @@
 //! A server that deliberately does to its clients what a bad restart does, one thing at a time and at a request that
 //! it counts. Speaks one line against another. Knows no test.
-#![allow(dead_code)] // each test file uses its part of this
 
 use std::{
     io::{BufRead, BufReader, Write},

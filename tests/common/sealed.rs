@@ -1,12 +1,11 @@
 //! By which nonces the processes of a server have sealed, as builds with debug assertions write it down on request.
-#![allow(dead_code)] // each test file uses its part of this
 
 use std::{
     collections::{HashMap, HashSet},
     fs,
 };
 
-use crate::common::{Dir, Setup};
+use super::{Dir, Setup};
 
 /// A file that a server and all its generations write to.
 pub struct Sealed(Dir);

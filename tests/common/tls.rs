@@ -1,8 +1,4 @@
 //! Certificates that nobody else vouches for, a lab that shows them, and clients and servers of rustls that talk to it.
-#![allow(dead_code)] // each test file uses its part of this
-
-#[path = "sealed.rs"]
-pub mod sealed;
 
 use std::{
     fs,
@@ -24,8 +20,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
 };
 
-use self::sealed::Sealed;
-use crate::common::{Client, DEADLINE, Dir, Server, Setup};
+use super::{Client, DEADLINE, Dir, Server, Setup, sealed::Sealed};
 
 pub const BOTH: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
 

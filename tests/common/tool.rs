@@ -1,5 +1,4 @@
 //! Programs that others have written, as clients. A test talks to one through pipes.
-#![allow(dead_code)] // each test file uses its part of this
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -13,7 +12,7 @@ use nix::{
     unistd::Pid,
 };
 
-use crate::common::{DEADLINE, wait_for};
+use super::{DEADLINE, wait_for};
 
 /// A client program; it ends with the test, and before where it hangs: who reads what it says waits for it then.
 pub struct Tool {

@@ -1,6 +1,5 @@
 //! A client that speaks the Redis protocol and shows every byte of the replies. It is no load: it takes replies whose
 //! length only their parser knows, over either kind of socket, and fails the test where something is wrong.
-#![allow(dead_code)] // each test file uses its part of this
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -8,9 +7,7 @@ use std::{
     os::unix::net::UnixStream,
 };
 
-use super::common::DEADLINE;
-use super::reply::reply;
-use super::resp;
+use super::{DEADLINE, reply::reply, resp};
 
 /// A connection of either kind, with deadlines.
 pub enum Wire {

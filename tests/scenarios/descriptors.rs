@@ -14,7 +14,6 @@ use crate::common::{
     restart::{Engine, wait_for_events, zombies_of},
     wait_for,
 };
-use crate::for_both_engines;
 
 for_both_engines!(scenario_22_few_descriptors_or_no_processes);
 

@@ -14,7 +14,6 @@ use crate::common::{
     restart::{Engine, resume, stop},
     wait_for, wait_gone,
 };
-use crate::for_both_engines;
 
 for_both_engines!(scenario_09_unsent_bytes_to_a_slow_reader);
 

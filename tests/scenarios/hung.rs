@@ -10,7 +10,6 @@ use crate::common::{
     restart::{Engine, fds_at_rest, is_stopped, resume},
     wait_for, wait_gone,
 };
-use crate::for_both_engines;
 
 for_both_engines!(
     scenario_08_child_hangs,

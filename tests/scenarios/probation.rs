@@ -13,7 +13,6 @@ use crate::common::{
     restart::Engine,
     wait_for, wait_gone,
 };
-use crate::for_both_engines;
 
 for_both_engines!(
     scenario_02_bad_only_after_ready,

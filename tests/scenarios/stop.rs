@@ -10,7 +10,6 @@ use crate::common::{
     restart::{Engine, resume, tell, zombies_of},
     wait_for, wait_gone,
 };
-use crate::for_both_engines;
 
 for_both_engines!(
     scenario_19_stop_during_an_upgrade,

@@ -7,11 +7,8 @@ use std::{
     thread,
 };
 
-use crate::{
-    common::{Server, restart::Engine, wait_for},
-    ends,
-    http::check_bytes,
-    tls::{Pki, sealed::Sealed},
+use crate::common::{
+    Server, ends, http::check_bytes, restart::Engine, sealed::Sealed, tls::Pki, wait_for,
 };
 
 /// Restarts in the middle of one transfer; half of them are by each engine.

@@ -7,11 +7,6 @@
 //! without data in a row), that is named as our own. What comes before there are keys is answered by rustls, so there the answer
 //! is to be the one of rustls alone.
 
-#[path = "../common/mod.rs"]
-mod common;
-#[path = "../common/tls.rs"]
-mod tls;
-
 mod cases;
 mod client;
 mod handshakes;
@@ -25,8 +20,8 @@ use std::{
     thread,
 };
 
+use crate::common::tls::Secured;
 use heirloom::tls::rustls::{ServerConfig, ServerConnection};
-use tls::Secured;
 
 /// A server of rustls that shakes hands, and listens until the client has left.
 fn rustls_alone(config: ServerConfig) -> u16 {

@@ -1,22 +1,10 @@
 //! Programs that others have written hold one TLS session each through ten restarts by each engine, in the middle of a
 //! download and of an upload, and notice nothing: no error, no wrong byte, no second connection.
 //!
-//! They are needed, so these tests are asked for: `cargo test --features tls --test tls_clients -- --ignored`.
+//! They are needed, so these tests are asked for: `cargo test --features tls --test promises tls_clients:: -- --ignored`.
 
-#[path = "../common/browser.rs"]
-mod browser;
-#[path = "../common/mod.rs"]
-mod common;
-#[path = "../common/ends.rs"]
-mod ends;
-#[path = "../common/http.rs"]
-mod http;
 mod scripts;
 mod site;
-#[path = "../common/tls.rs"]
-mod tls;
-#[path = "../common/tool.rs"]
-mod tool;
 
 use std::{
     fs,
@@ -24,14 +12,15 @@ use std::{
     process::{ChildStdout, Command},
 };
 
-use browser::Browser;
-use common::{
+use crate::common::{
     Server,
+    browser::Browser,
+    ends,
     restart::{Engine, is_asleep, resume, stop},
+    tool::{Tool, wait_line},
     wait_for,
 };
 use site::{DOWNLOAD, PIECE, ROUNDS, Site, UPLOAD, body, cksum};
-use tool::{Tool, wait_line};
 
 /// Reads the head of a reply, which has to be a good one.
 fn head(from: &mut impl BufRead) {

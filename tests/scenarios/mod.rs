@@ -14,9 +14,6 @@
 //! | 18 | hundreds of listeners, some of the same name | `listeners` |
 //! | 19 | a stop during a restart | `stop` |
 
-#[path = "../common/mod.rs"]
-mod common;
-
 mod descriptors;
 mod drain;
 mod hung;

@@ -1,10 +1,8 @@
 //! The libraries by which people talk to Redis, as they are when nothing is set: each connects, does what it is for,
 //! and notices nothing of twenty restarts by each engine, whether its connections move or not.
 //!
-//! `target/kv-clients` has them, where `.ci/run` puts them: `cargo test --test kv_clients -- --ignored`.
+//! `target/kv-clients` has them, where `.ci/run` puts them: `cargo test --test promises kv_clients:: -- --ignored`.
 
-#[path = "../common/mod.rs"]
-mod common;
 mod scripts;
 
 use std::{
@@ -19,7 +17,7 @@ use std::{
     thread,
 };
 
-use common::{Dir, Server, restart::Engine, wait_for};
+use crate::common::{Dir, Server, restart::Engine, wait_for};
 use redis::Commands;
 
 const RESTARTS: usize = 20;

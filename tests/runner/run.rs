@@ -1,0 +1,132 @@
+//! Runs tests, each in a process of its own: some at a time, and those that measure with nobody beside them. Knows nothing of
+//! what is said about them.
+
+use std::{
+    fs::File,
+    io::{Read, Seek},
+    path::PathBuf,
+    process::{self, ExitStatus},
+    sync::{Condvar, Mutex, mpsc},
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::ask::libtest;
+
+/// Tests of which a part is measured, by the beginnings of their names: whoever ran beside them would be measured, too.
+const ALONE: [&str; 0] = [];
+
+/// After this time without the end of a test it is told who is waited for.
+const LONG: Duration = Duration::from_secs(60);
+
+pub struct Ran {
+    pub test: String,
+    pub took: Duration,
+    pub is_ok: bool,
+    /// What it has printed, if it has failed.
+    pub output: String,
+}
+
+/// Who is next, and who runs.
+struct Queue<'a> {
+    left: std::slice::Iter<'a, String>,
+    running: Vec<&'a str>,
+}
+
+struct Runner<'a> {
+    queue: Mutex<Queue<'a>>,
+    ended: Condvar,
+}
+
+/// Runs the tests in their order; `note` hears of each as it ends.
+pub fn all(tests: &[String], at_a_time: usize, mut note: impl FnMut(Ran)) {
+    let queue = Queue { left: tests.iter(), running: Vec::new() };
+    let runner = &Runner { queue: Mutex::new(queue), ended: Condvar::new() };
+    let (sender, results) = mpsc::channel();
+    thread::scope(|scope| {
+        for _ in 0..at_a_time.min(tests.len()) {
+            let sender = sender.clone();
+            scope.spawn(move || {
+                while let Some(test) = runner.next() {
+                    let ran = run(test);
+                    runner.has_ended(test);
+                    sender.send(ran).expect("who notes it waits for all");
+                }
+            });
+        }
+        drop(sender);
+        loop {
+            match results.recv_timeout(LONG) {
+                Ok(ran) => note(ran),
+                Err(mpsc::RecvTimeoutError::Timeout) => runner.tell_who_runs(),
+                Err(mpsc::RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    });
+}
+
+impl<'a> Runner<'a> {
+    /// The next test, once it may begin. Nobody overtakes one that is to run alone, so it does not wait for ever.
+    fn next(&self) -> Option<&'a str> {
+        let mut queue = self.queue.lock().expect("nobody panics with it");
+        loop {
+            let test = queue.left.as_slice().first()?;
+            let has_to_wait = queue.running.iter().any(|it| is_alone(it))
+                || (is_alone(test) && !queue.running.is_empty());
+            if !has_to_wait {
+                queue.left.next();
+                queue.running.push(test);
+                return Some(test);
+            }
+            queue = self.ended.wait(queue).expect("nobody panics with it");
+        }
+    }
+
+    fn has_ended(&self, test: &str) {
+        self.queue.lock().expect("nobody panics with it").running.retain(|&it| it != test);
+        self.ended.notify_all();
+    }
+
+    fn tell_who_runs(&self) {
+        let queue = self.queue.lock().expect("nobody panics with it");
+        println!(
+            "for {} s no test has ended; running: {}",
+            LONG.as_secs(),
+            queue.running.join(", ")
+        );
+    }
+}
+
+fn is_alone(test: &str) -> bool {
+    ALONE.iter().any(|name| test.starts_with(name))
+}
+
+fn run(test: &str) -> Ran {
+    let begun = Instant::now();
+    let (status, output) = start(test).expect("a test can be started");
+    let is_ok = status.success();
+    let output = if is_ok { String::new() } else { format!("{output}\n({status})\n") };
+    Ran { test: test.to_owned(), took: begun.elapsed(), is_ok, output }
+}
+
+/// What it prints goes to a file: a pipe would have its end only when the last process is gone that a test has left behind.
+fn start(test: &str) -> std::io::Result<(ExitStatus, String)> {
+    let (mut file, for_errors) = nameless_file(test)?;
+    let mut command = libtest();
+    command.args([test, "--exact", "--include-ignored", "--nocapture"]);
+    command.stdout(file.try_clone()?).stderr(for_errors);
+    let status = command.status()?;
+    let mut output = Vec::new();
+    file.rewind()?;
+    file.read_to_end(&mut output)?;
+    Ok((status, String::from_utf8_lossy(&output).into_owned()))
+}
+
+/// Twice the same one, which is gone when both are closed.
+fn nameless_file(test: &str) -> std::io::Result<(File, File)> {
+    let name = format!("{}-{}", process::id(), test.replace("::", "-"));
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let file = File::options().read(true).append(true).create_new(true).open(&path)?;
+    std::fs::remove_file(&path)?;
+    Ok((file.try_clone()?, file))
+}
