@@ -318,5 +318,5 @@ fn an_operator_may_have_the_connections_moved() {
     }
     let ran = lab.heirloom(&["stop", "--move"]);
     assert_eq!(ran.status, Some(2), "{ran:?}");
-    assert!(ran.err.contains("--move go with restart"), "{ran:?}");
+    assert!(ran.err.contains("'--move': it goes with restart"), "{ran:?}");
 }

@@ -5,6 +5,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -303,9 +304,12 @@ fn the_guide_lists_every_command_of_the_operator() {
     let table =
         guide.split("| command | what it does").nth(1).and_then(|it| it.split("\n\n").next());
     let listed: BTreeSet<_> = first_column(table.expect("a table")).map(first_word).collect();
-    let code = read("src/bin/heirloom/main.rs");
-    let known = code.split("const COMMANDS").nth(1).and_then(|rest| rest.split(';').nth(1));
-    let known: BTreeSet<_> = known.expect("the commands").split('"').skip(1).step_by(2).collect();
+    let help =
+        Command::new(env!("CARGO_BIN_EXE_heirloom")).arg("--help").output().expect("it runs");
+    let help = String::from_utf8(help.stdout).expect("text");
+    let commands = help.split("Commands:\n").nth(1).and_then(|rest| rest.split("\n\n").next());
+    let commands = commands.expect("the commands").lines();
+    let known: BTreeSet<_> = commands.map(|line| first_word(line.trim_start())).collect();
     assert_eq!(listed, known);
 }
 

@@ -190,6 +190,7 @@ const ROOMS: [(&str, &[&str]); 50] = [
             "net/conn",
             "net/listen",
             "net/reactor",
+            "operate",
             "plan",
             "restart",
             "restart/engine",

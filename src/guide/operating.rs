@@ -60,13 +60,17 @@
 //! | `status [--json]` | every living generation; times in seconds | the others' answers, 500 ms at most |
 //! | `check [--json]` | what a restart by each engine would come to now; begins none | nothing |
 //! | `metrics` | [numbers of all generations](#numbers), as a monitor reads them | the others' answers, 500 ms at most |
-//! | `log [--json] [--follow]` | [the last 128 things](#the-journal) that have happened to the whole service | nothing |
+//! | `log [--json] [--follow] [--every SECONDS]` | [the last 128 things](#the-journal) that have happened to the whole service | nothing |
 //! | `top [--every SECONDS] [--count N]` | the same, again and again | |
 //! | `restart [--fork \| --fork-exec] [--move]` | a restart as a signal would ask for it; with `--move` established connections go along | its verdict |
 //! | `rollback` | undoes the restart that is in its probation; what the new generation has accepted [goes back](super::fork_or_exec#what-becomes-of-the-state) | that the old generation serves again, or cannot |
+//! | `wait [--timeout SECONDS]` | nothing: it [waits](#to-wait-for-the-end-of-it) | that one generation serves and no other is left |
+//! | `wait --generation N [--timeout SECONDS]` | nothing | that this generation or a later one serves, and its probation is over |
 //! | `drain` | for the time of a [lame duck](super::more_than_one_machine#how-a-machine-leaves), if there is one, accept; then all generations let in who has come, stop accepting, serve what they have, and exit | nothing |
 //! | `stop` | all generations abort what they have, and exit | nothing |
 //! | `trial --address ADDR` | what clients notice of a restart, of [anybody's server](#a-restart-as-a-test) | the restarts |
+//! | `completions SHELL` | what bash, zsh or fish reads to complete this command line | |
+//! | `man [COMMAND \| --folder PATH]` | a page of the manual, or all of them into a folder | |
 //!
 //! `check` says whether a fork is possible, and what it would [share](super::fork_or_exec#what-else-the-service-holds);
 //! and whether there is a program to start. Here of a service with a database client, that restarts by `fork`:
@@ -84,12 +88,18 @@
 //!   fd:14    file /srv/app/db-wal (read, write; fcntl write 120-127)
 //! ```
 //!
-//! `restart` is the engine that a restart uses which names none, or `refused`; then the exit status is 1. The
-//! answer to `restart` has a line `unknown=` for each such thing, and `status --json` has them of every
-//! generation (`findings`).
+//! `restart` is the engine that a restart uses which names none, or `refused`; then the exit status is 1. The answer to
+//! `restart` has a line `unknown=` for each such thing, and `status --json` has them of every generation (`findings`).
 //!
-//! The exit status is 0 when the server did it, 1 when it did not (the reason is on stderr), 2 when it could
-//! not be asked or the answer could not be shown. A server that says nothing for 10 s could not be asked
+//! | exit status | |
+//! |---|---|
+//! | 0 | it was done; of a trial: nobody has noticed |
+//! | 1 | the server refused or failed; of a check: a restart would be refused; of a trial: somebody has noticed |
+//! | 2 | it could not be asked, done or shown: a wrong command line, no server, or one that says nothing |
+//! | 3 | of a wait: its time was over first |
+//! | 4 | of a wait: no server is there, or none any more |
+//!
+//! The reason is a line on stderr. A server that says nothing for 10 s could not be asked
 //! (`--timeout SECONDS`; it has to be longer than connections may be frozen, see
 //! [`max_downtime`](crate::Restart::max_downtime)): while a restart is waited for, it says by a heartbeat that
 //! it turns. Where nobody reads its output (`heirloom top | head -1`) the program ends by SIGPIPE, without a word.
@@ -98,8 +108,26 @@
 //! written down with. Where connections have stayed because their clients had queued more than
 //! [moves](crate::Restart::max_moved), `kept_back=` has their number.
 //!
-//! The protocol is lines of text, one request, one reply, an empty line at its end:
-//! `echo status | nc -NU /run/chat/control`.
+//! The protocol is lines of text, one request, one reply, an empty line at its end: `echo status | nc -NU /run/chat/control`.
+//!
+//! Shells complete the command line after `heirloom completions bash > /usr/share/bash-completion/completions/heirloom`, and
+//! `man(1)` has its pages after `heirloom man --folder /usr/local/share/man/man1`.
+//!
+//! # To wait for the end of it
+//!
+//! After `heirloom restart` the old generation still serves what it has. `heirloom wait` is over when it has ended, and all like it.
+//!
+//! ```sh
+//! heirloom restart --fork-exec && heirloom wait --timeout 60 && rm -r /srv/app/previous
+//! kill -HUP $(cat /run/app.pid); heirloom wait --generation 7      # until that one serves, and its probation is over
+//! heirloom drain; heirloom wait --timeout 60; test $? = 4          # until all have left
+//! ```
+//!
+//! The server answers when it is so, and no restart is under way; nothing is polled. Who is asked may be replaced, roll back, or
+//! crash where a [supervisor](#a-stable-pid) makes another generation: the next one is asked. Of several workers each has to be so.
+//! What a crash of the newest generation leaves behind drains unknown to the next one, as in `status`, and is not waited for.
+//! Behind `wait` the `--timeout` is for all of it, and for ever by default; for the silence of the server it stands before the
+//! command. A signal may be on its way when `wait` is asked, so say the generation.
 //!
 //! # Numbers
 //!
@@ -204,11 +232,9 @@
 //! one turn of the trial's only loop; by how much that was late at worst is the last line. A machine that is busy is
 //! seen in the calm as well, so look at both. The clients share no code with the library.
 //!
-//! | exit status | |
-//! |---|---|
-//! | 0 | all restarts were done, and nobody has noticed |
-//! | 1 | somebody has noticed |
-//! | 2 | it could not be done: a wrong option, a server that does not answer before anything is restarted, a restart of which nothing is seen (`--patience`, 30 s), requests that could not be tried, INT or TERM; what is known is printed |
+//! The exit status is [one of the table](#the-program-heirloom). 0 means that all restarts were done as well, and 2 that it says
+//! nothing about the server: a wrong option, a server that does not answer before anything is restarted, a restart of which nothing
+//! is seen (`--patience`, 30 s), requests that could not be tried, INT or TERM; what is known is printed.
 //!
 //! `--format json` has all of it for programs (milliseconds; `at` is seconds from the start), `svg` a picture.
 //! `cargo bench --bench peers -- --only restarts` is one trial each of heirloom, nginx, haproxy, redis, tokio and others.

@@ -9,6 +9,10 @@ pub const CONTROL_LINE: usize = 1024;
 /// has been silent longest and waits for nothing is ended, so that an operator always comes in.
 pub const CONTROL_CONNECTIONS: usize = 32;
 
+/// How many of them may wait at a time until a restart or a drain is over: the others are for those who want something
+/// done meanwhile. One more, and the one that has waited longest is told so.
+pub const CONTROL_WAITERS: usize = CONTROL_CONNECTIONS / 2;
+
 /// Unsent replies of one connection of the control socket. Above [`HIGH_MARK`](super::HIGH_MARK) no further request of it is
 /// answered, so this is for a single reply: a status of some thousand generations.
 pub const CONTROL_OUTPUT: usize = 1024 * 1024;

@@ -17,6 +17,8 @@
 //! | `restart [fork\|fork-exec] [move]` | the verdict: the new generation has committed, or there is none and why |
 //! | `restart like NUMBER` | the same, as the signal of that number would restart it |
 //! | `rollback` | that the old generation serves again, if a new one is in its probation |
+//! | `wait` | that one generation serves, all others have ended, and no restart is under way. Whoever is replaced meanwhile closes the connection: the next one is asked anew |
+//! | `wait NUMBER` | that this generation or a later one serves, and its probation is over |
 //! | `drain` | nothing: all generations stop accepting, serve what they have, and exit |
 //! | `stop` | nothing: all generations abort what they have and exit |
 //! | `heartbeat SECONDS` | nothing; while a later request on this connection waits, a heartbeat comes that often |
@@ -29,7 +31,7 @@ use std::{
 
 use crate::{
     inventory::Inventory,
-    limits::FAR_FUTURE,
+    limits::{CONTROL_WAITERS, FAR_FUTURE},
     plan::Engine,
     prepare::Prepared,
     restart::link::{Identity, Report},
@@ -54,13 +56,38 @@ pub(crate) enum Command {
     /// As this signal would.
     RestartLike(i32),
     RollBack,
+    Wait(Awaited),
     Drain,
     Stop,
     Heartbeat(Duration),
     Help,
 }
 
-pub(crate) const HELP: &str = "ok: status | check | restart [fork|fork-exec] [move] | restart like NUMBER | rollback | drain | stop | metrics | log | heartbeat SECONDS | help";
+/// What an operator waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Awaited {
+    /// One generation serves, no other is left, and no restart is under way.
+    Quiet,
+    /// This generation or a later one serves, and stays.
+    Generation(u64),
+}
+
+/// As it is asked for.
+impl fmt::Display for Awaited {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Awaited::Quiet => f.write_str("wait"),
+            Awaited::Generation(number) => write!(f, "wait {number}"),
+        }
+    }
+}
+
+/// The reply to who has waited longest, when too many wait.
+pub(crate) fn crowded_out() -> String {
+    format!("error: {CONTROL_WAITERS} others wait by now, and no more may")
+}
+
+pub(crate) const HELP: &str = "ok: status | check | restart [fork|fork-exec] [move] | restart like NUMBER | rollback | wait [NUMBER] | drain | stop | metrics | log | heartbeat SECONDS | help";
 
 /// Beats come no faster, whatever is asked for: each is a line that the client has to read.
 const HEARTBEAT_MIN: Duration = Duration::from_millis(10);
@@ -95,6 +122,10 @@ impl Command {
                 Command::Restart { engine, moves }
             }
             ["rollback"] => Command::RollBack,
+            ["wait"] => Command::Wait(Awaited::Quiet),
+            ["wait", number] => {
+                Command::Wait(Awaited::Generation(number.parse().map_err(|_| unknown())?))
+            }
             ["drain"] => Command::Drain,
             ["stop"] => Command::Stop,
             ["heartbeat", seconds] => {
@@ -258,6 +289,9 @@ mod tests {
             restart(Some(Engine::ForkExec), true)
         );
         assert_eq!(Command::parse("restart like 12"), Ok(Command::RestartLike(12)));
+        for awaited in [Awaited::Quiet, Awaited::Generation(12)] {
+            assert_eq!(Command::parse(&awaited.to_string()), Ok(Command::Wait(awaited)));
+        }
         let heartbeat = |text: &str| Command::parse(&format!("heartbeat {text}"));
         assert_eq!(heartbeat("2.5"), Ok(Command::Heartbeat(Duration::from_millis(2500))));
         assert_eq!(heartbeat("0"), Ok(Command::Heartbeat(HEARTBEAT_MIN)));
@@ -273,6 +307,8 @@ mod tests {
             "restart move fork",
             "restart fork fork",
             "restart like HUP",
+            "wait for 3",
+            "wait -1",
             "stop now",
             "\u{0}",
         ] {

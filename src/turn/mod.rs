@@ -135,6 +135,7 @@ impl<S: Service> Turn<S> {
         self.tell_ready();
         self.run_timers()?;
         self.decide()?;
+        self.answer_waiters();
         self.flush();
         self.writable();
         self.reap();

@@ -16,6 +16,7 @@ use crate::{
     cause::Cause,
     limits::{DRAIN_ON_RESTART, DRAIN_ON_STOP, GENERATIONS},
     net::{ConnId, Listener},
+    operate::control::Awaited,
     plan::{Drain, Restart},
     restart::{
         Phase,
@@ -149,6 +150,8 @@ pub(crate) struct Succession {
     pub(in crate::turn) hands_back: Option<(String, Option<ConnId>)>,
     /// Control connections that wait for the reports of other generations, and what for.
     pub(in crate::turn) askers: Vec<(ConnId, Question)>,
+    /// Control connections that wait until it is as they would have it.
+    pub(in crate::turn) waiters: Vec<(ConnId, Awaited)>,
     /// What the processes of the service used when somebody looked last.
     #[cfg(feature = "metrics")]
     pub(in crate::turn) usages: Usages,
@@ -304,6 +307,7 @@ impl Succession {
             begun: now,
             hands_back: None,
             askers: Vec::new(),
+            waiters: Vec::new(),
             #[cfg(feature = "metrics")]
             usages: Usages::default(),
         }
@@ -336,6 +340,7 @@ impl Succession {
         (self.handback, self.returned) = (None, Returned::default());
         (self.ready, self.old_silent_at) = (false, None);
         self.askers.clear();
+        self.waiters.clear();
         // What is to be forwarded is the parent's to send, and what it has asked is answered to it.
         for generation in &mut self.older {
             (generation.forward, generation.asked) = (ForwardQueue::default(), false);

@@ -94,6 +94,7 @@ impl<S: Service> Turn<S> {
                 let (reason, cause) = ("on request".to_owned(), self.cause_of(id));
                 self.net.requests.push(Request::RollBack { reason, by: Some(id), cause });
             }
+            Ok(Command::Wait(awaited)) => self.wait_until(id, awaited),
             Ok(Command::Drain) => {
                 let text = self.way_to_drain();
                 self.answer(id, &text);
@@ -151,7 +152,7 @@ impl<S: Service> Turn<S> {
         })
     }
 
-    fn wait_for_answer(&mut self, id: ConnId) {
+    pub(super) fn wait_for_answer(&mut self, id: ConnId) {
         Connection::new(&mut self.net, id).pause();
         self.set_heartbeat(id);
     }
@@ -265,6 +266,7 @@ impl<S: Service> Turn<S> {
     /// Operators find the newest generation by connecting anew.
     pub(in crate::turn) fn dismiss_controls(&mut self) {
         self.answer_waiting();
+        self.succession.waiters.clear(); // the newest one knows what they wait for
         for id in self.controls() {
             self.net.finish(id, Reason::Closed);
         }

@@ -1,5 +1,5 @@
 //! Who is told how this process is: whoever has come by a listener of the library's own (`callers`): an operator (`control`,
-//! `check`, `journal`), a balancer or another monitor (`monitor`; `metrics`, `no_metrics` without the feature); the service manager (`manager`), the
+//! `check`, `journal`; `waiting` for the end of a restart), a balancer or another monitor (`monitor`; `metrics`, `no_metrics` without the feature); the service manager (`manager`), the
 //! supervisor (`supervised`); and what there is to tell of descriptors that are none of ours (`inventory`). When something is said is decided elsewhere.
 
 mod callers;
@@ -13,3 +13,4 @@ mod metrics;
 #[cfg_attr(not(feature = "health"), path = "no_monitor.rs")]
 mod monitor;
 mod supervised;
+mod waiting;

@@ -36,9 +36,7 @@ mod tally;
 mod words;
 
 use std::{
-    ffi::OsString,
     fs,
-    process::ExitCode,
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
@@ -49,39 +47,38 @@ use nix::sys::{
     signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction},
 };
 
+pub use self::options::Options;
 use self::{
     client::Task,
     crowd::Crowd,
-    options::{Format, Options},
+    options::Format,
     report::Report,
     restarts::How,
     server::{LOOK, Server},
+    words::Trial,
 };
 use crate::{
-    EXIT_REFUSED, EXIT_USAGE,
+    exit::Exit,
     output::{complain, say},
 };
 
 /// A signal has asked for the end.
 static STOP: AtomicBool = AtomicBool::new(false);
 
-/// Does it, and tells how it went: 0 when nobody has noticed, 1 when somebody has, 2 when it could not be done.
-pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
-    let outcome = options::parse(args).and_then(|options| match options {
-        None => say(options::USAGE).map(|()| ExitCode::SUCCESS),
-        Some(options) => {
-            let report = run(&options)?;
-            publish(&options, &report)?;
-            Ok(verdict(&report))
-        }
+/// Does it, and tells how it went.
+pub fn main(options: Options) -> Exit {
+    let outcome = Trial::new(options).and_then(|trial| {
+        let report = run(&trial)?;
+        publish(&trial, &report)?;
+        Ok(verdict(&report))
     });
     outcome.unwrap_or_else(|why| {
         complain(&format!("trial: {why}"));
-        ExitCode::from(EXIT_USAGE)
+        Exit::Unasked
     })
 }
 
-fn verdict(report: &Report) -> ExitCode {
+fn verdict(report: &Report) -> Exit {
     if let Some(why) = &report.trouble {
         complain(&format!("trial: {why}"));
     }
@@ -89,17 +86,17 @@ fn verdict(report: &Report) -> ExitCode {
         complain(&format!("trial: {} requests could not even be tried", report.untried));
     }
     match () {
-        () if report.trouble.is_some() => ExitCode::from(EXIT_USAGE),
-        () if report.noticed > 0 => ExitCode::from(EXIT_REFUSED),
-        () if report.is_void() => ExitCode::from(EXIT_USAGE),
-        () => ExitCode::SUCCESS,
+        () if report.trouble.is_some() => Exit::Unasked,
+        () if report.noticed > 0 => Exit::Refused,
+        () if report.is_void() => Exit::Unasked,
+        () => Exit::Done,
     }
 }
 
-fn run(options: &Options) -> Result<Report, String> {
+fn run(trial: &Trial) -> Result<Report, String> {
     listen_for_the_end()?;
-    let Options { task, load, plan, .. } = options;
-    let server = options.server.clone().map(Server::start).transpose();
+    let Trial { task, load, plan, .. } = trial;
+    let server = trial.server.clone().map(Server::start).transpose();
     let mut server = server.map_err(|e| format!("start a shell: {e}"))?;
     wait_for_service(task, server.as_mut(), plan.patience)?;
     allow_descriptors();
@@ -141,14 +138,14 @@ fn wait_for_service(
     }
 }
 
-fn publish(options: &Options, report: &Report) -> Result<(), String> {
+fn publish(trial: &Trial, report: &Report) -> Result<(), String> {
     let table = || table::Table(report).to_string();
-    let text = match options.format {
+    let text = match trial.format {
         Format::Table => table(),
         Format::Json => format!("{}\n", json::Json(report)),
         Format::Svg => picture::draw(report),
     };
-    let Some(file) = &options.output else { return say(&text) };
+    let Some(file) = &trial.output else { return say(&text) };
     fs::write(file, text).map_err(|e| format!("write {}: {e}", file.display()))?;
     say(&table())
 }

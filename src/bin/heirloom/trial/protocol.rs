@@ -2,13 +2,15 @@
 
 use std::{fmt, ops::Range};
 
+use clap::ValueEnum;
+
 use super::framing::{self, Frame};
 
 /// An answer that is longer is none.
 pub const ANSWER_MAX: usize = 16 * 1024 * 1024;
 
 /// How one sees where an answer ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Protocol {
     /// By its length: the bytes are known.
     Raw,
@@ -21,16 +23,6 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    pub fn named(name: &str) -> Option<Protocol> {
-        match name {
-            "raw" => Some(Protocol::Raw),
-            "line" => Some(Protocol::Line),
-            "http" => Some(Protocol::Http),
-            "redis" => Some(Protocol::Redis),
-            _ => None,
-        }
-    }
-
     /// What is sent where nobody says what.
     pub fn request(self, host: &dyn fmt::Display) -> Option<Vec<u8>> {
         match self {

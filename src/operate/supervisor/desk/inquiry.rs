@@ -15,6 +15,8 @@ pub(super) enum Purpose {
     Answer(u64),
     /// This operator, who gets those of all workers in one.
     Status(u64),
+    /// This operator, who waits until it is so of all workers.
+    Wait(u64),
     /// Nobody: it was an order.
     Order,
 }
@@ -67,6 +69,11 @@ impl Inquiry {
         self.overdue
     }
 
+    /// Whether the worker has closed the connection: it was replaced, or is gone.
+    pub fn was_cut_off(&self) -> bool {
+        self.talk.has_ended || self.talk.is_broken
+    }
+
     /// Takes in what has come. The answer, or why there is none, once that is known.
     pub fn go_on(&mut self, now: Instant) -> Option<Result<String, String>> {
         if self.talk.go_on() {
@@ -87,7 +94,7 @@ impl Inquiry {
         if self.bytes > CONTROL_OUTPUT || self.talk.is_full() {
             return Some(Err("its answer is too long".to_owned()));
         }
-        if self.talk.has_ended || self.talk.is_broken {
+        if self.was_cut_off() {
             return Some(Err("it ended before it had answered".to_owned()));
         }
         let is_late = self.overdue <= now;

@@ -10,6 +10,7 @@ pub(super) mod roll;
 mod rolling;
 mod status;
 mod talk;
+mod waiting;
 
 use std::{
     io,
@@ -31,6 +32,7 @@ use self::{
     operator::Operator,
     roll::{Event, Roll},
     talk::Talk,
+    waiting::Waiter,
 };
 use crate::{
     error::{Error, Result},
@@ -68,6 +70,7 @@ pub(super) struct Desk {
     last_operator: u64,
     inquiries: Vec<Inquiry>,
     gatherings: Vec<Gathering>,
+    waiters: Vec<Waiter>,
     roll: Roll,
     rolled: Rolled,
 }
@@ -111,6 +114,7 @@ impl Desk {
             last_operator: 0,
             inquiries: Vec::new(),
             gatherings: Vec::new(),
+            waiters: Vec::new(),
             roll: Roll::new(workers),
             rolled: Rolled::default(),
         })
@@ -146,6 +150,7 @@ impl Desk {
         if self.roll.next_due().is_some_and(|due| due <= now) {
             self.happen(Event::Due, posts, now);
         }
+        self.look_after_waiters(posts, now);
         self.operators.iter_mut().for_each(|operator| operator.beat(now));
         self.operators.retain(|operator| !operator.is_over());
         wishes
@@ -212,6 +217,7 @@ impl Desk {
                     self.answer(number, &format!("error: {why}"));
                 }
             },
+            Ok(Command::Wait(awaited)) => self.wait_until(number, awaited, posts, now),
             Ok(Command::Drain) => {
                 self.answer(number, "ok: draining");
                 return Some(Wish::Drain);
@@ -250,7 +256,8 @@ impl Desk {
                 at += 1;
                 continue;
             };
-            let Inquiry { worker, purpose, .. } = self.inquiries.swap_remove(at);
+            let inquiry = self.inquiries.swap_remove(at);
+            let Inquiry { worker, purpose, .. } = inquiry;
             match purpose {
                 Purpose::Roll => {
                     let answer = answer.unwrap_or_else(|why| format!("error: {why}"));
@@ -264,6 +271,7 @@ impl Desk {
                     let found = self.gatherings.iter_mut().find(|it| it.operator == number);
                     found.into_iter().for_each(|it| it.answers[worker] = Some(answer.clone()));
                 }
+                Purpose::Wait(number) => self.heed_worker(number, &inquiry, answer, posts),
                 Purpose::Order => {}
             }
         }

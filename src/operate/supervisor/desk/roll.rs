@@ -85,6 +85,16 @@ impl Roll {
         self.turn.as_ref().filter(|turn| turn.absent_until.is_none()).map(|turn| turn.worker)
     }
 
+    /// Whether a restart of all has begun and is not over.
+    pub fn is_under_way(&self) -> bool {
+        self.turn.is_some()
+    }
+
+    /// Whether the service ends.
+    pub fn has_ended(&self) -> bool {
+        self.ends
+    }
+
     /// When [`Event::Due`] is to come.
     pub fn next_due(&self) -> Option<Instant> {
         self.turn.as_ref()?.absent_until
