@@ -4,6 +4,8 @@
 //! A new file has its line here (`layers::every_file_of_tests_is_run` looks) and begins with `use crate::common::...`. A test is
 //! called by its file: `cargo test --test promises eof::` runs those of `eof.rs`. Each test has its process to itself.
 
+#![allow(clippy::duplicate_mod)] // examples with unit tests are here whole, each with its own copy of what examples share
+
 #[macro_use]
 mod common;
 mod runner;

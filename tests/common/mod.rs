@@ -245,14 +245,15 @@ impl Server {
 
     /// Waits until the first process has exited.
     pub fn wait_exit(&mut self) -> ExitStatus {
-        let until = Instant::now() + DEADLINE;
-        loop {
-            if let Some(status) = self.child.try_wait().expect("our child") {
-                return status;
-            }
-            assert!(Instant::now() < until, "the first process does not exit:\n{}", self.log());
-            thread::yield_now();
-        }
+        let mut status = None;
+        wait_or(
+            || {
+                status = self.child.try_wait().expect("our child");
+                status.is_some()
+            },
+            || panic!("the first process does not exit:\n{}", self.log.all()),
+        );
+        status.expect("what it has waited for")
     }
 }
 
@@ -289,11 +290,24 @@ pub fn wait_gone(pid: i32) {
 }
 
 /// Waits until `done`; for what has no event of its own, such as another process's state.
-pub fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
+pub fn wait_for(what: &str, done: impl FnMut() -> bool) {
+    wait_or(done, || panic!("waited {DEADLINE:?} for {what}"));
+}
+
+/// Looks again after a millisecond, or after four times as long as the look takes: one through all processes would keep a core
+/// busy, and other tests from theirs.
+fn wait_or(mut done: impl FnMut() -> bool, late: impl FnOnce()) {
     let until = Instant::now() + DEADLINE;
-    while !done() {
-        assert!(Instant::now() < until, "waited {DEADLINE:?} for {what}");
-        thread::sleep(Duration::from_millis(1));
+    loop {
+        let begun = Instant::now();
+        if done() {
+            return;
+        }
+        if begun >= until {
+            return late();
+        }
+        let pause = 4 * begun.elapsed();
+        thread::sleep(pause.clamp(Duration::from_millis(1), Duration::from_millis(20)));
     }
 }
 

@@ -60,7 +60,8 @@ impl<S: Speak> Conn<S> {
         let count = self.stream.read(&mut got[..room]).expect("a piece in time");
         assert!(count > 0, "the connection ended at {} of reply {}", self.position, self.seed);
         pattern::fill(self.seed, self.position, &mut expected[..count]);
-        if let Some(at) = (0..count).find(|&at| got[at] != expected[at]) {
+        if got[..count] != expected[..count] {
+            let at = (0..count).find(|&at| got[at] != expected[at]).expect("they differ");
             panic!("byte {} of reply {} is wrong", self.position + at as u64, self.seed);
         }
         self.position += count as u64;

@@ -14,7 +14,17 @@ use std::{
 use super::ask::libtest;
 
 /// Tests of which a part is measured, by the beginnings of their names: whoever ran beside them would be measured, too.
-const ALONE: [&str; 0] = [];
+const ALONE: [&str; 9] = [
+    "capacity::",
+    "deferred::clients_are_served_between_the_pieces",
+    "demo::",
+    "faults::",
+    "moving_back_load::",
+    "moving_load::",
+    "shared_output::what_a_hundred_wait_for_goes_along_once",
+    "state_load::",
+    "tls_moving_load::",
+];
 
 /// After this time without the end of a test it is told who is waited for.
 const LONG: Duration = Duration::from_secs(60);
