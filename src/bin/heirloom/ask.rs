@@ -11,6 +11,7 @@ use std::{
         unix::{ffi::OsStrExt, net::UnixStream},
     },
     path::Path,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -26,6 +27,9 @@ const REPLY_MAX: u64 = 1024 * 1024;
 
 /// So many heartbeats fit into the time that the server may be silent: one or two may be late.
 const BEATS: u32 = 4;
+
+/// Who answers nobody is asked no more often than this.
+const AGAIN: Duration = Duration::from_millis(20);
 
 /// How the answer to what it does not know ends, whatever the version of the server.
 const UNKNOWN: &str = " is no request; try help";
@@ -79,6 +83,25 @@ pub fn ask(control: &Path, patience: Patience, request: &str) -> Result<Vec<Stri
         Some(reply) if is_asked || !is_ok(&reply) => judge(reply),
         _ => Err(failed(ErrorKind::UnexpectedEof.into())),
     }
+}
+
+/// Asks what does no harm. Who is replaced before it has answered has done nothing, so the next one is asked, which is reached
+/// at the same path: up to so many times. One that hangs would hang again.
+pub fn ask_again(
+    control: &Path,
+    patience: Patience,
+    request: &str,
+    times: usize,
+) -> Result<Vec<String>, Failure> {
+    for _ in 1..times {
+        let begun = Instant::now();
+        match ask(control, patience, request) {
+            Err(Failure { kind: Kind::CutOff, .. }) => {}
+            answer => return answer,
+        }
+        thread::sleep(AGAIN.saturating_sub(begun.elapsed()));
+    }
+    ask(control, patience, request)
 }
 
 /// What is to be told of it, and what there is to do about it.

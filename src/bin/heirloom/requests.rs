@@ -16,8 +16,8 @@ use crate::{
     show::{Generation, Json, Table},
 };
 
-/// How often a question that does no harm is asked again when it was not answered.
-const ASK_AGAIN: usize = 3;
+/// How often a question that does no harm is asked when it was not answered: restarts may come one after the other.
+const TIMES: usize = 20;
 
 /// Has it done, and prints what the server says.
 pub fn tell(server: &Reach, request: &str) -> Result<(), Failure> {
@@ -95,15 +95,7 @@ fn ask(server: &Reach, request: &str) -> Result<Vec<String>, Failure> {
     ask::ask(&server.control, Patience { silence: server.silence, until: None }, request)
 }
 
-/// Asks again if the generation that was asked has just been replaced: nothing was done, and the next one
-/// is reached by the same path. One that hangs would hang again.
 fn ask_again(server: &Reach, request: &str) -> Result<Vec<String>, Failure> {
-    let mut answer = ask(server, request);
-    for _ in 0..ASK_AGAIN {
-        match answer {
-            Err(Failure { kind: Kind::CutOff, .. }) => answer = ask(server, request),
-            _ => break,
-        }
-    }
-    answer
+    let patience = Patience { silence: server.silence, until: None };
+    ask::ask_again(&server.control, patience, request, TIMES)
 }

@@ -3,17 +3,13 @@
 
 use std::{
     path::Path,
-    thread,
     time::{Duration, Instant},
 };
 
 use crate::{
-    ask::{Patience, ask},
+    ask::{Patience, ask_again},
     failure::{Failure, Kind},
 };
-
-/// Who lets nobody wait is asked no more often than this.
-const AGAIN: Duration = Duration::from_millis(20);
 
 /// Waits until `generation` or a later one serves, or, without one, until nobody drains and no restart is under way.
 ///
@@ -27,13 +23,9 @@ pub fn wait(
 ) -> Result<Vec<String>, Failure> {
     let until = limit.and_then(|limit| Instant::now().checked_add(limit));
     let request = generation.map_or("wait".to_owned(), |number| format!("wait {number}"));
-    loop {
-        let begun = Instant::now();
-        match ask(control, Patience { silence, until }, &request) {
-            Err(Failure { kind: Kind::CutOff, .. }) => {}
-            Err(Failure { kind: Kind::Nobody, why }) => return Err(Failure::new(Kind::Gone, why)),
-            answer => return answer,
-        }
-        thread::sleep(AGAIN.saturating_sub(begun.elapsed()));
-    }
+    let answer = ask_again(control, Patience { silence, until }, &request, usize::MAX);
+    answer.map_err(|failure| match failure.kind {
+        Kind::Nobody => Failure::new(Kind::Gone, failure.why),
+        _ => failure,
+    })
 }

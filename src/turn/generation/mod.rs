@@ -1,7 +1,7 @@
 //! This process among the generations, as data: its place (`succession`), what it was sent and has not
 //! taken in (`arrivals`), what it has in memory of connections that are another one's (`inherited`), who else
 //! has its heap (`heap`), and which descriptors it has for all of that (`inventory`). A restart that has not begun is a
-//! `preparation`, how it is undone is `handback`, and a `question` is what an operator waits for. Does nothing by itself.
+//! `preparation`, how it is undone is `handback`, a `question` is what an operator waits for, and `stop_signals` counts who says that it is to leave. Does nothing by itself.
 
 mod arrivals;
 mod handback;
@@ -10,6 +10,7 @@ mod inherited;
 mod inventory;
 mod preparation;
 mod question;
+mod stop_signals;
 mod succession;
 
 pub(crate) use self::handback::Handback;

@@ -32,14 +32,13 @@ use self::{
     operator::Operator,
     roll::{Event, Roll},
     talk::Talk,
-    waiting::Waiter,
 };
 use crate::{
     error::{Error, Result},
     limits::{ACCEPT_PAUSE, CONTROL_CONNECTIONS, CONTROL_LINE},
     log_target::SUPERVISOR,
     net::{Address, Listener},
-    operate::control::{self, Command},
+    operate::control::{self, Awaited, Command},
     restart::link::Identity,
 };
 
@@ -83,6 +82,24 @@ type Answer = std::result::Result<String, String>;
 struct Gathering {
     operator: u64,
     answers: Vec<Option<Answer>>,
+}
+
+/// An operator who waits until it is so of all workers.
+#[derive(Debug)]
+struct Waiter {
+    operator: u64,
+    awaited: Awaited,
+    workers: Vec<Progress>,
+}
+
+/// What a waiter knows of one worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    /// It is to be asked when it serves.
+    Unasked,
+    Asked,
+    /// It is as it should be, as long as this generation of it serves.
+    Done(Identity),
 }
 
 /// What is known of the restart of all.

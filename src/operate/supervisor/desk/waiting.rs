@@ -4,32 +4,13 @@
 use std::time::Instant;
 
 use super::{
-    Answer, Desk, Post,
+    Answer, Desk, Post, Progress, Waiter,
     inquiry::{Inquiry, Purpose},
 };
 use crate::{
     limits::CONTROL_WAITERS,
     operate::control::{self, Awaited},
-    restart::link::Identity,
 };
-
-/// One of them.
-#[derive(Debug)]
-pub(super) struct Waiter {
-    operator: u64,
-    awaited: Awaited,
-    workers: Vec<Progress>,
-}
-
-/// What is known of one worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Progress {
-    /// It is to be asked when it serves.
-    Unasked,
-    Asked,
-    /// It is as it should be, as long as this generation of it serves.
-    Done(Identity),
-}
 
 impl Desk {
     /// Whoever waits has a place that nobody else can have, so not all may wait: who has waited longest makes room, and may
