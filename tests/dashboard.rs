@@ -324,3 +324,42 @@ fn a_generation_on_probation_is_rolled_back() {
     stream.until("started", |data| data.starts_with("{\"generation\":2,"));
     nothing_failed(&stream.until("picture", |data| clients(data, 2) == 100));
 }
+
+/// Whether this generation is the newest of its worker, and serves.
+fn serves(picture: &str, worker: u32, generation: u64) -> bool {
+    let list = picture.split_once("\"generations\":[").map_or("", |(_, rest)| rest);
+    let list = list.split(']').next().unwrap_or_default();
+    let own = format!("\"worker\":{worker}");
+    let newest = list.split('}').find(|line| line.ends_with(&own)).unwrap_or_default();
+    newest.contains(&format!("\"number\":{generation},"))
+        && newest.contains("\"phase\":\"serving\"")
+}
+
+#[test]
+fn each_worker_has_its_line_and_a_restart_goes_through_all_of_them() {
+    let setup = Server::of("dashboard").arg("--probation").arg("0.05");
+    let server = setup.arg("--workers").arg("2").start_as(with_own_temp);
+    let mut stream = Stream::open(server.connect(), &server.address);
+    let all = |data: &str, generation: u64| {
+        let of = |worker| clients(data, format!("{worker}.{generation}"));
+        serves(data, 0, generation) && serves(data, 1, generation) && of(0) + of(1) == 100
+    };
+    stream.until("picture", |data| all(data, 0));
+    let buttons = ["/restart/fork", "/restart/fork-exec/move", "/restart/fork/move"];
+    for (generation, button) in (1..).zip(buttons) {
+        press(&server, button);
+        nothing_failed(&stream.until("picture", |data| all(data, generation)));
+    }
+    // The first that is not replaced ends it, and what was to fail has failed.
+    press(&server, "/doom");
+    stream.until("picture", |data| data.contains("\"doomed\":true"));
+    press(&server, "/restart/fork");
+    let failed = "Worker 0, generation 4, by fork, failed: after_fork_in_child: it was doomed to fail by \
+        the page. Worker 0, generation 3 serves on.";
+    let picture = stream.until("picture", |data| {
+        data.contains(failed) && data.contains("\"doomed\":false") && all(data, 3)
+    });
+    nothing_failed(&picture);
+    press(&server, "/restart/fork-exec");
+    nothing_failed(&stream.until("picture", |data| all(data, 4)));
+}

@@ -1,7 +1,7 @@
 //! The dashboard in a real browser: each button is clicked, and the page shows what came of it, whatever its width
 //! and colours are, to everybody.
 
-use std::fs;
+use std::{fmt::Display, fs};
 
 use crate::common::{Server, browser::Browser, with_own_temp};
 use nix::sys::signal::Signal::SIGKILL;
@@ -10,7 +10,7 @@ fn dots(generation: u64) -> String {
     format!("picture.count({generation})")
 }
 
-fn box_of(generation: u64) -> String {
+fn box_of(generation: impl Display) -> String {
     format!("document.querySelector('.box[data-generation=\"{generation}\"]')?.dataset.phase")
 }
 
@@ -19,10 +19,15 @@ fn start(probation: &str) -> Server {
 }
 
 fn open(server: &Server, scheme: &str) -> Browser {
+    open_at(server, scheme, &dots(0))
+}
+
+/// Where that is how many clients there are.
+fn open_at(server: &Server, scheme: &str, clients: &str) -> Browser {
     let page = Browser::open(&format!("http://{}/", server.address), scheme);
     let is_dark = "matchMedia('(prefers-color-scheme: dark)').matches";
     page.wait(is_dark, if scheme == "dark" { "true" } else { "false" });
-    page.wait(&dots(0), "100");
+    page.wait(clients, "100");
     page
 }
 
@@ -199,10 +204,14 @@ fn audit(page: &Browser, axe: &str, when: &str) {
     assert_eq!(found, "", "{when}");
 }
 
+fn axe() -> String {
+    let path = "target/axe/node_modules/axe-core/axe.min.js";
+    fs::read_to_string(path).expect("axe-core: .ci/run has the line that installs it")
+}
+
 /// WCAG 2.2, level AA, as far as a program can tell, in each state that the page can be in.
 fn is_for_everybody(scheme: &str) {
-    let axe = "target/axe/node_modules/axe-core/axe.min.js";
-    let axe = fs::read_to_string(axe).expect("axe-core: .ci/run has the line that installs it");
+    let axe = axe();
     let mut server = start("600"); // until it is rolled back, however long the looking takes
     let page = open(&server, scheme);
     let all = |state: &str| {
@@ -247,4 +256,63 @@ fn it_is_for_everybody_in_light() {
 #[ignore = "needs chromium and axe-core"]
 fn it_is_for_everybody_in_dark() {
     is_for_everybody("dark");
+}
+
+/// Each worker is a line of its own, whose generations stand in one row where there is room.
+fn workers_are_seen(scheme: &str) {
+    let axe = axe();
+    let setup = Server::of("dashboard").arg("--probation").arg("600").arg("--workers").arg("2");
+    let server = setup.start_as(with_own_temp);
+    let all =
+        |first: &str, second: &str| format!("picture.count('{first}') + picture.count('{second}')");
+    let page = open_at(&server, scheme, &all("0.0", "1.0"));
+    watch_boxes(&page);
+    page.wait("document.getElementById('state').innerText", "2 workers serve");
+    page.wait("document.getElementById('rows').hidden", "false");
+    let top = |own: &str| {
+        format!(
+            "document.querySelector('.box[data-generation=\"{own}\"]').getBoundingClientRect().top"
+        )
+    };
+    let look = |state: &str| {
+        for width in WIDTHS {
+            fit_to(&page, width);
+            page.wait("document.documentElement.scrollWidth", &width.to_string());
+            page.wait("picture.strays()", "0");
+            page.wait("picture.overlaps()", "false");
+            let cut = "[...document.querySelectorAll('.box .name')].filter(it => it.scrollWidth > it.clientWidth).length";
+            page.wait(cut, "0");
+            page.screenshot(&format!("{state}-{scheme}-{width}.png"));
+            audit(&page, &axe, &format!("{state}, {scheme}, {width} px"));
+        }
+    };
+    look("workers");
+    choose(&page, true);
+    page.click("Restart by fork-exec");
+    page.wait(&box_of("0.1"), "probation");
+    page.wait(&all("0.1", "1.0"), "100");
+    page.wait("document.getElementById('state').innerText", "2 workers serve, one on probation");
+    look("workers-probation");
+    page.resize(1280, 900);
+    page.wait(&format!("{} === {}", top("0.0"), top("0.1")), "true");
+    page.wait(&format!("{} < {}", top("0.1"), top("1.0")), "true");
+    page.click("Roll back");
+    page.wait(&box_of("0.0"), "serving");
+    page.wait(&all("0.0", "1.0"), "100");
+    page.wait("document.querySelectorAll('#journal .back').length", "1");
+    page.wait("document.getElementById('failed').textContent", "0");
+    page.wait("document.getElementById('gaps').textContent", "0");
+    page.wait("overlapped", "0");
+}
+
+#[test]
+#[ignore = "needs chromium and axe-core"]
+fn workers_are_seen_in_light() {
+    workers_are_seen("light");
+}
+
+#[test]
+#[ignore = "needs chromium and axe-core"]
+fn workers_are_seen_in_dark() {
+    workers_are_seen("dark");
 }

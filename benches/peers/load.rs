@@ -189,7 +189,7 @@ impl Crowd {
         let mut clients = Vec::new();
         for number in 0..load.clients {
             // One after another, so that the accept queue is never full.
-            let mut wire = Wire::connect(address, load.tls.as_ref())?;
+            let mut wire = Wire::connect(address, load.tls.as_ref(), load.work.opening())?;
             let interest = Interest::READABLE | Interest::WRITABLE;
             poll.registry().register(&mut wire.socket, Token(number), interest)?;
             let batches = (0..VARIANTS).map(|variant| batch(&load, number, variant, &sample));

@@ -4,6 +4,7 @@
 //! cargo bench --bench peers                       # everything: some twenty minutes
 //! cargo bench --bench peers -- --quick            # does it work: a minute
 //! cargo bench --bench peers -- --only echo --rounds 9
+//! cargo bench --bench peers -- --only redis-benchmark --rounds 3    # beside redis, by its own client
 //! cargo bench --bench peers -- --only "restarts, heirloom" --gap 5000    # a million requests each: 17 minutes
 //! cargo bench --bench peers -- --only state --keys 1000000    # restarts with state in memory, beside redis and memcached
 //! cargo bench --bench peers -- --only "echo 64 B, 50" --before ../old/target/release/examples
@@ -35,6 +36,7 @@ mod handshakes;
 mod load;
 mod peers;
 mod protocol;
+mod redis_benchmark;
 mod restarts;
 mod rivals;
 mod secured;
@@ -60,7 +62,7 @@ use crate::{
     peers::{ALL, Ground, Peer},
     protocol::Protocol,
     secured::{Asked, Cover, Pair},
-    work::Work,
+    work::{Resp, Work},
 };
 
 /// Visitors at a time in a churn.
@@ -188,6 +190,7 @@ struct Task<'a> {
 /// Every work that is asked for, and how it is measured.
 fn list<'a>(options: &'a Options, ground: &Ground) -> io::Result<Vec<Task<'a>>> {
     let mut all = plain(options);
+    all.extend(by_redis_benchmark(options));
     if cfg!(feature = "tls") {
         all.extend(with_tls(options, ground)?);
     }
@@ -209,16 +212,44 @@ fn plain(options: &Options) -> Vec<Task<'_>> {
         }
     }
     for depth in [1, 16, 64] {
-        add("RESP GET", Work::Get, 50, depth);
-        add("RESP SET", Work::Set, 50, depth);
+        for (name, version) in [("RESP", Resp::Two), ("RESP3", Resp::Three)] {
+            add(&format!("{name} GET"), Work::Get(version), 50, depth);
+            add(&format!("{name} SET"), Work::Set(version), 50, depth);
+        }
     }
     for depth in [1, 16] {
         add("HTTP hello", Work::Http, 50, depth);
     }
-    for (name, work) in [("echo", Work::Echo), ("RESP", Work::Set), ("HTTP", Work::Http)] {
+    for (name, work) in [("echo", Work::Echo), ("RESP", Work::Set(Resp::Two)), ("HTTP", Work::Http)]
+    {
         let measure = move |server: &Running| visits::churn(server, work, AT_A_TIME, options.time);
         let title = format!("churn, {name}");
         all.push(Task { title, work, cover: Cover::Plain, measure: Box::new(measure) });
+    }
+    all
+}
+
+/// The load of another client, on those who know all that it asks for.
+fn by_redis_benchmark(options: &Options) -> Vec<Task<'_>> {
+    if !peers::is_installed(redis_benchmark::PROGRAM) {
+        println!("Skipped: its load, for want of {}.", redis_benchmark::PROGRAM);
+        return Vec::new();
+    }
+    let mut all = Vec::new();
+    for depth in [1, 16, 64] {
+        for (name, version) in [("RESP", Resp::Two), ("RESP3", Resp::Three)] {
+            for (verb, asked) in [("GET", Work::Get(version)), ("SET", Work::Set(version))] {
+                let measure = move |server: &Running| {
+                    redis_benchmark::run(server, asked, depth, options.time)
+                };
+                all.push(Task {
+                    title: format!("redis-benchmark, {name} {verb}, depth {depth}"),
+                    work: Work::Get(Resp::Three),
+                    cover: Cover::Plain,
+                    measure: Box::new(measure),
+                });
+            }
+        }
     }
     all
 }
@@ -284,7 +315,7 @@ fn works(ground: &Ground, options: &Options, cores: Option<Cores>) -> Result<(),
 fn idle(ground: &Ground, options: &Options, cores: Option<Cores>) -> Result<(), Box<dyn Error>> {
     let mut rows = Vec::new();
     let tls = cfg!(feature = "tls").then_some((Work::Echo, Cover::Ecdsa));
-    let plain = [Work::Echo, Work::Set, Work::Http].map(|work| (work, Cover::Plain));
+    let plain = [Work::Echo, Work::Set(Resp::Two), Work::Http].map(|work| (work, Cover::Plain));
     for (work, cover) in plain.into_iter().chain(tls) {
         let name = if cover.is_tls() { "TLS, echo" } else { work.protocol() };
         if !format!("idle, {name}").contains(&options.only) {

@@ -67,13 +67,15 @@ impl Peer {
     /// Whether it speaks a protocol.
     pub fn speaks(self, protocol: &str, cover: Cover) -> bool {
         match self {
-            Peer::Heirloom | Peer::Before | Peer::Tokio => true,
+            Peer::Heirloom | Peer::Before => true,
+            Peer::Redis => protocol.starts_with("resp") && !cover.is_tls(),
+            _ if protocol == "resp3" => false,
+            Peer::Tokio => true,
             Peer::Haproxy if cover.is_tls() => true,
             Peer::Nginx => protocol == "http",
             _ if cover.is_tls() => false,
             Peer::Bare => true,
             Peer::Libevent => protocol == "echo",
-            Peer::Redis => protocol == "resp",
             Peer::May | Peer::Haproxy => protocol == "http",
         }
     }
@@ -141,7 +143,7 @@ impl Ground {
 
     /// Why a peer cannot take part.
     pub fn lacks(&self, peer: Peer, cover: Cover) -> Option<&'static str> {
-        let missing = |program: &str| find(program).is_none();
+        let missing = |program: &str| !is_installed(program);
         match peer {
             Peer::Before if self.before.is_none() => Some("--before FOLDER"),
             Peer::Before if cover.is_tls() && !self.before_has_tls => Some("TLS in that folder"),
@@ -210,7 +212,7 @@ impl Ground {
     }
 
     fn heirloom(&self, peer: Peer, protocol: &str, address: &str, pair: Option<&Pair>) -> Command {
-        let name = if protocol == "resp" { "kv" } else { protocol };
+        let name = if protocol.starts_with("resp") { "kv" } else { protocol };
         let before = self.before.as_ref().filter(|_| peer == Peer::Before);
         let mut command = Command::new(before.map_or(self.example(name), |it| it.join(name)));
         command.args(["--listen", address, "--probation", "0.05", "--pid-file"]);
@@ -339,7 +341,11 @@ pub fn itself(kind: &str, protocol: &str, address: &str) -> io::Result<Command> 
     Ok(command)
 }
 
-/// A program on the path.
+/// Whether a program is on the path.
+pub fn is_installed(program: &str) -> bool {
+    find(program).is_some()
+}
+
 fn find(program: &str) -> Option<PathBuf> {
     let paths = env::var_os("PATH")?;
     env::split_paths(&paths).map(|folder| folder.join(program)).find(|path| path.is_file())

@@ -14,7 +14,7 @@ use crate::{
     common::process::Cores,
     peers::{Ground, Peer, itself},
     secured::Cover,
-    work::Work,
+    work::{Resp, Work},
 };
 
 /// A way to restart a server.
@@ -67,7 +67,7 @@ impl Way {
     }
 
     fn work(self) -> Work {
-        if self == Way::Redis { Work::Set } else { Work::Http }
+        if self == Way::Redis { Work::Set(Resp::Two) } else { Work::Http }
     }
 
     /// What has it restart, and by what one sees that it has.

@@ -124,11 +124,19 @@ pub struct Wire {
 }
 
 impl Wire {
-    /// Connects and shakes hands, and waits for both.
-    pub fn connect(address: SocketAddr, config: Option<&Arc<ClientConfig>>) -> io::Result<Wire> {
+    /// Connects and shakes hands, or says something at once and hears how the answer ends; and waits for it.
+    pub fn connect(
+        address: SocketAddr,
+        config: Option<&Arc<ClientConfig>>,
+        opening: Option<(&[u8], &[u8])>,
+    ) -> io::Result<Wire> {
         let mut stream = Blocking::connect(address)?;
         stream.set_nodelay(true)?;
         let tls = config.map(|config| shake(&mut stream, config)).transpose()?;
+        if let Some((words, end)) = opening {
+            stream.write_all(words)?;
+            hear(&mut stream, end)?;
+        }
         stream.set_nonblocking(true)?;
         Ok(Wire { socket: TcpStream::from_std(stream), tls: tls.map(Box::new) })
     }
@@ -176,6 +184,18 @@ impl Wire {
         }
         Ok(())
     }
+}
+
+/// Reads until the last bytes are these.
+fn hear(stream: &mut Blocking, end: &[u8]) -> io::Result<()> {
+    let (mut heard, mut buffer) = (Vec::new(), [0; 4096]);
+    while !heard.ends_with(end) {
+        match stream.read(&mut buffer)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            count => heard.extend_from_slice(&buffer[..count]),
+        }
+    }
+    Ok(())
 }
 
 fn shake(stream: &mut Blocking, config: &Arc<ClientConfig>) -> io::Result<ClientConnection> {

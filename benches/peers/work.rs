@@ -7,11 +7,18 @@ use std::ops::Range;
 pub enum Work {
     /// 64 bytes, which come back.
     Echo,
-    /// RESP, keys of 8 and values of 64 bytes.
-    Get,
-    Set,
+    /// Keys of 8 and values of 64 bytes.
+    Get(Resp),
+    Set(Resp),
     /// `GET /`: 13 bytes of text.
     Http,
+}
+
+/// Versions of the Redis protocol. What GET and SET are and say is the same in both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resp {
+    Two,
+    Three,
 }
 
 /// Keys that GET and SET are about.
@@ -24,7 +31,8 @@ impl Work {
     pub fn protocol(self) -> &'static str {
         match self {
             Work::Echo => "echo",
-            Work::Get | Work::Set => "resp",
+            Work::Get(Resp::Two) | Work::Set(Resp::Two) => "resp",
+            Work::Get(Resp::Three) | Work::Set(Resp::Three) => "resp3",
             Work::Http => "http",
         }
     }
@@ -34,8 +42,8 @@ impl Work {
         let key = client % KEYS;
         match self {
             Work::Echo => text(client, turn),
-            Work::Get => format!("*2\r\n$3\r\nGET\r\n$8\r\nkey:{key:04}\r\n").into_bytes(),
-            Work::Set => {
+            Work::Get(_) => format!("*2\r\n$3\r\nGET\r\n$8\r\nkey:{key:04}\r\n").into_bytes(),
+            Work::Set(_) => {
                 let mut all =
                     format!("*3\r\n$3\r\nSET\r\n$8\r\nkey:{key:04}\r\n$64\r\n").into_bytes();
                 all.extend(text(key, 0));
@@ -52,15 +60,28 @@ impl Work {
     pub fn reply(self, client: usize, turn: usize, sample: &[u8]) -> Vec<u8> {
         match self {
             Work::Echo => text(client, turn),
-            Work::Get => [b"$64\r\n", &text(client % KEYS, 0)[..], b"\r\n"].concat(),
-            Work::Set => b"+OK\r\n".to_vec(),
+            Work::Get(_) => [b"$64\r\n", &text(client % KEYS, 0)[..], b"\r\n"].concat(),
+            Work::Set(_) => b"+OK\r\n".to_vec(),
             Work::Http => sample.to_vec(),
+        }
+    }
+
+    /// What each client says when it has come, and how the answer to that ends.
+    pub fn opening(self) -> Option<(&'static [u8], &'static [u8])> {
+        match self {
+            Work::Get(Resp::Three) | Work::Set(Resp::Three) => {
+                Some((b"HELLO 3\r\nPING\r\n", b"+PONG\r\n"))
+            }
+            _ => None,
         }
     }
 
     /// What each client asks before anything is measured, so that there is something to GET.
     pub fn first(self) -> Option<Work> {
-        (self == Work::Get).then_some(Work::Set)
+        match self {
+            Work::Get(version) => Some(Work::Set(version)),
+            _ => None,
+        }
     }
 
     /// Whether `sample` is a whole reply, and where in it a clock is shown, whose bytes may change.

@@ -3,15 +3,17 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use super::place::Place;
+
 /// Clients are numbered from 1 on; a number is a dot on the page.
 #[derive(Debug, Default)]
 pub struct Clients {
     /// How many there are to be.
     pub wanted: usize,
-    /// Connections that stand or are being made, with the generation that has answered last.
-    pub here: BTreeMap<u64, Option<u64>>,
+    /// Connections that stand or are being made, with the process that has answered last.
+    pub here: BTreeMap<u64, Option<Place>>,
     last: u64,
-    /// Answers since the last picture, by generation.
+    /// Answers since the last picture, by generation, of all workers together.
     answers: BTreeMap<u64, Vec<Duration>>,
     pub answered: u64,
     /// Connections that were refused, and those that ended without an answer that was due.
@@ -44,9 +46,9 @@ impl Clients {
             .collect()
     }
 
-    pub fn answered(&mut self, number: u64, generation: u64, took: Duration) {
-        self.here.insert(number, Some(generation));
-        self.answers.entry(generation).or_default().push(took);
+    pub fn answered(&mut self, number: u64, place: Place, took: Duration) {
+        self.here.insert(number, Some(place));
+        self.answers.entry(place.generation).or_default().push(took);
         self.answered += 1;
     }
 

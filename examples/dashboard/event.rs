@@ -11,10 +11,8 @@ pub fn chunk(number: u64, event: &str, members: &str) -> Vec<u8> {
 }
 
 /// The first event of a stream. It is no new one, so it has the number of the last one that was sent.
-pub fn greeting(last: u64, who: &str, doomed: bool) -> Vec<u8> {
-    as_chunk(&format!(
-        "retry: {RETRY}\nid: {last}\nevent: hello\ndata: {{{who},\"hello\":{{\"doomed\":{doomed}}}}}\n\n"
-    ))
+pub fn greeting(last: u64, who: &str) -> Vec<u8> {
+    as_chunk(&format!("retry: {RETRY}\nid: {last}\nevent: hello\ndata: {{{who}}}\n\n"))
 }
 
 fn as_chunk(text: &str) -> Vec<u8> {

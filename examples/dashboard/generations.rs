@@ -3,10 +3,12 @@
 
 use std::fs;
 
+use super::place::Place;
+
 /// One line of a status, as JSON would have it: what is not known is `null`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Generation {
-    pub number: u64,
+    pub place: Place,
     pub pid: u32,
     pub engine: String,
     pub phase: String,
@@ -31,7 +33,10 @@ fn line(line: &str) -> Option<Generation> {
         pairs.filter(|(key, _)| *key == name).map(|(_, value)| value).next()
     };
     Some(Generation {
-        number: field("generation")?.parse().ok()?,
+        place: Place {
+            worker: field("worker").and_then(|worker| worker.parse().ok()),
+            generation: field("generation")?.parse().ok()?,
+        },
         pid: field("pid")?.parse().ok()?,
         engine: field("engine")?.to_owned(),
         phase: field("phase")?.to_owned(),

@@ -59,8 +59,8 @@ impl Journal {
     /// Who was there and is not any more.
     pub fn compare(&mut self, before: &[Generation], now: &[Generation]) {
         for gone in before.iter().filter(|one| now.iter().all(|other| other.pid != one.pid)) {
-            let Generation { number, pid, .. } = gone;
-            self.note("ended", &format!("Generation {number}, pid {pid}, has ended."));
+            let (title, pid) = (gone.place.title(), gone.pid);
+            self.note("ended", &format!("{title}, pid {pid}, has ended."));
         }
     }
 

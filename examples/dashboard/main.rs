@@ -2,6 +2,7 @@
 //!
 //! ```sh
 //! cargo run --release --example dashboard        # then open http://127.0.0.1:8090/
+//! cargo run --release --example dashboard -- --workers 2
 //! cargo run --release --features tls --example dashboard -- --listen-tls 127.0.0.1:8443 --tls-self-signed
 //! ```
 //!
@@ -15,12 +16,15 @@
 //! connections, drawn where the client was answered last, so that it shows what a client sees and
 //! not what the server believes.
 //!
+//! Whatever is pressed goes to the observer, and by the control socket, as from an operator, to the server: with
+//! `--workers` to their supervisor, which restarts one after the other. What a process has to know of it all are told.
+//!
 //! The page's stream goes along with every restart, also when the demo clients stay (`Service::on_move`).
 //!
 //! This file knows the command line. Of the server, `route` is what there is over HTTP and `guard` who may ask for
 //! it, `state` and `table` are what goes to the next program, `word` says what has become of a restart. Of the observer,
-//! `generations` reads a status, `clients` counts answers, `journal` keeps what has happened, `picture` writes it all down.
-//! `event` is how that is sent to the page, and `page/` is the page.
+//! `generations` reads a status, `launch` starts and ends the server, `clients` counts answers, `journal` keeps what has happened, `picture` writes it all down.
+//! `event` is how that is sent to the page, `place` is how a process is named, and `page/` is the page.
 
 mod clients;
 #[path = "../http/date.rs"]
@@ -29,9 +33,11 @@ mod event;
 mod generations;
 mod guard;
 mod journal;
+mod launch;
 mod observer;
 mod options;
 mod picture;
+mod place;
 #[path = "../http/reply.rs"]
 #[allow(dead_code)] // the page needs no other kinds of reply
 mod reply;

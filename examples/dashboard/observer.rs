@@ -5,11 +5,12 @@
 //! connections that this server has dialed, as any server on heirloom would, in one loop with all the rest.
 
 use std::{
+    collections::VecDeque,
     env, fs,
     io::Write,
-    os::unix::{fs::DirBuilderExt, net::UnixStream},
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
-    process::{self, Child, Command, ExitCode},
+    process::{self, Child, ExitCode},
     time::{Duration, Instant},
 };
 
@@ -22,9 +23,10 @@ use super::{
     clients::Clients,
     generations::{self, Generation},
     journal::{self, Journal},
+    launch,
     options::Options,
-    picture, tls,
-    tls_options::TlsOptions,
+    picture,
+    place::Place,
 };
 
 /// Time for a new picture, and for a question about the next one.
@@ -45,8 +47,9 @@ const MOST: usize = 500;
 /// A server that does not answer its control socket for this many ticks is gone.
 const PATIENCE: u32 = 50;
 
-/// The tag of the control socket; a client's is its number.
+/// Tags of the control socket, for a question and for a wish; a client's is its number.
 const STATUS: u64 = 0;
+const WISH: u64 = u64::MAX;
 
 /// The longest line that anybody says here.
 const MAX_LINE: usize = 4096;
@@ -61,6 +64,10 @@ struct Observer<'a> {
     journal: Journal,
     /// The last restart, as the process has put it that was to be replaced.
     restart: Option<String>,
+    /// The next new process is to fail.
+    doomed: bool,
+    /// What the control socket is to be asked for.
+    wishes: VecDeque<String>,
     /// Server processes that want pictures.
     feeds: Vec<ConnId>,
     /// Ticks without an answer of the control socket.
@@ -72,6 +79,8 @@ enum Session {
     Feed,
     /// A question to the control socket, and its reply so far.
     Status(String),
+    /// What the page wants of the server, on the control socket.
+    Wish,
     /// `asked`: an answer is due.
     Client { number: u64, asked: Option<Instant> },
 }
@@ -88,7 +97,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
 }
 
 fn observe(options: &Options, dir: &Path) -> Result<ExitCode> {
-    let mut server = start_server(options, dir)?;
+    let mut server = launch::start(options, dir)?;
     let mut status = ExitCode::SUCCESS;
     let observer = Observer {
         dir: dir.to_owned(),
@@ -98,11 +107,13 @@ fn observe(options: &Options, dir: &Path) -> Result<ExitCode> {
         generations: Vec::new(),
         journal: Journal::default(),
         restart: None,
+        doomed: false,
+        wishes: VecDeque::new(),
         feeds: Vec::new(),
         silent: 0,
     };
     let result = watch(observer, dir);
-    end_server(&mut server, dir);
+    launch::end(&mut server, dir);
     result.map(|()| status)
 }
 
@@ -112,43 +123,6 @@ fn watch(observer: Observer<'_>, dir: &Path) -> Result {
         .timeouts(Timeouts::new().first_message(None)) // a server process has nothing to say most of the time
         .drain_on_stop(Drain::deadline(Duration::ZERO))
         .run()
-}
-
-fn start_server(options: &Options, dir: &Path) -> Result<Child> {
-    let program = env::current_exe().map_err(|e| format!("this program's path: {e}"))?;
-    let mut command = Command::new(program);
-    command.arg("--serve").arg(dir);
-    for (option, addresses) in
-        [("--listen", &options.listen), ("--listen-tls", &options.tls.listen)]
-    {
-        command.args(addresses.iter().flat_map(|address| [option, address]));
-    }
-    let TlsOptions { certificate, key, self_signed, .. } = options.tls.clone();
-    // A new program is to show the one that the browser has been told to take.
-    let (certificate, key) = match self_signed {
-        true => tls::write_self_signed(dir).map(|(chain, key)| (Some(chain), Some(key)))?,
-        false => (certificate, key),
-    };
-    for (option, path) in [("--tls-cert", certificate), ("--tls-key", key)] {
-        if let Some(path) = path {
-            command.arg(option).arg(path);
-        }
-    }
-    command.arg("--probation").arg(options.probation.as_secs_f64().to_string());
-    command.arg("--state").arg(options.state.to_string());
-    if let Some(path) = &options.pid_file {
-        command.arg("--pid-file").arg(path);
-    }
-    Ok(command.spawn().map_err(|e| format!("cannot start the server: {e}"))?)
-}
-
-/// Whichever generation serves by now ends with the observer.
-fn end_server(first: &mut Child, dir: &Path) {
-    if let Ok(mut control) = UnixStream::connect(dir.join("control")) {
-        // If it cannot be told, it is ending already.
-        let _ = control.write_all(b"drain\n");
-    }
-    let _ = first.wait();
 }
 
 impl Observer<'_> {
@@ -184,13 +158,27 @@ impl Observer<'_> {
         for generation in &mut self.generations {
             generation.memory = generations::memory(generation.pid);
         }
-        let Observer { generations, clients, journal, restart, .. } = self;
-        let picture = picture::lay_out(generations, clients, journal, restart, journal::now());
+        let Observer { generations, clients, journal, restart, doomed, .. } = self;
+        let now = journal::now();
+        let picture = picture::lay_out(generations, clients, journal, restart, *doomed, now);
+        self.tell_all(net, &format!("picture {picture}"));
+    }
+
+    /// What every process of the server has to know.
+    fn tell_all(&self, net: &mut Net, line: &str) {
         for &feed in &self.feeds {
-            if let Some(mut conn) = net.get(feed) {
-                conn.send(picture.as_bytes());
-            }
+            net.get(feed).iter_mut().for_each(|conn| conn.send(line.as_bytes()));
         }
+    }
+
+    fn doom(&mut self, net: &mut Net, doomed: bool) {
+        self.doomed = doomed;
+        self.tell_all(net, &format!("doomed {doomed}\n"));
+    }
+
+    fn wish(&mut self, net: &mut Net, wish: &str) {
+        self.wishes.push_back(format!("{wish}\n"));
+        self.dial(net, "control", WISH);
     }
 
     /// What a process of the server says: an order of the page, or what has happened to it.
@@ -210,8 +198,20 @@ impl Observer<'_> {
                 }
                 self.journal.note("clients", "All clients were sent home.");
             }
+            ("doom", _) => {
+                self.doom(net, true);
+                self.journal.note("plan", "The next new generation is to fail.");
+            }
+            ("spare", _) => self.doom(net, false),
+            // Whoever is asked to restart has read by then what was told before: it looks after its
+            // connections first.
+            (how @ ("move" | "stay"), wish) => {
+                self.tell_all(net, &format!("moves {}\n", how == "move"));
+                self.wish(net, wish);
+            }
+            ("rollback", _) => self.wish(net, order),
             ("note", line) => self.journal.take(line),
-            ("restart", numbers) => self.restart = Some(numbers.to_owned()),
+            ("ended", numbers) => self.restart = Some(numbers.to_owned()),
             _ => log::error!("{order:?} is no order"),
         }
         self.complete(net);
@@ -232,10 +232,9 @@ impl Observer<'_> {
         line: &[u8],
     ) -> Result {
         let line = std::str::from_utf8(line).map_err(|_| "not a text")?;
-        let (generation, bye) =
-            line.split_once(' ').map_or((line, ""), |(number, bye)| (number, bye));
-        let generation = generation.parse().map_err(|_| "not a generation")?;
-        self.clients.answered(number, generation, took);
+        let (place, bye) = line.split_once(' ').unwrap_or((line, ""));
+        let place: Place = place.parse().map_err(|_| "not a generation")?;
+        self.clients.answered(number, place, took);
         if bye.is_empty() {
             conn.set_timer(NEXT, THINK + Duration::from_millis(number * 37 % THINK_SPREAD));
         } else {
@@ -254,6 +253,10 @@ impl Service for Observer<'_> {
                 conn.send(b"status\n");
                 Session::Status(String::new())
             }
+            Origin::Dialed { tag: WISH } => {
+                conn.send(self.wishes.pop_front().unwrap_or_default().as_bytes());
+                Session::Wish
+            }
             Origin::Dialed { tag } => {
                 let mut asked = None;
                 Observer::ask(conn, &mut asked);
@@ -261,6 +264,7 @@ impl Service for Observer<'_> {
             }
             _ => {
                 self.feeds.push(conn.id());
+                writeln!(conn, "doomed {}", self.doomed)?;
                 Session::Feed
             }
         })
@@ -275,7 +279,8 @@ impl Service for Observer<'_> {
         let Some((line, taken)) = codec::line(input, MAX_LINE)? else { return Ok(0) };
         match session {
             Session::Feed => self.obey(conn.net, &String::from_utf8_lossy(line)),
-            Session::Status(_) if line.is_empty() => conn.close(),
+            Session::Status(_) | Session::Wish if line.is_empty() => conn.close(),
+            Session::Wish => log::info!("{}", String::from_utf8_lossy(line)), // the journal has it from who restarts
             Session::Status(reply) => {
                 reply.push_str(&String::from_utf8_lossy(line));
                 reply.push('\n');
@@ -304,6 +309,7 @@ impl Service for Observer<'_> {
     fn on_close(&mut self, net: &mut Net, id: ConnId, session: Session, why: Reason) {
         match session {
             Session::Feed => self.feeds.retain(|&feed| feed != id),
+            Session::Wish => {}
             Session::Status(reply) => {
                 let generations = generations::parse(&reply);
                 if !generations.is_empty() {
@@ -327,7 +333,9 @@ impl Service for Observer<'_> {
     }
 
     fn on_dial_failed(&mut self, _net: &mut Net, tag: u64, why: std::io::Error) {
-        if tag != STATUS {
+        if tag == WISH {
+            self.wishes.pop_front();
+        } else if tag != STATUS {
             // Before the server has been seen at all it is not late, it is not there yet.
             if !self.generations.is_empty() {
                 self.clients.failed += 1;

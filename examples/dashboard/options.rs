@@ -6,7 +6,7 @@ use lexopt::{Arg, Error, Parser, ValueExt};
 
 use super::tls_options::TlsOptions;
 
-pub const USAGE: &str = "usage: dashboard [--listen HOST:PORT]... [--pid-file PATH] [--probation SECONDS] [--state MIB] \
+pub const USAGE: &str = "usage: dashboard [--listen HOST:PORT]... [--pid-file PATH] [--probation SECONDS] [--state MIB] [--workers N] \
      [--listen-tls HOST:PORT]... [--tls-cert PATH --tls-key PATH|--tls-self-signed]";
 
 /// Long enough to see a new generation on probation, and to roll it back by hand.
@@ -14,6 +14,9 @@ const PROBATION: Duration = Duration::from_secs(4);
 
 /// Enough state that it is seen to be copied, and little enough for any machine.
 const STATE: u16 = 8;
+
+/// More are no picture.
+const MOST_WORKERS: u32 = 8;
 
 /// Who this process is to be.
 pub enum Role {
@@ -31,6 +34,8 @@ pub struct Options {
     pub probation: Duration,
     /// In MiB.
     pub state: u16,
+    /// How many processes serve at a time.
+    pub workers: u32,
 }
 
 impl Options {
@@ -49,6 +54,7 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Option<(Options, Ro
         pid_file: None,
         probation: PROBATION,
         state: STATE,
+        workers: 1,
     };
     let mut role = Role::Observer;
     let mut parser = Parser::from_args(args);
@@ -67,6 +73,12 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Option<(Options, Ro
                 })?;
             }
             Arg::Long("state") => options.state = parser.value()?.parse()?,
+            Arg::Long("workers") => {
+                options.workers = parser.value()?.parse_with(|text| match text.parse() {
+                    Ok(count @ 1..=MOST_WORKERS) => Ok(count),
+                    _ => Err("not a number of processes that fits the page"),
+                })?;
+            }
             // For the observer, which starts the server so.
             Arg::Long("serve") => role = Role::Server { dir: parser.value()?.into() },
             Arg::Long("help") | Arg::Short('h') => return Ok(None),

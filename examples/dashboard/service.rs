@@ -2,8 +2,9 @@
 //! observer says of it and does not know what that is.
 //!
 //! ```text
-//! demo client   any line -> "GENERATION", or "GENERATION bye" where this process is leaving
-//! feed          the observer sends a picture per line; we say "add", "clear", "note KIND TEXT", "restart JSON"
+//! demo client   any line -> "PLACE", or "PLACE bye" where this process is leaving
+//! feed          the observer says "picture JSON", "moves true", "doomed true"; we say "add", "clear", "doom", "spare",
+//!               "stay restart fork", "move restart fork-exec", "rollback", "note KIND TEXT", "ended JSON"
 //! stream        "id: SEQUENCE", "event: hello|picture|started|failed|leaving", "data: JSON"
 //! ```
 
@@ -26,6 +27,7 @@ use super::{
     date::Calendar,
     event::{self, json},
     options::Options,
+    place::Place,
     reply::LAST_CHUNK,
     state::{self, Session, State},
     table::Table,
@@ -70,7 +72,7 @@ struct Dashboard {
     /// What the observer has not been told yet.
     orders: String,
     probation: Duration,
-    /// `"generation":N,"pid":N`: who speaks, in every event.
+    /// `"generation":N,"pid":N,"worker":null`: who speaks, in every event.
     who: String,
 }
 
@@ -102,6 +104,9 @@ pub fn run(options: &Options, dir: &Path) -> Result {
         .drain_on_restart(Drain::unlimited().spread(DRAIN_OVER))
         .drain_on_stop(Drain::deadline(Duration::from_secs(1)))
         .max_message(MAX_PICTURE);
+    if options.workers > 1 {
+        server = server.workers(options.workers);
+    }
     for page in 0..pages {
         server = server.listener_timeouts(page, Timeouts::new().all_idle(Duration::from_secs(60)));
     }
@@ -146,9 +151,9 @@ impl Service for Dashboard {
             Session::Client { leaving } => {
                 let Some((_, taken)) = codec::line(input, MAX_WORD)? else { return Ok(0) };
                 self.table.count();
-                let generation = conn.net.generation();
+                let place = Place::of(conn.net);
                 let bye = if *leaving { " bye" } else { "" };
-                writeln!(conn, "{generation}{bye}")?;
+                writeln!(conn, "{place}{bye}")?;
                 if *leaving {
                     conn.close();
                 }
@@ -156,8 +161,7 @@ impl Service for Dashboard {
             }
             Session::Feed => {
                 let Some((line, taken)) = codec::line(input, MAX_PICTURE)? else { return Ok(0) };
-                let picture = String::from_utf8_lossy(line);
-                self.tell(conn.net, "picture", &picture);
+                self.heed(conn.net, &String::from_utf8_lossy(line));
                 self.use_feed(conn);
                 Ok(taken)
             }
@@ -204,7 +208,8 @@ impl Service for Dashboard {
     }
 
     fn on_start(&mut self, net: &mut Net, start: Start) {
-        if start == Start::Fresh {
+        let own = Place::of(net);
+        if start == Start::Fresh && own.worker.unwrap_or(0) == 0 && own.generation == 0 {
             for (number, address) in net.addresses().iter().take(self.listen.len()).enumerate() {
                 let scheme = if number < self.plain { "http" } else { "https" };
                 // Whoever reads it may be gone; that is no reason to end.
@@ -212,14 +217,16 @@ impl Service for Dashboard {
             }
         }
         let engine = net.engine().map_or("none".to_owned(), |engine| engine.to_string());
-        let (generation, pid) = (net.generation(), process::id());
-        self.who = format!("\"generation\":{generation},\"pid\":{pid}");
+        let Place { worker, generation } = own;
+        let (pid, title) = (process::id(), own.title());
+        let worker = worker.map_or("null".to_owned(), |worker| worker.to_string());
+        self.who = format!("\"generation\":{generation},\"pid\":{pid},\"worker\":{worker}");
         self.tell(net, "started", &json(&engine));
         let note = match start {
-            Start::Fresh => format!("Generation {generation}, pid {pid}, serves."),
-            Start::Resumed { .. } => format!("Generation {generation}, pid {pid}, accepts again."),
+            Start::Fresh => format!("{title}, pid {pid}, serves."),
+            Start::Resumed { .. } => format!("{title}, pid {pid}, accepts again."),
             _ => format!(
-                "Generation {generation}, pid {pid}, made by {engine}, serves: on probation for {} s.",
+                "{title}, pid {pid}, made by {engine}, serves: on probation for {} s.",
                 self.probation.as_secs_f64()
             ),
         };
@@ -301,10 +308,12 @@ impl Service for Dashboard {
         if let Err(why) = &verdict.outcome {
             self.state.doomed = false;
             self.tell(net, "failed", &json(why));
+            self.order(net, "spare\n");
         }
-        let (kind, text) = word::say(verdict, net.generation());
+        let own = Place::of(net);
+        let (kind, text) = word::say(verdict, own);
         self.note(net, kind, &text);
-        self.order(net, &format!("restart {}\n", word::numbers(verdict)));
+        self.order(net, &format!("ended {}\n", word::numbers(verdict, own.worker)));
     }
 }
 

@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use heirloom::{Engine, RestartError, Verdict};
 
-use super::event::json;
+use super::{event::json, place::Place};
 
-/// The kind of a line of the journal, and the line. `serving` is the generation that says it.
-pub fn say(verdict: &Verdict, serving: u64) -> (&'static str, String) {
-    let Verdict { generation, engine, steps, outcome, .. } = verdict;
+/// The kind of a line of the journal, and the line. `serving` says it.
+pub fn say(verdict: &Verdict, serving: Place) -> (&'static str, String) {
+    let Verdict { engine, steps, outcome, .. } = verdict;
+    let new = Place { generation: verdict.generation, ..serving }.title();
     match outcome {
         Ok(pid) => {
-            let mut text = format!("Generation {generation}, pid {pid}, stays.");
+            let mut text = format!("{new}, pid {pid}, stays.");
             if let Some(moved) = steps.downtime {
                 text += &format!(" Connections that moved stood still for {:.1} ms.", ms(moved));
             }
@@ -25,7 +26,8 @@ pub fn say(verdict: &Verdict, serving: u64) -> (&'static str, String) {
         }
         Err(RestartError::RolledBack { reason }) => {
             let text = format!(
-                "Generation {generation}, by {engine}, was rolled back: {reason}. Generation {serving} serves again."
+                "{new}, by {engine}, was rolled back: {reason}. {} serves again.",
+                serving.title()
             );
             ("back", text)
         }
@@ -33,27 +35,26 @@ pub fn say(verdict: &Verdict, serving: u64) -> (&'static str, String) {
             let why = why.to_string();
             let why =
                 why.trim_start_matches("restart: ").trim_start_matches("the new side failed: ");
-            let text = format!(
-                "Generation {generation}, by {engine}, failed: {why}. Generation {serving} serves on."
-            );
+            let text = format!("{new}, by {engine}, failed: {why}. {} serves on.", serving.title());
             ("failed", text)
         }
     }
 }
 
 /// The members of a JSON object. Times in milliseconds.
-pub fn numbers(verdict: &Verdict) -> String {
+pub fn numbers(verdict: &Verdict, worker: Option<u32>) -> String {
     let Verdict { generation, engine, took, steps, outcome, .. } = verdict;
     let or_null = |value: Option<String>| value.unwrap_or("null".to_owned());
     let time = |time: Option<Duration>| or_null(time.map(|time| format!("{:.2}", ms(time))));
     format!(
         "{{\"generation\":{generation},\"engine\":\"{engine}\",\"stays\":{},\"took\":{},\"still\":{},\
-         \"moved\":{},\"state\":{}}}",
+         \"moved\":{},\"state\":{},\"worker\":{}}}",
         outcome.is_ok(),
         time(Some(*took)),
         time(standstill(verdict)),
         time(steps.downtime),
-        or_null(steps.copied.map(json))
+        or_null(steps.copied.map(json)),
+        or_null(worker.map(|worker| worker.to_string()))
     )
 }
 

@@ -157,19 +157,22 @@ pub fn integer(text: &[u8]) -> Option<i64> {
     if negative { Some(value) } else { value.checked_neg() }
 }
 
-/// A line of `kind` and up to four digits, as nearly all heads are: its number and the bytes it takes.
+/// A line of `kind` and up to three digits, as nearly all heads are: its number and the bytes it takes.
 /// `None`: it is another, or none, and has to be looked at closely.
 pub fn short_head(input: &[u8], kind: u8) -> Option<(usize, usize)> {
-    let digits = input.strip_prefix(&[kind])?;
-    let mut value = 0;
-    for (at, &byte) in digits.iter().take(5).enumerate() {
-        match byte {
-            b'0'..=b'9' if at == 0 || value > 0 => value = value * 10 + usize::from(byte - b'0'),
-            b'\r' if at > 0 && digits.get(at + 1) == Some(&b'\n') => return Some((value, at + 3)),
-            _ => return None,
+    let (&first, line) = input.split_first()?;
+    let number = |digits: &[u8]| {
+        digits.iter().fold(0, |number, digit| number * 10 + usize::from(digit - b'0'))
+    };
+    let found = match *line {
+        [a @ b'0'..=b'9', b'\r', b'\n', ..] => (number(&[a]), 4),
+        [a @ b'1'..=b'9', b @ b'0'..=b'9', b'\r', b'\n', ..] => (number(&[a, b]), 5),
+        [a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', b'\r', b'\n', ..] => {
+            (number(&[a, b, c]), 6)
         }
-    }
-    None
+        _ => return None,
+    };
+    (first == kind).then_some(found)
 }
 
 /// What is found where a line should be.

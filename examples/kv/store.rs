@@ -20,10 +20,15 @@ mod slot;
 mod touched;
 mod watches;
 
-use std::{collections::BTreeSet, hash::BuildHasher, iter, time::Instant};
+use std::{collections::BTreeSet, iter, time::Instant};
 
 pub use self::{loading::Loading, slot::Seed};
-use self::{shards::Shards, slot::Slot, touched::Touched, watches::Watches};
+use self::{
+    shards::Shards,
+    slot::{KeyHasher, Slot},
+    touched::Touched,
+    watches::Watches,
+};
 
 /// A value that is replaced keeps its memory if no more than this is wasted.
 const SLACK: usize = 1024;
@@ -77,7 +82,7 @@ impl Store {
     }
 }
 
-impl<H: BuildHasher> Store<H> {
+impl<H: KeyHasher> Store<H> {
     /// Keys come from strangers, so `hasher` should be one that they cannot foresee.
     pub fn with_hasher(hasher: H) -> Store<H> {
         let (items, due) = (Shards::new(), BTreeSet::new());

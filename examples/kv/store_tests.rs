@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
-    hash::{BuildHasherDefault, DefaultHasher, Hasher},
+    hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hasher},
     time::Duration,
 };
 
@@ -24,6 +24,14 @@ impl Hasher for Crowded {
     }
 }
 
+impl KeyHasher for BuildHasherDefault<Crowded> {
+    fn hash(&self, key: &[u8]) -> u64 {
+        let mut hasher = self.build_hasher();
+        hasher.write(key);
+        hasher.finish()
+    }
+}
+
 type CrowdedStore = Store<BuildHasherDefault<Crowded>>;
 
 fn crowded() -> CrowdedStore {
@@ -34,7 +42,7 @@ fn after(now: Instant, millis: u64) -> Instant {
     now + Duration::from_millis(millis)
 }
 
-fn value<H: BuildHasher>(store: &Store<H>, key: &[u8], now: Instant) -> Option<Vec<u8>> {
+fn value<H: KeyHasher>(store: &Store<H>, key: &[u8], now: Instant) -> Option<Vec<u8>> {
     store.get(key, now).map(|item| item.value.clone())
 }
 
@@ -213,7 +221,7 @@ proptest! {
     }
 }
 
-fn scan_amid_changes<H: BuildHasher>(
+fn scan_amid_changes<H: KeyHasher>(
     mut store: Store<H>,
     staying: usize,
     others: usize,
@@ -296,4 +304,16 @@ fn a_key_that_comes_twice_is_refused() {
     assert_eq!(store.at(hash).count(), 2);
     assert_eq!(store.replace(hash, vec![item(&[tie])]), Ok(()));
     assert!(store.at(hash).map(|item| &*item.key).eq([&[tie][..]]));
+}
+
+/// In a piece or as a whole: where keys stand is agreed on by programs that hash them either way.
+#[test]
+fn a_key_has_the_hash_that_its_bytes_have() {
+    let seed = Seed::random();
+    for length in 0..40 {
+        let key: Vec<u8> = (0..length).collect();
+        let mut hasher = seed.build_hasher();
+        hasher.write(&key);
+        assert_eq!(seed.hash(&key), hasher.finish());
+    }
 }

@@ -1,6 +1,6 @@
 //! The dashboard's stream of events, as its page has it.
 
-use std::time::Instant;
+use std::{fmt::Display, time::Instant};
 
 use super::{
     DEADLINE,
@@ -61,8 +61,8 @@ impl<C: Talks> Stream<C> {
     }
 }
 
-/// How many clients were answered last by this generation.
-pub fn clients(picture: &str, generation: u64) -> usize {
+/// How many clients were answered last by this generation; `0.1` is generation 1 of worker 0.
+pub fn clients(picture: &str, generation: impl Display) -> usize {
     let list = picture.split_once("\"clients\":{").map_or("", |(_, rest)| rest);
     let list = list.split('}').next().unwrap_or_default();
     let Some((_, list)) = list.split_once(&format!("\"{generation}\":[")) else { return 0 };

@@ -1,7 +1,7 @@
 // The stream: every event has a number, and whoever writes it goes on counting. A new connection begins anew, for another
 // process may write it.
 const seen = { opened: 0, last: null, gaps: 0, events: 0, writers: new Set(), heard: performance.now(), writer: null };
-let stream, proving = false, busy = false;
+let stream, proving = false, busy = false, workers = 0;
 const hear = (name, act) => stream.addEventListener(name, event => {
   const id = Number(event.lastEventId), data = JSON.parse(event.data);
   if (seen.last !== null && id !== seen.last + 1) seen.gaps++;
@@ -13,13 +13,12 @@ const hear = (name, act) => stream.addEventListener(name, event => {
   act(data);
   showState();
 });
-const doom = value => $("doom").setAttribute("aria-pressed", value);
 const listen = () => {
   stream = new EventSource("/events");
   stream.onopen = () => { seen.opened++; seen.last = null; };
-  hear("hello", ({ hello }) => doom(hello.doomed));
+  hear("hello", () => {});
   hear("started", charts.mark);
-  hear("failed", () => doom(false));
+  hear("failed", () => {});
   hear("leaving", () => {});
   hear("picture", showPicture);
 };
@@ -31,7 +30,8 @@ const showState = () => {
   const quiet = performance.now() - seen.heard, isQuiet = quiet > QUIET;
   const state = !isQuiet && seen.events ? "live" : !isQuiet ? "waiting" : stream.readyState === EventSource.OPEN ? "silent" : "gone";
   const words = { waiting: "Waiting for the server", silent: "The server is silent", gone: "The server is gone",
-    live: `Generation ${seen.writer?.generation} serves${proving ? ", on probation" : ""}` };
+    live: workers ? `${workers} workers serve${proving ? ", one on probation" : ""}`
+      : `Generation ${seen.writer?.generation} serves${proving ? ", on probation" : ""}` };
   document.body.dataset.state = state;
   const label = $("state").lastElementChild;
   if (label.textContent !== words[state]) label.textContent = words[state];
@@ -80,11 +80,11 @@ const showRestart = restart => {
   $("none").hidden = restart !== null;
   $("last").hidden = restart === null;
   if (!restart) return;
-  const { generation, engine, stays, took, still, moved, state } = restart;
+  const { generation, worker, engine, stays, took, still, moved, state } = restart;
   const ms = time => time < 1000 ? `${time < 10 ? time.toFixed(1) : Math.round(time)} ms` : `${(time / 1000).toFixed(2)} s`;
   const longest = Math.max(still ?? 0, moved ?? 0);
   $("still").textContent = longest ? ms(longest) : "–";
-  $("last-who").textContent = `${generation}, by ${engine}: ${stays ? "stays" : "did not stay"}`;
+  $("last-who").textContent = `${generation}${worker === null ? "" : ` of worker ${worker}`}, by ${engine}: ${stays ? "stays" : "did not stay"}`;
   $("last-took").textContent = `${ms(took)}${stays ? ", probation included" : ""}`;
   $("last-still").textContent = [moved === null ? "" : `${ms(moved)} for connections that moved`,
     still === null ? "" : `${ms(still)} for those that stayed`].filter(Boolean).join(", ") || "none";
@@ -92,15 +92,18 @@ const showRestart = restart => {
     ? (engine === "fork" ? "nothing to copy: the memory is shared" : "not copied") : state;
 };
 
-const showPicture = ({ generation, picture: it }) => {
+const showPicture = ({ generation, worker, picture: it }) => {
   proving = it.generations.some(({ phase }) => phase === "probation");
-  busy = it.generations.some(({ phase }) => !["serving", "draining", "stopping", "ended"].includes(phase));
+  busy = it.generations.some(({ phase }) => !["serving", "draining", "stopping", "ended", "silent"].includes(phase));
+  workers = new Set(it.generations.map(it => it.worker).filter(worker => worker !== null)).size;
+  $("rows").hidden = !workers;
+  $("doom").setAttribute("aria-pressed", it.doomed);
   $("answered").textContent = number(it.answered);
   $("failed").textContent = number(it.failed);
   $("failures").className = it.failed ? "bad" : "";
   $("stream").textContent = `${plural(seen.events, "event")}, ${plural(seen.writers.size, "process", "processes")}, `
     + plural(seen.opened, "connection");
-  picture.show(it.generations, it.clients, generation);
+  picture.show(it.generations, it.clients, placeOf(worker, generation));
   charts.collect(it.answers, it.at);
   showJournal(it.journal);
   showRestart(it.restart);
@@ -114,7 +117,6 @@ for (const button of document.querySelectorAll("[data-post]")) {
     let reply = await post();
     if (reply?.status === 408) reply = await post(); // that process leaves, and has closed the connection
     if (!reply || !reply.ok) note(`“${button.firstElementChild.textContent}” had no answer.`);
-    else if (button.id === "doom") doom(true);
   };
 }
 

@@ -4,22 +4,27 @@ const number = value => value.toLocaleString("en");
 const plural = (count, one, many = `${one}s`) => `${number(count)} ${count === 1 ? one : many}`;
 const make = (parent, name, properties = {}) => parent.appendChild(Object.assign(document.createElement(name), properties));
 
-// The picture: boxes from the oldest to the newest, dots that fly to their box. All of it is laid out for the width that
-// there is, in real pixels, so that text keeps its size. Whatever moves, moves by the same share of its way in each
+// A process by its name: `3` is generation 3, and `1.3` that of worker 1.
+const placeOf = (worker, generation) => worker === null ? `${generation}` : `${worker}.${generation}`;
+
+// The picture: boxes from the oldest to the newest, a row for each worker where there are several, dots that fly to their
+// box. All of it is laid out for the width that there is, in real pixels, so that text keeps its size. Whatever moves, moves by the same share of its way in each
 // frame: what does not overlap before and after does not overlap in between.
 const picture = (() => {
-  const HEAD = 88, FOOT = 34, GAP = 14, PAD = 16, NARROWEST = 205, HIGH = 290, ROW = 196;
+  const HEAD = 88, FOOT = 34, GAP = 14, PAD = 16, HIGH = 290, ROW = 196;
+  // So wide at least is a box, and that of a worker, which has a longer name.
+  const NARROWEST = 205, NARROWEST_OF_WORKERS = 285;
   // As the server's status names them, for who looks.
   const PHASES = { serving: "Serving", probation: "On probation", released: "Stands by", draining: "Drains",
     "starting-successor": "Serving, starts the next", copying: "Serving, copies its state",
     "catching-up": "Serving, copies changes", "handing-over": "Hands over", "handed-over": "Hands over",
-    waiting: "Gets ready", "taking-back": "Takes back", "handing-back": "Hands back", "handed-back": "Was rolled back",
+    starting: "Gets ready", silent: "Says nothing", waiting: "Gets ready", "taking-back": "Takes back", "handing-back": "Hands back", "handed-back": "Was rolled back",
     stopping: "Stops", ended: "Has ended" };
   const ACCEPT = ["serving", "probation", "starting-successor", "copying", "catching-up"];
   const place = $("picture"), canvas = place.firstElementChild, brush = canvas.getContext("2d");
   const calm = matchMedia("(prefers-reduced-motion: reduce)");
   const boxes = new Map(), dots = new Map();
-  let line = [], width = 0, height = 0, clients = {}, writer = null, ring = null, running = false, before = 0, inks = [];
+  let line = [], workers = 1, width = 0, height = 0, clients = {}, writer = null, ring = null, running = false, before = 0, inks = [];
 
   const mix = () => {
     const style = getComputedStyle(document.documentElement);
@@ -29,25 +34,25 @@ const picture = (() => {
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { mix(); wake(); });
 
   const makeBox = generation => {
-    const element = make(place, "div", { className: "box" });
-    element.dataset.generation = generation.number;
+    const element = make(place, "div", { className: "box" }), own = placeOf(generation.worker, generation.number);
+    element.dataset.generation = own;
     element.style.setProperty("--own", color(generation.number));
     const text = make(element, "div");
     const name = make(text, "p", { className: "name" });
     const title = document.createTextNode("");
     name.append(title);
     const phase = make(name, "span");
-    return { element, title, phase, lines: [make(text, "p"), make(text, "p")], generation };
+    return { element, title, phase, lines: [make(text, "p"), make(text, "p")], generation, own, row: generation.worker ?? 0 };
   };
 
   // What a box says. Its clients are those that are drawn in it.
   const describe = it => {
-    const { title, phase, lines, generation, element } = it;
-    const { number: own, pid, engine, age, memory, connections } = generation;
+    const { title, phase, lines, generation, element, own } = it;
+    const { number: which, worker, pid, engine, age, memory, connections } = generation;
     const count = (clients[own] || []).length;
-    title.data = `Generation ${own}`;
+    title.data = worker === null ? `Generation ${which}` : `Worker ${worker}, generation ${which}`;
     phase.textContent = PHASES[generation.phase] || generation.phase;
-    lines[0].textContent = [`pid ${pid}`, engine === "none" ? "started by hand" : `by ${engine}`,
+    lines[0].textContent = [`pid ${pid}`, engine !== "none" ? `by ${engine}` : worker === null ? "started by hand" : "by the supervisor",
       age === null ? "" : `${age.toFixed(age < 100 ? 1 : 0)} s old`].filter(Boolean).join(" · ");
     const others = connections === null ? null : connections - count;
     lines[1].textContent = [plural(count, "client"),
@@ -57,28 +62,36 @@ const picture = (() => {
     element.className = `box${ACCEPT.includes(generation.phase) ? " serves" : ""}${generation.phase === "probation" ? " proving" : ""}`;
   };
 
-  // Where each box is to be. One that leaves ends as a line between its neighbours, one that comes begins as one.
-  const arrange = () => {
-    const alive = line.filter(it => !it.leaving), count = Math.max(1, alive.length);
-    const stacked = width < 560 || (width + GAP) / count - GAP < NARROWEST;
-    const wide = stacked ? width : Math.min(560, (width + GAP) / count - GAP);
-    const total = stacked ? Math.max(HIGH, count * (ROW + GAP) - GAP) : HIGH;
-    const high = stacked ? Math.min(HIGH, (total + GAP) / count - GAP) : total;
-    let at = stacked ? 0 : (width - count * (wide + GAP) + GAP) / 2;
-    for (const it of line) {
-      const size = it.leaving ? 0 : stacked ? high : wide;
-      const begin = it.leaving ? Math.max(0, at - GAP / 2) : at;
-      it.to = stacked ? { x: 0, y: begin, w: width, h: size } : { x: begin, y: 0, w: size, h: total };
-      if (!it.now) it.now = line.length === 1 ? { ...it.to } : stacked ? { ...it.to, h: 0 } : { ...it.to, w: 0 };
-      if (!it.leaving) at += size + GAP;
+  // Boxes beside each other, or below each other, from a point on. One that leaves ends as a line between its neighbours,
+  // one that comes begins as one.
+  const align = (row, shape, [from, size], at) => {
+    for (const it of row) {
+      it.to = { ...shape, [from]: it.leaving ? Math.max(0, at - GAP / 2) : at };
+      if (it.leaving) it.to[size] = 0;
+      if (!it.now) it.now = row.length === 1 ? { ...it.to } : { ...it.to, [size]: 0 };
+      if (!it.leaving) at += it.to[size] + GAP;
     }
     // A new box must not begin in the middle of one that has not made room for it yet.
     let edge = -Infinity;
-    for (const it of line) {
-      const [from, size] = stacked ? ["y", "h"] : ["x", "w"];
+    for (const it of row) {
       if (it.now[from] < edge && it.now[size] < 1) it.now[from] = edge;
       edge = Math.max(edge, it.now[from] + it.now[size]);
     }
+  };
+
+  // Where each box is to be.
+  const arrange = () => {
+    const rows = Array.from({ length: workers }, (_, row) => line.filter(it => it.row === row));
+    const counts = rows.map(row => row.filter(it => !it.leaving).length), most = Math.max(1, ...counts);
+    const room = (width + GAP) / most - GAP, stacked = width < 560 || room < narrowest();
+    const down = stacked ? Math.max(1, counts.reduce((sum, count) => sum + count)) : workers;
+    const total = workers === 1 && !stacked ? HIGH : Math.max(HIGH, down * (ROW + GAP) - GAP);
+    const high = Math.min(HIGH, (total + GAP) / down - GAP);
+    const lines = stacked ? [line] : rows, wide = stacked ? width : Math.min(560, room);
+    lines.forEach((row, at) => {
+      const count = row.filter(it => !it.leaving).length, shape = { x: 0, y: at * (high + GAP), w: wide, h: high };
+      align(row, shape, stacked ? ["y", "h"] : ["x", "w"], stacked ? 0 : (width - count * (wide + GAP) + GAP) / 2);
+    });
     if (height !== total) {
       height = total;
       place.style.height = `${height}px`;
@@ -92,15 +105,19 @@ const picture = (() => {
     brush.setTransform(scale, 0, 0, scale, 0, 0);
   };
 
-  const boxOf = generation => line.findLast(it => !it.leaving && it.generation.number === generation);
+  const narrowest = () => workers > 1 ? NARROWEST_OF_WORKERS : NARROWEST;
+  // Of one line. Workers keep their rows, so of those no more than fit.
+  const shown = () => workers > 1 ? Math.max(2, Math.floor((width + GAP) / (narrowest() + GAP))) : 5;
+
+  const boxOf = own => line.findLast(it => !it.leaving && it.own === own);
 
   // A dot keeps its place while it stays, so that those that leave leave holes.
   const settle = () => {
     const here = new Set();
-    for (const [name, numbers] of Object.entries(clients)) {
-      const generation = Number(name);
-      if (!boxOf(generation)) continue;
-      const staying = numbers.map(client => dots.get(client)).filter(dot => dot?.home === generation);
+    for (const [own, numbers] of Object.entries(clients)) {
+      const box = boxOf(own), ink = box?.generation.number % 6;
+      if (!box) continue;
+      const staying = numbers.map(client => dots.get(client)).filter(dot => dot?.home === own);
       const taken = new Set(staying.map(dot => dot.place));
       let free = 0;
       for (const client of numbers) {
@@ -108,10 +125,10 @@ const picture = (() => {
         if (!dots.has(client)) dots.set(client, { size: 0, mixed: 0 });
         const dot = dots.get(client);
         dot.gone = false;
-        if (dot.home === generation) continue;
+        if (dot.home === own) continue;
         while (taken.has(free)) free++;
         taken.add(free);
-        [dot.from, dot.home, dot.place, dot.mixed] = [dot.home ?? generation, generation, free, 0];
+        [dot.from, dot.ink, dot.home, dot.place, dot.mixed] = [dot.ink ?? ink, ink, own, free, 0];
       }
     }
     for (const [client, dot] of dots) dot.gone = !here.has(client);
@@ -120,10 +137,10 @@ const picture = (() => {
   // How far dots are apart: as much as lets the fullest box have all of its own.
   const spacing = () => {
     let step = 21;
-    for (const { to, generation, leaving } of line) {
+    for (const { to, own, leaving } of line) {
       if (leaving) continue;
       let most = 0;
-      for (const dot of dots.values()) if (dot.home === generation.number && !dot.gone) most = Math.max(most, dot.place + 1);
+      for (const dot of dots.values()) if (dot.home === own && !dot.gone) most = Math.max(most, dot.place + 1);
       const w = to.w - 2 * PAD, h = to.h - HEAD - FOOT;
       while (step > 4 && Math.floor(w / step) * Math.floor(h / step) < most) step -= .25;
     }
@@ -170,12 +187,12 @@ const picture = (() => {
       if (dot.gone && dot.size < .3) dots.delete(client);
       if (dot.size <= 0) continue;
       brush.globalAlpha = 1;
-      brush.fillStyle = inks[dot.from % 6];
+      brush.fillStyle = inks[dot.from];
       brush.beginPath();
       brush.arc(dot.x, dot.y, dot.size, 0, 2 * Math.PI);
       brush.fill();
       brush.globalAlpha = dot.mixed;
-      brush.fillStyle = inks[dot.home % 6];
+      brush.fillStyle = inks[dot.ink];
       brush.fill();
     }
     return moves;
@@ -225,12 +242,15 @@ const picture = (() => {
   return {
     show(generations, answered, who) {
       [clients, writer] = [answered, who];
-      const alive = [...generations].sort((a, b) => a.number - b.number).slice(-5);
+      workers = Math.max(workers, ...generations.map(({ worker }) => worker === null ? 1 : worker + 1));
+      const inOrder = [...generations].sort((a, b) => a.worker - b.worker || a.number - b.number);
+      const alive = Array.from({ length: workers }, (_, row) => inOrder.filter(({ worker }) => (worker ?? 0) === row)
+        .slice(-shown())).flat();
       for (const generation of alive) {
         if (!boxes.has(generation.pid)) {
           const it = makeBox(generation);
           boxes.set(generation.pid, it);
-          const after = line.findLastIndex(other => other.generation.number <= generation.number);
+          const after = line.findLastIndex(({ row, generation: other }) => row < it.row || row === it.row && other.number <= generation.number);
           line.splice(after + 1, 0, it);
         }
         boxes.get(generation.pid).generation = generation;
@@ -248,7 +268,7 @@ const picture = (() => {
       wake();
     },
     // Clients that are drawn with this generation.
-    count: generation => [...dots.values()].filter(dot => dot.home === generation && !dot.gone).length,
+    count: own => [...dots.values()].filter(dot => dot.home === `${own}` && !dot.gone).length,
     // Pairs of boxes, or parts of one and the outside, that are drawn over each other.
     overlaps: () => line.some((it, at) => line.slice(at + 1).some(({ now }) =>
       it.now.x + it.now.w > now.x + 1 && now.x + now.w > it.now.x + 1

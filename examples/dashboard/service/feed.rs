@@ -23,6 +23,16 @@ impl Dashboard {
         });
     }
 
+    /// What the observer says.
+    pub(super) fn heed(&mut self, net: &mut Net, line: &str) {
+        match line.split_once(' ') {
+            Some(("picture", picture)) => self.tell(net, "picture", picture),
+            Some(("moves", moves)) => self.state.clients_move = moves == "true",
+            Some(("doomed", doomed)) => self.state.doomed = doomed == "true",
+            _ => log::error!("{line:?} is nothing that an observer says"),
+        }
+    }
+
     /// Sends browsers away: they come back to the generation that serves.
     pub(super) fn leave_pages(&mut self, net: &mut Net) {
         for page in std::mem::take(&mut self.pages) {

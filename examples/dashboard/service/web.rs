@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use heirloom::{Connection, Engine, Net, Restart, Result};
+use heirloom::{Connection, Net, Result};
 
 use super::{
     super::{
@@ -10,7 +10,7 @@ use super::{
         reply::{After, Extent, Head, JSON, Refusal, Status, TEXT},
         request::{self, Framing, Method},
         route::{Button, Route},
-        state::{Session, State},
+        state::Session,
         tls,
     },
     Dashboard, end_stream,
@@ -92,8 +92,7 @@ impl Dashboard {
         put(conn, Head { extent: Extent::Chunked, ..head });
         self.pages.retain(|&page| page != conn.id());
         self.streams.push(conn.id());
-        let State { sequence, doomed, .. } = self.state;
-        conn.send(&event::greeting(sequence, &self.who, doomed));
+        conn.send(&event::greeting(self.state.sequence, &self.who));
         if conn.is_draining() {
             end_stream(conn);
         }
@@ -104,18 +103,11 @@ impl Dashboard {
             Button::Add => self.order(net, "add\n"),
             Button::Clear => self.order(net, "clear\n"),
             Button::Restart { engine, moves } => {
-                self.state.clients_move = moves;
-                let how = match engine {
-                    Engine::Fork => Restart::fork(),
-                    Engine::ForkExec => Restart::fork_exec(),
-                };
-                net.restart(how.move_connections().probation(self.probation));
+                let how = if moves { "move" } else { "stay" };
+                self.order(net, &format!("{how} restart {engine}\n"));
             }
-            Button::Doom => {
-                self.state.doomed = true;
-                self.order(net, "note plan The next new generation is to fail.\n");
-            }
-            Button::RollBack => net.roll_back("the page has asked for it"),
+            Button::Doom => self.order(net, "doom\n"),
+            Button::RollBack => self.order(net, "rollback\n"),
         }
     }
 

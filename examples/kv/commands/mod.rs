@@ -47,19 +47,31 @@ pub struct State {
     pub commands: u64,
     /// When this program was started, by whatever generation.
     pub since: Instant,
+    /// The moment of the last command, and its millisecond: those of one turn have it in common.
+    moment: (Instant, i64),
 }
 
 impl State {
     pub fn new() -> State {
+        let (now, wall) = (Instant::now(), Wall::now());
         State {
             store: Store::new(),
             hub: Hub::default(),
             monitors: BTreeSet::new(),
-            wall: Wall::now(),
+            wall,
             clients: 0,
             commands: 0,
-            since: Instant::now(),
+            since: now,
+            moment: (now, wall.millis(now)),
         }
+    }
+
+    /// Milliseconds since 1970.
+    fn millis(&mut self, now: Instant) -> i64 {
+        if self.moment.0 != now {
+            self.moment = (now, self.wall.millis(now));
+        }
+        self.moment.1
     }
 
     pub fn begin(&mut self, now: Instant) -> Session {
@@ -149,7 +161,7 @@ pub fn run(mut call: Call<'_, '_>) -> heirloom::Result {
         return Ok(()); // an empty line; people type them
     }
     call.state.commands += 1;
-    call.session.active = call.state.wall.millis(call.now);
+    call.session.active = call.state.millis(call.now);
     if call.session.replies == Replies::SkipNext {
         call.session.replies = Replies::On;
     }
@@ -186,12 +198,12 @@ fn carry_out(spec: &'static Spec, call: &mut Call<'_, '_>) {
 fn find(args: Args<'_>) -> Answer<&'static Spec> {
     let name = args.at(0);
     let Some(spec) = table::named(name) else { return Err(fault::unknown_command(args)) };
-    match args.get(1) {
-        Some(sub) if spec.is(CONTAINER) => {
-            table::sub_named(name, sub).ok_or_else(|| fault::unknown_subcommand(name, sub))
-        }
-        _ => Ok(spec),
+    if spec.is(CONTAINER)
+        && let Some(sub) = args.get(1)
+    {
+        return table::sub_named(name, sub).ok_or_else(|| fault::unknown_subcommand(name, sub));
     }
+    Ok(spec)
 }
 
 /// Whether it may be carried out now, with so many arguments.

@@ -32,6 +32,8 @@ pub const AT_ONCE: u8 = 8;
 pub const ADMIN: u8 = 16;
 /// Its first argument says which subcommand is meant.
 pub const CONTAINER: u8 = 32;
+/// It is one, whose name no client says as it is here.
+const SUBCOMMAND: u8 = 64;
 
 impl Spec {
     /// Whether it has that flag.
@@ -47,7 +49,7 @@ impl Spec {
 /// The command of that name. Nearly every client writes capitals as they are in the table.
 pub fn named(name: &[u8]) -> Option<&'static Spec> {
     let spec = find(name).or_else(|| find(Capitals::of(name).as_bytes()));
-    spec.filter(|_| !name.contains(&b'|'))
+    spec.filter(|spec| !spec.is(SUBCOMMAND))
 }
 
 pub fn sub_named(name: &[u8], sub: &[u8]) -> Option<&'static Spec> {
@@ -77,13 +79,22 @@ macro_rules! commands {
         fn find(name: &[u8]) -> Option<&'static Spec> {
             Some(match name {
                 $($name => const {
-                    let flags = $($flag)|+;
+                    let flags = $($flag)|+ | subcommand($name);
                     &Spec { name: $name, arity: $arity, flags, keys: $keys, run: $run }
                 },)*
                 _ => return None,
             })
         }
     };
+}
+
+/// The flag of names like `CLIENT|ID`.
+const fn subcommand(name: &[u8]) -> u8 {
+    match name {
+        [] => 0,
+        [b'|', ..] => SUBCOMMAND,
+        [_, rest @ ..] => subcommand(rest),
+    }
 }
 
 /// A container is not called where it asks for two arguments: the second one leads elsewhere.

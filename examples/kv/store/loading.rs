@@ -1,11 +1,11 @@
 //! A store from another process: all of its items in their order, or those of one hash after the other.
 
-use std::{collections::BTreeSet, hash::BuildHasher, time::Instant};
+use std::{collections::BTreeSet, time::Instant};
 
 use super::{
     Item, Store,
     shards::InOrder,
-    slot::{HASH_BITS, Slot},
+    slot::{HASH_BITS, KeyHasher, Slot},
     touched::Touched,
     watches::Watches,
 };
@@ -22,7 +22,7 @@ pub struct Loading<H> {
     hasher: H,
 }
 
-impl<H: BuildHasher> Loading<H> {
+impl<H: KeyHasher> Loading<H> {
     pub fn new(hasher: H) -> Loading<H> {
         Loading { items: InOrder::new(), due: Vec::new(), hasher }
     }
@@ -54,7 +54,7 @@ impl<H: BuildHasher> Loading<H> {
     }
 }
 
-impl<H: BuildHasher> Store<H> {
+impl<H: KeyHasher> Store<H> {
     /// The items whose keys have that hash.
     pub fn at(&self, hash: u64) -> impl Iterator<Item = &Item> {
         self.ties(Slot::first(hash)).map(|(_, item)| item)

@@ -1,17 +1,17 @@
 //! What follows from the order of keys: SCAN and RANDOMKEY.
 
-use std::{hash::BuildHasher, time::Instant};
+use std::time::Instant;
 
 use super::{
     Store,
-    slot::{HASH_BITS, Slot},
+    slot::{HASH_BITS, KeyHasher, Slot},
 };
 
 /// RANDOMKEY chooses among so many neighbours. A key behind a wide gap between hashes would come up
 /// often otherwise; up to this many keys the choice is fair.
 const SAMPLE: usize = 16;
 
-impl<H: BuildHasher> Store<H> {
+impl<H: KeyHasher> Store<H> {
     /// The keys from `cursor` on, some `count` of them, and the cursor for the next call. 0 is the
     /// beginning, and answered at the end.
     pub fn scan(&self, cursor: u64, count: usize, now: Instant) -> (Vec<&[u8]>, u64) {

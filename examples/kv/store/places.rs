@@ -1,11 +1,14 @@
 //! An item and its expiry are in two maps, and that it has changed is noted: all three here, so that none is
 //! forgotten.
 
-use std::{hash::BuildHasher, iter, mem, time::Instant};
+use std::{iter, mem, time::Instant};
 
-use super::{Item, Store, slot::Slot};
+use super::{
+    Item, Store,
+    slot::{KeyHasher, Slot},
+};
 
-impl<H: BuildHasher> Store<H> {
+impl<H: KeyHasher> Store<H> {
     fn note(&mut self, slot: Slot) {
         self.touched.note(slot.hash());
         self.watches.note(slot.hash());

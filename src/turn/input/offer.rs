@@ -1,6 +1,7 @@
 //! How input reaches the service: read once, offered message by message, the rest kept.
 
 use crate::{
+    error::Result,
     limits::READ_BUDGET,
     net::{ConnId, Connection, Net, Phase, Reason},
     service::Service,
@@ -124,55 +125,51 @@ impl<S: Service> Turn<S> {
     }
 }
 
-/// Offers `input` message by message, with the session lent once for all of it; answers the bytes that were taken.
+/// Offers `input` message by message, with the session lent and panics caught once for all of it; answers the bytes that
+/// were taken.
 fn offer<S: Service>(service: &mut S, net: &mut Net, id: ConnId, input: &[u8]) -> Option<usize> {
-    net.lend(id, |net, session| offer_with(service, session, net, id, input))
+    net.lend(id, |net, session| {
+        let offered =
+            guard_connection(net, "on_data", |net| offer_each(service, session, net, id, input));
+        offered.unwrap_or_else(|why| {
+            net.finish(id, why);
+            input.len()
+        })
+    })
 }
 
-fn offer_with<S: Service>(
+fn offer_each<S: Service>(
     service: &mut S,
     session: &mut S::Session,
     net: &mut Net,
     id: ConnId,
     input: &[u8],
-) -> usize {
+) -> Result<usize> {
     let mut taken = 0;
     loop {
         let rest = &input[taken..];
         let conn = &mut net.conns[id.slot()];
         conn.flags.incomplete = false;
         if rest.is_empty() || !conn.takes_input() {
-            return taken;
+            return Ok(taken);
         }
         if rest.len() < conn.at_least {
             conn.flags.incomplete = true;
-            return taken;
+            return Ok(taken);
         }
         conn.at_least = 0;
-        let offered = guard_connection(net, "on_data", |net| {
-            service.on_data(&mut Connection::new(net, id), session, rest)
-        });
-        match offered {
-            Ok(0) => {
-                // A pause makes the next call worthwhile without more input.
-                let conn = &mut net.conns[id.slot()];
-                conn.flags.incomplete = !conn.flags.paused;
-                return taken;
-            }
-            Ok(count) if count <= rest.len() => {
-                taken += count;
-                net.stats.messages += 1;
-                net.conns[id.slot()].flags.greeted = true;
-            }
-            Ok(count) => {
-                let why = format!("on_data took {count} bytes of {}", rest.len());
-                net.finish(id, Reason::Failed(why.into()));
-                return input.len();
-            }
-            Err(why) => {
-                net.finish(id, why);
-                return input.len();
-            }
+        let count = service.on_data(&mut Connection::new(net, id), session, rest)?;
+        if count > rest.len() {
+            return Err(format!("on_data took {count} bytes of {}", rest.len()).into());
         }
+        let conn = &mut net.conns[id.slot()];
+        if count == 0 {
+            // A pause makes the next call worthwhile without more input.
+            conn.flags.incomplete = !conn.flags.paused;
+            return Ok(taken);
+        }
+        conn.flags.greeted = true;
+        net.stats.messages += 1;
+        taken += count;
     }
 }
