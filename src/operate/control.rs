@@ -19,6 +19,7 @@
 //! | `rollback` | that the old generation serves again, if a new one is in its probation |
 //! | `drain` | nothing: all generations stop accepting, serve what they have, and exit |
 //! | `stop` | nothing: all generations abort what they have and exit |
+//! | `for PID UID [signal NUMBER] REQUEST` | what the request waits for; a supervisor alone may say for whom it asks (see `behalf`) |
 //! | `heartbeat SECONDS` | nothing; while a later request on this connection waits, a heartbeat comes that often |
 //! | `help` | nothing |
 
