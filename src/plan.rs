@@ -21,12 +21,18 @@ pub enum Engine {
     ForkExec,
 }
 
-impl fmt::Display for Engine {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Engine {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
             Engine::Fork => "fork",
             Engine::ForkExec => "fork-exec",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 

@@ -1,7 +1,7 @@
 //! The journal of a service: every restart is in it, with who has asked, what came of it and which program, through all
 //! generations, and `heirloom log` tells it.
 
-use std::process;
+use std::{fs, process};
 
 use crate::common::{
     self, Setup,
@@ -14,11 +14,41 @@ use nix::{
     unistd::{Pid, getuid},
 };
 
-for_both_engines!(a_restart_is_told_with_who_has_asked_and_what_came_of_it, a_roll_back_is_told);
+for_both_engines!(
+    a_restart_is_told_with_who_has_asked_and_what_came_of_it,
+    a_roll_back_is_told,
+    a_drain_is_told_with_its_begin_and_its_end,
+    a_generation_that_dies_is_told_with_its_status,
+);
 
-/// The entries, as the control socket has them.
-fn log(lab: &Operated) -> Vec<String> {
+/// All entries, as the control socket has them.
+fn all(lab: &Operated) -> Vec<String> {
     lab.request("log")[1..].to_vec()
+}
+
+/// Those of restarts.
+fn log(lab: &Operated) -> Vec<String> {
+    without_drains(all(lab))
+}
+
+fn without_drains(mut entries: Vec<String>) -> Vec<String> {
+    entries.retain(|entry| !get(entry, "event").starts_with("drain"));
+    entries
+}
+
+/// Waits for an entry of this event, and answers the last one.
+fn wait_told(lab: &Operated, event: &str) -> String {
+    let found = || all(lab).into_iter().rfind(|entry| get(entry, "event") == event);
+    wait_for(event, || found().is_some());
+    found().expect("it was there")
+}
+
+/// This process, as an entry has it.
+fn assert_by_us(entry: &str) {
+    let comm = fs::read_to_string("/proc/self/comm").expect("a name");
+    let who = ["by_pid", "by_uid", "by_program"].map(|key| get(entry, key));
+    let (pid, uid) = (process::id().to_string(), getuid().to_string());
+    assert_eq!(who, [&*pid, &*uid, comm.trim_end()], "{entry}");
 }
 
 /// The value of a key in a line of `key=value`.
@@ -49,8 +79,8 @@ fn a_restart_is_told_with_who_has_asked_and_what_came_of_it(engine: Engine) {
         (get(signal, "trigger"), get(signal, "signal")),
         ("signal", engine.signal().as_str())
     );
-    assert_eq!(get(signal, "by_pid"), process::id().to_string());
-    assert_eq!((get(signal, "by_uid"), get(signal, "pid")), (&*uid, &*second.to_string()));
+    assert_by_us(signal);
+    assert_eq!(get(signal, "pid"), second.to_string());
     assert_eq!((get(signal, "told_by"), get(signal, "old_generation")), (&*first.to_string(), "0"));
     ["took", "made", "ready", "committed"].iter().for_each(|key| is_seconds(signal, key));
     assert!(get(signal, "program").ends_with("/lab"), "{signal}");
@@ -68,7 +98,7 @@ fn a_restart_is_told_with_who_has_asked_and_what_came_of_it(engine: Engine) {
         process::id().to_string(),
         "the program was another process"
     );
-    assert_eq!(get(&command, "number"), "2");
+    assert_eq!(get(&command, "by_program"), "heirloom");
 
     // By the service itself.
     assert!(lab.connect().ask(&format!("restart {}", engine.name())).starts_with("ok 3"));
@@ -91,12 +121,13 @@ fn a_roll_back_is_told(engine: Engine) {
     assert_eq!((get(told, "event"), get(told, "outcome")), ("restart", "rolled_back"));
     assert!(get(told, "reason").ends_with("on%20request"), "{told}");
     let ran = lab.heirloom(&["log"]);
-    let last = ran.out.lines().last().expect("a line");
+    let last = ran.out.lines().rfind(|line| line.contains("  restart ")).expect("a line");
     assert!(
         last.contains("generation 1 by ") && last.contains(", rolled_back, by a command"),
         "{ran:?}"
     );
     assert!(last.ends_with("; restart: rolled back: on request"), "{ran:?}");
+    assert_eq!(get(&wait_told(&lab, "drain"), "reason"), "roll_back");
 }
 
 /// A new version that fails is told with what it said.
@@ -124,13 +155,16 @@ fn a_crash_is_told_by_the_supervisor() {
     let mut entries = Vec::new();
     wait_for("another one", || {
         let reply = Control::connect(&lab.control()).map(|mut control| control.ask("log"));
-        entries = reply.map(|lines| lines[1..].to_vec()).unwrap_or_default();
-        entries.len() == 3
+        entries = reply.map(|lines| without_drains(lines[1..].to_vec())).unwrap_or_default();
+        entries.len() == 4
     });
     let supervisor = lab.child.id().to_string();
-    let [start, by_fork, crash] = &entries[..] else { panic!("{entries:?}") };
+    let [start, by_fork, died, crash] = &entries[..] else { panic!("{entries:?}") };
+    assert_eq!((get(died, "event"), get(died, "generation")), ("died", "1"));
+    assert_eq!((get(died, "pid"), get(died, "status")), (&*pid.to_string(), "137"));
+    assert_eq!(get(died, "signal"), "SIGKILL");
     assert_eq!((get(start, "event"), get(by_fork, "outcome")), ("start", "committed"));
-    assert_eq!(get(by_fork, "by_pid"), supervisor, "it has passed the signal on");
+    assert_by_us(by_fork); // by way of the supervisor
     assert_eq!((get(crash, "trigger"), get(crash, "crashed")), ("crash", "1"));
     assert_eq!((get(crash, "outcome"), get(crash, "generation")), ("committed", "2"));
     assert_eq!((get(crash, "told_by"), get(crash, "status")), (&*supervisor, "137"));
@@ -140,9 +174,10 @@ fn a_crash_is_told_by_the_supervisor() {
 fn the_program_tells_it_to_people_and_programs_and_goes_on_as_it_comes() {
     let lab = Operated::with(50, |setup| setup);
     lab.restart_by(Engine::Fork);
+    wait_told(&lab, "drained");
     let ran = lab.heirloom(&["log", "--json"]);
     let all: serde_json::Value = serde_json::from_str(&ran.out).expect(&ran.out);
-    assert_eq!((ran.status, all.as_array().map(Vec::len)), (Some(0), Some(2)));
+    assert_eq!((ran.status, &all[2]["event"]), (Some(0), &"drain".into()));
     assert_eq!((&all[1]["engine"], &all[1]["generation"]), (&"fork".into(), &1.into()));
     assert!(all[1]["ready"].is_f64() && all[1]["program"].is_string(), "{all}");
 
@@ -151,10 +186,12 @@ fn the_program_tells_it_to_people_and_programs_and_goes_on_as_it_comes() {
     let mut follow = follow.spawn().expect("the program runs");
     let mut out = std::io::BufReader::new(follow.stdout.take().expect("a pipe"));
     let mut line = || common::read_line(&mut out);
-    assert!(line().contains("start     generation 0"));
-    assert!(line().contains("restart   generation 1 by fork, committed"));
+    assert!(line().contains("start      generation 0"));
+    assert!(line().contains("restart    generation 1 by fork, committed"));
+    assert!(line().contains("drain      generation 0, pid "));
+    assert!(line().contains("drained    generation 0, empty, pid "));
     lab.restart_by(Engine::ForkExec);
-    assert!(line().contains("restart   generation 2 by fork-exec, committed"));
+    assert!(line().contains("restart    generation 2 by fork-exec, committed"));
     follow.kill().expect("it runs");
     follow.wait().expect("it ends");
 }
@@ -191,8 +228,134 @@ fn it_has_a_bound() {
     for _ in 0..130 {
         assert!(lab.request("restart fork")[0].starts_with("ok: "));
     }
-    let entries = log(&lab);
-    assert_eq!(entries.len(), 128);
-    assert_eq!((get(&entries[0], "number"), get(&entries[127], "number")), ("3", "130"));
-    assert_eq!(get(&entries[127], "generation"), "130");
+    lab.wait_lines("drained: generation", 130);
+    let entries = all(&lab);
+    let numbers: Vec<u64> =
+        entries.iter().map(|entry| get(entry, "number").parse().expect(entry)).collect();
+    assert_eq!(numbers, (7..=390).collect::<Vec<_>>(), "three for each restart, and the start");
+    assert_eq!(get(log(&lab).last().expect("a restart"), "generation"), "130");
+}
+
+fn a_drain_is_told_with_its_begin_and_its_end(engine: Engine) {
+    let lab = Operated::with(50, |setup| setup.env("LAB_DRAIN", 60_000));
+    let mut client = lab.connect();
+    client.who();
+    let old = lab.pid().to_string();
+    lab.restart_by(engine);
+    let begin = wait_told(&lab, "drain");
+    let keys = ["generation", "pid", "reason", "connections", "within"].map(|key| get(&begin, key));
+    assert_eq!(keys, ["0", &old, "restart", "1", "60.000"], "{begin}");
+    assert!(!all(&lab).iter().any(|entry| get(entry, "event") == "drained"), "it has a client");
+    drop(client);
+    let end = wait_told(&lab, "drained");
+    let keys = ["generation", "pid", "outcome", "cut"].map(|key| get(&end, key));
+    assert_eq!(keys, ["0", &old, "empty", "0"], "{end}");
+    is_seconds(&end, "took");
+}
+
+#[test]
+fn a_drain_whose_time_is_over_is_told_with_how_many_were_cut() {
+    let lab = Operated::with(50, |setup| setup.env("LAB_DRAIN", 100));
+    let mut clients = [lab.connect(), lab.connect()];
+    clients.iter_mut().for_each(|client| drop(client.who()));
+    lab.restart_by(Engine::Fork);
+    let end = wait_told(&lab, "drained");
+    assert_eq!((get(&end, "outcome"), get(&end, "cut")), ("deadline", "2"));
+    let took: f64 = get(&end, "took").parse().expect(&end);
+    assert!(took >= 0.1, "{end}");
+}
+
+/// Nobody is left to ask when all have ended; until then there is.
+#[test]
+fn the_end_of_the_service_is_told_with_who_has_asked() {
+    for supervised in [false, true] {
+        let adjust = |setup: Setup| if supervised { setup.arg("--supervised") } else { setup };
+        let mut lab = Operated::with(50, |setup| adjust(setup.env("LAB_STOP", 60_000)));
+        let mut client = lab.connect();
+        client.who();
+        lab.signal(Signal::SIGTERM);
+        let stop = wait_told(&lab, "drain");
+        assert_by_us(&stop);
+        let keys = ["reason", "trigger", "signal", "connections"].map(|key| get(&stop, key));
+        assert_eq!(keys, ["stop", "signal", "SIGTERM", "1"], "{stop}");
+        drop(client);
+        assert!(lab.wait_exit().success());
+    }
+}
+
+#[test]
+fn a_lame_duck_is_told_before_its_drain() {
+    let lab =
+        Operated::with(50, |setup| setup.arg("--lame-duck").arg("0.2").env("LAB_STOP", 60_000));
+    let mut client = lab.connect();
+    client.who();
+    assert_eq!(lab.heirloom(&["drain"]).status, Some(0));
+    let stop = wait_told(&lab, "drain");
+    let lame = wait_told(&lab, "lame_duck");
+    for entry in [&lame, &stop] {
+        assert_eq!((get(entry, "trigger"), get(entry, "by_program")), ("command", "heirloom"));
+    }
+    assert_eq!(get(&lame, "within"), "0.200");
+    let [lame, stop] = [lame, stop].map(|entry| get(&entry, "number").parse::<u64>().expect("one"));
+    assert_eq!(stop, lame + 1);
+}
+
+/// One that was rolled back, and serves who is left.
+fn a_generation_that_dies_is_told_with_its_status(engine: Engine) {
+    let lab = Operated::with(20_000, |setup| setup);
+    let restart = lab.heirloom_later(&["restart", &format!("--{}", engine.name())]);
+    wait_for("the new one to serve", || lab.status()[0].get("phase") == "probation");
+    let mut client = lab.connect();
+    let new = client.who();
+    assert_eq!(lab.request("rollback"), ["ok: generation 0 serves again"]);
+    assert_eq!(restart.wait().status, Some(1));
+    kill(Pid::from_raw(new.pid), Signal::SIGKILL).expect("the process is there");
+    let died = wait_told(&lab, "died");
+    let keys = ["generation", "pid", "status", "signal"].map(|key| get(&died, key));
+    assert_eq!(keys, ["1", &*new.pid.to_string(), "137", "SIGKILL"], "{died}");
+}
+
+/// The supervisor asks each worker, on behalf of whoever has asked it.
+#[test]
+fn what_several_workers_are_asked_is_told_with_who_has_asked_their_supervisor() {
+    let mut lab =
+        Operated::with(50, |setup| setup.arg("--workers").arg("2").env("LAB_STOP", 60_000));
+    wait_for("both workers to stay", || lab.count_lines("committed: generation 0") == 2);
+    let of_both = |trigger: &str| {
+        let entries = log(&lab);
+        let told = entries
+            .iter()
+            .filter(|entry| get(entry, "event") == "restart" && get(entry, "trigger") == trigger);
+        let mut told: Vec<_> = told.cloned().collect();
+        told.sort_by_key(|entry| get(entry, "worker").to_owned());
+        let workers: Vec<_> = told.iter().map(|entry| get(entry, "worker").to_owned()).collect();
+        assert_eq!(workers, ["0", "1"], "{entries:?}");
+        told
+    };
+    lab.signal(Signal::SIGHUP);
+    lab.wait_line("all 2 workers are replaced");
+    of_both("signal").iter().for_each(|entry| {
+        assert_by_us(entry);
+        assert_eq!(get(entry, "signal"), "SIGHUP");
+    });
+    let ran = lab.heirloom(&["restart", "--fork"]);
+    assert_eq!(ran.status, Some(0), "{ran:?}");
+    for entry in of_both("command") {
+        assert_eq!(get(&entry, "by_program"), "heirloom", "{entry}");
+    }
+    // Nobody else may say so.
+    let said = lab.request("for 1 0 restart");
+    assert!(said[0].contains("is no request"), "{said:?}");
+
+    let mut clients: Vec<_> = (0..16).map(|_| lab.connect()).collect();
+    clients.iter_mut().for_each(|client| drop(client.who()));
+    lab.signal(Signal::SIGTERM);
+    wait_for("both to be told", || {
+        let stops = all(&lab).into_iter().filter(|entry| entry.contains(" reason=stop "));
+        let stops: Vec<_> = stops.collect();
+        stops.iter().for_each(|entry| assert_by_us(entry));
+        stops.len() == 2
+    });
+    drop(clients);
+    assert!(lab.wait_exit().success());
 }

@@ -234,16 +234,23 @@ fn a_supervisor_is_part_of_it() {
     assert!(lab.wait_exit().success());
 }
 
-/// A crash does not undo what was told, either.
+/// A crash does not undo what was told, either, by whomever: no other is made that would serve again, and say that it is ready.
 #[test]
-fn a_supervisor_makes_no_other_lame_duck() {
-    let mut lab = lab(LONG, PROVEN, |setup| setup.arg("--supervised"));
-    tell(lab.child.id() as i32, SIGTERM);
-    wait_lame(&lab, 1);
-    let main = lab.connect().who().pid;
-    slay(main);
-    lab.wait_exit();
-    assert_eq!(lab.count_lines("another generation in"), 0, "{}", lab.log());
+fn a_lame_duck_that_crashes_is_not_made_anew() {
+    for by in ["signal", "operator"] {
+        let mut lab = lab(LONG, PROVEN, |setup| setup.arg("--supervised"));
+        let mut client = lab.connect();
+        let main = client.who().pid;
+        match by {
+            "signal" => lab.signal(SIGTERM),
+            _ => assert_eq!(lab.heirloom(&["drain"]).status, Some(0)),
+        }
+        wait_lame(&lab, 1);
+        slay(main);
+        let status = lab.wait_exit();
+        assert_eq!(status.code(), Some(137), "{by}: that of the one that has died");
+        assert_eq!(lab.count_lines("ready: generation"), 1, "{by}");
+    }
 }
 
 /// Who kills a whole group tells each process of it.

@@ -17,8 +17,8 @@ const ROOMS: [(&str, &[&str]); 50] = [
     ("limits", &[]),
     ("log_target", &[]),
     ("stats", &[]),
-    ("cause", &[]),
     ("inventory", &[]),
+    ("cause", &["inventory"]),
     ("timeouts", &["limits"]),
     ("prepare", &["limits"]),
     ("plan", &["limits", "prepare"]),
@@ -66,7 +66,7 @@ const ROOMS: [(&str, &[&str]); 50] = [
     ("net/conn", &["buffer", "clock", "limits", "net", "net/proxy", "net/stream", "timeouts"]),
     ("net/resolver", &["clock", "limits", "log_target", "names", "net", "net/stream", "system"]),
     // What is counted, in memory that all generations have.
-    ("metrics", &["error", "net", "net/conn", "stats", "system"]),
+    ("metrics", &["error", "net", "net/conn", "stats", "system", "workers"]),
     (
         "net/reactor",
         &[
@@ -139,7 +139,18 @@ const ROOMS: [(&str, &[&str]); 50] = [
     // Who looks after a server from outside.
     (
         "operate",
-        &["cause", "inventory", "limits", "metrics", "plan", "prepare", "restart/link", "verdict"],
+        &[
+            "cause",
+            "inventory",
+            "limits",
+            "metrics",
+            "plan",
+            "prepare",
+            "restart/link",
+            "system",
+            "verdict",
+            "workers",
+        ],
     ),
     (
         "operate/supervisor/desk",
@@ -267,6 +278,7 @@ const ROOMS: [(&str, &[&str]); 50] = [
     (
         "turn/leaving",
         &[
+            "cause",
             "error",
             "limits",
             "log_target",

@@ -285,11 +285,65 @@ fn what_several_workers_count_is_one_sum() {
     }
     done.clients.clear();
     wait_for("the others to be gone", || lab.rows().len() == 2);
-    end(lab.rows()[0].pid());
+    let dead = lab.rows()[0].pid();
+    end(dead);
     wait_for("another generation", || {
         lab.rows().iter().any(|row| row.get("generation") == "3" && row.get("phase") == "serving")
+    });
+    wait_for("the dead one to count no more", || {
+        let now = scrape(&lab);
+        assert!(
+            now.keys("heirloom_generation_info{").iter().all(|it| !it.contains(&dead.to_string()))
+        );
+        now.get("heirloom_generations{}") == 2.0
     });
     done.connect(&lab.address);
     done.ask();
     wait_counted(&lab, &done, &mut last);
+}
+
+/// Whichever of them is asked: what is so at the moment is told of each.
+#[test]
+fn what_several_workers_have_at_the_moment_is_told_of_each() {
+    let lab = Operated::with(50, |setup| setup.arg("--workers").arg("2"));
+    wait_for("both workers to stay", || lab.count_lines("committed: generation 0") == 2);
+    let mut clients: Vec<_> = (0..40).map(|_| lab.connect()).collect();
+    let pids: Vec<_> = clients.iter_mut().map(|client| client.who().pid).collect();
+    let workers = [0, 1].map(|index| {
+        let row = lab.rows().into_iter().find(|row| row.get("worker") == index.to_string());
+        let pid = row.expect("it serves").pid();
+        (index, pid, pids.iter().filter(|of| **of == pid).count() as f64)
+    });
+    let asked =
+        [lab.control(), lab.control().with_extension("0"), lab.control().with_extension("1")];
+    for control in asked {
+        wait_for("both to have told", || {
+            let now = scrape_at(&control);
+            workers.iter().all(|(index, _, count)| {
+                let labels = format!("{{generation=\"0\",worker=\"{index}\"}}");
+                now.has(&format!("heirloom_connections{labels}"))
+                    && now.get(&format!("heirloom_connections{labels}")) == *count
+            })
+        });
+        let now = scrape_at(&control);
+        assert_eq!(
+            (now.sum("heirloom_connections"), now.get("heirloom_generations{}")),
+            (40.0, 2.0)
+        );
+        for (index, pid, _) in &workers {
+            let own = |key: &&&str| {
+                key.contains(&format!("worker=\"{index}\""))
+                    && key.contains(&format!("pid=\"{pid}\""))
+            };
+            let infos = now.keys("heirloom_generation_info{");
+            let info =
+                infos.iter().find(own).unwrap_or_else(|| panic!("no worker {index}: {infos:?}"));
+            assert!(info.contains("phase=\"serving\""), "{info}");
+            for gauge in ["heirloom_resident_bytes", "heirloom_descriptors"] {
+                let key = format!("{gauge}{{generation=\"0\",worker=\"{index}\"}}");
+                assert!(now.get(&key) > 1.0, "{key}");
+            }
+            assert_eq!(now.get(&format!("lab_generation{{worker=\"{index}\"}}")), 0.0);
+        }
+    }
 }

@@ -9,6 +9,7 @@ use std::{
 
 use crate::common::{
     self, Client, Server, load,
+    ops::Operated,
     restart::{Engine, Lab, resume, slay, wait_for_events, wait_stopped},
     wait_for, wait_gone, while_stopped,
 };
@@ -33,14 +34,11 @@ for_both_engines!(
 );
 
 const CLIENTS: usize = 50;
+/// In milliseconds: time for a client to come, however busy the machine is.
+const PROBATION: u64 = 3000;
 const IDLE: Duration = Duration::from_millis(400);
 /// Long enough for every timeout of these tests to pass.
 const LONG: Duration = Duration::from_millis(1000);
-
-/// Lets the server's own time pass, by the server's own clock.
-fn let_pass(client: &mut Client, time: Duration) {
-    assert_eq!(client.ask(&format!("alarm {}", time.as_millis())), "alarm");
-}
 
 /// Clients that are known to the server.
 fn clients(server: &Server, count: usize) -> Vec<Client> {
@@ -81,35 +79,33 @@ fn assert_all_are_answered(clients: &mut [Client]) {
 
 // The two sides of a restart.
 
+/// By the server's own account: however busy the machine is, it is never sooner.
 fn a_probation_begins_when_on_start_is_over(engine: Engine) {
-    let lab = Lab::with(|setup| setup.env("LAB_PROBATION", 600));
-    let old = lab.pid();
+    let lab = Operated::with(600, |setup| setup);
     lab.slow_down("start", Duration::from_millis(800));
-    lab.signal(engine.signal());
-    let line = lab.wait_line("ready: generation 1");
+    let answer = lab.request(&format!("restart {}", engine.name()));
     lab.speed_up();
-    let (_, rest) = line.split_once(", pid ").expect("a pid");
-    let new = rest.split(',').next().and_then(|pid| pid.parse().ok()).expect("a number");
-    let_pass(&mut lab.connect(), Duration::from_millis(200));
-    slay(new);
-    lab.wait_line("the new side ended in its probation");
-    let who = lab.connect().who();
-    assert_eq!((who.generation, who.pid), (0, old));
+    assert!(committed_after(&answer) >= 1400.0, "{answer:?}");
+}
+
+/// So many milliseconds after it was asked for.
+fn committed_after(answer: &[String]) -> f64 {
+    let committed = answer.iter().find_map(|line| line.strip_prefix("committed="));
+    committed.map(millis).unwrap_or_else(|| panic!("no commit: {answer:?}"))
 }
 
 /// It is to prove itself by serving, and does not serve in a callback that blocks.
 fn a_probation_goes_on_while_the_new_side_is_deaf(engine: Engine) {
-    let lab = Lab::with(|setup| setup.env("LAB_PROBATION", 600));
-    let old = lab.pid();
-    lab.signal(engine.signal());
-    lab.wait_line("ready: generation 1");
-    let mut client = lab.connect();
-    let new = client.who().pid;
-    assert_eq!(client.ask("block 1000"), "ok");
-    let_pass(&mut client, Duration::from_millis(200));
-    slay(new);
-    lab.wait_line("the new side ended in its probation");
-    assert_eq!(lab.connect().who().pid, old);
+    let lab = Operated::with(PROBATION, |setup| setup);
+    let answer = thread::scope(|scope| {
+        let restarted = scope.spawn(|| lab.request(&format!("restart {}", engine.name())));
+        lab.wait_line("ready: generation 1");
+        assert_eq!(lab.connect().ask("block 1000"), "ok");
+        assert_eq!(lab.count_lines("committed: generation 1"), 0, "it was asked too late");
+        restarted.join().expect("a verdict")
+    });
+    // Of each turn the first 100 ms are no deafness.
+    assert!(committed_after(&answer) >= (PROBATION + 900) as f64, "{answer:?}");
 }
 
 /// A part of each turn counts as deafness, and the old side does not wait for ever.

@@ -182,10 +182,7 @@ fn answer_monitors<S: Service>(server: Server<S>, addresses: &[String]) -> Resul
 
 #[cfg(not(feature = "health"))]
 fn answer_monitors<S: Service>(server: Server<S>, addresses: &[String]) -> Result<Server<S>> {
-    match addresses {
-        [] => Ok(server),
-        _ => Err("--health: this program was built without the feature `health`".into()),
-    }
+    without("health", server, addresses)
 }
 
 #[cfg(feature = "metrics")]
@@ -195,9 +192,22 @@ fn give_numbers<S: Service>(server: Server<S>, addresses: &[String]) -> Result<S
 
 #[cfg(not(feature = "metrics"))]
 fn give_numbers<S: Service>(server: Server<S>, addresses: &[String]) -> Result<Server<S>> {
+    without("metrics", server, addresses)
+}
+
+/// Of an option that is called like the feature which it needs.
+#[cfg(not(feature = "metrics"))] // which has the other one in it
+fn without<S: Service>(
+    feature: &str,
+    server: Server<S>,
+    addresses: &[String],
+) -> Result<Server<S>> {
     match addresses {
         [] => Ok(server),
-        _ => Err("--metrics: this program was built without the feature `metrics`".into()),
+        _ => {
+            Err(format!("--{feature}: this program was built without the feature `{feature}`")
+                .into())
+        }
     }
 }
 

@@ -60,7 +60,7 @@
 //! | `status [--json]` | every living generation; times in seconds | the others' answers, 500 ms at most |
 //! | `check [--json]` | what a restart by each engine would come to now; begins none | nothing |
 //! | `metrics` | [numbers of all generations](#numbers), as a monitor reads them | the others' answers, 500 ms at most |
-//! | `log [--json] [--follow] [--every SECONDS]` | [the last 128 things](#the-journal) that have happened to the whole service | nothing |
+//! | `log [--json] [--follow] [--every SECONDS]` | [the last 384 things](#the-journal) that have happened to the whole service | nothing |
 //! | `top [--every SECONDS] [--count N]` | the same, again and again | |
 //! | `restart [--fork \| --fork-exec] [--move]` | a restart as a signal would ask for it; with `--move` established connections go along | its verdict |
 //! | `rollback` | undoes the restart that is in its probation; what the new generation has accepted [goes back](super::fork_or_exec#what-becomes-of-the-state) | that the old generation serves again, or cannot |
@@ -145,7 +145,8 @@
 //! | restarts | `heirloom_restarts{engine,outcome}`, `heirloom_restart_steps{engine,step}` and `heirloom_restart_step_seconds{engine,step}`; `heirloom_state_bytes`, what a new program was given last |
 //! | now, of each living generation | `heirloom_generations`, `heirloom_generation_info{generation,pid,engine,phase}`, `heirloom_generation_age_seconds`, `heirloom_connections`, `heirloom_holds`, `heirloom_descriptors`, `heirloom_resident_bytes`, `heirloom_memory_bytes{kind}` (private, shared) |
 //!
-//! Connections of operators and monitors are not counted. A service adds [counts](crate::Net::counter) and [gauges](crate::Net::gauge) of its own.
+//! Of several workers, whichever is asked tells of the generations of all, each with its `worker` as a label; one that has died
+//! counts no more. Connections of operators and monitors are not counted. A service adds [counts](crate::Net::counter) and [gauges](crate::Net::gauge) of its own.
 //! `examples/dashboard/grafana.json` is a dashboard for Grafana with all of it.
 //!
 //! The counts are words in a memfd that all processes of the service map. Each adds what it has counted once in a turn, by
@@ -160,19 +161,28 @@
 //!
 //! ```text
 //! $ heirloom log # of a debug build, on a machine that was busy
-//! 2026-11-29T11:15:27Z  start     generation 0, pid 20278; /srv/chat, build 104798e31d03, of 2026-11-29T11:00:30Z
-//! 2026-11-29T11:15:29Z  restart   generation 1 by fork, committed, pid 20296, by SIGHUP from pid 20277 (uid 0); made 0.134 ms, ready 13.801 ms, committed 1017.914 ms, downtime 14.909 ms; /srv/chat, build 104798e31d03, of 2026-11-29T11:00:30Z
-//! 2026-11-29T11:15:30Z  rollback  generation 2, pid 20323, by a command from pid 20341 (uid 0); on request
-//! 2026-11-29T11:15:30Z  restart   generation 2 by fork-exec, rolled_back, by a command from pid 20319 (uid 0); made 11.908 ms, ready 49.397 ms, saved 0.261 ms, downtime 12.970 ms; /srv/chat, build 104798e31d03, of 2026-11-29T11:00:30Z; restart: rolled back: on request
+//! 2026-11-29T11:15:27Z  start      generation 0, pid 20278; /srv/chat, build 104798e31d03, of 2026-11-29T11:00:30Z
+//! 2026-11-29T11:15:29Z  restart    generation 1 by fork, committed, pid 20296, by SIGHUP from pid 20277 (uid 0); made 0.134 ms, ready 13.801 ms, committed 1017.914 ms, downtime 14.909 ms; /srv/chat, build 104798e31d03, of 2026-11-29T11:00:30Z
+//! 2026-11-29T11:15:30Z  rollback   generation 2, pid 20323, by a command from pid 20341 (uid 0); on request
+//! 2026-11-29T11:15:30Z  restart    generation 2 by fork-exec, rolled_back, by a command from pid 20319 (uid 0); made 11.908 ms, ready 49.397 ms, saved 0.261 ms, downtime 12.970 ms; /srv/chat, build 104798e31d03, of 2026-11-29T11:00:30Z; restart: rolled back: on request
 //! ```
 //!
-//! There is an entry for each start, each restart with its outcome (also one that failed, with the last words of the
-//! program), each request to roll back, and each crash after which a [supervisor](#a-stable-pid) made another
-//! generation. It has who has asked (the sender of the signal, or the operator's process as the kernel vouches for it),
-//! the time of each step, and which program: its path, when it was written, and its build id where the linker has put one in
-//! (`--build-id` of `ld(1)`). A signal that a supervisor passes on comes from the supervisor. `--json` has more fields,
-//! `--follow` goes on with what comes (one object a line, with both). The last 128 entries are kept, in the same memory as
-//! the numbers; of requests that are refused in a row the first one.
+//! | entry | for |
+//! |---|---|
+//! | `start` | the begin of the service |
+//! | `restart` | each restart with its outcome, also one that failed, with the last words of the program; and one after a crash, by the [supervisor](#a-stable-pid) |
+//! | `rollback` | each request to roll back |
+//! | `lame_duck` | a service that is told to end, and accepts for a while |
+//! | `drain` | the begin of a process's leave: why (`restart`, `roll_back`, `stop`), how many connections it has, how long it may take |
+//! | `drained` | its end: `empty`, or how many connections were cut since the time was over (`deadline`) or because it was to go at once (`stop`); how long it took |
+//! | `died` | a generation that has ended by a signal or with another status than 0, told by its supervisor, or else by the process that has made it |
+//!
+//! An entry of a restart and of a stop has who has asked: the sender of the signal, or the operator's process as the kernel vouches for it, by
+//! its pid, its user, and its name if it was still there; where a supervisor passes on a signal or a request, who has sent it to the supervisor. A
+//! restart has the time of each step, and which program: its path, when it was written, and its build id where the linker has put one in
+//! (`--build-id` of `ld(1)`). Of several workers each entry says which one it is about. `--json` has more fields,
+//! `--follow` goes on with what comes (one object a line, with both). The last 384 entries are kept, in the same memory as
+//! the numbers, until the last process of the service ends; of requests that are refused in a row the first one.
 //!
 //! # A restart as a test
 //!
@@ -370,6 +380,8 @@
 //! - it holds the listeners, so a crash of the server refuses nobody: clients wait in the accept queue until
 //!   the program at its path was started again, after 100 ms, then 200 ms, up to 30 s, and after 100 ms again
 //!   once the service has gone on for 10 s. Older generations that still drain are not touched;
+//! - what was told to leave is not made anew: a server that crashes while it is a
+//!   [lame duck](super::more_than_one_machine#how-a-machine-leaves), whoever has told it, ends the service, with the status of that crash;
 //! - it reaps orphans, and ends with the exit status of the last generation that served, 128 + n for
 //!   signal n.
 //!

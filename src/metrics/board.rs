@@ -2,7 +2,7 @@
 //! leaves those of others alone: what an older version has counted is told by a newer one that counts it no more.
 //!
 //! ```text
-//! words   [ magic, series, entries of the journal, 0 ... | values | texts | ring of entries ]
+//! words   [ magic, series, entries of the journal, 0 ... | values | texts | ring of entries | roster ]
 //! text    [ state: kind, lengths of name, labels, help | 63 words of text ]
 //! labels  key US value, RS between them
 //! ```
@@ -20,7 +20,7 @@ use std::sync::{
 };
 
 use super::{
-    ring,
+    ring, roster,
     words::{put_text, text_of},
 };
 use crate::system::shared_words::SharedWords;
@@ -30,7 +30,7 @@ use crate::system::shared_words::SharedWords;
 pub(super) const SERIES: usize = 1024;
 
 /// Another one, once the layout is another.
-const MAGIC: u64 = u64::from_le_bytes(*b"hrlmnum1");
+const MAGIC: u64 = u64::from_le_bytes(*b"hrlmnum2");
 
 const AT_MAGIC: usize = 0;
 const AT_SERIES: usize = 1;
@@ -42,8 +42,9 @@ const TEXT: usize = 64;
 /// Bytes of a name, its labels and its help.
 pub(super) const TEXT_BYTES: usize = (TEXT - 1) * 8;
 const RING: usize = TEXTS + SERIES * TEXT;
+const ROSTER: usize = RING + ring::WORDS;
 /// All of them.
-pub(super) const WORDS: usize = RING + ring::WORDS;
+pub(super) const WORDS: usize = ROSTER + roster::WORDS;
 
 const UNIT: char = '\u{1f}';
 const RECORD: char = '\u{1e}';
@@ -227,7 +228,11 @@ impl Board {
     }
 
     pub fn ring(&self) -> &[AtomicU64] {
-        &self.words[RING..]
+        &self.words[RING..ROSTER]
+    }
+
+    pub fn roster(&self) -> &[AtomicU64] {
+        &self.words[ROSTER..]
     }
 
     fn bytes(&self, index: usize, length: usize) -> Vec<u8> {

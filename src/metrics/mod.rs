@@ -11,6 +11,7 @@
 //! - [`tally`]: what the reactor counts, once in a turn;
 //! - [`counter`]: what a service counts;
 //! - [`ring`]: the last entries of the journal, which is kept in the same memory;
+//! - [`roster`]: how the processes of several workers stand at the moment;
 //! - `text`: all of it for a monitor, and `process`, what the kernel knows of a process.
 
 mod board;
@@ -18,6 +19,7 @@ mod counter;
 #[cfg(feature = "metrics")]
 mod process;
 mod ring;
+mod roster;
 mod tally;
 #[cfg(feature = "metrics")]
 mod text;
@@ -27,12 +29,14 @@ use std::{
     io,
     os::fd::{BorrowedFd, OwnedFd, RawFd},
     sync::Arc,
+    time::Duration,
 };
 
-pub(crate) use self::board::Kind;
 pub use self::counter::{Counter, Gauge};
+pub(crate) use self::{board::Kind, roster::Standing};
 use self::{
     board::{Board, Series, WORDS},
+    roster::Place,
     tally::Tally,
 };
 #[cfg(feature = "metrics")]
@@ -44,7 +48,11 @@ use crate::{
     error::{Error, Result},
     stats::Stats,
     system::shared_words::SharedWords,
+    workers::Worker,
 };
+
+/// The label of what is one worker's own, where there are several.
+pub(crate) const WORKER: &str = "worker";
 
 /// What the memory is called in `/proc/self/maps`.
 const NAME: &str = "heirloom-metrics";
@@ -54,6 +62,7 @@ const NAME: &str = "heirloom-metrics";
 pub(crate) struct Metrics {
     board: Board,
     tally: Tally,
+    place: Place,
 }
 
 impl Metrics {
@@ -77,8 +86,8 @@ impl Metrics {
     }
 
     fn on(board: Board) -> Metrics {
-        let tally = Tally::new(&board);
-        Metrics { board, tally }
+        let (tally, place) = (Tally::new(&board), Place::default());
+        Metrics { board, tally, place }
     }
 
     /// Adds what was counted since this was called last.
@@ -89,6 +98,12 @@ impl Metrics {
     /// In a forked child: what was counted so far is its parent's.
     pub fn begin_anew(&mut self) {
         self.tally.begin_anew();
+        self.place = Place::default();
+    }
+
+    /// How this process stands, for those of other workers.
+    pub fn tell_standing(&mut self, standing: Standing, now: impl FnOnce() -> Duration) {
+        self.place.tell(self.board.roster(), standing, now);
     }
 
     /// Adds to a number of ours that few processes ever touch.
@@ -98,9 +113,11 @@ impl Metrics {
         }
     }
 
-    /// Sets one that is no count.
-    pub fn set(&self, name: &str, help: &str, value: u64) {
-        let series = Series { kind: Kind::Gauge, name, labels: &[], help };
+    /// Sets one that is no count, of one worker if there are several.
+    pub fn set(&self, name: &str, worker: Option<Worker>, help: &str, value: u64) {
+        let worker = worker.map(|worker| worker.index.to_string());
+        let labels: Vec<_> = worker.iter().map(|worker| (WORKER, worker.as_str())).collect();
+        let series = Series { kind: Kind::Gauge, name, labels: &labels, help };
         if let Some(index) = self.board.find_or_add(&series) {
             self.board.set(index, value);
         }
@@ -174,9 +191,24 @@ fn base(name: &str) -> &str {
 }
 
 #[cfg(feature = "metrics")]
+use self::board::Sample;
+
+#[cfg(feature = "metrics")]
 impl Metrics {
-    /// All numbers as text, with `readings` of the processes that live.
-    pub fn text(&self, readings: &[Reading]) -> String {
-        render(&self.board.samples(), readings)
+    /// How all processes stand that have told, and since when.
+    pub fn standings(&self) -> Vec<(Standing, Duration)> {
+        roster::standings(self.board.roster())
+    }
+
+    /// All numbers as text, with `readings` of the processes that live. Of several workers those that are `away` have none of
+    /// their own.
+    pub fn text(&self, readings: &[Reading], away: impl Fn(u32) -> bool) -> String {
+        let of_whom = |sample: &Sample| {
+            let label = sample.labels.iter().find(|(key, _)| key == WORKER)?;
+            label.1.parse().ok()
+        };
+        let mut samples = self.board.samples();
+        samples.retain(|sample| sample.kind != Kind::Gauge || !of_whom(sample).is_some_and(&away));
+        render(&samples, readings)
     }
 }

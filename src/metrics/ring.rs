@@ -13,8 +13,8 @@ use std::sync::atomic::{
 
 use super::words::{put_text, text_of};
 
-/// Entries that are kept: a year of weekly restarts, and a bad night.
-pub(super) const ENTRIES: usize = 128;
+/// Entries that are kept: a year of weekly restarts, with three each, and a bad night.
+pub(super) const ENTRIES: usize = 384;
 /// Words of an entry, its number and its length included.
 const ENTRY: usize = 256;
 /// All of them.
@@ -75,7 +75,7 @@ mod tests {
         let all = entries(&next, &ring);
         let (first, last) = (all.first().unwrap(), all.last().unwrap());
         assert_eq!((all.len(), first.0, first.1.as_str()), (ENTRIES, 5, "entry 5"));
-        assert_eq!((last.0, last.1.as_str()), (ENTRIES as u64 + 4, "entry 132"));
+        assert_eq!((last.0, last.1.as_str()), (ENTRIES as u64 + 4, "entry 388"));
     }
 
     #[test]

@@ -21,6 +21,7 @@
 //! | `wait NUMBER` | that this generation or a later one serves, and its probation is over |
 //! | `drain` | nothing: all generations stop accepting, serve what they have, and exit |
 //! | `stop` | nothing: all generations abort what they have and exit |
+//! | `for PID UID [signal NUMBER] REQUEST` | what the request waits for; a supervisor alone may say for whom it asks (see `behalf`) |
 //! | `heartbeat SECONDS` | nothing; while a later request on this connection waits, a heartbeat comes that often |
 //! | `help` | nothing |
 

@@ -8,8 +8,33 @@ use crate::{
     inventory::word,
     metrics::{Kind, Metrics},
     plan::Engine,
+    system::signal_set::Signal,
     verdict::{Program, RestartError, Steps},
+    workers::Worker,
 };
+
+/// When something has happened, and in which of several workers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    /// Since 1970.
+    pub at: Duration,
+    pub worker: Option<Worker>,
+}
+
+impl Moment {
+    /// The first words of its entry.
+    fn event(self, name: &str) -> String {
+        let worker = self.worker.map_or(String::new(), |it| format!(" worker={}", it.index));
+        format!("event={name} at={}{worker}", seconds(self.at))
+    }
+}
+
+/// A generation by its process and its number.
+type Who = (u32, u64);
+
+fn who((pid, generation): Who) -> String {
+    format!("generation={generation} pid={pid}")
+}
 
 const RESTARTS: (&str, &str) =
     ("heirloom_restarts", "Restarts, by engine and by what came of them: committed, or why not.");
@@ -64,7 +89,7 @@ fn count_step(metrics: &Metrics, engine: Engine, step: &str, time: Option<Durati
 }
 
 /// Writes it down, and counts it.
-pub(crate) fn note_restart(metrics: &Metrics, at: Duration, it: &Restarted<'_>) {
+pub(crate) fn note_restart(metrics: &Metrics, moment: Moment, it: &Restarted<'_>) {
     let outcome = it.outcome.map_or_else(RestartError::name, |_| "committed");
     count(metrics, it.engine, outcome, 1);
     for (step, time) in steps(&it.steps) {
@@ -74,10 +99,10 @@ pub(crate) fn note_restart(metrics: &Metrics, at: Duration, it: &Restarted<'_>) 
     }
     if let Some(copied) = it.steps.copied {
         let help = "Bytes of the service's state as it was copied to a new program last.";
-        metrics.set("heirloom_state_bytes", help, copied.bytes);
+        metrics.set("heirloom_state_bytes", moment.worker, help, copied.bytes);
     }
     if !is_repeated(metrics, it, outcome) {
-        metrics.note(&entry(at, it, outcome));
+        metrics.note(&entry(moment, it, outcome));
     }
 }
 
@@ -101,29 +126,75 @@ fn steps(steps: &Steps) -> [(&'static str, Option<Duration>); 5] {
 /// Somebody wants a new generation to be replaced by the old one.
 pub(crate) fn note_roll_back(
     metrics: &Metrics,
-    at: Duration,
-    (pid, generation): (u32, u64),
+    moment: Moment,
+    new: Who,
     cause: &Cause,
     reason: &str,
 ) {
-    let at = seconds(at);
-    let reason = word(reason);
-    metrics.note(&format!(
-        "event=rollback at={at} generation={generation} pid={pid} {cause} reason={reason}"
-    ));
+    let (event, new, reason) = (moment.event("rollback"), who(new), word(reason));
+    metrics.note(&format!("{event} {new} {cause} reason={reason}"));
 }
 
 /// The service has begun.
-pub(crate) fn note_start(
-    metrics: &Metrics,
-    at: Duration,
-    (pid, generation): (u32, u64),
-    own: Option<&Program>,
-) {
-    let (at, cause) = (seconds(at), Cause::Start);
-    let mut line = format!("event=start at={at} generation={generation} pid={pid} {cause}");
+pub(crate) fn note_start(metrics: &Metrics, moment: Moment, first: Who, own: Option<&Program>) {
+    let mut line = format!("{} {} {}", moment.event("start"), who(first), Cause::Start);
     own.iter().for_each(|own| put_program(&mut line, own, ""));
     metrics.note(&line);
+}
+
+/// The service is to end, and accepts for so long before it drains.
+pub(crate) fn note_lame_duck(
+    metrics: &Metrics,
+    moment: Moment,
+    main: Who,
+    cause: &Cause,
+    within: Duration,
+) {
+    let (event, main, within) = (moment.event("lame_duck"), who(main), within.as_secs_f64());
+    metrics.note(&format!("{event} {main} {cause} within={within:.3}"));
+}
+
+/// The drain of one process, as it begins.
+#[derive(Debug)]
+pub(crate) struct Drains<'a> {
+    /// `restart`, `roll_back` or `stop`.
+    pub reason: &'static str,
+    /// Who has told this process that the service ends, if somebody has.
+    pub cause: Option<&'a Cause>,
+    pub connections: usize,
+    /// How long it may take.
+    pub within: Option<Duration>,
+}
+
+pub(crate) fn note_drain(metrics: &Metrics, moment: Moment, old: Who, it: &Drains<'_>) {
+    let Drains { reason, cause, connections, within } = it;
+    let mut line = format!("{} {} reason={reason}", moment.event("drain"), who(old));
+    cause.iter().for_each(|cause| line.push_str(&format!(" {cause}")));
+    line.push_str(&format!(" connections={connections}"));
+    let within = within.map(|within| format!(" within={:.3}", within.as_secs_f64()));
+    metrics.note(&(line + &within.unwrap_or_default()));
+}
+
+/// The end of a drain: after so long, how, and how many connections were ended.
+pub(crate) fn note_drained(
+    metrics: &Metrics,
+    moment: Moment,
+    old: Who,
+    took: Duration,
+    (how, cut): (&str, usize),
+) {
+    let (event, old, took) = (moment.event("drained"), who(old), took.as_secs_f64());
+    metrics.note(&format!("{event} {old} outcome={how} took={took:.6} cut={cut}"));
+}
+
+/// A generation has ended in another way than by its own will; the status is that of a shell.
+pub(crate) fn note_death(metrics: &Metrics, moment: Moment, it: Who, status: u8) {
+    let signal = match status {
+        129..=192 => format!(" signal={}", Signal::of(i32::from(status) - 128)),
+        _ => String::new(),
+    };
+    let (event, it) = (moment.event("died"), who(it));
+    metrics.note(&format!("{event} {it} status={status}{signal}"));
 }
 
 /// A time since 1970 in seconds, to the millisecond.
@@ -131,11 +202,11 @@ fn seconds(at: Duration) -> String {
     format!("{:.3}", at.as_secs_f64())
 }
 
-fn entry(at: Duration, it: &Restarted<'_>, outcome: &str) -> String {
+fn entry(moment: Moment, it: &Restarted<'_>, outcome: &str) -> String {
     let Restarted { generation, engine, cause, by: (by, old), took, .. } = it;
-    let (at, took) = (seconds(at), took.as_secs_f64());
+    let (event, took) = (moment.event("restart"), took.as_secs_f64());
     let mut line = format!(
-        "event=restart at={at} generation={generation} engine={engine} outcome={outcome} took={took:.6} {cause}"
+        "{event} generation={generation} engine={engine} outcome={outcome} took={took:.6} {cause}"
     );
     let mut put = |key: &str, value: &dyn Display| line.push_str(&format!(" {key}={value}"));
     it.outcome.iter().for_each(|pid| put("pid", pid));
@@ -180,11 +251,13 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
+    use crate::cause::Asker;
 
     #[test]
     fn an_entry_says_who_when_what_and_why() {
         let at = Duration::from_millis(1_700_000_000_250);
-        let cause = Cause::Signal { name: "SIGHUP".to_owned(), sender: Some((7, 1000)) };
+        let by = Asker { pid: 7, uid: 1000, program: Some("my sh".to_owned()) };
+        let cause = Cause::Signal { name: "SIGHUP".to_owned(), by: Some(by) };
         let program = Program {
             path: PathBuf::from("/srv/a b"),
             device: 1,
@@ -206,10 +279,11 @@ mod tests {
             program: Some(&program),
             own: Some(&Program { build_id: None, ..program.clone() }),
         };
+        let worker = Some(Worker { index: 1, count: 2 });
         assert_eq!(
-            entry(at, &it, "stopped"),
-            "event=restart at=1700000000.250 generation=3 engine=fork-exec outcome=stopped took=0.020000 \
-             trigger=signal signal=SIGHUP by_pid=7 by_uid=1000 told_by=12 old_generation=2 made=0.001500 \
+            entry(Moment { at, worker }, &it, "stopped"),
+            "event=restart at=1700000000.250 worker=1 generation=3 engine=fork-exec outcome=stopped took=0.020000 \
+             trigger=signal signal=SIGHUP by_pid=7 by_uid=1000 by_program=my%20sh told_by=12 old_generation=2 made=0.001500 \
              program=/srv/a%20b inode=2 modified=1700000000.250 build_id=dead old_program=/srv/a%20b \
              old_inode=2 old_modified=1700000000.250 reason=restart:%20given%20up%2C%20this%20process%20was%20told%20to%20stop"
         );

@@ -16,6 +16,7 @@ pub(crate) mod noted;
 pub(crate) mod per_process;
 pub(crate) mod pidfile;
 mod proc_text;
+pub(crate) mod process;
 pub(crate) mod regular_file;
 pub(crate) mod reserve;
 pub(crate) mod seed;

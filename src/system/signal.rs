@@ -31,14 +31,38 @@ pub(crate) enum Sender {
     /// The whole foreground group was told.
     Terminal,
     /// A process, and its user. The id is 0 for one that is not seen from here, outside of this process's pid
-    /// namespace.
-    Process { pid: u32, uid: u32 },
+    /// namespace. `word` is what it has sent along (`sigqueue(3)`).
+    Process { pid: u32, uid: u32, word: u64 },
 }
+
+/// In a word, so that one of zero says nothing: a process id is below 2^22 (`proc_sys_kernel(5)`, pid_max).
+const SAYS_WHO: u64 = 1 << 31;
 
 impl Sender {
     /// Whether it is this process.
     pub fn is(self, other: u32) -> bool {
         matches!(self, Sender::Process { pid, .. } if pid == other)
+    }
+
+    /// What a supervisor sends along when it passes the signal on.
+    pub fn to_word(self) -> u64 {
+        match self {
+            Sender::Terminal => 0,
+            Sender::Process { pid, uid, .. } => u64::from(uid) << 32 | SAYS_WHO | u64::from(pid),
+        }
+    }
+
+    /// Who has sent it in the first place, where it comes by way of this supervisor.
+    pub fn beyond(self, supervisor: Option<u32>) -> Sender {
+        match self {
+            Sender::Process { pid, word, .. }
+                if word & SAYS_WHO != 0 && Some(pid) == supervisor =>
+            {
+                let pid = (word & (SAYS_WHO - 1)) as u32;
+                Sender::Process { pid, uid: (word >> 32) as u32, word: 0 }
+            }
+            sender => sender,
+        }
     }
 }
 
@@ -78,7 +102,10 @@ impl Signals {
         let by_terminal = info.ssi_code == SI_KERNEL;
         let sender = match by_terminal {
             true => Sender::Terminal,
-            false => Sender::Process { pid: info.ssi_pid, uid: info.ssi_uid },
+            false => {
+                let word = if info.ssi_code == libc::SI_QUEUE { info.ssi_ptr } else { 0 };
+                Sender::Process { pid: info.ssi_pid, uid: info.ssi_uid, word }
+            }
         };
         Some((Signal::of(info.ssi_signo as i32), sender))
     }
@@ -109,5 +136,24 @@ impl AsFd for Signals {
 impl AsRawFd for Signals {
     fn as_raw_fd(&self) -> RawFd {
         self.fd.as_raw_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_sent_it_is_known_behind_the_supervisor_alone() {
+        let sender = Sender::Process { pid: 7, uid: 1000, word: 0 };
+        let passed_on = Sender::Process { pid: 2, uid: 0, word: sender.to_word() };
+        assert_eq!(passed_on.beyond(Some(2)), sender);
+        assert_eq!(passed_on.beyond(None), passed_on);
+        assert_eq!(passed_on.beyond(Some(3)), passed_on, "anybody can send a word");
+        let unseen = Sender::Process { pid: 0, uid: 0, word: 0 };
+        let passed_on = Sender::Process { word: unseen.to_word(), ..passed_on };
+        assert_eq!(passed_on.beyond(Some(2)), unseen);
+        let by_itself = Sender::Process { pid: 2, uid: 0, word: 0 };
+        assert_eq!(by_itself.beyond(Some(2)), by_itself);
     }
 }

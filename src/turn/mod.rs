@@ -107,6 +107,7 @@ impl<S: Service> Turn<S> {
 
     /// 1. Waits for events and files each with its connection or listener. Nothing else sleeps.
     fn poll(&mut self) -> Result {
+        self.tell_standing();
         let now = self.net.clock.now();
         let wait = self.wait(now);
         self.net.poll(&mut self.events, now, wait)?;

@@ -11,7 +11,7 @@ use super::{
     guard::{guard, guard_process, say},
 };
 use crate::{
-    cause::Cause,
+    cause::{Asker, Cause},
     error::{Error, Result},
     log_target::{DRAIN, RESTART, SYSTEM},
     logging::Escaped,
@@ -19,18 +19,19 @@ use crate::{
     restart::{Action, Event, Phase, step},
     service::{Service, Start},
     system::{
+        process::name_of,
         signal::{Sender, Signals},
         signal_set::Signal,
     },
 };
 
-/// A restart that somebody has asked for by a signal.
-fn cause_of(signal: Signal, sender: Sender) -> Cause {
-    let sender = match sender {
+/// Something that somebody has asked for by a signal, if need be by way of this supervisor.
+fn cause_of(signal: Signal, sender: Sender, supervisor: Option<u32>) -> Cause {
+    let by = match sender.beyond(supervisor) {
         Sender::Terminal => None,
-        Sender::Process { pid, uid } => Some((pid, uid)),
+        Sender::Process { pid, uid, .. } => Some(Asker { pid, uid, program: name_of(pid) }),
     };
-    Cause::Signal { name: signal.to_string(), sender }
+    Cause::Signal { name: signal.to_string(), by }
 }
 
 impl<S: Service> Turn<S> {
@@ -61,13 +62,14 @@ impl<S: Service> Turn<S> {
     pub(super) fn handle_signals(&mut self) -> Result {
         while let Some((signal, sender)) = self.succession.signals.as_mut().and_then(Signals::next)
         {
+            let supervisor = self.succession.supervisor.as_ref().map(|supervisor| supervisor.pid);
             let meaning = self.succession.triggers.iter().find(|(heard, _)| *heard == signal);
             if meaning.is_some() {
                 self.net.log(SYSTEM, Level::Info, "signal", format_args!("{signal}: heard"));
             }
             match meaning {
                 Some((_, Trigger::Restart(how))) => {
-                    let (how, cause) = (how.clone(), cause_of(signal, sender));
+                    let (how, cause) = (how.clone(), cause_of(signal, sender, supervisor));
                     self.net.requests.push(Request::Restart { how, by: None, cause });
                 }
                 // At once: the word of the old side may be next, and make it the end of the service.
@@ -75,10 +77,10 @@ impl<S: Service> Turn<S> {
                     self.advance(Event::Drain)?;
                 }
                 Some((_, Trigger::Leave)) => {
-                    let supervisor = self.succession.supervisor.as_ref();
-                    let forwarded = supervisor.is_some_and(|it| sender.is(it.pid));
+                    let forwarded = supervisor.is_some_and(|pid| sender.is(pid));
                     if self.succession.stop_signals.count(forwarded) {
-                        self.net.drain();
+                        let cause = cause_of(signal, sender, supervisor);
+                        self.net.requests.push(Request::Drain { cause });
                     }
                 }
                 Some((_, Trigger::Service)) => {} // it is told by a descriptor of its own
@@ -105,13 +107,18 @@ impl<S: Service> Turn<S> {
                 }
                 Request::RollBack { reason, by, cause } => self.roll_back(reason, by, cause)?,
                 // Whose the connections are is decided in a moment, and who has them ends them.
-                Request::Drain | Request::Stop if self.succession.phase == Phase::TakingBack => {
+                Request::Drain { .. } | Request::Stop { .. }
+                    if self.succession.phase == Phase::TakingBack =>
+                {
                     self.net.requests.push(request);
                 }
                 // A stop that was told to all generations comes here twice, and means it once.
-                Request::Drain if std::mem::take(&mut self.succession.dismissed) => {}
-                Request::Drain => self.leave()?,
-                Request::Stop => self.advance(Event::Stop)?,
+                Request::Drain { .. } if std::mem::take(&mut self.succession.dismissed) => {}
+                Request::Drain { cause } => self.leave(cause)?,
+                Request::Stop { cause } => {
+                    self.succession.leave.cause.get_or_insert(cause);
+                    self.advance(Event::Stop)?;
+                }
             }
         }
         Ok(())
@@ -277,6 +284,7 @@ impl<S: Service> Turn<S> {
             file.remove();
         }
         self.net.tell_all_repeats();
+        self.note_drained();
         let generation = self.net.generation();
         log::info!(
             target: DRAIN, event = "drained", generation;

@@ -96,7 +96,7 @@ pub enum Command {
 
     /// The last things that have happened to the whole service
     ///
-    /// Starts, restarts with what has come of them and who has asked, roll backs, crashes: the last 128 of them.
+    /// Starts, restarts with what has come of them and who has asked, roll backs, crashes: the last 384 of them.
     Log {
         #[command(flatten)]
         server: Server,

@@ -31,8 +31,9 @@ impl Entry {
 
     /// `by SIGHUP from pid 7 (uid 1000)`
     fn asked_by(&self) -> String {
+        let program = self.get("by_program").map_or(String::new(), |name| format!("{name}, "));
         let who = match (self.get("by_pid"), self.get("by_uid")) {
-            (Some(pid), Some(uid)) => format!(" from pid {pid} (uid {uid})"),
+            (Some(pid), Some(uid)) => format!(" from pid {pid} ({program}uid {uid})"),
             _ => String::new(),
         };
         match self.get("trigger") {
@@ -47,6 +48,30 @@ impl Entry {
             Some("unknown") => "nobody is left who knows who has asked".to_owned(),
             _ => String::new(),
         }
+    }
+
+    /// How a drain begins or ends, or how a process has ended.
+    fn course(&self) -> String {
+        let word = |key: &str, before: &str, behind: &str| {
+            self.get(key).map_or(String::new(), |value| format!(", {before}{value}{behind}"))
+        };
+        let time = |key: &str, before: &str| {
+            let seconds = self.seconds(key).map(|it| format!(", {before} {it:.3} s"));
+            seconds.unwrap_or_default()
+        };
+        match self.get("event") {
+            Some("lame_duck") => time("within", "for"),
+            Some("drain") => word("connections", "", " connections") + &time("within", "within"),
+            Some("drained") => time("took", "in") + &word("cut", "", " connections cut"),
+            Some("died") => word("status", "status ", "") + &word("signal", "", ""),
+            _ => String::new(),
+        }
+    }
+
+    /// Why, in words: a drain has one of a few.
+    fn reason(&self) -> String {
+        let before = if self.get("event") == Some("drain") { ", for a " } else { "; " };
+        self.get("reason").map_or(String::new(), |why| format!("{before}{why}"))
     }
 
     /// Which steps it took, in milliseconds.
@@ -72,14 +97,16 @@ impl fmt::Display for Entry {
         let at = Utc(self.seconds("at").unwrap_or(0.0));
         let (event, generation) =
             (self.get("event").unwrap_or("?"), self.get("generation").unwrap_or("?"));
-        write!(f, "{at}  {event:<8}  generation {generation}")?;
+        write!(f, "{at}  {event:<9}  generation {generation}")?;
         let said = |key: &str, before: &str| {
             self.get(key).map_or(String::new(), |value| format!("{before}{value}"))
         };
-        write!(f, "{}{}{}", said("engine", " by "), said("outcome", ", "), said("pid", ", pid "))?;
+        write!(f, "{}{}", said("worker", " of worker "), said("engine", " by "))?;
+        write!(f, "{}{}", said("outcome", ", "), said("pid", ", pid "))?;
         let asked_by = Some(self.asked_by()).filter(|by| !by.is_empty());
         let asked_by = asked_by.map_or(String::new(), |by| format!(", {by}"));
-        write!(f, "{asked_by}{}{}{}", self.steps(), self.program(), said("reason", "; "))
+        write!(f, "{}{asked_by}", self.course())?;
+        write!(f, "{}{}{}", self.steps(), self.program(), self.reason())
     }
 }
 
@@ -89,8 +116,18 @@ pub struct Json<'a>(pub &'a Entry);
 impl fmt::Display for Json<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let is_text = |key: &str| {
-            ["event", "engine", "outcome", "trigger", "signal", "program", "build_id", "reason"]
-                .contains(&key.trim_start_matches("old_"))
+            [
+                "event",
+                "engine",
+                "outcome",
+                "trigger",
+                "signal",
+                "program",
+                "by_program",
+                "build_id",
+                "reason",
+            ]
+            .contains(&key.trim_start_matches("old_"))
         };
         for (index, (key, value)) in self.0.0.iter().enumerate() {
             write!(f, "{}{}:", if index == 0 { "{" } else { "," }, Quoted(key))?;
@@ -147,13 +184,37 @@ mod tests {
         assert_eq!(entry.number(), 3);
         assert_eq!(
             entry.to_string(),
-            "2023-11-14T22:13:20Z  restart   generation 3 by fork, died, by SIGHUP from pid 7 (uid 1000); \
+            "2023-11-14T22:13:20Z  restart    generation 3 by fork, died, by SIGHUP from pid 7 (uid 1000); \
              made 1.500 ms; /srv/a b, build 0123456789ab; it \"ended\""
         );
         assert_eq!(
             Json(&entry).to_string(),
             r#"{"number":3,"event":"restart","at":1700000000.250,"generation":3,"engine":"fork","outcome":"died","took":0.02,"trigger":"signal","signal":"SIGHUP","by_pid":7,"by_uid":1000,"made":0.0015,"program":"/srv/a b","build_id":"0123456789abcdef","reason":"it \"ended\""}"#
         );
+    }
+
+    #[test]
+    fn drains_and_deaths_are_told_in_words() {
+        for (line, told) in [
+            (
+                "event=lame_duck at=0 generation=0 pid=7 trigger=signal signal=SIGTERM by_pid=8 by_uid=0 by_program=sh within=4",
+                "lame_duck  generation 0, pid 7, for 4.000 s, by SIGTERM from pid 8 (sh, uid 0)",
+            ),
+            (
+                "event=drain at=0 worker=1 generation=2 pid=7 reason=stop trigger=command by_pid=8 by_uid=0 connections=3 within=30",
+                "drain      generation 2 of worker 1, pid 7, 3 connections, within 30.000 s, by a command from pid 8 (uid 0), for a stop",
+            ),
+            (
+                "event=drained at=0 generation=2 pid=7 outcome=deadline took=30.0002 cut=2",
+                "drained    generation 2, deadline, pid 7, in 30.000 s, 2 connections cut",
+            ),
+            (
+                "event=died at=0 generation=2 pid=7 status=139 signal=SIGSEGV",
+                "died       generation 2, pid 7, status 139, SIGSEGV",
+            ),
+        ] {
+            assert_eq!(Entry::read(line).to_string(), format!("1970-01-01T00:00:00Z  {told}"));
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::Net;
 use crate::{
     error::{Error, Result},
-    metrics::{Counter, Gauge, Metrics},
+    metrics::{Counter, Gauge, Metrics, WORKER},
 };
 
 impl Net {
@@ -54,7 +54,8 @@ impl Net {
 
     /// A number of the service that goes up and down, such as how many keys it holds: the monitor has what was set last, by
     /// whichever generation, so it is for the one that serves to set. All else is as with [`counter`](Self::counter), but
-    /// that nothing is put behind the name.
+    /// that nothing is put behind the name. Of several [workers](crate::Server::workers) each has a number of its own, with `worker` as a label,
+    /// which is told while one of its generations lives.
     ///
     /// # Errors
     /// As with [`counter`](Self::counter), and when there is a count of that name, or it ends in `_total`.
@@ -71,6 +72,9 @@ impl Net {
         if name.ends_with("_total") {
             return Err(Error::invalid("count", name, "what ends in _total only grows"));
         }
+        let worker = self.worker.map(|worker| worker.index.to_string());
+        let own = worker.iter().map(|index| (WORKER, index.as_str()));
+        let labels = &*labels.iter().copied().chain(own).collect::<Vec<_>>();
         match &self.metrics {
             Some(metrics) => metrics.gauge(name, help, labels),
             None => Metrics::check(name, help, labels).map(|()| Gauge::default()),

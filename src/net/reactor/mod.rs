@@ -2,7 +2,7 @@
 //! [`Service`](crate::Service): the turn calls in here to do I/O, and callbacks call in here to say
 //! what they want done.
 //!
-//! This file has the data and the look-ups. A connection comes by `accept` (through a proxy, by `header`, too) or
+//! This file has the data and the look-ups, `readiness` what it waits for. A connection comes by `accept` (through a proxy, by `header`, too) or
 //! `dial` (`names`, where it is by name), its bytes by `flow`, its deadlines are watched in `timeouts` (`checks` says when), its silence is judged in `idle`, it goes by `close` or, whole, by `handover`; `connection` is
 //! what a callback may do with it, `sessions` with what others remember, `secure` what is different with TLS (`upgrade`: in
 //! mid-conversation). `paths` is about Unix sockets that nobody finds, `datagrams`, `tasks` and `words`
@@ -28,6 +28,7 @@ mod metrics;
 mod names;
 mod paths;
 mod process;
+mod readiness;
 mod request;
 mod said;
 #[cfg_attr(not(feature = "tls"), path = "insecure.rs")]
@@ -46,19 +47,13 @@ mod words;
 use std::{
     collections::{BTreeMap, VecDeque},
     fmt,
-    io::Result as IoResult,
-    os::fd::AsRawFd,
     time::{Duration, Instant},
 };
 
-use mio::{Events, Interest, Poll, Registry, unix::SourceFd};
+use mio::Poll;
 
 pub use self::connection::Connection;
-use self::{
-    checks::Checks,
-    hearing::{Hearing, Report},
-    watched::Watches,
-};
+use self::{checks::Checks, hearing::Hearing, watched::Watches};
 pub(crate) use self::{
     deadline::{Deadline, Expired},
     request::Request,
@@ -66,7 +61,7 @@ pub(crate) use self::{
 use super::{
     conn::{CameBy, ConnState, Destinations, Limits, Phase, Sessions, SharedTimeouts, Slots},
     datagram::Datagrams,
-    id::{ConnId, Source, Timer},
+    id::{ConnId, Timer},
     leaving::LeaveReason,
     listen::Listener,
     resolver::Resolver,
@@ -75,9 +70,7 @@ use super::{
 use crate::{
     buffer::Pool,
     clock::{Clock, Stamp},
-    error::{Error, Result},
     inventory::Meant,
-    limits::EVENTS,
     logging::Repeats,
     metrics::Metrics,
     plan::{Engine, Restart},
@@ -321,60 +314,9 @@ impl Net {
         self.conns.len() - self.callers.len() + self.dials_to_names()
     }
 
-    /// Adds an event source that is no connection; edge-triggered like all others.
-    pub(crate) fn register(&self, fd: &impl AsRawFd, source: Source) -> Result {
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        Net::with_registry(&self.poll, |registry| {
-            registry.register(&mut SourceFd(&fd.as_raw_fd()), source.token(), interest)
-        })
-        .map_err(|e| Error::io("watch", format_args!("{source:?}"), e))
-    }
-
-    /// Takes it out again, before it is closed.
-    pub(crate) fn deregister(&self, fd: &impl AsRawFd) {
-        let _ = Net::with_registry(&self.poll, |registry| {
-            registry.deregister(&mut SourceFd(&fd.as_raw_fd()))
-        });
-    }
-
     /// A connection by name, whatever its phase.
     pub(crate) fn conn(&mut self, id: ConnId) -> Option<&mut ConnState> {
         self.conns.get_mut(id.slot()).filter(|conn| conn.id == id)
-    }
-
-    /// Waits for events, up to `wait`, and begins a turn with them. `asked` is the time by now.
-    pub(crate) fn poll(
-        &mut self,
-        events: &mut Events,
-        asked: Instant,
-        wait: Option<Duration>,
-    ) -> Result {
-        if self.poll.is_some() {
-            self.count_turn(asked);
-        }
-        let Some(poll) = &mut self.poll else { return Ok(()) };
-        let report = match poll.poll(events, wait) {
-            Ok(()) => match events.iter().count() {
-                0 => Report::Nothing,
-                EVENTS.. => Report::Full { watched: self.conns.len() + EVENTS },
-                _ => Report::All,
-            },
-            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {
-                events.clear();
-                Report::Interrupted
-            }
-            Err(e) => return Err(Error::io("wait for", "events", e)),
-        };
-        self.begin_turn(asked, wait, report);
-        Ok(())
-    }
-
-    /// Does `what` with the epoll set; in a test there is none.
-    fn with_registry(
-        poll: &Option<Poll>,
-        what: impl FnOnce(&Registry) -> IoResult<()>,
-    ) -> IoResult<()> {
-        poll.as_ref().map_or(Ok(()), |poll| what(poll.registry()))
     }
 }
 

@@ -68,12 +68,12 @@ impl Net {
     /// The time for it is that of [`drain_on_stop`](crate::Server::drain_on_stop). Asked for a second
     /// time, it means [`stop`](Self::stop), as with SIGTERM.
     pub fn drain(&mut self) {
-        self.requests.push(Request::Drain);
+        self.requests.push(Request::Drain { cause: Cause::Callback });
     }
 
     /// Asks this process to abort what it has and exit.
     pub fn stop(&mut self) {
-        self.requests.push(Request::Stop);
+        self.requests.push(Request::Stop { cause: Cause::Callback });
     }
 
     /// The number of this process in the succession. The one that was started first is 0.

@@ -16,6 +16,10 @@ pub(crate) enum Request {
         by: Option<ConnId>,
         cause: Cause,
     },
-    Drain,
-    Stop,
+    Drain {
+        cause: Cause,
+    },
+    Stop {
+        cause: Cause,
+    },
 }

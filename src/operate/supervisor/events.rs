@@ -6,8 +6,9 @@ use std::{os::fd::OwnedFd, process, time::Instant};
 use log::Level;
 
 use super::{
+    decision::Event,
     line::{Line, News, Older},
-    watch::{EXIT_NOT_MADE, Event},
+    watch::EXIT_NOT_MADE,
 };
 use crate::{
     limits::LEAVE_GRACE,
@@ -20,7 +21,7 @@ use crate::{
             attempt::{Attempt, MUST_EXEC, check_speaker},
             stderr::Left,
         },
-        link::{Identity, Link, LinkError, Message},
+        link::{Identity, Link, LinkError, Message, Notice},
         transfer::secrets::fill_with_tickets,
     },
     tls::Ticketer,
@@ -48,11 +49,7 @@ impl Line {
 
     fn handle_generation(&mut self, message: Message, mut fds: Vec<OwnedFd>, now: Instant) {
         match message {
-            Message::Main { who, maker } => {
-                if let Some(pidfd) = fds.pop() {
-                    self.handle_main(who, maker, pidfd, now);
-                }
-            }
+            Message::Notice(notice) => self.handle_notice(notice, fds, now),
             Message::Listeners { sockets } => {
                 let name = self.name();
                 let Some(arriving) = &mut self.arriving else { return };
@@ -71,12 +68,6 @@ impl Line {
                 }
             }
             Message::Numbers => self.take_numbers(fds),
-            Message::Retired { pid } => self.happen(Event::Retires { pid }, now),
-            Message::Leaving { pid } => {
-                self.news.push(News::Leaves);
-                self.happen(Event::Leaves { pid }, now);
-            }
-            Message::Ended { pid, code } => self.happen(Event::Ended { pid, code }, now),
             Message::Older { who } => {
                 let Some(link) = fds.pop() else { return };
                 self.older.push(Older { who, link: Link::of(link), offered: false });
@@ -89,6 +80,23 @@ impl Line {
                 let line = format_args!("{}: {} is ignored", self.name(), Escaped(said));
                 self.repeats.log(now, SUPERVISOR, Level::Warn, "link ignored", line);
             }
+        }
+    }
+
+    fn handle_notice(&mut self, notice: Notice, mut fds: Vec<OwnedFd>, now: Instant) {
+        match notice {
+            Notice::Main { who, maker } => {
+                if let Some(pidfd) = fds.pop() {
+                    self.handle_main(who, maker, pidfd, now);
+                }
+            }
+            Notice::Retired { pid } => self.happen(Event::Retires { pid }, now),
+            Notice::LameDuck { pid } => self.happen(Event::LameDuck { pid }, now),
+            Notice::Leaving { pid } => {
+                self.news.push(News::Leaves);
+                self.happen(Event::Leaves { pid }, now);
+            }
+            Notice::Ended { pid, code } => self.has_ended(pid, code, now),
         }
     }
 
@@ -115,6 +123,12 @@ impl Line {
                 "{}: generation {generation} is main (pid {pid})", self.name()
             );
         }
+    }
+
+    /// It is known how a process has ended, which may be one of these.
+    pub fn has_ended(&mut self, pid: u32, code: u8, now: Instant) {
+        self.note_death(pid, code);
+        self.happen(Event::Ended { pid, code }, now);
     }
 
     /// A generation lives no more.

@@ -1,41 +1,33 @@
 //! One line of succession: the generations of one worker, the one that is being made, and what they listen on. A
-//! supervisor has one for each worker. What reaches it is in `events`.
+//! supervisor has one for each worker. What reaches it is in `events`, how it makes a generation in `making`.
 
 use std::{
     fmt,
     os::fd::{AsFd, OwnedFd},
-    process,
     time::{Duration, Instant},
 };
 
 use nix::{
     poll::{PollFd, PollFlags},
-    sched::{CpuSet, sched_setaffinity},
+    sched::CpuSet,
 };
 
-use super::watch::{Action, EXIT_NOT_MADE, Event, Watch};
+use super::{
+    decision::{Action, Event},
+    watch::Watch,
+};
 use crate::{
-    cause::Cause,
-    clock::Clock,
     log_target::SUPERVISOR,
     logging::{Escaped, Repeats},
     metrics::Metrics,
     net::Listener,
-    operate::journal::{Restarted, note_restart, note_start},
-    plan::{Engine, Restart},
+    plan::Restart,
     restart::{
-        engine::{
-            attempt::{Attempt, Offer, Task, introduced},
-            exec::Launch,
-            fork::pidfd_signal,
-            program_file,
-            stderr::Stderr,
-        },
+        engine::{attempt::Attempt, exec::Launch, fork::pidfd_signal, stderr::Stderr},
         link::{Identity, Link, Message},
     },
-    system::signal_set::Signal,
+    system::{signal::Sender, signal_set::Signal},
     tls::Ticketer,
-    verdict::RestartError,
     workers::Worker,
 };
 
@@ -76,7 +68,7 @@ pub(super) struct Line {
     /// What the generations say.
     pub inbox: Link,
     /// The end that all generations share, kept to be handed on.
-    outbox: Link,
+    pub outbox: Link,
     pub listeners: Vec<Listener>,
     /// What is to be done first, until it was.
     first: Option<Action>,
@@ -222,14 +214,14 @@ impl Line {
                     log::warn!(target: SUPERVISOR, "{}: {}", self.name(), Escaped(why));
                 }
             }
-            Action::Prompt(signal) => {
+            Action::Prompt { signal, by } => {
                 let child = self.start.iter().map(|start| start.child.as_fd());
-                child.for_each(|pidfd| drop(pidfd_signal(pidfd, signal.number())));
+                child.for_each(|it| drop(pidfd_signal(it, signal.number(), by.to_word())));
             }
-            Action::Forward { pid, signal } => self.signal(pid, signal),
+            Action::Forward { pid, signal, by } => self.signal(pid, signal, by),
             Action::Kill { pid } => {
                 log::warn!(target: SUPERVISOR, "{}: pid {pid} is killed", self.name());
-                self.signal(pid, Signal::SIGKILL);
+                self.signal(pid, Signal::SIGKILL, None);
             }
             Action::Dismiss => self.dismiss_older(),
             Action::Exit { code } => {
@@ -239,101 +231,12 @@ impl Line {
         }
     }
 
-    /// Makes a generation, from the program that is at its path now.
-    fn make(&mut self, generation: u64, now: Instant) {
-        // Nobody stands ready to serve again, so there is nothing to be on probation for.
-        let how = self.making.how.clone().probation(Duration::ZERO);
-        let cause = match generation {
-            0 => Cause::Start,
-            _ => Cause::Crash { generation: self.lost, status: self.watch.code() },
-        };
-        let task =
-            Task { engine: Engine::ForkExec, ..Task::new(how, None, cause, generation, now) };
-        let name = self.name();
-        match self.try_make(task) {
-            Ok(start) => {
-                log::info!(
-                    target: SUPERVISOR,
-                    "{name}: generation {generation} is pid {}", start.child.pid
-                );
-                if let Some(program) = &start.task.program {
-                    log::info!(target: SUPERVISOR, "{name}: the program is {program}");
-                }
-                self.pin(&start);
-                let pid = start.child.id();
-                (self.start, self.is_stderr_open) = (Some(start), true);
-                self.happen(Event::Made { pid }, now);
-            }
-            Err(why) => {
-                log::error!(target: SUPERVISOR, "{name}: {}", Escaped(why));
-                self.happen(Event::NotMade { code: EXIT_NOT_MADE }, now);
-            }
-        }
-    }
-
-    fn try_make(&mut self, task: Task) -> std::result::Result<Attempt, RestartError> {
-        self.making.launch.preflight()?;
-        let generation = task.generation;
-        let this = Identity { generation, pid: process::id(), engine: None, words: false };
-        Attempt::exec(task, &self.making.launch, this)
-    }
-
-    /// Before it has a thread or a child, so that all that comes of it stays there as well.
-    fn pin(&self, start: &Attempt) {
-        if let Some(cores) = &self.making.cores
-            && let Err(e) = sched_setaffinity(start.child.pid, cores)
-        {
-            log::error!(
-                target: SUPERVISOR,
-                "{}: pin pid {} to its core: {e}", self.name(), start.child.pid
-            );
-        }
-    }
-
-    /// What a new generation gets when it is up.
-    pub fn offer(&self) -> Offer<'_> {
-        let older = self.older.iter();
-        Offer {
-            listeners: introduced(self.listeners.iter()),
-            older: older.map(|older| (older.who, older.link.as_fd())).collect(),
-            supervisor: Some((process::id(), self.outbox.as_fd())),
-            numbers: self.making.metrics.as_ref().map(Metrics::as_fd),
-            worker: self.making.worker,
-        }
-    }
-
-    /// What has come of the generation that was being made.
-    pub fn note(&self, start: &Attempt, outcome: Result<u32, &RestartError>, now: Instant) {
-        let Some(metrics) = &self.making.metrics else { return };
-        let (at, own) = (Clock::System.wall(), program_file::own().ok());
-        let Task { generation, engine, cause, program, begun, .. } = &start.task;
-        if let (0, Ok(pid)) = (*generation, outcome) {
-            return note_start(metrics, at, (pid, 0), program.as_ref());
-        }
-        let it = Restarted {
-            generation: *generation,
-            engine: *engine,
-            outcome,
-            cause,
-            by: (process::id(), None),
-            took: now.saturating_duration_since(*begun),
-            steps: start.steps,
-            program: program.as_ref(),
-            own: own.as_ref(),
-        };
-        note_restart(metrics, at, &it);
-    }
-
-    /// The generation that was being made is not any more, or is made.
-    pub fn end_start(&mut self) -> Option<Attempt> {
-        self.older.iter_mut().for_each(|generation| generation.offered = false);
-        self.start.take()
-    }
-
-    fn signal(&self, pid: u32, signal: Signal) {
+    /// A generation that asks for it learns who has sent the signal.
+    fn signal(&self, pid: u32, signal: Signal, by: Option<Sender>) {
         let found = self.generations.iter().find(|(who, _)| who.pid == pid);
         if let Some((_, pidfd)) = found
-            && let Err(e) = pidfd_signal(pidfd.as_fd(), signal.number())
+            && let Err(e) =
+                pidfd_signal(pidfd.as_fd(), signal.number(), by.map_or(0, Sender::to_word))
         {
             // It is gone.
             log::debug!(target: SUPERVISOR, "{}: {signal} to pid {pid}: {e}", self.name());

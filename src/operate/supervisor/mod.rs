@@ -17,11 +17,14 @@
 //! goes through them one after the other (`desk/roll`). Of one process that serves, the way of a signal or of an operator leads to
 //! that process; with several, to the supervisor, which asks each as an operator would (`desk`). What one worker's fate is to the others is in `several`.
 //!
-//! `watch` decides about a line, `events` says what has happened to it; this file waits, and deals out what comes.
+//! `watch` decides about a line, in the words of `decision`, `events` says what has happened to it, and `making` makes its
+//! generations; this file waits, and deals out what comes.
 
+mod decision;
 mod desk;
 mod events;
 mod line;
+mod making;
 mod several;
 mod watch;
 
@@ -40,9 +43,9 @@ use nix::{
 };
 
 use self::{
+    decision::Event,
     desk::Desk,
     line::{Line, Making},
-    watch::Event,
 };
 use crate::{
     error::{Error, Result},
@@ -244,8 +247,8 @@ impl Supervisor {
                 None => drop(waitpid(pid, Some(WaitPidFlag::WNOHANG))),
             }
             if let Some(code) = child::code(status) {
-                let ended = Event::Ended { pid: pid.as_raw() as u32, code };
-                self.lines.iter_mut().for_each(|line| line.happen(ended, now));
+                let pid = pid.as_raw() as u32;
+                self.lines.iter_mut().for_each(|line| line.has_ended(pid, code, now));
             }
         }
     }
@@ -266,11 +269,11 @@ impl Supervisor {
                 continue;
             }
             if self.restarts.contains(signal) && self.desk.is_some() {
-                self.roll(signal, now);
+                self.roll(signal, sender, now);
                 continue;
             }
             for line in &mut self.lines {
-                line.happen(Event::Asked { signal, leave }, now);
+                line.happen(Event::Asked { signal, leave, by: sender }, now);
             }
         }
     }

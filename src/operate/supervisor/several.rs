@@ -5,11 +5,15 @@ use std::time::Instant;
 
 use super::{
     Supervisor,
-    desk::{Post, Wish, roll},
+    decision::Event,
+    desk::{Desk, Post, Wish, roll},
     line::{Line, News},
-    watch::Event,
 };
-use crate::{log_target::SUPERVISOR, system::signal_set::Signal};
+use crate::{
+    log_target::SUPERVISOR,
+    operate::behalf::Behalf,
+    system::{signal::Sender, signal_set::Signal},
+};
 
 impl Supervisor {
     /// What has become of the lines, where others have to know of it.
@@ -52,58 +56,60 @@ impl Supervisor {
         for (other, line) in self.lines.iter_mut().enumerate() {
             if other != index && !line.watch.is_ending() {
                 self.has_told |= !line.watch.is_told();
-                line.happen(Event::End, now);
+                line.happen(Event::End { by: None }, now);
             }
         }
         self.note(roll::Event::End, now);
     }
 
-    /// All of them, since an operator says so.
-    fn end_all(&mut self, now: Instant) {
+    /// All of them, since this operator says so.
+    fn end_all(&mut self, by: Sender, now: Instant) {
         for line in self.lines.iter_mut().filter(|line| !line.watch.is_ending()) {
-            line.happen(Event::End, now);
+            line.happen(Event::End { by: Some(by) }, now);
         }
         self.note(roll::Event::End, now);
     }
 
     /// Restarts all workers as each would by itself with this signal.
-    pub(super) fn roll(&mut self, signal: Signal, now: Instant) {
-        let posts = self.posts();
-        if let Some(desk) = &mut self.desk {
-            desk.roll(None, &format!("restart like {}", signal.number()), &posts, now);
-        }
+    pub(super) fn roll(&mut self, signal: Signal, by: Sender, now: Instant) {
+        let Some((desk, posts)) = self.at_desk() else { return };
+        let like = format!("restart like {}", signal.number());
+        let behalf = Behalf::of_sender(by, signal);
+        let request = behalf.map_or(like.clone(), |behalf| behalf.pass_on(&like));
+        desk.roll(None, request, &posts, now);
     }
 
     fn note(&mut self, event: roll::Event, now: Instant) {
-        let posts = self.posts();
-        if let Some(desk) = &mut self.desk {
+        if let Some((desk, posts)) = self.at_desk() {
             desk.note(event, &posts, now);
         }
     }
 
     pub(super) fn serve_operators(&mut self, now: Instant) {
-        let posts = self.posts();
-        let Some(desk) = &mut self.desk else { return };
-        for wish in desk.turn(&posts, now) {
+        let Some((desk, posts)) = self.at_desk() else { return };
+        for (wish, by) in desk.turn(&posts, now) {
             log::info!(target: SUPERVISOR, "supervisor: an operator says {wish:?}");
             if wish == Wish::Stop
                 && let Some(desk) = &mut self.desk
             {
-                desk.order("stop", &posts, now);
+                desk.order(&by.pass_on("stop"), &posts, now);
             }
-            self.end_all(now);
+            self.end_all(by.sender(), now);
         }
     }
 
-    fn posts(&self) -> Vec<Post> {
-        let post = |line: &Line| {
-            let control = line.listeners.iter().find(|listener| listener.caller.is_operator());
-            Post {
-                control: control.map(|listener| listener.address.clone()),
-                main: line.main().filter(|_| line.watch.is_serving() || line.watch.is_ending()),
-                start: line.start.as_ref().map(|start| start.identity()),
-            }
-        };
-        self.lines.iter().map(post).collect()
+    /// Where there is a desk: it, and what is known of the workers.
+    fn at_desk(&mut self) -> Option<(&mut Desk, Vec<Post>)> {
+        let desk = self.desk.as_mut()?;
+        Some((desk, self.lines.iter().map(post).collect()))
+    }
+}
+
+fn post(line: &Line) -> Post {
+    let control = line.listeners.iter().find(|listener| listener.caller.is_operator());
+    Post {
+        control: control.map(|listener| listener.address.clone()),
+        main: line.main().filter(|_| line.watch.is_serving() || line.watch.is_ending()),
+        start: line.start.as_ref().map(|start| start.identity()),
     }
 }

@@ -1,20 +1,24 @@
-//! Who is main, what has become of it, and when there is to be another: the supervisor's decisions.
-//! Pure: knows no process and no socket, and time is an argument.
+//! Who is main, what has become of it, and when there is to be another: the supervisor's decisions, of which
+//! [`Event`] and [`Action`] are the words. Pure: knows no process and no socket, and time is an argument.
 //!
 //! The rules:
 //! - main is the generation that has said last that it serves;
 //! - a generation that has said so, and has not said since that it leaves, can serve again: when main
 //!   dies, such a one has [`RESUME_PATIENCE`] to do so, and only if there is none is a new one made;
 //! - whoever says `Leaves` speaks for the whole service: from then on nothing is restarted;
-//! - a main that dies of a signal which was sent through the supervisor has done as it was told; so has one that was
-//!   told to leave and dies before it has said so, for a lame duck takes its time, unless another one could serve again;
+//! - a main that dies of a signal which was sent through the supervisor has done as it was told; so has one that knows
+//!   that it is to leave, by a signal or as a lame duck, and dies before it has said so, unless another one could serve again;
 //! - nobody serves beside main but who was made by it: any other is one too many.
 
 use std::time::{Duration, Instant};
 
+use super::decision::{Action, Event};
 use crate::{
     limits::{LEAVE_GRACE, RESPAWN_DELAY, RESPAWN_DELAY_MAX, RESPAWN_PROVEN, RESUME_PATIENCE},
-    system::signal_set::{Signal, SignalSet},
+    system::{
+        signal::Sender,
+        signal_set::{Signal, SignalSet},
+    },
 };
 
 /// The status of a supervisor that could not start a first generation, where no process was there to
@@ -23,58 +27,6 @@ pub(super) const EXIT_NOT_MADE: u8 = 1;
 
 /// The status of a supervisor whose main has ended in a way that nobody can tell.
 const EXIT_UNKNOWN: u8 = 1;
-
-/// What happens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Event {
-    /// The process of the generation to be was made.
-    Made { pid: u32 },
-    /// The generation to be is gone, and has never served.
-    NotMade { code: u8 },
-    /// A generation says that it is main, and which process has made it.
-    Serves { pid: u32, generation: u64, maker: Option<u32> },
-    /// A generation says that it drains in favour of another.
-    Retires { pid: u32 },
-    /// A generation says that the service is to end.
-    Leaves { pid: u32 },
-    /// A generation lives no more.
-    Gone { pid: u32 },
-    /// How a process has ended: its exit status, or 128 and the number of the signal.
-    Ended { pid: u32, code: u8 },
-    /// A signal has come; `leave`: it is one that means the end of the service.
-    Asked { signal: Signal, leave: bool },
-    /// The service ends: another worker, or an operator, has said so.
-    End,
-    /// Time has passed; see [`Watch::next_due`].
-    Due,
-}
-
-/// What is to be done about it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Action {
-    /// Make this generation.
-    Make {
-        generation: u64,
-    },
-    /// End the generation to be.
-    Abandon,
-    /// Pass the signal on to the generation to be.
-    Prompt(Signal),
-    /// Pass the signal on to this generation.
-    Forward {
-        pid: u32,
-        signal: Signal,
-    },
-    Kill {
-        pid: u32,
-    },
-    /// Tell the generations that nobody else talks with to leave.
-    Dismiss,
-    /// End with this status.
-    Exit {
-        code: u8,
-    },
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -86,6 +38,16 @@ enum Phase {
     Bereft { until: Option<Instant> },
     /// The service is to end. Then, whoever is left is killed.
     Ending { until: Option<Instant> },
+}
+
+/// Who knows that the service is to end, before anybody has said that it leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Told {
+    Nobody,
+    /// Somebody who is not main any more.
+    Another,
+    /// Main, by a signal that was passed on, or as it says by itself.
+    Main,
 }
 
 /// A generation that lives and has served.
@@ -113,10 +75,7 @@ pub(super) struct Watch {
     next_generation: u64,
     /// Deaths in a row, each soon after a start.
     failures: u32,
-    /// A signal that means the end of the service was passed on.
-    told_to_leave: bool,
-    /// Main was told to end, by a signal that was passed on.
-    main_told: bool,
+    told: Told,
     /// How long the end of the service may take.
     stop_within: Option<Duration>,
 }
@@ -133,8 +92,7 @@ impl Watch {
             served_since: None,
             next_generation: 1,
             failures: 0,
-            told_to_leave: false,
-            main_told: false,
+            told: Told::Nobody,
             stop_within,
         };
         (watch, Action::Make { generation: 0 })
@@ -155,9 +113,9 @@ impl Watch {
         self.phase == Phase::Watching
     }
 
-    /// Whether main was told to leave, by a signal that was passed on.
+    /// Whether main knows that it is to leave.
     pub fn is_told(&self) -> bool {
-        self.main_told
+        self.told == Told::Main
     }
 
     pub fn is_ending(&self) -> bool {
@@ -193,12 +151,17 @@ impl Watch {
             Event::Serves { pid, generation, maker } => self.serves(pid, generation, maker, now),
             Event::Retires { pid } if self.leaves(pid) => self.lose_standby(now),
             Event::Retires { .. } => Vec::new(),
+            Event::LameDuck { pid } => {
+                let is_main = self.main == Some(pid);
+                self.told = self.told.max(if is_main { Told::Main } else { Told::Another });
+                Vec::new()
+            }
             Event::Leaves { pid } if self.leaves(pid) => self.end(now),
             Event::Leaves { .. } => Vec::new(),
             Event::Gone { pid } => self.gone(pid, now),
             Event::Ended { pid, code } => self.ended(pid, code, now),
-            Event::Asked { signal, leave } => self.asked(signal, leave, now),
-            Event::End => self.end_with_others(now),
+            Event::Asked { signal, leave, by } => self.asked(signal, leave, by, now),
+            Event::End { by } => self.end_with_others(by, now),
             Event::Due => self.due(now),
         }
     }
@@ -212,7 +175,7 @@ impl Watch {
     ) -> Vec<Action> {
         let is_known = self.known.iter().any(|known| known.pid == pid);
         if self.phase != (Phase::Making { pid: Some(pid) }) {
-            (self.forwarded, self.main_told) = (SignalSet::EMPTY, false); // they were for another one
+            (self.forwarded, self.told) = (SignalSet::EMPTY, self.told.min(Told::Another)); // they were for another one
         }
         let actions = match self.phase {
             Phase::Watching if !is_known && maker != self.main => {
@@ -220,7 +183,9 @@ impl Watch {
             }
             Phase::Making { pid: made } if made != Some(pid) => vec![Action::Abandon],
             // It has not heard yet that the service is to end.
-            Phase::Ending { .. } => vec![Action::Forward { pid, signal: Signal::SIGTERM }],
+            Phase::Ending { .. } => {
+                vec![Action::Forward { pid, signal: Signal::SIGTERM, by: None }]
+            }
             _ => Vec::new(),
         };
         if self.phase != Phase::Watching {
@@ -266,7 +231,7 @@ impl Watch {
 
     /// Main is gone, and has not said that it leaves.
     fn bereave(&mut self, now: Instant) -> Vec<Action> {
-        if self.has_done_as_told() || (self.told_to_leave && !self.has_standby()) {
+        if self.has_done_as_told() || (self.told > Told::Nobody && !self.has_standby()) {
             return self.end(now);
         }
         if self.has_standby() {
@@ -286,7 +251,7 @@ impl Watch {
     fn not_made(&mut self, code: u8, now: Instant) -> Vec<Action> {
         match self.phase {
             Phase::Making { .. } if self.main.is_none() => vec![Action::Exit { code }],
-            Phase::Making { .. } if self.told_to_leave => self.end(now),
+            Phase::Making { .. } if self.told > Told::Nobody => self.end(now),
             Phase::Making { .. } => self.bereave(now),
             _ => Vec::new(),
         }
@@ -304,22 +269,21 @@ impl Watch {
         }
     }
 
-    fn asked(&mut self, signal: Signal, leave: bool, now: Instant) -> Vec<Action> {
-        let forward = |known: &Known| Action::Forward { pid: known.pid, signal };
+    fn asked(&mut self, signal: Signal, leave: bool, by: Sender, now: Instant) -> Vec<Action> {
+        let forward = |known: &Known| Action::Forward { pid: known.pid, signal, by: Some(by) };
         let main = self.known.iter().find(|known| Some(known.pid) == self.main);
         match self.phase {
             Phase::Watching | Phase::Ending { .. } if main.is_some() => {
-                self.told_to_leave |= leave;
+                self.told = if leave { Told::Main } else { self.told };
                 self.forwarded.insert(signal);
-                self.main_told |= leave;
                 main.map(forward).into_iter().collect()
             }
             Phase::Watching => Vec::new(),
             Phase::Ending { .. } => self.known.iter().map(forward).collect(),
             Phase::Making { .. } => {
-                self.told_to_leave |= leave;
+                self.told = self.told.max(if leave { Told::Another } else { Told::Nobody });
                 self.forwarded.insert(signal);
-                vec![Action::Prompt(signal)]
+                vec![Action::Prompt { signal, by }]
             }
             Phase::Bereft { .. } if leave => {
                 let standby = self.known.iter().filter(|known| known.stays);
@@ -350,9 +314,10 @@ impl Watch {
     }
 
     /// Whoever lives is told to leave, unless it was.
-    fn end_with_others(&mut self, now: Instant) -> Vec<Action> {
-        let forward = |known: &Known| Action::Forward { pid: known.pid, signal: Signal::SIGTERM };
-        let is_told = self.is_ending() || self.main_told;
+    fn end_with_others(&mut self, by: Option<Sender>, now: Instant) -> Vec<Action> {
+        let signal = Signal::SIGTERM;
+        let forward = |known: &Known| Action::Forward { pid: known.pid, signal, by };
+        let is_told = self.is_ending() || self.is_told();
         let told = self.known.iter().filter(|known| known.stays && !is_told);
         let actions: Vec<_> = told.map(forward).collect();
         [actions, self.end(now)].concat()

@@ -2,7 +2,7 @@
 //! done about it.
 
 use super::*;
-use Event::{Ended, Gone, Leaves, Made, NotMade, Retires, Serves};
+use Event::{Ended, Gone, LameDuck, Leaves, Made, NotMade, Retires, Serves};
 use proptest::prelude::*;
 
 /// A watch and its clock.
@@ -19,12 +19,24 @@ fn serves(pid: u32, maker: Option<u32>) -> Event {
     Serves { pid, generation: u64::from(pid), maker }
 }
 
+const ASKER: Sender = Sender::Process { pid: 77, uid: 1000, word: 0 };
+
 fn asked(signal: Signal) -> Event {
-    Event::Asked { signal, leave: matches!(signal, Signal::SIGTERM | Signal::SIGINT) }
+    Event::Asked { signal, leave: matches!(signal, Signal::SIGTERM | Signal::SIGINT), by: ASKER }
 }
 
+/// A signal that was asked for is passed on for who has asked.
 fn forward(pid: u32, signal: Signal) -> Action {
-    Action::Forward { pid, signal }
+    Action::Forward { pid, signal, by: Some(ASKER) }
+}
+
+/// The supervisor's own word.
+fn end(pid: u32) -> Action {
+    Action::Forward { pid, signal: Signal::SIGTERM, by: None }
+}
+
+fn prompt(signal: Signal) -> Action {
+    Action::Prompt { signal, by: ASKER }
 }
 
 impl Story {
@@ -166,6 +178,12 @@ fn a_main_that_dies_after_it_was_told_to_leave_is_not_made_anew() {
     story.tell(Ended { pid: 1, code: KILLED }, &[]);
     story.tell(Gone { pid: 1 }, &[Action::Dismiss, Action::Exit { code: KILLED }]);
 
+    // As it has said itself, whoever has told it.
+    let mut story = Story::begin();
+    story.tell(LameDuck { pid: 1 }, &[]);
+    story.tell(Ended { pid: 1, code: KILLED }, &[]);
+    story.tell(Gone { pid: 1 }, &[Action::Dismiss, Action::Exit { code: KILLED }]);
+
     // But the old side of its restart serves again, and has been told as well.
     let mut story = Story::begin();
     story.tell(serves(2, Some(1)), &[]);
@@ -240,7 +258,7 @@ fn a_word_of_leave_ends_the_supervisor_also_when_nobody_serves() {
     // And while another is being made: if it comes to serve, it hears of it.
     let mut story = Story::begin();
     story.crash(1, 2);
-    story.tell(asked(Signal::SIGTERM), &[Action::Prompt(Signal::SIGTERM)]);
+    story.tell(asked(Signal::SIGTERM), &[prompt(Signal::SIGTERM)]);
     story.tell(
         NotMade { code: 3 },
         &[Action::Abandon, Action::Dismiss, Action::Exit { code: KILLED }],
@@ -253,7 +271,7 @@ fn who_dies_of_a_signal_that_came_while_it_was_made_has_done_as_told() {
     let code = 128 + Signal::SIGUSR1.number() as u8;
     let mut story = Story::begin();
     story.crash(1, 2);
-    story.tell(asked(Signal::SIGUSR1), &[Action::Prompt(Signal::SIGUSR1)]);
+    story.tell(asked(Signal::SIGUSR1), &[prompt(Signal::SIGUSR1)]);
     story.tell(serves(2, Some(9)), &[]);
     story.tell(Ended { pid: 2, code }, &[]);
     story.tell(Gone { pid: 2 }, &[Action::Dismiss, Action::Exit { code }]);
@@ -265,7 +283,7 @@ fn who_begins_to_serve_while_the_service_ends_is_told() {
     story.tell(serves(2, Some(1)), &[]);
     story.tell(Leaves { pid: 2 }, &[Action::Dismiss]);
     story.tell(Gone { pid: 2 }, &[]);
-    story.tell(serves(1, None), &[forward(1, Signal::SIGTERM)]);
+    story.tell(serves(1, None), &[end(1)]);
     story.tell(Ended { pid: 1, code: 0 }, &[]);
     story.tell(Gone { pid: 1 }, &[Action::Exit { code: 0 }]);
 }
@@ -275,9 +293,9 @@ fn who_begins_to_serve_while_the_service_ends_is_told() {
 fn who_is_to_end_with_others_is_told_once() {
     let mut story = Story::begin();
     story.tell(serves(2, Some(1)), &[]);
-    let told = [forward(1, Signal::SIGTERM), forward(2, Signal::SIGTERM), Action::Dismiss];
-    story.tell(Event::End, &told);
-    story.tell(Event::End, &[]);
+    let told = [end(1), end(2), Action::Dismiss];
+    story.tell(Event::End { by: None }, &told);
+    story.tell(Event::End { by: None }, &[]);
     story.tell(Gone { pid: 1 }, &[]);
     assert_eq!(story.wait(), STOP + LEAVE_GRACE);
     story.tell(Event::Due, &[Action::Kill { pid: 2 }]);
@@ -285,14 +303,17 @@ fn who_is_to_end_with_others_is_told_once() {
     // It has had the signal that the other one has obeyed.
     let mut story = Story::begin();
     story.tell(asked(Signal::SIGTERM), &[forward(1, Signal::SIGTERM)]);
-    story.tell(Event::End, &[Action::Dismiss]);
+    story.tell(Event::End { by: None }, &[Action::Dismiss]);
     story.tell(Ended { pid: 1, code: 0 }, &[]);
     story.tell(Gone { pid: 1 }, &[Action::Exit { code: 0 }]);
 
     // Nobody serves.
     let mut story = Story::begin();
     story.crash(1, 2);
-    story.tell(Event::End, &[Action::Abandon, Action::Dismiss, Action::Exit { code: KILLED }]);
+    story.tell(
+        Event::End { by: None },
+        &[Action::Abandon, Action::Dismiss, Action::Exit { code: KILLED }],
+    );
 }
 
 fn any_event() -> impl Strategy<Value = Event> {

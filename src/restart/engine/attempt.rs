@@ -2,25 +2,22 @@
 //! when is the state machine's business.
 
 use std::{
-    io, iter,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    io,
+    os::fd::{AsFd, OwnedFd},
     time::{Duration, Instant},
 };
 
-use super::{child::Child, exec::Launch, fork, process::Process, stderr::Stderr, unheard};
+use super::{
+    child::Child, exec::Launch, fork, offer::Offer, process::Process, stderr::Stderr, task::Task,
+    unheard,
+};
 use crate::{
-    cause::Cause,
-    inventory::Inventory,
-    log_target::RESTART,
-    net::{ConnId, Listener},
-    plan::{Engine, Restart},
-    prepare::Prepared,
+    plan::Restart,
     restart::{
-        link::{Identity, Link, Message, Parcel, SocketName, WayBack, listener_parcels},
+        link::{Identity, Link, Message, Parcel, WayBack},
         transfer::{record, shipment::Shipment},
     },
-    verdict::{Program, RestartError, Steps},
-    workers::Worker,
+    verdict::{RestartError, Steps},
 };
 
 /// The new generation is the process that was started. Only a child can be waited for, told from a
@@ -59,47 +56,12 @@ pub(crate) struct Attempt {
     pub shipment: Shipment,
 }
 
-/// What a new program is given.
-pub(crate) struct Offer<'a> {
-    pub listeners: Vec<(SocketName, BorrowedFd<'a>)>,
-    pub older: Vec<(Identity, BorrowedFd<'a>)>,
-    /// Who supervises all generations, and the way to it.
-    pub supervisor: Option<(u32, BorrowedFd<'a>)>,
-    /// The memory in which all generations count.
-    pub numbers: Option<BorrowedFd<'a>>,
-    /// Which of several workers it is.
-    pub worker: Option<Worker>,
-}
-
 /// Which process we are after a fork.
 #[derive(Debug)]
 pub(crate) enum Side {
     Old(Box<Attempt>),
     /// And who the old one is.
     New(Link, Process),
-}
-
-/// Which engine is to be used: the one asked for, unless threads forbid it, or mailboxes, which are for
-/// threads.
-pub(crate) fn choose_engine(how: &Restart, mailboxes: usize) -> Result<Engine, RestartError> {
-    if how.engine == Engine::ForkExec {
-        return Ok(Engine::ForkExec);
-    }
-    if mailboxes > 0 && how.or_fork_exec {
-        log::info!(target: RESTART, "{mailboxes} mailboxes: fork-exec instead of fork");
-        return Ok(Engine::ForkExec);
-    }
-    if mailboxes > 0 {
-        return Err(RestartError::Mailbox { count: mailboxes });
-    }
-    match fork::thread_count() {
-        1 => Ok(Engine::Fork),
-        count if how.or_fork_exec => {
-            log::info!(target: RESTART, "{count} threads: fork-exec instead of fork");
-            Ok(Engine::ForkExec)
-        }
-        count => Err(RestartError::Threads { count }),
-    }
 }
 
 /// Whether it is the process that was started which speaks on the link, and not one that it has made: the
@@ -306,52 +268,6 @@ impl Attempt {
     }
 }
 
-/// Listeners as they are passed on to another process.
-pub(crate) fn introduced<'a>(
-    listeners: impl Iterator<Item = &'a Listener>,
-) -> Vec<(SocketName, BorrowedFd<'a>)> {
-    let introduce = |listener: &'a Listener| {
-        let name = SocketName { name: listener.name.clone(), file: listener.file };
-        (name, listener.as_fd())
-    };
-    listeners.map(introduce).collect()
-}
-
-/// What a restart is to be.
-#[derive(Clone, Debug)]
-pub(crate) struct Task {
-    pub how: Restart,
-    /// The control connection that has asked for it, if one has.
-    pub by: Option<ConnId>,
-    /// Who else has.
-    pub cause: Cause,
-    /// The engine that is used in the end.
-    pub engine: Engine,
-    /// The number of the generation to be.
-    pub generation: u64,
-    /// The file that it was started from, once it was.
-    pub program: Option<Program>,
-    /// What was found before it was begun, if anybody has looked.
-    pub inventory: Option<Inventory>,
-    /// How the heap was prepared for a fork, once it was or was not.
-    pub prepared: Option<Prepared>,
-    pub begun: Instant,
-}
-
-impl Task {
-    /// What was asked for at `begun`, before anybody has looked for anything.
-    pub fn new(
-        how: Restart,
-        by: Option<ConnId>,
-        cause: Cause,
-        generation: u64,
-        begun: Instant,
-    ) -> Task {
-        let (engine, program) = (how.engine, None);
-        Task { how, by, cause, engine, generation, program, inventory: None, prepared: None, begun }
-    }
-}
-
 /// The first word, with what a program needs to be heard and to know whether the old side lives.
 fn hello(task: &Task, old: Identity, heard: &Stderr) -> io::Result<Parcel<Message>> {
     let Task { engine, generation, .. } = *task;
@@ -362,22 +278,6 @@ fn hello(task: &Task, old: Identity, heard: &Stderr) -> io::Result<Parcel<Messag
     let hello =
         Message::Hello { generation, engine, probation, ready_within, copy_within, back, old };
     Ok((hello, vec![stderr, heard, Process::this()?.into_fd()]))
-}
-
-impl Offer<'_> {
-    /// The messages, each with descriptors of its own, which are made when it is asked for.
-    fn parcels(&self) -> impl Iterator<Item = io::Result<Parcel<Message>>> {
-        let copy = |fd: &BorrowedFd<'_>| Ok::<_, io::Error>(vec![fd.try_clone_to_owned()?]);
-        let older = self.older.iter();
-        let older = older.map(move |(who, link)| Ok((Message::Older { who: *who }, copy(link)?)));
-        let supervisor = self.supervisor.iter().map(move |(pid, link)| {
-            Ok((Message::Supervisor { pid: *pid, worker: self.worker }, copy(link)?))
-        });
-        let numbers = self.numbers.iter().map(move |fd| Ok((Message::Numbers, copy(fd)?)));
-        let listeners = listener_parcels(&self.listeners);
-        let offered = iter::once(Ok((Message::Offered, Vec::new())));
-        listeners.chain(older).chain(supervisor).chain(numbers).chain(offered)
-    }
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use nix::{
             SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, pthread_sigmask, sigaction,
         },
     },
-    unistd::{ForkResult, Pid, getppid},
+    unistd::{ForkResult, Pid, getppid, getuid},
 };
 
 use crate::{log_target::RESTART, system::noted};
@@ -145,12 +145,31 @@ pub(crate) fn pidfd_open(pid: Pid) -> io::Result<OwnedFd> {
     }
 }
 
-/// Signals the process that a pidfd stands for, and never another (`pidfd_send_signal(2)`).
-pub(crate) fn pidfd_signal(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
-    let none = std::ptr::null::<libc::siginfo_t>();
-    // SAFETY: the call takes three integers, and a null pointer for "as kill(2) would say it".
+/// What is told with a signal that carries a word: a `siginfo_t` (`sigaction(2)`), as 64-bit Linux has it.
+#[repr(C)]
+struct Queued {
+    signal: i32,
+    errno: i32,
+    code: i32,
+    padding: i32,
+    pid: u32,
+    uid: u32,
+    word: u64,
+    rest: [u64; 12],
+}
+
+const _: () = assert!(size_of::<Queued>() == size_of::<libc::siginfo_t>());
+
+/// Signals the process that a pidfd stands for, and never another (`pidfd_send_signal(2)`). With it goes a word, as
+/// by `sigqueue(3)`, unless that is zero.
+pub(crate) fn pidfd_signal(pidfd: BorrowedFd<'_>, signal: i32, word: u64) -> io::Result<()> {
+    let (pid, uid, code) = (std::process::id(), getuid().as_raw(), libc::SI_QUEUE);
+    let info = Queued { signal, errno: 0, code, padding: 0, pid, uid, word, rest: [0; 12] };
+    let told = if word == 0 { std::ptr::null() } else { &raw const info };
+    // SAFETY: the call takes three integers, and a null pointer for "as kill(2) would say it", or what it reads a siginfo_t
+    // from, which `info` is as long as.
     let result =
-        unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, none, 0) };
+        unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, told, 0) };
     Errno::result(result).map(drop).map_err(io::Error::from)
 }
 

@@ -41,7 +41,7 @@ impl Process {
 
     /// Ends it, if it has not ended.
     pub fn kill(&self) -> io::Result<()> {
-        pidfd_signal(self.0.as_fd(), libc::SIGKILL)
+        pidfd_signal(self.0.as_fd(), libc::SIGKILL, 0)
     }
 }
 

@@ -9,11 +9,11 @@ use std::{
 
 use nix::unistd::Pid;
 
-use super::{attempt::introduced, fork::pidfd_open};
+use super::{fork::pidfd_open, offer::introduced};
 use crate::{
     log_target::SUPERVISOR,
     net::Listener,
-    restart::link::{Identity, Link, Message, listener_parcels},
+    restart::link::{Identity, Link, Message, Notice, listener_parcels},
 };
 
 /// This process has a supervisor.
@@ -48,7 +48,7 @@ impl Supervised {
     ) {
         let said = (|| -> io::Result<()> {
             let own = pidfd_open(Pid::this())?;
-            self.say(&Message::Main { who, maker }, vec![own]);
+            self.say(&Message::Notice(Notice::Main { who, maker }), vec![own]);
             if let Some(numbers) = numbers {
                 self.say(&Message::Numbers, vec![numbers.try_clone_to_owned()?]);
             }
@@ -69,23 +69,32 @@ impl Supervised {
 
     /// Another generation serves.
     pub fn say_retired(&mut self) {
-        self.say(&Message::Retired { pid: process::id() }, Vec::new());
+        self.notify(Notice::Retired { pid: process::id() });
+    }
+
+    /// The service is to end, and this process accepts for some time yet.
+    pub fn say_lame_duck(&mut self) {
+        self.notify(Notice::LameDuck { pid: process::id() });
     }
 
     /// The service is to end.
     pub fn say_leaving(&mut self) {
-        self.say(&Message::Leaving { pid: process::id() }, Vec::new());
+        self.notify(Notice::Leaving { pid: process::id() });
     }
 
     /// A process that this one has made has ended. The supervisor cannot reap it, and may want to know.
     pub fn say_ended(&mut self, pid: u32, code: u8) {
-        self.say(&Message::Ended { pid, code }, Vec::new());
+        self.notify(Notice::Ended { pid, code });
     }
 
     /// The newest generation has crashed: a new link to this one, for the next.
     pub fn offer_link(&mut self, who: Identity) -> Option<Link> {
         let (ours, theirs) = Link::pair().ok()?;
         self.say(&Message::Older { who }, vec![theirs.into_fd()]).then_some(ours)
+    }
+
+    fn notify(&mut self, notice: Notice) {
+        self.say(&Message::Notice(notice), Vec::new());
     }
 
     /// What the socket does not take waits for the next message. That takes hundreds that a

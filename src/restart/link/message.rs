@@ -6,6 +6,7 @@ use super::{
     alarm_word::AlarmWord,
     forwarded::{Forwarded, forwarded, put_forwarded},
     identity::{Identity, OWN_GENERATION, PID, engine, process_id},
+    notice::Notice,
     report::{CONNECTIONS, Report},
     rollback::{Rollback, put_reason},
     socket_name::{SocketName, put_sockets, sockets},
@@ -100,15 +101,8 @@ pub(crate) enum Message {
     Supervisor { pid: u32, worker: Option<Worker> },
     /// Old to new, and to the supervisor: with it comes the memory in which all generations count.
     Numbers,
-    /// To the supervisor: I am main, and this process has made me. With it: my pidfd. Listeners and
-    /// Offered follow.
-    Main { who: Identity, maker: Option<u32> },
-    /// To the supervisor: I drain, another one serves.
-    Retired { pid: u32 },
-    /// To the supervisor: the service is to end.
-    Leaving { pid: u32 },
-    /// To the supervisor: a process that I have made has ended, with this status.
-    Ended { pid: u32, code: u8 },
+    /// A generation to its supervisor.
+    Notice(Notice),
     /// The newest to an older one: these are of your flows.
     Datagrams { forwarded: Vec<Forwarded> },
     /// Old to new, or back: the keys of the tickets that were given out. With it: what holds them.
@@ -119,7 +113,7 @@ pub(crate) enum Message {
     Talk(Talk),
 }
 
-// Kinds and tags are never given a second meaning; others are in `identity`, `report`, `rollback`, `talk`, `way_back` and `workplace`.
+// Kinds and tags are never given a second meaning; others are in `identity`, `notice`, `report`, `rollback`, `talk`, `way_back` and `workplace`.
 // (3 was a state in a memfd.)
 const HELLO: u16 = 1;
 const LISTENERS: u16 = 2;
@@ -141,10 +135,6 @@ const TAKEN_OVER: u16 = 19;
 const CONNECT: u16 = 25;
 const GIVEN_UP: u16 = 26;
 const SUPERVISOR: u16 = 20;
-const MAIN: u16 = 21;
-const RETIRED: u16 = 22;
-const LEAVING: u16 = 23;
-const ENDED: u16 = 24;
 const RETIRING: u16 = 27;
 const SERVING: u16 = 28;
 const DATAGRAMS: u16 = 30;
@@ -167,8 +157,6 @@ const WITHIN: u16 = 8;
 // 9 to 13 are a report's, 14 and 15 an identity's.
 const READY_WITHIN: u16 = 16;
 const AFTER: u16 = 17;
-const MAKER: u16 = 20;
-const CODE: u16 = 21;
 const ALARM: u16 = 40;
 const UNWANTED: u16 = 50;
 const COPY_WITHIN: u16 = 60;
@@ -185,19 +173,11 @@ impl Message {
             Message::Hello { .. } => self.put_hello(&mut out),
             Message::Listeners { sockets } => put_sockets(&mut out, sockets),
             Message::Older { who } => who.put(&mut out),
-            Message::Connect { pid }
-            | Message::Ready { pid }
-            | Message::Retired { pid }
-            | Message::Leaving { pid } => put_number(&mut out, PID, u64::from(*pid)),
-            Message::Supervisor { pid, worker } => put_supervisor(&mut out, *pid, *worker),
-            Message::Main { who, maker } => {
-                who.put(&mut out);
-                maker.iter().for_each(|pid| put_number(&mut out, MAKER, u64::from(*pid)));
-            }
-            Message::Ended { pid, code } => {
+            Message::Connect { pid } | Message::Ready { pid } => {
                 put_number(&mut out, PID, u64::from(*pid));
-                put(&mut out, CODE, &[*code]);
             }
+            Message::Supervisor { pid, worker } => put_supervisor(&mut out, *pid, *worker),
+            Message::Notice(word) => word.put(&mut out),
             Message::Failed { reason } => put_reason(&mut out, reason),
             Message::Rollback(word) => word.put(&mut out),
             Message::Talk(talk) => talk.put(&mut out),
@@ -289,10 +269,7 @@ impl Message {
             Message::Ask => ASK,
             Message::Report(_) => REPORT,
             Message::Supervisor { .. } => SUPERVISOR,
-            Message::Main { .. } => MAIN,
-            Message::Retired { .. } => RETIRED,
-            Message::Leaving { .. } => LEAVING,
-            Message::Ended { .. } => ENDED,
+            Message::Notice(word) => word.kind(),
             Message::Datagrams { .. } => DATAGRAMS,
             Message::Alarms(_) => ALARMS,
             Message::TicketKeys => TICKET_KEYS,
@@ -338,10 +315,6 @@ impl Message {
             ASK => Message::Ask,
             REPORT => Message::Report(Report::of(fields)?),
             SUPERVISOR => Message::Supervisor { pid: pid(fields)?, worker: worker(fields)? },
-            MAIN => Message::Main { who: Identity::of(fields)?, maker: maker(fields)? },
-            RETIRED => Message::Retired { pid: pid(fields)? },
-            LEAVING => Message::Leaving { pid: pid(fields)? },
-            ENDED => Message::Ended { pid: pid(fields)?, code: code(fields)? },
             DATAGRAMS => Message::Datagrams { forwarded: forwarded(fields)? },
             TICKET_KEYS => Message::TicketKeys,
             NUMBERS => Message::Numbers,
@@ -353,10 +326,13 @@ impl Message {
 
 /// One of those that have a file of their own.
 fn other(kind: u16, fields: Fields<'_>) -> Result<Option<Message>, Malformed> {
-    match Talk::of(kind, fields)? {
-        Some(talk) => Ok(Some(Message::Talk(talk))),
-        None => Ok(Rollback::of(kind, fields)?.map(Message::Rollback)),
+    if let Some(talk) = Talk::of(kind, fields)? {
+        return Ok(Some(Message::Talk(talk)));
     }
+    if let Some(notice) = Notice::of(kind, fields)? {
+        return Ok(Some(Message::Notice(notice)));
+    }
+    Ok(Rollback::of(kind, fields)?.map(Message::Rollback))
 }
 
 /// An older program does not say how long it waits.
@@ -381,18 +357,6 @@ fn claim(fields: Fields<'_>) -> Result<Message, Malformed> {
 
 fn pid(fields: Fields<'_>) -> Result<u32, Malformed> {
     process_id(fields, PID, "pid")
-}
-
-fn maker(fields: Fields<'_>) -> Result<Option<u32>, Malformed> {
-    let is_said = fields.maybe(MAKER, "maker")?.is_some();
-    is_said.then(|| process_id(fields, MAKER, "maker")).transpose()
-}
-
-fn code(fields: Fields<'_>) -> Result<u8, Malformed> {
-    match fields.one(CODE, "code")? {
-        [code] => Ok(*code),
-        _ => Err(Malformed::Field("code")),
-    }
 }
 
 #[cfg(test)]

@@ -90,6 +90,17 @@ fn any_rollback() -> impl Strategy<Value = Rollback> {
     ]
 }
 
+fn any_notice() -> impl Strategy<Value = Notice> {
+    prop_oneof![
+        (any_identity(), proptest::option::of(any::<u32>()))
+            .prop_map(|(who, maker)| Notice::Main { who, maker }),
+        any::<u32>().prop_map(|pid| Notice::Retired { pid }),
+        any::<u32>().prop_map(|pid| Notice::LameDuck { pid }),
+        any::<u32>().prop_map(|pid| Notice::Leaving { pid }),
+        (any::<u32>(), any::<u8>()).prop_map(|(pid, code)| Notice::Ended { pid, code }),
+    ]
+}
+
 fn any_talk() -> impl Strategy<Value = Talk> {
     let word = proptest::collection::vec(any::<u8>(), 0..20);
     let words = proptest::collection::vec(word, 0..5);
@@ -172,11 +183,7 @@ fn any_message() -> impl Strategy<Value = Message> {
                 Message::Supervisor { pid, worker }
             }
         ),
-        (any_identity(), proptest::option::of(any::<u32>()))
-            .prop_map(|(who, maker)| Message::Main { who, maker }),
-        any::<u32>().prop_map(|pid| Message::Retired { pid }),
-        any::<u32>().prop_map(|pid| Message::Leaving { pid }),
-        (any::<u32>(), any::<u8>()).prop_map(|(pid, code)| Message::Ended { pid, code }),
+        any_notice().prop_map(Message::Notice),
         proptest::collection::vec(any_alarm(), 0..20).prop_map(Message::Alarms),
         proptest::collection::vec(any_forwarded(), 0..5)
             .prop_map(|forwarded| Message::Datagrams { forwarded }),

@@ -1,7 +1,7 @@
 //! What generations say to each other. Knows no state machine: what a message means is for others.
 //!
 //! `message` is what can be said, `wire` how it is written; `identity`, `report`, `alarm_word`, `socket_name`,
-//! `forwarded`, `rollback`, `talk`, `way_back` and `workplace` are parts of it.
+//! `forwarded`, `notice`, `rollback`, `talk`, `way_back` and `workplace` are parts of it.
 //! `channel` carries messages with descriptors over a socket, `forward` datagrams from one generation to
 //! another, `relay` what services tell each other.
 
@@ -11,6 +11,7 @@ mod forward;
 mod forwarded;
 mod identity;
 mod message;
+mod notice;
 mod relay;
 mod report;
 mod rollback;
@@ -27,6 +28,7 @@ pub(crate) use self::{
     forwarded::Forwarded,
     identity::Identity,
     message::Message,
+    notice::Notice,
     relay::Relay,
     report::Report,
     rollback::Rollback,

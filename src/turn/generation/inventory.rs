@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsRawFd, RawFd};
 
-use super::succession::{Generation, Succession};
+use super::{other::Generation, succession::Succession};
 use crate::restart::{
     engine::{attempt::Attempt, child::Child, stderr::Stderr},
     link::Link,
@@ -30,7 +30,9 @@ impl Succession {
         numbers.extend(others.flat_map(Generation::descriptors));
         numbers.extend(self.newest.iter().flat_map(Link::descriptors));
         numbers.extend(self.stderrs.iter().map(Stderr::as_raw_fd));
-        numbers.extend(self.children.iter().chain(&self.helpers).map(Child::as_raw_fd));
+        numbers.extend(
+            self.children.iter().map(|(_, child)| child).chain(&self.helpers).map(Child::as_raw_fd),
+        );
         numbers.extend(self.preparation.iter().map(|it| it.collapse.as_raw_fd()));
         let pieces = self.handback.iter().flat_map(|it| &it.pieces);
         numbers.extend(pieces.map(AsRawFd::as_raw_fd));

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::{restart::engine::attempt::Task, system::huge::Collapse};
+use crate::{restart::engine::task::Task, system::huge::Collapse};
 
 /// What is under way, and what comes after it.
 #[derive(Debug)]

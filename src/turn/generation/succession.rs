@@ -5,20 +5,21 @@ use std::{process, time::Duration, time::Instant};
 
 use super::{
     arrivals::Arrivals,
+    asked::{Asked, AtMax, StopSignals, Trigger},
     handback::{Handback, Returned},
     heap::SharedHeap,
+    leave::Leave,
+    other::Generation,
     preparation::Preparation,
     question::Question,
-    stop_signals::StopSignals,
 };
 #[cfg(feature = "metrics")]
 use crate::metrics::Usages;
 use crate::{
-    cause::Cause,
     limits::{DRAIN_ON_RESTART, DRAIN_ON_STOP, GENERATIONS},
     net::{ConnId, Listener},
     operate::control::Awaited,
-    plan::{Drain, Restart},
+    plan::Drain,
     restart::{
         Phase,
         drain::DrainSchedule,
@@ -27,12 +28,11 @@ use crate::{
             child::Child,
             exec::Launch,
             fork::Unready,
-            process::Process,
             scribe::Copying,
             stderr::{ForwardedStderr, Stderr},
             supervised::Supervised,
         },
-        link::{ForwardQueue, Identity, Link, Relay, Report},
+        link::{ForwardQueue, Identity, Link, Relay},
         probation::Probation,
         transfer::shipment::Shipment,
     },
@@ -112,8 +112,8 @@ pub(crate) struct Succession {
     /// Of new sides that nobody waits for any more: passed on to the end, which comes when they have taken
     /// over their own.
     pub(in crate::turn) stderrs: Vec<Stderr>,
-    /// Processes that this one has made; they are to be reaped if they end before it.
-    pub(in crate::turn) children: Vec<Child>,
+    /// Generations that this one has made, with their processes, which are to be reaped if they end before it.
+    pub(in crate::turn) children: Vec<(u64, Child)>,
     /// The same of those that were no generation, and have done their work or are not wanted any more.
     pub(in crate::turn) helpers: Vec<Child>,
 
@@ -121,6 +121,8 @@ pub(crate) struct Succession {
     pub older: Vec<Generation>,
     /// On the others: the link by which the newest reaches this one.
     pub(in crate::turn) newest: Option<Link>,
+    /// This process's own leave, for the journal.
+    pub(in crate::turn) leave: Leave,
     /// While this process drains: who is told and who is ended when.
     pub(in crate::turn) drain_schedule: DrainSchedule,
     /// Everything was aborted: until then this process stays for words that no link has taken yet.
@@ -156,79 +158,6 @@ pub(crate) struct Succession {
     /// What the processes of the service used when somebody looked last.
     #[cfg(feature = "metrics")]
     pub(in crate::turn) usages: Usages,
-}
-
-/// What a signal means.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Trigger {
-    Restart(Restart),
-    /// Drain; the second time, stop.
-    Leave,
-    /// What the service makes of it.
-    Service,
-}
-
-/// What is done about a restart that would make one generation too many.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum AtMax {
-    Refuse,
-    /// The oldest has this long to leave; the restart waits for it.
-    DismissOldest(Duration),
-}
-
-/// A restart, and the control connection that has asked for it, if one has.
-#[derive(Clone, Debug)]
-pub(crate) struct Asked {
-    pub how: Restart,
-    pub by: Option<ConnId>,
-    pub cause: Cause,
-}
-
-/// Another generation, as this one knows it.
-#[derive(Debug)]
-pub(crate) struct Generation {
-    pub who: Identity,
-    pub link: Link,
-    /// On a new side, of the old one: whether it lives.
-    pub process: Option<Process>,
-    /// Its link leads nowhere any more. Whether it has ended is another question.
-    pub is_cut: bool,
-    /// What it said when it was asked last.
-    pub report: Option<Report>,
-    /// It was asked and has not answered yet.
-    pub asked: bool,
-    /// It was told to leave by then.
-    pub overdue: Option<Instant>,
-    /// Datagrams of its flows that this one has read.
-    pub forward: ForwardQueue,
-    /// What services of others have told its own, by way of this one.
-    pub relay: Relay,
-}
-
-impl Generation {
-    pub fn new(who: Identity, link: Link) -> Generation {
-        Generation {
-            who,
-            link,
-            process: None,
-            is_cut: false,
-            report: None,
-            asked: false,
-            overdue: None,
-            forward: ForwardQueue::default(),
-            relay: Relay::default(),
-        }
-    }
-
-    /// The old side of a restart, by which a new one knows whether it lives.
-    pub fn with_process(who: Identity, link: Link, process: Process) -> Generation {
-        Generation { process: Some(process), ..Generation::new(who, link) }
-    }
-
-    /// Whether it is known that its process lives no more.
-    pub(in crate::turn) fn has_ended(&self) -> bool {
-        self.process.as_ref().is_some_and(Process::has_ended)
-    }
 }
 
 impl Succession {
@@ -272,6 +201,7 @@ impl Succession {
             helpers: Vec::new(),
             older: Vec::new(),
             newest: None,
+            leave: Leave::default(),
             drain_schedule: DrainSchedule::default(),
             last_words: None,
             dismissed: false,
@@ -308,6 +238,7 @@ impl Succession {
     /// In a forked child: what it keeps of its parent's place. The parent's children and its
     /// restart in progress are none of its business.
     pub(in crate::turn) fn begin_anew(&mut self, old: Generation, now: Instant) {
+        self.leave = Leave::default();
         (self.phase, self.serves) = (Phase::Waiting, false);
         self.own_signals_wait = false; // they are the parent's
         self.heap = SharedHeap::inherited();

@@ -4,14 +4,16 @@
 //! It is decided before the state machine hears of anything: when the time is over, that is told to drain as by a signal. Nothing new
 //! begins meanwhile: a restart is refused, and one that has not yet come to a new side that serves is given up at once. Where
 //! there is such a side, both are lame ducks, whichever was told: each tells the other, so a stop that was heard is
-//! not undone by the end of either. The new one may commit meanwhile; the old one then drains as after any restart.
+//! not undone by the end of either, and a supervisor is told, so that it makes no other that would serve again. The new one may commit
+//! meanwhile; the old one then drains as after any restart.
 
 use std::time::Duration;
 
 use crate::{
+    cause::Cause,
     error::Result,
     log_target::DRAIN,
-    net::Deadline,
+    net::{Deadline, Request},
     restart::{Event, Phase, engine::attempt::Attempt, link::Message},
     service::Service,
     turn::{Turn, guard::guard_process},
@@ -19,7 +21,8 @@ use crate::{
 
 impl<S: Service> Turn<S> {
     /// This process was told to drain, once or again.
-    pub(in crate::turn) fn leave(&mut self) -> Result {
+    pub(in crate::turn) fn leave(&mut self, cause: Cause) -> Result {
+        self.succession.leave.cause.get_or_insert(cause);
         let within = self.succession.lame_duck;
         match self.net.standing.lame_duck {
             _ if !self.may_be_lame_duck() => self.advance(Event::Drain),
@@ -60,7 +63,9 @@ impl<S: Service> Turn<S> {
         log::info!(target: DRAIN, "lame duck: accepts for {within:?}, then drains");
         let until = self.net.set_deadline_in(within, Deadline::LameDuck);
         self.net.standing.lame_duck = Some(until);
+        self.tell_lame_duck();
         if tells {
+            self.note_lame_duck(within);
             self.tell_other_side(within);
         }
         let service = &mut self.service;
@@ -98,7 +103,8 @@ impl<S: Service> Turn<S> {
     pub(in crate::turn) fn lame_duck_over(&mut self) {
         if self.may_be_lame_duck() {
             self.succession.dismissed = false;
-            self.net.drain();
+            let cause = self.succession.leave.cause.clone().unwrap_or(Cause::Unknown);
+            self.net.requests.push(Request::Drain { cause });
         }
     }
 }

@@ -54,7 +54,7 @@ impl<S: Service> Turn<S> {
             self.verdict(&attempt.task, attempt.steps, Ok(pid));
             self.succession.newest = attempt.link;
             self.follow(generation);
-            self.look_after(attempt.child);
+            self.look_after(generation, attempt.child);
         } else if let Some(old) = self.succession.old.take() {
             self.unwatch_old(&old);
             let number = old.who.generation;
@@ -128,6 +128,7 @@ impl<S: Service> Turn<S> {
     fn begin_to_leave(&mut self) {
         self.give_up_preparation();
         log::info!(target: DRAIN, "draining: {} connections are left", self.net.connections());
+        self.note_drain();
         self.tell_retired();
     }
 
@@ -168,6 +169,7 @@ impl<S: Service> Turn<S> {
             self.tell_others(Some(Duration::ZERO));
         }
         let ids: Vec<_> = self.net.clients().map(|conn| conn.id).collect();
+        self.succession.leave.abort(event == Event::Deadline, ids.len());
         for id in ids {
             let late = event == Event::Deadline;
             self.net.kill(id, if late { Reason::DrainDeadline } else { Reason::Stopped });

@@ -13,7 +13,7 @@ use crate::{
     net::{Deadline, Source},
     restart::{
         Phase,
-        engine::attempt::Task,
+        engine::task::Task,
         link::{LinkError, Message, Report, Talk},
     },
     service::Service,
@@ -174,7 +174,7 @@ impl<S: Service> Turn<S> {
         asked
     }
 
-    fn phase_name(&self) -> &'static str {
+    pub(in crate::turn) fn phase_name(&self) -> &'static str {
         match self.succession.preparation {
             Some(_) => "preparing", // which is serving, with a restart to come
             None if self.is_lame_duck() => "lame-duck",

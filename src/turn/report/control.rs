@@ -9,7 +9,10 @@ use crate::{
     log_target::CONTROL,
     logging::Quoted,
     net::{ConnId, Connection, Peer, Phase as ConnPhase, Reason, Request, Timer},
-    operate::control::{self, Command, StatusLine},
+    operate::{
+        behalf::Behalf,
+        control::{self, Command, StatusLine},
+    },
     plan::{Engine, Restart},
     restart::Phase,
     service::Service,
@@ -70,6 +73,10 @@ impl<S: Service> Turn<S> {
     fn obey(&mut self, id: ConnId, line: &str) {
         let said = format_args!("control: request={}", Quoted(line));
         self.net.log(CONTROL, Level::Debug, "control request", said);
+        let (behalf, line) = match Behalf::read(line) {
+            Some((behalf, line)) if self.is_supervisors(id) => (Some(behalf), line),
+            _ => (None, line),
+        };
         match Command::parse(line) {
             Err(why) => self.answer(id, &why),
             Ok(Command::Heartbeat(every)) => {
@@ -83,36 +90,46 @@ impl<S: Service> Turn<S> {
             Ok(Command::Check) => self.answer_check(id),
             Ok(Command::Restart { engine, moves }) => {
                 let how = self.template(engine);
-                self.restart_for(id, if moves { how.move_connections() } else { how });
+                self.restart_for(id, behalf, if moves { how.move_connections() } else { how });
             }
             Ok(Command::RestartLike(number)) => match self.like(number) {
-                Some(how) => self.restart_for(id, how),
+                Some(how) => self.restart_for(id, behalf, how),
                 None => self.answer(id, &format!("error: signal {number} asks for no restart")),
             },
             Ok(Command::RollBack) => {
                 self.wait_for_answer(id);
-                let (reason, cause) = ("on request".to_owned(), self.cause_of(id));
+                let (reason, cause) = ("on request".to_owned(), self.cause_of(id, behalf));
                 self.net.requests.push(Request::RollBack { reason, by: Some(id), cause });
             }
             Ok(Command::Wait(awaited)) => self.wait_until(id, awaited),
             Ok(Command::Drain) => {
                 let text = self.way_to_drain();
                 self.answer(id, &text);
-                self.net.drain();
+                let cause = self.cause_of(id, behalf);
+                self.net.requests.push(Request::Drain { cause });
             }
             Ok(Command::Stop) => {
                 self.answer(id, "ok: stopping");
-                self.net.stop();
+                let cause = self.cause_of(id, behalf);
+                self.net.requests.push(Request::Stop { cause });
             }
         }
     }
 
-    /// An operator has asked for it.
-    fn cause_of(&mut self, id: ConnId) -> Cause {
-        match *Connection::new(&mut self.net, id).peer() {
-            Peer::Unix { pid, uid, gid } => Cause::Operator { pid, uid, gid },
-            _ => Cause::Callback, // nobody else comes here
-        }
+    /// An operator has asked for it, or whoever has asked a supervisor.
+    fn cause_of(&mut self, id: ConnId, behalf: Option<Behalf>) -> Cause {
+        let own = || match *Connection::new(&mut self.net, id).peer() {
+            Peer::Unix { pid, uid, .. } => Some(Behalf { pid: pid as u32, uid, signal: None }),
+            _ => None, // nobody else comes here
+        };
+        behalf.or_else(own).map_or(Cause::Unknown, |behalf| behalf.cause())
+    }
+
+    /// Whether a connection is that of this process's supervisor.
+    fn is_supervisors(&mut self, id: ConnId) -> bool {
+        let supervisor = self.succession.supervisor.as_ref().map(|supervisor| supervisor.pid);
+        let peer = *Connection::new(&mut self.net, id).peer();
+        matches!(peer, Peer::Unix { pid, .. } if supervisor == Some(pid as u32))
     }
 
     /// The answer to `id` is what all generations say.
@@ -124,9 +141,9 @@ impl<S: Service> Turn<S> {
         }
     }
 
-    fn restart_for(&mut self, id: ConnId, how: Restart) {
+    fn restart_for(&mut self, id: ConnId, behalf: Option<Behalf>, how: Restart) {
         self.wait_for_answer(id);
-        let cause = self.cause_of(id);
+        let cause = self.cause_of(id, behalf);
         self.net.requests.push(Request::Restart { how, by: Some(id), cause });
     }
 

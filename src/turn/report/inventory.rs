@@ -5,7 +5,7 @@ use crate::{
     limits::INVENTORY_LINES,
     log_target::RESTART,
     plan::{Engine, IfShared, Restart},
-    restart::engine::attempt::choose_engine,
+    restart::engine::task::choose_engine,
     service::Service,
     system::{
         look::{Known, look},

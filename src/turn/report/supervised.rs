@@ -26,6 +26,11 @@ impl<S: Service> Turn<S> {
         self.succession.supervisor.iter_mut().for_each(|supervisor| supervisor.say_retired());
     }
 
+    /// The service is to end, in a while.
+    pub(in crate::turn) fn tell_lame_duck(&mut self) {
+        self.succession.supervisor.iter_mut().for_each(|supervisor| supervisor.say_lame_duck());
+    }
+
     /// The service is to end.
     pub(in crate::turn) fn tell_leaving(&mut self) {
         self.succession.supervisor.iter_mut().for_each(|supervisor| supervisor.say_leaving());
@@ -33,27 +38,27 @@ impl<S: Service> Turn<S> {
 
     /// A process that this one has made and that is to live on is reaped when it ends: at once, where it
     /// has been quicker than this one.
-    pub(in crate::turn) fn look_after(&mut self, child: Child) {
+    pub(in crate::turn) fn look_after(&mut self, generation: u64, child: Child) {
         if self.net.register(&child, Source::Child).is_ok() {
-            self.succession.children.push(child);
+            self.succession.children.push((generation, child));
             self.reap_children();
         }
     }
 
-    /// Reaps those that this process has made. The supervisor cannot, while this one lives.
+    /// Reaps those that this process has made. The supervisor cannot, while this one lives; but it writes the journal.
     pub(in crate::turn) fn reap_children(&mut self) {
         self.succession.helpers.retain_mut(|helper| !helper.has_ended());
-        let (supervisor, heap) = (&mut self.succession.supervisor, &mut self.succession.heap);
-        self.succession.children.retain_mut(|child| {
-            let ended = child.has_ended();
-            if ended {
-                heap.ended(child.id());
+        let ended: Vec<_> =
+            self.succession.children.extract_if(.., |(_, child)| child.has_ended()).collect();
+        for (generation, child) in ended {
+            let pid = child.id();
+            self.succession.heap.ended(pid);
+            match (&mut self.succession.supervisor, child.code()) {
+                (Some(supervisor), Some(code)) => supervisor.say_ended(pid, code),
+                (None, Some(code)) => self.note_death(generation, pid, code),
+                (_, None) => {}
             }
-            if ended && let (Some(supervisor), Some(code)) = (supervisor.as_mut(), child.code()) {
-                supervisor.say_ended(child.id(), code);
-            }
-            !ended
-        });
+        }
     }
 
     /// The newest generation is gone. If it has crashed, the supervisor makes another, which shall find

@@ -14,7 +14,7 @@ use crate::{
     plan::{Engine, Restart},
     restart::{
         Event, Phase,
-        engine::attempt::Task,
+        engine::task::Task,
         link::{Message, WayBack},
         transfer::{
             pack::pack,

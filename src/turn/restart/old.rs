@@ -317,7 +317,7 @@ impl<S: Service> Turn<S> {
             self.net.register(&link, Source::Older)?;
             self.succession.older.push(Generation::new(who, link));
         }
-        self.look_after(attempt.child);
+        self.look_after(who.generation, attempt.child);
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use log::Level;
 use crate::{
     log_target::RESTART,
     logging::Escaped,
-    restart::{Phase, engine::attempt::Task},
+    restart::{Phase, engine::task::Task},
     service::Service,
     turn::{Turn, guard::guard_process},
     verdict::{RestartError, Steps, Verdict},

@@ -10,7 +10,7 @@ use crate::{
     prepare::{Prepared, Unprepared},
     restart::{
         Phase,
-        engine::{attempt::Task, fork::thread_count},
+        engine::{fork::thread_count, task::Task},
     },
     service::Service,
     system::huge::Collapse,

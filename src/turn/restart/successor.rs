@@ -16,7 +16,11 @@ use crate::{
     plan::{Engine, Restart},
     restart::{
         Event, Phase,
-        engine::attempt::{Attempt, Offer, Side, Task, choose_engine, introduced},
+        engine::{
+            attempt::{Attempt, Side},
+            offer::{Offer, introduced},
+            task::{Task, choose_engine},
+        },
         fault::{self, Step},
         link::{Message, WayBack},
         transfer::record,

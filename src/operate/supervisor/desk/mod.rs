@@ -38,7 +38,10 @@ use crate::{
     limits::{ACCEPT_PAUSE, CONTROL_CONNECTIONS, CONTROL_LINE},
     log_target::SUPERVISOR,
     net::{Address, Listener},
-    operate::control::{self, Awaited, Command},
+    operate::{
+        behalf::Behalf,
+        control::{self, Awaited, Command},
+    },
     restart::link::Identity,
 };
 
@@ -152,15 +155,16 @@ impl Desk {
         beats.chain(overdue).chain(others).min()
     }
 
-    /// Serves whoever has said something. What is to be done about the service is answered.
-    pub fn turn(&mut self, posts: &[Post], now: Instant) -> Vec<Wish> {
+    /// Serves whoever has said something. What is to be done about the service is answered, and for whom.
+    pub fn turn(&mut self, posts: &[Post], now: Instant) -> Vec<(Wish, Behalf)> {
         self.admit(now);
         let mut wishes = Vec::new();
         for at in 0..self.operators.len() {
             self.operators[at].talk.go_on();
             while let Some(line) = self.operators[at].next_request() {
-                let number = self.operators[at].number;
-                wishes.extend(self.obey(number, line.trim_end(), posts, now));
+                let Operator { number, behalf, .. } = self.operators[at];
+                let wish = self.obey(number, line.trim_end(), behalf, posts, now);
+                wishes.extend(wish.map(|wish| (wish, behalf)));
             }
         }
         self.hear(posts, now);
@@ -193,23 +197,32 @@ impl Desk {
     }
 
     fn let_in(&mut self, stream: UnixStream) {
-        let uid = getsockopt(&stream, PeerCredentials).map(|peer| peer.uid());
+        let peer = getsockopt(&stream, PeerCredentials);
+        let (pid, uid) = peer.map_or((0, u32::MAX), |peer| (peer.pid() as u32, peer.uid()));
         let Ok(talk) = Talk::of(stream, CONTROL_LINE + 1) else { return };
         if self.operators.len() >= CONTROL_CONNECTIONS {
             let idle = self.operators.iter().position(|operator| !operator.waits).unwrap_or(0);
             self.operators.remove(idle);
         }
         self.last_operator += 1;
-        let mut operator = Operator::new(self.last_operator, talk);
+        let behalf = Behalf { pid, uid, signal: None };
+        let mut operator = Operator::new(self.last_operator, behalf, talk);
         // The path's mode keeps others out; this is for one that was changed.
-        if !uid.is_ok_and(|uid| uid == geteuid().as_raw() || uid == 0) {
+        if uid != geteuid().as_raw() && uid != 0 {
             operator.answer("error: this socket is for the server's own user");
             operator.is_done = true;
         }
         self.operators.push(operator);
     }
 
-    fn obey(&mut self, number: u64, line: &str, posts: &[Post], now: Instant) -> Option<Wish> {
+    fn obey(
+        &mut self,
+        number: u64,
+        line: &str,
+        behalf: Behalf,
+        posts: &[Post],
+        now: Instant,
+    ) -> Option<Wish> {
         match Command::parse(line) {
             Err(why) => self.answer(number, &why),
             Ok(Command::Help) => self.answer(number, control::HELP),
@@ -225,10 +238,10 @@ impl Desk {
                 self.relay(number, first, line, posts, now);
             }
             Ok(Command::Restart { .. } | Command::RestartLike(_)) => {
-                self.roll(Some(number), line, posts, now);
+                self.roll(Some(number), behalf.pass_on(line), posts, now);
             }
             Ok(Command::RollBack) => match self.roll.asked() {
-                Some(worker) => self.relay(number, worker, line, posts, now),
+                Some(worker) => self.relay(number, worker, &behalf.pass_on(line), posts, now),
                 None => {
                     let why = "there is nothing to roll back: no restart is in its probation";
                     self.answer(number, &format!("error: {why}"));

@@ -3,11 +3,13 @@
 use std::time::{Duration, Instant};
 
 use super::talk::Talk;
-use crate::operate::control;
+use crate::operate::{behalf::Behalf, control};
 
 #[derive(Debug)]
 pub(super) struct Operator {
     pub number: u64,
+    /// Who it is, for the workers.
+    pub behalf: Behalf,
     pub talk: Talk,
     /// It has asked for something, and has no answer yet.
     pub waits: bool,
@@ -18,9 +20,9 @@ pub(super) struct Operator {
 }
 
 impl Operator {
-    pub fn new(number: u64, talk: Talk) -> Operator {
+    pub fn new(number: u64, behalf: Behalf, talk: Talk) -> Operator {
         let (heartbeat, beats_at) = (None, None);
-        Operator { number, talk, waits: false, heartbeat, beats_at, is_done: false }
+        Operator { number, behalf, talk, waits: false, heartbeat, beats_at, is_done: false }
     }
 
     /// The next line, if it is this operator's turn to be heard.

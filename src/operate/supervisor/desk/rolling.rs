@@ -16,7 +16,7 @@ impl Desk {
     }
 
     /// Restarts all workers, as this request says: an operator's, or that of a signal.
-    pub fn roll(&mut self, by: Option<u64>, request: &str, posts: &[Post], now: Instant) {
+    pub fn roll(&mut self, by: Option<u64>, request: String, posts: &[Post], now: Instant) {
         by.into_iter().for_each(|number| self.wait(number, now));
         let actions = self.roll.step(Event::Wanted, now);
         if let [Action::Refuse { ends }] = actions[..] {
@@ -25,7 +25,6 @@ impl Desk {
             by.into_iter().for_each(|number| self.answer(number, &format!("error: {why}")));
             return;
         }
-        let request = request.to_owned();
         self.rolled = Rolled { by, request, ..Rolled::default() };
         self.carry_out(actions, posts, now);
     }
