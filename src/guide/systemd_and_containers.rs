@@ -23,7 +23,9 @@
 //! # Only the main process is believed, and no other says anything.
 //! NotifyAccess=main
 //! ExecStart=/usr/local/bin/echo --listen 0.0.0.0:7777 --control /run/echo/control
+//! # For sockets with a path, readable by nobody else.
 //! RuntimeDirectory=echo
+//! RuntimeDirectoryMode=0700
 //! # All generations are told to stop, and the main process goes last. Not `mixed`: after a restart the main
 //! # process was not started by systemd itself, which then kills it at once instead of waiting for it.
 //! KillMode=control-group
@@ -35,6 +37,32 @@
 //! # process has crashed while the one that it was made by still drains.
 //! WatchdogSec=10
 //! Restart=on-failure
+//!
+//! # What this program does not need is taken from it (see below).
+//! DynamicUser=yes
+//! NoNewPrivileges=yes
+//! CapabilityBoundingSet=
+//! ProtectSystem=strict
+//! ProtectHome=yes
+//! ProtectProc=invisible
+//! ProtectClock=yes
+//! ProtectControlGroups=yes
+//! ProtectHostname=yes
+//! ProtectKernelLogs=yes
+//! ProtectKernelModules=yes
+//! ProtectKernelTunables=yes
+//! PrivateDevices=yes
+//! PrivateTmp=yes
+//! LockPersonality=yes
+//! MemoryDenyWriteExecute=yes
+//! RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
+//! RestrictNamespaces=yes
+//! RestrictRealtime=yes
+//! RestrictSUIDSGID=yes
+//! SystemCallArchitectures=native
+//! SystemCallErrorNumber=EPERM
+//! SystemCallFilter=@system-service
+//! SystemCallFilter=~@privileged
 //!
 //! [Install]
 //! WantedBy=multi-user.target

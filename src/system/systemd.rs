@@ -9,7 +9,7 @@ use std::{
     ffi::OsStr,
     io::{self, IoSlice},
     os::{
-        fd::{AsRawFd, OwnedFd, RawFd},
+        fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd},
         unix::ffi::OsStrExt,
     },
     process,
@@ -22,11 +22,19 @@ use nix::{
     sys::socket::{
         AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, sendmsg, socket,
     },
+    sys::{
+        stat::fstat,
+        statfs::fstatfs,
+    },
     unistd::{pipe2, read},
 };
 use sd_notify::NotifyState;
 
+use super::store::{Changes, Store};
 use crate::log_target::SYSTEM;
+
+/// The file system of pidfds that have numbers of their own (`linux/magic.h`).
+const PIDFS: i64 = 0x5049_4446;
 
 /// The service manager that looks after this program. Where there is none, every word is lost.
 #[derive(Debug, Default)]
@@ -43,6 +51,8 @@ pub(crate) struct Manager {
     stable_pid: Option<u32>,
     /// Our end of a pipe whose other end it closes when it has read everything that was sent before.
     barrier: Option<OwnedFd>,
+    /// What it keeps for the service.
+    pub store: Store,
     /// One failure was logged, and the next would say the same.
     has_complained: bool,
 }
@@ -65,7 +75,8 @@ impl Manager {
             sd_notify::watchdog_enabled()
         };
         let watchdog = watchdog.filter(|limit| address.is_some() && !limit.is_zero());
-        Manager { address, watchdog, ..Manager::default() }
+        let store = if address.is_some() { Store::find() } else { Store::default() };
+        Manager { address, watchdog, store, ..Manager::default() }
     }
 
     /// The main process is and remains that one, a supervisor.
@@ -135,15 +146,62 @@ impl Manager {
 
     /// The successor is the main process: in one message, which only this one may send, and which counts
     /// as a ping, so that the successor's first has its full time. Then a [barrier](Self::barrier).
-    pub fn hand_over(&mut self, successor: u32, status: &str) {
+    ///
+    /// Its pidfd tells which process is meant, should the number be somebody else's by the time it is read
+    /// (`MAINPIDFDID=`, since systemd 257; an older one ignores it, where a descriptor, `MAINPIDFD=1`, would be a warning).
+    pub fn hand_over(&mut self, successor: u32, pidfd: BorrowedFd<'_>, status: &str) {
         let main = NotifyState::MainPid(self.stable_pid.unwrap_or(successor));
+        let id = pidfd_id(pidfd).filter(|_| self.stable_pid.is_none());
+        let id = id.map(|id| format!("MAINPIDFDID={id}"));
         let mut words = vec![main, NotifyState::Ready, NotifyState::Status(line(status))];
+        words.extend(id.as_deref().map(NotifyState::Custom));
         words.extend(self.watchdog.map(|_| NotifyState::Watchdog));
         let told = self.tell(&words);
         if told && let Err(e) = self.raise_barrier() {
             self.complain(&e);
         }
         self.is_main = false;
+    }
+
+    /// Whether it keeps descriptors for this process, should that end without a word. Of a supervised service they
+    /// are the supervisor's to keep.
+    pub fn keeps(&self) -> bool {
+        self.is_main && self.store.is_there() && self.stable_pid.is_none()
+    }
+
+    /// Whether it may do so later.
+    pub fn may_keep(&self) -> bool {
+        self.store.is_there() && self.stable_pid.is_none()
+    }
+
+    /// It is to keep these sockets, and no other.
+    pub fn keep_listeners<'fd>(&mut self, all: impl Iterator<Item = (String, BorrowedFd<'fd>)>) {
+        if self.keeps() {
+            let Changes { outdated, new } = self.store.listeners(all);
+            self.no_longer_keep(&outdated);
+            new.into_iter().for_each(|(name, fd)| self.keep(&name, fd));
+        }
+    }
+
+    /// It is to keep this state, in place of any other.
+    pub fn keep_state(&mut self, worker: u32, memory: BorrowedFd<'_>) {
+        if self.keeps() {
+            let Changes { outdated, new } = self.store.state(worker, memory);
+            new.into_iter().for_each(|(name, fd)| self.keep(&name, fd));
+            self.no_longer_keep(&outdated);
+        }
+    }
+
+    /// What it keeps under these names is outdated.
+    pub fn no_longer_keep(&mut self, names: &[String]) {
+        for name in names {
+            self.say(&format!("FDSTOREREMOVE=1\nFDNAME={name}"), &[]);
+        }
+    }
+
+    /// It drops a socket by itself when that listens no more.
+    fn keep(&mut self, name: &str, fd: BorrowedFd<'_>) {
+        self.say(&format!("FDSTORE=1\nFDNAME={name}"), &[fd.as_raw_fd()]);
     }
 
     /// What becomes readable when the manager has read everything. A process that ends before may be
@@ -172,12 +230,16 @@ impl Manager {
         Ok(())
     }
 
-    /// Tells whether it was sent.
     fn tell(&mut self, words: &[NotifyState<'_>]) -> bool {
-        let Some(address) = self.address.as_ref().filter(|_| self.is_main) else { return false };
         let text: Vec<_> = words.iter().map(ToString::to_string).collect();
+        self.say(&text.join("\n"), &[])
+    }
+
+    /// Tells whether it was sent.
+    fn say(&mut self, text: &str, fds: &[RawFd]) -> bool {
+        let Some(address) = self.address.as_ref().filter(|_| self.is_main) else { return false };
         log::debug!(target: SYSTEM, "to the service manager: {text:?}");
-        match send(address, text.join("\n").as_bytes(), &[]) {
+        match send(address, text.as_bytes(), fds) {
             Ok(()) => true,
             Err(e) => {
                 self.complain(&e);
@@ -218,6 +280,13 @@ fn send(address: &UnixAddr, text: &[u8], fds: &[RawFd]) -> io::Result<()> {
     }
 }
 
+/// The number that this process alone has until the next boot, where pidfds have one (since Linux 6.9).
+fn pidfd_id(pidfd: BorrowedFd<'_>) -> Option<u64> {
+    let is_known = fstatfs(pidfd).is_ok_and(|it| it.filesystem_type().0 == PIDFS);
+    let file = fstat(pidfd).ok().filter(|_| is_known)?;
+    Some(file.st_ino)
+}
+
 /// The first line: what comes after it would be read as further words.
 fn line(text: &str) -> &str {
     text.lines().next().unwrap_or_default()
@@ -226,6 +295,7 @@ fn line(text: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::fd::AsFd;
 
     #[test]
     fn an_address_is_a_path_or_a_name() {
@@ -249,7 +319,8 @@ mod tests {
         let mut manager = Manager::default();
         manager.take_over();
         manager.ready("");
-        manager.hand_over(1, "");
+        let pipe = pipe2(OFlag::O_CLOEXEC).unwrap().0;
+        manager.hand_over(1, pipe.as_fd(), "");
         assert!(manager.barrier().is_none() && !manager.has_complained);
         assert!(!manager.follows_us());
     }

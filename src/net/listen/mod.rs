@@ -6,12 +6,14 @@ mod bind;
 mod claim;
 mod copies;
 mod kind;
+mod kept;
 mod listener;
 mod permissions;
 mod setup;
 mod spec;
 
 pub(crate) use claim::obtain;
+pub(crate) use kept::kept;
 #[cfg(feature = "metrics")]
 pub(crate) use kind::METRICS;
 #[cfg(feature = "health")]

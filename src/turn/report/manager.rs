@@ -10,14 +10,19 @@
 //!   |  may end when the barrier is down    |
 //! ```
 //!
+//! What the manager [keeps](crate::system::store) is told by the main process as well. A new one waits until the old one's words must
+//! have been read: before that it would not be believed.
+//!
 //! Each word takes a socket of its own for a moment, which the reserve has room for: a server whose clients
 //! have all other descriptors must not be taken for one that hangs.
+
+use std::os::fd::AsFd;
 
 use crate::{
     limits::{BARRIER_PATIENCE, LEAVE_GRACE},
     log_target::SYSTEM,
-    net::{Deadline, Source},
-    restart::Phase,
+    net::{Datagrams, Deadline, Source, kept},
+    restart::{Phase, engine::child::Child},
     service::Service,
     turn::Turn,
     verdict::RestartError,
@@ -30,6 +35,16 @@ impl<S: Service> Turn<S> {
         self.succession.manager.take_over();
         self.net.reserve.lend(|| self.succession.manager.ready(&status));
         self.set_watchdog();
+        self.tell_kept();
+    }
+
+    /// The manager keeps what this process listens on.
+    pub(in crate::turn) fn tell_kept(&mut self) {
+        let (net, manager) = (&mut self.net, &mut self.succession.manager);
+        if manager.keeps() {
+            let all = net.listeners.iter().chain(net.datagrams.iter().filter_map(Datagrams::socket));
+            net.reserve.lend(|| manager.keep_listeners(kept(0, all)));
+        }
     }
 
     /// A restart was asked for, by whomever. Where one goes on already, it is the manager's last request
@@ -49,14 +64,20 @@ impl<S: Service> Turn<S> {
         if is_over && !self.succession.waits_to_restart() {
             let status = format!("generation {} serves; {why}", self.net.generation());
             self.net.reserve.lend(|| self.succession.manager.still_ready(&status));
+            self.tell_kept(); // a path may have been bound anew
         }
     }
 
-    /// The new side stays, and this one goes when the manager has heard of it.
-    pub(in crate::turn) fn tell_replaced(&mut self, generation: u64, pid: u32) {
+    /// The new side stays, and this one goes when the manager has heard of it. The sockets at these places go with it.
+    pub(in crate::turn) fn tell_replaced(&mut self, generation: u64, new: &Child, own: &[usize]) {
         let status = format!("generation {generation} serves");
         let manager = &mut self.succession.manager;
-        self.net.reserve.lend(|| manager.hand_over(pid, &status));
+        if manager.keeps() {
+            let own: Vec<_> = own.iter().filter_map(|&at| self.net.passed_on().nth(at)).collect();
+            let names: Vec<_> = kept(0, own.into_iter()).map(|(name, _)| name).collect();
+            self.net.reserve.lend(|| manager.no_longer_keep(&names));
+        }
+        self.net.reserve.lend(|| manager.hand_over(new.id(), new.as_fd(), &status));
         let Some(barrier) = manager.barrier() else { return };
         match self.net.register(barrier, Source::Barrier) {
             Ok(()) => {
@@ -75,6 +96,9 @@ impl<S: Service> Turn<S> {
         if !old_lives {
             let status = format!("generation {} serves", self.net.generation());
             self.net.reserve.lend(|| self.succession.manager.still_ready(&status));
+            self.tell_kept();
+        } else if self.succession.manager.keeps() {
+            self.net.set_deadline_in(BARRIER_PATIENCE, Deadline::Kept);
         }
         self.set_watchdog();
     }
@@ -83,7 +107,12 @@ impl<S: Service> Turn<S> {
     /// others, which have as much time as it has itself.
     pub(in crate::turn) fn tell_stopping(&mut self) {
         let status = format!("generation {} stops", self.net.generation());
-        self.net.reserve.lend(|| self.succession.manager.stopping(&status));
+        let manager = &mut self.succession.manager;
+        self.net.reserve.lend(|| {
+            manager.stopping(&status);
+            let names = manager.store.clear();
+            manager.no_longer_keep(&names);
+        });
         if !self.succession.manager.follows_us() {
             return;
         }

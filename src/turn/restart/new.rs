@@ -38,6 +38,7 @@ impl<S: Service> Turn<S> {
             self.succession.phase = Phase::Serving;
             self.drop_unwanted();
             self.apply_permissions();
+            self.load_checkpoint()?;
             self.start_serving(Start::Fresh)?;
             self.note_start();
             self.tell_started();

@@ -1,0 +1,86 @@
+//! What a service wants to have back should all its processes end without a word: it is saved when the service says so, and kept
+//! by whoever outlives them, a supervisor or the service manager. The next first generation loads it.
+
+use std::{
+    io::Write,
+    os::fd::{AsFd, OwnedFd},
+};
+
+use crate::{
+    clock::Clock,
+    error::{Error, Result},
+    log_target::RESTART,
+    logging::Escaped,
+    net::Request,
+    restart::transfer::checkpoint::{self, Checkpoint},
+    service::Service,
+    turn::{Turn, guard::guard_restart, restart::loading::load},
+};
+
+impl<S: Service> Turn<S> {
+    /// The service has asked for one. A process that may still be rolled back waits until it stays.
+    pub(in crate::turn) fn make_checkpoint(&mut self) {
+        if !self.is_kept() {
+            if self.succession.manager.may_keep() && !self.net.draining {
+                self.net.requests.push(Request::Checkpoint);
+            }
+            return;
+        }
+        let (service, net) = (&self.service, &mut self.net);
+        let save = |out: &mut dyn Write| {
+            guard_restart(net, "save", |_| service.save(out))?.map_err(|e| e.to_string())
+        };
+        match checkpoint::write(Clock::System.wall(), save) {
+            Ok(memory) => self.keep_checkpoint(memory),
+            Err(why) => log::error!(target: RESTART, "no checkpoint is made: {}", Escaped(why)),
+        }
+    }
+
+    fn is_kept(&self) -> bool {
+        self.succession.manager.keeps()
+    }
+
+    fn keep_checkpoint(&mut self, memory: OwnedFd) {
+        let manager = &mut self.succession.manager;
+        self.net.reserve.lend(|| manager.keep_state(0, memory.as_fd()));
+    }
+
+    /// In a first generation: has the service load the newest checkpoint that is whole, if one was kept.
+    ///
+    /// # Errors
+    /// When the service cannot make sense of it. It may have read half of it by then, so it must not serve; the next start
+    /// will be a fresh one.
+    pub(super) fn load_checkpoint(&mut self) -> Result {
+        let kept = std::mem::take(&mut self.succession.kept_states);
+        let Some(newest) = newest(kept.into_iter().map(|(_, memory)| memory)) else { return Ok(()) };
+        let age = Clock::System.wall().saturating_sub(newest.at);
+        let mut saved = newest.saved;
+        match load(&mut self.service, &mut self.net, &mut saved) {
+            Ok(bytes) => {
+                log::info!(
+                    target: RESTART,
+                    "a checkpoint is loaded: {bytes} bytes, made {} s ago", age.as_secs()
+                );
+                Ok(())
+            }
+            Err(why) => {
+                let manager = &mut self.succession.manager;
+                manager.take_over(); // the manager has started this process
+                let names = manager.store.clear_state(0);
+                manager.no_longer_keep(&names);
+                let why = format!("{why}; it is dropped, and the next start will be a fresh one");
+                Err(Error::invalid("load", "a checkpoint", why))
+            }
+        }
+    }
+}
+
+/// The newest of them that is whole.
+fn newest(kept: impl Iterator<Item = OwnedFd>) -> Option<Checkpoint> {
+    let opened = kept.filter_map(|memory| {
+        checkpoint::open(memory)
+            .map_err(|e| log::warn!(target: RESTART, "a checkpoint is of no use: {}", Escaped(e)))
+            .ok()
+    });
+    opened.max_by_key(|it| it.at)
+}
