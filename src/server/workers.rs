@@ -1,6 +1,6 @@
 //! Several processes that serve, and the one that has them all.
 
-use std::process;
+use std::{os::fd::OwnedFd, process};
 
 use super::Server;
 use crate::{
@@ -9,6 +9,7 @@ use crate::{
     net::{CONTROL, Datagrams, ListenOptions, Listener, obtain},
     operate::supervisor::{self, Orders},
     plan::{Engine, Restart},
+    restart::transfer::checkpoint,
     service::Service,
     system::seed::fresh_seed,
     turn::Trigger,
@@ -104,6 +105,8 @@ impl<S: Service> Server<S> {
             tickets: net.tickets,
             metrics: net.metrics,
             launch: succession.launch,
+            manager: succession.manager,
+            checkpoints: newest_of_each(succession.kept_states),
             pid_file: succession.pid_file,
             stop_within: succession.drain_on_stop.deadline,
         })?;
@@ -144,4 +147,16 @@ impl<S: Service> Server<S> {
         }
         Ok(all)
     }
+}
+
+/// Of each worker, the newest checkpoint that is whole.
+fn newest_of_each(kept: Vec<(u32, OwnedFd)>) -> Vec<(u32, OwnedFd)> {
+    let dated = kept.into_iter().filter_map(|(worker, memory)| {
+        let at = checkpoint::open(memory.try_clone().ok()?).ok()?.at;
+        Some((worker, at, memory))
+    });
+    let mut dated: Vec<_> = dated.collect();
+    dated.sort_by_key(|(worker, at, _)| (*worker, std::cmp::Reverse(*at)));
+    dated.dedup_by_key(|(worker, ..)| *worker);
+    dated.into_iter().map(|(worker, _, memory)| (worker, memory)).collect()
 }

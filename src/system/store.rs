@@ -137,9 +137,11 @@ impl Store {
         self.room > 0
     }
 
-    /// How many descriptors it has room for.
-    pub fn room(&self) -> usize {
-        self.room
+    /// How many descriptors it should have, and how many it has room for, where these are too few. A state needs one, and one more while the
+    /// next takes its place.
+    pub fn is_overfull(&self) -> Option<(usize, usize)> {
+        let count = self.stored.len();
+        (count > self.room).then_some((count, self.room))
     }
 
     /// The manager has handed this out of it, and has it still.

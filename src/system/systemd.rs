@@ -46,6 +46,8 @@ pub(crate) struct Manager {
     /// This is the process that it takes for the service. By default (`NotifyAccess=main`) it believes no
     /// other, so no other speaks.
     is_main: bool,
+    /// It must have read that, and not only may have.
+    is_announced: bool,
     /// A supervisor is the main process for the manager, whichever generation serves: it has to believe the
     /// others as well (`NotifyAccess=all`).
     stable_pid: Option<u32>,
@@ -53,6 +55,8 @@ pub(crate) struct Manager {
     barrier: Option<OwnedFd>,
     /// What it keeps for the service.
     pub store: Store,
+    /// This process tells its supervisor that it turns.
+    says_turns: bool,
     /// One failure was logged, and the next would say the same.
     has_complained: bool,
 }
@@ -92,17 +96,42 @@ impl Manager {
     /// The time from one [`ping`](Self::ping) to the next: half of what is allowed, as
     /// `sd_watchdog_enabled(3)` says.
     pub fn ping_every(&self) -> Option<Duration> {
-        self.watchdog.filter(|_| self.is_main).map(|limit| limit / 2)
+        self.watchdog.filter(|_| self.is_main && self.stable_pid.is_none()).map(|limit| limit / 2)
+    }
+
+    /// How often a supervisor, which sends the pings, wants to hear that this process turns.
+    pub fn turn_every(&self) -> Option<Duration> {
+        self.watchdog.filter(|_| self.stable_pid.is_some()).map(|limit| limit / 2)
+    }
+
+    /// Whether it wants to hear that from now on, and has not before.
+    pub fn begins_to_turn(&mut self) -> bool {
+        self.turn_every().is_some() && !std::mem::replace(&mut self.says_turns, true)
+    }
+
+    /// Whether the manager believes this process.
+    pub fn is_main(&self) -> bool {
+        self.is_main
     }
 
     /// This is the main process from now on: the manager has started it, or is told by the old one.
     pub fn take_over(&mut self) {
-        self.is_main = true;
+        (self.is_main, self.is_announced) = (true, true);
+    }
+
+    /// The same, and it may not have read of it yet, so that what is said may be in vain.
+    pub fn take_over_early(&mut self) {
+        (self.is_main, self.is_announced) = (true, false);
+    }
+
+    /// By now it must have read that.
+    pub fn is_believed(&mut self) {
+        self.is_announced = true;
     }
 
     /// This is not the main process, or not any more.
     pub fn fall_silent(&mut self) {
-        self.is_main = false;
+        (self.is_main, self.says_turns) = (false, false);
     }
 
     /// Nor will it ever be: another generation has ended it, and speaks for the service.
@@ -166,7 +195,7 @@ impl Manager {
     /// Whether it keeps descriptors for this process, should that end without a word. Of a supervised service they
     /// are the supervisor's to keep.
     pub fn keeps(&self) -> bool {
-        self.is_main && self.store.is_there() && self.stable_pid.is_none()
+        self.is_main && self.is_announced && self.may_keep()
     }
 
     /// Whether it may do so later.
@@ -180,6 +209,10 @@ impl Manager {
             let Changes { outdated, new } = self.store.listeners(all);
             self.no_longer_keep(&outdated);
             new.into_iter().for_each(|(name, fd)| self.keep(&name, fd));
+            if let Some((count, room)) = self.store.is_overfull() {
+                let why = format!("FileDescriptorStoreMax={room} has no room for {count} descriptors");
+                self.complain(&io::Error::other(why));
+            }
         }
     }
 

@@ -258,7 +258,7 @@ impl<S: Service> Turn<S> {
             Deadline::Stderr => self.forward_stderr(),
             Deadline::Watchdog => self.watchdog_due(),
             Deadline::Barrier => self.barrier_overdue(),
-            Deadline::Kept => self.tell_kept(),
+            Deadline::Announced => self.announced(),
             Deadline::Prepared => self.preparation_overdue(),
             Deadline::Repeats => self.net.tell_repeats(),
         }

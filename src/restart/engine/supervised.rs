@@ -72,6 +72,16 @@ impl Supervised {
         self.say(&Message::Retired { pid: process::id() }, Vec::new());
     }
 
+    /// This generation's loop turns.
+    pub fn say_turns(&mut self) {
+        self.say(&Message::Turns { pid: process::id() }, Vec::new());
+    }
+
+    /// What the service has saved.
+    pub fn say_checkpoint(&mut self, memory: OwnedFd) {
+        self.say(&Message::Checkpoint, vec![memory]);
+    }
+
     /// The service is to end.
     pub fn say_leaving(&mut self) {
         self.say(&Message::Leaving { pid: process::id() }, Vec::new());

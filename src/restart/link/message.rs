@@ -12,7 +12,7 @@ use super::{
     talk::Talk,
     way_back::WayBack,
     wire::{self, Fields, Malformed, put, put_number, put_time},
-    workplace::{put_supervisor, worker},
+    workplace::{code, maker, put_code, put_maker, put_supervisor, worker},
 };
 use crate::{plan::Engine, workers::Worker};
 
@@ -107,6 +107,10 @@ pub(crate) enum Message {
     Retired { pid: u32 },
     /// To the supervisor: the service is to end.
     Leaving { pid: u32 },
+    /// To the supervisor, which is the manager's watchdog for us: my loop turns.
+    Turns { pid: u32 },
+    /// To the supervisor: keep what my service has saved; or back, to a first generation. With it: a memfd.
+    Checkpoint,
     /// To the supervisor: a process that I have made has ended, with this status.
     Ended { pid: u32, code: u8 },
     /// The newest to an older one: these are of your flows.
@@ -145,6 +149,8 @@ const MAIN: u16 = 21;
 const RETIRED: u16 = 22;
 const LEAVING: u16 = 23;
 const ENDED: u16 = 24;
+const TURNS: u16 = 32;
+const CHECKPOINT: u16 = 33;
 const RETIRING: u16 = 27;
 const SERVING: u16 = 28;
 const DATAGRAMS: u16 = 30;
@@ -167,8 +173,6 @@ const WITHIN: u16 = 8;
 // 9 to 13 are a report's, 14 and 15 an identity's.
 const READY_WITHIN: u16 = 16;
 const AFTER: u16 = 17;
-const MAKER: u16 = 20;
-const CODE: u16 = 21;
 const ALARM: u16 = 40;
 const UNWANTED: u16 = 50;
 const COPY_WITHIN: u16 = 60;
@@ -188,15 +192,16 @@ impl Message {
             Message::Connect { pid }
             | Message::Ready { pid }
             | Message::Retired { pid }
+            | Message::Turns { pid }
             | Message::Leaving { pid } => put_number(&mut out, PID, u64::from(*pid)),
             Message::Supervisor { pid, worker } => put_supervisor(&mut out, *pid, *worker),
             Message::Main { who, maker } => {
                 who.put(&mut out);
-                maker.iter().for_each(|pid| put_number(&mut out, MAKER, u64::from(*pid)));
+                put_maker(&mut out, *maker);
             }
             Message::Ended { pid, code } => {
                 put_number(&mut out, PID, u64::from(*pid));
-                put(&mut out, CODE, &[*code]);
+                put_code(&mut out, *code);
             }
             Message::Failed { reason } => put_reason(&mut out, reason),
             Message::Rollback(word) => word.put(&mut out),
@@ -230,6 +235,7 @@ impl Message {
             | Message::Resumed
             | Message::GivenUp
             | Message::TicketKeys
+            | Message::Checkpoint
             | Message::Numbers
             | Message::Ask => {}
         }
@@ -292,6 +298,8 @@ impl Message {
             Message::Main { .. } => MAIN,
             Message::Retired { .. } => RETIRED,
             Message::Leaving { .. } => LEAVING,
+            Message::Turns { .. } => TURNS,
+            Message::Checkpoint => CHECKPOINT,
             Message::Ended { .. } => ENDED,
             Message::Datagrams { .. } => DATAGRAMS,
             Message::Alarms(_) => ALARMS,
@@ -341,6 +349,8 @@ impl Message {
             MAIN => Message::Main { who: Identity::of(fields)?, maker: maker(fields)? },
             RETIRED => Message::Retired { pid: pid(fields)? },
             LEAVING => Message::Leaving { pid: pid(fields)? },
+            TURNS => Message::Turns { pid: pid(fields)? },
+            CHECKPOINT => Message::Checkpoint,
             ENDED => Message::Ended { pid: pid(fields)?, code: code(fields)? },
             DATAGRAMS => Message::Datagrams { forwarded: forwarded(fields)? },
             TICKET_KEYS => Message::TicketKeys,
@@ -381,18 +391,6 @@ fn claim(fields: Fields<'_>) -> Result<Message, Malformed> {
 
 fn pid(fields: Fields<'_>) -> Result<u32, Malformed> {
     process_id(fields, PID, "pid")
-}
-
-fn maker(fields: Fields<'_>) -> Result<Option<u32>, Malformed> {
-    let is_said = fields.maybe(MAKER, "maker")?.is_some();
-    is_said.then(|| process_id(fields, MAKER, "maker")).transpose()
-}
-
-fn code(fields: Fields<'_>) -> Result<u8, Malformed> {
-    match fields.one(CODE, "code")? {
-        [code] => Ok(*code),
-        _ => Err(Malformed::Field("code")),
-    }
 }
 
 #[cfg(test)]

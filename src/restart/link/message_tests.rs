@@ -132,6 +132,7 @@ fn any_message() -> impl Strategy<Value = Message> {
             Just(Message::Snapshot),
             Just(Message::Changes),
             Just(Message::TicketKeys),
+            Just(Message::Checkpoint),
             Just(Message::Numbers)
         ],
         any::<u64>().prop_map(|bytes| Message::Loaded { bytes }),
@@ -176,6 +177,7 @@ fn any_message() -> impl Strategy<Value = Message> {
             .prop_map(|(who, maker)| Message::Main { who, maker }),
         any::<u32>().prop_map(|pid| Message::Retired { pid }),
         any::<u32>().prop_map(|pid| Message::Leaving { pid }),
+        any::<u32>().prop_map(|pid| Message::Turns { pid }),
         (any::<u32>(), any::<u8>()).prop_map(|(pid, code)| Message::Ended { pid, code }),
         proptest::collection::vec(any_alarm(), 0..20).prop_map(Message::Alarms),
         proptest::collection::vec(any_forwarded(), 0..5)

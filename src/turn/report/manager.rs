@@ -38,6 +38,12 @@ impl<S: Service> Turn<S> {
         self.tell_kept();
     }
 
+    /// What the old side has said of this one must have been read.
+    pub(in crate::turn) fn announced(&mut self) {
+        self.succession.manager.is_believed();
+        self.tell_kept();
+    }
+
     /// The manager keeps what this process listens on.
     pub(in crate::turn) fn tell_kept(&mut self) {
         let (net, manager) = (&mut self.net, &mut self.succession.manager);
@@ -92,13 +98,14 @@ impl<S: Service> Turn<S> {
 
     /// This new side stays. The old one says so, if it lives.
     pub(in crate::turn) fn take_over_from(&mut self, old_lives: bool) {
-        self.succession.manager.take_over();
-        if !old_lives {
+        if old_lives {
+            self.succession.manager.take_over_early();
+            self.net.set_deadline_in(BARRIER_PATIENCE, Deadline::Announced);
+        } else {
+            self.succession.manager.take_over();
             let status = format!("generation {} serves", self.net.generation());
             self.net.reserve.lend(|| self.succession.manager.still_ready(&status));
             self.tell_kept();
-        } else if self.succession.manager.keeps() {
-            self.net.set_deadline_in(BARRIER_PATIENCE, Deadline::Kept);
         }
         self.set_watchdog();
     }
@@ -132,6 +139,9 @@ impl<S: Service> Turn<S> {
 
     /// It is time to show that this process turns, as long as that is asked of it.
     pub(in crate::turn) fn watchdog_due(&mut self) {
+        if self.succession.supervisor.is_some() {
+            return self.tell_turns();
+        }
         self.net.reserve.lend(|| self.succession.manager.ping());
         self.set_watchdog();
     }

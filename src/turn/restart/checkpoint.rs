@@ -12,16 +12,21 @@ use crate::{
     log_target::RESTART,
     logging::Escaped,
     net::Request,
-    restart::transfer::checkpoint::{self, Checkpoint},
+    restart::{
+        engine::supervised::Supervised,
+        transfer::checkpoint::{self, Checkpoint},
+    },
     service::Service,
-    turn::{Turn, guard::guard_restart, restart::loading::load},
+    turn::{Turn, generation::Succession, guard::guard_restart, restart::loading::load},
 };
 
 impl<S: Service> Turn<S> {
     /// The service has asked for one. A process that may still be rolled back waits until it stays.
     pub(in crate::turn) fn make_checkpoint(&mut self) {
         if !self.is_kept() {
-            if self.succession.manager.may_keep() && !self.net.draining {
+            let may = self.succession.manager.may_keep() || self.succession.supervisor.is_some();
+            let asked = |request: &Request| matches!(request, Request::Checkpoint);
+            if may && !self.net.draining && !self.net.requests.iter().any(asked) {
                 self.net.requests.push(Request::Checkpoint);
             }
             return;
@@ -36,11 +41,17 @@ impl<S: Service> Turn<S> {
         }
     }
 
+    /// A generation of a supervisor leaves it to that, which gives it to the next one should this one crash.
     fn is_kept(&self) -> bool {
-        self.succession.manager.keeps()
+        let Succession { manager, supervisor, .. } = &self.succession;
+        manager.keeps() || (manager.is_main() && supervisor.as_ref().is_some_and(Supervised::is_alive))
     }
 
     fn keep_checkpoint(&mut self, memory: OwnedFd) {
+        log::debug!(target: RESTART, "a checkpoint is kept");
+        if let Some(supervisor) = &mut self.succession.supervisor {
+            return supervisor.say_checkpoint(memory);
+        }
         let manager = &mut self.succession.manager;
         self.net.reserve.lend(|| manager.keep_state(0, memory.as_fd()));
     }
@@ -52,7 +63,8 @@ impl<S: Service> Turn<S> {
     /// will be a fresh one.
     pub(super) fn load_checkpoint(&mut self) -> Result {
         let kept = std::mem::take(&mut self.succession.kept_states);
-        let Some(newest) = newest(kept.into_iter().map(|(_, memory)| memory)) else { return Ok(()) };
+        let opened = kept.into_iter().filter_map(|(_, memory)| open(memory));
+        let Some(newest) = opened.max_by_key(|it| it.at) else { return Ok(()) };
         let age = Clock::System.wall().saturating_sub(newest.at);
         let mut saved = newest.saved;
         match load(&mut self.service, &mut self.net, &mut saved) {
@@ -65,9 +77,11 @@ impl<S: Service> Turn<S> {
             }
             Err(why) => {
                 let manager = &mut self.succession.manager;
-                manager.take_over(); // the manager has started this process
-                let names = manager.store.clear_state(0);
-                manager.no_longer_keep(&names);
+                if manager.may_keep() {
+                    manager.take_over(); // it has started this process
+                    let names = manager.store.clear_state(0);
+                    manager.no_longer_keep(&names);
+                }
                 let why = format!("{why}; it is dropped, and the next start will be a fresh one");
                 Err(Error::invalid("load", "a checkpoint", why))
             }
@@ -75,12 +89,8 @@ impl<S: Service> Turn<S> {
     }
 }
 
-/// The newest of them that is whole.
-fn newest(kept: impl Iterator<Item = OwnedFd>) -> Option<Checkpoint> {
-    let opened = kept.filter_map(|memory| {
-        checkpoint::open(memory)
-            .map_err(|e| log::warn!(target: RESTART, "a checkpoint is of no use: {}", Escaped(e)))
-            .ok()
-    });
-    opened.max_by_key(|it| it.at)
+/// One that is not whole is of no use.
+fn open(memory: OwnedFd) -> Option<Checkpoint> {
+    let opened = checkpoint::open(memory);
+    opened.map_err(|e| log::warn!(target: RESTART, "a checkpoint is dropped: {}", Escaped(e))).ok()
 }

@@ -167,6 +167,11 @@ impl<S: Service> Turn<S> {
                 }
                 Ok(Some((Message::Alarms(words), _))) => self.inherit_alarms(words),
                 Ok(Some((Message::TicketKeys, fds))) => self.inherit_tickets(fds),
+                Ok(Some((Message::Checkpoint, fds))) if !self.succession.ready => {
+                    self.succession.kept_states.extend(fds.into_iter().map(|memory| (0, memory)));
+                    let loaded = self.load_checkpoint();
+                    self.fail_unless(loaded)?;
+                }
                 Ok(Some((Message::Handed { last_serial, slots }, _))) if !self.succession.ready => {
                     self.handed(last_serial, slots)?;
                 }
