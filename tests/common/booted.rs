@@ -5,7 +5,7 @@
 use std::{
     fs,
     os::unix::process::CommandExt,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, Output, Stdio},
     thread,
     time::{Duration, Instant},
@@ -32,12 +32,14 @@ exec unshare --cgroup --mount --pid --fork --kill-child sh -c '
     mkdir -p dev etc/systemd/system proc run srv sys tmp usr var/lib var/log var/tmp
     chmod 1777 tmp var/tmp
     for name in bin sbin lib lib64; do ln -s usr/$name $name; done
-    mount --bind $tree/usr usr
-    mount -o remount,bind,ro usr
+    for folder in $tree/usr/*; do
+        name=usr/${folder##*/}
+        mkdir $name
+        [ $name = usr/local ] || { mount --bind $folder $name && mount -o remount,bind,ro $name; }
+    done
+    mkdir -p usr/local/bin
+    mount --bind $dir/programs usr/local/bin
     mount --bind $dir/base usr/lib/systemd/system
-    mount --bind $dir/programs usr/local/bin 2> /dev/null || {
-        mount -t tmpfs tmpfs usr/local && mkdir usr/local/bin && mount --bind $dir/programs usr/local/bin
-    }
     mount --bind $dir/units etc/systemd/system
     mount --bind $dir/srv srv
     printf "root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n" > etc/passwd
@@ -55,7 +57,7 @@ exec unshare --cgroup --mount --pid --fork --kill-child sh -c '
     cd /
     umount -l /tmp
     export container=test PATH=/usr/local/bin:/usr/bin:/usr/sbin
-    exec /usr/lib/systemd/systemd --system --unit=basic.target --log-target=console --show-status=false < /dev/null
+    exec /usr/lib/systemd/systemd --system --unit=basic.target --log-target=null --show-status=false < /dev/null
 ' boot $dir $tree
 "#;
 
@@ -160,7 +162,7 @@ impl Booted {
     pub fn must(&self, args: &[&str]) -> String {
         let done = self.systemctl(args);
         let said = [done.stdout, done.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
-        assert!(done.status.success(), "systemctl {args:?}: {said:?}\n{}", self.all_logs());
+        assert!(done.status.success(), "systemctl {args:?}: {said:?}");
         said[0].trim().to_owned()
     }
 
@@ -182,11 +184,6 @@ impl Booted {
         self.must(&["daemon-reload"]);
     }
 
-    /// A path of it, as it is reached from here.
-    pub fn path(&self, inside: &str) -> PathBuf {
-        PathBuf::from(format!("/proc/{}/root{inside}", self.init))
-    }
-
     /// The log of a service whose unit says `StandardError=append:/srv/log`.
     pub fn service_log(&self) -> String {
         fs::read_to_string(self.dir.path("srv").join("log")).unwrap_or_default()
@@ -204,13 +201,15 @@ impl Booted {
             if found.len() >= count {
                 return found[count - 1].clone();
             }
-            assert!(Instant::now() < until, "no line {count} with {text:?}:\n{}", self.all_logs());
+            assert!(Instant::now() < until, "no line {count} with {text:?}");
             thread::sleep(Duration::from_millis(5));
         }
     }
 
     pub fn all_logs(&self) -> String {
-        format!("--- systemd:\n{}\n--- the service:\n{}", self.log(), self.service_log())
+        let status = self.systemctl(&["status", "--no-pager", "--full", "--all", "*.service"]);
+        let status = String::from_utf8_lossy(&status.stdout).into_owned();
+        format!("--- systemd:\n{}{status}\n--- the service:\n{}", self.log(), self.service_log())
     }
 
     /// A client of the first listener of the newest generation.
@@ -229,6 +228,7 @@ impl Booted {
 
 impl Drop for Booted {
     fn drop(&mut self) {
+        let logs = thread::panicking().then(|| self.all_logs());
         if let Ok(init) = self.init.parse() {
             // With process 1 the kernel ends all others of its namespace.
             let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(init), nix::sys::signal::SIGKILL);
@@ -243,8 +243,8 @@ impl Drop for Booted {
         while !clear.status().is_ok_and(|status| status.success()) && Instant::now() < until {
             thread::sleep(Duration::from_millis(20));
         }
-        if thread::panicking() {
-            eprintln!("{}", self.all_logs());
+        if let Some(logs) = logs {
+            eprintln!("{logs}");
         }
     }
 }
