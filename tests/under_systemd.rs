@@ -6,6 +6,7 @@ mod booted;
 
 use std::{
     path::PathBuf,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -133,7 +134,9 @@ fn the_unit_is_good_and_restarts_of_every_kind_work_under_it() {
         assert!(asked.status.success(), "{asked:?}");
         assert_eq!(booted.show("echo.service", "NRestarts"), "0");
         drop(client);
+        let same = "is the very file that already runs"; // as it is
         let log = booted.service_log();
+        let log: String = log.lines().filter(|line| !line.contains(same)).collect();
         for word in ["ERROR", "WARN", "ermitted"] {
             assert!(!log.contains(word), "{version:?}: {log}");
         }
@@ -149,17 +152,19 @@ fn an_idle_server_is_stopped_in_a_moment() {
         subscriber.send("SUBSCRIBE news\r\n");
         let told = subscriber.line();
         assert!(told.starts_with('*'), "{told}");
+        let hung_up = thread::spawn(move || subscriber.read_to_end()); // it goes when it hears of it
         let begun = Instant::now();
         booted.must(&["stop", "echo.service"]);
         let took = begun.elapsed();
-        assert!(took < Duration::from_secs(10), "{took:?}");
+        hung_up.join().expect("a reader").expect("the end of the stream");
+        assert!(took < Duration::from_secs(4), "{took:?}");
         println!("{version:?}: systemctl stop took {took:?}");
         assert_eq!(booted.show("echo.service", "Result"), "success");
     }
 }
 
 /// What a unit says for its service to be given back what it has stored.
-const STORE: &str = "FileDescriptorStoreMax=16\nEnvironment=FDSTORE=16 RUST_LOG=debug";
+const STORE: &str = "FileDescriptorStoreMax=16\nRuntimeDirectoryPreserve=restart\nEnvironment=FDSTORE=16 RUST_LOG=debug";
 
 /// Every process of it at once, so that nobody has a last word.
 fn crash(booted: &Booted) {
@@ -260,7 +265,7 @@ fn a_worker_that_hangs_is_replaced_and_the_service_stays() {
     let mut client = booted.connect();
     let who = client.ask("who");
     let hung = who.split(' ').nth(1).expect("a pid").to_owned();
-    let stopped = booted.run("kill", &["-STOP", &hung]);
+    let stopped = booted.run("sh", &["-c", &format!("kill -STOP {hung}")]);
     assert!(stopped.status.success(), "{stopped:?}");
     booted.wait_lines("has not turned for 2s", 1);
     booted.wait_lines("ready: generation 1", 1);

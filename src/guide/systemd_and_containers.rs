@@ -121,6 +121,8 @@
 //! FileDescriptorStoreMax=16
 //! # Before systemd 254, which says so itself:
 //! # Environment=FDSTORE=16
+//! # The paths of Unix sockets stay as well.
+//! RuntimeDirectoryPreserve=restart
 //! Restart=on-failure
 //! RestartSec=100ms
 //! ```

@@ -22,7 +22,9 @@ impl<S: Service> Server<S> {
             self.succession.manager.store.has(&name, &fd);
             let refused = match meaning {
                 Ok(Kept::Listener { worker, name, file }) => {
-                    Listener::kept(name, fd, file).map(|it| kept.push((worker, it))).map_err(|e| e.to_string())
+                    Listener::kept(name, fd, file)
+                        .map(|it| kept.push((worker, it)))
+                        .map_err(|e| e.to_string())
                 }
                 Ok(Kept::State { worker }) => {
                     self.succession.kept_states.push((worker, fd));
@@ -35,6 +37,8 @@ impl<S: Service> Server<S> {
                 log::warn!(target: RESTART, "what the service manager has kept as {name} is dropped: {why}");
             }
         }
+        // With its directory a path may be gone (`RuntimeDirectory=`): nobody finds the socket, and another one is bound.
+        kept.retain(|(_, listener)| !listener.has_lost_path());
         // Of several workers, each finds its own.
         kept.sort_by_key(|(worker, _)| *worker);
         self.unclaimed.extend(kept.into_iter().map(|(_, listener)| listener));

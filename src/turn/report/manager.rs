@@ -79,9 +79,10 @@ impl<S: Service> Turn<S> {
         let status = format!("generation {generation} serves");
         let manager = &mut self.succession.manager;
         if manager.keeps() {
-            let own: Vec<_> = own.iter().filter_map(|&at| self.net.passed_on().nth(at)).collect();
-            let names: Vec<_> = kept(0, own.into_iter()).map(|(name, _)| name).collect();
-            self.net.reserve.lend(|| manager.no_longer_keep(&names));
+            let (listeners, datagrams) = (&self.net.listeners, &self.net.datagrams);
+            let all = listeners.iter().chain(datagrams.iter().filter_map(Datagrams::socket));
+            let stay = all.enumerate().filter(|(place, _)| !own.contains(place)).map(|(_, it)| it);
+            self.net.reserve.lend(|| manager.keep_listeners(kept(0, stay)));
         }
         self.net.reserve.lend(|| manager.hand_over(new.id(), new.as_fd(), &status));
         let Some(barrier) = manager.barrier() else { return };
