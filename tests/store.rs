@@ -212,6 +212,28 @@ fn a_state_that_was_stored_is_loaded_by_the_next_program() {
     assert_eq!(Client::connect(address).ask("get a"), "7");
 }
 
+/// With or without a store: the supervisor has it.
+#[test]
+fn a_generation_that_crashes_alone_has_its_checkpoint_back() {
+    let server = Server::of("lab").arg("--supervised").env("RUST_LOG", "debug").start();
+    let mut client = server.connect();
+    for (number, engine) in [None, Some(Signal::SIGHUP), Some(Signal::SIGUSR2)].into_iter().enumerate() {
+        if let Some(engine) = engine {
+            server.restart(engine);
+            client = server.connect();
+        }
+        assert_eq!(client.ask(&format!("put a {number}")), "ok");
+        assert_eq!(client.ask("checkpoint"), "ok");
+        let kept = server.wait_lines("a checkpoint is kept", number + 1).pop().expect("a line");
+        let pid = client.who().pid;
+        assert!(kept.starts_with(&format!("[{pid}]")), "{kept}");
+        kill(Pid::from_raw(pid), Signal::SIGKILL).expect("it is there");
+        server.wait_lines("a checkpoint is loaded", number + 1);
+        client = server.connect();
+        assert_eq!(client.ask("get a"), number.to_string());
+    }
+}
+
 /// A supervisor sends the pings, kills who hangs, and has the sockets kept.
 #[test]
 fn a_supervisor_is_the_watchdog_of_its_workers() {

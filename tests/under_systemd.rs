@@ -240,15 +240,20 @@ fn what_workers_have_outlives_a_crash_of_everything() {
         let booted = start_as(version, "lab", &more, "--workers 2");
         booted.wait_lines("ready: generation 0", 2);
         let address = booted.address();
-        common::wait_for("two sockets in the store", || {
-            booted.show("echo.service", "NFileDescriptorStore") == "2"
+        for mut client in (0..16).map(|_| booted.connect()) {
+            assert_eq!(client.ask("put a 1"), "ok"); // whichever worker it is
+            assert_eq!(client.ask("checkpoint"), "ok");
+        }
+        booted.wait_lines("a checkpoint is kept", 16);
+        common::wait_for("two sockets and two states in the store", || {
+            booted.show("echo.service", "NFileDescriptorStore") == "4"
         });
         booted.must(&["kill", "--kill-whom=all", "--signal=STOP", "echo.service"]);
         let mut waiting: Vec<_> = (0..16).map(|_| booted.connect()).collect();
-        waiting.iter_mut().for_each(|client| client.send("echo x\n"));
+        waiting.iter_mut().for_each(|client| client.send("get a\n"));
         crash(&booted);
         for client in &mut waiting {
-            assert_eq!(client.line(), "x", "{version:?}");
+            assert_eq!(client.line(), "1", "{version:?}");
         }
         assert_eq!(booted.address(), address);
     }

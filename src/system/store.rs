@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! heirloom.listener.WORKER.DEVICE-INODE.NAME     the file of a path that was bound, or only a dash
-//! heirloom.state.WORKER.a, heirloom.state.WORKER.b   in turns, so that one is there while the other comes
+//! heirloom.state.WORKER.PLACE                    a and b in turns, so that one is there while the other comes
 //! ```
 
 use std::{
@@ -69,11 +69,9 @@ impl Kept {
         (name.len() <= NAME_MAX).then_some(name)
     }
 
-    /// The name of a state, and that of the one before it.
-    pub fn state(worker: u32, count: u64) -> (String, String) {
-        let place = |count| if count % 2 == 0 { 'a' } else { 'b' };
-        let name = |count| format!("{STATE}{worker}.{}", place(count));
-        (name(count), name(count + 1))
+    /// The names of a state and of the one that takes its place, in turns; and one for a moment.
+    fn states(worker: u32) -> [String; 3] {
+        ['a', 'b', 'c'].map(|place| format!("{STATE}{worker}.{place}"))
     }
 }
 
@@ -115,8 +113,8 @@ pub(crate) struct Store {
     room: usize,
     /// What was stored, and the number of the file that it is.
     stored: Vec<(String, u64)>,
-    /// How many states were stored.
-    states: u64,
+    /// What was stored before is known: this process comes of the first one by forks alone.
+    knows_states: bool,
 }
 
 /// What is to be said for the store to have what it should.
@@ -128,9 +126,14 @@ pub(crate) struct Changes<T> {
 
 impl Store {
     /// The one that the manager has for this service (`FDSTORE`, see `systemd.exec(5)`), if it has one.
-    pub fn find() -> Store {
+    pub fn find(is_heir: bool) -> Store {
         let room = env::var("FDSTORE").ok().and_then(|room| room.parse().ok());
-        Store { room: room.unwrap_or_default(), ..Store::default() }
+        Store { room: room.unwrap_or_default(), knows_states: !is_heir, ..Store::default() }
+    }
+
+    /// Whether it is known under which name a state was stored by now.
+    pub fn knows_states(&self) -> bool {
+        self.knows_states
     }
 
     pub fn is_there(&self) -> bool {
@@ -171,11 +174,21 @@ impl Store {
 
     /// It is to have this state of a worker in place of any other. What is outdated is to be removed when the new one is there.
     pub fn state<'fd>(&mut self, worker: u32, fd: BorrowedFd<'fd>) -> Changes<BorrowedFd<'fd>> {
-        let (name, other) = Kept::state(worker, self.states);
-        self.states += 1;
+        let [a, b, _] = Kept::states(worker);
+        let is_a = !self.stored.iter().any(|(stored, _)| *stored == a);
+        let (name, other) = if is_a { (a, b) } else { (b, a) };
         self.stored.retain(|(stored, _)| *stored != name && *stored != other);
         self.stored.push((name.clone(), number(fd)));
         Changes { outdated: vec![other], new: vec![(name, fd)] }
+    }
+
+    /// The same where only a process that is no more knew under which name the one before is. So a copy is there under the third name
+    /// while the others are removed: that name, what is outdated, and the name of the state itself.
+    pub fn first_state(&mut self, worker: u32, fd: BorrowedFd<'_>) -> (String, [String; 2], String) {
+        let [a, b, c] = Kept::states(worker);
+        self.stored.push((a.clone(), number(fd)));
+        self.knows_states = true;
+        (c, [a.clone(), b], a)
     }
 
     /// It is to have nothing any more.
@@ -184,10 +197,10 @@ impl Store {
     }
 
     /// It is to have no state of this worker any more, by whichever process one was stored.
-    pub fn clear_state(&mut self, worker: u32) -> [String; 2] {
-        let (one, other) = Kept::state(worker, self.states);
-        self.stored.retain(|(name, _)| *name != one && *name != other);
-        [one, other]
+    pub fn clear_state(&mut self, worker: u32) -> [String; 3] {
+        let names = Kept::states(worker);
+        self.stored.retain(|(stored, _)| !names.contains(stored));
+        names
     }
 }
 
@@ -265,6 +278,10 @@ mod tests {
         assert!(names.iter().all(|(new, old)| new != old));
         assert_eq!((&names[0].0, &names[0].1), (&names[1].1, &names[1].0));
         assert_eq!(names[0], names[2]);
+        // Whoever begins with one that is there uses the other name.
+        let mut next = Store::default();
+        next.has(&names[0].0, memory.as_fd());
+        assert_eq!(next.state(0, memory.as_fd()).outdated[0], names[0].0);
         assert!(store.listeners(std::iter::empty()).outdated.is_empty());
         assert_eq!(store.clear().len(), 1);
     }

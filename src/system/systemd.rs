@@ -79,7 +79,7 @@ impl Manager {
             sd_notify::watchdog_enabled()
         };
         let watchdog = watchdog.filter(|limit| address.is_some() && !limit.is_zero());
-        let store = if address.is_some() { Store::find() } else { Store::default() };
+        let store = if address.is_some() { Store::find(is_heir) } else { Store::default() };
         Manager { address, watchdog, store, ..Manager::default() }
     }
 
@@ -222,6 +222,17 @@ impl Manager {
             let Changes { outdated, new } = self.store.state(worker, memory);
             new.into_iter().for_each(|(name, fd)| self.keep(&name, fd));
             self.no_longer_keep(&outdated);
+        }
+    }
+
+    /// The same, by a new program that does not know which one is there, and with a copy that bridges the moment.
+    pub fn keep_first_state(&mut self, worker: u32, memory: BorrowedFd<'_>, copy: BorrowedFd<'_>) {
+        if self.keeps() {
+            let (bridge, outdated, name) = self.store.first_state(worker, memory);
+            self.keep(&bridge, copy);
+            self.no_longer_keep(&outdated);
+            self.keep(&name, memory);
+            self.no_longer_keep(&[bridge]);
         }
     }
 

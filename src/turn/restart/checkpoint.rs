@@ -2,7 +2,7 @@
 //! by whoever outlives them, a supervisor or the service manager. The next first generation loads it.
 
 use std::{
-    io::Write,
+    io::{self, Write},
     os::fd::{AsFd, OwnedFd},
 };
 
@@ -14,7 +14,10 @@ use crate::{
     net::Request,
     restart::{
         engine::supervised::Supervised,
-        transfer::checkpoint::{self, Checkpoint},
+        transfer::{
+            checkpoint::{self, Checkpoint},
+            memfd,
+        },
     },
     service::Service,
     turn::{Turn, generation::Succession, guard::guard_restart, restart::loading::load},
@@ -53,7 +56,17 @@ impl<S: Service> Turn<S> {
             return supervisor.say_checkpoint(memory);
         }
         let manager = &mut self.succession.manager;
-        self.net.reserve.lend(|| manager.keep_state(0, memory.as_fd()));
+        if manager.store.knows_states() {
+            return self.net.reserve.lend(|| manager.keep_state(0, memory.as_fd()));
+        }
+        let told = self.net.reserve.lend(|| -> io::Result<()> {
+            let copy = memfd::seal(&memfd::open(memory.try_clone()?, usize::MAX)?)?;
+            manager.keep_first_state(0, memory.as_fd(), copy.as_fd());
+            Ok(())
+        });
+        if let Err(e) = told {
+            log::error!(target: RESTART, "no checkpoint is kept: {e}");
+        }
     }
 
     /// In a first generation: has the service load the newest checkpoint that is whole, if one was kept.
