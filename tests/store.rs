@@ -95,7 +95,8 @@ fn a_new_program_removes_what_it_does_not_want_and_stores_what_is_new() {
     let new = server.restart(Signal::SIGUSR2);
     pass_barrier(&manager, old);
     let name = format!("heirloom.listener.0.-.{}", address.to_string().replace(':', "%3a"));
-    let words = manager.wait("what is new", |words| count(words, |word| is_stored(word, &name)) > 0);
+    let words =
+        manager.wait("what is new", |words| count(words, |word| is_stored(word, &name)) > 0);
     let removed = words.iter().position(|word| word.has("FDSTOREREMOVE=1") && is_path(word));
     let main = words.iter().position(|word| word.get("MAINPID") == Some(&new.to_string()));
     assert!(removed.expect("it is removed") < main.expect("it is told"), "{words:#?}");
@@ -116,14 +117,16 @@ fn a_checkpoint_takes_the_place_of_the_one_before() {
         manager.wait("a state", |words| {
             let last = words.iter().rposition(|word| word.has("FDSTORE=1"));
             last.is_some_and(|at| {
-                is_stored(&words[at], &name) && words[at + 1..].iter().any(|it| it.has("FDSTOREREMOVE=1"))
+                is_stored(&words[at], &name)
+                    && words[at + 1..].iter().any(|it| it.has("FDSTOREREMOVE=1"))
             })
         });
     }
     server.signal(Signal::SIGTERM);
     manager.wait("that nothing is left of it", |words| {
         let stopping = words.iter().position(|word| word.has("STOPPING=1"));
-        stopping.is_some_and(|at| count(&words[at..], |it| is_removed(it, "heirloom.state.0.a")) == 1)
+        stopping
+            .is_some_and(|at| count(&words[at..], |it| is_removed(it, "heirloom.state.0.a")) == 1)
     });
 }
 
@@ -217,7 +220,9 @@ fn a_state_that_was_stored_is_loaded_by_the_next_program() {
 fn a_generation_that_crashes_alone_has_its_checkpoint_back() {
     let server = Server::of("lab").arg("--supervised").env("RUST_LOG", "debug").start();
     let mut client = server.connect();
-    for (number, engine) in [None, Some(Signal::SIGHUP), Some(Signal::SIGUSR2)].into_iter().enumerate() {
+    for (number, engine) in
+        [None, Some(Signal::SIGHUP), Some(Signal::SIGUSR2)].into_iter().enumerate()
+    {
         if let Some(engine) = engine {
             server.restart(engine);
             client = server.connect();
@@ -267,6 +272,14 @@ fn a_supervisor_is_the_watchdog_of_its_workers() {
     let words = manager.wait("more pings", |words| pings(words) > before + 1);
     assert!(words.iter().all(|word| !word.has("WATCHDOG=1") || word.pid == supervisor));
     let stored = |name: &str| count(&words, |word| is_stored(word, name));
-    assert_eq!((stored(ANY_PORT), stored("heirloom.listener.1.-.127.0.0.1%3a0")), (1, 1), "{words:#?}");
-    assert_eq!(pid(&ready[0]), pid(&server.wait_line("ready: generation 0")), "the other one stays");
+    assert_eq!(
+        (stored(ANY_PORT), stored("heirloom.listener.1.-.127.0.0.1%3a0")),
+        (1, 1),
+        "{words:#?}"
+    );
+    assert_eq!(
+        pid(&ready[0]),
+        pid(&server.wait_line("ready: generation 0")),
+        "the other one stays"
+    );
 }

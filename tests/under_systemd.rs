@@ -1,8 +1,8 @@
 //! Servers under a real systemd: the one that this machine has, and a newer one. The unit is the guide's, word for word.
 
-mod common;
 #[path = "common/booted.rs"]
 mod booted;
+mod common;
 
 use std::{
     path::PathBuf,
@@ -208,6 +208,11 @@ fn who_waits_in_the_queue_and_a_checkpoint_outlive_a_crash_of_everything() {
         assert_eq!(booted.connect().ask("get a"), "7");
         let kept = booted.show("echo.service", "NFileDescriptorStore");
         assert_eq!(kept, "3", "a listener, the control socket, and a state");
+        if version == Version::Newer {
+            let listed = booted.run("systemd-analyze", &["fdstore", "--no-pager", "echo.service"]);
+            let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+            assert_eq!(listed.matches("heirloom.").count(), 3, "{listed}");
+        }
         booted.must(&["stop", "echo.service"]);
         assert_eq!(booted.show("echo.service", "NFileDescriptorStore"), "0");
     }

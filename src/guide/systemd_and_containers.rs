@@ -95,7 +95,7 @@
 //! | `ProtectSystem=strict` | all but `/run/echo` is read-only. A fork-exec starts the program that is at its path *there*, so an upgrade that replaces the file is seen; one that mounts something over it is not |
 //! | `PrivateTmp=yes` | a socket in `/tmp` is nobody else's to find |
 //! | `ProtectProc=invisible` | processes of other users are not seen. It needs none |
-//! | `RestrictAddressFamilies=` | with [names](crate::Net) to be looked up by the C library, add `AF_NETLINK` |
+//! | `RestrictAddressFamilies=` | a service that looks names up by the C library (`getaddrinfo(3)`) needs `AF_NETLINK` as well |
 //! | `SystemCallFilter=@system-service`, `~@privileged` | all that this crate calls is in it. A port below 1024 needs `AmbientCapabilities=CAP_NET_BIND_SERVICE` and the same in `CapabilityBoundingSet=`, and a socket whose `user=` or `group=` is changed `@chown`; a socket unit needs neither |
 //! | `MemoryDenyWriteExecute=yes` | a service that compiles code at run time (a JIT) cannot have it |
 //!
@@ -146,7 +146,7 @@
 //! - With a supervisor it is that which has sockets and checkpoints stored, of each worker its own. It also gives the last checkpoint of a generation
 //!   that has crashed alone to the next one, whether there is a store or not.
 //! - The names in the store begin with `heirloom.`; what else is there is closed with a warning, and stays stored
-//!   (`systemd-analyze fdstore echo.service` lists it).
+//!   (`systemd-analyze fdstore echo.service` lists it, from systemd 254 on).
 //!
 //! # Sockets that systemd opens
 //!

@@ -21,13 +21,11 @@ impl<S: Service> Server<S> {
             };
             self.succession.manager.store.has(&name, &fd);
             let refused = match meaning {
-                Ok(Kept::Listener { worker, name, file }) => {
-                    Listener::kept(name, fd, file)
-                        .map(|it| kept.push((worker, it)))
-                        .map_err(|e| e.to_string())
-                }
+                Ok(Kept::Listener { worker, name, file }) => Listener::kept(name, fd, file)
+                    .map(|it| kept.push((worker, it)))
+                    .map_err(|e| e.to_string()),
                 Ok(Kept::State { worker }) => {
-                    self.succession.kept_states.push((worker, fd));
+                    self.succession.manager.store.states.push((worker, fd));
                     Ok(())
                 }
                 Err(why) => Err(why.to_owned()),

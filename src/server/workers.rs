@@ -1,6 +1,6 @@
 //! Several processes that serve, and the one that has them all.
 
-use std::{os::fd::OwnedFd, process};
+use std::process;
 
 use super::Server;
 use crate::{
@@ -9,7 +9,6 @@ use crate::{
     net::{CONTROL, Datagrams, ListenOptions, Listener, obtain},
     operate::supervisor::{self, Orders},
     plan::{Engine, Restart},
-    restart::transfer::checkpoint,
     service::Service,
     system::seed::fresh_seed,
     turn::Trigger,
@@ -106,7 +105,6 @@ impl<S: Service> Server<S> {
             metrics: net.metrics,
             launch: succession.launch,
             manager: succession.manager,
-            checkpoints: newest_of_each(succession.kept_states),
             pid_file: succession.pid_file,
             stop_within: succession.drain_on_stop.deadline,
         })?;
@@ -141,22 +139,12 @@ impl<S: Service> Server<S> {
         let is_common = |listener: &mut Listener| count == 1 || !listener.caller.is_operator();
         let listeners: Vec<_> = self.net.listeners.extract_if(.., is_common).collect();
         for listener in listeners.into_iter().chain(sockets) {
-            for (own, copy) in all.iter_mut().zip(listener.for_each(count, shared, &mut self.unclaimed)?) {
+            for (own, copy) in
+                all.iter_mut().zip(listener.for_each(count, shared, &mut self.unclaimed)?)
+            {
                 own.push(copy);
             }
         }
         Ok(all)
     }
-}
-
-/// Of each worker, the newest checkpoint that is whole.
-fn newest_of_each(kept: Vec<(u32, OwnedFd)>) -> Vec<(u32, OwnedFd)> {
-    let dated = kept.into_iter().filter_map(|(worker, memory)| {
-        let at = checkpoint::open(memory.try_clone().ok()?).ok()?.at;
-        Some((worker, at, memory))
-    });
-    let mut dated: Vec<_> = dated.collect();
-    dated.sort_by_key(|(worker, at, _)| (*worker, std::cmp::Reverse(*at)));
-    dated.dedup_by_key(|(worker, ..)| *worker);
-    dated.into_iter().map(|(worker, _, memory)| (worker, memory)).collect()
 }

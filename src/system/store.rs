@@ -10,7 +10,7 @@
 
 use std::{
     env,
-    os::fd::{AsFd, BorrowedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
 use nix::sys::stat::fstat;
@@ -113,6 +113,8 @@ pub(crate) struct Store {
     room: usize,
     /// What was stored, and the number of the file that it is.
     stored: Vec<(String, u64)>,
+    /// The states that it has handed back: of which worker, and a memfd.
+    pub states: Vec<(u32, OwnedFd)>,
     /// What was stored before is known: this process comes of the first one by forks alone.
     knows_states: bool,
 }
@@ -184,16 +186,24 @@ impl Store {
 
     /// The same where only a process that is no more knew under which name the one before is. So a copy is there under the third name
     /// while the others are removed: that name, what is outdated, and the name of the state itself.
-    pub fn first_state(&mut self, worker: u32, fd: BorrowedFd<'_>) -> (String, [String; 2], String) {
+    pub fn first_state(
+        &mut self,
+        worker: u32,
+        fd: BorrowedFd<'_>,
+    ) -> (String, [String; 2], String) {
         let [a, b, c] = Kept::states(worker);
         self.stored.push((a.clone(), number(fd)));
         self.knows_states = true;
         (c, [a.clone(), b], a)
     }
 
-    /// It is to have nothing any more.
+    /// It is to have nothing any more, nor what only a process that is no more has stored.
     pub fn clear(&mut self) -> Vec<String> {
-        self.stored.drain(..).map(|(name, _)| name).collect()
+        let mut names: Vec<_> = self.stored.drain(..).map(|(name, _)| name).collect();
+        if self.is_there() && !self.knows_states {
+            names.extend(Kept::states(0));
+        }
+        names
     }
 
     /// It is to have no state of this worker any more, by whichever process one was stored.
@@ -283,6 +293,10 @@ mod tests {
         next.has(&names[0].0, memory.as_fd());
         assert_eq!(next.state(0, memory.as_fd()).outdated[0], names[0].0);
         assert!(store.listeners(std::iter::empty()).outdated.is_empty());
-        assert_eq!(store.clear().len(), 1);
+        store.has("heirloom.listener.0.-.x", memory.as_fd());
+        (store.room, store.knows_states) = (1, true);
+        assert_eq!(store.clear().len(), 2);
+        store.knows_states = false; // of a new program
+        assert_eq!(store.clear(), ["heirloom.state.0.a", "heirloom.state.0.b", "heirloom.state.0.c"]);
     }
 }

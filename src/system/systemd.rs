@@ -22,10 +22,7 @@ use nix::{
     sys::socket::{
         AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, sendmsg, socket,
     },
-    sys::{
-        stat::fstat,
-        statfs::fstatfs,
-    },
+    sys::{stat::fstat, statfs::fstatfs},
     unistd::{pipe2, read},
 };
 use sd_notify::NotifyState;
@@ -210,7 +207,8 @@ impl Manager {
             self.no_longer_keep(&outdated);
             new.into_iter().for_each(|(name, fd)| self.keep(&name, fd));
             if let Some((count, room)) = self.store.is_overfull() {
-                let why = format!("FileDescriptorStoreMax={room} has no room for {count} descriptors");
+                let why =
+                    format!("FileDescriptorStoreMax={room} has no room for {count} descriptors");
                 self.complain(&io::Error::other(why));
             }
         }

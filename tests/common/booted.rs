@@ -101,7 +101,11 @@ impl Booted {
             Version::Installed => "/".to_owned(),
             Version::Newer => {
                 let tree = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/systemd");
-                assert!(tree.join("usr").exists(), "{} is missing: .ci/run makes it", tree.display());
+                assert!(
+                    tree.join("usr").exists(),
+                    "{} is missing: .ci/run makes it",
+                    tree.display()
+                );
                 tree.canonicalize().expect("a path").display().to_string()
             }
         };
@@ -120,7 +124,16 @@ impl Booted {
         let group = own.trim_end_matches('/').rsplit('/').next().expect("a name").to_owned();
         let log = fs::File::create(dir.path("boot.log")).expect("a file");
         let mut command = Command::new("unshare");
-        command.args(["--mount", "sh", "-c", BOOT, "boot", own.trim_end_matches('/'), &tree, &group]);
+        command.args([
+            "--mount",
+            "sh",
+            "-c",
+            BOOT,
+            "boot",
+            own.trim_end_matches('/'),
+            &tree,
+            &group,
+        ]);
         command.stdin(Stdio::null()).stdout(log.try_clone().expect("a file")).stderr(log);
         let child = command.process_group(0).spawn().expect("unshare(1)");
         let mut booted = Booted { child, init: String::new(), dir, group };
@@ -133,7 +146,9 @@ impl Booted {
         loop {
             let children = fs::read_to_string(format!("/proc/{own}/task/{own}/children"));
             self.init = children.unwrap_or_default().trim().to_owned();
-            if !self.init.is_empty() && self.systemctl(&["show", "--property=Version"]).status.success() {
+            if !self.init.is_empty()
+                && self.systemctl(&["show", "--property=Version"]).status.success()
+            {
                 return;
             }
             let ended = self.child.try_wait().expect("our child").is_some();
@@ -150,7 +165,9 @@ impl Booted {
     /// What runs there as root.
     pub fn run(&self, program: &str, args: &[&str]) -> Output {
         let mut command = Command::new("nsenter");
-        command.args(["--target", &self.init, "--mount", "--pid", "--cgroup", "--", program]).args(args);
+        command
+            .args(["--target", &self.init, "--mount", "--pid", "--cgroup", "--", program])
+            .args(args);
         command.stdin(Stdio::null()).output().expect("nsenter(1)")
     }
 
@@ -161,7 +178,8 @@ impl Booted {
     /// The same, where it must succeed. Answers what it said.
     pub fn must(&self, args: &[&str]) -> String {
         let done = self.systemctl(args);
-        let said = [done.stdout, done.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+        let said =
+            [done.stdout, done.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
         assert!(done.status.success(), "systemctl {args:?}: {said:?}");
         said[0].trim().to_owned()
     }
@@ -173,7 +191,9 @@ impl Booted {
 
     /// Waits until a property of a unit has this value.
     pub fn wait(&self, unit: &str, property: &str, value: &str) {
-        wait_for(&format!("{property} of {unit} to be {value}"), || self.show(unit, property) == value);
+        wait_for(&format!("{property} of {unit} to be {value}"), || {
+            self.show(unit, property) == value
+        });
     }
 
     /// Writes a unit, or what is put on top of one (`echo.service.d/test.conf`).
@@ -231,7 +251,8 @@ impl Drop for Booted {
         let logs = thread::panicking().then(|| self.all_logs());
         if let Ok(init) = self.init.parse() {
             // With process 1 the kernel ends all others of its namespace.
-            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(init), nix::sys::signal::SIGKILL);
+            let _ =
+                nix::sys::signal::kill(nix::unistd::Pid::from_raw(init), nix::sys::signal::SIGKILL);
         }
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -5,8 +5,8 @@
 mod bind;
 mod claim;
 mod copies;
-mod kind;
 mod kept;
+mod kind;
 mod listener;
 mod permissions;
 mod setup;

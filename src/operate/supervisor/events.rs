@@ -239,12 +239,7 @@ impl Line {
 
 /// Clients resume with this one what they have begun with another worker; without the keys they shake hands in full. Else only what the
 /// one before has saved is left of it.
-fn hand_over(
-    link: &mut Link,
-    tickets: Option<&Ticketer>,
-    saved: Option<&OwnedFd>,
-    now: Instant,
-) {
+fn hand_over(link: &mut Link, tickets: Option<&Ticketer>, saved: Option<&OwnedFd>, now: Instant) {
     let fill = |tickets: &Ticketer| {
         tickets.have_in_common(now);
         fill_with_tickets(tickets, now)

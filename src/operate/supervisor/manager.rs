@@ -14,39 +14,15 @@ use super::{Supervisor, line::Line};
 use crate::{
     log_target::SUPERVISOR,
     net::{Listener, kept},
-    system::{signal_set::Signal, systemd::Manager},
+    system::signal_set::Signal,
 };
-
-/// What it is told, and when.
-#[derive(Debug)]
-pub(super) struct Duty {
-    pub manager: Manager,
-    /// When the next ping is due, if one is.
-    next: Option<Instant>,
-    /// When this process did something last.
-    awake: Instant,
-}
-
-impl Duty {
-    pub fn new(mut manager: Manager, now: Instant) -> Duty {
-        manager.take_over();
-        let next = manager.ping_every().map(|_| now);
-        Duty { manager, next, awake: now }
-    }
-
-    pub fn next_due(&self) -> Option<Instant> {
-        self.next
-    }
-}
 
 impl Supervisor {
     /// Shows that this process turns, and looks whether those that serve do.
     pub(super) fn watch_turns(&mut self, now: Instant) {
         let Some(half) = self.duty.manager.ping_every() else { return };
         let limit = 2 * half;
-        // Whoever has stopped this process may have stopped them as well, and none could be heard meanwhile.
-        let was_deaf = now.saturating_duration_since(self.duty.awake) > half + half / 2;
-        self.duty.awake = now;
+        let was_deaf = self.duty.was_deaf(now, half);
         for line in &mut self.lines {
             if was_deaf {
                 line.turns.iter_mut().for_each(|(_, heard)| *heard = now);
@@ -69,7 +45,8 @@ impl Supervisor {
         // Of several workers, each binds where its operators come anew: nobody else does.
         let wanted = |listener: &&Listener| is_one || !listener.caller.is_operator();
         let workers = (0..).zip(&self.lines);
-        let all = workers.flat_map(|(worker, line)| kept(worker, line.listeners.iter().filter(wanted)));
+        let all =
+            workers.flat_map(|(worker, line)| kept(worker, line.listeners.iter().filter(wanted)));
         manager.keep_listeners(all);
         for (worker, line) in (0..).zip(&mut self.lines) {
             if std::mem::take(&mut line.is_checkpoint_new)
@@ -97,8 +74,11 @@ impl Line {
     /// Kills the one that serves, if it has not turned for so long. One that has never said anything is of a program that does not.
     fn end_who_hangs(&mut self, limit: Duration, now: Instant) {
         let main = self.main().filter(|_| self.watch.is_serving());
-        let heard = |pid| self.turns.iter().find(|(known, _)| *known == pid).map(|(_, heard)| *heard);
-        let Some((main, heard)) = main.and_then(|main| Some((main, heard(main.pid)?))) else { return };
+        let heard =
+            |pid| self.turns.iter().find(|(known, _)| *known == pid).map(|(_, heard)| *heard);
+        let Some((main, heard)) = main.and_then(|main| Some((main, heard(main.pid)?))) else {
+            return;
+        };
         if now.saturating_duration_since(heard) > limit {
             log::error!(
                 target: SUPERVISOR,

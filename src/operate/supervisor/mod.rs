@@ -17,9 +17,10 @@
 //! goes through them one after the other (`desk/roll`). Of one process that serves, the way of a signal or of an operator leads to
 //! that process; with several, to the supervisor, which asks each as an operator would (`desk`). What one worker's fate is to the others is in `several`.
 //!
-//! `watch` decides about a line, `events` says what has happened to it, `manager` is about the service manager; this file waits, and deals out what comes.
+//! `watch` decides about a line, `events` says what has happened to it, `manager` is about the service manager, by what `duty` remembers; this file waits, and deals out what comes.
 
 mod desk;
+mod duty;
 mod events;
 mod line;
 mod manager;
@@ -28,7 +29,7 @@ mod watch;
 
 use std::{
     convert::Infallible,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::AsFd,
     process,
     time::{Duration, Instant},
 };
@@ -42,8 +43,8 @@ use nix::{
 
 use self::{
     desk::Desk,
+    duty::Duty,
     line::{Line, Making},
-    manager::Duty,
     watch::Event,
 };
 use crate::{
@@ -89,8 +90,6 @@ pub(crate) struct Orders {
     pub metrics: Option<Metrics>,
     pub launch: Launch,
     pub manager: Manager,
-    /// What the manager has kept of the state of each worker, the newest that is whole.
-    pub checkpoints: Vec<(u32, OwnedFd)>,
     pub pid_file: Option<PidFile>,
     /// How long the end of the service may take.
     pub stop_within: Option<Duration>,
@@ -138,7 +137,7 @@ impl Supervisor {
     fn new(orders: Orders, signals: Signals) -> Result<Supervisor> {
         let failed = |e| Error::io("become", "a supervisor", e);
         let Orders { leave, restarts, listeners, control, pid_file, pinned, .. } = orders;
-        let duty = Duty::new(orders.manager, Instant::now());
+        let mut duty = Duty::new(orders.manager, Instant::now());
         let count = listeners.len();
         let mut lines = Vec::with_capacity(count);
         for (index, listeners) in listeners.into_iter().enumerate() {
@@ -155,7 +154,7 @@ impl Supervisor {
             };
             lines.push(Line::new(making, listeners).map_err(failed)?);
         }
-        for (worker, memory) in orders.checkpoints {
+        for (worker, memory) in duty.states() {
             if let Some(line) = lines.get_mut(worker as usize) {
                 line.checkpoint = Some(memory);
             }
@@ -182,7 +181,7 @@ impl Supervisor {
     /// said is there to be read by then.
     fn wait(&mut self) -> Vec<(usize, u32)> {
         let desk = self.desk.iter().filter_map(Desk::next_due);
-        let own = desk.chain(self.duty.next_due());
+        let own = desk.chain(self.duty.next);
         let due = self.lines.iter().filter_map(Line::next_due).chain(own).min();
         let timeout = due.map_or(PollTimeout::NONE, |due| {
             // Rounded up, so that it does not wake just before its time.

@@ -146,9 +146,8 @@ pub(crate) fn claim_activated(has_store: bool) -> Result<Vec<(String, OwnedFd)>>
         return Err(invalid("invalid LISTEN_FDNAMES".to_owned()));
     }
     let look = if has_store { find } else { look_at };
-    let found = numbers.map(|number| {
-        look(number).map_err(|why| invalid(format!("descriptor {number}: {why}")))
-    });
+    let found = numbers
+        .map(|number| look(number).map_err(|why| invalid(format!("descriptor {number}: {why}"))));
     let found = found.collect::<Result<Vec<_>>>()?; // all, before any of them is owned
     let taken = found.into_iter().map(|it| take(it).map_err(|why| invalid(why.to_owned())));
     Ok(names.into_iter().zip(taken.collect::<Result<Vec<_>>>()?).collect())

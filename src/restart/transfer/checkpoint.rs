@@ -94,7 +94,8 @@ mod tests {
 
     #[test]
     fn what_is_cut_off_or_something_else_is_refused() {
-        let whole = write(at(1), |out| out.write_all(&[7; 1000]).map_err(|e| e.to_string())).unwrap();
+        let whole =
+            write(at(1), |out| out.write_all(&[7; 1000]).map_err(|e| e.to_string())).unwrap();
         let bytes = memfd::open(whole, 10_000).unwrap();
         for end in [0, 8, 15, 16, 20, 500, bytes.len() - 1] {
             assert!(open(memfd::seal(&bytes[..end]).unwrap()).is_err(), "{end} bytes");

@@ -1,7 +1,7 @@
 //! This process's place in the succession of generations, as data. What happens to it is in `old`,
 //! `new` and `leaving`.
 
-use std::{os::fd::OwnedFd, process, time::Duration, time::Instant};
+use std::{process, time::Duration, time::Instant};
 
 use super::{
     arrivals::Arrivals,
@@ -56,8 +56,6 @@ pub(crate) struct Succession {
     pub launch: Launch,
     pub pid_file: Option<PidFile>,
     pub manager: Manager,
-    /// What the manager has kept of the state: of which worker, and a memfd.
-    pub kept_states: Vec<(u32, OwnedFd)>,
     pub drain_on_restart: Drain,
     pub drain_on_stop: Drain,
     /// For how long it accepts when it was told to stop, before it drains.
@@ -262,7 +260,6 @@ impl Succession {
             launch,
             pid_file: None,
             manager: Manager::default(),
-            kept_states: Vec::new(),
             drain_on_restart: Drain::deadline(DRAIN_ON_RESTART),
             drain_on_stop: Drain::deadline(DRAIN_ON_STOP),
             lame_duck: Duration::ZERO,

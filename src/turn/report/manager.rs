@@ -21,7 +21,7 @@ use std::os::fd::AsFd;
 use crate::{
     limits::{BARRIER_PATIENCE, LEAVE_GRACE},
     log_target::SYSTEM,
-    net::{Datagrams, Deadline, Source, kept},
+    net::{Deadline, Source},
     restart::{Phase, engine::child::Child},
     service::Service,
     turn::Turn,
@@ -46,10 +46,15 @@ impl<S: Service> Turn<S> {
 
     /// The manager keeps what this process listens on.
     pub(in crate::turn) fn tell_kept(&mut self) {
-        let (net, manager) = (&mut self.net, &mut self.succession.manager);
-        if manager.keeps() {
-            let all = net.listeners.iter().chain(net.datagrams.iter().filter_map(Datagrams::socket));
-            net.reserve.lend(|| manager.keep_listeners(kept(0, all)));
+        self.keep_all_but(&[]);
+    }
+
+    /// Those at these places are its own, and end with it.
+    fn keep_all_but(&mut self, own: &[usize]) {
+        if self.succession.manager.keeps() {
+            self.net.reserve.open();
+            self.succession.manager.keep_listeners(self.net.kept(own));
+            self.net.fill_reserve();
         }
     }
 
@@ -77,13 +82,8 @@ impl<S: Service> Turn<S> {
     /// The new side stays, and this one goes when the manager has heard of it. The sockets at these places go with it.
     pub(in crate::turn) fn tell_replaced(&mut self, generation: u64, new: &Child, own: &[usize]) {
         let status = format!("generation {generation} serves");
+        self.keep_all_but(own);
         let manager = &mut self.succession.manager;
-        if manager.keeps() {
-            let (listeners, datagrams) = (&self.net.listeners, &self.net.datagrams);
-            let all = listeners.iter().chain(datagrams.iter().filter_map(Datagrams::socket));
-            let stay = all.enumerate().filter(|(place, _)| !own.contains(place)).map(|(_, it)| it);
-            self.net.reserve.lend(|| manager.keep_listeners(kept(0, stay)));
-        }
         self.net.reserve.lend(|| manager.hand_over(new.id(), new.as_fd(), &status));
         let Some(barrier) = manager.barrier() else { return };
         match self.net.register(barrier, Source::Barrier) {
@@ -101,7 +101,9 @@ impl<S: Service> Turn<S> {
     pub(in crate::turn) fn take_over_from(&mut self, old_lives: bool) {
         if old_lives {
             self.succession.manager.take_over_early();
-            self.net.set_deadline_in(BARRIER_PATIENCE, Deadline::Announced);
+            if self.succession.manager.may_keep() {
+                self.net.set_deadline_in(BARRIER_PATIENCE, Deadline::Announced);
+            }
         } else {
             self.succession.manager.take_over();
             let status = format!("generation {} serves", self.net.generation());

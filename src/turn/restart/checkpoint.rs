@@ -7,7 +7,6 @@ use std::{
 };
 
 use crate::{
-    clock::Clock,
     error::{Error, Result},
     log_target::RESTART,
     logging::Escaped,
@@ -34,11 +33,12 @@ impl<S: Service> Turn<S> {
             }
             return;
         }
+        let at = self.net.clock.wall();
         let (service, net) = (&self.service, &mut self.net);
         let save = |out: &mut dyn Write| {
             guard_restart(net, "save", |_| service.save(out))?.map_err(|e| e.to_string())
         };
-        match checkpoint::write(Clock::System.wall(), save) {
+        match checkpoint::write(at, save) {
             Ok(memory) => self.keep_checkpoint(memory),
             Err(why) => log::error!(target: RESTART, "no checkpoint is made: {}", Escaped(why)),
         }
@@ -47,7 +47,8 @@ impl<S: Service> Turn<S> {
     /// A generation of a supervisor leaves it to that, which gives it to the next one should this one crash.
     fn is_kept(&self) -> bool {
         let Succession { manager, supervisor, .. } = &self.succession;
-        manager.keeps() || (manager.is_main() && supervisor.as_ref().is_some_and(Supervised::is_alive))
+        manager.keeps()
+            || (manager.is_main() && supervisor.as_ref().is_some_and(Supervised::is_alive))
     }
 
     fn keep_checkpoint(&mut self, memory: OwnedFd) {
@@ -75,10 +76,10 @@ impl<S: Service> Turn<S> {
     /// When the service cannot make sense of it. It may have read half of it by then, so it must not serve; the next start
     /// will be a fresh one.
     pub(super) fn load_checkpoint(&mut self) -> Result {
-        let kept = std::mem::take(&mut self.succession.kept_states);
+        let kept = std::mem::take(&mut self.succession.manager.store.states);
         let opened = kept.into_iter().filter_map(|(_, memory)| open(memory));
         let Some(newest) = opened.max_by_key(|it| it.at) else { return Ok(()) };
-        let age = Clock::System.wall().saturating_sub(newest.at);
+        let age = self.net.clock.wall().saturating_sub(newest.at);
         let mut saved = newest.saved;
         match load(&mut self.service, &mut self.net, &mut saved) {
             Ok(bytes) => {

@@ -168,7 +168,8 @@ impl<S: Service> Turn<S> {
                 Ok(Some((Message::Alarms(words), _))) => self.inherit_alarms(words),
                 Ok(Some((Message::TicketKeys, fds))) => self.inherit_tickets(fds),
                 Ok(Some((Message::Checkpoint, fds))) if !self.succession.ready => {
-                    self.succession.kept_states.extend(fds.into_iter().map(|memory| (0, memory)));
+                    let states = fds.into_iter().map(|memory| (0, memory));
+                    self.succession.manager.store.states.extend(states);
                     let loaded = self.load_checkpoint();
                     self.fail_unless(loaded)?;
                 }
