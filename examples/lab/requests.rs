@@ -24,11 +24,12 @@ use crate::{
 /// The heap of `heap` is made of such blocks, too small for the allocator to map each by itself.
 const HEAP_BLOCK: usize = 64 * 1024;
 
-/// What monitors are told, and why; `None`: it is another request.
+/// What monitors are told, and why, and who outlives this process; `None`: it is another request.
 fn standing(net: &mut Net, verb: &str, rest: &str) -> Result<Option<String>> {
     match verb {
         "ready" => net.set_ready(number::<u8>(rest)? != 0),
         "weight" => net.set_weight(number(rest)?),
+        "checkpoint" => net.checkpoint(),
         "lame-duck" => return Ok(Some(format!("{:?}", net.lame_duck()))),
         _ => return Ok(None),
     }

@@ -37,7 +37,7 @@ pub(crate) use self::{
     datagram::{DatagramInbox, Datagrams, name_of},
     destination::{Destination, NamedDial},
     id::Source,
-    listen::{AGENT, BY_NAME, CONTROL, ListenOptions, Listener, obtain},
+    listen::{AGENT, BY_NAME, CONTROL, ListenOptions, Listener, kept, obtain},
     proxy::read as read_header,
     reactor::{Deadline, Expired, Request},
     stream::{Secure, Stream},

@@ -1,5 +1,6 @@
 //! From `main` to the loop: what a server is told before it runs.
 
+mod kept;
 mod listen;
 #[cfg(feature = "names")]
 mod names;
@@ -123,19 +124,17 @@ impl<S: Service> Server<S> {
         raise_file_limit();
         // Before this process opens anything, and so gives a number a meaning of its own.
         let link = claim_link()?;
-        let activated = if link.is_some() { Vec::new() } else { claim_activated()? };
+        let manager = Manager::find(link.is_some());
+        let has_store = manager.store.is_there();
+        let activated = if link.is_some() { Vec::new() } else { claim_activated(has_store)? };
         let mut server = Server { held, ..Server::bare(service)? };
-        server.succession.launch.signals = found;
+        (server.succession.launch.signals, server.succession.manager) = (found, manager);
         let Some(door) = link else {
-            server.succession.manager = Manager::find(false);
             server.count_in(None);
-            for (name, fd) in activated {
-                server.unclaimed.push(Listener::activated(&name, fd)?);
-            }
+            server.take_passed(activated)?;
             return Ok(server);
         };
         let (mut link, inheritance) = Inheritance::claim(door)?;
-        server.succession.manager = Manager::find(true);
         fault::point(Step::NewMade, Some(&mut link));
         let (net, succession) = (&mut server.net, &mut server.succession);
         (net.generation, net.worker) = (inheritance.generation, inheritance.worker);

@@ -104,6 +104,7 @@ impl<S: Service> Server<S> {
             tickets: net.tickets,
             metrics: net.metrics,
             launch: succession.launch,
+            manager: succession.manager,
             pid_file: succession.pid_file,
             stop_within: succession.drain_on_stop.deadline,
         })?;
@@ -138,7 +139,9 @@ impl<S: Service> Server<S> {
         let is_common = |listener: &mut Listener| count == 1 || !listener.caller.is_operator();
         let listeners: Vec<_> = self.net.listeners.extract_if(.., is_common).collect();
         for listener in listeners.into_iter().chain(sockets) {
-            for (own, copy) in all.iter_mut().zip(listener.for_each(count, shared)?) {
+            for (own, copy) in
+                all.iter_mut().zip(listener.for_each(count, shared, &mut self.unclaimed)?)
+            {
                 own.push(copy);
             }
         }

@@ -260,6 +260,7 @@ impl<S: Service> Turn<S> {
             Deadline::Stderr => self.forward_stderr(),
             Deadline::Watchdog => self.watchdog_due(),
             Deadline::Barrier => self.barrier_overdue(),
+            Deadline::Announced => self.announced(),
             Deadline::Prepared => self.preparation_overdue(),
             Deadline::Repeats => self.net.tell_repeats(),
         }

@@ -114,6 +114,7 @@ impl<S: Service> Turn<S> {
                 }
                 // A stop that was told to all generations comes here twice, and means it once.
                 Request::Drain { .. } if std::mem::take(&mut self.succession.dismissed) => {}
+                Request::Checkpoint => self.make_checkpoint(),
                 Request::Drain { cause } => self.leave(cause)?,
                 Request::Stop { cause } => {
                     self.succession.leave.cause.get_or_insert(cause);

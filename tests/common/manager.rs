@@ -28,6 +28,7 @@ pub struct Word {
     /// Who has sent it, as the kernel vouches for it.
     pub pid: i32,
     pub text: String,
+    #[allow(dead_code)] // not every test asks
     pub at: Instant,
     /// The pipe that came along.
     pub pipe: Option<RawFd>,

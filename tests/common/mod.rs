@@ -4,6 +4,7 @@
 //! the [`Server`] goes, with all its generations.
 #![allow(dead_code)] // what no test uses that a feature leaves out
 
+pub mod booted;
 pub mod browser;
 pub mod churn;
 #[cfg(feature = "names")]

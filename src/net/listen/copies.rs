@@ -14,12 +14,19 @@ impl Listener {
     /// What each of so many processes listens on. TCP and UDP have a socket for each (`SO_REUSEPORT`), unless one is to be
     /// `shared`, which datagrams are not: a flow stays with one process. Of sockets for monitors, of paths, and of what the service manager has opened, there is one.
     ///
+    /// Those that were `kept` of the same name, for other workers of a service that has ended, come before new ones.
+    ///
     /// It was bound without that option, so that a second server which was started by mistake is refused; from here on a socket of
     /// this user that asks for it may be bound beside it.
     ///
     /// # Errors
     /// When the system refuses another one.
-    pub fn for_each(self, count: u32, shared: bool) -> Result<Vec<Listener>> {
+    pub fn for_each(
+        self,
+        count: u32,
+        shared: bool,
+        kept: &mut Vec<Listener>,
+    ) -> Result<Vec<Listener>> {
         let is_tcp = matches!(self.address, Address::Tcp(_)) && !is_activated(&self.name);
         let may_differ = match kind_of(&self.name) {
             "" => !shared,
@@ -32,10 +39,23 @@ impl Listener {
             share(&self).map_err(failed)?;
         }
         for _ in 1..count {
-            all.push(if has_own { self.beside() } else { self.duplicate() }.map_err(failed)?);
+            let one = match has_own {
+                true => self.of_another(kept).map_or_else(|| self.beside(), Ok),
+                false => self.duplicate(),
+            };
+            all.push(one.map_err(failed)?);
         }
         all.insert(0, self);
         Ok(all)
+    }
+
+    /// One that was kept for another worker.
+    fn of_another(&self, kept: &mut Vec<Listener>) -> Option<Listener> {
+        let at = kept.iter().position(|it| it.name == self.name && it.address == self.address)?;
+        let mut other = kept.remove(at);
+        other.number = self.number;
+        (other.permissions, other.options) = (self.permissions.clone(), self.options.clone());
+        Some(other)
     }
 
     /// Another socket at the same address.

@@ -352,7 +352,7 @@ pub(super) fn is_activated(name: &str) -> bool {
 }
 
 /// What a server can accept on: a stream socket that listens.
-fn check_kind(fd: &OwnedFd) -> std::result::Result<(), &'static str> {
+pub(super) fn check_kind(fd: &OwnedFd) -> std::result::Result<(), &'static str> {
     match getsockopt(fd, sockopt::SockType) {
         Ok(SockType::Stream) => {}
         Ok(SockType::Datagram) => return Err("a datagram socket; only streams are served"),

@@ -5,6 +5,7 @@
 mod bind;
 mod claim;
 mod copies;
+mod kept;
 mod kind;
 mod listener;
 mod permissions;
@@ -12,6 +13,7 @@ mod setup;
 mod spec;
 
 pub(crate) use claim::obtain;
+pub(crate) use kept::kept;
 #[cfg(feature = "metrics")]
 pub(crate) use kind::METRICS;
 #[cfg(feature = "health")]

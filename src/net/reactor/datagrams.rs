@@ -1,6 +1,9 @@
 //! Datagram sockets in a turn: who reads them, what is read, what leaves.
 
-use std::{io::Result as IoResult, os::fd::AsRawFd};
+use std::{
+    io::Result as IoResult,
+    os::fd::{AsRawFd, BorrowedFd},
+};
 
 use log::Level;
 use mio::{Interest, unix::SourceFd};
@@ -17,7 +20,7 @@ use crate::{
         address::Address,
         datagram::{Carrier, DatagramInbox, DatagramPeer, Datagrams, SocketId},
         id::Source,
-        listen::Listener,
+        listen::{Listener, kept},
     },
 };
 
@@ -153,6 +156,12 @@ impl Net {
     /// order.
     pub(crate) fn passed_on(&self) -> impl Iterator<Item = &Listener> {
         self.listeners.iter().chain(self.datagrams.iter().filter_map(Datagrams::socket))
+    }
+
+    /// The same, as a service manager keeps them, but for those at these places.
+    pub(crate) fn kept(&self, but: &[usize]) -> impl Iterator<Item = (String, BorrowedFd<'_>)> {
+        let all = self.passed_on().enumerate();
+        kept(0, all.filter(|(place, _)| !but.contains(place)).map(|(_, listener)| listener))
     }
 
     /// Asks the kernel for those edges that matter now. After a change one comes at once, if it is so.

@@ -31,6 +31,8 @@ pub(crate) enum Deadline {
     Watchdog,
     /// The service manager should have read by now what it was told.
     Barrier,
+    /// The service manager has read by now that this is the main process, which may tell it what to keep.
+    Announced,
     /// The heap should be prepared for a fork by now.
     Prepared,
     /// Lines of the log that were counted are to be told.

@@ -76,6 +76,38 @@ impl Net {
         self.requests.push(Request::Stop { cause: Cause::Callback });
     }
 
+    /// Asks for a checkpoint: what [`save`](crate::Service::save) writes, when the callbacks of this turn are through, is to outlive all processes
+    /// of this service. If they all end without a word (a crash, `kill -9`, the last of the memory), the next first
+    /// generation is given it by [`load`](crate::Service::load) before it serves.
+    ///
+    /// It is kept in memory, never in a file, by the service manager, if that has a [store](crate::guide::systemd_and_containers#a-crash-of-everything)
+    /// for this service; otherwise nothing is done. Each takes the place of the one before. What the service learns after it, connections, alarms
+    /// and words are lost with the processes, and a stop that was told leaves no checkpoint behind. In a
+    /// [probation](Restart::probation) the process waits with it until it stays.
+    ///
+    /// `save` runs in the loop here and not in a scribe, so everybody waits for it: it is for a state that is written in
+    /// milliseconds. How often is up to the service.
+    ///
+    /// ```
+    /// use heirloom::{Alarm, Net};
+    /// use std::time::Duration;
+    ///
+    /// const SAVE: Alarm = Alarm(1);
+    ///
+    /// fn on_start(net: &mut Net) {
+    ///     net.set_interval(SAVE, Duration::from_secs(5));
+    /// }
+    ///
+    /// fn on_alarm(net: &mut Net, alarm: Alarm) {
+    ///     if alarm == SAVE {
+    ///         net.checkpoint();
+    ///     }
+    /// }
+    /// ```
+    pub fn checkpoint(&mut self) {
+        self.requests.push(Request::Checkpoint);
+    }
+
     /// The number of this process in the succession. The one that was started first is 0.
     ///
     /// A restart gives its new side the next number. Once the new side is ready the number is used up, also

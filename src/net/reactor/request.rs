@@ -16,6 +16,8 @@ pub(crate) enum Request {
         by: Option<ConnId>,
         cause: Cause,
     },
+    /// The service wants its state to be kept as it is now.
+    Checkpoint,
     Drain {
         cause: Cause,
     },

@@ -68,6 +68,10 @@ impl Line {
                 }
             }
             Message::Numbers => self.take_numbers(fds),
+            Message::Checkpoint => {
+                self.checkpoint = fds.pop();
+                self.is_checkpoint_new = self.checkpoint.is_some();
+            }
             Message::Older { who } => {
                 let Some(link) = fds.pop() else { return };
                 self.older.push(Older { who, link: Link::of(link), offered: false });
@@ -91,6 +95,7 @@ impl Line {
                 }
             }
             Notice::Retired { pid } => self.happen(Event::Retires { pid }, now),
+            Notice::Turns { pid } => self.note_turn(pid, now),
             Notice::LameDuck { pid } => self.happen(Event::LameDuck { pid }, now),
             Notice::Leaving { pid } => {
                 self.news.push(News::Leaves);
@@ -136,6 +141,7 @@ impl Line {
         let Some(at) = self.generations.iter().position(|(who, _)| who.pid == pid) else { return };
         let (who, _pidfd) = self.generations.remove(at);
         self.older.retain(|generation| generation.who.pid != pid);
+        self.turns.retain(|(known, _)| *known != pid);
         if self.watch.main() == Some(pid) && !self.watch.is_ending() {
             self.lost = who.generation;
             let number = who.generation;
@@ -168,7 +174,8 @@ impl Line {
                 Ok(Some((Message::Claim { .. }, _))) => {
                     // It could not go on before this, which may have come while this process was stopped.
                     start.overdue = now + start.task.how.ready_within;
-                    hand_over(link, self.making.tickets.as_ref(), now);
+                    let saved = self.checkpoint.as_ref();
+                    hand_over(link, self.making.tickets.as_ref(), saved, now);
                 }
                 // What it has to say to an old side that would serve again, or knows others, is nothing to this one. A program of
                 // another version may ask this one how it is.
@@ -233,6 +240,7 @@ impl Line {
 
     fn give_up(&mut self, now: Instant, end: impl FnOnce(&mut Attempt) -> RestartError) {
         let Some(mut start) = self.end_start() else { return };
+        self.checkpoint = None; // it may have been to blame
         let ended = start.child.has_ended();
         let why = end(&mut start);
         self.news.push(News::Dead { pid: start.child.id() });
@@ -243,9 +251,9 @@ impl Line {
     }
 }
 
-/// Clients resume with this one what they have begun with another worker; without the keys they shake hands in full. Else nothing is
-/// left of the one before.
-fn hand_over(link: &mut Link, tickets: Option<&Ticketer>, now: Instant) {
+/// Clients resume with this one what they have begun with another worker; without the keys they shake hands in full. Else only what the
+/// one before has saved is left of it.
+fn hand_over(link: &mut Link, tickets: Option<&Ticketer>, saved: Option<&OwnedFd>, now: Instant) {
     let fill = |tickets: &Ticketer| {
         tickets.have_in_common(now);
         fill_with_tickets(tickets, now)
@@ -256,6 +264,9 @@ fn hand_over(link: &mut Link, tickets: Option<&Ticketer>, now: Instant) {
         Some(Err(e)) => {
             log::warn!(target: SUPERVISOR, "supervisor: the keys of tickets stay here: {e}");
         }
+    }
+    if let Some(memory) = saved.and_then(|memory| memory.try_clone().ok()) {
+        let _ = link.send(&Message::Checkpoint, vec![memory]);
     }
     let _ = link.send(&Message::Handed { last_serial: 0, slots: 0 }, Vec::new());
 }

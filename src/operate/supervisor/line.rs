@@ -80,6 +80,12 @@ pub(super) struct Line {
     pub generations: Vec<(Identity, OwnedFd)>,
     /// Generations that drain and whose newest has crashed: the next one is to talk with them.
     pub older: Vec<Older>,
+    /// Who has said that it turns, and when this process has heard it last.
+    pub turns: Vec<(u32, Instant)>,
+    /// What the service has saved in case its process ends without a word.
+    pub checkpoint: Option<OwnedFd>,
+    /// The manager is still to keep it.
+    pub is_checkpoint_new: bool,
     /// Listeners of a new main that has not said yet that these are all.
     pub arriving: Option<Vec<Listener>>,
     /// The number of the main that was lost last.
@@ -127,6 +133,9 @@ impl Line {
             is_stderr_open: false,
             generations: Vec::new(),
             older: Vec::new(),
+            turns: Vec::new(),
+            checkpoint: None,
+            is_checkpoint_new: false,
             arriving: None,
             lost: 0,
             news: Vec::new(),
@@ -232,7 +241,7 @@ impl Line {
     }
 
     /// A generation that asks for it learns who has sent the signal.
-    fn signal(&self, pid: u32, signal: Signal, by: Option<Sender>) {
+    pub(super) fn signal(&self, pid: u32, signal: Signal, by: Option<Sender>) {
         let found = self.generations.iter().find(|(who, _)| who.pid == pid);
         if let Some((_, pidfd)) = found
             && let Err(e) =

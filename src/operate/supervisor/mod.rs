@@ -18,13 +18,15 @@
 //! that process; with several, to the supervisor, which asks each as an operator would (`desk`). What one worker's fate is to the others is in `several`.
 //!
 //! `watch` decides about a line, in the words of `decision`, `events` says what has happened to it, and `making` makes its
-//! generations; this file waits, and deals out what comes.
+//! generations; `manager` is about the service manager, by what `duty` remembers; this file waits, and deals out what comes.
 
 mod decision;
 mod desk;
+mod duty;
 mod events;
 mod line;
 mod making;
+mod manager;
 mod several;
 mod watch;
 
@@ -45,6 +47,7 @@ use nix::{
 use self::{
     decision::Event,
     desk::Desk,
+    duty::Duty,
     line::{Line, Making},
 };
 use crate::{
@@ -61,6 +64,7 @@ use crate::{
         pidfile::PidFile,
         signal::{Sender, Signals, held_back},
         signal_set::{Signal, SignalSet},
+        systemd::Manager,
     },
     tls::Ticketer,
     workers::Worker,
@@ -88,6 +92,7 @@ pub(crate) struct Orders {
     /// Where all generations of all workers count.
     pub metrics: Option<Metrics>,
     pub launch: Launch,
+    pub manager: Manager,
     pub pid_file: Option<PidFile>,
     /// How long the end of the service may take.
     pub stop_within: Option<Duration>,
@@ -104,6 +109,7 @@ struct Supervisor {
     /// Of several workers.
     desk: Option<Desk>,
     control: Option<Listener>,
+    duty: Duty,
     pid_file: Option<PidFile>,
     /// It has told the workers by itself to leave, so that a signal which says the same is no second one.
     has_told: bool,
@@ -134,6 +140,7 @@ impl Supervisor {
     fn new(orders: Orders, signals: Signals) -> Result<Supervisor> {
         let failed = |e| Error::io("become", "a supervisor", e);
         let Orders { leave, restarts, listeners, control, pid_file, pinned, .. } = orders;
+        let mut duty = Duty::new(orders.manager, Instant::now());
         let count = listeners.len();
         let mut lines = Vec::with_capacity(count);
         for (index, listeners) in listeners.into_iter().enumerate() {
@@ -150,6 +157,11 @@ impl Supervisor {
             };
             lines.push(Line::new(making, listeners).map_err(failed)?);
         }
+        for (worker, memory) in duty.states() {
+            if let Some(line) = lines.get_mut(worker as usize) {
+                line.checkpoint = Some(memory);
+            }
+        }
         let desk = (count > 1).then(|| Desk::open(count, control.as_ref())).transpose()?;
         let (up, repeats) = (vec![false; count], Repeats::default());
         let has_told = false;
@@ -161,6 +173,7 @@ impl Supervisor {
             up,
             desk,
             control,
+            duty,
             pid_file,
             has_told,
             repeats,
@@ -171,7 +184,8 @@ impl Supervisor {
     /// said is there to be read by then.
     fn wait(&mut self) -> Vec<(usize, u32)> {
         let desk = self.desk.iter().filter_map(Desk::next_due);
-        let due = self.lines.iter().filter_map(Line::next_due).chain(desk).min();
+        let own = desk.chain(self.duty.next);
+        let due = self.lines.iter().filter_map(Line::next_due).chain(own).min();
         let timeout = due.map_or(PollTimeout::NONE, |due| {
             // Rounded up, so that it does not wake just before its time.
             let left = due.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
@@ -216,6 +230,8 @@ impl Supervisor {
         }
         self.heed_news(now);
         self.serve_operators(now);
+        self.watch_turns(now);
+        self.tell_kept();
         if let Some(code) = self.ended() {
             self.exit(code);
         }
@@ -305,13 +321,14 @@ impl Supervisor {
         Some(codes.iter().copied().find(|code| *code != 0).unwrap_or(0))
     }
 
-    fn exit(&self, code: u8) -> ! {
+    fn exit(&mut self, code: u8) -> ! {
         // Main has done so, unless it was killed.
         let listeners = self.lines.iter().flat_map(|line| &line.listeners);
         listeners.chain(&self.control).for_each(Listener::unlink);
         if let Some(file) = &self.pid_file {
             file.remove();
         }
+        self.keep_nothing();
         log::info!(target: SUPERVISOR, "supervisor: the service has ended, exit status {code}");
         log::logger().flush();
         process::exit(code.into())

@@ -53,6 +53,12 @@ pub(super) fn free_number() -> RawFd {
 
 /// Looks whether this program was started with `number`, and with a socket there.
 fn look_at(number: RawFd) -> std::result::Result<BorrowedFd<'static>, &'static str> {
+    let fd = find(number)?;
+    getsockopt(&fd, sockopt::SockType).map(|_| fd).map_err(|_| "not a socket")
+}
+
+/// Looks whether this program was started with `number`.
+fn find(number: RawFd) -> std::result::Result<BorrowedFd<'static>, &'static str> {
     match flags(number) {
         None => Err("no such descriptor"),
         _ if number < FIRST => Err("a standard stream"),
@@ -60,8 +66,7 @@ fn look_at(number: RawFd) -> std::result::Result<BorrowedFd<'static>, &'static s
         Some(_) => {
             // SAFETY: it is open, and is no number that this process has made. Until somebody takes
             // it, which happens once, nobody closes it.
-            let fd = unsafe { BorrowedFd::borrow_raw(number) };
-            getsockopt(&fd, sockopt::SockType).map(|_| fd).map_err(|_| "not a socket")
+            Ok(unsafe { BorrowedFd::borrow_raw(number) })
         }
     }
 }
@@ -109,12 +114,12 @@ pub(crate) fn claim_held() -> SignalSet {
     SignalSet::read(&numbers.to_string_lossy())
 }
 
-/// Takes the sockets that the service manager has opened for this process, with its names for them, and
-/// the variables that say so out of the environment.
+/// Takes the sockets that the service manager has opened for this process, and what it has kept for the service, which may be
+/// anything, with its names for them; and the variables that say so out of the environment.
 ///
 /// # Errors
-/// When the variables contradict each other, or lead to no sockets.
-pub(crate) fn claim_activated() -> Result<Vec<(String, OwnedFd)>> {
+/// When the variables contradict each other, or lead to no sockets where there is no store.
+pub(crate) fn claim_activated(has_store: bool) -> Result<Vec<(String, OwnedFd)>> {
     let [pid, _, count, names] = ACTIVATION.map(env::var_os);
     forget(&ACTIVATION);
     let Some(pid) = pid else { return Ok(Vec::new()) };
@@ -140,9 +145,9 @@ pub(crate) fn claim_activated() -> Result<Vec<(String, OwnedFd)>> {
     if names.len() != usize::from(count) {
         return Err(invalid("invalid LISTEN_FDNAMES".to_owned()));
     }
-    let found = numbers.map(|number| {
-        look_at(number).map_err(|why| invalid(format!("descriptor {number}: {why}")))
-    });
+    let look = if has_store { find } else { look_at };
+    let found = numbers
+        .map(|number| look(number).map_err(|why| invalid(format!("descriptor {number}: {why}"))));
     let found = found.collect::<Result<Vec<_>>>()?; // all, before any of them is owned
     let taken = found.into_iter().map(|it| take(it).map_err(|why| invalid(why.to_owned())));
     Ok(names.into_iter().zip(taken.collect::<Result<Vec<_>>>()?).collect())

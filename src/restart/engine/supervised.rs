@@ -77,6 +77,16 @@ impl Supervised {
         self.notify(Notice::LameDuck { pid: process::id() });
     }
 
+    /// This generation's loop turns.
+    pub fn say_turns(&mut self) {
+        self.notify(Notice::Turns { pid: process::id() });
+    }
+
+    /// What the service has saved.
+    pub fn say_checkpoint(&mut self, memory: OwnedFd) {
+        self.say(&Message::Checkpoint, vec![memory]);
+    }
+
     /// The service is to end.
     pub fn say_leaving(&mut self) {
         self.notify(Notice::Leaving { pid: process::id() });

@@ -13,7 +13,7 @@ use super::{
     talk::Talk,
     way_back::WayBack,
     wire::{self, Fields, Malformed, put, put_number, put_time},
-    workplace::{put_supervisor, worker},
+    workplace::{code, maker, put_code, put_maker, put_supervisor, worker},
 };
 use crate::{plan::Engine, workers::Worker};
 
@@ -103,6 +103,8 @@ pub(crate) enum Message {
     Numbers,
     /// A generation to its supervisor.
     Notice(Notice),
+    /// To the supervisor: keep what my service has saved; or back, to a first generation. With it: a memfd.
+    Checkpoint,
     /// The newest to an older one: these are of your flows.
     Datagrams { forwarded: Vec<Forwarded> },
     /// Old to new, or back: the keys of the tickets that were given out. With it: what holds them.
@@ -135,6 +137,7 @@ const TAKEN_OVER: u16 = 19;
 const CONNECT: u16 = 25;
 const GIVEN_UP: u16 = 26;
 const SUPERVISOR: u16 = 20;
+const CHECKPOINT: u16 = 33;
 const RETIRING: u16 = 27;
 const SERVING: u16 = 28;
 const DATAGRAMS: u16 = 30;
@@ -210,6 +213,7 @@ impl Message {
             | Message::Resumed
             | Message::GivenUp
             | Message::TicketKeys
+            | Message::Checkpoint
             | Message::Numbers
             | Message::Ask => {}
         }
@@ -270,6 +274,7 @@ impl Message {
             Message::Report(_) => REPORT,
             Message::Supervisor { .. } => SUPERVISOR,
             Message::Notice(word) => word.kind(),
+            Message::Checkpoint => CHECKPOINT,
             Message::Datagrams { .. } => DATAGRAMS,
             Message::Alarms(_) => ALARMS,
             Message::TicketKeys => TICKET_KEYS,
@@ -315,6 +320,7 @@ impl Message {
             ASK => Message::Ask,
             REPORT => Message::Report(Report::of(fields)?),
             SUPERVISOR => Message::Supervisor { pid: pid(fields)?, worker: worker(fields)? },
+            CHECKPOINT => Message::Checkpoint,
             DATAGRAMS => Message::Datagrams { forwarded: forwarded(fields)? },
             TICKET_KEYS => Message::TicketKeys,
             NUMBERS => Message::Numbers,

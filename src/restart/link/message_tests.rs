@@ -96,6 +96,7 @@ fn any_notice() -> impl Strategy<Value = Notice> {
             .prop_map(|(who, maker)| Notice::Main { who, maker }),
         any::<u32>().prop_map(|pid| Notice::Retired { pid }),
         any::<u32>().prop_map(|pid| Notice::LameDuck { pid }),
+        any::<u32>().prop_map(|pid| Notice::Turns { pid }),
         any::<u32>().prop_map(|pid| Notice::Leaving { pid }),
         (any::<u32>(), any::<u8>()).prop_map(|(pid, code)| Notice::Ended { pid, code }),
     ]
@@ -143,6 +144,7 @@ fn any_message() -> impl Strategy<Value = Message> {
             Just(Message::Snapshot),
             Just(Message::Changes),
             Just(Message::TicketKeys),
+            Just(Message::Checkpoint),
             Just(Message::Numbers)
         ],
         any::<u64>().prop_map(|bytes| Message::Loaded { bytes }),

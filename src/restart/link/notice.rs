@@ -14,6 +14,8 @@ pub(crate) enum Notice {
     Retired { pid: u32 },
     /// I accept for some time yet, and then the service is to end. Should I be gone before, make no other.
     LameDuck { pid: u32 },
+    /// My loop turns. (The supervisor is the manager's watchdog for us.)
+    Turns { pid: u32 },
     /// The service is to end.
     Leaving { pid: u32 },
     /// A process that I have made has ended, with this status.
@@ -26,6 +28,7 @@ const RETIRED: u16 = 22;
 const LEAVING: u16 = 23;
 const ENDED: u16 = 24;
 const LAME_DUCK: u16 = 29;
+const TURNS: u16 = 32;
 
 const MAKER: u16 = 20;
 const CODE: u16 = 21;
@@ -36,6 +39,7 @@ impl Notice {
             Notice::Main { .. } => MAIN,
             Notice::Retired { .. } => RETIRED,
             Notice::LameDuck { .. } => LAME_DUCK,
+            Notice::Turns { .. } => TURNS,
             Notice::Leaving { .. } => LEAVING,
             Notice::Ended { .. } => ENDED,
         }
@@ -47,7 +51,10 @@ impl Notice {
                 who.put(out);
                 maker.iter().for_each(|pid| put_number(out, MAKER, u64::from(*pid)));
             }
-            Notice::Retired { pid } | Notice::LameDuck { pid } | Notice::Leaving { pid } => {
+            Notice::Retired { pid }
+            | Notice::LameDuck { pid }
+            | Notice::Turns { pid }
+            | Notice::Leaving { pid } => {
                 put_number(out, PID, u64::from(*pid));
             }
             Notice::Ended { pid, code } => {
@@ -64,6 +71,7 @@ impl Notice {
             MAIN => Notice::Main { who: Identity::of(fields)?, maker: maker(fields)? },
             RETIRED => Notice::Retired { pid: pid()? },
             LAME_DUCK => Notice::LameDuck { pid: pid()? },
+            TURNS => Notice::Turns { pid: pid()? },
             LEAVING => Notice::Leaving { pid: pid()? },
             ENDED => Notice::Ended { pid: pid()?, code: code(fields)? },
             _ => return Ok(None),

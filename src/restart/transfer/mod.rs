@@ -1,9 +1,10 @@
 //! What goes along with a restart, as bytes: a connection's `record`, how it is made and made use of
 //! (`pack`), what of its timeouts goes along (`silence`), which are on their way (`shipment`), output that many of them wait for (`shared`), how many bytes of them
 //! there may be (`allowance`), bytes of any length as a descriptor (`memfd`), and secret ones (`secrets`, `vessel`); what a service saves as a `stream`,
-//! and the `rounds` of what changes meanwhile. Knows no process.
+//! the `rounds` of what changes meanwhile, and a `checkpoint` of it for bad times. Knows no process.
 
 pub(crate) mod allowance;
+pub(crate) mod checkpoint;
 pub(crate) mod memfd;
 pub(crate) mod pack;
 pub(crate) mod record;

@@ -50,7 +50,7 @@ impl<S: Service> Turn<S> {
             let now = self.net.clock.now();
             attempt.steps.committed = Some(now.saturating_duration_since(begun));
             let Identity { generation, pid, .. } = attempt.identity();
-            self.tell_replaced(generation, pid);
+            self.tell_replaced(generation, &attempt.child, &own);
             self.verdict(&attempt.task, attempt.steps, Ok(pid));
             self.succession.newest = attempt.link;
             self.follow(generation);

@@ -10,14 +10,19 @@
 //!   |  may end when the barrier is down    |
 //! ```
 //!
+//! What the manager [keeps](crate::system::store) is told by the main process as well. A new one waits until the old one's words must
+//! have been read: before that it would not be believed.
+//!
 //! Each word takes a socket of its own for a moment, which the reserve has room for: a server whose clients
 //! have all other descriptors must not be taken for one that hangs.
+
+use std::os::fd::AsFd;
 
 use crate::{
     limits::{BARRIER_PATIENCE, LEAVE_GRACE},
     log_target::SYSTEM,
     net::{Deadline, Source},
-    restart::Phase,
+    restart::{Phase, engine::child::Child},
     service::Service,
     turn::Turn,
     verdict::RestartError,
@@ -30,6 +35,27 @@ impl<S: Service> Turn<S> {
         self.succession.manager.take_over();
         self.net.reserve.lend(|| self.succession.manager.ready(&status));
         self.set_watchdog();
+        self.tell_kept();
+    }
+
+    /// What the old side has said of this one must have been read.
+    pub(in crate::turn) fn announced(&mut self) {
+        self.succession.manager.is_believed();
+        self.tell_kept();
+    }
+
+    /// The manager keeps what this process listens on.
+    pub(in crate::turn) fn tell_kept(&mut self) {
+        self.keep_all_but(&[]);
+    }
+
+    /// Those at these places are its own, and end with it.
+    fn keep_all_but(&mut self, own: &[usize]) {
+        if self.succession.manager.keeps() {
+            self.net.reserve.open();
+            self.succession.manager.keep_listeners(self.net.kept(own));
+            self.net.fill_reserve();
+        }
     }
 
     /// A restart was asked for, by whomever. Where one goes on already, it is the manager's last request
@@ -49,14 +75,16 @@ impl<S: Service> Turn<S> {
         if is_over && !self.succession.waits_to_restart() {
             let status = format!("generation {} serves; {why}", self.net.generation());
             self.net.reserve.lend(|| self.succession.manager.still_ready(&status));
+            self.tell_kept(); // a path may have been bound anew
         }
     }
 
-    /// The new side stays, and this one goes when the manager has heard of it.
-    pub(in crate::turn) fn tell_replaced(&mut self, generation: u64, pid: u32) {
+    /// The new side stays, and this one goes when the manager has heard of it. The sockets at these places go with it.
+    pub(in crate::turn) fn tell_replaced(&mut self, generation: u64, new: &Child, own: &[usize]) {
         let status = format!("generation {generation} serves");
+        self.keep_all_but(own);
         let manager = &mut self.succession.manager;
-        self.net.reserve.lend(|| manager.hand_over(pid, &status));
+        self.net.reserve.lend(|| manager.hand_over(new.id(), new.as_fd(), &status));
         let Some(barrier) = manager.barrier() else { return };
         match self.net.register(barrier, Source::Barrier) {
             Ok(()) => {
@@ -71,10 +99,16 @@ impl<S: Service> Turn<S> {
 
     /// This new side stays. The old one says so, if it lives.
     pub(in crate::turn) fn take_over_from(&mut self, old_lives: bool) {
-        self.succession.manager.take_over();
-        if !old_lives {
+        if old_lives {
+            self.succession.manager.take_over_early();
+            if self.succession.manager.may_keep() {
+                self.net.set_deadline_in(BARRIER_PATIENCE, Deadline::Announced);
+            }
+        } else {
+            self.succession.manager.take_over();
             let status = format!("generation {} serves", self.net.generation());
             self.net.reserve.lend(|| self.succession.manager.still_ready(&status));
+            self.tell_kept();
         }
         self.set_watchdog();
     }
@@ -83,7 +117,12 @@ impl<S: Service> Turn<S> {
     /// others, which have as much time as it has itself.
     pub(in crate::turn) fn tell_stopping(&mut self) {
         let status = format!("generation {} stops", self.net.generation());
-        self.net.reserve.lend(|| self.succession.manager.stopping(&status));
+        let manager = &mut self.succession.manager;
+        self.net.reserve.lend(|| {
+            manager.stopping(&status);
+            let names = manager.store.clear();
+            manager.no_longer_keep(&names);
+        });
         if !self.succession.manager.follows_us() {
             return;
         }
@@ -103,6 +142,9 @@ impl<S: Service> Turn<S> {
 
     /// It is time to show that this process turns, as long as that is asked of it.
     pub(in crate::turn) fn watchdog_due(&mut self) {
+        if self.succession.supervisor.is_some() {
+            return self.tell_turns();
+        }
         self.net.reserve.lend(|| self.succession.manager.ping());
         self.set_watchdog();
     }

@@ -2,7 +2,7 @@
 
 use crate::{
     metrics::Metrics,
-    net::Source,
+    net::{Deadline, Source},
     restart::{Phase, engine::child::Child, link::Identity},
     service::Service,
     turn::Turn,
@@ -18,6 +18,20 @@ impl<S: Service> Turn<S> {
             let numbers = self.net.metrics.as_ref().map(Metrics::as_fd);
             supervisor.say_main(who, maker, numbers, self.net.passed_on());
             self.net.fill_reserve();
+        }
+        if self.succession.manager.begins_to_turn() {
+            self.tell_turns();
+        }
+    }
+
+    /// The loop turns: the supervisor sends the manager's watchdog its pings, as long as that is so.
+    pub(in crate::turn) fn tell_turns(&mut self) {
+        if let (Some(every), Some(supervisor)) =
+            (self.succession.manager.turn_every(), &mut self.succession.supervisor)
+            && !self.net.draining
+        {
+            supervisor.say_turns();
+            self.net.set_deadline_in(every, Deadline::Watchdog);
         }
     }
 

@@ -38,6 +38,7 @@ impl<S: Service> Turn<S> {
             self.succession.phase = Phase::Serving;
             self.drop_unwanted();
             self.apply_permissions();
+            self.load_checkpoint()?;
             self.start_serving(Start::Fresh)?;
             self.note_start();
             self.tell_started();
@@ -166,6 +167,12 @@ impl<S: Service> Turn<S> {
                 }
                 Ok(Some((Message::Alarms(words), _))) => self.inherit_alarms(words),
                 Ok(Some((Message::TicketKeys, fds))) => self.inherit_tickets(fds),
+                Ok(Some((Message::Checkpoint, fds))) if !self.succession.ready => {
+                    let states = fds.into_iter().map(|memory| (0, memory));
+                    self.succession.manager.store.states.extend(states);
+                    let loaded = self.load_checkpoint();
+                    self.fail_unless(loaded)?;
+                }
                 Ok(Some((Message::Handed { last_serial, slots }, _))) if !self.succession.ready => {
                     self.handed(last_serial, slots)?;
                 }
