@@ -103,6 +103,8 @@ fn restarts_by_both_engines_fail_nobody() {
     let demo = Demo::start("--restarts 6 --pause 100 --rate 200 --held 30 --patience 15 --json");
     let (status, json, view) = demo.end();
     assert_eq!(status, Some(0), "{json}\n{view}");
+    let first = "a server is restarted 6 times by fork and fork-exec, while 200 new clients a second and 30 held connections";
+    assert!(view.starts_with(first), "it says what is to come: {view}");
     assert!(json.starts_with("{\"ok\":true,"), "{json}");
     assert_eq!(json.lines().count(), 1, "{json}");
     for failure in FAILURES {

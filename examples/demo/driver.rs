@@ -78,6 +78,7 @@ pub fn run(options: &Options, shared: &Arc<Shared>, view: View) -> Outcome {
 
 impl Driver<'_> {
     fn perform(&mut self) -> Result<(), Trouble> {
+        self.view.announce(&self.options.plan());
         let options = self.server_options().map_err(|e| format!("--tls: {e}"))?;
         processes::start(&self.shared, &options)
             .map_err(|e| format!("cannot start the server: {e}"))?;

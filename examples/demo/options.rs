@@ -113,6 +113,23 @@ impl Default for Options {
     }
 }
 
+impl Options {
+    /// What a run is going to be, for whoever waits for it.
+    pub fn plan(&self) -> String {
+        let Options { restarts, rate, held, .. } = self;
+        let engines: Vec<_> = self.engines.iter().map(Engine::to_string).collect();
+        let engines = engines.join(" and ");
+        let moving = if self.moves { ", which move along" } else { "" };
+        let faults = if self.faults { ", each after one whose new process is killed" } else { "" };
+        let tls = if self.tls { ", all by TLS" } else { "" };
+        let seconds = (self.pause * (*restarts as u32 + 1)).as_secs_f64().ceil();
+        format!(
+            "a server is restarted {restarts} times by {engines}{faults}, while {rate} new clients a second \
+             and {held} held connections{moving} ask it{tls}: {seconds} s or longer"
+        )
+    }
+}
+
 pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Role, Error> {
     let mut options = Options::default();
     let (mut serve, mut probation) = (None::<OsString>, None);

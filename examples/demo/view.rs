@@ -32,6 +32,11 @@ impl View {
         }
     }
 
+    /// What is to come, which stays where it is.
+    pub fn announce(&mut self, text: &str) {
+        let _ = writeln!(self.out, "{text}").and_then(|()| self.out.flush());
+    }
+
     /// Something has happened. On a terminal the live line says as much.
     pub fn line(&mut self, text: &str) {
         if !self.terminal {
