@@ -10,7 +10,7 @@ use std::{
 use super::LIBTEST;
 
 /// Tests that run at the same time, for each core: they wait most of their time.
-const PER_CORE: usize = 2;
+const PER_CORE: usize = 4;
 
 /// A plain run of tests.
 #[derive(Debug, PartialEq, Eq)]

@@ -16,6 +16,7 @@ mod ask;
 mod order;
 mod report;
 mod run;
+mod share;
 
 use std::{env, process, time::Instant};
 

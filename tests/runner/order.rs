@@ -1,9 +1,9 @@
-//! In which order tests are started: the file with the longest test first, so that the run does not end with one test that all
-//! wait for. How long they take is known from the last time.
+//! In which order tests are started: the file with the longest test first, so that the run does not end with one that all wait
+//! for; how long they take is known from the last time. Who runs alone comes last, since all others have to end before.
 
 use std::{cmp::Reverse, collections::BTreeMap, fs, path::PathBuf, time::Duration};
 
-use super::{report::file_of, run::Ran};
+use super::{report::file_of, run::Ran, share::is_alone};
 
 /// A line for each test: milliseconds, and its name.
 fn notes() -> PathBuf {
@@ -29,7 +29,7 @@ pub fn by_last_time(mut tests: Vec<String>) -> Vec<String> {
     }
     tests.sort_by_cached_key(|test| {
         let file = file_of(test).to_owned();
-        (Reverse(longest[&file]), file, Reverse(time_of(test)), test.clone())
+        (is_alone(test), Reverse(longest[&file]), file, Reverse(time_of(test)), test.clone())
     });
     tests
 }

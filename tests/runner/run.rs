@@ -1,5 +1,4 @@
-//! Runs tests, each in a process of its own: some at a time, and those that measure with nobody beside them. Knows nothing of
-//! what is said about them.
+//! Runs tests, each in a process of its own, as many at a time as there is room for. Knows nothing of what is said about them.
 
 use std::{
     fs::File,
@@ -11,20 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::ask::libtest;
-
-/// Tests of which a part is measured, by the beginnings of their names: whoever ran beside them would be measured, too.
-const ALONE: [&str; 9] = [
-    "capacity::",
-    "deferred::clients_are_served_between_the_pieces",
-    "demo::",
-    "faults::",
-    "moving_back_load::",
-    "moving_load::",
-    "shared_output::what_a_hundred_wait_for_goes_along_once",
-    "state_load::",
-    "tls_moving_load::",
-];
+use super::{ask::libtest, share::places};
 
 /// After this time without the end of a test it is told who is waited for.
 const LONG: Duration = Duration::from_secs(60);
@@ -44,6 +30,7 @@ struct Queue<'a> {
 }
 
 struct Runner<'a> {
+    at_a_time: usize,
     queue: Mutex<Queue<'a>>,
     ended: Condvar,
 }
@@ -51,7 +38,7 @@ struct Runner<'a> {
 /// Runs the tests in their order; `note` hears of each as it ends.
 pub fn all(tests: &[String], at_a_time: usize, mut note: impl FnMut(Ran)) {
     let queue = Queue { left: tests.iter(), running: Vec::new() };
-    let runner = &Runner { queue: Mutex::new(queue), ended: Condvar::new() };
+    let runner = &Runner { at_a_time, queue: Mutex::new(queue), ended: Condvar::new() };
     let (sender, results) = mpsc::channel();
     thread::scope(|scope| {
         for _ in 0..at_a_time.min(tests.len()) {
@@ -76,14 +63,13 @@ pub fn all(tests: &[String], at_a_time: usize, mut note: impl FnMut(Ran)) {
 }
 
 impl<'a> Runner<'a> {
-    /// The next test, once it may begin. Nobody overtakes one that is to run alone, so it does not wait for ever.
+    /// The next test, once there is room for it. Nobody overtakes one that needs much, so it does not wait for ever.
     fn next(&self) -> Option<&'a str> {
         let mut queue = self.queue.lock().expect("nobody panics with it");
         loop {
             let test = queue.left.as_slice().first()?;
-            let has_to_wait = queue.running.iter().any(|it| is_alone(it))
-                || (is_alone(test) && !queue.running.is_empty());
-            if !has_to_wait {
+            let taken: usize = queue.running.iter().map(|it| places(it, self.at_a_time)).sum();
+            if taken + places(test, self.at_a_time) <= self.at_a_time {
                 queue.left.next();
                 queue.running.push(test);
                 return Some(test);
@@ -105,10 +91,6 @@ impl<'a> Runner<'a> {
             queue.running.join(", ")
         );
     }
-}
-
-fn is_alone(test: &str) -> bool {
-    ALONE.iter().any(|name| test.starts_with(name))
 }
 
 fn run(test: &str) -> Ran {
