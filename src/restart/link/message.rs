@@ -13,7 +13,7 @@ use super::{
     talk::Talk,
     way_back::WayBack,
     wire::{self, Fields, Malformed, put, put_number, put_time},
-    workplace::{code, maker, put_code, put_maker, put_supervisor, worker},
+    workplace::{put_supervisor, worker},
 };
 use crate::{plan::Engine, workers::Worker};
 
