@@ -252,17 +252,26 @@ pub fn limit(time: Duration) -> Option<Duration> {
     Some(time).filter(|time| !time.is_zero())
 }
 
-/// What the words of a command line say. `Ok(Err(text))`: help or the version was asked for, and this is it.
+/// What the words of a command line say.
+#[derive(Debug)]
+pub enum Said {
+    /// What is to be done.
+    Line(Line),
+    /// Help or the version was asked for, and this is it.
+    Help(String),
+}
+
+/// Reads them, the first of which is the program's name.
 ///
 /// # Errors
 /// One line: what is wrong, and what is right.
-pub fn parse(words: &[OsString]) -> Result<Result<Line, String>, Failure> {
+pub fn parse(words: &[OsString]) -> Result<Said, Failure> {
     let mut description = Line::command();
     let found = description.try_get_matches_from_mut(words);
     match found.and_then(|found| Line::from_arg_matches(&found)) {
-        Ok(line) => Ok(Ok(line)),
+        Ok(line) => Ok(Said::Line(line)),
         Err(e) if matches!(e.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
-            Ok(Err(e.render().to_string()))
+            Ok(Said::Help(e.render().to_string()))
         }
         Err(e) => Err(complaint::of(&e, &description, words).into()),
     }
@@ -275,4 +284,14 @@ fn time(text: &str) -> Result<Duration, String> {
 
 fn number(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| format!("{text:?} is no number"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_description_contradicts_itself_nowhere() {
+        Line::command().debug_assert();
+    }
 }

@@ -35,16 +35,16 @@ mod wait;
 
 use std::{env, process::ExitCode};
 
-use command_line::{Command, Line, Reach, Server, limit};
+use command_line::{Command, Line, Reach, Said, Server, limit};
 use exit::Exit;
 use failure::Failure;
 use output::{complain, say};
 
 fn main() -> ExitCode {
     let words: Vec<_> = env::args_os().collect();
-    let done = command_line::parse(&words).and_then(|line| match line {
-        Ok(line) => run(line),
-        Err(help) => Ok(say(&help).map(|()| Exit::Done)?),
+    let done = command_line::parse(&words).and_then(|said| match said {
+        Said::Line(line) => run(line),
+        Said::Help(text) => Ok(say(&text).map(|()| Exit::Done)?),
     });
     let exit = done.unwrap_or_else(|failure| {
         complain(&failure.why);

@@ -100,7 +100,8 @@ struct Waiter {
 enum Progress {
     /// It is to be asked when it serves.
     Unasked,
-    Asked,
+    /// It was, when this generation of it served.
+    Asked(Identity),
     /// It is as it should be, as long as this generation of it serves.
     Done(Identity),
 }
@@ -301,7 +302,7 @@ impl Desk {
                     let found = self.gatherings.iter_mut().find(|it| it.operator == number);
                     found.into_iter().for_each(|it| it.answers[worker] = Some(answer.clone()));
                 }
-                Purpose::Wait(number) => self.heed_worker(number, &inquiry, answer, posts),
+                Purpose::Wait(number) => self.heed_worker(number, &inquiry, answer),
                 Purpose::Order => {}
             }
         }

@@ -43,20 +43,15 @@ impl Desk {
     }
 
     /// A worker has answered a waiter, or cannot any more.
-    pub(super) fn heed_worker(
-        &mut self,
-        number: u64,
-        inquiry: &Inquiry,
-        answer: Answer,
-        posts: &[Post],
-    ) {
+    pub(super) fn heed_worker(&mut self, number: u64, inquiry: &Inquiry, answer: Answer) {
         let worker = inquiry.worker;
         let Some(at) = self.waiters.iter().position(|waiter| waiter.operator == number) else {
             return;
         };
-        let failed = match (answer, posts[worker].main) {
-            (Ok(text), Some(main)) if text.starts_with("ok: ") => {
-                self.waiters[at].workers[worker] = Progress::Done(main);
+        let failed = match (answer, self.waiters[at].workers[worker]) {
+            // If another generation of it serves by now, that is seen by this one's name.
+            (Ok(text), Progress::Asked(who)) if text.starts_with("ok: ") => {
+                self.waiters[at].workers[worker] = Progress::Done(who);
                 return;
             }
             (Ok(text), _) if !text.starts_with("ok: ") => {
@@ -103,11 +98,13 @@ impl Desk {
             if matches!(progress, Progress::Done(who) if post.main != Some(*who)) {
                 *progress = Progress::Unasked;
             }
-            if *progress == Progress::Unasked && post.main.is_some() {
+            if *progress == Progress::Unasked
+                && let Some(main) = post.main
+            {
                 let request = waiter.awaited.to_string();
                 let asked = Inquiry::ask(worker, post.control.as_ref(), &request, purpose, now);
                 self.inquiries.push(asked.map_err(|why| format!("error: worker {worker}: {why}"))?);
-                *progress = Progress::Asked;
+                *progress = Progress::Asked(main);
             }
         }
         let is_done = |progress: &Progress| matches!(progress, Progress::Done(_));
@@ -128,5 +125,64 @@ impl Waiter {
                 )
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{Read, Write},
+        os::{
+            linux::net::SocketAddrExt,
+            unix::net::{SocketAddr, UnixListener, UnixStream},
+        },
+    };
+
+    use super::*;
+    use crate::{net::Address, restart::link::Identity};
+
+    /// Where the worker of this number is asked, and what the supervisor knows of it.
+    fn worker(number: usize) -> (UnixListener, Post) {
+        let name = format!("heirloom-waiting-{}-{number}", std::process::id());
+        let address = SocketAddr::from_abstract_name(&name).expect("a name");
+        let listener = UnixListener::bind_addr(&address).expect("it is free");
+        let control = Some(Address::Abstract(name.into_bytes()));
+        (listener, Post { control, main: Some(generation(0)), start: None })
+    }
+
+    fn generation(generation: u64) -> Identity {
+        Identity { generation, pid: 7, engine: None, words: true }
+    }
+
+    /// Is asked, and says that it is so.
+    fn answer(worker: &UnixListener) {
+        let (mut stream, _) = worker.accept().expect("it is asked");
+        let mut request = [0; 21];
+        stream.read_exact(&mut request).expect("a request");
+        assert_eq!(&request, b"heartbeat 2.500\nwait\n");
+        stream.write_all(b"ok: every 2.5s\n\nok: it is so\n\n").expect("it takes it");
+    }
+
+    #[test]
+    fn an_answer_of_a_generation_that_was_replaced_meanwhile_does_not_count() {
+        let now = Instant::now();
+        let ((first, post), (second, other)) = (worker(0), worker(1));
+        let mut posts = [post, other];
+        let mut desk = Desk::open(2, None).expect("a desk");
+        let (mut operator, theirs) = UnixStream::pair().expect("a pair");
+        desk.let_in(theirs);
+        operator.write_all(b"wait\n").expect("it takes it");
+        desk.turn(&posts, now);
+        answer(&first);
+        answer(&second);
+        posts[0].main = Some(generation(1));
+        desk.turn(&posts, now);
+        operator.set_nonblocking(true).expect("an option");
+        assert!(operator.read(&mut [0]).is_err(), "the new one has not answered");
+        answer(&first);
+        desk.turn(&posts, now);
+        let mut reply = [0; 256];
+        let count = operator.read(&mut reply).expect("an answer");
+        assert!(reply[..count].starts_with(b"ok: all 2 workers serve"), "{reply:?}");
     }
 }
