@@ -82,10 +82,11 @@ fn a_download_goes_on_through_restarts() {
 fn an_upload_goes_on_through_restarts() {
     let server = start_staying();
     let size = 24 << 20;
-    let mut client = server.connect();
-    client.send(format!("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n\r\n"));
+    // Before it connects: on a busy machine this takes longer than a silent client is waited for.
     let body: Vec<u8> =
         (0..size).map(|at: u32| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let mut client = server.connect();
+    client.send(format!("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n\r\n"));
     let mut sink = client.stream.try_clone().expect("a second handle");
     thread::scope(|scope| {
         scope.spawn(|| {

@@ -66,6 +66,8 @@ struct Observer<'a> {
     restart: Option<String>,
     /// The next new process is to fail.
     doomed: bool,
+    /// Where the server has said that demo clients come to.
+    door: String,
     /// What the control socket is to be asked for.
     wishes: VecDeque<String>,
     /// Server processes that want pictures.
@@ -108,6 +110,7 @@ fn observe(options: &Options, dir: &Path) -> Result<ExitCode> {
         journal: Journal::default(),
         restart: None,
         doomed: false,
+        door: String::new(),
         wishes: VecDeque::new(),
         feeds: Vec::new(),
         silent: 0,
@@ -126,14 +129,15 @@ fn watch(observer: Observer<'_>, dir: &Path) -> Result {
 }
 
 impl Observer<'_> {
-    fn address(&self, name: &str) -> String {
-        format!("unix:{}", self.dir.join(name).display())
-    }
-
-    fn dial(&self, net: &mut Net, name: &str, tag: u64) {
-        if let Err(e) = net.dial(&self.address(name), tag) {
+    fn dial(&self, net: &mut Net, address: &str, tag: u64) {
+        if let Err(e) = net.dial(address, tag) {
             log::error!("{e}");
         }
+    }
+
+    fn dial_control(&self, net: &mut Net, tag: u64) {
+        let address = format!("unix:{}", self.dir.join("control").display());
+        self.dial(net, &address, tag);
     }
 
     /// The exit status of a server that could not serve: it has said why.
@@ -178,7 +182,7 @@ impl Observer<'_> {
 
     fn wish(&mut self, net: &mut Net, wish: &str) {
         self.wishes.push_back(format!("{wish}\n"));
-        self.dial(net, "control", WISH);
+        self.dial_control(net, WISH);
     }
 
     /// What a process of the server says: an order of the page, or what has happened to it.
@@ -210,6 +214,7 @@ impl Observer<'_> {
                 self.wish(net, wish);
             }
             ("rollback", _) => self.wish(net, order),
+            ("door", address) => self.door = address.to_owned(),
             ("note", line) => self.journal.take(line),
             ("ended", numbers) => self.restart = Some(numbers.to_owned()),
             _ => log::error!("{order:?} is no order"),
@@ -219,8 +224,11 @@ impl Observer<'_> {
 
     /// Makes the connections that are missing.
     fn complete(&mut self, net: &mut Net) {
+        if self.door.is_empty() {
+            return;
+        }
         for number in self.clients.missing() {
-            self.dial(net, "clients", number);
+            self.dial(net, &self.door, number);
         }
     }
 
@@ -361,7 +369,7 @@ impl Service for Observer<'_> {
         if !self.generations.is_empty() {
             self.complete(net);
         }
-        self.dial(net, "control", STATUS);
+        self.dial_control(net, STATUS);
         net.set_alarm(TICK, TICK_EVERY);
     }
 

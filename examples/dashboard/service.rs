@@ -4,7 +4,7 @@
 //! ```text
 //! demo client   any line -> "PLACE", or "PLACE bye" where this process is leaving
 //! feed          the observer says "picture JSON", "moves true", "doomed true"; we say "add", "clear", "doom", "spare",
-//!               "stay restart fork", "move restart fork-exec", "rollback", "note KIND TEXT", "ended JSON"
+//!               "stay restart fork", "move restart fork-exec", "rollback", "door ADDRESS", "note KIND TEXT", "ended JSON"
 //! stream        "id: SEQUENCE", "event: hello|picture|started|failed|leaving", "data: JSON"
 //! ```
 
@@ -95,9 +95,11 @@ pub fn run(options: &Options, dir: &Path) -> Result {
         who: String::new(),
     };
     let pages = dashboard.listen.len();
+    // A path has one queue for all workers, and whoever is awake first would have all the clients.
+    let door = if options.workers > 1 { "127.0.0.1:0".to_owned() } else { at("clients") };
     let how = |how: Restart| how.move_connections().probation(options.probation);
     let mut server = tls::listen(Server::new(dashboard)?, &options.listen, &options.tls)?
-        .listen(&at("clients"))?
+        .listen(&door)?
         .control(dir.join("control"))?
         .restart_on(libc::SIGHUP, how(Restart::fork()))
         .restart_on(libc::SIGUSR2, how(Restart::fork_exec()))
@@ -222,6 +224,9 @@ impl Service for Dashboard {
         let worker = worker.map_or("null".to_owned(), |worker| worker.to_string());
         self.who = format!("\"generation\":{generation},\"pid\":{pid},\"worker\":{worker}");
         self.tell(net, "started", &json(&engine));
+        if let Some(door) = net.addresses().get(self.listen.len()) {
+            self.order(net, &format!("door {door}\n"));
+        }
         let note = match start {
             Start::Fresh => format!("{title}, pid {pid}, serves."),
             Start::Resumed { .. } => format!("{title}, pid {pid}, accepts again."),

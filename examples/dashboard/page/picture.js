@@ -89,8 +89,10 @@ const picture = (() => {
     const high = Math.min(HIGH, (total + GAP) / down - GAP);
     const lines = stacked ? [line] : rows, wide = stacked ? width : Math.min(560, room);
     lines.forEach((row, at) => {
-      const count = row.filter(it => !it.leaving).length, shape = { x: 0, y: at * (high + GAP), w: wide, h: high };
-      align(row, shape, stacked ? ["y", "h"] : ["x", "w"], stacked ? 0 : (width - count * (wide + GAP) + GAP) / 2);
+      const shape = { x: 0, y: at * (high + GAP), w: wide, h: high };
+      // One line alone is in the middle.
+      const spare = stacked || workers > 1 ? 0 : width - counts[at] * (wide + GAP) + GAP;
+      align(row, shape, stacked ? ["y", "h"] : ["x", "w"], spare / 2);
     });
     if (height !== total) {
       height = total;
