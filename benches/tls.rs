@@ -1,6 +1,7 @@
 //! What TLS costs a request, in memory: our records beside rustls' own with its buffers and openssl's, by each cipher. Opens
 //! the records of a request, which its client has sealed before, and seals the answers to a read as one; counts
-//! allocations, but for openssl. Where its headers or a C compiler are missing (Debian: libssl-dev), it is left out.
+//! allocations, but for openssl. Where its headers or a C compiler are missing (Debian: libssl-dev), it is left out. Beside
+//! them the ciphers alone, with nothing around: less than that no records by ring can take.
 //!
 //! ```sh
 //! cargo bench --features tls --bench tls      # half a minute
@@ -18,6 +19,9 @@ use std::{
 };
 
 use nix::time::{ClockId, clock_gettime};
+use ring::aead::{
+    AES_128_GCM, AES_256_GCM, Aad, Algorithm, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey,
+};
 
 /// The room itself: what it offers is for the crate alone.
 #[path = "../src/tls"]
@@ -50,10 +54,7 @@ mod tls {
     pub use self::{alert::Alert, keys::*, records::*, secret::*, suite::*};
 }
 
-use tls::{
-    Records, Wiped,
-    peer_tests::{Peer, pair},
-};
+use tls::{Records, Wiped, peer_tests::pair};
 
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 
@@ -82,12 +83,12 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static COUNTING: Counting = Counting;
 
-/// Number, name, and how openssl calls it.
-const SUITES: [(u16, &str, &str); 4] = [
-    (0x1301, "TLS 1.3 AES-128-GCM", "TLS_AES_128_GCM_SHA256"),
-    (0x1302, "TLS 1.3 AES-256-GCM", "TLS_AES_256_GCM_SHA384"),
-    (0x1303, "TLS 1.3 CHACHA20", "TLS_CHACHA20_POLY1305_SHA256"),
-    (0xc02b, "TLS 1.2 AES-128-GCM", "ECDHE-ECDSA-AES128-GCM-SHA256"),
+/// Number, name, its cipher, and how openssl calls it.
+const SUITES: [(u16, &str, &Algorithm, &str); 4] = [
+    (0x1301, "TLS 1.3 AES-128-GCM", &AES_128_GCM, "TLS_AES_128_GCM_SHA256"),
+    (0x1302, "TLS 1.3 AES-256-GCM", &AES_256_GCM, "TLS_AES_256_GCM_SHA384"),
+    (0x1303, "TLS 1.3 CHACHA20", &CHACHA20_POLY1305, "TLS_CHACHA20_POLY1305_SHA256"),
+    (0xc02b, "TLS 1.2 AES-128-GCM", &AES_128_GCM, "ECDHE-ECDSA-AES128-GCM-SHA256"),
 ];
 
 /// How long a request is, and how many come in one read.
@@ -118,13 +119,18 @@ fn reads(length: usize, depth: usize) -> usize {
     (BYTES / (length * depth)).min(5000)
 }
 
-/// Has `serve` answer reads of `depth` requests each; the fastest round.
-fn measure(peer: &mut Peer, length: usize, depth: usize, mut serve: impl FnMut(&[u8])) -> Figures {
+/// Has `serve` answer reads of `depth` requests each, as the client `says` them; the fastest round.
+fn measure(
+    mut says: impl FnMut(&[u8]) -> Vec<u8>,
+    length: usize,
+    depth: usize,
+    mut serve: impl FnMut(&[u8]),
+) -> Figures {
     let request = vec![7; length];
     let reads = reads(length, depth);
     let mut best = Figures { each: Duration::MAX, allocations: 0.0 };
     for _ in 0..ROUNDS {
-        let read = |_| (0..depth).flat_map(|_| peer.says(&request)).collect::<Vec<u8>>();
+        let read = |_| (0..depth).flat_map(|_| says(&request)).collect::<Vec<u8>>();
         let sealed: Vec<_> = (0..reads).map(read).collect();
         let (allocated, begun) = (ALLOCATIONS.load(Relaxed), cpu());
         sealed.iter().for_each(|read| serve(read));
@@ -142,24 +148,29 @@ fn ours(suite: u16, length: usize, depth: usize) -> Figures {
     let (mut records, mut peer) = pair(suite, false);
     let (mut buffer, mut scratch, mut output) = (vec![0; BUFFER], Vec::new(), Vec::new());
     let mut check = Vec::new();
-    let figures = measure(&mut peer, length, depth, |read| {
-        buffer[..read.len()].copy_from_slice(read);
-        let opened = records.open(&mut buffer[..read.len()]);
-        assert_eq!(opened.plain, length * depth);
-        output.clear();
-        for request in buffer[..opened.plain].chunks(length) {
-            output.extend_from_slice(request);
-        }
-        scratch.clear();
-        let mut sealed = 0;
-        while sealed < output.len() {
-            sealed += records.seal(&[&output[..]], sealed, &mut scratch).expect("one writer");
-        }
-        black_box(&scratch);
-        if check.is_empty() {
-            check = scratch.clone();
-        }
-    });
+    let figures = measure(
+        |request| peer.says(request),
+        length,
+        depth,
+        |read| {
+            buffer[..read.len()].copy_from_slice(read);
+            let opened = records.open(&mut buffer[..read.len()]);
+            assert_eq!(opened.plain, length * depth);
+            output.clear();
+            for request in buffer[..opened.plain].chunks(length) {
+                output.extend_from_slice(request);
+            }
+            scratch.clear();
+            let mut sealed = 0;
+            while sealed < output.len() {
+                sealed += records.seal(&[&output[..]], sealed, &mut scratch).expect("one writer");
+            }
+            black_box(&scratch);
+            if check.is_empty() {
+                check = scratch.clone();
+            }
+        },
+    );
     assert_eq!(peer.hears(&check).expect("authentic").len(), length * depth);
     figures
 }
@@ -168,26 +179,74 @@ fn ours(suite: u16, length: usize, depth: usize) -> Figures {
 fn rustls(suite: u16, length: usize, depth: usize) -> Figures {
     let (mut ours, mut client) = tls::peer_tests::both(suite);
     let (mut buffer, mut scratch, mut output) = (vec![0; BUFFER], Vec::new(), Vec::new());
-    measure(&mut client, length, depth, |mut read| {
-        while !read.is_empty() {
-            ours.0.read_tls(&mut read).expect("room");
-            ours.0.process_new_packets().expect("authentic");
-        }
-        let mut filled = 0;
-        while filled < length * depth {
-            filled += ours.0.reader().read(&mut buffer[filled..]).expect("some");
+    measure(
+        |request| client.says(request),
+        length,
+        depth,
+        |mut read| {
+            while !read.is_empty() {
+                ours.0.read_tls(&mut read).expect("room");
+                ours.0.process_new_packets().expect("authentic");
+            }
+            let mut filled = 0;
+            while filled < length * depth {
+                filled += ours.0.reader().read(&mut buffer[filled..]).expect("some");
+            }
+            output.clear();
+            for request in buffer[..filled].chunks(length) {
+                output.extend_from_slice(request);
+            }
+            ours.0.writer().write_all(&output).expect("a vector takes all");
+            scratch.clear();
+            while ours.0.wants_write() {
+                ours.0.write_tls(&mut scratch).expect("a vector takes all");
+            }
+            black_box(&scratch);
+        },
+    )
+}
+
+/// Nothing but the ciphers, on the same bytes: each record of a read opened in place, and what was in them sealed as one.
+fn ciphers(algorithm: &'static Algorithm, is_tls13: bool, length: usize, depth: usize) -> Duration {
+    let key = || {
+        LessSafeKey::new(
+            UnboundKey::new(algorithm, &[7; 32][..algorithm.key_len()]).expect("a key"),
+        )
+    };
+    let (clients, ours) = (key(), key());
+    // What stands before a sealed text, and the type that is sealed along.
+    let (front, kind, aad) = if is_tls13 { (5, 1, 5) } else { (13, 0, 13) };
+    let aad = Aad::from(&[23; 13][..aad]);
+    let nonce = |number: &mut u64| {
+        *number += 1;
+        let mut nonce = [0; 12];
+        nonce[4..].copy_from_slice(&number.to_be_bytes());
+        Nonce::assume_unique_for_key(nonce)
+    };
+    let (mut said, mut heard, mut sealed) = (0, 0, 0);
+    let says = |request: &[u8]| {
+        let mut record = vec![0; front];
+        let mut text = [request, &[23][..kind]].concat();
+        clients.seal_in_place_append_tag(nonce(&mut said), aad, &mut text).expect("not too long");
+        record.append(&mut text);
+        record
+    };
+    let (mut buffer, mut output) = (vec![0; BUFFER], Vec::new());
+    let record = front + length + kind + algorithm.tag_len();
+    let figures = measure(says, length, depth, |read| {
+        buffer[..read.len()].copy_from_slice(read);
+        for at in 0..depth {
+            let bytes = &mut buffer[at * length..(at + 1) * record];
+            let from = bytes.len() - record + front;
+            black_box(clients.open_within(nonce(&mut heard), aad, bytes, from..))
+                .expect("authentic");
         }
         output.clear();
-        for request in buffer[..filled].chunks(length) {
-            output.extend_from_slice(request);
-        }
-        ours.0.writer().write_all(&output).expect("a vector takes all");
-        scratch.clear();
-        while ours.0.wants_write() {
-            ours.0.write_tls(&mut scratch).expect("a vector takes all");
-        }
-        black_box(&scratch);
-    })
+        output.extend_from_slice(&buffer[..length * depth + kind]);
+        let tag = ours.seal_in_place_separate_tag(nonce(&mut sealed), aad, &mut output);
+        let _ = black_box(tag.expect("not too long"));
+    });
+    figures.each
 }
 
 /// A program on openssl that does the same, and a certificate for it.
@@ -274,34 +333,37 @@ fn moves(suite: u16) -> [Duration; 4] {
 fn main() -> io::Result<()> {
     let openssl = Openssl::build()?;
     println!(
-        "us per request (allocations): ours, rustls with buffers, openssl; ours to each of them"
+        "us per request (allocations): ours, rustls with buffers, openssl, the ciphers alone; ours to rustls, to openssl, \
+         and the ciphers to rustls"
     );
-    for (suite, name, theirs) in SUITES {
+    for (suite, name, algorithm, theirs) in SUITES {
         for (shape, length, depth) in SHAPES {
             let (ours, rustls) = (ours(suite, length, depth), rustls(suite, length, depth));
+            let ciphers = ciphers(algorithm, suite >> 8 == 0x13, length, depth);
             let us = |time: Duration| time.as_secs_f64() * 1e6;
-            print!(
-                "{name:20} {shape:10} {:7.3} ({:.1}) {:7.3} ({:.1})",
+            let openssl =
+                openssl.as_ref().map(|it| it.measure(theirs, length, depth)).transpose()?;
+            let of_openssl =
+                |text: fn(f64) -> String, value: Option<f64>| value.map_or("-".into(), text);
+            println!(
+                "{name:20} {shape:10} {:7.3} ({:.1}) {:7.3} ({:.1}) {:>7} {:7.3}  {:.2} {:>4} {:.2}",
                 us(ours.each),
                 ours.allocations,
                 us(rustls.each),
                 rustls.allocations,
+                of_openssl(|it| format!("{it:.3}"), openssl.map(us)),
+                us(ciphers),
+                us(ours.each) / us(rustls.each),
+                of_openssl(|it| format!("{it:.2}"), openssl.map(|it| us(ours.each) / us(it))),
+                us(ciphers) / us(rustls.each),
             );
-            let ratio = us(ours.each) / us(rustls.each);
-            match &openssl {
-                Some(openssl) => {
-                    let openssl = us(openssl.measure(theirs, length, depth)?);
-                    println!(" {openssl:7.3}  {ratio:.2} {:.2}", us(ours.each) / openssl);
-                }
-                None => println!("       -  {ratio:.2}"),
-            }
         }
     }
     if openssl.is_none() {
         println!("Skipped: openssl, for want of libssl-dev or cc.");
     }
     println!("ns: written down, made again, first record after that, key update");
-    for (suite, name, _) in SUITES {
+    for (suite, name, ..) in SUITES {
         let [write, read, fresh, update] = moves(suite).map(|time| time.as_nanos());
         println!("{name:20} {write:6} {read:6} {fresh:6} {update:6}");
     }

@@ -45,6 +45,9 @@ pub struct Load {
     pub clients: usize,
     /// Requests that are sent in one go.
     pub depth: usize,
+    /// With TLS, each request has a record of its own, as when several callers share a connection; otherwise all that are
+    /// sent in one go have one.
+    pub apart: bool,
     pub time: Duration,
 }
 
@@ -77,6 +80,8 @@ struct Client {
     batches: Vec<(Vec<u8>, Vec<u8>)>,
     /// Which of them is on its way.
     turn: usize,
+    /// As much goes into one record at the most.
+    piece: usize,
     sent: usize,
     received: usize,
     alive: bool,
@@ -98,7 +103,8 @@ impl Client {
     fn send(&mut self) -> io::Result<()> {
         while self.sent < self.batch().0.len() {
             let index = self.turn % self.batches.len();
-            match self.wire.write(&self.batches[index].0[self.sent..]) {
+            let rest = &self.batches[index].0[self.sent..];
+            match self.wire.write(&rest[..rest.len().min(self.piece)]) {
                 Ok(count) => self.sent += count,
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(e) => return Err(e),
@@ -195,7 +201,9 @@ impl Crowd {
             let batches = (0..VARIANTS).map(|variant| batch(&load, number, variant, &sample));
             let batches: Vec<_> = batches.collect();
             let received = batches[0].1.len(); // as if the first had been answered
-            clients.push(Client { wire, batches, turn: 0, sent: 0, received, alive: true });
+            let whole = batches[0].0.len();
+            let piece = if load.apart { whole / load.depth } else { whole };
+            clients.push(Client { wire, batches, turn: 0, piece, sent: 0, received, alive: true });
         }
         let clock = Clock { reply: load.work.reply(0, 0, &sample).len(), shown };
         let outcome = Outcome::default();

@@ -201,7 +201,7 @@ fn list<'a>(options: &'a Options, ground: &Ground) -> io::Result<Vec<Task<'a>>> 
 fn plain(options: &Options) -> Vec<Task<'_>> {
     let mut all = Vec::new();
     let mut add = |name: &str, work, clients, depth| {
-        let load = Load { work, tls: None, clients, depth, time: options.time };
+        let load = Load { work, tls: None, clients, depth, apart: false, time: options.time };
         let title = format!("{name}, {clients} connections, depth {depth}");
         let measure = Box::new(move |server: &Running| load::run(server, load.clone()));
         all.push(Task { title, work, cover: Cover::Plain, measure });
@@ -257,12 +257,16 @@ fn by_redis_benchmark(options: &Options) -> Vec<Task<'_>> {
 fn with_tls<'a>(options: &'a Options, ground: &Ground) -> io::Result<Vec<Task<'a>>> {
     let mut all = Vec::new();
     let client = |cover, resumes| ground.pair(cover).map(|pair| pair.client(resumes)).transpose();
-    for (name, work, depth) in
-        [("64 B echoed", Work::Echo, 1), ("64 B echoed", Work::Echo, 16), ("hello", Work::Http, 1)]
-    {
+    for (name, work, depth, how) in [
+        ("64 B echoed", Work::Echo, 1, ""),
+        ("64 B echoed", Work::Echo, 16, " in one record"),
+        ("64 B echoed", Work::Echo, 16, ", a record each"),
+        ("hello", Work::Http, 1, ""),
+    ] {
         let tls = client(Cover::Ecdsa, false)?;
-        let load = Load { work, tls, clients: 50, depth, time: options.time };
-        let title = format!("TLS, {name}, 50 connections, depth {depth}");
+        let apart = how.ends_with("each");
+        let load = Load { work, tls, clients: 50, depth, apart, time: options.time };
+        let title = format!("TLS, {name}, 50 connections, depth {depth}{how}");
         let measure = Box::new(move |server: &Running| load::run(server, load.clone()));
         all.push(Task { title, work, cover: Cover::Ecdsa, measure });
     }

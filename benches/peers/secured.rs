@@ -166,14 +166,13 @@ impl Wire {
         }
     }
 
-    /// Takes some of it, which is not to say that all of that is sent.
+    /// Takes some of it, with TLS as a record, which is not to say that all of that is sent.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let Some(tls) = &mut self.tls else { return self.socket.write(bytes) };
-        if tls.wants_write() {
-            self.flush()?;
-            return self.write(bytes);
+        match tls.writer().write(bytes)? {
+            0 => self.flush().and_then(|()| self.write(bytes)), // it has as much as it may
+            count => Ok(count),
         }
-        tls.writer().write(bytes)
     }
 
     /// Sends what was taken; `WouldBlock` where the socket is full.

@@ -55,7 +55,8 @@ pub fn run(
         return Ok(());
     };
     for depth in [1, 16] {
-        let load = Load { work: Work::Http, tls: None, clients: CLIENTS, depth, time };
+        let load =
+            Load { work: Work::Http, tls: None, clients: CLIENTS, depth, apart: false, time };
         let taking_part =
             RANKS.into_iter().filter(|(peer, _)| ground.lacks(*peer, Cover::Plain).is_none());
         let mut rows: Vec<(Rank, Vec<Outcome>)> = taking_part.map(|it| (it, Vec::new())).collect();

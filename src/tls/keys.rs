@@ -111,8 +111,8 @@ impl Direction {
     /// the same; this is how rustls has made those of the records before.
     pub(super) fn nonce(&self) -> [u8; NONCE] {
         let mut nonce = self.iv;
-        for (byte, number) in nonce[NONCE - 8..].iter_mut().zip(self.number.to_be_bytes()) {
-            *byte ^= number;
+        if let Some(counted) = nonce.last_chunk_mut::<8>() {
+            *counted = (u64::from_be_bytes(*counted) ^ self.number).to_be_bytes();
         }
         nonce
     }

@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use zeroize::Zeroize;
-
 /// As long as anything that is derived is: what SHA-384 answers, and the master secret of TLS 1.2.
 const LONGEST: usize = 48;
 
@@ -46,7 +44,7 @@ impl Secret {
     }
 
     fn wipe(&mut self) {
-        self.bytes.zeroize();
+        wipe(&mut self.bytes);
         self.length = 0;
     }
 
@@ -117,6 +115,7 @@ impl Drop for Wiped {
 }
 
 /// What `zeroize` does as well, byte by byte: where thousands of connections go at once, that is seen in a profile.
+#[inline]
 fn wipe(bytes: &mut [u8]) {
     bytes.fill(0);
     std::hint::black_box(bytes); // somebody may look, so it is written
