@@ -273,7 +273,7 @@ mod tests {
         assert_eq!(listeners(&[("a", &a), ("b", &b)]), (none.clone(), none.clone()));
         // Another socket of the same name.
         assert_eq!(listeners(&[("a", &c), ("b", &b)]), (names(&["a"]), names(&["a"])));
-        assert_eq!(listeners(&[]), (names(&["a", "b"]), none));
+        assert_eq!(listeners(&[]), (names(&["b", "a"]), none));
     }
 
     #[test]
