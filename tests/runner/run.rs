@@ -101,8 +101,15 @@ fn run(test: &str) -> Ran {
     let begun = Instant::now();
     let (status, output) = start(test).expect("a test can be started");
     let is_ok = status.success();
-    let output = if is_ok { String::new() } else { format!("{output}\n({status})\n") };
+    let said = what_it_said(test, &output);
+    let output = if is_ok { String::new() } else { format!("{said}\n({status})\n") };
     Ran { test: test.to_owned(), took: begun.elapsed(), is_ok, output }
+}
+
+/// `output` without what libtest says around a test: there is to be one line that begins with `test result`.
+fn what_it_said<'a>(test: &str, output: &'a str) -> &'a str {
+    let said = output.rsplit_once(&format!("\ntest {test} ")).map_or(output, |(before, _)| before);
+    said.trim_start().strip_prefix("running 1 test\n").unwrap_or(said)
 }
 
 /// What it prints goes to a file: a pipe would have its end only when the last process is gone that a test has left behind.
@@ -125,4 +132,16 @@ fn nameless_file(test: &str) -> std::io::Result<(File, File)> {
     let file = File::options().read(true).append(true).create_new(true).open(&path)?;
     std::fs::remove_file(&path)?;
     Ok((file.try_clone()?, file))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::what_it_said;
+
+    #[test]
+    fn of_a_failure_it_is_told_what_the_test_has_said() {
+        let output = "\nrunning 1 test\npanicked\nat a\ntest a::b ... FAILED\n\nfailures:\n\ntest result: FAILED.";
+        assert_eq!(what_it_said("a::b", output), "panicked\nat a");
+        assert_eq!(what_it_said("a::b", "\nrunning 1 test\nhalf a li"), "half a li");
+    }
 }
