@@ -3,8 +3,9 @@
 
 use std::{
     fs,
-    io::ErrorKind,
+    io::{self, ErrorKind},
     os::unix::{fs::PermissionsExt, process::CommandExt},
+    path::Path,
     process::Command,
     sync::atomic::{AtomicBool, Ordering},
     thread,
@@ -12,7 +13,7 @@ use std::{
 };
 
 use crate::common::{
-    self, Dir, connect_until,
+    self, Dir,
     ops::{AtEnd, Control, Operated, Ran, heirloom, newcomer, restart_to_the_end},
     restart::{Engine, resume, stop},
     wait_for, wait_gone,
@@ -200,13 +201,24 @@ fn a_request_without_an_end_is_ended() {
     assert_eq!(lab.request("status").len(), 2);
 }
 
+/// Asks on one connection after the other, and answers how often. Nobody is pushed out by that: each is answered before the next
+/// comes.
+fn ask_until(done: &AtomicBool, path: &Path) -> io::Result<usize> {
+    let mut count = 0;
+    while !done.load(Ordering::Relaxed) {
+        Control::connect(path)?.ask("status");
+        count += 1;
+    }
+    Ok(count)
+}
+
 #[test]
 fn the_control_socket_never_disappears() {
     let lab = Operated::with(10, |setup| setup);
     let (done, path) = (AtomicBool::new(false), lab.control());
     let before = common::restart::inode(&path);
     let refused = thread::scope(|scope| {
-        let client = scope.spawn(|| connect_until(&done, &path));
+        let client = scope.spawn(|| ask_until(&done, &path));
         let asker = scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
                 let ran = lab.heirloom(&["status"]);

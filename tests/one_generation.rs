@@ -12,10 +12,10 @@ use crate::common::{
     Client, Dir, Setup, copy, example,
     ops::{Control, Operated, newcomer, wait_settled},
     place,
-    restart::{Engine, Lab, listening, resume, slay, stop, tell, wait_for_events},
+    restart::{Engine, Lab, is_stopped, listening, resume, slay, stop, tell, wait_for_events},
     wait_for, wait_gone,
 };
-use nix::sys::signal::Signal::{SIGTERM, SIGUSR2};
+use nix::sys::signal::Signal::{SIGSTOP, SIGTERM, SIGUSR2};
 
 for_both_engines!(
     a_stop_in_the_probation_is_heard_by_an_old_side_that_is_busy,
@@ -331,8 +331,10 @@ fn a_stop_right_after_the_commit_is_heard_by_an_old_side_that_is_busy(engine: En
     lab.signal(engine.signal());
     wait_for("the new one to serve", || newcomer(&lab).generation == 1);
     let new = newcomer(&lab).pid;
-    stop(old);
-    if lab.count_lines("restart: done") > 0 {
+    tell(old, SIGSTOP);
+    let is_late = || lab.count_lines("restart: done") > 0;
+    wait_for("the old one to stop, if it has not left by then", || is_stopped(old) || is_late());
+    if is_late() {
         return resume(old); // too slow a machine: it was not busy then
     }
     lab.wait_line("committed: generation 1 stays");

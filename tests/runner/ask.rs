@@ -4,13 +4,12 @@ use std::{
     collections::BTreeSet,
     env,
     process::{Command, Stdio},
-    thread,
 };
 
-use super::LIBTEST;
+use super::{LIBTEST, share::cores};
 
-/// Tests that run at the same time, for each core: they wait most of their time.
-const PER_CORE: usize = 4;
+/// Tests that run at the same time at most, for each core: they wait most of their time.
+const PER_CORE: usize = 8;
 
 /// A plain run of tests.
 #[derive(Debug, PartialEq, Eq)]
@@ -32,13 +31,12 @@ pub struct Found {
 impl Asked {
     /// By the arguments of a test program; `None` if they ask for anything but a run, or for what only libtest can do.
     pub fn from_args(mut args: impl Iterator<Item = String>) -> Option<Asked> {
-        let cores = thread::available_parallelism().map_or(1, usize::from);
         let at_a_time = env::var("RUST_TEST_THREADS").ok().and_then(|count| count.parse().ok());
         let mut asked = Asked {
             filters: Vec::new(),
             with_ignored: false,
             is_quiet: false,
-            at_a_time: at_a_time.unwrap_or(PER_CORE * cores),
+            at_a_time: at_a_time.unwrap_or(PER_CORE * cores()),
         };
         while let Some(arg) = args.next() {
             let (flag, value) = arg.split_once('=').unwrap_or((&arg, ""));

@@ -47,7 +47,7 @@ impl Report {
             promises.entry(file_of(test).to_owned()).or_default().ignored += 1;
         }
         let (to_run, most) = (found.to_run.len(), asked.at_a_time);
-        println!("\nrunning {to_run} tests, {most} at a time");
+        println!("\nrunning {to_run} tests, {most} at a time at most");
         let (is_quiet, ran) = (asked.is_quiet, Vec::new());
         let (ignored, filtered_out) = (found.ignored.len(), found.filtered_out);
         Report { promises, ran, to_run, is_quiet, ignored, filtered_out }

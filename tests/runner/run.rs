@@ -10,7 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{ask::libtest, share::places};
+use super::{ask::libtest, share::may_begin};
+
+/// How long it takes until it is seen how busy the machine is with a test that has begun.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// After this time without the end of a test it is told who is waited for.
 const LONG: Duration = Duration::from_secs(60);
@@ -27,18 +30,19 @@ pub struct Ran {
 struct Queue<'a> {
     left: std::slice::Iter<'a, String>,
     running: Vec<&'a str>,
+    /// When the last one began.
+    last: Instant,
 }
 
 struct Runner<'a> {
-    at_a_time: usize,
     queue: Mutex<Queue<'a>>,
     ended: Condvar,
 }
 
 /// Runs the tests in their order; `note` hears of each as it ends.
 pub fn all(tests: &[String], at_a_time: usize, mut note: impl FnMut(Ran)) {
-    let queue = Queue { left: tests.iter(), running: Vec::new() };
-    let runner = &Runner { at_a_time, queue: Mutex::new(queue), ended: Condvar::new() };
+    let queue = Queue { left: tests.iter(), running: Vec::new(), last: Instant::now() };
+    let runner = &Runner { queue: Mutex::new(queue), ended: Condvar::new() };
     let (sender, results) = mpsc::channel();
     thread::scope(|scope| {
         for _ in 0..at_a_time.min(tests.len()) {
@@ -63,18 +67,18 @@ pub fn all(tests: &[String], at_a_time: usize, mut note: impl FnMut(Ran)) {
 }
 
 impl<'a> Runner<'a> {
-    /// The next test, once there is room for it. Nobody overtakes one that needs much, so it does not wait for ever.
+    /// The next test, once there is room for it. Nobody overtakes one that has to wait, so it does not wait for ever.
     fn next(&self) -> Option<&'a str> {
         let mut queue = self.queue.lock().expect("nobody panics with it");
         loop {
             let test = queue.left.as_slice().first()?;
-            let taken: usize = queue.running.iter().map(|it| places(it, self.at_a_time)).sum();
-            if taken + places(test, self.at_a_time) <= self.at_a_time {
+            if may_begin(test, &queue.running, queue.last.elapsed() < LOOK) {
                 queue.left.next();
                 queue.running.push(test);
+                queue.last = Instant::now();
                 return Some(test);
             }
-            queue = self.ended.wait(queue).expect("nobody panics with it");
+            queue = self.ended.wait_timeout(queue, LOOK).expect("nobody panics with it").0;
         }
     }
 
@@ -97,8 +101,15 @@ fn run(test: &str) -> Ran {
     let begun = Instant::now();
     let (status, output) = start(test).expect("a test can be started");
     let is_ok = status.success();
-    let output = if is_ok { String::new() } else { format!("{output}\n({status})\n") };
+    let said = what_it_said(test, &output);
+    let output = if is_ok { String::new() } else { format!("{said}\n({status})\n") };
     Ran { test: test.to_owned(), took: begun.elapsed(), is_ok, output }
+}
+
+/// `output` without what libtest says around a test: there is to be one line that begins with `test result`.
+fn what_it_said<'a>(test: &str, output: &'a str) -> &'a str {
+    let said = output.rsplit_once(&format!("\ntest {test} ")).map_or(output, |(before, _)| before);
+    said.trim_start().strip_prefix("running 1 test\n").unwrap_or(said)
 }
 
 /// What it prints goes to a file: a pipe would have its end only when the last process is gone that a test has left behind.
@@ -121,4 +132,16 @@ fn nameless_file(test: &str) -> std::io::Result<(File, File)> {
     let file = File::options().read(true).append(true).create_new(true).open(&path)?;
     std::fs::remove_file(&path)?;
     Ok((file.try_clone()?, file))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::what_it_said;
+
+    #[test]
+    fn of_a_failure_it_is_told_what_the_test_has_said() {
+        let output = "\nrunning 1 test\npanicked\nat a\ntest a::b ... FAILED\n\nfailures:\n\ntest result: FAILED.";
+        assert_eq!(what_it_said("a::b", output), "panicked\nat a");
+        assert_eq!(what_it_said("a::b", "\nrunning 1 test\nhalf a li"), "half a li");
+    }
 }
