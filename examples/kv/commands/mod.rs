@@ -48,7 +48,7 @@ pub struct State {
     /// When this program was started, by whatever generation.
     pub since: Instant,
     /// The moment of the last command, and its millisecond: those of one turn have it in common.
-    moment: (Instant, i64),
+    pub moment: (Instant, i64),
 }
 
 impl State {
