@@ -234,6 +234,7 @@ const ROOMS: [(&str, &[&str]); 50] = [
     (
         "turn/input",
         &[
+            "error",
             "limits",
             "log_target",
             "net",
