@@ -151,7 +151,7 @@ mod tests {
         assert_eq!(passed_on.beyond(None), passed_on);
         assert_eq!(passed_on.beyond(Some(3)), passed_on, "anybody can send a word");
         let unseen = Sender::Process { pid: 0, uid: 0, word: 0 };
-        let passed_on = Sender::Process { word: unseen.to_word(), ..passed_on };
+        let passed_on = Sender::Process { pid: 2, uid: 0, word: unseen.to_word() };
         assert_eq!(passed_on.beyond(Some(2)), unseen);
         let by_itself = Sender::Process { pid: 2, uid: 0, word: 0 };
         assert_eq!(by_itself.beyond(Some(2)), by_itself);
