@@ -21,7 +21,7 @@
 //! - more than one thread, or work that blocks: one process is one core (and [several](Server::workers) are several);
 //! - HTTP, QUIC: what a service does with its bytes is its own business;
 //! - systems other than 64-bit Linux;
-//! - keeping state over a crash.
+//! - a database: over a crash of everything go listeners and a checkpoint, if the service manager keeps them.
 //!
 //! # An echo server
 //!
