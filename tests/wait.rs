@@ -2,6 +2,7 @@
 //! meanwhile, and its exit status says what it was that came first.
 
 use std::{
+    io::Read,
     ops::Deref,
     time::{Duration, Instant},
 };
@@ -86,7 +87,13 @@ fn it_lasts_until_nobody_drains(engine: Engine) {
     lab.restart_by(engine);
     let wait = lab.heirloom_later(&["wait"]);
     lab.wait_asked("wait", 1);
+    let mut other = Control::connect(&lab.control()).expect("it is there");
+    assert!(other.ask("heartbeat 0.02")[0].starts_with("ok: every"));
+    other.send("wait\n");
     for client in clients {
+        let mut beat = [0; 2];
+        other.stream.read_exact(&mut beat).expect("a heartbeat");
+        assert_eq!(&beat, b"#\n", "it is waited for");
         assert_eq!(lab.living(), 2);
         drop(client);
     }
