@@ -297,6 +297,9 @@ mod tests {
         (store.room, store.knows_states) = (1, true);
         assert_eq!(store.clear().len(), 2);
         store.knows_states = false; // of a new program
-        assert_eq!(store.clear(), ["heirloom.state.0.a", "heirloom.state.0.b", "heirloom.state.0.c"]);
+        assert_eq!(
+            store.clear(),
+            ["heirloom.state.0.a", "heirloom.state.0.b", "heirloom.state.0.c"]
+        );
     }
 }
