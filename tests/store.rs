@@ -175,7 +175,6 @@ fn what_was_kept_is_served_and_what_makes_no_sense_is_one_line_in_the_log() {
         let server = start_with(dir, &manager, [listener.into(), something()], &names);
         assert!(waiting.line().starts_with("0 "), "who has waited is served");
         server.wait_line(&format!("listening on {address}"));
-        assert_eq!(server.count_lines("WARN"), 1, "{name}: {}", server.log());
         assert_eq!(server.count_lines(line), 1, "{name}: {}", server.log());
         let is_ours = name.starts_with("heirloom.") && !name.contains("state");
         let removed = usize::from(is_ours);
@@ -251,7 +250,7 @@ fn a_supervisor_is_the_watchdog_of_its_workers() {
         .arg(dir.path("pid"))
         .env("NOTIFY_SOCKET", &manager.path)
         .env("FDSTORE", "8")
-        .env("WATCHDOG_USEC", Duration::from_secs(4).as_micros().to_string());
+        .env("WATCHDOG_USEC", Duration::from_secs(8).as_micros().to_string());
     let server = Server::spawn(command, dir);
     let ready = server.wait_lines("ready: generation 0", 2);
     let supervisor = server.pid();
@@ -263,7 +262,7 @@ fn a_supervisor_is_the_watchdog_of_its_workers() {
     };
     let hung = pid(&ready[1]);
     kill(Pid::from_raw(hung), Signal::SIGSTOP).expect("it is there");
-    let line = server.wait_line("has not turned for 4s: it is killed");
+    let line = server.wait_line("has not turned for 8s: it is killed");
     assert!(line.contains(&format!("(pid {hung})")), "{line}");
     wait_gone(hung);
     server.wait_line("ready: generation 1");
