@@ -161,7 +161,7 @@ fn garbage() -> impl Strategy<Value = Vec<u8>> {
 proptest! {
     /// What is found in short is what is found by looking closely, and no short number is missed.
     #[test]
-    fn a_short_head_is_a_head(garbage in "[$019x\r\n]{0,9}", number in 0usize..10_000) {
+    fn a_short_head_is_a_head(garbage in "[$019x\r\n]{0,9}", number in 0usize..1000) {
         if let Some((value, taken)) = resp::short_head(garbage.as_bytes(), b'$') {
             let Line::Whole([b'$', digits @ ..], end) = resp::line(garbage.as_bytes()) else {
                 panic!("{garbage:?} is no head");
