@@ -160,6 +160,8 @@ fn a_supervisor_has_its_pid_file_whatever_becomes_of_the_generations() {
     fs::remove_file(&file).expect("the pid file");
     tell(supervisor, Signal::SIGHUP);
     wait_for("the supervisor to hold it", || server.count_lines("is main") >= 6);
+    let is_back = || fs::read_to_string(&file).is_ok_and(|text| text.ends_with('\n'));
+    wait_for("the pid file to be back", is_back);
     assert_eq!(server.pid(), supervisor);
     slay(main().pid);
     refused(&file);
