@@ -31,7 +31,7 @@ const CLIENTS: usize = 1000;
 const THREADS: usize = 4;
 
 /// Of each client.
-const TEXTS: usize = 39;
+const TEXTS: usize = 99;
 const COUNTERS: usize = 1;
 
 /// Writes that a client has under way.
