@@ -82,6 +82,7 @@
 //! - [under systemd and in containers](guide::systemd_and_containers);
 //! - [more than one core](guide::more_than_one_core), when one process is not enough;
 //! - [more than one machine](guide::more_than_one_machine), behind a balancer and on Kubernetes;
+//! - [a restart as a test](guide::trial), of anybody's server;
 //! - [limits and defaults](guide::limits_and_defaults);
 //! - [what it costs](guide::what_it_costs);
 //! - [coming from nginx, tableflip or tokio](guide::coming_from).

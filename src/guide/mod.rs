@@ -1,4 +1,4 @@
-//! A guide in sixteen pages. There is nothing here but prose, and programs that were compiled and run.
+//! A guide in seventeen pages. There is nothing here but prose, and programs that were compiled and run.
 //!
 //! To write a server:
 //!
@@ -19,9 +19,10 @@
 //! 11. [Under systemd and in containers](systemd_and_containers): a unit, activated sockets, process 1.
 //! 12. [More than one core](more_than_one_core): workers, how a restart goes through them, and where that ends.
 //! 13. [More than one machine](more_than_one_machine): balancers, probes, leaving in two steps, Kubernetes, and the sums.
-//! 14. [Limits and defaults](limits_and_defaults): every number, and what changes it.
-//! 15. [What it costs](what_it_costs): beside other servers, in memory, in restarts, with the commands.
-//! 16. [Coming from nginx, tableflip or tokio](coming_from): the same things under other names.
+//! 14. [A restart as a test](trial): what clients notice, of anybody's server.
+//! 15. [Limits and defaults](limits_and_defaults): every number, and what changes it.
+//! 16. [What it costs](what_it_costs): beside other servers, in memory, in restarts, with the commands.
+//! 17. [Coming from nginx, tableflip or tokio](coming_from): the same things under other names.
 //!
 //! Beside it stand the lessons, which show with real processes and sockets what goes wrong in a restart,
 //! and how it goes right: `cargo run --example lessons`.
@@ -40,6 +41,7 @@ pub mod tasks_and_messages;
 pub mod testing;
 #[cfg(feature = "tls")]
 pub mod tls;
+pub mod trial;
 pub mod what_a_service_holds;
 pub mod what_it_costs;
 pub mod your_own;

@@ -126,4 +126,4 @@
 //! - `terminationGracePeriodSeconds` as above, and a `PodDisruptionBudget`, so that nodes are emptied one pod at a time.
 //! - Room for two in the memory limit: after a fork what one of both processes writes is there twice.
 //!
-//! Next: [limits and defaults](super::limits_and_defaults).
+//! Next: [a restart as a test](super::trial).
