@@ -25,7 +25,7 @@ pub const LESSON: Lesson = Lesson {
             "spawn",
             "starts a program by posix_spawn(3), which shares the memory instead of copying its tables",
         ),
-        ("src/restart/engine/attempt.rs", "choose_engine", "the author chooses the engine"),
+        ("src/restart/engine/task.rs", "choose_engine", "the author chooses the engine"),
     ],
 };
 

@@ -22,7 +22,7 @@ pub const LESSON: Lesson = Lesson {
     places: &[
         ("src/restart/engine/fork.rs", "thread_count", "asks the kernel for their number"),
         (
-            "src/restart/engine/attempt.rs",
+            "src/restart/engine/task.rs",
             "choose_engine",
             "refuses to fork with more than one, or takes fork-exec instead if told so",
         ),
