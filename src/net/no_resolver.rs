@@ -1,4 +1,4 @@
 //! What stands in the place of a resolver without the feature `names`: nothing.
 
 #[derive(Debug, Default)]
-pub(crate) struct Resolver;
+pub(crate) struct Resolver {}
