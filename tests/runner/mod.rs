@@ -13,7 +13,6 @@
 //! ```
 
 mod ask;
-mod order;
 mod report;
 mod run;
 mod share;
@@ -47,10 +46,9 @@ extern "C" fn before_main() {
 /// Runs what was asked for, and answers the exit status: libtest's 101, if a test has failed.
 fn run_all(asked: &Asked) -> i32 {
     let begun = Instant::now();
-    let found = asked.find();
+    let mut found = asked.find();
     let mut report = Report::new(asked, &found);
-    let tests = order::by_last_time(found.to_run);
-    run::all(&tests, asked.at_a_time, |ran| report.note(ran));
-    order::remember(&report.ran);
+    share::put_in_order(&mut found.to_run);
+    run::all(&found.to_run, asked.at_a_time, |ran| report.note(ran));
     report.close(begun.elapsed())
 }

@@ -30,7 +30,7 @@ struct Promise {
 
 pub struct Report {
     promises: BTreeMap<String, Promise>,
-    pub ran: Vec<Ran>,
+    ran: Vec<Ran>,
     to_run: usize,
     is_quiet: bool,
     ignored: usize,

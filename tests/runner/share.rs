@@ -3,6 +3,20 @@
 
 use std::{fs, thread};
 
+use super::report::file_of;
+
+/// Whom a test bears beside it, from the most sociable on.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Company {
+    Anybody,
+    ItsFile,
+    Nobody,
+}
+
+/// Files whose tests run among themselves: these make hundreds of processes hang and die, one after the other, and each step has
+/// to be over in its time.
+const BY_THEMSELVES: [&str; 1] = ["faults::"];
+
 /// Tests with nobody beside them, by the beginnings of their names. They measure a part of themselves, or keep all cores busy to
 /// their end, so that the others would only make them late.
 const ALONE: [&str; 6] = [
@@ -17,15 +31,29 @@ const ALONE: [&str; 6] = [
 /// On a machine with so many threads for each core that want to run, no test is added to those that each core has.
 const THREADS_PER_CORE: usize = 2;
 
-pub fn is_alone(test: &str) -> bool {
-    ALONE.iter().any(|name| test.starts_with(name))
+fn company(test: &str) -> Company {
+    let is_one_of = |names: &[&str]| names.iter().any(|name| test.starts_with(name));
+    match () {
+        () if is_one_of(&ALONE) => Company::Nobody,
+        () if is_one_of(&BY_THEMSELVES) => Company::ItsFile,
+        () => Company::Anybody,
+    }
+}
+
+/// Who bears few others comes last, since all others have to end before.
+pub fn put_in_order(tests: &mut [String]) {
+    tests.sort_by_key(|test| company(test));
 }
 
 /// Whether `test` may begin beside those that run, of which one at a time has just begun.
 pub fn may_begin(test: &str, running: &[&str], has_one_just_begun: bool) -> bool {
-    let nobody_alone = !is_alone(test) && !running.iter().any(|test| is_alone(test));
+    let bears = |other: &&str| match company(test).max(company(other)) {
+        Company::Anybody => true,
+        Company::ItsFile => file_of(test) == file_of(other),
+        Company::Nobody => false,
+    };
     let is_room = || running.len() < cores() || (!has_one_just_begun && !is_busy());
-    running.is_empty() || (nobody_alone && is_room())
+    running.is_empty() || (running.iter().all(bears) && is_room())
 }
 
 pub fn cores() -> usize {
@@ -38,4 +66,22 @@ fn is_busy() -> bool {
     let threads =
         load.split(' ').nth(3).and_then(|threads| threads.split('/').next()?.parse().ok());
     threads.is_some_and(|threads: usize| threads > THREADS_PER_CORE * cores())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_bears_nobody_waits_for_all_and_comes_last() {
+        assert!(may_begin("moving_load::a", &[], true));
+        assert!(!may_begin("moving_load::a", &["eof::a"], false));
+        assert!(!may_begin("eof::a", &["moving_load::a"], false));
+        assert!(!may_begin("moving_load::b", &["moving_load::a"], false));
+        assert!(!may_begin("eof::a", &["faults::a"], false));
+        let mut tests =
+            ["state_load::a", "faults::b", "faults::a", "words::a", "eof::a"].map(str::to_owned);
+        put_in_order(&mut tests);
+        assert_eq!(tests, ["words::a", "eof::a", "faults::b", "faults::a", "state_load::a"]);
+    }
 }
