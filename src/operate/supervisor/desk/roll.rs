@@ -3,7 +3,8 @@
 //! The rules:
 //! - one worker is asked, and its verdict awaited, before the next one is;
 //! - the first that is not replaced ends it: those behind it stay as they are;
-//! - one that has crashed meanwhile and was made anew runs what is at the program's path by now, and is not asked;
+//! - one that has crashed meanwhile and was made anew runs what is at the program's path by now, and is not asked; one that
+//!   was being made when the restart was asked for may run what was there before, and is;
 //! - one that is gone has [`WORKER_ABSENCE`] to come back, and is not asked before;
 //! - there is one of these at a time, and none once the service ends.
 
@@ -70,8 +71,19 @@ struct Turn {
     worker: usize,
     /// It is gone, and has this long to come back; otherwise it was asked.
     absent_until: Option<Instant>,
-    /// Those that were made anew meanwhile.
-    made: Vec<bool>,
+    /// What has become of each meanwhile.
+    fates: Vec<Fate>,
+}
+
+/// What has become of a worker since the restart was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Fate {
+    /// It is as it was, or was replaced.
+    Same,
+    /// It serves no more.
+    Gone,
+    /// It was made anew.
+    Made,
 }
 
 impl Roll {
@@ -106,10 +118,11 @@ impl Roll {
             Event::Wanted if self.ends || self.turn.is_some() => {
                 vec![Action::Refuse { ends: self.ends }]
             }
-            Event::Wanted => self.go_on(0, vec![false; self.up.len()], now),
+            Event::Wanted => self.go_on(0, vec![Fate::Same; self.up.len()], now),
             Event::Up { worker, made } => self.up(worker, made, now),
             Event::Down { worker } => {
                 self.up[worker] = false;
+                self.turn.iter_mut().for_each(|turn| turn.fates[worker] = Fate::Gone);
                 Vec::new()
             }
             Event::Replaced if self.asked().is_some() => self.next(now),
@@ -125,13 +138,14 @@ impl Roll {
     }
 
     fn up(&mut self, worker: usize, made: bool, now: Instant) -> Vec<Action> {
-        self.up[worker] = true;
+        let was_up = std::mem::replace(&mut self.up[worker], true);
         let Some(turn) = &mut self.turn else { return Vec::new() };
-        turn.made[worker] |= made;
+        let fate = &mut turn.fates[worker];
+        *fate = if made && (was_up || *fate == Fate::Gone) { Fate::Made } else { Fate::Same };
         match turn.absent_until.is_some() && turn.worker == worker {
             true => {
-                let made = std::mem::take(&mut turn.made);
-                self.go_on(worker, made, now)
+                let fates = std::mem::take(&mut turn.fates);
+                self.go_on(worker, fates, now)
             }
             false => Vec::new(),
         }
@@ -139,17 +153,17 @@ impl Roll {
 
     fn next(&mut self, now: Instant) -> Vec<Action> {
         match self.turn.take() {
-            Some(Turn { worker, made, .. }) => self.go_on(worker + 1, made, now),
+            Some(Turn { worker, fates, .. }) => self.go_on(worker + 1, fates, now),
             None => Vec::new(),
         }
     }
 
     /// It is `worker`'s turn, or that of the first behind it which is to be asked.
-    fn go_on(&mut self, worker: usize, made: Vec<bool>, now: Instant) -> Vec<Action> {
+    fn go_on(&mut self, worker: usize, fates: Vec<Fate>, now: Instant) -> Vec<Action> {
         let mut actions = Vec::new();
         self.turn = None;
         for worker in worker..self.up.len() {
-            if made[worker] {
+            if fates[worker] == Fate::Made {
                 actions.push(Action::Skip { worker });
                 continue;
             }
@@ -157,7 +171,7 @@ impl Roll {
             if absent_until.is_none() {
                 actions.push(Action::Ask { worker });
             }
-            self.turn = Some(Turn { worker, absent_until, made });
+            self.turn = Some(Turn { worker, absent_until, fates });
             return actions;
         }
         actions.push(Action::Finish);

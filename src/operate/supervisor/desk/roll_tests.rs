@@ -18,20 +18,24 @@ struct World {
     asked: Option<usize>,
     /// A roll is under way: these were asked, and these are done.
     running: Option<(BTreeSet<usize>, BTreeSet<usize>)>,
+    /// These have gone since it was asked for.
+    gone: BTreeSet<usize>,
     /// So many workers may yet crash, and so many restarts be asked for.
     crashes: usize,
     wishes: usize,
 }
 
 impl World {
-    fn begin(is_bad: bool, now: Instant) -> World {
+    /// The workers before `up` serve, the others are being made.
+    fn begin(is_bad: bool, up: usize, now: Instant) -> World {
         let mut roll = Roll::new(WORKERS);
-        for worker in 0..WORKERS {
+        for worker in 0..up {
             assert_eq!(roll.step(Event::Up { worker, made: true }, now), []);
         }
         let (ends, asked, running) = (false, None, None);
-        let up = [true; WORKERS];
-        World { roll, up, is_bad, ends, asked, running, crashes: 5, wishes: 4 }
+        let up = std::array::from_fn(|worker| worker < up);
+        let gone = BTreeSet::new();
+        World { roll, up, is_bad, ends, asked, running, gone, crashes: 5, wishes: 4 }
     }
 
     /// Whatever can happen next.
@@ -69,6 +73,7 @@ impl World {
             Event::Wanted => next.wishes -= 1,
             Event::Down { worker } => {
                 next.up[worker] = false;
+                next.gone.insert(worker);
                 next.crashes -= 1;
             }
             Event::Up { worker, .. } => next.up[worker] = true,
@@ -86,6 +91,7 @@ impl World {
         if event == Event::Wanted && !matches!(actions[..], [Action::Refuse { .. }]) {
             assert!(self.running.is_none(), "two at a time: {self:?}");
             next.running = Some(Default::default());
+            next.gone.clear();
         }
         for action in actions {
             next.heed(action, self, event);
@@ -116,7 +122,14 @@ impl World {
                 assert!(asked.len() <= first.unwrap_or(WORKERS), "one too many: {}", told());
                 self.asked = Some(worker);
             }
-            Action::Skip { worker } => drop(done.insert(worker)),
+            Action::Skip { worker } => {
+                assert!(
+                    self.gone.contains(&worker),
+                    "it may run what was there before: {}",
+                    told()
+                );
+                done.insert(worker);
+            }
             Action::Finish => {
                 assert_eq!(done.len(), WORKERS, "not all: {}", told());
                 self.running = None;
@@ -135,7 +148,8 @@ impl World {
 fn all_worlds() -> HashSet<World> {
     let now = Instant::now();
     let mut known = HashSet::new();
-    let mut open: Vec<_> = [false, true].map(|is_bad| World::begin(is_bad, now)).into();
+    let begins = [(false, WORKERS), (true, WORKERS), (false, 1), (true, 1)];
+    let mut open: Vec<_> = begins.map(|(is_bad, up)| World::begin(is_bad, up, now)).into();
     while let Some(world) = open.pop() {
         for event in world.events() {
             let next = world.after(event, now);
@@ -177,7 +191,7 @@ fn verdicts_and_time_alone_bring_every_roll_to_its_end() {
 
 #[test]
 fn a_worker_that_was_made_anew_is_left_alone() {
-    let (mut roll, now) = (World::begin(false, Instant::now()).roll, Instant::now());
+    let (mut roll, now) = (World::begin(false, WORKERS, Instant::now()).roll, Instant::now());
     assert_eq!(roll.step(Event::Wanted, now), [Action::Ask { worker: 0 }]);
     assert_eq!(roll.step(Event::Down { worker: 1 }, now), []);
     assert_eq!(roll.step(Event::Replaced, now), [], "it waits for the one that is gone");
@@ -185,5 +199,15 @@ fn a_worker_that_was_made_anew_is_left_alone() {
     assert_eq!(due, now + WORKER_ABSENCE);
     let back = roll.step(Event::Up { worker: 1, made: true }, now);
     assert_eq!(back, [Action::Skip { worker: 1 }, Action::Ask { worker: 2 }]);
+    assert_eq!(roll.step(Event::Replaced, now), [Action::Finish]);
+}
+
+#[test]
+fn a_worker_that_was_being_made_is_asked_when_it_serves() {
+    let (mut roll, now) = (World::begin(false, 2, Instant::now()).roll, Instant::now());
+    assert_eq!(roll.step(Event::Wanted, now), [Action::Ask { worker: 0 }]);
+    assert_eq!(roll.step(Event::Up { worker: 2, made: true }, now), []);
+    assert_eq!(roll.step(Event::Replaced, now), [Action::Ask { worker: 1 }]);
+    assert_eq!(roll.step(Event::Replaced, now), [Action::Ask { worker: 2 }]);
     assert_eq!(roll.step(Event::Replaced, now), [Action::Finish]);
 }
