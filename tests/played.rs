@@ -303,8 +303,7 @@ fn a_program_whose_old_one_counts_nowhere_says_so() {
     let why = "the numbers of this service begin at zero: the old program has none";
     played.server.wait_line(why);
     played.release(); // and serves
-    let (mut clients, _sockets) = clients(&played, 1);
-    drop(clients.pop());
+    Client::connect(&played.server.address).who();
 }
 
 /// The first one is of a program that knows no shared buffers.

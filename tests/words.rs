@@ -68,6 +68,12 @@ impl Rooms {
         assert_eq!(said, format!("ok {count}"));
     }
 
+    /// Stops one that has said of all that it has taken that it has: who ends within the turn in which it takes a word has told nobody.
+    fn stop(&mut self, room: usize) {
+        self.ask(room, "generations");
+        stop(self.pids[room]);
+    }
+
     /// Waits until a generation knows of these others.
     fn wait_known(&mut self, room: usize, others: &str) {
         wait_for(&format!("{room} to know {others:?}"), || {
@@ -136,7 +142,7 @@ fn of_three_each_hears_each(engine: Engine) {
     }
     // One of them ends: the others know, and what it was told comes back, in order.
     let pids = rooms.pids.clone();
-    stop(pids[0]);
+    rooms.stop(0);
     rooms.tell_many(1, 0, 100);
     rooms.tell_many(2, 0, 50);
     slay(pids[0]);
@@ -178,7 +184,7 @@ fn what_may_wait_is_bounded_in_bytes_and_in_number_and_nothing_of_it_is_lost() {
     resume(new);
     let words: Vec<_> = (0..32).map(|at| format!("{at:.<32768}")).collect();
     rooms.assert_noted(1, "word 0", &words);
-    stop(new);
+    rooms.stop(1);
     let full = rooms.ask(0, "word-many 1 5000 20");
     assert_eq!(full, "4096 tell generation 1: 4096 words (81920 bytes) wait for it already");
     resume(new);
@@ -212,7 +218,7 @@ fn nor_is_anything_lost_in_a_probation(engine: Engine) {
         rooms.tell_many(1, 0, 100);
         rooms.assert_many(1, "word 0", &[100]);
         rooms.assert_many(0, "word 1", &[100]);
-        stop(pids[dies]);
+        rooms.stop(dies);
         rooms.tell_many(lives, dies, 1000);
         slay(pids[dies]);
         rooms.assert_many(lives, &format!("back {dies}"), &[1000]);
