@@ -18,10 +18,11 @@ enum Company {
 const BY_THEMSELVES: [&str; 1] = ["faults::"];
 
 /// Tests with nobody beside them, by the beginnings of their names. They measure a part of themselves, or keep all cores busy to
-/// their end, so that the others would only make them late.
-const ALONE: [&str; 6] = [
+/// their end, so that the others would only make them late; or their clients wait for a quarter of a second, and no longer.
+const ALONE: [&str; 7] = [
     "capacity::",
     "deferred::clients_are_served_between_the_pieces",
+    "kv_clients::",
     "moving_back_load::",
     "moving_load::",
     "state_load::",
