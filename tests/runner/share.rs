@@ -19,13 +19,14 @@ const BY_THEMSELVES: [&str; 1] = ["faults::"];
 
 /// Tests with nobody beside them, by the beginnings of their names. They measure a part of themselves, or keep all cores busy to
 /// their end, so that the others would only make them late; or their clients wait for a quarter of a second, and no longer.
-const ALONE: [&str; 7] = [
+const ALONE: [&str; 8] = [
     "capacity::",
     "deferred::clients_are_served_between_the_pieces",
     "kv_clients::",
     "moving_back_load::",
     "moving_load::",
     "state_load::",
+    "tls_conformance::",
     "tls_moving_load::",
 ];
 
