@@ -106,15 +106,16 @@
 //! Connections that stay are what balance is about, and they stay where they came to: so the socket for each is the default. One queue is better where requests are
 //! short-lived connections, or where one worker may be busy for long in a callback, since its clients go to the others.
 //!
-//! What a second worker brings, each beside a thread of load on its own core, in three runs of three to five rounds:
+//! What a second worker brings, each beside a thread of load on its own core, with nothing else on the machine (`cargo bench --features tls
+//! --bench peers -- --only workers --rounds 3`; median and range):
 //!
-//! | `GET /`, 50 connections for each worker | CPU per request, one worker | two workers | nginx 1.22, one | two |
-//! |---|---|---|---|---|
-//! | one request at a time | 5.7, 5.3, 5.3 us | 5.9, 5.8, 6.5 us | 7.2, 6.9, 6.9 us | 7.5, 7.3, 8.1 us |
-//! | 16 in one go | 0.51, 0.49, 0.48 us | 0.52, 0.59, 0.59 us | 6.4, 6.0, 5.8 us | 6.4, 6.7, 6.4 us |
+//! | `GET /`, 50 connections for each worker | rate of two to one | nginx 1.22, the same | CPU per request of two, ours / nginx |
+//! |---|---|---|---|
+//! | one request at a time | 1.63 (1.51 to 1.68) | 1.64 (1.55 to 1.66) | 0.73 (0.71 to 0.86) |
+//! | 16 in one go | 2.00 (1.69 to 2.40) | 1.97 (1.45 to 2.06) | 0.09 (0.07 to 0.09) |
 //!
-//! So a request costs 3 to 22 % more where both cores are busy, as it does with nginx: workers share nothing, but cores share caches, and more. On that machine the
-//! rate of two workers was 1.1 to 2.6 times that of one, by how much of either core others took: measure it on yours, with nothing beside it.
+//! So one request at a time costs 23 % more where both cores are busy, and with nginx 21 %: workers share nothing, but cores share caches, and
+//! a kernel whose loopback takes most of such a request. Measure it on yours.
 //!
 //! # Where that ends
 //!
