@@ -103,7 +103,7 @@ impl Inquiry {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::{
         io::{Read, Write},
         os::{
@@ -114,13 +114,18 @@ mod tests {
 
     use super::*;
 
+    /// Where this worker of a test is asked.
+    pub fn control_of(worker: usize) -> (UnixListener, Address) {
+        let (process, test) = (std::process::id(), std::thread::current().id());
+        let name = format!("heirloom-worker-{process}-{test:?}-{worker}");
+        let address = SocketAddr::from_abstract_name(&name).expect("a name");
+        let listener = UnixListener::bind_addr(&address).expect("it is free");
+        (listener, Address::Abstract(name.into_bytes()))
+    }
+
     /// A worker that is asked, and the other end.
     fn asked(now: Instant) -> (Inquiry, UnixStream) {
-        let name =
-            format!("heirloom-inquiry-{}-{:?}", std::process::id(), std::thread::current().id());
-        let address = SocketAddr::from_abstract_name(&name);
-        let listener = UnixListener::bind_addr(&address.expect("a name")).expect("it is free");
-        let control = Address::Abstract(name.into_bytes());
+        let (listener, control) = control_of(0);
         let inquiry = Inquiry::ask(0, Some(&control), "status", Purpose::Roll, now);
         (inquiry.expect("it listens"), listener.accept().expect("it has connected").0)
     }

@@ -132,22 +132,16 @@ impl Waiter {
 mod tests {
     use std::{
         io::{Read, Write},
-        os::{
-            linux::net::SocketAddrExt,
-            unix::net::{SocketAddr, UnixListener, UnixStream},
-        },
+        os::unix::net::{UnixListener, UnixStream},
     };
 
-    use super::*;
-    use crate::{net::Address, restart::link::Identity};
+    use super::{super::inquiry::tests::control_of, *};
+    use crate::restart::link::Identity;
 
     /// Where the worker of this number is asked, and what the supervisor knows of it.
     fn worker(number: usize) -> (UnixListener, Post) {
-        let name = format!("heirloom-waiting-{}-{number}", std::process::id());
-        let address = SocketAddr::from_abstract_name(&name).expect("a name");
-        let listener = UnixListener::bind_addr(&address).expect("it is free");
-        let control = Some(Address::Abstract(name.into_bytes()));
-        (listener, Post { control, main: Some(generation(0)), start: None })
+        let (listener, control) = control_of(number);
+        (listener, Post { control: Some(control), main: Some(generation(0)), start: None })
     }
 
     fn generation(generation: u64) -> Identity {
