@@ -32,6 +32,8 @@ use std::{
     time::Duration,
 };
 
+#[cfg(feature = "metrics")]
+use self::board::Sample;
 pub use self::counter::{Counter, Gauge};
 pub(crate) use self::{board::Kind, roster::Standing};
 use self::{
@@ -189,9 +191,6 @@ impl Metrics {
 fn base(name: &str) -> &str {
     name.strip_suffix("_total").unwrap_or(name)
 }
-
-#[cfg(feature = "metrics")]
-use self::board::Sample;
 
 #[cfg(feature = "metrics")]
 impl Metrics {

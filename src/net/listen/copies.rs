@@ -14,10 +14,10 @@ impl Listener {
     /// What each of so many processes listens on. TCP and UDP have a socket for each (`SO_REUSEPORT`), unless one is to be
     /// `shared`, which datagrams are not: a flow stays with one process. Of sockets for monitors, of paths, and of what the service manager has opened, there is one.
     ///
-    /// Those that were `kept` of the same name, for other workers of a service that has ended, come before new ones.
-    ///
     /// It was bound without that option, so that a second server which was started by mistake is refused; from here on a socket of
     /// this user that asks for it may be bound beside it.
+    ///
+    /// Those that were `kept` of the same name, for other workers of a service that has ended, come before new ones.
     ///
     /// # Errors
     /// When the system refuses another one.
