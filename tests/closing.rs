@@ -3,7 +3,7 @@
 
 use std::io::ErrorKind;
 
-use crate::common::{self, Client, Server, stat, wait_for};
+use crate::common::{self, Client, Server, ports::DeadPort, stat, wait_for};
 use heirloom::{ConnId, Connection, Net, Origin, Reason, Result, Service, testing::Harness};
 
 #[test]
@@ -142,8 +142,8 @@ fn the_counters_add_up() {
     let ends = end_in_every_way(&server);
     wait_for("all ends", || stat(&mut control, "closed") == ends.len() as u64);
     // A dial that is refused is no connection, one that stands is two: here and there.
-    let nobody = free_port();
-    assert!(control.ask(&format!("dial 127.0.0.1:{nobody}")).starts_with("dial failed"));
+    let dead = DeadPort::new();
+    assert!(control.ask(&format!("dial {}", dead.address)).starts_with("dial failed"));
     assert!(control.ask(&format!("dial {}", server.address)).starts_with("dialed"));
     wait_for("the other end of the dial", || stat(&mut control, "accepted") == 7);
     let (accepted, dialed) = (stat(&mut control, "accepted"), stat(&mut control, "dialed"));
@@ -168,12 +168,6 @@ fn the_byte_counters_are_exact() {
     let (input, output) = (6 + 10 * 11 + 6, first.len() + 1 + 10 * 6);
     let exact = format!("messages: 11, bytes_in: {input}, bytes_out: {output},");
     assert!(second.contains(&exact), "{second} should say {exact}");
-}
-
-/// A port that nobody listens on.
-fn free_port() -> u16 {
-    let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    socket.local_addr().unwrap().port()
 }
 
 #[test]

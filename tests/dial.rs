@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use crate::common::{Client, DEADLINE, Server, fill_queue, leave_socket, stat};
+use crate::common::{Client, DEADLINE, Server, fill_queue, leave_socket, ports::DeadPort, stat};
 use heirloom::limits::DIAL_TIMEOUT;
 
 #[test]
@@ -50,11 +50,9 @@ fn a_dial_over_a_unix_socket_stands_and_knows_its_peer() {
 fn a_dial_to_nobody_is_refused() {
     let server = Server::of("lab").start();
     let mut client = server.connect();
-    let port = {
-        let socket = TcpListener::bind("127.0.0.1:0").unwrap();
-        socket.local_addr().unwrap().port()
-    };
-    assert_eq!(client.ask(&format!("dial 127.0.0.1:{port}")), "dial failed: connection refused");
+    let dead = DeadPort::new();
+    let answer = client.ask(&format!("dial {}", dead.address));
+    assert_eq!(answer, "dial failed: connection refused");
     let path = server.dir.path("nobody");
     let answer = client.ask(&format!("dial unix:{}", path.display()));
     assert_eq!(answer, "dial failed: entity not found");
@@ -104,12 +102,9 @@ fn a_dial_that_nobody_answers_times_out() {
 fn many_dials_at_once_each_have_their_own_end() {
     let server = Server::of("lab").start();
     let mut clients: Vec<Client> = (0..50).map(|_| server.connect()).collect();
-    let dead = {
-        let socket = TcpListener::bind("127.0.0.1:0").unwrap();
-        socket.local_addr().unwrap()
-    };
+    let dead = DeadPort::new();
     for (n, client) in clients.iter_mut().enumerate() {
-        let target = if n % 2 == 0 { server.address.clone() } else { dead.to_string() };
+        let target = if n % 2 == 0 { server.address.clone() } else { dead.address.to_string() };
         client.send(format!("dial {target}\n"));
     }
     for (n, client) in clients.iter_mut().enumerate() {

@@ -434,7 +434,7 @@ impl Source {
     /// The lines that are code in the library: no comments, and not the tests that end a file.
     fn code(&self) -> impl Iterator<Item = (usize, &str)> {
         let tests = self.lines.windows(2).position(|pair| {
-            pair[0].trim() == "#[cfg(test)]" && pair[1].trim_start().starts_with("mod ")
+            pair[0].trim() == "#[cfg(test)]" && has_word(&pair[1], "mod") && pair[1].ends_with('{')
         });
         let lines = self.lines[..tests.unwrap_or(self.lines.len())].iter().enumerate();
         lines

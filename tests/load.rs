@@ -7,7 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::common::load::{Client, Failure, Kind, Tally};
+use crate::common::{
+    load::{Client, Failure, Kind, Tally},
+    ports::DeadPort,
+};
 
 const REQUEST: &[u8] = b"how are you\n";
 const ANSWER: &[u8] = b"all is well\n";
@@ -54,10 +57,8 @@ fn an_answer_that_is_right_to_the_byte_is_no_failure() {
 
 #[test]
 fn nobody_listening_is_refused() {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let client = TcpStream::connect(listener.local_addr().expect("its address"));
-    let taken = client.as_ref().map(TcpStream::local_addr).expect("a client").expect("its address");
-    assert_eq!(kind_of(converse(taken, PATIENCE)), Kind::Refused);
+    let dead = DeadPort::new();
+    assert_eq!(kind_of(converse(dead.address, PATIENCE)), Kind::Refused);
 }
 
 /// Whoever closes before it has read everything resets the connection: see RFC 2525, 2.17.

@@ -10,7 +10,9 @@ use std::{
 use crate::common::{
     Client, Dir, Server, Setup,
     dns::{Dns, Reply},
-    fill_queue, in_session, stat, wait_for,
+    fill_queue, in_session,
+    ports::DeadPort,
+    stat, wait_for,
 };
 use heirloom::{Alarm, Backoff, Connection, Net, Origin, Result, Service, Start, testing::Harness};
 use hickory_proto::op::ResponseCode;
@@ -116,7 +118,8 @@ fn what_is_wrong_with_a_name_is_said_with_the_name_and_the_server() {
     assert_eq!(world.dns.asked("silent.example."), 2);
     // One that exists, where nobody listens.
     world.dns.has("db.example.", &[HOME], 60);
-    drop(std::mem::replace(&mut world.target, TcpListener::bind((HOME, 0)).expect("a port")));
+    let dead = DeadPort::new();
+    world.port = dead.address.port();
     let port = world.port;
     let failure = world.failure("db.example");
     let refused =

@@ -9,6 +9,7 @@ use std::{
 
 use crate::common::{
     Client, DEADLINE, Server, fill_queue,
+    ports::DeadPort,
     restart::{Engine, Lab},
     wait_for, wait_gone,
 };
@@ -122,9 +123,12 @@ fn one_more_than_a_destination_may_have_is_refused_and_others_are_not() {
     for _ in 0..5 {
         assert_eq!(client.ask(&format!("dial {nobody}")), "dial failed: entity not found");
     }
-    let dead = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let dead = DeadPort::new();
     for _ in 0..5 {
-        assert_eq!(client.ask(&format!("dial {dead}")), "dial failed: connection refused");
+        assert_eq!(
+            client.ask(&format!("dial {}", dead.address)),
+            "dial failed: connection refused"
+        );
     }
 }
 

@@ -1,8 +1,8 @@
 //! Bugs that were there once, each by name.
 
-use std::{net::TcpListener, os::fd::AsRawFd, process::Command, time::Duration};
+use std::{os::fd::AsRawFd, process::Command, time::Duration};
 
-use crate::common::{Client, Dir, Server, example, run_to_end, stat, wait_for};
+use crate::common::{Client, Dir, Server, example, ports::DeadPort, run_to_end, stat, wait_for};
 use heirloom::{ConnId, Connection, Hold, Net, Origin, Reason, Result, Service, testing::Harness};
 use nix::sys::{
     signal::Signal::{SIGCONT, SIGSTOP},
@@ -71,19 +71,14 @@ fn what_follows_urgent_data_is_read() {
     assert_eq!((client.line(), client.line()), ("before".to_owned(), "behind".to_owned()));
 }
 
-/// A port that nobody listens on.
-fn dead_port() -> u16 {
-    let socket = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    socket.local_addr().expect("its address").port()
-}
-
 /// `closed` counted dials that were refused, so that it went past what had been opened; and the log
 /// had a line for the end of a connection that never was.
 #[test]
 fn a_refused_dial_was_counted_as_a_closed_connection() {
     let server = Server::of("lab").env("RUST_LOG", "debug").start();
     let mut client = server.connect();
-    assert!(client.ask(&format!("dial 127.0.0.1:{}", dead_port())).contains("refused"));
+    let dead = DeadPort::new();
+    assert!(client.ask(&format!("dial {}", dead.address)).contains("refused"));
     client.ask("who"); // the turn that buried the dial is over
     assert_eq!(stat(&mut client, "closed"), 0);
     assert_eq!(server.count_lines("close #"), 0, "{}", server.log());
@@ -105,7 +100,8 @@ fn a_dial_cut_the_wait_at_the_connection_limit_short() {
     }
     // 38 are left, and 36 is where it accepts again.
     let control = &mut inside[0];
-    assert!(control.ask(&format!("dial 127.0.0.1:{}", dead_port())).contains("refused"));
+    let dead = DeadPort::new();
+    assert!(control.ask(&format!("dial {}", dead.address)).contains("refused"));
     let turns = stat(control, "turns");
     wait_for("some turns", || stat(control, "turns") > turns + 20);
     assert_eq!(stat(control, "accepted"), 40);

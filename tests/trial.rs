@@ -11,6 +11,7 @@ use std::{
 use crate::common::{
     Dir, Server, example, fill_queue,
     ops::Ran,
+    ports::DeadPort,
     restart::Engine,
     rude::{self, Deed, Manners, Rude},
     run_to_end, wait_for,
@@ -394,7 +395,8 @@ fn a_restart_of_which_nothing_is_seen_fails_the_trial() {
 
 #[test]
 fn a_server_that_does_not_serve_is_not_tried() {
-    let address = free_address();
+    let dead = DeadPort::new();
+    let address = dead.address.to_string();
     let how = ["--address", &address, "--restart", "true", "--until", "1"];
     let ran = run(&[&how[..], &["--protocol", "line"]].concat());
     assert_eq!(ran.status, Some(2), "{ran:?}");

@@ -29,6 +29,7 @@ pub mod openmetrics;
 pub mod ops;
 #[path = "../../examples/lab/pattern.rs"]
 pub mod pattern;
+pub mod ports;
 pub mod postgres;
 #[macro_use]
 pub mod promises;
