@@ -1,7 +1,7 @@
 //! Cutting bytes into messages: lines, and frames that begin with their length.
 //!
 //! ```sh
-//! cargo bench --bench codec
+//! cargo bench --features benches --bench codec
 //! ```
 
 use std::hint::black_box;

@@ -2,7 +2,7 @@
 //! one read: the deadlines of the load client of `examples/common` would be measured, too.
 //!
 //! ```sh
-//! cargo build --release --example echo && cargo bench --bench echo
+//! cargo build --profile bench --example echo && cargo bench --features benches --bench echo
 //! ```
 
 #[path = "common/mod.rs"]

@@ -1,7 +1,7 @@
 //! One message to many connections, copied to each or shared by all: what it takes of the server's core.
 //!
 //! ```sh
-//! cargo bench --bench fanout
+//! cargo bench --features benches --bench fanout
 //! ```
 //!
 //! The server is this program in a process of its own. A line asks it to send so many bytes to everybody.

@@ -1,7 +1,7 @@
 //! Timers, with 1, ten thousand and a million of them waiting.
 //!
 //! ```sh
-//! cargo bench --bench timer
+//! cargo bench --features benches --bench timer
 //! ```
 
 use std::time::{Duration, Instant};

@@ -4,7 +4,7 @@
 //! them the ciphers alone, with nothing around: less than that no records by ring can take.
 //!
 //! ```sh
-//! cargo bench --features tls --bench tls      # half a minute
+//! cargo bench --features benches,tls --bench tls      # half a minute
 //! ```
 
 use std::{

@@ -1,7 +1,7 @@
 //! Turns in memory: what the reactor takes for a message when the kernel takes nothing.
 //!
 //! ```sh
-//! cargo bench --bench turn
+//! cargo bench --features benches --bench turn
 //! ```
 //!
 //! The peer is in memory too, and each byte is copied into it and out of it once more than in a server.

@@ -1,5 +1,5 @@
 //! Real database clients in a server that is forked: each process has its own connections, and says nothing on the
-//! other's. What these tests need is not everywhere: `cargo test --test promises clients:: -- --ignored`.
+//! other's. What these tests need is not everywhere: `cargo test --features postgres --test promises clients:: -- --ignored`.
 
 use crate::common::{Client, Server, postgres::Postgres, redis::Redis, wait_for, wait_gone};
 use nix::sys::signal::Signal;

@@ -17,6 +17,7 @@ mod callbacks;
 mod capacity;
 mod chain;
 mod chat;
+#[cfg(feature = "postgres")]
 mod clients;
 mod closing;
 mod command_line;

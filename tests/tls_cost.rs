@@ -1,8 +1,8 @@
 //! What TLS connections cost that are idle, and that move. A release build of the lab has to be there:
 //!
 //! ```sh
-//! cargo build --release --features tls --example lab
-//! cargo test --release --features tls --test promises tls_cost:: -- --ignored --nocapture
+//! cargo build --profile bench --features tls --example lab
+//! cargo test --profile bench --features tls --test promises tls_cost:: -- --ignored --nocapture
 //! ```
 
 use std::{fs, net::TcpStream, sync::Arc};

@@ -64,7 +64,7 @@ pub fn free_address() -> io::Result<String> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
 }
 
-/// The release build of an example, which is to be built before.
+/// An example that was built before, in the profile of the benchmarks.
 pub fn example(name: &str) -> Command {
     let me = env::current_exe().unwrap_or_default(); // target/release/deps/...
     let profile = me.ancestors().nth(2).unwrap_or(Path::new("."));

@@ -2,11 +2,11 @@
 //! first one of the new. And what it costs to write connections down.
 //!
 //! ```sh
-//! cargo bench --bench handover                            # two minutes
-//! cargo bench --bench handover -- fork-exec/10000
-//! cargo build --release --example kv && cargo bench --bench handover -- --state              # ten minutes
-//! cargo bench --bench handover -- --state --keys 100000,10000000 --rounds 3
-//! cargo bench --bench handover -- --state --against OTHER/kv   # beside another build of the example
+//! cargo bench --features benches --bench handover                            # two minutes
+//! cargo bench --features benches --bench handover -- fork-exec/10000
+//! cargo build --profile bench --example kv && cargo bench --features benches --bench handover -- --state              # ten minutes
+//! cargo bench --features benches --bench handover -- --state --keys 100000,10000000 --rounds 3
+//! cargo bench --features benches --bench handover -- --state --against OTHER/kv   # beside another build of the example
 //! ```
 //!
 //! The program is its own server: it starts itself with `--serve`. One connection asks all the time, the

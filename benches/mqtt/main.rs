@@ -1,8 +1,8 @@
 //! The broker of `examples/mqtt` beside mosquitto: the same messages, on the same machine, in one go, in turns.
 //!
 //! ```sh
-//! cargo build --release --examples && cargo bench --bench mqtt             # two minutes
-//! cargo bench --bench mqtt -- --millis 100 --rounds 1                      # does it work
+//! cargo build --profile bench --examples && cargo bench --features benches --bench mqtt             # two minutes
+//! cargo bench --features benches --bench mqtt -- --millis 100 --rounds 1                      # does it work
 //! ```
 //!
 //! The servers have one core, the load has another. What is compared is the time that a published message takes of

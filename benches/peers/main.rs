@@ -1,25 +1,25 @@
 //! heirloom beside others: the same work, on the same machine, in one go, in turns.
 //!
 //! ```sh
-//! cargo bench --bench peers                       # everything: some twenty minutes
-//! cargo bench --bench peers -- --quick            # does it work: a minute
-//! cargo bench --bench peers -- --only echo --rounds 9
-//! cargo bench --bench peers -- --only redis-benchmark --rounds 3    # beside redis, by its own client
-//! cargo bench --bench peers -- --only "restarts, heirloom" --gap 5000    # a million requests each: 17 minutes
-//! cargo bench --bench peers -- --only state --keys 1000000    # restarts with state in memory, beside redis and memcached
-//! cargo bench --bench peers -- --only "echo 64 B, 50" --before ../old/target/release/examples
-//! cargo bench --features tls --bench peers -- --only TLS --rounds 3    # with TLS: three minutes
+//! cargo bench --features benches --bench peers                       # everything: some twenty minutes
+//! cargo bench --features benches --bench peers -- --quick            # does it work: a minute
+//! cargo bench --features benches --bench peers -- --only echo --rounds 9
+//! cargo bench --features benches --bench peers -- --only redis-benchmark --rounds 3    # beside redis, by its own client
+//! cargo bench --features benches --bench peers -- --only "restarts, heirloom" --gap 5000    # a million requests each: 17 minutes
+//! cargo bench --features benches --bench peers -- --only state --keys 1000000    # restarts with state in memory, beside redis and memcached
+//! cargo bench --features benches --bench peers -- --only "echo 64 B, 50" --before ../old/target/release/examples
+//! cargo bench --features benches,tls --bench peers -- --only TLS --rounds 3    # with TLS: three minutes
 //! ```
 //!
 //! What a plain server pays for being built with the feature, which is to be nothing:
 //!
 //! ```sh
-//! cargo build --release --example echo --target-dir target/without
-//! cargo bench --features tls --bench peers -- --only "echo 64 B, 50" --before target/without/release/examples
-//! cargo bench --features tls --bench peers -- --only "idle, echo" --before target/without/release/examples
+//! cargo build --profile bench --example echo --target-dir target/without
+//! cargo bench --features benches,tls --bench peers -- --only "echo 64 B, 50" --before target/without/release/examples
+//! cargo bench --features benches,tls --bench peers -- --only "idle, echo" --before target/without/release/examples
 //! ```
 //!
-//! With `--before` the examples of an earlier tree take part as well (`cargo build --release --examples` there).
+//! With `--before` the examples of an earlier tree take part as well (`cargo build --profile bench --examples` there).
 //! The servers have one core, the load has another. What is compared is the time that a request takes of
 //! the server's core, in each round by itself; the table has the median of these ratios and their range.
 //!

@@ -2,7 +2,9 @@
 //! out in silence.
 
 use std::{
-    env, fs, io,
+    env,
+    ffi::OsStr,
+    fs, io,
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -83,7 +85,7 @@ impl Peer {
 
 /// Where everything is.
 pub struct Ground {
-    /// What was built, in the profile of this program: release, unless cargo was told another one.
+    /// What was built, in the profile of this program: bench, unless cargo was told another one.
     built: PathBuf,
     /// The examples of an earlier tree, if that is to be compared.
     before: Option<PathBuf>,
@@ -101,7 +103,11 @@ impl Ground {
         let me = env::current_exe()?; // target/release/deps/peers-...
         let target = me.ancestors().nth(3).ok_or_else(|| io::Error::other("no target folder"))?;
         let built = me.ancestors().nth(2).unwrap_or(target);
-        let profile = built.file_name().filter(|name| *name != "debug");
+        let profile = match built.file_name().and_then(OsStr::to_str) {
+            Some("debug") | None => "dev",
+            Some("release") => "bench", // both have this folder
+            Some(other) => other,
+        };
         let folder = target.join("peers");
         fs::create_dir_all(&folder)?;
         let build =
@@ -111,8 +117,7 @@ impl Ground {
                     vec!["--bins", "--example=echo", "--example=http", "--example=kv"],
                     |it| vec!["--example", it],
                 ))
-                .arg("--profile")
-                .arg(profile.unwrap_or("dev".as_ref()))
+                .args(["--profile", profile])
                 .args(cfg!(feature = "tls").then_some("--features=tls"))
                 .arg("--target-dir")
                 .arg(target)

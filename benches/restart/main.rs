@@ -1,10 +1,10 @@
 //! What a restart costs, by engine, heap and connections, beside other ways to make a process.
 //!
 //! ```sh
-//! cargo build --release --example lab && cargo bench --bench restart
-//! cargo bench --bench restart -- --quick
-//! cargo bench --bench restart -- --picture
-//! cargo bench --bench restart -- --prepared 256 1024     # MiB
+//! cargo build --profile bench --example lab && cargo bench --features benches --bench restart
+//! cargo bench --features benches --bench restart -- --quick
+//! cargo bench --features benches --bench restart -- --picture
+//! cargo bench --features benches --bench restart -- --prepared 256 1024     # MiB
 //! ```
 //!
 //! Each restart is split into: how long the old process's loop stands still, from the trigger to ready, from

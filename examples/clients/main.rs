@@ -2,7 +2,7 @@
 //!
 //! ```sh
 //! CLIENTS_POSTGRES='host=/run/postgresql user=postgres' CLIENTS_REDIS=redis://127.0.0.1 \
-//!     cargo run --release --example clients -- --pid-file /tmp/clients.pid    # then, elsewhere:
+//!     cargo run --release --features postgres --example clients -- --pid-file /tmp/clients.pid    # then, elsewhere:
 //! nc 127.0.0.1 7785                              # sql SELECT pg_backend_pid(), or: redis CLIENT ID
 //! kill -HUP $(cat /tmp/clients.pid)              # a new generation, for which that is another number
 //! ```

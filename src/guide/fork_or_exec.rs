@@ -138,7 +138,7 @@
 //! methods are not called, but at a roll back they are: what a service does not `export` stays with the new
 //! process then, and drains. Until the new process serves, its death loses nothing; after that its
 //! connections die with it.
-//! `cargo bench --bench handover` measures for how long nobody serves.
+//! `cargo bench --features benches --bench handover` measures for how long nobody serves.
 //!
 //! # How the state goes along
 //!
@@ -173,7 +173,7 @@
 //! The first three columns are this crate's restarts, medians of eleven. On yours:
 //!
 //! ```sh
-//! cargo build --release --example lab && cargo bench --bench restart
+//! cargo build --profile bench --example lab && cargo bench --features benches --bench restart
 //! cargo run --release --example lessons -- fork-cost 10 256 1024 4096    # the system calls alone
 //! ```
 //!

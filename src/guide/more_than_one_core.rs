@@ -94,7 +94,7 @@
 //!
 //! By default each worker has a socket of its own at the address (`SO_REUSEPORT`), and the kernel chooses one for each client, by a hash of both
 //! addresses. With [`shared`](crate::Workers::shared) all wait at one queue, and who is awake first takes what is there. Measured with two workers of `http`
-//! on two cores of a machine that others used as well (`cargo bench --bench peers -- --only workers`):
+//! on two cores of a machine that others used as well (`cargo bench --features benches --bench peers -- --only workers`):
 //!
 //! | | a socket for each | one queue |
 //! |---|---|---|
@@ -106,8 +106,8 @@
 //! Connections that stay are what balance is about, and they stay where they came to: so the socket for each is the default. One queue is better where requests are
 //! short-lived connections, or where one worker may be busy for long in a callback, since its clients go to the others.
 //!
-//! What a second worker brings, each beside a thread of load on its own core, with nothing else on the machine (`cargo bench --features tls
-//! --bench peers -- --only workers --rounds 3`; median and range):
+//! What a second worker brings, each beside a thread of load on its own core, with nothing else on the machine (`cargo bench --features
+//! benches,tls --bench peers -- --only workers --rounds 3`; median and range):
 //!
 //! | `GET /`, 50 connections for each worker | rate of two to one | nginx 1.22, the same | CPU per request of two, ours / nginx |
 //! |---|---|---|---|

@@ -71,6 +71,6 @@
 //! is seen (`--patience`, 30 s), requests that could not be tried, INT or TERM; what is known is printed.
 //!
 //! `--format json` has all of it for programs (milliseconds; `at` is seconds from the start), `svg` a picture.
-//! `cargo bench --bench peers -- --only restarts` is one trial each of heirloom, nginx, haproxy, redis, tokio and others.
+//! `cargo bench --features benches --bench peers -- --only restarts` is one trial each of heirloom, nginx, haproxy, redis, tokio and others.
 //!
 //! Next: [limits and defaults](super::limits_and_defaults).

@@ -5,11 +5,11 @@
 //! haproxy` for the others:
 //!
 //! ```sh
-//! cargo build --release --examples
-//! cargo bench --bench peers       # the table, its chart, memory, restarts under load: 15 minutes
-//! cargo bench --bench restart     # how long the loop stands still, and its chart: 10 minutes
-//! cargo bench                     # these and the parts: codec, timer, turn, echo, fanout, handover
-//! cargo bench --features tls --bench tls    # records; with sockets: --bench peers -- --only TLS
+//! cargo build --profile bench --examples
+//! cargo bench --features benches --bench peers      # the table, its chart, memory, restarts under load: 15 minutes
+//! cargo bench --features benches --bench restart    # how long the loop stands still, and its chart: 10 minutes
+//! cargo bench --features benches                    # these and the parts: codec, timer, turn, echo, fanout, handover
+//! cargo bench --features benches,tls --bench tls    # records; with sockets: --bench peers -- --only TLS
 //! ```
 //!
 //! # Beside others
@@ -40,7 +40,7 @@
 //! | churn, RESP | 24.95 | **1.01** (1.00–1.03) | **0.96** (0.95–0.98) | redis **0.91** (0.89–0.92) |
 //! | churn, HTTP | 25.20 | **1.06** (1.05–1.07) | **1.02** (1.01–1.03) | may_minihttp **0.93** (0.91–0.94), nginx **1.03** (1.00–1.05), haproxy **1.00** (0.99–1.02) |
 //!
-//! `cargo bench --bench peers` draws the same as a chart; the one that was drawn here is
+//! `cargo bench --features benches --bench peers` draws the same as a chart; the one that was drawn here is
 //! `benches/charts/peers.svg`.
 //!
 //! # With TLS
@@ -48,7 +48,7 @@
 //! A request's record is opened where it was read, and all answers of a turn are sealed as one, in one buffer of the process,
 //! without an allocation. In memory, without a socket, as a ratio: ours divided by that of rustls' buffered API and of openssl 3.0,
 //! by the same cipher. No records by ring can take less than its ciphers alone; the last column is these divided by rustls'
-//! time. By `cargo bench --features tls --bench tls`, of five runs the least that each has taken: a dozen other processes
+//! time. By `cargo bench --features benches,tls --bench tls`, of five runs the least that each has taken: a dozen other processes
 //! wanted the machine's two cores meanwhile, so all times are long.
 //!
 //! | 64 B each way | µs | rustls, buffered | openssl | the ciphers, to rustls |
@@ -72,18 +72,18 @@
 //! requests come at once: those of one read are opened together, and what is answered in one turn leaves as one record and
 //! by one write, whether 16 requests have come in one record or in 16. Against tokio-rustls, nginx, and haproxy in front of a plain
 //! server, in CPU of the server, with what a handshake takes by ECDSA, RSA and ticket:
-//! `cargo bench --features tls --bench peers -- --only TLS --rounds 3`.
+//! `cargo bench --features benches,tls --bench peers -- --only TLS --rounds 3`.
 //!
 //! # Memory
 //!
 //! Of the process for each of 10,000 idle connections that have had one answer, in bytes: echo 246, kv 301,
 //! http 373. Beside them nginx 526, haproxy 914, libevent 1,021, tokio 4,864, redis 9,844, may_minihttp 20,260;
-//! the bare loop, which knows nothing of its connections, 61. Measured by `cargo bench --bench peers`.
+//! the bare loop, which knows nothing of its connections, 61. Measured by `cargo bench --features benches --bench peers`.
 //!
 //! # Restarts under load
 //!
 //! 100 of them, with 2,000 new connections a second, one request each; times in µs. The window is 100 ms from
-//! the trigger on. Measured by `cargo bench --bench peers`.
+//! the trigger on. Measured by `cargo bench --features benches --bench peers`.
 //!
 //! | way | failed | p99 outside the window | p99 in it | the slowest in it |
 //! |---|---:|---:|---:|---:|
@@ -93,7 +93,7 @@
 //! | haproxy, reload | 0 of 101,000 | 229 | 6,685 | 13,863 |
 //! | the bare loop, std `Command` with `pre_exec` | 0 of 101,000 | 272 | 2,035 | 5,216 |
 //!
-//! With a restart every 5 s instead (`cargo bench --bench peers -- --only "restarts, heirloom" --gap 5000`), 0
+//! With a restart every 5 s instead (`cargo bench --features benches --bench peers -- --only "restarts, heirloom" --gap 5000`), 0
 //! of 1,010,000 requests failed by either engine.
 //!
 //! # While a new process is made
@@ -122,12 +122,12 @@
 //! It took 0.4 MiB more of memory, since the heap had no holes. A write to a page of 2 MiB splits it while both
 //! processes live: of 1 GiB, which is 512 of them, 38 % are left after 512 writes, 13 % after 1,024 and 2 %
 //! after 2,048 (`benches/charts/huge-pages.svg`). With 4 GiB each was measured once.
-//! Measured by `cargo bench --bench restart -- --prepared`.
+//! Measured by `cargo bench --features benches --bench restart -- --prepared`.
 //!
 //! The first answer by the new process comes 0.8 ms after the trigger by fork and 2.0 ms by fork-exec (10 MiB,
-//! no connections), 4.5 and 5.1 ms with 10,000 connections. Measured by `cargo bench --bench restart`.
+//! no connections), 4.5 and 5.1 ms with 10,000 connections. Measured by `cargo bench --features benches --bench restart`.
 //!
-//! For how long nobody serves the connections that move: `cargo bench --bench handover`.
+//! For how long nobody serves the connections that move: `cargo bench --features benches --bench handover`.
 //!
 //! # With state in memory
 //!
@@ -149,14 +149,14 @@
 //! process together had 2.00 times the heap at the most. The old one left with 0.7 ms of a core after a fork; after a
 //! fork-exec it gives all of its heap back, 1.6 s beside the new one.
 //!
-//! The chart is `benches/charts/handover-state.svg`. Measured by `cargo bench --bench handover -- --state --keys
+//! The chart is `benches/charts/handover-state.svg`. Measured by `cargo bench --features benches --bench handover -- --state --keys
 //! 100000,1000000,3000000 --rounds 3`; in another order of rounds, beside the servers alone:
-//! `cargo bench --bench peers -- --only state`.
+//! `cargo bench --features benches --bench peers -- --only state`.
 //!
 //! # The picture
 //!
 //! `benches/charts/restart.svg`, on the README, shows two restarts under load: new clients are answered by the
 //! new process at once, those that stay are served to their end. It moves, and all of it was measured:
-//! `cargo bench --bench restart -- --picture`.
+//! `cargo bench --features benches --bench restart -- --picture`.
 //!
 //! Next: [coming from nginx, tableflip or tokio](super::coming_from).
