@@ -1,15 +1,16 @@
-//! What TLS connections cost that are idle, and that move. A release build of the lab has to be there:
+//! What TLS connections cost that are idle, and that move. It says so of the echo server, optimized:
 //!
 //! ```sh
-//! cargo build --profile bench --features tls --example lab
-//! cargo test --profile bench --features tls --test promises tls_cost:: -- --ignored --nocapture
+//! cargo build --profile bench --features tls --example echo
+//! EXAMPLES=$PWD/target/release/examples cargo test --features tls --test promises tls_cost:: -- --ignored --nocapture
 //! ```
 
 use std::{fs, net::TcpStream, sync::Arc};
 
 use crate::common::{
+    Server,
     restart::Engine,
-    tls::{BOTH, Secured, TlsClient},
+    tls::{BOTH, Pki, TlsClient},
 };
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
@@ -28,61 +29,76 @@ fn memory(pid: i32) -> usize {
     kib.trim().parse::<usize>().expect("a number") * 1024
 }
 
-fn lab(count: usize) -> Secured {
-    Secured::with("tls", "tickets 3600", |setup| {
-        let setup = setup.arg("--move").env("LAB_PROBATION", 0).env("LAB_IDLE", 600_000);
-        setup.env("LAB_CONNECTIONS", count + 100)
-    })
+/// Prints for how long nobody served in each restart, and answers how many bytes one of `count` idle clients takes, of which some
+/// stay to be heard.
+fn measure<C>(
+    server: &Server,
+    count: usize,
+    connect: impl Fn() -> C,
+    idle: fn(C) -> TcpStream,
+    ask: fn(&mut C, &str),
+) -> usize {
+    ask(&mut connect(), "what only the first one needs");
+    let before = memory(server.pid());
+    let served = || {
+        let mut client = connect();
+        ask(&mut client, "hello");
+        client
+    };
+    let mut heard: Vec<C> = (0..50).map(|_| served()).collect();
+    let others: Vec<TcpStream> = (0..count - heard.len()).map(|_| idle(served())).collect();
+    let each = (memory(server.pid()) - before) / count;
+    let mut restarts = 0;
+    for round in 0..3 {
+        for engine in [Engine::Fork, Engine::ForkExec] {
+            server.restart(engine.signal());
+            heard.iter_mut().for_each(|client| ask(client, &format!("still there {round}")));
+            restarts += 1;
+            let line = server.wait_lines("none was served for", restarts).pop().expect("a line");
+            println!("{engine:?}: {}", line.trim_end());
+        }
+    }
+    drop(others);
+    each
 }
 
 #[test]
-#[ignore = "needs 10,000 descriptors and a release build"]
+#[ignore = "needs 10,000 descriptors and an optimized build"]
 fn an_idle_connection_and_a_move_cost_what_was_promised() {
     let count = count();
+    let echo =
+        || Server::of("echo").arg("--move").arg("--probation").arg("0").env("RUST_LOG", "info");
     let plain = {
-        let lab = lab(count);
-        let before = memory(lab.server.pid());
-        let clients: Vec<TcpStream> = (0..count)
-            .map(|_| {
-                let mut client = lab.server.connect();
-                client.ask("who");
-                client.stream
-            })
-            .collect();
-        let each = (memory(lab.server.pid()) - before) / count;
-        for engine in [Engine::Fork, Engine::ForkExec, Engine::ForkExec] {
-            lab.server.restart(engine.signal());
-        }
-        println!("plain: {each} bytes an idle connection; {count} of them moved:");
-        lab.server.wait_lines("none was served for", 3).iter().for_each(|line| print!("{line}"));
-        drop(clients);
-        each
+        let server = echo().start();
+        measure(
+            &server,
+            count,
+            || server.connect(),
+            |client| client.stream,
+            |client, words| {
+                assert_eq!(client.ask(words), words);
+            },
+        )
     };
-    let lab = lab(count);
-    let config = Arc::new(lab.pki.client(BOTH));
-    let connect = || {
-        let mut client = TlsClient::connect(&lab.address, Arc::clone(&config), "localhost");
-        client.ask("who");
-        client
-    };
-    drop(connect()); // the certificate's key has been used
-    let before = memory(lab.server.pid());
-    let mut heard: Vec<TlsClient> = (0..50).map(|_| connect()).collect();
-    let others = (0..count - 50).map(|_| connect().stream.into_inner().sock);
-    let others: Vec<TcpStream> = others.collect();
-    let each = (memory(lab.server.pid()) - before) / count;
-    println!(
-        "TLS: {each} bytes an idle connection, {} beside a plain one; {count} of them moved:",
-        each - plain
+    println!("plain: {plain} bytes an idle connection");
+    let pki = Pki::new();
+    pki.make("localhost");
+    let server = echo()
+        .arg("--tls-cert")
+        .arg(pki.path("localhost.pem"))
+        .arg("--tls-key")
+        .arg(pki.path("localhost.key"))
+        .start();
+    let config = Arc::new(pki.client(BOTH));
+    let connect = || TlsClient::connect(&server.address, Arc::clone(&config), "localhost");
+    let each = measure(
+        &server,
+        count,
+        connect,
+        |client| client.stream.into_inner().sock,
+        |client, words| {
+            assert_eq!(client.ask(words), words);
+        },
     );
-    for round in 0..3 {
-        for engine in [Engine::Fork, Engine::ForkExec] {
-            lab.server.restart(engine.signal());
-            for client in &mut heard {
-                assert_eq!(client.ask(&format!("echo {round}")), round.to_string());
-            }
-        }
-    }
-    lab.server.wait_lines("none was served for", 6).iter().for_each(|line| print!("{line}"));
-    drop(others);
+    println!("TLS: {each} bytes an idle connection, {} beside a plain one", each - plain);
 }

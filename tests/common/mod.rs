@@ -78,11 +78,12 @@ use self::log::Log;
 /// How long a test waits for anything before it fails. Generous: machines are loaded at times.
 pub const DEADLINE: Duration = Duration::from_secs(45);
 
-/// The built binary of an example: `cargo test` puts it beside the tests.
+/// The built binary of an example: `cargo test` puts it beside the tests. `EXAMPLES` names another folder, for what is to be measured.
 pub fn example(name: &str) -> PathBuf {
     let tests = env::current_exe().expect("the test's own path");
     let profile = tests.parent().and_then(Path::parent).expect("target/<profile>/deps/<test>");
-    let path = profile.join("examples").join(name);
+    let folder = env::var_os("EXAMPLES").map_or_else(|| profile.join("examples"), PathBuf::from);
+    let path = folder.join(name);
     assert!(path.exists(), "{} is not built: run `cargo build --examples`", path.display());
     path
 }
