@@ -3,7 +3,7 @@
 //! ```sh
 //! cargo bench --features benches --bench peers                       # everything: some twenty minutes
 //! cargo bench --features benches --bench peers -- --quick            # does it work: a minute
-//! cargo bench --features benches --bench peers -- --only echo --rounds 9
+//! cargo bench --features benches --bench peers -- --only echo --only churn --rounds 9
 //! cargo bench --features benches --bench peers -- --only redis-benchmark --rounds 3    # beside redis, by its own client
 //! cargo bench --features benches --bench peers -- --only "restarts, heirloom" --gap 5000    # a million requests each: 17 minutes
 //! cargo bench --features benches --bench peers -- --only state --keys 1000000    # restarts with state in memory, beside redis and memcached
@@ -34,6 +34,7 @@ mod bare;
 mod common;
 mod handshakes;
 mod load;
+mod only;
 mod peers;
 mod protocol;
 mod redis_benchmark;
@@ -59,6 +60,7 @@ use crate::{
     },
     handshakes::Manner,
     load::{Load, Outcome},
+    only::Only,
     peers::{ALL, Ground, Peer},
     protocol::Protocol,
     secured::{Asked, Cover, Pair},
@@ -77,7 +79,7 @@ struct Options {
     idle: usize,
     plan: restarts::Plan,
     state: state::Plan,
-    only: String,
+    only: Only,
     before: Option<PathBuf>,
 }
 
@@ -90,7 +92,7 @@ impl Options {
         let (sizes, times) =
             if quick { (vec![10_000], 1) } else { (vec![1_000_000, 3_000_000], 5) };
         let state = state::Plan { sizes, rounds: times };
-        let (time, only, before) = (Duration::from_millis(millis), String::new(), None);
+        let (time, only, before) = (Duration::from_millis(millis), Only::default(), None);
         Options { rounds, time, idle, plan, state, only, before }
     }
 }
@@ -105,7 +107,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let options = parse(&words)?;
     allow_descriptors()?;
     let ground =
-        Ground::prepare(options.before.clone(), (options.only == "workers").then_some("http"))?;
+        Ground::prepare(options.before.clone(), options.only.is("workers").then_some("http"))?;
     let cores = Cores::find();
     match cores {
         Some(cores) => {
@@ -146,7 +148,7 @@ fn parse(words: &[String]) -> Result<Options, lexopt::Error> {
                 options.plan.gap = Duration::from_millis(parser.value()?.parse()?);
             }
             Arg::Long("before") => options.before = Some(parser.value()?.into()),
-            Arg::Long("only") => options.only = parser.value()?.string()?,
+            Arg::Long("only") => options.only.add(parser.value()?.string()?),
             other => return Err(other.unexpected()),
         }
     }
@@ -194,7 +196,7 @@ fn list<'a>(options: &'a Options, ground: &Ground) -> io::Result<Vec<Task<'a>>> 
     if cfg!(feature = "tls") {
         all.extend(with_tls(options, ground)?);
     }
-    all.retain(|task| task.title.contains(&options.only));
+    all.retain(|task| options.only.wants(&task.title));
     Ok(all)
 }
 
@@ -322,7 +324,7 @@ fn idle(ground: &Ground, options: &Options, cores: Option<Cores>) -> Result<(), 
     let plain = [Work::Echo, Work::Set(Resp::Two), Work::Http].map(|work| (work, Cover::Plain));
     for (work, cover) in plain.into_iter().chain(tls) {
         let name = if cover.is_tls() { "TLS, echo" } else { work.protocol() };
-        if !format!("idle, {name}").contains(&options.only) {
+        if !options.only.wants(&format!("idle, {name}")) {
             continue;
         }
         // haproxy's memory would be that of two.
@@ -363,7 +365,7 @@ fn all_restarts(
 ) -> Result<(), Box<dyn Error>> {
     let mut rows = Vec::new();
     for way in restarts::WAYS {
-        let is_wanted = format!("restarts, {}", way.name()).contains(&options.only);
+        let is_wanted = options.only.wants(&format!("restarts, {}", way.name()));
         if is_wanted && ground.lacks(way.peer(), Cover::Plain).is_none() {
             let story = restarts::run(ground, way, options.plan, cores);
             rows.push((way.name(), story.map_err(|e| format!("{}: {e}", way.name()))?));

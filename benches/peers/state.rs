@@ -3,14 +3,17 @@
 
 use std::{error::Error, io, thread, time::Duration};
 
-use crate::common::state::{
-    asker::Asker,
-    client::Client,
-    keys,
-    kv::Kv,
-    mebibytes, median, memory, millis, question,
-    rivals::{RIVALS, Rival, Sample},
-    spread,
+use crate::{
+    common::state::{
+        asker::Asker,
+        client::Client,
+        keys,
+        kv::Kv,
+        mebibytes, median, memory, millis, question,
+        rivals::{RIVALS, Rival, Sample},
+        spread,
+    },
+    only::Only,
 };
 
 /// Before the restart, and after it.
@@ -26,10 +29,10 @@ pub struct Plan {
     pub rounds: usize,
 }
 
-/// Measures all ways whose names contain `only`, and prints a table.
-pub fn run(plan: &Plan, kv: &std::path::Path, only: &str) -> Result<(), Box<dyn Error>> {
+/// Measures all ways that are wanted, and prints a table.
+pub fn run(plan: &Plan, kv: &std::path::Path, only: &Only) -> Result<(), Box<dyn Error>> {
     let mut rows = Vec::new();
-    let is_wanted = |name: &str| format!("state, {name}").contains(only);
+    let is_wanted = |name: &str| only.wants(&format!("state, {name}"));
     for &count in &plan.sizes {
         for (name, engine) in ENGINES.into_iter().filter(|(name, _)| is_wanted(name)) {
             rows.push((name, count, rounds(name, plan, || ours(kv, engine, count))?));

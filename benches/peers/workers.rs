@@ -21,6 +21,7 @@ use nix::{
 use crate::{
     common::process::{Cores, Running, pin},
     load::{self, Load, Outcome},
+    only::Only,
     peers::{Ground, Peer},
     secured::Cover,
     table::{self, median},
@@ -45,9 +46,9 @@ pub fn run(
     rounds: usize,
     time: Duration,
     cores: Option<Cores>,
-    only: &str,
+    only: &Only,
 ) -> Result<(), Box<dyn Error>> {
-    if !"workers".contains(only) {
+    if !only.wants("workers") {
         return Ok(());
     }
     let Some(cores) = cores else {
