@@ -25,6 +25,7 @@ mod missing_fin;
 mod process;
 mod reuseport;
 mod rewrap;
+#[cfg(feature = "postgres")]
 mod rolled_back;
 mod services;
 mod shared_epoll;
@@ -33,6 +34,8 @@ mod shutdown;
 mod sigchld;
 mod silent_end;
 mod stale_fd;
+#[cfg(feature = "postgres")]
+mod table;
 mod tell;
 mod truncated_fds;
 mod wire;
@@ -64,7 +67,7 @@ struct Verdict {
 }
 
 /// In the order in which they are best read.
-const LESSONS: [Lesson; 25] = [
+const LESSONS: &[Lesson] = &[
     // What a fork shares.
     shared_epoll::LESSON,
     missing_fin::LESSON,
@@ -80,6 +83,7 @@ const LESSONS: [Lesson; 25] = [
     equal_ids::LESSON,
     deleted_wal::LESSON,
     crossed_answers::LESSON,
+    #[cfg(feature = "postgres")]
     rolled_back::LESSON,
     silent_end::LESSON,
     // What a fork costs.
@@ -111,6 +115,10 @@ fn main() -> ExitCode {
         Some("all") => teach_all(),
         Some(name) => match LESSONS.iter().find(|lesson| lesson.name == name) {
             Some(lesson) => teach(lesson),
+            None if name == "rolled-back" => {
+                eprintln!("lessons: {name} needs the client: cargo run --features postgres ...");
+                return ExitCode::from(2);
+            }
             None => {
                 eprintln!("lessons: there is none about {name:?}; without a name, all are listed");
                 return ExitCode::from(2);
@@ -130,7 +138,7 @@ fn main() -> ExitCode {
 /// Each in a process of its own: what one does to its process must not reach the next.
 fn teach_all() -> Result<bool> {
     let mut all = true;
-    for lesson in &LESSONS {
+    for lesson in LESSONS {
         all &= Command::new(process::program()).arg(lesson.name).status()?.success();
     }
     Ok(all)

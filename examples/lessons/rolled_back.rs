@@ -4,7 +4,8 @@ use postgres::{Client, Config, NoTls, SimpleQueryMessage};
 
 use crate::{
     Lesson, Result, Verdict, process,
-    services::{self, Service},
+    services::Service,
+    table,
     tell::{right, say, wrong},
 };
 
@@ -53,7 +54,7 @@ fn teach() -> Result<Verdict> {
 
 /// How many orders, committed with Ok, are not there?
 fn lost(child_drops: bool) -> Result<u64> {
-    let service = services::postgres()?;
+    let service = table::start()?;
     for _ in 0..ORDERS {
         let mut client = connect(&service)?;
         let mut transaction = Some(client.transaction()?);

@@ -268,7 +268,7 @@
 //! | a generator of random numbers | both give out the same ids | `equal-ids` |
 //! | a database in a file | its log is deleted under the one that goes on | `deleted-wal` |
 //! | a client's connection | one reads what the other has asked for | `crossed-answers` |
-//! | a transaction | a drop in one rolls it back for both | `rolled-back` |
+//! | a transaction | a drop in one rolls it back for both | `rolled-back` (`--features postgres`) |
 //! | a subscription | a drop in one ends it for both, in silence | `silent-end` |
 //!
 //! # What a service holds

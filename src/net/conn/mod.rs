@@ -1,9 +1,10 @@
-//! One connection as data: where it stands and what is true of it (`state`), when it is late (`timeouts`), what was
-//! said of its end (`told`), where all of them are kept (`slots`), what their conversations remember (`sessions`), how many
-//! lead to one place (`destinations`), and what they may use (`limits`). No I/O; knows no reactor.
+//! One connection as data: where it stands and what is true of it (`state`), when it is late (`timeouts`, and of its own
+//! `patience`), what was said of its end (`told`), where all of them are kept (`slots`), what their conversations remember
+//! (`sessions`), how many lead to one place (`destinations`), and what they may use (`limits`). No I/O; knows no reactor.
 
 mod destinations;
 mod limits;
+mod patience;
 mod sessions;
 mod slots;
 mod state;

@@ -8,7 +8,7 @@ use std::{
 
 use mio::{Interest, Registry};
 
-use super::{limits::Limits, timeouts::Patience, told::Told};
+use super::{limits::Limits, patience::Patience, told::Told};
 use crate::{
     buffer::Output,
     clock::Stamp,

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{ConnState, Phase};
+use super::{ConnState, Phase, patience::Patience};
 use crate::{
     clock::Stamp,
     limits::PROXY_HEADER_WITHIN,
@@ -58,17 +58,6 @@ impl Watched {
 pub(crate) struct SharedTimeouts {
     pub of_all: Timeouts,
     of_listeners: BTreeMap<u16, Timeouts>,
-}
-
-/// What few connections have: timeouts of their own, or a silence that was told and goes on.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Patience {
-    pub own: Option<Timeouts>,
-    /// From when on a silence counts at the earliest, by direction: since its limit was set, or its service was
-    /// asked what to do about it.
-    pub counts_from: [Option<Stamp>; 3],
-    /// From when on a first message could be heard, if not from the beginning.
-    pub first_from: Option<Stamp>,
 }
 
 impl SharedTimeouts {
