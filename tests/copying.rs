@@ -11,7 +11,10 @@ use crate::common::{
     restart::{Engine, Lab, slay, stop, zombies_of},
     wait_for, wait_gone,
 };
-use nix::sys::signal::Signal;
+use nix::{
+    poll::{PollTimeout, poll},
+    sys::signal::Signal,
+};
 
 /// How long a copy takes here that is to be slow.
 const LONG: Duration = Duration::from_secs(2);
@@ -287,11 +290,15 @@ fn time_in(verdict: &str, name: &str) -> Duration {
 /// So much later than promised is the scheduler's doing.
 const SLACK: Duration = Duration::from_millis(10);
 
-/// The best of a few: on a machine that has other things to do one of them may be late.
-fn best_of_five(mut lateness: impl FnMut() -> Duration) -> Duration {
+/// How much later than promised something was: the best of a few, since on a machine that has other things to do one of them may be
+/// late, and without what any sleep of this length is late by, which on a virtual machine is some milliseconds.
+fn best_of_five(limit: Duration, mut lateness: impl FnMut() -> Duration) -> Duration {
     let mut best = Duration::MAX;
     for _ in 0..5 {
-        best = best.min(lateness());
+        let begun = Instant::now();
+        poll(&mut [], PollTimeout::try_from(limit).expect("a short time")).expect("a sleep");
+        let overslept = begun.elapsed() - limit;
+        best = best.min(lateness().saturating_sub(overslept));
         if best <= SLACK {
             break;
         }
@@ -312,7 +319,7 @@ fn each_limit_holds_to_the_millisecond_whatever_takes_long() {
     ] {
         let lab = lab(|setup| adjust(setup).env(name, limit.as_millis()));
         lab.slow_down(callback, DEADLINE);
-        let late = best_of_five(|| {
+        let late = best_of_five(limit, || {
             let mut client = lab.connect();
             let answer = client.ask("restart fork-exec");
             assert!(answer.contains("the state was not copied within 300ms"), "{answer}");
@@ -325,22 +332,22 @@ fn each_limit_holds_to_the_millisecond_whatever_takes_long() {
 /// The time that a new side has to be ready is no part of the copy's, nor the other way round.
 #[test]
 fn the_copy_has_a_time_of_its_own() {
-    let limit = LONG * 3 / 4;
+    let limit = Duration::from_millis(700);
     let lab = lab(|setup| setup.env("LAB_READY", limit.as_millis()));
     slow_pages(&lab, "save_page");
     assert_eq!(lab.restart_by(Engine::ForkExec), lab.pid(), "it took {LONG:?}");
     lab.speed_up();
     if cfg!(debug_assertions) {
-        let late = best_of_five(|| {
+        let late = best_of_five(limit, || {
             fs::write(lab.scratch("fault"), "NewTaken hang").expect("a file");
             let mut client = lab.connect();
             let answer = client.ask("restart fork-exec");
-            assert!(answer.contains("the new side was not ready within 1.5s"), "{answer}");
+            assert!(answer.contains("the new side was not ready within 700ms"), "{answer}");
             let verdict = client.ask("verdict");
             let (_, copied) = verdict.split_once("Copied {").expect("it was copied");
-            let (took, copied) = (time_in(&verdict, "took"), time_in(copied, "took"));
-            took - copied - limit // and the time in which it was made
+            time_in(&verdict, "took") - time_in(copied, "took") - limit
         });
-        assert!(late <= SLACK, "{late:?} too late");
+        // A program that is not optimized has to be started as well, which is the time of neither.
+        assert!(late <= SLACK + PROMPT, "{late:?} too late");
     }
 }

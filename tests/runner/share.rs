@@ -19,10 +19,9 @@ const BY_THEMSELVES: [&str; 1] = ["faults::"];
 
 /// Tests with nobody beside them, by the beginnings of their names. They measure a part of themselves, or keep all cores busy to
 /// their end, so that the others would only make them late; or their clients wait for a quarter of a second, and no longer.
-const ALONE: [&str; 10] = [
+const ALONE: [&str; 9] = [
     "capacity::",
     "copying::each_limit_holds_to_the_millisecond",
-    "copying::the_copy_has_a_time_of_its_own",
     "deferred::clients_are_served_between_the_pieces",
     "kv_clients::",
     "moving_back_load::",
