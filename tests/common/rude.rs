@@ -126,7 +126,7 @@ pub fn one_visit(path: PathBuf) {
         let (stream, _) = listener.accept().expect("a client");
         let mut line = String::new();
         BufReader::new(&stream).read_line(&mut line).expect("a request");
+        std::fs::remove_file(&path).expect("a path of ours"); // before anybody else comes
         (&stream).write_all(ANSWER).expect("the client takes it");
-        std::fs::remove_file(&path).expect("a path of ours");
     });
 }
