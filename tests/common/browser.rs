@@ -41,6 +41,7 @@ impl Browser {
             format!("--blink-settings=preferredColorScheme={}", u8::from(scheme != "dark"));
         let flags = [
             "--headless",
+            "--hide-scrollbars", // a page that becomes longer is as wide as before
             "--no-sandbox",
             "--disable-gpu",
             "--disable-quic",
