@@ -275,9 +275,13 @@ fn clients_stay_and_drain_or_go_along() {
         nothing_failed(&moved);
     }
     // They have gone along: not one of them was told to leave.
-    let line = ", 0 stay; none was served for";
-    server.wait_lines(line, 2); // the old one's word may come a moment later
-    assert_eq!(server.count_lines(line), 2, "{}", server.log());
+    let lines = server.wait_lines("none was served for", 3); // the old one's word may come a moment later
+    for line in &lines[1..] {
+        // But for who has pressed the button, who may be on the way out.
+        let moved = line.split_once("moved: ").and_then(|(_, rest)| rest.split(' ').next());
+        let moved: u32 = moved.and_then(|count| count.parse().ok()).expect("a number");
+        assert!(moved > 100, "all clients and this stream: {line}");
+    }
 }
 
 #[test]
