@@ -229,7 +229,8 @@ fn a_restart_that_has_waited_for_room_has_its_full_time(engine: Engine) {
 /// What it asks for waits in the link, and it can do nothing before it is told.
 #[test]
 fn a_generation_is_not_given_up_because_its_supervisor_was_stopped() {
-    let lab = Lab::with(|setup| setup.arg("--supervised").env("LAB_READY", 1000));
+    let ready = 3 * LONG; // so long a busy machine may take until its supervisor is stopped as well
+    let lab = Lab::with(|setup| setup.arg("--supervised").env("LAB_READY", ready.as_millis()));
     let (supervisor, main) = (lab.pid(), lab.connect().who().pid);
     lab.break_programs("stop");
     slay(main);
@@ -240,7 +241,7 @@ fn a_generation_is_not_given_up_because_its_supervisor_was_stopped() {
     while_stopped(supervisor, || {
         resume(new);
         wait_for_its_word(new);
-        std::thread::sleep(LONG);
+        std::thread::sleep(ready);
     });
     assert_eq!(lab.connect().who().pid, new);
 }
