@@ -20,6 +20,9 @@ pub struct Broker {
     pub clients: HashMap<String, Client>,
     topics: Topics,
     retained: BTreeMap<String, Message>,
+    /// By generation, the last of its words that is in here. A word may come later than a roll back has brought back what it says.
+    #[serde(default)]
+    heard: BTreeMap<u64, u64>,
 }
 
 impl Broker {
@@ -34,7 +37,7 @@ impl Broker {
             self.leave(conn.net, &name, id);
         }
         let came = Packet::from(Connect::new(connect.client_id, 0));
-        tell(conn.net, || came.encode().expect("it is short"));
+        self.tell(conn.net, came.encode().expect("it is short").as_ref());
         if connect.clean_session {
             self.forget(&name);
         }
@@ -114,8 +117,35 @@ impl Broker {
     }
 
     fn publish(&mut self, net: &mut Net, message: Message) {
-        tell(net, || [&*message.head(false, 1), &*message.payload].concat());
+        if !net.generations().is_empty() {
+            self.tell(net, &[&*message.head(false, 1), &*message.payload].concat());
+        }
         self.deliver(net, message);
+    }
+
+    /// Tells the brokers of other generations, which have clients of their own, what they are to heed as well.
+    fn tell(&mut self, net: &mut Net, packet: &[u8]) {
+        let others = net.generations();
+        if others.is_empty() {
+            return;
+        }
+        let number = self.heard.entry(net.generation()).or_default();
+        *number += 1;
+        let word = [&number.to_le_bytes()[..], packet].concat();
+        for other in others {
+            if let Err(why) = net.tell(other.number, word.clone()) {
+                log::warn!("{why}");
+            }
+        }
+    }
+
+    /// The packet in a word of another generation, if it is not known here yet.
+    pub fn hear<'a>(&mut self, from: u64, word: &'a [u8]) -> Option<&'a [u8]> {
+        let (number, packet) = word.split_first_chunk()?;
+        let (number, last) = (u64::from_le_bytes(*number), self.heard.entry(from).or_default());
+        let is_news = number > *last;
+        *last = number.max(*last);
+        is_news.then_some(packet)
     }
 
     /// To those who are here or away, but not where a new process serves: there they come back.
@@ -157,15 +187,6 @@ impl Broker {
             for (_, wanted) in accepted.find(&kept.topic) {
                 client.give(conn.net, Message { qos: kept.qos.min(wanted), ..kept.clone() });
             }
-        }
-    }
-}
-
-/// Tells the brokers of other generations, which have clients of their own, what they are to heed as well.
-fn tell<T: AsRef<[u8]>>(net: &mut Net, packet: impl Fn() -> T) {
-    for other in net.generations() {
-        if let Err(why) = net.tell(other.number, packet()) {
-            log::warn!("{why}");
         }
     }
 }

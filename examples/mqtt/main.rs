@@ -105,7 +105,8 @@ impl Service for Broker {
     }
 
     /// The broker of another generation has told all others what a client of its own has said: nobody passes it on.
-    fn on_word(&mut self, net: &mut Net, _from: u64, packet: &[u8]) {
+    fn on_word(&mut self, net: &mut Net, from: u64, word: &[u8]) {
+        let Some(packet) = self.hear(from, word) else { return };
         match packets::next(packet) {
             Ok(Some((Packet::Publish(publish), _))) => self.deliver(net, Message::of(&publish)),
             Ok(Some((Packet::Connect(connect), _))) => drop(self.end(net, &connect.client_id)),
