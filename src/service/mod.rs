@@ -333,6 +333,10 @@ pub trait Service: Sized {
     ///
     /// It comes when this process serves, and while connections are on their way to another process it waits, like
     /// [mail](Mail). When this returns, the word counts as taken.
+    ///
+    /// **A roll back may be quicker than a word.** What a new process has told and done before it handed back is in the state that came back,
+    /// and the word comes all the same. Where that would do harm, words have numbers, and the state says up to which
+    /// it knows them: the example `mqtt` does so.
     fn on_word(&mut self, net: &mut Net, from: u64, word: &[u8]) {}
 
     /// A generation that was [told](Net::tell) this has ended, by itself or killed, before it has said that it was taken; or
