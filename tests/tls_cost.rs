@@ -36,8 +36,9 @@ fn measure<C>(
     count: usize,
     connect: impl Fn() -> C,
     idle: fn(C) -> TcpStream,
-    ask: fn(&mut C, &str),
+    ask: fn(&mut C, &str) -> String,
 ) -> usize {
+    let ask = |client: &mut C, words: &str| assert_eq!(ask(client, words), words);
     ask(&mut connect(), "what only the first one needs");
     let before = memory(server.pid());
     let served = || {
@@ -75,9 +76,7 @@ fn an_idle_connection_and_a_move_cost_what_was_promised() {
             count,
             || server.connect(),
             |client| client.stream,
-            |client, words| {
-                assert_eq!(client.ask(words), words);
-            },
+            |client, words| client.ask(words),
         )
     };
     println!("plain: {plain} bytes an idle connection");
@@ -96,9 +95,7 @@ fn an_idle_connection_and_a_move_cost_what_was_promised() {
         count,
         connect,
         |client| client.stream.into_inner().sock,
-        |client, words| {
-            assert_eq!(client.ask(words), words);
-        },
+        |client, words| client.ask(words),
     );
     println!("TLS: {each} bytes an idle connection, {} beside a plain one", each - plain);
 }

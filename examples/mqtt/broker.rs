@@ -20,9 +20,10 @@ pub struct Broker {
     pub clients: HashMap<String, Client>,
     topics: Topics,
     retained: BTreeMap<String, Message>,
-    /// By generation, the last of its words that is in here. A word may come later than a roll back has brought back what it says.
+    /// By generation, how many words it had told when all that they say was in here. A word may come later than a roll back has
+    /// brought that back.
     #[serde(default)]
-    heard: BTreeMap<u64, u64>,
+    told: BTreeMap<u64, u64>,
 }
 
 impl Broker {
@@ -37,7 +38,7 @@ impl Broker {
             self.leave(conn.net, &name, id);
         }
         let came = Packet::from(Connect::new(connect.client_id, 0));
-        self.tell(conn.net, came.encode().expect("it is short").as_ref());
+        self.tell(conn.net, || came.encode().expect("it is short"));
         if connect.clean_session {
             self.forget(&name);
         }
@@ -117,21 +118,19 @@ impl Broker {
     }
 
     fn publish(&mut self, net: &mut Net, message: Message) {
-        if !net.generations().is_empty() {
-            self.tell(net, &[&*message.head(false, 1), &*message.payload].concat());
-        }
+        self.tell(net, || [&*message.head(false, 1), &*message.payload].concat());
         self.deliver(net, message);
     }
 
     /// Tells the brokers of other generations, which have clients of their own, what they are to heed as well.
-    fn tell(&mut self, net: &mut Net, packet: &[u8]) {
+    fn tell<T: AsRef<[u8]>>(&mut self, net: &mut Net, packet: impl Fn() -> T) {
         let others = net.generations();
         if others.is_empty() {
             return;
         }
-        let number = self.heard.entry(net.generation()).or_default();
+        let number = self.told.entry(net.generation()).or_default();
         *number += 1;
-        let word = [&number.to_le_bytes()[..], packet].concat();
+        let word = [&number.to_le_bytes()[..], packet().as_ref()].concat();
         for other in others {
             if let Err(why) = net.tell(other.number, word.clone()) {
                 log::warn!("{why}");
@@ -139,12 +138,10 @@ impl Broker {
         }
     }
 
-    /// The packet in a word of another generation, if it is not known here yet.
-    pub fn hear<'a>(&mut self, from: u64, word: &'a [u8]) -> Option<&'a [u8]> {
+    /// The packet in a word of another generation, unless what it says is in here.
+    pub fn hear<'a>(&self, from: u64, word: &'a [u8]) -> Option<&'a [u8]> {
         let (number, packet) = word.split_first_chunk()?;
-        let (number, last) = (u64::from_le_bytes(*number), self.heard.entry(from).or_default());
-        let is_news = number > *last;
-        *last = number.max(*last);
+        let is_news = self.told.get(&from).is_none_or(|told| u64::from_le_bytes(*number) > *told);
         is_news.then_some(packet)
     }
 
